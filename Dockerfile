@@ -1,0 +1,27 @@
+# The version of the npm package `node` in package.json; test/docker.test.ts compares them.
+ARG NODE_VERSION=24.21.0
+
+FROM node:${NODE_VERSION}-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Only development dependencies have install scripts (a Node and the embedded Postgres), and the image has neither.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:${NODE_VERSION}-bookworm-slim
+WORKDIR /app
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
+
+# All of it belongs to root: the service cannot change its own code, and writes nowhere.
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY package.json openapi.yaml LICENSE ./
+COPY migrations ./migrations
+COPY src ./src
+
+# The image's user `node`, as a number so that an orchestrator can see that it is not root.
+USER 1000:1000
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/livez', { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+
+CMD ["node", "src/main.ts"]

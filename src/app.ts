@@ -1,0 +1,68 @@
+import cookie from '@fastify/cookie'
+import { fastify, LogController } from 'fastify'
+import { credentialTypeRoutes } from './features/credential-types/routes.ts'
+import { credentialRoutes } from './features/credentials/v1/routes.ts'
+import { healthRoutes } from './features/health/routes.ts'
+import { projectRoutes } from './features/projects/routes.ts'
+import { sessionRoutes, signInRoutes } from './features/session/routes.ts'
+import { userRoutes } from './features/users/routes.ts'
+import { authentication } from './plugins/authentication.ts'
+import { cleanInput } from './plugins/clean-input.ts'
+import { contract } from './plugins/contract.ts'
+import { documents } from './plugins/documents.ts'
+import { answerProblem, answerUnreadable, errorHandler } from './plugins/error-handler.ts'
+import { guardsRequired } from './plugins/guards.ts'
+import { headers } from './plugins/headers.ts'
+import { housekeeping } from './plugins/housekeeping.ts'
+import { jsonBody } from './plugins/json-body.ts'
+import { type LogStream, loggerOptions, requestIdOf, requestLog } from './plugins/logging.ts'
+import { type Services, services } from './plugins/services.ts'
+import { buildValidator } from './plugins/validation.ts'
+
+/** The service on one page, put together and not started. `logTo` takes the log's lines instead of stdout. */
+export async function buildApp(made: Services, logTo?: LogStream) {
+  const app = fastify({
+    logger: loggerOptions(made.config.logLevel, logTo),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: requestIdOf,
+    trustProxy: made.config.trustProxy as never,
+    bodyLimit: 1024 * 1024,
+    // A sender of slow headers or bodies is cut off, whoever it is.
+    requestTimeout: 10_000,
+    connectionTimeout: 20_000,
+    http: { headersTimeout: 8_000, connectionsCheckingInterval: 2_000 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 16_384 },
+    frameworkErrors: answerProblem,
+    clientErrorHandler: answerUnreadable,
+    schemaController: { compilersFactory: { buildValidator: buildValidator as never } }
+  })
+
+  await app.register(services, made)
+  await app.register(errorHandler)
+  await app.register(requestLog)
+  await app.register(headers)
+  await app.register(jsonBody)
+  await app.register(cleanInput)
+  await app.register(guardsRequired, { exempt: ['/docs'] })
+  await app.register(contract)
+  await app.register(cookie)
+  await app.register(authentication)
+  await app.register(housekeeping)
+
+  await app.register(documents)
+  await app.register(healthRoutes)
+  await app.register(signInRoutes, { prefix: '/api/v1' })
+  await app.register(async (signedIn) => {
+    signedIn.addHook('onRequest', signedIn.authenticate)
+    await signedIn.register(sessionRoutes, { prefix: '/api/v1' })
+    await signedIn.register(userRoutes, { prefix: '/api/v1/users' })
+    await signedIn.register(projectRoutes, { prefix: '/api/v1/projects' })
+    await signedIn.register(credentialTypeRoutes, { prefix: '/api/v1/credential-types' })
+    await signedIn.register(credentialRoutes, { prefix: '/api/v1/app-credentials' })
+  })
+  return app
+}
+
+export type App = Awaited<ReturnType<typeof buildApp>>

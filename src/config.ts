@@ -1,0 +1,177 @@
+import { isIP } from 'node:net'
+import { isAbsolute, resolve } from 'node:path'
+import { parseRootKeys, type RootKey } from './crypto/root-keys.ts'
+
+export interface Config {
+  readonly databaseUrl: string | undefined
+  readonly host: string
+  readonly port: number
+  /** Where the service is reached from outside, as an origin; unset: whatever the request's Host says. */
+  readonly publicOrigin: string | undefined
+  readonly logLevel: string
+  readonly dataDirectory: string
+  readonly rootKeys: readonly RootKey[] | undefined
+  readonly adminEmail: string | undefined
+  readonly adminPassword: string | undefined
+  readonly sessionIdleMinutes: number
+  readonly sessionMaxHours: number
+  readonly trustProxy: boolean | number | string[]
+  readonly corsOrigins: readonly string[]
+}
+
+/** A setting that stops the start. The message is one line, names the variable, and never holds its value. */
+export class ConfigError extends Error {
+  constructor(variable: string, expected: string) {
+    super(`${variable} ${expected}`)
+    this.name = 'ConfigError'
+  }
+}
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+/**
+ * The configuration that these variables say, checked as a whole before anything starts. An empty variable is
+ * an unset one. Throws a ConfigError for the first that is wrong.
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  function read<T>(name: string, fallback: T, parse: (text: string) => T | undefined, expected: string): T {
+    const text = env[name]?.trim()
+    if (!text) return fallback
+    const value = parse(text)
+    if (value === undefined) throw new ConfigError(name, `has to be ${expected}`)
+    return value
+  }
+  const integer = (min: number, max: number) => (text: string) => {
+    const value = Number(text)
+    return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined
+  }
+
+  const databaseUrl = read('DATABASE_URL', undefined, databaseUrlOf, 'a postgres:// or postgresql:// URL')
+  const rootKeys = rootKeysOf(env.LATCHKEY_ROOT_KEYS)
+  if (databaseUrl && !rootKeys) {
+    throw new ConfigError(
+      'LATCHKEY_ROOT_KEYS',
+      'is needed with DATABASE_URL: name:key, the key being 32 random bytes in base64 (openssl rand -base64 32)'
+    )
+  }
+  return Object.freeze({
+    databaseUrl,
+    rootKeys,
+    host: read('HOST', '127.0.0.1', hostOf, 'an IP address or a host name'),
+    port: read('PORT', 8080, integer(0, 65_535), 'a port number from 0 to 65535'),
+    publicOrigin: read('PUBLIC_URL', undefined, originOf, 'an http:// or https:// URL without a path'),
+    logLevel: read('LOG_LEVEL', 'info', oneOf(LOG_LEVELS), `one of ${LOG_LEVELS.join(', ')}`),
+    dataDirectory: read('LATCHKEY_DATA_DIR', resolve('data'), pathOf, 'the path of a directory'),
+    adminEmail: read(
+      'LATCHKEY_ADMIN_EMAIL',
+      undefined,
+      emailOf,
+      'an e-mail address such as name@example.org'
+    ),
+    adminPassword: read(
+      'LATCHKEY_ADMIN_PASSWORD',
+      undefined,
+      // As it was set: spaces at its ends are part of it.
+      () => passwordOf(env.LATCHKEY_ADMIN_PASSWORD!),
+      'a password of 12 to 256 characters'
+    ),
+    sessionIdleMinutes: read(
+      'LATCHKEY_SESSION_IDLE_MINUTES',
+      30,
+      integer(1, 10_080),
+      'a whole number of minutes from 1 to 10080'
+    ),
+    sessionMaxHours: read(
+      'LATCHKEY_SESSION_MAX_HOURS',
+      12,
+      integer(1, 720),
+      'a whole number of hours from 1 to 720'
+    ),
+    trustProxy: read<Config['trustProxy']>(
+      'TRUST_PROXY',
+      false,
+      proxyOf,
+      'true, false, a number of hops, or IP addresses and ranges with commas between'
+    ),
+    corsOrigins: read<readonly string[]>(
+      'CORS_ORIGINS',
+      [],
+      originsOf,
+      'http:// or https:// origins with commas between'
+    )
+  })
+}
+
+function rootKeysOf(text: string | undefined): readonly RootKey[] | undefined {
+  if (!text?.trim()) return undefined
+  try {
+    return Object.freeze(parseRootKeys(text))
+  } catch (error) {
+    throw new ConfigError('LATCHKEY_ROOT_KEYS', `has to be name:key[,name:key…]: ${(error as Error).message}`)
+  }
+}
+
+const oneOf = (values: readonly string[]) => (text: string) => (values.includes(text) ? text : undefined)
+
+function databaseUrlOf(text: string) {
+  // A Unix socket's URL has no host: postgresql://user@/database?host=/directory
+  const url = URL.parse(text.replace('@/', '@localhost/'))
+  if (!url || !/^postgres(ql)?:$/.test(url.protocol)) return undefined
+  // A `%` that was not written as `%25`, as in a password, fails only at the first connection otherwise.
+  return /%(?![0-9a-f]{2})/i.test(text) ? undefined : text
+}
+
+function hostOf(text: string) {
+  return isIP(text) || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(text) ? text : undefined
+}
+
+function pathOf(text: string) {
+  return isAbsolute(text) ? text : resolve(text)
+}
+
+// The format `email` of the sign-in's schema, so that whoever is made here can sign in.
+const EMAIL =
+  /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i
+
+function emailOf(text: string) {
+  return text.length <= 320 && EMAIL.test(text) ? text : undefined
+}
+
+function passwordOf(text: string) {
+  return text.length >= 12 && text.length <= 256 ? text : undefined
+}
+
+function originOf(text: string) {
+  const url = URL.parse(text)
+  return url &&
+    /^https?:$/.test(url.protocol) &&
+    url.pathname === '/' &&
+    !url.search &&
+    !url.hash &&
+    !url.username &&
+    !url.password &&
+    !url.host.includes('*')
+    ? url.origin
+    : undefined
+}
+
+function originsOf(text: string) {
+  const origins = text.split(',').map((entry) => originOf(entry.trim()))
+  return origins.every((origin) => origin !== undefined) ? origins : undefined
+}
+
+function proxyOf(text: string): boolean | number | string[] | undefined {
+  if (text === 'true' || text === 'false') return text === 'true'
+  if (/^\d{1,2}$/.test(text)) return Number(text)
+  const entries = text.split(',').map((entry) => entry.trim())
+  const isRange = (entry: string) => {
+    const [address, bits, ...rest] = entry.split('/')
+    const version = isIP(address ?? '')
+    return (
+      version !== 0 &&
+      rest.length === 0 &&
+      (bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)))
+    )
+  }
+  return entries.every(isRange) ? entries : undefined
+}

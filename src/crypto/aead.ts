@@ -1,0 +1,52 @@
+// nonce (12) ‖ ciphertext ‖ tag (16)
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+
+export const KEY_BYTES = 32
+export const NONCE_BYTES = 12
+export const TAG_BYTES = 16
+
+/** A sealed value that is not what it says it is. One error for every cause: a caller learns nothing more. */
+export class DecryptionFailed extends Error {
+  constructor() {
+    super('The sealed value does not open.')
+    this.name = 'DecryptionFailed'
+  }
+}
+
+/** Seals with AES-256-GCM under a random nonce (NIST SP 800-38D, 8.2.2); `context` is authenticated, not stored. */
+export function seal(key: Buffer, plaintext: Buffer, context: Buffer): Buffer {
+  const nonce = randomBytes(NONCE_BYTES)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+  cipher.setAAD(context)
+  return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
+}
+
+/** The plaintext of `sealed`; throws DecryptionFailed unless key, context and every byte are those of the sealing. */
+export function open(key: Buffer, sealed: Buffer, context: Buffer): Buffer {
+  if (sealed.length < NONCE_BYTES + TAG_BYTES) throw new DecryptionFailed()
+  const tagStart = sealed.length - TAG_BYTES
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES), {
+    authTagLength: TAG_BYTES
+  })
+  decipher.setAAD(context)
+  decipher.setAuthTag(sealed.subarray(tagStart))
+  const head = decipher.update(sealed.subarray(NONCE_BYTES, tagStart))
+  try {
+    decipher.final()
+  } catch {
+    throw new DecryptionFailed()
+  }
+  return head
+}
+
+/** The parts one after the other, each behind its length (4 bytes, big-endian), so that no two lists are alike. */
+export function framed(parts: readonly string[]): Buffer {
+  const chunks: Buffer[] = []
+  for (const part of parts) {
+    const bytes = Buffer.from(part, 'utf8')
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(bytes.length)
+    chunks.push(length, bytes)
+  }
+  return Buffer.concat(chunks)
+}

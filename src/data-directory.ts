@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdir, open, readFile, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ConfigError } from './config.ts'
+import { newRootKey, parseRootKeys, type RootKey } from './crypto/root-keys.ts'
+
+/** Makes the directory of the embedded default, closed to everybody else. Throws a ConfigError when it cannot be had. */
+export async function prepareDataDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(dirname(directory), { recursive: true })
+    await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  } catch (error) {
+    throw new ConfigError(
+      'LATCHKEY_DATA_DIR',
+      `has to be a directory that can be made and written (${(error as NodeJS.ErrnoException).code})`
+    )
+  }
+}
+
+/** The root keys kept in the directory, having made one if there is none; `made` gives the path of a new one. */
+export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; made: string | undefined }> {
+  const path = join(directory, 'root.keys')
+  const made = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
+  try {
+    return { keys: parseRootKeys(await readPrivate(path)), made }
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
+    throw error
+  }
+}
+
+/** The first administrator's password kept in the directory, having made one if there is none. */
+export async function adminPasswordIn(directory: string): Promise<string> {
+  const path = join(directory, 'admin.password')
+  await writeOnce(path, randomBytes(18).toString('base64url'))
+  return (await readPrivate(path)).trim()
+}
+
+/** Writes a file of mode 0600 that is whole and on disk, unless it is there; gives whether it wrote. */
+async function writeOnce(path: string, line: string): Promise<boolean> {
+  const file = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return undefined
+    throw error
+  })
+  if (!file) return false
+  try {
+    await file.writeFile(`${line}\n`)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await chmod(path, 0o600)
+  return true
+}
+
+async function readPrivate(path: string): Promise<string> {
+  const { mode } = await stat(path)
+  if (process.platform !== 'win32' && mode & 0o077) {
+    throw new ConfigError('LATCHKEY_DATA_DIR', `has a file that others may read: chmod 600 ${path}`)
+  }
+  return readFile(path, 'utf8')
+}

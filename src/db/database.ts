@@ -1,0 +1,65 @@
+import { Kysely, type Transaction as KyselyTransaction, sql } from 'kysely'
+import pg from 'pg'
+import { type ConnectionOptions, postgresDialect } from './driver.ts'
+import { isRetryable } from './sqlstate.ts'
+import type { Tables } from './tables.ts'
+
+export type Database = Kysely<Tables>
+export type Transaction = KyselyTransaction<Tables>
+
+const { builtins } = pg.types
+const types: pg.CustomTypesConfig = {
+  // count() and int8 come as strings otherwise; none of ours passes 2^53.
+  getTypeParser: ((oid: number, format?: 'text') =>
+    oid === builtins.INT8
+      ? Number
+      : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser']
+}
+
+/** Bounds on every wait: to connect, to run, for a lock, and inside a transaction that forgot to end. */
+const limits = {
+  // Compiling a plan pays for minutes of work, not for milliseconds.
+  options: '-c jit=off',
+  connectionTimeoutMillis: 5_000,
+  statement_timeout: 10_000,
+  lock_timeout: 5_000,
+  idle_in_transaction_session_timeout: 10_000,
+  // Past the server's own limit: only a server that is gone without a word comes to this one.
+  query_timeout: 15_000,
+  keepAlive: true
+}
+
+/** Opens nothing until the first query. Close it with `destroy()`. */
+export function createDatabase(
+  connection: ConnectionOptions,
+  options: { poolSize?: number; onConnectionError?: (error: Error) => void } = {}
+): Database {
+  return new Kysely<Tables>({
+    dialect: postgresDialect(
+      { application_name: 'latchkey', types, ...limits, ...connection },
+      options.poolSize ?? 10,
+      options.onConnectionError ?? (() => {})
+    )
+  })
+}
+
+/**
+ * Runs `work` in a transaction of its own, and again (three times at most) when Postgres ended it for the
+ * sake of another one (a deadlock, a serialization failure). `work` must have no effect outside of it.
+ * Given a transaction, runs in that one.
+ */
+export async function inTransaction<T>(db: Database, work: (trx: Transaction) => Promise<T>): Promise<T> {
+  if (db.isTransaction) return work(db as Transaction)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.transaction().execute(work)
+    } catch (error) {
+      if (attempt === 3 || !isRetryable(error)) throw error
+    }
+  }
+}
+
+/** Serialises the callers of one name across all replicas until the transaction ends. */
+export async function lockName(trx: Transaction, name: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`latchkey/${name}`}, 0))`.execute(trx)
+}

@@ -1,0 +1,175 @@
+import { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+  type TransactionSettings
+} from 'kysely'
+import pg from 'pg'
+import { Pipeline } from './pipeline.ts'
+import { endsConnection } from './sqlstate.ts'
+import { isQuickRead, nameOf } from './statement.ts'
+
+/** How long a server has to say goodbye. */
+const GOODBYE_MS = 2_000
+
+/** What a `pg.Client` is made with: a connection string, or host, port, user and database. */
+export type ConnectionOptions = pg.ClientConfig
+
+/**
+ * A Kysely dialect for Postgres that prepares every statement by name, sends single reads over two shared
+ * pipelined connections, and keeps the pool for writes and transactions.
+ * `onConnectionError` is told of connections that die while nobody waits for them.
+ */
+export function postgresDialect(
+  connection: ConnectionOptions,
+  poolSize: number,
+  onConnectionError: (error: Error) => void
+): Dialect {
+  return {
+    createDriver: () => new PostgresDriver(connection, poolSize, onConnectionError),
+    createAdapter: () => new PostgresAdapter(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler()
+  }
+}
+
+class PostgresDriver implements Driver {
+  readonly #pool: pg.Pool
+  readonly #reads: Pipeline
+  readonly #sockets = new Set<Socket>()
+
+  constructor(options: ConnectionOptions, poolSize: number, onConnectionError: (error: Error) => void) {
+    const connection: ConnectionOptions = { ...options, stream: () => this.#socket() }
+    this.#pool = new pg.Pool({ ...connection, max: poolSize, idleTimeoutMillis: 30_000 })
+    this.#pool.on('error', onConnectionError)
+    // A checked-out client emits `error` when its server goes; nobody else listens, and that ends a process.
+    this.#pool.on('connect', (client) => client.on('error', onConnectionError))
+    this.#reads = new Pipeline(connection, 2, onConnectionError)
+  }
+
+  async init() {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    return new Connection(this.#pool, this.#reads)
+  }
+
+  async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings) {
+    const level = settings.isolationLevel ? ` isolation level ${settings.isolationLevel}` : ''
+    await (connection as Connection).begin(`begin${level}`)
+  }
+
+  async commitTransaction(connection: DatabaseConnection) {
+    await (connection as Connection).commit()
+  }
+
+  async rollbackTransaction(connection: DatabaseConnection) {
+    await (connection as Connection).rollback()
+  }
+
+  async releaseConnection(connection: DatabaseConnection) {
+    ;(connection as Connection).release()
+  }
+
+  async destroy() {
+    const ended = Promise.all([this.#pool.end(), this.#reads.end()])
+    // A server that is gone without a word answers no goodbye either.
+    const timer = new AbortController()
+    const late = sleep(GOODBYE_MS, undefined, { signal: timer.signal, ref: false }).then(
+      () => {
+        for (const socket of this.#sockets) socket.destroy()
+      },
+      () => {}
+    )
+    await Promise.race([ended, late.then(() => ended)])
+    timer.abort()
+  }
+
+  #socket(): Socket {
+    const socket = new Socket()
+    this.#sockets.add(socket)
+    return socket.once('close', () => this.#sockets.delete(socket))
+  }
+}
+
+/** Takes a client of the pool only when a transaction begins; until then each statement finds its own way. */
+class Connection implements DatabaseConnection {
+  readonly #pool: pg.Pool
+  readonly #reads: Pipeline
+  #client: pg.PoolClient | undefined
+  /** The client is not fit for another use: it is closed, or an answer is still to come that nobody waits for. */
+  #broken = false
+
+  constructor(pool: pg.Pool, reads: Pipeline) {
+    this.#pool = pool
+    this.#reads = reads
+  }
+
+  async begin(statement: string) {
+    this.#client = await this.#pool.connect()
+    this.#broken = false
+    await this.#send({ text: statement })
+  }
+
+  async commit() {
+    await this.#send({ text: 'commit' })
+  }
+
+  /** Throws nothing: a connection that cannot roll back is closed, and that does it. */
+  async rollback() {
+    if (this.#broken) return
+    await this.#send({ text: 'rollback' }).catch(() => {
+      this.#broken = true
+    })
+  }
+
+  async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
+    const name = nameOf(compiled)
+    const query: pg.QueryConfig = { text: compiled.sql, values: compiled.parameters as unknown[] }
+    if (name !== undefined) query.name = name
+    const result = this.#client
+      ? await this.#send(query)
+      : isQuickRead(compiled.query)
+        ? await this.#reads.query(query)
+        : await this.#sendAlone(query)
+    return { rows: result.rows as R[], numAffectedRows: BigInt(result.rowCount ?? 0) }
+  }
+
+  streamQuery(): AsyncIterableIterator<never> {
+    throw new Error('streaming is not supported')
+  }
+
+  release() {
+    this.#client?.release(this.#broken)
+    this.#client = undefined
+  }
+
+  async #send(query: pg.QueryConfig): Promise<pg.QueryResult> {
+    try {
+      return await this.#client!.query(query)
+    } catch (error) {
+      this.#broken ||= endsConnection(error)
+      throw error
+    }
+  }
+
+  // Not `pool.query`, which closes a good connection for every statement that Postgres refuses.
+  async #sendAlone(query: pg.QueryConfig): Promise<pg.QueryResult> {
+    const client = await this.#pool.connect()
+    let broken = false
+    try {
+      return await client.query(query)
+    } catch (error) {
+      broken = endsConnection(error)
+      throw error
+    } finally {
+      client.release(broken)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import pg from 'pg'
+import { endsConnection } from './sqlstate.ts'
+
+interface Lane {
+  client: Promise<pg.Client>
+  pending: number
+  /** Has the next statement open another connection. */
+  forget(): void
+}
+
+/**
+ * A few connections that many requests share: statements are sent without waiting for earlier answers, and
+ * Postgres answers in order. For single reads only, which never wait for a row lock, so that none holds up
+ * the others for longer than it runs.
+ */
+export class Pipeline {
+  readonly #options: pg.ClientConfig
+  readonly #lanes: (Lane | undefined)[]
+  readonly #onError: (error: Error) => void
+  #ended = false
+
+  constructor(options: pg.ClientConfig, lanes: number, onError: (error: Error) => void) {
+    this.#options = { ...options, pipeline: true } as pg.ClientConfig
+    this.#lanes = new Array(lanes).fill(undefined)
+    this.#onError = onError
+  }
+
+  async query(query: pg.QueryConfig): Promise<pg.QueryResult> {
+    const lane = this.#shortest()
+    lane.pending++
+    try {
+      const client = await lane.client
+      return await client.query(query)
+    } catch (error) {
+      if (endsConnection(error)) lane.forget()
+      throw error
+    } finally {
+      lane.pending--
+    }
+  }
+
+  async end() {
+    this.#ended = true
+    const clients = await Promise.allSettled(this.#lanes.map((lane) => lane?.client))
+    await Promise.allSettled(
+      clients.map((client) => (client.status === 'fulfilled' ? client.value?.end() : undefined))
+    )
+  }
+
+  #shortest(): Lane {
+    if (this.#ended) throw new Error('the pipeline is closed')
+    let best = 0
+    for (let i = 0; i < this.#lanes.length; i++) {
+      const lane = this.#lanes[i]
+      if (!lane || lane.pending === 0) return this.#lane(i)
+      if (lane.pending < this.#lanes[best]!.pending) best = i
+    }
+    return this.#lane(best)
+  }
+
+  #lane(index: number): Lane {
+    const existing = this.#lanes[index]
+    if (existing) return existing
+    const client = new pg.Client(this.#options)
+    // A lane that cannot connect, or whose connection ends, is forgotten; the next statement opens another.
+    const forget = () => {
+      if (this.#lanes[index] === lane) this.#lanes[index] = undefined
+    }
+    const lane: Lane = { pending: 0, client: client.connect().then(() => client), forget }
+    client.on('error', (error) => {
+      forget()
+      this.#onError(error)
+    })
+    client.on('end', forget)
+    lane.client.catch(forget)
+    this.#lanes[index] = lane
+    return lane
+  }
+}

@@ -1,0 +1,81 @@
+import {
+  type Compilable,
+  type CompiledQuery,
+  createQueryId,
+  type Expression,
+  Kysely,
+  type OperationNode,
+  type RootOperationNode,
+  SelectQueryNode,
+  sql
+} from 'kysely'
+import { compilerDialect } from './compiler.ts'
+import type { Database } from './database.ts'
+import type { Tables } from './tables.ts'
+
+/**
+ * Names are given to the texts of data statements, so that Postgres parses and plans each once a connection.
+ * A text that varies without end (which none should: lists go as arrays) is not named past this many.
+ */
+const MAX_NAMES = 1_000
+const names = new Map<string, string>()
+const NAMED = new Set(['SelectQueryNode', 'InsertQueryNode', 'UpdateQueryNode', 'DeleteQueryNode'])
+
+/** The prepared statement's name for this query; undefined for those that are sent unnamed. */
+export function nameOf(compiled: CompiledQuery): string | undefined {
+  const known = names.get(compiled.sql)
+  if (known !== undefined) return known
+  if (!NAMED.has(compiled.query.kind) || names.size >= MAX_NAMES) return undefined
+  const name = `latchkey_${names.size}`
+  names.set(compiled.sql, name)
+  return name
+}
+
+const longReads = new WeakSet<RootOperationNode>()
+
+/** A quick select that takes no lock and changes nothing. */
+export function isQuickRead(node: RootOperationNode): boolean {
+  if (!SelectQueryNode.is(node) || node.endModifiers?.length || longReads.has(node)) return false
+  return (node.with?.expressions ?? []).every((common) => isSelect(common.expression))
+}
+
+const isSelect = (node: OperationNode) => SelectQueryNode.is(node) && !node.endModifiers?.length
+
+class Parameter {
+  readonly name: string
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** One placeholder for each parameter of a prepared query. */
+export type Params<P> = { readonly [K in keyof P]: Expression<P[K]> }
+
+const params = new Proxy({} as Record<string, Expression<unknown>>, {
+  get: (_, name) => sql`${new Parameter(String(name))}`
+})
+
+const compiler = new Kysely<Tables>({ dialect: compilerDialect })
+
+/**
+ * A query whose text is built and compiled once, at its first use; gives its rows. Building a query anew for each
+ * request costs more than sending it. `long`: what it reads grows with what somebody has, as a list or a count does,
+ * so it does not share a connection with the quick ones.
+ */
+export function prepared<P extends object, R>(
+  build: (db: Kysely<Tables>, params: Params<P>) => Compilable<R>,
+  options: { long?: boolean } = {}
+): (db: Database, values: P) => Promise<R[]> {
+  let compiled: CompiledQuery<R> | undefined
+  return async (db, values) => {
+    if (!compiled) {
+      compiled = build(compiler, params as Params<P>).compile()
+      if (options.long) longReads.add(compiled.query)
+    }
+    const parameters = compiled.parameters.map((parameter) =>
+      parameter instanceof Parameter ? values[parameter.name as keyof P] : parameter
+    )
+    const result = await db.executeQuery<R>({ ...compiled, parameters, queryId: createQueryId() })
+    return result.rows
+  }
+}

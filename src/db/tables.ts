@@ -1,0 +1,135 @@
+import type { ColumnType, Generated } from 'kysely'
+
+/** Written as a Date or left to the database, read as a Date, never changed. */
+type CreatedAt = ColumnType<Date, Date | undefined, never>
+type Json<T> = ColumnType<T, string | null, string | null>
+
+export type UserRole = 'admin' | 'user'
+export type ProjectRole = 'owner' | 'admin' | 'editor' | 'viewer'
+export type FieldType =
+  | 'text'
+  | 'password'
+  | 'multiline'
+  | 'number'
+  | 'boolean'
+  | 'url'
+  | 'email'
+  | 'select'
+  | 'json'
+
+export interface Tables {
+  users: {
+    id: string
+    email: string
+    name: string
+    password_hash: string
+    role: UserRole
+    disabled_at: Date | null
+    created_at: CreatedAt
+    updated_at: Generated<Date>
+  }
+  sessions: {
+    id: string
+    token_hash: Buffer
+    user_id: string
+    ip: string
+    user_agent: string | null
+    created_at: CreatedAt
+    last_seen_at: Generated<Date>
+    expires_at: Date
+  }
+  login_failures: {
+    id: string
+    account: Buffer
+    address: string
+    at: Generated<Date>
+  }
+  projects: {
+    id: string
+    name: string
+    description: string | null
+    created_at: CreatedAt
+    updated_at: Generated<Date>
+  }
+  project_members: {
+    project_id: string
+    user_id: string
+    role: ProjectRole
+    created_at: CreatedAt
+  }
+  credential_types: {
+    id: string
+    type_name: string
+    description: string | null
+    owner_id: string | null
+    revision: Generated<number>
+    created_at: CreatedAt
+    updated_at: Generated<Date>
+  }
+  credential_type_fields: {
+    id: string
+    type_id: string
+    field_name: string
+    field_label: string
+    field_type: FieldType
+    required: boolean
+    secret: boolean
+    description: string | null
+    default_value: Json<unknown>
+    options: string[] | null
+    pattern: string | null
+    position: number
+  }
+  data_keys: {
+    number: number
+    wrapped: Buffer
+    root_key_fingerprint: string
+    created_at: CreatedAt
+    retired_at: Date | null
+  }
+  credentials: {
+    id: string
+    owner_id: string
+    type_id: string
+    name: string
+    description: string | null
+    external_id: string | null
+    revision: Generated<number>
+    sealed_revision: Generated<number>
+    expires_at: Date | null
+    created_at: CreatedAt
+    updated_at: Generated<Date>
+  }
+  credential_environments: {
+    credential_id: string
+    name: string
+    created_at: CreatedAt
+  }
+  credential_keys: {
+    credential_id: string
+    environment: string
+    field_id: string
+    value: Buffer
+    data_key_no: number
+  }
+  credential_projects: {
+    id: string
+    credential_id: string
+    project_id: string
+    assigned_by: string | null
+    created_at: CreatedAt
+  }
+  credential_usages: {
+    credential_id: string
+    consumer: string
+    project_id: string | null
+    created_at: CreatedAt
+  }
+  idempotency_keys: {
+    principal: string
+    key: string
+    answer: Buffer | null
+    data_key_no: number | null
+    expires_at: Date
+  }
+}

@@ -1,0 +1,213 @@
+/** One thing wrong with the input: where (a JSON pointer), a stable word for it, and a sentence. No values. */
+export interface InputError {
+  path: string
+  code: string
+  message: string
+}
+
+/** What a problem may tell besides its code and sentence (RFC 9457, 3.2). */
+export interface ProblemMembers {
+  errors?: InputError[]
+  usageCount?: number
+  consumers?: string[]
+  /** Seconds, for the Retry-After header. */
+  retryAfter?: number
+}
+
+/** What the API answers instead of a result. Thrown anywhere, answered by the error handler alone. */
+export class Problem extends Error {
+  readonly code: string
+  readonly status: number
+  readonly title: string
+  readonly members: ProblemMembers
+
+  constructor(
+    code: string,
+    status: number,
+    title: string,
+    detail: string,
+    members: ProblemMembers,
+    cause?: unknown
+  ) {
+    super(detail, cause === undefined ? undefined : { cause })
+    this.name = 'Problem'
+    this.code = code
+    this.status = status
+    this.title = title
+    this.members = members
+  }
+}
+
+export type ProblemClass = new (members?: ProblemMembers & { detail?: string; cause?: unknown }) => Problem
+
+/** Every problem there is, by its code. */
+export const problems = new Map<string, { status: number; title: string }>()
+
+function problem(code: string, status: number, title: string, detail: string): ProblemClass {
+  problems.set(code, { status, title })
+  return class extends Problem {
+    constructor({
+      detail: own,
+      cause,
+      ...members
+    }: ProblemMembers & { detail?: string; cause?: unknown } = {}) {
+      super(code, status, title, own ?? detail, members, cause)
+    }
+  }
+}
+
+// 400
+export const ValidationFailed = problem(
+  'validation-failed',
+  400,
+  'Invalid input',
+  'The request is not as the contract says.'
+)
+export const MalformedBody = problem(
+  'malformed-body',
+  400,
+  'Malformed body',
+  'The body is not one JSON document in UTF-8.'
+)
+export const MalformedUrl = problem('malformed-url', 400, 'Malformed URL', 'The URL cannot be read.')
+export const BadRequest = problem('bad-request', 400, 'Bad request', 'The request cannot be read.')
+// 401
+export const Unauthenticated = problem(
+  'unauthenticated',
+  401,
+  'Not signed in',
+  'Sign in, or send a valid token.'
+)
+export const InvalidCredentials = problem(
+  'invalid-credentials',
+  401,
+  'Sign-in failed',
+  'E-mail and password do not fit together, or the account is disabled.'
+)
+// 403
+export const Forbidden = problem(
+  'forbidden',
+  403,
+  'Not allowed',
+  'You may see this, but not do that with it.'
+)
+export const CrossSiteRequest = problem(
+  'cross-site-request',
+  403,
+  'Cross-site request',
+  'A change by session cookie has to come from this site.'
+)
+export const WrongPassword = problem(
+  'wrong-password',
+  403,
+  'Wrong password',
+  'The current password is not right.'
+)
+// 404
+export const NotFound = problem(
+  'not-found',
+  404,
+  'Not found',
+  'There is no such thing, or you may not know of it.'
+)
+export const EnvironmentNotConfigured = problem(
+  'environment-not-configured',
+  404,
+  'Environment not configured',
+  'The credential has no values for this environment.'
+)
+// 409
+export const NameTaken = problem(
+  'name-taken',
+  409,
+  'Name taken',
+  'That name is in use; names are compared without regard to case.'
+)
+export const EmailTaken = problem(
+  'email-taken',
+  409,
+  'E-mail taken',
+  'Somebody has that e-mail address already.'
+)
+export const TypeInUse = problem(
+  'type-in-use',
+  409,
+  'Type in use',
+  'Credentials of this type would no longer fit, or would lose their type.'
+)
+export const CredentialInUse = problem(
+  'credential-in-use',
+  409,
+  'Credential in use',
+  'Consumers have registered that they depend on this credential.'
+)
+export const UserOwnsCredentials = problem(
+  'user-owns-credentials',
+  409,
+  'User owns credentials',
+  'The user still owns credentials: transfer or delete these first, or disable the user.'
+)
+export const LastOwner = problem(
+  'last-owner',
+  409,
+  'Last owner',
+  'A project needs an owner: make somebody else an owner first.'
+)
+export const LastAdministrator = problem(
+  'last-administrator',
+  409,
+  'Last administrator',
+  'The service needs an administrator who can sign in: make somebody else one first.'
+)
+export const AlreadyMember = problem(
+  'already-member',
+  409,
+  'Already a member',
+  'That user is a member of the project already.'
+)
+// 412 … 429
+export const RevisionChanged = problem(
+  'revision-changed',
+  412,
+  'Changed meanwhile',
+  'The revision in If-Match is not the current one.'
+)
+export const BodyTooLarge = problem('body-too-large', 413, 'Body too large', 'A body has 1 MiB at the most.')
+export const UrlTooLong = problem('url-too-long', 414, 'URL too long', 'A part of the path is too long.')
+export const UnsupportedMediaType = problem(
+  'unsupported-media-type',
+  415,
+  'Unsupported media type',
+  'Send application/json in UTF-8, not compressed.'
+)
+export const IdempotencyKeyReused = problem(
+  'idempotency-key-reused',
+  422,
+  'Idempotency key reused',
+  'That Idempotency-Key was used with another request.'
+)
+export const TooManyAttempts = problem(
+  'too-many-attempts',
+  429,
+  'Too many attempts',
+  'Too many failed sign-ins; try again later.'
+)
+// 5xx
+export const InternalError = problem(
+  'internal-error',
+  500,
+  'Internal error',
+  'Something went wrong here; the log has it under the request id.'
+)
+export const DecryptionFailedProblem = problem(
+  'decryption-failed',
+  500,
+  'Decryption failed',
+  'A stored value does not open; it was changed outside of the service.'
+)
+export const Unavailable = problem(
+  'unavailable',
+  503,
+  'Unavailable',
+  'The database is away or busy; try again.'
+)

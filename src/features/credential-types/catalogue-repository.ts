@@ -1,0 +1,69 @@
+import { sql } from 'kysely'
+import type { Database, Transaction } from '../../db/database.ts'
+import { type Params, prepared } from '../../db/statement.ts'
+import type { BuiltInType } from './catalogue.ts'
+import { fieldsOf, HEAD, types } from './repository.ts'
+
+const withFieldsByIds = prepared((db, p: Params<{ ids: readonly string[] }>) =>
+  types(db)
+    .where(sql<boolean>`t.id = any(${p.ids}::uuid[])`)
+    .select([...HEAD, 't.description'])
+    .select(fieldsOf)
+)
+
+/** Those of the types that there are, in no order. */
+export function listTypesWithFields(db: Database, ids: readonly string[]) {
+  return withFieldsByIds(db, { ids })
+}
+
+/** A type that had to give its name to a built-in one. */
+export interface RenamedType {
+  id: string
+  from: string
+  to: string
+}
+
+/** Gives every other type of one of these names the first free `name (2)`, `name (3)`, …. */
+export async function freeNames(trx: Transaction, types: readonly BuiltInType[]): Promise<RenamedType[]> {
+  const ids = types.map((type) => type.id)
+  const names = types.map((type) => type.typeName)
+  const { rows } = await sql<RenamedType>`
+    update credential_types t set type_name = other.name, updated_at = now()
+    from (
+      select o.id, o.type_name as had, o.type_name || ' (' || coalesce(free.n::text, o.id::text) || ')' as name
+      from unnest(${ids}::uuid[], ${names}::text[]) as b(id, name)
+      join credential_types o on lower(o.type_name) = lower(b.name) and o.id <> b.id
+      left join lateral (
+        select n from generate_series(2, 100) n
+        where not exists (
+          select from credential_types x where lower(x.type_name) = lower(o.type_name || ' (' || n || ')'))
+        order by n limit 1
+      ) free on true
+    ) other
+    where t.id = other.id
+    returning t.id, other.had as "from", t.type_name as "to"`.execute(trx)
+  return rows
+}
+
+export async function upsertTypes(trx: Transaction, types: readonly BuiltInType[]): Promise<void> {
+  if (types.length === 0) return
+  await trx
+    .insertInto('credential_types')
+    .values(
+      types.map((type) => ({
+        id: type.id,
+        type_name: type.typeName,
+        description: type.description,
+        owner_id: null
+      }))
+    )
+    .onConflict((conflict) =>
+      conflict.column('id').doUpdateSet((eb) => ({
+        type_name: eb.ref('excluded.type_name'),
+        description: eb.ref('excluded.description'),
+        revision: eb('credential_types.revision', '+', 1),
+        updated_at: sql<Date>`now()`
+      }))
+    )
+    .execute()
+}

@@ -1,0 +1,166 @@
+import { type ExpressionBuilder, type QueryCreator, type Selectable, sql } from 'kysely'
+import { jsonArrayFrom } from 'kysely/helpers/postgres'
+import type { Database, Transaction } from '../../db/database.ts'
+import { likePattern } from '../../db/search.ts'
+import { type Params, prepared } from '../../db/statement.ts'
+import type { Tables } from '../../db/tables.ts'
+
+export const FIELD = [
+  'id',
+  'field_name',
+  'field_label',
+  'field_type',
+  'required',
+  'secret',
+  'description',
+  'default_value',
+  'options',
+  'pattern',
+  'position'
+] as const
+
+export type FieldRow = Pick<Selectable<Tables['credential_type_fields']>, (typeof FIELD)[number]>
+
+export const HEAD = ['t.id', 't.type_name', 't.owner_id', 't.revision'] as const
+const WHOLE = [...HEAD, 't.description', 't.created_at', 't.updated_at'] as const
+
+export type TypeHead = Pick<
+  Selectable<Tables['credential_types']>,
+  'id' | 'type_name' | 'owner_id' | 'revision'
+>
+/** A type as credentials need it; its fields are in their order. */
+export type TypeWithFields = TypeHead & { fields: FieldRow[] }
+export type TypeRow = Selectable<Tables['credential_types']> & { fields: FieldRow[]; usage_count: number }
+
+type Eb = ExpressionBuilder<Tables & { t: Tables['credential_types'] }, 't'>
+
+/** The fields of the type `t`, in their order. */
+export const fieldsOf = (eb: Eb) =>
+  jsonArrayFrom(
+    eb
+      .selectFrom('credential_type_fields as f')
+      .whereRef('f.type_id', '=', 't.id')
+      .select(FIELD.map((column) => `f.${column}` as const))
+      .orderBy('f.position')
+      .orderBy('f.id')
+  )
+    .$castTo<FieldRow[]>()
+    .as('fields')
+
+const usageCount = (eb: Eb) =>
+  eb
+    .selectFrom('credentials as c')
+    .whereRef('c.type_id', '=', 't.id')
+    .select((count) => count.fn.countAll<number>().as('count'))
+    .$asScalar()
+    .$notNull()
+    .as('usage_count')
+
+export const types = (db: QueryCreator<Tables>) => db.selectFrom('credential_types as t')
+
+const pageOfTypes = prepared((db, p: Params<{ pattern: string; limit: number; offset: number }>) =>
+  db
+    // Cut first: the fields and credentials of the types on the pages before it are not looked at.
+    .with('t', (q) =>
+      types(q)
+        .where('t.type_name', 'ilike', p.pattern)
+        .select(WHOLE)
+        .orderBy('t.created_at', 'desc')
+        .orderBy('t.id', 'desc')
+        .limit(p.limit)
+        .offset(p.offset)
+    )
+    .selectFrom('t')
+    .select(WHOLE)
+    .select((eb) => [fieldsOf(eb as never), usageCount(eb as never)])
+    .orderBy('t.created_at', 'desc')
+    .orderBy('t.id', 'desc')
+)
+
+const total = prepared((db, p: Params<{ pattern: string }>) =>
+  types(db)
+    .where('t.type_name', 'ilike', p.pattern)
+    .select((eb) => eb.fn.countAll<number>().as('total'))
+)
+
+/** One page of all types, newest first, and how many there are. `search` is part of the name. */
+export async function listTypes(
+  db: Database,
+  page: { search: string | undefined; limit: number; offset: number }
+): Promise<{ rows: TypeRow[]; total: number }> {
+  const values = { pattern: likePattern(page.search ?? ''), limit: page.limit, offset: page.offset }
+  const [rows, [count]] = await Promise.all([pageOfTypes(db, values), total(db, values)])
+  return { rows, total: count!.total }
+}
+
+const byId = prepared((db, p: Params<{ id: string }>) =>
+  types(db)
+    .where('t.id', '=', p.id)
+    .select(WHOLE)
+    .select((eb) => [fieldsOf(eb), usageCount(eb)])
+)
+
+/** Everybody who is signed in sees every type. */
+export async function findType(db: Database, id: string): Promise<TypeRow | undefined> {
+  const [row] = await byId(db, { id })
+  return row
+}
+
+const headById = prepared((db, p: Params<{ id: string }>) => types(db).where('t.id', '=', p.id).select(HEAD))
+
+export async function findTypeHead(db: Database, id: string): Promise<TypeHead | undefined> {
+  const [row] = await headById(db, { id })
+  return row
+}
+
+const withFieldsById = prepared((db, p: Params<{ id: string }>) =>
+  types(db).where('t.id', '=', p.id).select(HEAD).select(fieldsOf)
+)
+
+/**
+ * The type with its fields, all of one moment. Who writes values by them takes the type's row `for key share` where it
+ * still has this `revision`, in the transaction of the write: see `lockTypes`.
+ */
+export async function findTypeWithFields(db: Database, typeId: string): Promise<TypeWithFields | undefined> {
+  const [row] = await withFieldsById(db, { id: typeId })
+  return row
+}
+
+const withFieldsByName = prepared((db, p: Params<{ name: string }>) =>
+  types(db)
+    .where(sql<string>`lower(t.type_name)`, '=', sql<string>`lower(${p.name})`)
+    .select(HEAD)
+    .select(fieldsOf)
+)
+
+/** The same, by the name without regard to case. */
+export async function findTypeByName(db: Database, name: string): Promise<TypeWithFields | undefined> {
+  const [row] = await withFieldsByName(db, { name })
+  return row
+}
+
+const usages = prepared((db, p: Params<{ id: string }>) =>
+  db
+    .selectFrom('credentials')
+    .where('type_id', '=', p.id)
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+)
+
+/** How many credentials are of this type. */
+export async function countUsages(db: Database, id: string): Promise<number> {
+  const [row] = await usages(db, { id })
+  return row!.count
+}
+
+/**
+ * Keeps the types from being changed, and credentials of them from being written, until the transaction ends; gives
+ * those that there are. Read their fields after it: what one statement locks and reads may be of two moments.
+ */
+export function lockTypes(trx: Transaction, ids: readonly string[]): Promise<TypeHead[]> {
+  return types(trx)
+    .where(sql<boolean>`t.id = any(${ids}::uuid[])`)
+    .select(HEAD)
+    .orderBy('t.id')
+    .forUpdate()
+    .execute()
+}

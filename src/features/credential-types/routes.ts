@@ -1,0 +1,77 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from '@sinclair/typebox'
+import { signedIn } from '../../plugins/authentication.ts'
+import { answerCreated } from '../../plugins/idempotency.ts'
+import { owned } from '../../plugins/ownership.ts'
+import { success } from '../../schemas.ts'
+import { changeable } from './changeable.ts'
+import { createType } from './create.ts'
+import { deleteType } from './delete.ts'
+import { newFields } from './fields.ts'
+import * as repository from './repository.ts'
+import * as schema from './schema.ts'
+import { updateType } from './update.ts'
+
+export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { services } = app
+  const { seen } = owned((db, _userId, id) => repository.findType(db, id))
+
+  app.get('', { schema: schema.listCredentialTypes, preHandler: signedIn }, async (request) => {
+    const { page = 1, pageSize = 20, search } = request.query
+    const offset = (page - 1) * pageSize
+    const { rows, total } = await repository.listTypes(services.db, { search, limit: pageSize, offset })
+    return { data: rows.map(toCredentialType), total, page, pageSize }
+  })
+
+  app.post('', { schema: schema.createCredentialType, preHandler: signedIn }, async (request, reply) => {
+    const { userId } = signedIn.of(request)
+    const fields = newFields(request.body.fields)
+    return answerCreated(request, reply, async (db) => {
+      const row = await createType(db, userId, request.body, fields)
+      return { headers: { location: `/api/v1/credential-types/${row.id}` }, body: toCredentialType(row) }
+    })
+  })
+
+  app.get('/:id', { schema: schema.getCredentialType, preHandler: seen }, async (request) =>
+    toCredentialType(seen.of(request))
+  )
+
+  app.put('/:id', { schema: schema.updateCredentialType, preHandler: changeable }, async (request) =>
+    toCredentialType(await updateType(services, changeable.of(request).id, request.body))
+  )
+
+  app.delete('/:id', { schema: schema.deleteCredentialType, preHandler: changeable }, async (request) => {
+    await deleteType(services, changeable.of(request).id)
+    return success
+  })
+}
+
+function toCredentialType(row: repository.TypeRow): Static<typeof schema.CredentialType> {
+  return {
+    id: row.id,
+    typeName: row.type_name,
+    description: row.description,
+    builtIn: row.owner_id === null,
+    ownerId: row.owner_id,
+    usageCount: row.usage_count,
+    fields: row.fields.map(toField),
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString()
+  }
+}
+
+function toField(row: repository.FieldRow): Static<typeof schema.CredentialTypeField> {
+  return {
+    id: row.id,
+    fieldName: row.field_name,
+    fieldLabel: row.field_label,
+    fieldType: row.field_type,
+    required: row.required,
+    secret: row.secret,
+    ...(row.description !== null && { description: row.description }),
+    ...(row.default_value !== null && { defaultValue: row.default_value }),
+    ...(row.options !== null && { options: row.options }),
+    ...(row.pattern !== null && { pattern: row.pattern }),
+    position: row.position
+  }
+}

@@ -1,0 +1,126 @@
+import { sql } from 'kysely'
+import type { Database, Transaction } from '../../db/database.ts'
+import { violates } from '../../db/sqlstate.ts'
+import { NameTaken, Unauthenticated } from '../../errors.ts'
+import { FIELD, type FieldRow } from './repository.ts'
+
+/** The unique index that decides who has a name. */
+export const NAME_KEY = 'credential_types_name_key'
+
+type StoredField = FieldRow & { type_id: string }
+
+const COLUMNS = [...FIELD, 'type_id'] as const
+
+/** The fields as rows: one parameter, whatever their number. */
+function rowsOf(fields: readonly StoredField[]) {
+  return sql<StoredField>`json_to_recordset(${JSON.stringify(fields)}::json)`.as<'f'>(
+    sql`f(id uuid, type_id uuid, field_name text, field_label text, field_type text, required boolean,
+      secret boolean, description text, default_value jsonb, options text[], pattern text, position integer)`
+  )
+}
+
+/** Inserts a type with its fields in one statement. Throws NameTaken. */
+export async function insertType(
+  db: Database,
+  type: { id: string; type_name: string; description: string | null; owner_id: string },
+  fields: readonly FieldRow[]
+): Promise<{ revision: number; created_at: Date; updated_at: Date }> {
+  const stored = fields.map((field) => ({ ...field, type_id: type.id }))
+  try {
+    return await db
+      .with('made', (q) =>
+        q.insertInto('credential_types').values(type).returning(['revision', 'created_at', 'updated_at'])
+      )
+      .with('fields', (q) =>
+        q
+          .insertInto('credential_type_fields')
+          .columns(COLUMNS)
+          .expression((eb) => eb.selectFrom(rowsOf(stored)).select(COLUMNS) as never)
+      )
+      .selectFrom('made')
+      .select(['revision', 'created_at', 'updated_at'])
+      .executeTakeFirstOrThrow()
+  } catch (error) {
+    // The owner was deleted while they were asking.
+    if (violates(error, 'credential_types_owner_id_fkey')) throw new Unauthenticated()
+    throw violates(error, NAME_KEY) ? new NameTaken() : error
+  }
+}
+
+export interface TypeChanges {
+  type_name?: string
+  description?: string | null
+}
+
+/** Throws NameTaken. With `fieldsChanged` the revision tells those who write values by the old ones. */
+export async function updateType(
+  trx: Transaction,
+  id: string,
+  changes: TypeChanges,
+  fieldsChanged: boolean
+): Promise<void> {
+  try {
+    await trx
+      .updateTable('credential_types')
+      .set(changes)
+      .set((eb) => ({
+        revision: eb('revision', '+', fieldsChanged ? 1 : 0),
+        updated_at: sql<Date>`now()`
+      }))
+      .where('id', '=', id)
+      .execute()
+  } catch (error) {
+    throw violates(error, NAME_KEY) ? new NameTaken() : error
+  }
+}
+
+/** False when it is gone already. */
+export async function deleteType(db: Database, id: string): Promise<boolean> {
+  const result = await db.deleteFrom('credential_types').where('id', '=', id).executeTakeFirst()
+  return result.numDeletedRows > 0n
+}
+
+/** Inserts the fields, or changes those that are there. In one statement, so that two may swap their names. */
+export async function saveFields(trx: Transaction, fields: readonly StoredField[]): Promise<void> {
+  if (fields.length === 0) return
+  await trx
+    .insertInto('credential_type_fields')
+    .columns(COLUMNS)
+    .expression((eb) => eb.selectFrom(rowsOf(fields)).select(COLUMNS) as never)
+    .onConflict((conflict) =>
+      conflict.column('id').doUpdateSet((eb) => {
+        const [, ...changed] = FIELD
+        return Object.fromEntries(changed.map((column) => [column, eb.ref(`excluded.${column}`)]))
+      })
+    )
+    .execute()
+}
+
+export async function deleteFields(trx: Transaction, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return
+  await trx.deleteFrom('credential_type_fields').where(sql<boolean>`id = any(${ids}::uuid[])`).execute()
+}
+
+/**
+ * Of `emptied`, the fields that have a value anywhere; of `filled`, those that some credential of the type has none
+ * for in one of its environments.
+ */
+export async function listUnfit(
+  trx: Transaction,
+  typeId: string,
+  emptied: readonly string[],
+  filled: readonly string[]
+): Promise<string[]> {
+  if (emptied.length + filled.length === 0) return []
+  const { rows } = await sql<{ id: string }>`
+    select f.id from unnest(${emptied}::uuid[]) as f(id)
+      where exists (select from credential_keys k where k.field_id = f.id)
+    union all
+    select f.id from unnest(${filled}::uuid[]) as f(id)
+      where exists (
+        select from credentials c
+        left join credential_environments e on e.credential_id = c.id
+        left join credential_keys k on k.credential_id = c.id and k.environment = e.name and k.field_id = f.id
+        where c.type_id = ${typeId} and k.field_id is null)`.execute(trx)
+  return rows.map((row) => row.id)
+}

@@ -1,0 +1,382 @@
+import { type Expression, type Kysely, type SqlBool, sql } from 'kysely'
+import type { Database, Transaction } from '../../db/database.ts'
+import { type Params, prepared } from '../../db/statement.ts'
+import type { Tables } from '../../db/tables.ts'
+
+/** What a read of a credential gives besides its own columns. */
+export interface KeyRow {
+  fieldId: string
+  fieldName: string
+  secret: boolean
+  hasValue: boolean
+  /** Base64; null for secret fields, which no read but the one of `reveal` takes out of the database. */
+  sealed: string | null
+}
+
+/** A user whose credentials these are, or who sees them through a project. */
+type Viewer = Expression<string>
+
+const credentials = (db: Kysely<Tables>) =>
+  db.selectFrom('credentials as c').innerJoin('credential_types as t', 't.id', 'c.type_id')
+
+const OWN = [
+  'c.id',
+  'c.owner_id',
+  'c.type_id',
+  'c.name',
+  'c.description',
+  'c.revision',
+  'c.sealed_revision',
+  'c.expires_at',
+  'c.created_at',
+  'c.updated_at'
+] as const
+
+/** The columns of a credential as `viewer` may see it: every field of its type, and the projects both are in. */
+function columns(query: ReturnType<typeof credentials>, viewer: Viewer) {
+  return query.select([...OWN, 't.type_name']).select([
+    sql<KeyRow[]>`(select coalesce(json_agg(json_build_object(
+          'fieldId', f.id, 'fieldName', f.field_name, 'secret', f.secret, 'hasValue', k.field_id is not null,
+          'sealed', case when not f.secret then encode(k.value, 'base64') end) order by f.position), '[]')
+        from credential_type_fields f
+        left join credential_keys k on k.credential_id = c.id and k.environment = 'main' and k.field_id = f.id
+        where f.type_id = c.type_id)`.as('keys'),
+    sql<string[]>`(select array_agg(e.name order by e.name <> 'main', e.name)
+        from credential_environments e where e.credential_id = c.id)`.as('environments'),
+    sql<
+      { id: string; name: string }[]
+    >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
+          order by p.name, p.id), '[]')
+        from credential_projects l
+        join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
+        join projects p on p.id = l.project_id
+        where l.credential_id = c.id)`.as('projects'),
+    sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count')
+  ])
+}
+
+const isMember = (viewer: Viewer) => sql<SqlBool>`exists (select from credential_projects l
+  join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
+  where l.credential_id = c.id)`
+
+const findVisible = prepared((db, p: Params<{ viewer: string; id: string }>) =>
+  columns(credentials(db), p.viewer)
+    .where('c.id', '=', p.id)
+    .where((eb) => eb.or([eb('c.owner_id', '=', p.viewer), isMember(p.viewer)]))
+)
+
+/** The credential as its owner, or a member of a project that it is linked to, sees it; undefined for all others. */
+export async function findCredential(db: Database, viewer: string, id: string) {
+  const [row] = await findVisible(db, { viewer, id })
+  return row
+}
+
+export type CredentialRow = NonNullable<Awaited<ReturnType<typeof findCredential>>>
+
+export interface ListFilter {
+  ownerId: string
+  typeId: string | undefined
+  /** A LIKE pattern. */
+  pattern: string | undefined
+}
+
+type ListParams = Params<{ ownerId: string; typeId: string; pattern: string; limit: number; offset: number }>
+
+// One text for each combination of filters, so that each can use its own index.
+function listStatements(byType: boolean, bySearch: boolean) {
+  const matching = (db: Kysely<Tables>, p: ListParams) =>
+    db
+      .selectFrom('credentials as c')
+      .where('c.owner_id', '=', p.ownerId)
+      .$if(byType, (query) => query.where('c.type_id', '=', p.typeId))
+      .$if(bySearch, (query) => query.where('c.name', 'ilike', p.pattern))
+  return {
+    // The page is cut from the bare rows first: what is skipped costs nothing but an index entry, and what is not is
+    // not looked for again.
+    page: prepared(
+      (db, p: ListParams) =>
+        columns(
+          db
+            .selectFrom(
+              matching(db, p)
+                .select(OWN)
+                .orderBy('c.created_at', 'desc')
+                .orderBy('c.id', 'desc')
+                .limit(sql<number>`${p.limit}::bigint`)
+                .offset(sql<number>`${p.offset}::bigint`)
+                .as('c')
+            )
+            .innerJoin('credential_types as t', 't.id', 'c.type_id') as ReturnType<typeof credentials>,
+          p.ownerId
+        )
+          .orderBy('c.created_at', 'desc')
+          .orderBy('c.id', 'desc'),
+      { long: true }
+    ),
+    total: prepared((db, p: ListParams) => matching(db, p).select(sql<number>`count(*)`.as('total')), {
+      long: true
+    })
+  }
+}
+
+const lists = [false, true].map((byType) => [false, true].map((bySearch) => listStatements(byType, bySearch)))
+
+/** One page of the owner's credentials, newest first, and how many match in all. */
+export async function listCredentials(db: Database, filter: ListFilter, limit: number, offset: number) {
+  const statements = lists[Number(filter.typeId !== undefined)]![Number(filter.pattern !== undefined)]!
+  const values = { ...filter, typeId: filter.typeId ?? '', pattern: filter.pattern ?? '', limit, offset }
+  const [rows, [count]] = await Promise.all([statements.page(db, values), statements.total(db, values)])
+  return { rows, total: count!.total }
+}
+
+/** All credentials of the project, newest first, whoever owns them. The caller is known to be a member. */
+export const listProjectCredentials = prepared(
+  (db, p: Params<{ projectId: string; viewer: string }>) =>
+    columns(credentials(db), p.viewer)
+      .where('c.id', 'in', (eb) =>
+        eb.selectFrom('credential_projects').where('project_id', '=', p.projectId).select('credential_id')
+      )
+      .orderBy('c.created_at', 'desc')
+      .orderBy('c.id', 'desc'),
+  { long: true }
+)
+
+/** Values as they are stored, one entry for each in the three lists. */
+export interface SealedKeys {
+  environments: string[]
+  fieldIds: string[]
+  values: Buffer[]
+  dataKeyNo: number
+}
+
+export interface NewCredentialRow extends SealedKeys {
+  id: string
+  ownerId: string
+  typeId: string
+  typeRevision: number
+  name: string
+  description: string | null
+  externalId: string | null
+  expiresAt: Date | null
+  environmentNames: string[]
+  projectIds: string[]
+  linkIds: string[]
+}
+
+const sealedRows = (p: Params<SealedKeys>) =>
+  sql`unnest(${p.environments}::text[], ${p.fieldIds}::uuid[], ${p.values}::bytea[])`
+
+const insertWhole = prepared((db, p: Params<NewCredentialRow>) =>
+  db
+    .with('type', (q) =>
+      q
+        .selectFrom('credential_types')
+        .where('id', '=', p.typeId)
+        .where('revision', '=', p.typeRevision)
+        .select(['id', 'type_name'])
+        .forKeyShare()
+    )
+    .with('allowed', (q) =>
+      q
+        .selectFrom('project_members')
+        .where('user_id', '=', p.ownerId)
+        .where('role', 'in', [sql.lit('owner'), sql.lit('admin'), sql.lit('editor')] as never)
+        .where(sql<SqlBool>`project_id = any(${p.projectIds}::uuid[])`)
+        .select('project_id')
+    )
+    .with('made', (q) =>
+      q
+        .insertInto('credentials')
+        .columns(['id', 'owner_id', 'type_id', 'name', 'description', 'external_id', 'expires_at'])
+        .expression((eb) =>
+          eb
+            .selectFrom('type')
+            .where(sql<SqlBool>`(select count(*) from allowed) = cardinality(${p.projectIds}::uuid[])`)
+            .select([
+              sql<string>`${p.id}::uuid`.as('id'),
+              sql<string>`${p.ownerId}::uuid`.as('owner_id'),
+              'type.id as type_id',
+              sql<string>`${p.name}::text`.as('name'),
+              sql<string | null>`${p.description}::text`.as('description'),
+              sql<string | null>`${p.externalId}::text`.as('external_id'),
+              sql<Date | null>`${p.expiresAt}::timestamptz`.as('expires_at')
+            ])
+        )
+        .returning(['id', 'revision', 'sealed_revision', 'created_at', 'updated_at'])
+    )
+    .with('environment', (q) =>
+      q
+        .insertInto('credential_environments')
+        .columns(['credential_id', 'name'])
+        .expression((eb) =>
+          eb
+            .selectFrom('made')
+            .select(['made.id', sql<string>`unnest(${p.environmentNames}::text[])`.as('name')])
+        )
+    )
+    .with('key', (q) =>
+      q
+        .insertInto('credential_keys')
+        .columns(['credential_id', 'environment', 'field_id', 'value', 'data_key_no'])
+        .expression((eb) =>
+          eb
+            .selectFrom([
+              'made',
+              sql<{ environment: string; field_id: string; value: Buffer }>`${sealedRows(p)}`.as<'k'>(
+                sql`k(environment, field_id, value)`
+              )
+            ])
+            .select([
+              'made.id',
+              'k.environment',
+              'k.field_id',
+              'k.value',
+              sql<number>`${p.dataKeyNo}::int`.as('data_key_no')
+            ])
+        )
+    )
+    .with('link', (q) =>
+      q
+        .insertInto('credential_projects')
+        .columns(['id', 'credential_id', 'project_id', 'assigned_by'])
+        .expression((eb) =>
+          eb
+            .selectFrom([
+              'made',
+              sql<{
+                id: string
+                project_id: string
+              }>`unnest(${p.linkIds}::uuid[], ${p.projectIds}::uuid[])`.as<'l'>(sql`l(id, project_id)`)
+            ])
+            .select([
+              'l.id',
+              'made.id as credential_id',
+              'l.project_id',
+              sql<string>`${p.ownerId}::uuid`.as('assigned_by')
+            ])
+        )
+    )
+    .selectFrom(['made', 'type'])
+    .select(['made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at', 'type.type_name'])
+    .select(
+      sql<
+        { id: string; name: string }[]
+      >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
+        order by p.name, p.id), '[]') from projects p where p.id = any(${p.projectIds}::uuid[]))`.as(
+        'projects'
+      )
+    )
+)
+
+/**
+ * Inserts a credential with its environments, values and links in one statement. Gives undefined, with nothing
+ * inserted, when the type is not at that revision (any more), or the owner may not link to one of the projects.
+ */
+export async function insertCredential(db: Database, values: NewCredentialRow) {
+  const [row] = await insertWhole(db, values)
+  return row
+}
+
+/** Takes the row, and its type against changes, until the transaction ends; undefined when it is not the owner's. */
+export function lockCredential(trx: Transaction, ownerId: string, id: string) {
+  return trx
+    .selectFrom('credentials as c')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .where('c.owner_id', '=', ownerId)
+    .where('c.id', '=', id)
+    .select(['c.id', 'c.type_id', 'c.revision', 'c.sealed_revision'])
+    .forUpdate('c')
+    .forKeyShare('t')
+    .executeTakeFirst()
+}
+
+export function listSealedKeys(db: Database, credentialId: string) {
+  return db
+    .selectFrom('credential_keys')
+    .where('credential_id', '=', credentialId)
+    .select(['environment', 'field_id', 'value'])
+    .execute()
+}
+
+/** Puts these values in the place of all that the credential had. */
+export async function replaceKeys(trx: Transaction, credentialId: string, keys: SealedKeys): Promise<void> {
+  await trx.deleteFrom('credential_keys').where('credential_id', '=', credentialId).execute()
+  await sql`insert into credential_keys (credential_id, environment, field_id, value, data_key_no)
+    select ${credentialId}::uuid, k.environment, k.field_id, k.value, ${keys.dataKeyNo}::int
+    from unnest(${keys.environments}::text[], ${keys.fieldIds}::uuid[], ${keys.values}::bytea[])
+      k(environment, field_id, value)`.execute(trx)
+}
+
+export interface CredentialChanges {
+  name?: string
+  description?: string | null
+  expires_at?: Date | null
+  sealed_revision?: number
+}
+
+/** Changes these columns and counts the change. */
+export async function updateCredential(
+  trx: Transaction,
+  ownerId: string,
+  id: string,
+  changes: CredentialChanges
+): Promise<void> {
+  await trx
+    .updateTable('credentials')
+    .set((eb) => ({ ...changes, revision: eb('revision', '+', 1), updated_at: sql<Date>`now()` }))
+    .where('owner_id', '=', ownerId)
+    .where('id', '=', id)
+    .execute()
+}
+
+const deleteOwn = prepared((db, p: Params<{ ownerId: string; id: string; revisions: number[] | null }>) =>
+  db
+    .deleteFrom('credentials')
+    .where('owner_id', '=', p.ownerId)
+    .where('id', '=', p.id)
+    .where(sql<SqlBool>`(${p.revisions}::int[] is null or revision = any(${p.revisions}::int[]))`)
+    .returning('id')
+)
+
+/** Deletes the owner's credential, if it is at one of these revisions (null: at any); gives whether it did. */
+export async function deleteCredential(
+  db: Database,
+  ownerId: string,
+  id: string,
+  revisions: number[] | null
+): Promise<boolean> {
+  const rows = await deleteOwn(db, { ownerId, id, revisions })
+  return rows.length > 0
+}
+
+export async function listConsumers(db: Database, credentialId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('credential_usages')
+    .where('credential_id', '=', credentialId)
+    .select('consumer')
+    .orderBy('consumer')
+    .limit(100)
+    .execute()
+  return rows.map((row) => row.consumer)
+}
+
+/** The owner's credential and its sealed values in one environment; no row when it is not the owner's. */
+export const findSealedValues = prepared(
+  (db, p: Params<{ ownerId: string; id: string; environment: string }>) =>
+    db
+      .selectFrom('credentials as c')
+      .where('c.owner_id', '=', p.ownerId)
+      .where('c.id', '=', p.id)
+      .select(['c.revision', 'c.sealed_revision'])
+      .select([
+        sql<boolean>`exists (select from credential_environments e
+        where e.credential_id = c.id and e.name = ${p.environment})`.as('configured'),
+        sql<
+          { fieldId: string; fieldName: string; sealed: string | null }[]
+        >`(select coalesce(json_agg(json_build_object(
+          'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64')) order by f.position), '[]')
+        from credential_type_fields f
+        left join credential_keys k on k.credential_id = c.id and k.environment = ${p.environment} and k.field_id = f.id
+        where f.type_id = c.type_id)`.as('keys')
+      ])
+)

@@ -1,0 +1,33 @@
+import type { Keyring } from '../../crypto/keyring.ts'
+import type { SealedKeys } from './repository.ts'
+
+/** Values by field id. */
+export type Values = Map<string, unknown>
+
+/** Seals a credential's values, by environment, at one sealed revision. The plaintext is the value's JSON. */
+export function sealAll(
+  keyring: Keyring,
+  credentialId: string,
+  sealedRevision: number,
+  byEnvironment: ReadonlyMap<string, Values>
+): SealedKeys {
+  const keys: SealedKeys = { environments: [], fieldIds: [], values: [], dataKeyNo: keyring.current }
+  for (const [environment, values] of byEnvironment) {
+    const box = keyring.values({ credentialId, environment, sealedRevision })
+    for (const [fieldId, value] of values) {
+      keys.environments.push(environment)
+      keys.fieldIds.push(fieldId)
+      keys.values.push(box.seal([fieldId], Buffer.from(JSON.stringify(value))))
+    }
+  }
+  return keys
+}
+
+/** A function that opens the values of one credential in one environment; throws DecryptionFailed. */
+export function opener(
+  keyring: Keyring,
+  context: { credentialId: string; environment: string; sealedRevision: number }
+): (fieldId: string, sealed: Buffer) => unknown {
+  const box = keyring.values(context)
+  return (fieldId, sealed) => JSON.parse(box.open([fieldId], sealed).toString('utf8'))
+}

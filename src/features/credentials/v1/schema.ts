@@ -1,0 +1,309 @@
+import { Type } from '@sinclair/typebox'
+import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
+import {
+  answer,
+  closed,
+  Description,
+  ETagHeader,
+  Id,
+  LocationHeader,
+  Name,
+  nullable,
+  PageQuery,
+  pageOf,
+  problemResponses,
+  ref,
+  SearchQuery,
+  Success,
+  Timestamp,
+  WithId
+} from '../../../schemas.ts'
+
+const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+const hostField = '019a0b1c-2d3e-7f40-8a51-000000000001'
+const passwordField = '019a0b1c-2d3e-7f40-8a51-000000000002'
+const time = '2026-11-21T10:15:30.000Z'
+const example = {
+  id,
+  credentialName: 'Mail server',
+  credentialTypeId: '019a0b1c-2d3e-7f40-8a51-00000000000a',
+  credentialType: { id: '019a0b1c-2d3e-7f40-8a51-00000000000a', typeName: 'smtp' },
+  description: 'For the nightly report',
+  ownerId: '019a0b1c-2d3e-7f40-8a51-00000000000b',
+  environments: ['main'],
+  projects: [{ id: '019a0b1c-2d3e-7f40-8a51-00000000000c', name: 'Reports' }],
+  usageCount: 0,
+  revision: 1,
+  expiresAt: null,
+  createdAt: time,
+  updatedAt: time
+}
+const hostKey = { fieldId: hostField, fieldName: 'host', secret: false, hasValue: true }
+const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: true, hasValue: true }
+const itemExample = { ...example, keys: [hostKey, passwordKey] }
+
+/** Any JSON value; the field's type says which. */
+const KeyValue = Type.Unknown({ description: 'As the field’s type has it; at most 64 KiB of JSON' })
+
+const ItemKey = closed(
+  { fieldId: Id, fieldName: Type.String(), secret: Type.Boolean(), hasValue: Type.Boolean() },
+  { $id: 'AppCredentialItemKey', examples: [passwordKey] }
+)
+
+const Key = closed(
+  { ...ItemKey.properties, keyValue: Type.Optional(KeyValue) },
+  {
+    $id: 'AppCredentialKey',
+    description: '`keyValue` is there for fields that have a value and are not secret',
+    examples: [{ ...hostKey, keyValue: 'mail.example.org' }]
+  }
+)
+
+const TypeReference = closed({ id: Id, typeName: Type.String() }, { $id: 'CredentialTypeReference' })
+const ProjectReference = closed({ id: Id, name: Type.String() }, { $id: 'ProjectReference' })
+
+const shared = {
+  id: Id,
+  credentialName: Type.String(),
+  credentialTypeId: Id,
+  credentialType: ref(TypeReference),
+  description: nullable(Type.String()),
+  ownerId: Id,
+  environments: Type.Array(Type.String()),
+  projects: Type.Array(ref(ProjectReference), { description: 'Those that the caller is a member of' }),
+  usageCount: Type.Integer({ minimum: 0, description: 'How many consumers depend on it' }),
+  revision: Type.Integer({ minimum: 1, description: 'One more with each change' }),
+  expiresAt: nullable(Timestamp),
+  createdAt: Timestamp,
+  updatedAt: Timestamp
+}
+
+export const AppCredential = closed(
+  { ...shared, keys: Type.Array(ref(Key)) },
+  {
+    $id: 'AppCredential',
+    examples: [{ ...example, keys: [{ ...hostKey, keyValue: 'mail.example.org' }, passwordKey] }]
+  }
+)
+
+export const AppCredentialItem = closed(
+  { ...shared, keys: Type.Array(ref(ItemKey)) },
+  { $id: 'AppCredentialItem', description: 'A credential without any of its values', examples: [itemExample] }
+)
+
+const AppCredentialPage = pageOf('AppCredentialPage', AppCredentialItem, [itemExample])
+
+export const NewKey = closed(
+  { fieldId: Id, keyValue: KeyValue },
+  { $id: 'NewAppCredentialKey', examples: [{ fieldId: hostField, keyValue: 'mail.example.org' }] }
+)
+
+const writable = {
+  description: Type.Optional(Description),
+  projectIds: Type.Optional(Type.Array(Id, { maxItems: 100 })),
+  expiresAt: Type.Optional(nullable(Timestamp))
+}
+
+export const NewAppCredential = closed(
+  {
+    credentialName: Name,
+    credentialTypeId: Id,
+    keys: Type.Array(ref(NewKey), { maxItems: 64 }),
+    ...writable
+  },
+  {
+    $id: 'NewAppCredential',
+    examples: [
+      {
+        credentialName: 'Mail server',
+        credentialTypeId: example.credentialTypeId,
+        keys: [
+          { fieldId: hostField, keyValue: 'mail.example.org' },
+          { fieldId: passwordField, keyValue: 'correct horse battery' }
+        ],
+        projectIds: [example.projects[0]!.id]
+      }
+    ]
+  }
+)
+
+export const AppCredentialUpdate = closed(
+  {
+    credentialName: Type.Optional(Name),
+    keys: Type.Optional(Type.Array(ref(NewKey), { maxItems: 64 })),
+    ...writable
+  },
+  {
+    $id: 'AppCredentialUpdate',
+    examples: [
+      { description: 'For the weekly report', keys: [{ fieldId: passwordField, keyValue: 'staple' }] }
+    ]
+  }
+)
+
+export const ProjectIds = closed(
+  { projectIds: Type.Array(Id, { maxItems: 100 }) },
+  { $id: 'ProjectIds', examples: [{ projectIds: [example.projects[0]!.id] }] }
+)
+
+const Assignment = closed(
+  { credentialId: Id, projectId: Id, assignedBy: nullable(Id), createdAt: Timestamp },
+  {
+    $id: 'ProjectAssignment',
+    examples: [
+      { credentialId: id, projectId: example.projects[0]!.id, assignedBy: example.ownerId, createdAt: time }
+    ]
+  }
+)
+
+// Without a body it is the same as `{}`.
+export const Reveal = nullable(
+  closed(
+    {
+      fieldIds: Type.Optional(Type.Array(Id, { maxItems: 64, description: 'Only these fields' })),
+      environment: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', default: 'main' }))
+    },
+    { $id: 'RevealRequest', examples: [{ environment: 'main' }] }
+  )
+)
+
+const Revealed = closed(
+  {
+    id: Id,
+    revision: Type.Integer({ minimum: 1 }),
+    environment: Type.String(),
+    keys: Type.Array(
+      ref(closed({ fieldId: Id, fieldName: Type.String(), keyValue: KeyValue }, { $id: 'RevealedKey' }))
+    )
+  },
+  {
+    $id: 'RevealedAppCredential',
+    examples: [
+      {
+        id,
+        revision: 1,
+        environment: 'main',
+        keys: [{ fieldId: passwordField, fieldName: 'password', keyValue: 'correct horse battery' }]
+      }
+    ]
+  }
+)
+
+const IfMatch = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({
+      maxLength: 1000,
+      description: 'Do it only at this revision, as in `ETag`; else 412',
+      examples: ['"3"']
+    })
+  )
+})
+
+const tags = ['App credentials']
+
+export const listAppCredentials = {
+  operationId: 'listAppCredentials',
+  summary: 'List my credentials',
+  description: 'Newest first. No values, not even those that are not secret.',
+  tags,
+  querystring: closed({
+    credentialTypeId: Type.Optional(Id),
+    ...SearchQuery,
+    ...PageQuery
+  }),
+  response: { 200: answer('One page', AppCredentialPage) }
+}
+
+export const createAppCredential = {
+  operationId: 'createAppCredential',
+  summary: 'Create a credential',
+  description:
+    'The values are encrypted before they are stored. Fields without a key get their default. With projects, all are ' +
+    'linked or nothing is created.',
+  tags,
+  headers: IdempotencyHeaders,
+  body: ref(NewAppCredential),
+  response: {
+    201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader }),
+    ...problemResponses(404, 409, 422)
+  }
+}
+
+export const getAppCredential = {
+  operationId: 'getAppCredential',
+  summary: 'Get a credential',
+  description: 'For its owner and for members of its projects. Secret values are not decrypted.',
+  tags,
+  params: WithId,
+  response: { 200: answer('The credential', AppCredential, ETagHeader), ...problemResponses(404) }
+}
+
+export const updateAppCredential = {
+  operationId: 'updateAppCredential',
+  summary: 'Update a credential',
+  description:
+    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional one; `""` keeps ' +
+    'what is there on a secret field, and clears an optional one that is not. `projectIds` replaces the whole set. The type cannot change.',
+  tags,
+  params: WithId,
+  headers: IfMatch,
+  body: ref(AppCredentialUpdate),
+  response: { 200: answer('As it is now', AppCredential, ETagHeader), ...problemResponses(404, 409, 412) }
+}
+
+export const deleteAppCredential = {
+  operationId: 'deleteAppCredential',
+  summary: 'Delete a credential',
+  description: 'With its values and links, for good. Refused while consumers depend on it.',
+  tags,
+  params: WithId,
+  headers: IfMatch,
+  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
+}
+
+export const assignProjects = {
+  operationId: 'assignProjects',
+  summary: 'Assign a credential to projects',
+  description:
+    'Replaces the whole set: all or nothing. Adding takes the role editor or above in the project; links that stay keep ' +
+    'their `createdAt`.',
+  tags,
+  params: WithId,
+  headers: IfMatch,
+  body: ref(ProjectIds),
+  response: {
+    200: answer('The links as they are now', Type.Array(ref(Assignment)), ETagHeader),
+    ...problemResponses(404, 412)
+  }
+}
+
+export const listCredentialsByProject = {
+  operationId: 'listCredentialsByProject',
+  summary: 'Get the credentials of a project',
+  description: 'For its members. All of them, newest first, whoever owns them; no values.',
+  tags,
+  params: Type.Object({ projectId: Type.String() }),
+  response: {
+    200: answer('The credentials', Type.Array(ref(AppCredentialItem))),
+    ...problemResponses(403, 404)
+  }
+}
+
+export const removeCredentialFromProject = {
+  operationId: 'removeCredentialFromProject',
+  summary: 'Take a credential out of a project',
+  description: 'For admins and owners of the project, whoever owns the credential, which itself stays.',
+  tags,
+  params: Type.Object({ projectId: Type.String(), id: Type.String() }),
+  response: { 200: answer('It is out', Success), ...problemResponses(404) }
+}
+
+export const revealAppCredential = {
+  operationId: 'revealAppCredential',
+  summary: 'Reveal the values of a credential',
+  description: 'For its owner alone. The one operation for people that decrypts secrets.',
+  tags,
+  params: WithId,
+  body: ref(Reveal),
+  response: { 200: answer('The values', Revealed), ...problemResponses(404) }
+}

@@ -1,0 +1,17 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { sql } from 'kysely'
+import { Unavailable } from '../../errors.ts'
+import { open } from '../../plugins/guards.ts'
+import * as schema from './schema.ts'
+
+const ok = { status: 'ok' } as const
+
+export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  app.get('/livez', { schema: schema.getLiveness, preHandler: open, logLevel: 'warn' }, async () => ok)
+
+  app.get('/readyz', { schema: schema.getReadiness, preHandler: open, logLevel: 'warn' }, async () => {
+    if (app.stopping) throw new Unavailable({ detail: 'The service is stopping.', retryAfter: 5 })
+    await sql`select 1`.execute(app.services.db)
+    return ok
+  })
+}

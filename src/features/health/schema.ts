@@ -1,0 +1,22 @@
+import { Type } from '@sinclair/typebox'
+import { answer, closed } from '../../schemas.ts'
+
+export const Health = closed({ status: Type.Literal('ok') }, { $id: 'Health', examples: [{ status: 'ok' }] })
+
+const tags = ['Health']
+
+export const getLiveness = {
+  operationId: 'getLiveness',
+  summary: 'Whether the process runs',
+  description: 'Says nothing of the database: a process that waits for it need not be restarted.',
+  tags,
+  response: { 200: answer('It runs', Health) }
+}
+
+export const getReadiness = {
+  operationId: 'getReadiness',
+  summary: 'Whether requests should be sent here',
+  description: '503 while the database is away or the process is stopping.',
+  tags,
+  response: { 200: answer('It is ready', Health) }
+}

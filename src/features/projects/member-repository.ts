@@ -1,0 +1,110 @@
+import type { Database, Transaction } from '../../db/database.ts'
+import { violates } from '../../db/sqlstate.ts'
+import { type Params, prepared } from '../../db/statement.ts'
+import type { ProjectRole } from '../../db/tables.ts'
+import { AlreadyMember } from '../../errors.ts'
+
+export interface MemberRow {
+  user_id: string
+  email: string
+  name: string
+  role: ProjectRole
+  created_at: Date
+}
+
+const membersOf = prepared((db, p: Params<{ projectId: string }>) =>
+  db
+    .selectFrom('project_members as m')
+    .innerJoin('users as u', 'u.id', 'm.user_id')
+    .where('m.project_id', '=', p.projectId)
+    .select(['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'])
+    .orderBy('m.created_at')
+    .orderBy('m.user_id')
+)
+
+/** All members, in the order in which they came. */
+export function listMembers(db: Database, projectId: string): Promise<MemberRow[]> {
+  return membersOf(db, { projectId })
+}
+
+/** The roles of these users in the project, and how many owners it has. */
+export async function findRoles(trx: Transaction, projectId: string, callerId: string, userId: string) {
+  const rows = await trx
+    .selectFrom('project_members')
+    .select(['user_id', 'role'])
+    .where('project_id', '=', projectId)
+    .where((eb) => eb.or([eb('user_id', 'in', [callerId, userId]), eb('role', '=', 'owner')]))
+    .execute()
+  const roleOf = (id: string) => rows.find((row) => row.user_id === id)?.role
+  return {
+    caller: roleOf(callerId),
+    user: roleOf(userId),
+    owners: rows.filter((row) => row.role === 'owner').length
+  }
+}
+
+/** Gives undefined when nobody has that e-mail address. Throws AlreadyMember. */
+export async function insertMember(
+  trx: Transaction,
+  projectId: string,
+  { email, role }: { email: string; role: ProjectRole }
+): Promise<MemberRow | undefined> {
+  try {
+    return await trx
+      .with('u', (q) =>
+        q
+          .selectFrom('users')
+          .select(['id', 'email', 'name'])
+          .where((eb) => eb(eb.fn('lower', ['email']), '=', eb.fn('lower', [eb.val(email)])))
+      )
+      .with('m', (q) =>
+        q
+          .insertInto('project_members')
+          .columns(['project_id', 'user_id', 'role'])
+          .expression((eb) =>
+            eb
+              .selectFrom('u')
+              .select((of) => [
+                of.cast<string>(of.val(projectId), 'uuid').as('project_id'),
+                'u.id',
+                of.cast<ProjectRole>(of.val(role), 'text').as('role')
+              ])
+          )
+          .returning(['user_id', 'role', 'created_at'])
+      )
+      .selectFrom('m')
+      .innerJoin('u', 'u.id', 'm.user_id')
+      .select(['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'])
+      .executeTakeFirst()
+  } catch (error) {
+    // Deleted between the two halves of the statement.
+    if (violates(error, 'project_members_user_id_fkey')) return undefined
+    throw violates(error, 'project_members_pkey') ? new AlreadyMember() : error
+  }
+}
+
+/** Gives undefined when the user is not a member. */
+export function updateMember(
+  trx: Transaction,
+  projectId: string,
+  userId: string,
+  role: ProjectRole
+): Promise<MemberRow | undefined> {
+  return trx
+    .updateTable('project_members as m')
+    .from('users as u')
+    .set({ role })
+    .where('m.project_id', '=', projectId)
+    .where('m.user_id', '=', userId)
+    .whereRef('u.id', '=', 'm.user_id')
+    .returning(['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'])
+    .executeTakeFirst()
+}
+
+export async function deleteMember(trx: Transaction, projectId: string, userId: string): Promise<void> {
+  await trx
+    .deleteFrom('project_members')
+    .where('project_id', '=', projectId)
+    .where('user_id', '=', userId)
+    .execute()
+}

@@ -1,0 +1,59 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from '@sinclair/typebox'
+import { NotFound } from '../../errors.ts'
+import { answerCreated } from '../../plugins/idempotency.ts'
+import { member } from '../../plugins/membership.ts'
+import { isUuid, success } from '../../schemas.ts'
+import { listMembers, type MemberRow } from './member-repository.ts'
+import * as schema from './member-schema.ts'
+import { addMember, changeMember, removeMember } from './members.ts'
+
+export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { db } = app.services
+  const anyMember = member('viewer')
+  const admin = member('admin')
+
+  app.get('', { schema: schema.listProjectMembers, preHandler: anyMember }, async (request) => {
+    const rows = await listMembers(db, anyMember.of(request).id)
+    return rows.map(toMember)
+  })
+
+  app.post('', { schema: schema.addProjectMember, preHandler: admin }, async (request, reply) => {
+    const { id } = admin.of(request)
+    return answerCreated(request, reply, async (db) => {
+      const row = await addMember(db, request.principal.userId, id, request.body)
+      return {
+        headers: { location: `/api/v1/projects/${id}/members/${row.user_id}` },
+        body: toMember(row)
+      }
+    })
+  })
+
+  app.put('/:userId', { schema: schema.changeProjectMember, preHandler: admin }, async (request) => {
+    const userId = idOf(request.params.userId)
+    const { id } = admin.of(request)
+    return toMember(await changeMember(db, request.principal.userId, id, userId, request.body.role))
+  })
+
+  // Any member, for any member may leave; the rest is the act's.
+  app.delete('/:userId', { schema: schema.removeProjectMember, preHandler: anyMember }, async (request) => {
+    const userId = idOf(request.params.userId)
+    await removeMember(db, request.principal.userId, anyMember.of(request).id, userId)
+    return success
+  })
+}
+
+function idOf(text: string): string {
+  if (!isUuid(text)) throw new NotFound()
+  return text.toLowerCase()
+}
+
+function toMember(row: MemberRow): Static<typeof schema.ProjectMember> {
+  return {
+    userId: row.user_id,
+    email: row.email,
+    name: row.name,
+    role: row.role,
+    createdAt: row.created_at.toISOString()
+  }
+}

@@ -1,0 +1,83 @@
+import { Type } from '@sinclair/typebox'
+import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import {
+  answer,
+  closed,
+  Email,
+  Id,
+  LocationHeader,
+  problemResponses,
+  ref,
+  Success,
+  Timestamp,
+  WithId
+} from '../../schemas.ts'
+import { ProjectRole } from './schema.ts'
+
+const ann = {
+  userId: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
+  email: 'ann@example.org',
+  name: 'Ann',
+  role: 'editor',
+  createdAt: '2026-11-21T10:15:30.000Z'
+}
+
+export const ProjectMember = closed(
+  { userId: Id, email: Email, name: Type.String(), role: ProjectRole, createdAt: Timestamp },
+  { $id: 'ProjectMember', examples: [ann] }
+)
+
+export const NewProjectMember = closed(
+  { email: Email, role: ProjectRole },
+  { $id: 'NewProjectMember', examples: [{ email: ann.email, role: ann.role }] }
+)
+
+export const ProjectMemberChange = closed(
+  { role: ProjectRole },
+  { $id: 'ProjectMemberChange', examples: [{ role: 'admin' }] }
+)
+
+const WithMember = Type.Object({ id: Type.String(), userId: Type.String() })
+
+const tags = ['Projects']
+
+export const listProjectMembers = {
+  operationId: 'listProjectMembers',
+  summary: 'List the members of a project',
+  description: 'For its members. In the order in which they came.',
+  tags,
+  params: WithId,
+  response: { 200: answer('All members', Type.Array(ref(ProjectMember))), ...problemResponses(403, 404) }
+}
+
+export const addProjectMember = {
+  operationId: 'addProjectMember',
+  summary: 'Add a member to a project',
+  description: `For its owners and admins; only an owner makes an owner. Nobody having that e-mail address is 400 with the code \`unknown-user\` in
+\`errors\`; a member already is 409 \`already-member\`.`,
+  tags,
+  params: WithId,
+  headers: IdempotencyHeaders,
+  body: ref(NewProjectMember),
+  response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
+}
+
+export const changeProjectMember = {
+  operationId: 'changeProjectMember',
+  summary: 'Change the role of a member',
+  description: `For the project's owners and admins; only an owner makes an owner, or changes one. The last owner stays one (409 \`last-owner\`).`,
+  tags,
+  params: WithMember,
+  body: ref(ProjectMemberChange),
+  response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
+}
+
+export const removeProjectMember = {
+  operationId: 'removeProjectMember',
+  summary: 'Take a member out of a project, or leave it',
+  description: `For the project's owners and admins; only an owner takes an owner out. Every member may leave, but for the last owner (409
+\`last-owner\`).`,
+  tags,
+  params: WithMember,
+  response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }
+}

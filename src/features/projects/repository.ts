@@ -1,0 +1,166 @@
+import { sql } from 'kysely'
+import type { Database, Transaction } from '../../db/database.ts'
+import { likePattern } from '../../db/search.ts'
+import { violates } from '../../db/sqlstate.ts'
+import { type Params, prepared } from '../../db/statement.ts'
+import type { ProjectRole } from '../../db/tables.ts'
+import { Unauthenticated } from '../../errors.ts'
+
+export interface ProjectRow {
+  id: string
+  name: string
+  description: string | null
+  created_at: Date
+  updated_at: Date
+  /** The caller's. */
+  role: ProjectRole
+}
+
+const columns = ['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'm.role'] as const
+
+type Listed = Params<{ userId: string; pattern: string; limit: number; offset: number }>
+
+const listing = (bySearch: boolean) => {
+  const projects = (db: Database, p: Listed) =>
+    db
+      .selectFrom('project_members as m')
+      .innerJoin('projects as p', 'p.id', 'm.project_id')
+      .where('m.user_id', '=', p.userId)
+      .$if(bySearch, (query) => query.where('p.name', 'ilike', p.pattern))
+  return {
+    rows: prepared((db, p: Listed) =>
+      projects(db, p)
+        .select(columns)
+        .orderBy('p.created_at', 'desc')
+        .orderBy('p.id', 'desc')
+        .limit(p.limit)
+        .offset(p.offset)
+    ),
+    total: prepared((db, p: Listed) => projects(db, p).select((eb) => eb.fn.countAll<number>().as('total')))
+  }
+}
+const all = listing(false)
+const found = listing(true)
+
+/** One page of the user's projects, newest first, and how many there are. `search` is part of the name. */
+export async function listProjects(
+  db: Database,
+  userId: string,
+  page: { search: string | undefined; limit: number; offset: number }
+) {
+  const { search, limit, offset } = page
+  const list = search === undefined ? all : found
+  const values = { userId, limit, offset, pattern: likePattern(search ?? '') }
+  const [rows, [count]] = await Promise.all([list.rows(db, values), list.total(db, values)])
+  return { rows, total: count!.total }
+}
+
+/** Creates a project with the user as its owner. */
+export async function insertProject(
+  db: Database,
+  userId: string,
+  project: { id: string; name: string; description: string | null }
+): Promise<ProjectRow> {
+  try {
+    return await db
+      .with('p', (q) =>
+        q
+          .insertInto('projects')
+          .values(project)
+          .returning(['id', 'name', 'description', 'created_at', 'updated_at'])
+      )
+      .with('m', (q) =>
+        q
+          .insertInto('project_members')
+          .values({ project_id: project.id, user_id: userId, role: 'owner' })
+          .returning('role')
+      )
+      .selectFrom(['p', 'm'])
+      .select(columns)
+      .executeTakeFirstOrThrow()
+  } catch (error) {
+    // Deleted while they were asking.
+    throw violates(error, 'project_members_user_id_fkey') ? new Unauthenticated() : error
+  }
+}
+
+/** Changes what is not undefined. Gives undefined when the project is gone, or the user is not of one of the roles. */
+export function updateProject(
+  db: Database,
+  userId: string,
+  roles: readonly ProjectRole[],
+  id: string,
+  values: { name: string | undefined; description: string | null | undefined }
+): Promise<ProjectRow | undefined> {
+  return db
+    .updateTable('projects as p')
+    .from('project_members as m')
+    .set({ ...values, updated_at: sql<Date>`now()` })
+    .where('p.id', '=', id)
+    .whereRef('m.project_id', '=', 'p.id')
+    .where('m.user_id', '=', userId)
+    .where(sql<boolean>`m.role = any(${roles}::text[])`)
+    .returning(columns)
+    .executeTakeFirst()
+}
+
+/** False when the project is gone, or the user is not an owner. */
+export async function deleteProject(db: Database, userId: string, id: string): Promise<boolean> {
+  const result = await db
+    .deleteFrom('projects as p')
+    .using('project_members as m')
+    .where('p.id', '=', id)
+    .whereRef('m.project_id', '=', 'p.id')
+    .where('m.user_id', '=', userId)
+    .where('m.role', '=', 'owner')
+    .executeTakeFirst()
+  return result.numDeletedRows > 0n
+}
+
+/** Keeps others from changing the project and its members until the end; false when there is none. */
+export async function lockProject(trx: Transaction, id: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('projects')
+    .select('id')
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** The same for all projects that the user is a member of. */
+export async function lockProjectsOf(trx: Transaction, userId: string): Promise<void> {
+  await trx
+    .selectFrom('projects')
+    .select('id')
+    .where('id', 'in', (eb) =>
+      eb.selectFrom('project_members').select('project_id').where('user_id', '=', userId)
+    )
+    .orderBy('id')
+    .forUpdate()
+    .execute()
+}
+
+/** Whether the user is the only owner of any project; right for projects that are locked. */
+export async function ownsAlone(trx: Transaction, userId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('project_members as m')
+    .select('m.project_id')
+    .where('m.user_id', '=', userId)
+    .where('m.role', '=', 'owner')
+    .where((eb) =>
+      eb.not(
+        eb.exists(
+          eb
+            .selectFrom('project_members as o')
+            .select('o.user_id')
+            .whereRef('o.project_id', '=', 'm.project_id')
+            .where('o.role', '=', 'owner')
+            .where('o.user_id', '!=', userId)
+        )
+      )
+    )
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}

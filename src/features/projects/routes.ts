@@ -1,0 +1,68 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from '@sinclair/typebox'
+import { NotFound } from '../../errors.ts'
+import { uuidv7 } from '../../ids.ts'
+import { signedIn } from '../../plugins/authentication.ts'
+import { answerCreated } from '../../plugins/idempotency.ts'
+import { member } from '../../plugins/membership.ts'
+import { success } from '../../schemas.ts'
+import { memberRoutes } from './member-routes.ts'
+import * as repository from './repository.ts'
+import * as schema from './schema.ts'
+
+export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { db } = app.services
+  const anyMember = member('viewer')
+  const admin = member('admin')
+  const owner = member('owner')
+
+  app.get('', { schema: schema.listProjects, preHandler: signedIn }, async (request) => {
+    const { page = 1, pageSize = 20, search } = request.query
+    const { userId } = signedIn.of(request)
+    const offset = (page - 1) * pageSize
+    const { rows, total } = await repository.listProjects(db, userId, { search, limit: pageSize, offset })
+    return { data: rows.map(toProject), total, page, pageSize }
+  })
+
+  app.post('', { schema: schema.createProject, preHandler: signedIn }, async (request, reply) => {
+    const { name, description = null } = request.body
+    const { userId } = signedIn.of(request)
+    return answerCreated(request, reply, async (db) => {
+      const row = await repository.insertProject(db, userId, { id: uuidv7(), name, description })
+      return { headers: { location: `/api/v1/projects/${row.id}` }, body: toProject(row) }
+    })
+  })
+
+  app.get('/:id', { schema: schema.getProject, preHandler: anyMember }, async (request) => {
+    const { createdAt, updatedAt, ...project } = anyMember.of(request)
+    return toProject({ ...project, created_at: createdAt, updated_at: updatedAt })
+  })
+
+  app.put('/:id', { schema: schema.updateProject, preHandler: admin }, async (request) => {
+    const { id } = admin.of(request)
+    const { name, description } = request.body
+    const { userId } = request.principal
+    const row = await repository.updateProject(db, userId, ['admin', 'owner'], id, { name, description })
+    if (!row) throw new NotFound()
+    return toProject(row)
+  })
+
+  app.delete('/:id', { schema: schema.deleteProject, preHandler: owner }, async (request) => {
+    const { id } = owner.of(request)
+    if (!(await repository.deleteProject(db, request.principal.userId, id))) throw new NotFound()
+    return success
+  })
+
+  await app.register(memberRoutes, { prefix: '/:id/members' })
+}
+
+function toProject(row: repository.ProjectRow): Static<typeof schema.Project> {
+  return {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    role: row.role,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString()
+  }
+}

@@ -1,0 +1,106 @@
+import { Type } from '@sinclair/typebox'
+import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import {
+  answer,
+  closed,
+  Description,
+  Id,
+  LocationHeader,
+  Name,
+  nullable,
+  PageQuery,
+  pageOf,
+  problemResponses,
+  ref,
+  SearchQuery,
+  Success,
+  stringEnum,
+  Timestamp,
+  WithId
+} from '../../schemas.ts'
+
+const mail = {
+  id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
+  name: 'Nightly report',
+  description: 'Sends the numbers of the day',
+  role: 'owner',
+  createdAt: '2026-11-21T10:15:30.000Z',
+  updatedAt: '2026-11-21T10:15:30.000Z'
+}
+
+const ROLES = ['owner', 'admin', 'editor', 'viewer'] as const
+
+export const ProjectRole = stringEnum(ROLES)
+
+export const Project = closed(
+  {
+    id: Id,
+    name: Type.String(),
+    description: nullable(Type.String()),
+    role: stringEnum(ROLES, { description: "The caller's" }),
+    createdAt: Timestamp,
+    updatedAt: Timestamp
+  },
+  { $id: 'Project', examples: [mail] }
+)
+
+export const ProjectPage = pageOf('ProjectPage', Project, [mail])
+
+export const NewProject = closed(
+  { name: Name, description: Type.Optional(Description) },
+  { $id: 'NewProject', examples: [{ name: mail.name, description: mail.description }] }
+)
+
+export const ProjectChanges = closed(
+  { name: Type.Optional(Name), description: Type.Optional(Description) },
+  { $id: 'ProjectChanges', examples: [{ name: 'Morning report' }, { description: null }] }
+)
+
+const tags = ['Projects']
+
+export const listProjects = {
+  operationId: 'listProjects',
+  summary: 'List my projects',
+  description: 'Those that the caller is a member of, newest first.',
+  tags,
+  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  response: { 200: answer('One page of projects', ProjectPage) }
+}
+
+export const createProject = {
+  operationId: 'createProject',
+  summary: 'Create a project',
+  description: 'The caller becomes its owner.',
+  tags,
+  headers: IdempotencyHeaders,
+  body: ref(NewProject),
+  response: { 201: answer('Created', Project, LocationHeader), ...problemResponses(422) }
+}
+
+export const getProject = {
+  operationId: 'getProject',
+  summary: 'Get a project',
+  description: 'For its members.',
+  tags,
+  params: WithId,
+  response: { 200: answer('The project', Project), ...problemResponses(403, 404) }
+}
+
+export const updateProject = {
+  operationId: 'updateProject',
+  summary: 'Change a project',
+  description: 'For its owners and admins. What is absent is kept.',
+  tags,
+  params: WithId,
+  body: ref(ProjectChanges),
+  response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
+}
+
+export const deleteProject = {
+  operationId: 'deleteProject',
+  summary: 'Delete a project',
+  description: 'For its owners. Its links to credentials go with it; the credentials stay.',
+  tags,
+  params: WithId,
+  response: { 200: answer('Deleted', Success), ...problemResponses(404) }
+}

@@ -1,0 +1,27 @@
+import { hashPassword, passwordFits } from '../../crypto/passwords.ts'
+import { inTransaction } from '../../db/database.ts'
+import { WrongPassword } from '../../errors.ts'
+import type { Principal } from '../../plugins/authentication.ts'
+import type { Services } from '../../plugins/services.ts'
+import { countAttempt } from './limiter.ts'
+import { deleteSessionsBut, findPasswordHash, setPassword } from './repository.ts'
+
+/** Sets the caller's password and ends the caller's other sessions. A wrong current one counts as a failed sign-in. */
+export async function changePassword(
+  { db }: Services,
+  caller: Principal,
+  ip: string,
+  { currentPassword, newPassword }: { currentPassword: string; newPassword: string }
+): Promise<void> {
+  const attempt = await countAttempt(db, caller.email, ip)
+  const { password_hash } = await findPasswordHash(db, caller.userId)
+  if (!(await passwordFits(password_hash, currentPassword))) throw new WrongPassword()
+  const passwordHash = await hashPassword(newPassword)
+  await inTransaction(db, async (trx) => {
+    // An administrator's reset in between is not overwritten by whoever knew the password before it.
+    const user = { id: caller.userId, oldHash: password_hash, newHash: passwordHash }
+    if (!(await setPassword(trx, user))) throw new WrongPassword()
+    await deleteSessionsBut(trx, caller.userId, caller.sessionId)
+  })
+  await attempt.succeeded()
+}

@@ -1,0 +1,95 @@
+import { sql } from 'kysely'
+import type { Database } from '../../db/database.ts'
+
+/** The account of that e-mail, disabled or not, with its password's hash. */
+export function findAccount(db: Database, email: string) {
+  return db
+    .selectFrom('users')
+    .select(['id', 'email', 'name', 'role', 'password_hash', 'disabled_at'])
+    .where(sql`lower(email)`, '=', sql`lower(${email})`)
+    .executeTakeFirst()
+}
+
+export function findPasswordHash(db: Database, userId: string) {
+  return db.selectFrom('users').select('password_hash').where('id', '=', userId).executeTakeFirstOrThrow()
+}
+
+/** Gives whether it did: not when the password is another than the one looked at, or the user is gone. */
+export async function setPassword(
+  db: Database,
+  user: { id: string; oldHash: string; newHash: string }
+): Promise<boolean> {
+  const result = await db
+    .updateTable('users')
+    .set({ password_hash: user.newHash, updated_at: sql<Date>`now()` })
+    .where('id', '=', user.id)
+    .where('password_hash', '=', user.oldHash)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+/**
+ * Gives undefined when the user was disabled or deleted meanwhile, or has another password than the one looked at.
+ * Waits for a change of the user that is under way: it would not see this session, and leave it alive.
+ */
+export function insertSession(
+  db: Database,
+  session: {
+    id: string
+    tokenHash: Buffer
+    userId: string
+    passwordHash: string
+    ip: string
+    userAgent: string | null
+    maxHours: number
+  }
+) {
+  return db
+    .insertInto('sessions')
+    .columns(['id', 'token_hash', 'user_id', 'ip', 'user_agent', 'expires_at'])
+    .expression((eb) =>
+      eb
+        .selectFrom('users')
+        .where('users.id', '=', session.userId)
+        .where('users.password_hash', '=', session.passwordHash)
+        .where('users.disabled_at', 'is', null)
+        .forShare()
+        .select([
+          sql<string>`${session.id}::uuid`.as('id'),
+          sql<Buffer>`${session.tokenHash}::bytea`.as('token_hash'),
+          'users.id as user_id',
+          sql<string>`${session.ip}::text`.as('ip'),
+          sql<string | null>`${session.userAgent}::text`.as('user_agent'),
+          sql<Date>`now() + make_interval(hours => ${session.maxHours}::int)`.as('expires_at')
+        ])
+    )
+    .returning(['id', 'created_at', 'last_seen_at', 'expires_at'])
+    .executeTakeFirst()
+}
+
+export function listLiveSessions(db: Database, userId: string, idleMinutes: number) {
+  return db
+    .selectFrom('sessions')
+    .select(['id', 'created_at', 'last_seen_at', 'expires_at', 'ip', 'user_agent'])
+    .where('user_id', '=', userId)
+    .where('expires_at', '>', sql<Date>`now()`)
+    .where('last_seen_at', '>', sql<Date>`now() - make_interval(mins => ${idleMinutes}::int)`)
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1_000)
+    .execute()
+}
+
+/** False when the user has no such session. */
+export async function deleteSession(db: Database, userId: string, id: string): Promise<boolean> {
+  const result = await db
+    .deleteFrom('sessions')
+    .where('user_id', '=', userId)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return result.numDeletedRows > 0n
+}
+
+export async function deleteSessionsBut(db: Database, userId: string, keepId: string): Promise<void> {
+  await db.deleteFrom('sessions').where('user_id', '=', userId).where('id', '!=', keepId).execute()
+}

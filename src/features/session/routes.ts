@@ -1,0 +1,102 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from '@sinclair/typebox'
+import { CrossSiteRequest, NotFound } from '../../errors.ts'
+import { cookieName, signedIn } from '../../plugins/authentication.ts'
+import { open } from '../../plugins/guards.ts'
+import { fromElsewhere } from '../../plugins/same-site.ts'
+import { isUuid, success } from '../../schemas.ts'
+import { changePassword } from './change-password.ts'
+import * as repository from './repository.ts'
+import * as schema from './schema.ts'
+import { signIn } from './sign-in.ts'
+
+/** The one way in that needs nobody signed in. */
+export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { config } = app.services
+
+  app.post('/session', { schema: schema.createSession, preHandler: open }, async (request, reply) => {
+    // A page elsewhere must not be able to sign somebody in as somebody else.
+    if (fromElsewhere(request, config)) throw new CrossSiteRequest()
+    const { user, session, token } = await signIn(app.services, request.body, {
+      ip: request.ip,
+      userAgent: request.headers['user-agent']?.slice(0, 500) ?? null
+    })
+    reply.setCookie(cookieName(config.publicOrigin), token, cookieOptions(config.publicOrigin))
+    return { user: toUser(user), session: toSession(session) }
+  })
+}
+
+export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { db, config } = app.services
+
+  app.get('/session', { schema: schema.getSession, preHandler: signedIn }, async (request) => {
+    const caller = signedIn.of(request)
+    return {
+      user: toUser({ ...caller, id: caller.userId }),
+      session: toSession({
+        id: caller.sessionId,
+        created_at: caller.createdAt,
+        last_seen_at: caller.lastSeenAt,
+        expires_at: caller.expiresAt
+      })
+    }
+  })
+
+  app.delete('/session', { schema: schema.deleteSession, preHandler: signedIn }, async (request, reply) => {
+    const { userId, sessionId } = signedIn.of(request)
+    await repository.deleteSession(db, userId, sessionId)
+    reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
+    return success
+  })
+
+  app.get('/sessions', { schema: schema.listSessions, preHandler: signedIn }, async (request) => {
+    const { userId, sessionId } = signedIn.of(request)
+    const rows = await repository.listLiveSessions(db, userId, config.sessionIdleMinutes)
+    return rows.map((row) => ({
+      ...toSession(row),
+      ip: row.ip,
+      userAgent: row.user_agent,
+      current: row.id === sessionId
+    }))
+  })
+
+  app.delete('/sessions/:id', { schema: schema.endSession, preHandler: signedIn }, async (request) => {
+    const { id } = request.params
+    const ended = isUuid(id) && (await repository.deleteSession(db, signedIn.of(request).userId, id))
+    if (!ended) throw new NotFound()
+    return success
+  })
+
+  app.put('/users/me/password', { schema: schema.changePassword, preHandler: signedIn }, async (request) => {
+    await changePassword(app.services, signedIn.of(request), request.ip, request.body)
+    return success
+  })
+}
+
+/** RFC 6265bis: no script reads it, no other site's form sends it; it ends with the browser or with the session. */
+function cookieOptions(publicOrigin: string | undefined) {
+  return {
+    path: '/',
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: publicOrigin?.startsWith('https:') ?? false
+  } as const
+}
+
+function toUser({ id, email, name, role }: Static<typeof schema.SignedInUser>) {
+  return { id, email, name, role }
+}
+
+function toSession(row: {
+  id: string
+  created_at: Date
+  last_seen_at: Date
+  expires_at: Date
+}): Static<typeof schema.Session> {
+  return {
+    id: row.id,
+    createdAt: row.created_at.toISOString(),
+    lastSeenAt: row.last_seen_at.toISOString(),
+    expiresAt: row.expires_at.toISOString()
+  }
+}

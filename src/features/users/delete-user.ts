@@ -1,0 +1,22 @@
+import { inTransaction } from '../../db/database.ts'
+import { LastOwner, NotFound } from '../../errors.ts'
+import type { Services } from '../../plugins/services.ts'
+import { lockProjectsOf, ownsAlone } from '../projects/repository.ts'
+import { keepAnAdministrator } from './keep-administrator.ts'
+import { bequeathTypes, deleteUser as deleteRow, lockUser } from './repository.ts'
+
+/**
+ * Deletes a user for an administrator, who gets the user's credential types. Throws NotFound, LastAdministrator,
+ * LastOwner and UserOwnsCredentials; then nothing has changed.
+ */
+export async function deleteUser({ db }: Services, callerId: string, id: string): Promise<void> {
+  await inTransaction(db, async (trx) => {
+    await keepAnAdministrator(trx, callerId, id)
+    if (!(await lockUser(trx, id))) throw new NotFound()
+    // All of the user's projects, not only those owned: somebody may be making the user an owner and leaving.
+    await lockProjectsOf(trx, id)
+    if (await ownsAlone(trx, id)) throw new LastOwner()
+    await bequeathTypes(trx, id, callerId)
+    await deleteRow(trx, id)
+  })
+}

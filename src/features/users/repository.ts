@@ -1,0 +1,159 @@
+import { sql } from 'kysely'
+import type { Database, Transaction } from '../../db/database.ts'
+import { likePattern } from '../../db/search.ts'
+import { violates } from '../../db/sqlstate.ts'
+import { type Params, prepared } from '../../db/statement.ts'
+import type { UserRole } from '../../db/tables.ts'
+import { EmailTaken, UserOwnsCredentials } from '../../errors.ts'
+
+const columns = ['id', 'email', 'name', 'role', 'disabled_at', 'created_at', 'updated_at'] as const
+
+export interface UserRow {
+  id: string
+  email: string
+  name: string
+  role: UserRole
+  disabled_at: Date | null
+  created_at: Date
+  updated_at: Date
+}
+
+const findVisible = prepared((db, p: Params<{ id: string; callerId: string }>) =>
+  db
+    .selectFrom('users')
+    .select(columns)
+    .where('id', '=', p.id)
+    .where((eb) =>
+      eb.or([
+        eb('id', '=', p.callerId),
+        eb.exists(
+          eb
+            .selectFrom('users as caller')
+            .select('caller.id')
+            .where('caller.id', '=', p.callerId)
+            .where('caller.role', '=', 'admin')
+        )
+      ])
+    )
+)
+
+/** The user, if the caller may know of them: an administrator of anybody, the others of themselves. */
+export async function findUser(db: Database, callerId: string, id: string): Promise<UserRow | undefined> {
+  const [row] = await findVisible(db, { id, callerId })
+  return row
+}
+
+/** One page of all users, newest first, and how many there are. `search` is part of the name. */
+export async function listUsers(
+  db: Database,
+  page: { search: string | undefined; limit: number; offset: number }
+) {
+  const { search, limit, offset } = page
+  const users = db
+    .selectFrom('users')
+    .$if(search !== undefined, (query) => query.where('name', 'ilike', likePattern(search!)))
+  const [rows, { total }] = await Promise.all([
+    users
+      .select(columns)
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+      .limit(limit)
+      .offset(offset)
+      .execute(),
+    users.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  ])
+  return { rows, total }
+}
+
+/** Throws EmailTaken. */
+export function insertUser(
+  db: Database,
+  user: { id: string; email: string; name: string; password_hash: string; role: UserRole }
+): Promise<UserRow> {
+  return emailOfOne(db.insertInto('users').values(user).returning(columns).executeTakeFirstOrThrow())
+}
+
+export interface UserValues {
+  name: string | undefined
+  email: string | undefined
+  role: UserRole | undefined
+  disabled: boolean | undefined
+  passwordHash: string | undefined
+}
+
+/** Changes what is not undefined. Gives undefined when the user is gone; throws EmailTaken. */
+export function updateUser(db: Database, id: string, values: UserValues): Promise<UserRow | undefined> {
+  const { disabled, passwordHash, ...plain } = values
+  return emailOfOne(
+    db
+      .updateTable('users')
+      .set({ ...plain, updated_at: sql<Date>`now()` })
+      .$if(passwordHash !== undefined, (query) => query.set({ password_hash: passwordHash! }))
+      .$if(disabled !== undefined, (query) =>
+        query.set({ disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null })
+      )
+      .where('id', '=', id)
+      .returning(columns)
+      .executeTakeFirst()
+  )
+}
+
+async function emailOfOne<T>(write: Promise<T>): Promise<T> {
+  try {
+    return await write
+  } catch (error) {
+    throw violates(error, 'users_email_key') ? new EmailTaken() : error
+  }
+}
+
+export async function deleteSessions(trx: Transaction, userId: string): Promise<void> {
+  await trx.deleteFrom('sessions').where('user_id', '=', userId).execute()
+}
+
+/** How many administrators may sign in besides this user, and whether the caller is one who may. */
+export function countAdministrators(trx: Transaction, callerId: string, besidesId: string) {
+  return trx
+    .selectFrom('users')
+    .where('role', '=', 'admin')
+    .where('disabled_at', 'is', null)
+    .select([
+      sql<number>`count(*) filter (where id <> ${besidesId})`.as('others'),
+      sql<boolean>`count(*) filter (where id = ${callerId}) > 0`.as('callerIsOne')
+    ])
+    .executeTakeFirstOrThrow()
+}
+
+/** Keeps everybody from giving the user something (a type, a membership) until the end; false when there is none. */
+export async function lockUser(trx: Transaction, id: string): Promise<boolean> {
+  const row = await trx.selectFrom('users').select('id').where('id', '=', id).forUpdate().executeTakeFirst()
+  return row !== undefined
+}
+
+/** Gives the user's credential types to the heir; of an heir who is the user, to the oldest other administrator. */
+export async function bequeathTypes(trx: Transaction, userId: string, heirId: string): Promise<void> {
+  await trx
+    .updateTable('credential_types')
+    .set((eb) => ({
+      owner_id: eb
+        .selectFrom('users')
+        .select('id')
+        .where('role', '=', 'admin')
+        .where('disabled_at', 'is', null)
+        .where('id', '!=', userId)
+        .orderBy(sql`id = ${heirId}`, 'desc')
+        .orderBy('created_at')
+        .orderBy('id')
+        .limit(1)
+    }))
+    .where('owner_id', '=', userId)
+    .execute()
+}
+
+/** Throws UserOwnsCredentials. */
+export async function deleteUser(trx: Transaction, id: string): Promise<void> {
+  try {
+    await trx.deleteFrom('users').where('id', '=', id).execute()
+  } catch (error) {
+    throw violates(error, 'credentials_owner_id_fkey') ? new UserOwnsCredentials() : error
+  }
+}

@@ -1,0 +1,128 @@
+import { Type } from '@sinclair/typebox'
+import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import {
+  answer,
+  closed,
+  Email,
+  Id,
+  LocationHeader,
+  Name,
+  PageQuery,
+  Password,
+  pageOf,
+  problemResponses,
+  ref,
+  SearchQuery,
+  Success,
+  stringEnum,
+  Timestamp,
+  WithId
+} from '../../schemas.ts'
+
+const ROLES = ['admin', 'user'] as const
+
+const ann = {
+  id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
+  email: 'ann@example.org',
+  name: 'Ann',
+  role: 'user',
+  disabled: false,
+  createdAt: '2026-11-21T10:15:30.000Z',
+  updatedAt: '2026-11-21T10:15:30.000Z'
+}
+
+export const User = closed(
+  {
+    id: Id,
+    email: Email,
+    name: Type.String(),
+    role: stringEnum(ROLES),
+    disabled: Type.Boolean({ description: 'May not sign in' }),
+    createdAt: Timestamp,
+    updatedAt: Timestamp
+  },
+  { $id: 'User', examples: [ann] }
+)
+
+export const UserPage = pageOf('UserPage', User, [ann])
+
+export const NewUser = closed(
+  {
+    email: Email,
+    name: Name,
+    password: Password,
+    role: Type.Optional(
+      stringEnum(ROLES, { default: 'user', description: '`admin`: an administrator of the service' })
+    )
+  },
+  { $id: 'NewUser', examples: [{ email: ann.email, name: ann.name, password: 'correct horse battery' }] }
+)
+
+export const UserChanges = closed(
+  {
+    name: Type.Optional(Name),
+    email: Type.Optional(Email),
+    role: Type.Optional(stringEnum(ROLES)),
+    disabled: Type.Optional(Type.Boolean({ description: 'Ends all sessions of the user' })),
+    password: Type.Optional(
+      Type.String({
+        ...Password,
+        description: 'A new one in place of a lost one; ends all sessions of the user'
+      })
+    )
+  },
+  { $id: 'UserChanges', examples: [{ name: 'Ann Other' }, { disabled: true }] }
+)
+
+const tags = ['Users']
+
+export const createUser = {
+  operationId: 'createUser',
+  summary: 'Create a user',
+  description: 'For administrators. E-mail addresses are compared without regard to case.',
+  tags,
+  headers: IdempotencyHeaders,
+  body: ref(NewUser),
+  response: { 201: answer('Created', User, LocationHeader), ...problemResponses(409, 422) }
+}
+
+export const listUsers = {
+  operationId: 'listUsers',
+  summary: 'List users',
+  description: 'For administrators. Newest first.',
+  tags,
+  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  response: { 200: answer('One page of users', UserPage), ...problemResponses(403) }
+}
+
+export const getUser = {
+  operationId: 'getUser',
+  summary: 'Get a user',
+  description: 'For administrators, and for the user: users are hidden from each other.',
+  tags,
+  params: WithId,
+  response: { 200: answer('The user', User), ...problemResponses(404) }
+}
+
+export const updateUser = {
+  operationId: 'updateUser',
+  summary: 'Change a user',
+  description: `What is absent is kept. Administrators change everything, users their own name alone (403 otherwise). Disabling and a new password
+end all sessions of the user. The last administrator who may sign in stays one (409 \`last-administrator\`).`,
+  tags,
+  params: WithId,
+  body: ref(UserChanges),
+  response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
+}
+
+export const deleteUser = {
+  operationId: 'deleteUser',
+  summary: 'Delete a user',
+  description: `For administrators. Ends all sessions of the user. The user's credential types go to the administrator who deletes (of an
+administrator who deletes themself: to the administrator who has been there longest). Refused with 409 for a user who owns credentials
+(\`user-owns-credentials\`), for the only owner of a project (\`last-owner\`) and for the last administrator who may sign in
+(\`last-administrator\`).`,
+  tags,
+  params: WithId,
+  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
+}

@@ -1,0 +1,104 @@
+import swagger from '@fastify/swagger'
+import { type TSchema, Type } from '@sinclair/typebox'
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import { stringify } from 'yaml'
+import packageJson from '../../package.json' with { type: 'json' }
+import * as shared from '../schemas.ts'
+import { cookieName } from './authentication.ts'
+import { open } from './guards.ts'
+
+const DESCRIPTION = `A credential store for workflow engines, integration platforms and agents.
+
+People sign in with \`POST /api/v1/session\` and are known by the cookie that it sets; in Swagger UI, "Try it out" there, and every other
+operation works. Values are encrypted; they leave only through \`reveal\`, to their owner.
+
+Errors are \`application/problem+json\` (RFC 9457) with a stable \`code\` and the \`requestId\` that is in the logs.`
+
+const TAGS = [
+  { name: 'Session', description: 'Signing in and out, and the sessions on other devices' },
+  { name: 'Users', description: 'The people who may sign in' },
+  { name: 'Projects', description: 'Projects, their members and roles' },
+  { name: 'Credential types', description: 'Which fields a credential has' },
+  { name: 'App credentials', description: 'Credentials, their values and their projects' },
+  { name: 'Health', description: 'For probes' }
+]
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * The problems that the operation documents. Apart from its schema, because Fastify builds a serialiser for each
+     * response there, which takes long, and the error handler's answers go through none.
+     */
+    problems?: Record<string, object>
+  }
+}
+
+/** The document, from the routes' schemas; and what every operation has, said once. */
+export const contract = fp(
+  async (app) => {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'Latchkey',
+          version: packageJson.version,
+          description: DESCRIPTION,
+          license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as never
+        },
+        servers: [{ url: '/' }],
+        tags: TAGS,
+        components: {
+          securitySchemes: {
+            session: {
+              type: 'apiKey',
+              in: 'cookie',
+              name: cookieName(app.services.config.publicOrigin),
+              description: 'Set by `POST /api/v1/session`; over https its name begins with `__Host-`'
+            },
+            bearer: { type: 'http', scheme: 'bearer', description: 'An access token' }
+          }
+        }
+      },
+      refResolver: { buildLocalReference: (json) => String(json.$id) },
+      transform: ({ schema, url, route }) => {
+        const problems = route.config?.problems
+        return {
+          url,
+          schema: problems ? { ...schema, response: { ...(schema.response as object), ...problems } } : schema
+        }
+      }
+    })
+    for (const component of shared.components.values()) app.addSchema(component)
+    app.addHook('onRoute', complete)
+  },
+  { name: 'contract', fastify: '5.x', dependencies: ['services'] }
+)
+
+/** Gives a route what all have: no unknown query parameters, security, and the refusals that its kind can answer. */
+function complete(route: RouteOptions): void {
+  const schema = route.schema as Record<string, unknown> | undefined
+  if (!schema || schema.hide || route.method === 'HEAD') return
+  const { operationId, summary, tags } = schema
+  if (!operationId || !summary || !tags)
+    throw new Error(`${route.method} ${route.url} needs operationId, summary and tags`)
+  const changes = !['GET', 'HEAD'].includes(String(route.method))
+  const isOpen = [route.preHandler ?? []].flat().includes(open)
+  const refusals = [400, ...(isOpen ? [] : [401]), ...(changes ? [403, 413, 415] : [])]
+  const responses = { ...shared.problemResponses(...refusals), ...(schema.response as object) }
+  const those = (are: (status: number) => boolean) =>
+    Object.fromEntries(Object.entries(responses).filter(([status]) => are(Number(status))))
+  route.config = { ...route.config, problems: those((status) => status >= 400) }
+  route.schema = {
+    ...schema,
+    querystring:
+      (schema.querystring as TSchema | undefined) ?? Type.Object({}, { additionalProperties: false }),
+    security: isOpen ? [] : [{ session: [] }, { bearer: [] }],
+    response: those((status) => status < 400)
+  }
+}
+
+/** The document as the file openapi.yaml has it. The app must be ready. */
+export function openapiYaml(app: FastifyInstance): string {
+  return stringify(app.swagger(), { aliasDuplicateObjects: false, lineWidth: 0 })
+}

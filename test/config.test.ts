@@ -1,0 +1,239 @@
+import { resolve } from 'node:path'
+import { fullFormats } from 'ajv-formats/dist/formats.js'
+import t from 'tap'
+import { ConfigError, readConfig } from '../src/config.ts'
+
+const KEYS = `2026a:${Buffer.alloc(32, 'root').toString('base64')}`
+const DATABASE_URL = 'postgresql://latchkey:secret@db.example.org/latchkey'
+
+t.test('with nothing set, all has a default', async (t) => {
+  t.same(readConfig({}), {
+    databaseUrl: undefined,
+    host: '127.0.0.1',
+    port: 8080,
+    publicOrigin: undefined,
+    logLevel: 'info',
+    dataDirectory: resolve('data'),
+    rootKeys: undefined,
+    adminEmail: undefined,
+    adminPassword: undefined,
+    sessionIdleMinutes: 30,
+    sessionMaxHours: 12,
+    trustProxy: false,
+    corsOrigins: []
+  })
+})
+
+const NAMES = [
+  'DATABASE_URL',
+  'HOST',
+  'PORT',
+  'PUBLIC_URL',
+  'LOG_LEVEL',
+  'LATCHKEY_DATA_DIR',
+  'LATCHKEY_ROOT_KEYS',
+  'LATCHKEY_ADMIN_EMAIL',
+  'LATCHKEY_ADMIN_PASSWORD',
+  'LATCHKEY_SESSION_IDLE_MINUTES',
+  'LATCHKEY_SESSION_MAX_HOURS',
+  'TRUST_PROXY',
+  'CORS_ORIGINS'
+]
+
+t.test('an empty variable is an unset one', async (t) => {
+  for (const value of ['', ' ', '\t\n']) {
+    t.same(readConfig(Object.fromEntries(NAMES.map((name) => [name, value]))), readConfig({}))
+  }
+})
+
+t.test('every setting is read', async (t) => {
+  const config = readConfig({
+    DATABASE_URL,
+    HOST: '0.0.0.0',
+    PORT: '0',
+    PUBLIC_URL: 'https://Keys.example.org:443/',
+    LOG_LEVEL: 'debug',
+    LATCHKEY_DATA_DIR: 'somewhere/else',
+    LATCHKEY_ROOT_KEYS: KEYS,
+    LATCHKEY_ADMIN_EMAIL: 'ann@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'correct horse battery',
+    LATCHKEY_SESSION_IDLE_MINUTES: '5',
+    LATCHKEY_SESSION_MAX_HOURS: '1',
+    TRUST_PROXY: '10.0.0.0/8, ::1',
+    CORS_ORIGINS: 'https://a.example.org, http://localhost:3000'
+  })
+  const { rootKeys, ...rest } = config
+  t.same(rest, {
+    databaseUrl: DATABASE_URL,
+    host: '0.0.0.0',
+    port: 0,
+    publicOrigin: 'https://keys.example.org',
+    logLevel: 'debug',
+    dataDirectory: resolve('somewhere/else'),
+    adminEmail: 'ann@example.org',
+    adminPassword: 'correct horse battery',
+    sessionIdleMinutes: 5,
+    sessionMaxHours: 1,
+    trustProxy: ['10.0.0.0/8', '::1'],
+    corsOrigins: ['https://a.example.org', 'http://localhost:3000']
+  })
+  t.same(
+    rootKeys?.map((key) => key.name),
+    ['2026a']
+  )
+})
+
+t.test('other right values', async (t) => {
+  const cases: [string, string, keyof ReturnType<typeof readConfig>, unknown][] = [
+    ['PORT', '65535', 'port', 65_535],
+    ['PORT', ' 80 ', 'port', 80],
+    ['HOST', '::', 'host', '::'],
+    ['HOST', 'keys.internal', 'host', 'keys.internal'],
+    ['PUBLIC_URL', 'http://localhost:8080', 'publicOrigin', 'http://localhost:8080'],
+    ['TRUST_PROXY', 'true', 'trustProxy', true],
+    ['TRUST_PROXY', 'false', 'trustProxy', false],
+    ['TRUST_PROXY', '2', 'trustProxy', 2],
+    ['TRUST_PROXY', '127.0.0.1', 'trustProxy', ['127.0.0.1']],
+    ['LATCHKEY_DATA_DIR', '/var/lib/latchkey', 'dataDirectory', '/var/lib/latchkey'],
+    ['LATCHKEY_ADMIN_PASSWORD', ' with spaces around it ', 'adminPassword', ' with spaces around it '],
+    ['LATCHKEY_SESSION_IDLE_MINUTES', '10080', 'sessionIdleMinutes', 10_080],
+    ['LATCHKEY_SESSION_MAX_HOURS', '720', 'sessionMaxHours', 720]
+  ]
+  for (const [name, value, key, expected] of cases) {
+    t.same(readConfig({ [name]: value })[key], expected, `${name}=${value}`)
+  }
+})
+
+t.test('a wrong value stops the start: one line, with the name and without the value', async (t) => {
+  const cases: Record<string, string[]> = {
+    DATABASE_URL: [
+      'canary',
+      'mysql://canary@example.org/db',
+      'postgres//canary',
+      'postgres://canary:99999/db',
+      '/var/run/canary',
+      'postgres://canary:100%@example.org/db'
+    ],
+    HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
+    PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
+    PUBLIC_URL: [
+      'canary',
+      'ftp://canary.org',
+      'https://canary.org/path',
+      'https://canary.org?query',
+      'https://canary.org#part',
+      'https://canary@example.org',
+      'https://:canary@example.org',
+      'canary.org'
+    ],
+    LOG_LEVEL: ['canary', 'INFO', 'info,debug', '30'],
+    LATCHKEY_ROOT_KEYS: [
+      'canary',
+      'canary:',
+      'canary:short',
+      `:${Buffer.alloc(32, 'canary').toString('base64')}`,
+      Buffer.alloc(32, 'canary').toString('base64'),
+      `a:${Buffer.alloc(31, 'canary').toString('base64')}`,
+      `a:${Buffer.alloc(32, 'canary').toString('hex')}`,
+      `${KEYS},${KEYS}`,
+      ','
+    ],
+    LATCHKEY_ADMIN_EMAIL: [
+      'canary',
+      'canary@',
+      '@canary',
+      'canary@localhost',
+      'a b@canary.org',
+      'a@b@canary.org'
+    ],
+    LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', 'canary'.repeat(43)],
+    LATCHKEY_SESSION_IDLE_MINUTES: ['canary', '0', '-5', '10081', '1.5', '30m'],
+    LATCHKEY_SESSION_MAX_HOURS: ['canary', '0', '-5', '721', '0.5', '12h'],
+    TRUST_PROXY: [
+      'canary',
+      'yes',
+      '-1',
+      '1000',
+      '10.0.0.0/33',
+      '10.0.0.0/0',
+      '10.0.0.0/',
+      '10.0.0.0/8/8',
+      '::1/129',
+      '10.0.0.1,canary',
+      'loopback'
+    ],
+    CORS_ORIGINS: [
+      'canary',
+      '*',
+      'null',
+      'https://canary.org/path',
+      'https://canary.org,',
+      'https://canary.org https://example.org',
+      'https://*.canary.org',
+      'file:///canary'
+    ]
+  }
+  t.same(
+    Object.keys(cases).sort(),
+    NAMES.filter((name) => name !== 'LATCHKEY_DATA_DIR').sort(),
+    'all that can be wrong'
+  )
+  for (const [name, values] of Object.entries(cases)) {
+    for (const value of values) {
+      const others = name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : {}
+      try {
+        readConfig({ ...others, [name]: value })
+        t.fail(`${name}=${value} was taken`)
+      } catch (error) {
+        const { message } = error as Error
+        t.type(error, ConfigError, `${name}=${value}`)
+        t.match(message, new RegExp(`^${name} has to be `), `${name}=${value}: named`)
+        t.notMatch(message, '\n', 'one line')
+        t.notMatch(message, 'canary', 'not the value')
+        t.notMatch(message, Buffer.from('canary').toString('base64').slice(0, 6), 'nor in base64')
+      }
+    }
+  }
+})
+
+t.test('with DATABASE_URL and no root key the service refuses to start', async (t) => {
+  for (const keys of [undefined, '', '  ']) {
+    const env = { DATABASE_URL, ...(keys !== undefined && { LATCHKEY_ROOT_KEYS: keys }) }
+    t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS is needed/ })
+  }
+  t.ok(readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }))
+})
+
+t.test('an administrator of that e-mail could sign in', async (t) => {
+  const format = fullFormats.email as RegExp
+  const emails = [
+    'ann@example.org',
+    "o'neill+x@mail.example.org",
+    'ann@localhost',
+    'ann@example.org.',
+    'ann@-example.org',
+    'ann.@example.org',
+    'ann@exa_mple.org',
+    'änn@example.org',
+    '"ann"@example.org',
+    'ann@[127.0.0.1]'
+  ]
+  for (const email of emails) {
+    let taken = true
+    try {
+      readConfig({ LATCHKEY_ADMIN_EMAIL: email })
+    } catch {
+      taken = false
+    }
+    t.equal(taken, format.test(email), email)
+  }
+})
+
+t.test('the configuration cannot be changed, and does not print its root keys', async (t) => {
+  const config = readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }) as { port: number }
+  t.throws(() => {
+    config.port = 1
+  }, TypeError)
+  t.throws(() => (readConfig({ LATCHKEY_ROOT_KEYS: KEYS }).rootKeys as unknown[]).push(1), TypeError)
+  t.notMatch(JSON.stringify(config), KEYS.slice(6, 14))
+})

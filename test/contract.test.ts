@@ -1,0 +1,117 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { parse } from 'yaml'
+import { openapiYaml } from '../src/plugins/contract.ts'
+import { startTestApp } from './helpers/app.ts'
+
+const root = join(import.meta.dirname, '..')
+
+interface Operation {
+  operationId: string
+  summary: string
+  tags: string[]
+  security: object[]
+  parameters?: { name: string; in: string; description?: string; schema: { examples?: unknown[] } }[]
+  requestBody?: { content: Record<string, { schema: Schema }> }
+  responses: Record<string, { description: string; content?: Record<string, { schema: Schema }> }>
+}
+interface Schema {
+  $ref?: string
+  type?: string | string[]
+  items?: Schema
+  anyOf?: unknown
+  examples?: unknown[]
+}
+
+t.test('the contract', async (t) => {
+  const service = await startTestApp(t)
+  const { document } = service.contract
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      name: `${method.toUpperCase()} ${path}`,
+      method,
+      operation: operation as unknown as Operation
+    }))
+  )
+  const componentOf = (schema: Schema) => document.components.schemas[schema.$ref?.split('/').at(-1) ?? '']
+
+  t.test('is the file openapi.yaml', async (t) => {
+    const file = await readFile(join(root, 'openapi.yaml'), 'utf8')
+    t.ok(openapiYaml(service.app) === file, 'run `npm run openapi` and read the diff')
+    t.notMatch(file, /^\s*(- )?[&*]a\d+/m, 'no YAML aliases')
+  })
+
+  t.test('is served in both forms, and as Swagger UI', async (t) => {
+    const caller = service.anonymous()
+    t.same((await caller.get('/openapi.json')).json, JSON.parse(JSON.stringify(document)))
+    t.same(parse((await caller.get('/openapi.yaml')).text), JSON.parse(JSON.stringify(document)))
+    const page = await caller.get('/docs/')
+    t.equal(page.status, 200)
+    t.match(page.text, 'swagger-ui')
+    t.match(page.headers.get('content-security-policy'), /default-src 'self'/)
+    t.notMatch(page.headers.get('content-security-policy')!, /unsafe-eval/)
+  })
+
+  t.test('says of every operation all that a caller needs', async (t) => {
+    t.ok(operations.length > 25, `${operations.length} operations`)
+    t.equal(document.openapi, '3.1.0')
+    const ids = operations.map(({ operation }) => operation.operationId)
+    t.equal(new Set(ids).size, ids.length, 'ids are unique')
+    for (const { name, method, operation } of operations) {
+      t.ok(operation.summary, `${name} has a summary`)
+      t.ok(operation.tags.length === 1, `${name} has a tag`)
+      t.ok(Array.isArray(operation.security), `${name} says its security`)
+      const statuses = Object.keys(operation.responses)
+      for (const status of ['400', '500', '503'])
+        t.ok(statuses.includes(status), `${name} documents ${status}`)
+      if (operation.security.length > 0) t.ok(statuses.includes('401'), `${name} documents 401`)
+      if (method !== 'get')
+        for (const status of ['403', '413', '415'])
+          t.ok(statuses.includes(status), `${name} documents ${status}`)
+      for (const [status, response] of Object.entries(operation.responses)) {
+        t.ok(
+          response.description && response.description !== 'Default Response',
+          `${name} describes ${status}`
+        )
+        if (status.startsWith('2')) continue
+        t.same(Object.keys(response.content!), ['application/problem+json'], `${name} ${status} is a problem`)
+      }
+    }
+  })
+
+  t.test('has an example for every body, and each is valid', async (t) => {
+    for (const { name, operation } of operations) {
+      const bodies = [
+        operation.requestBody,
+        ...Object.entries(operation.responses)
+          .filter(([status]) => status < '300')
+          .map(([, response]) => response)
+      ]
+      for (const body of bodies) {
+        const schema = body?.content?.['application/json']?.schema
+        if (!schema) continue
+        const shape = schema.type === 'array' ? schema.items! : schema
+        t.ok(componentOf(shape), `${name}: its bodies are named components`)
+        t.ok(componentOf(shape)?.examples?.length, `${name}: ${shape.$ref} has an example`)
+      }
+    }
+    for (const [name, component] of Object.entries(document.components.schemas)) {
+      const validate = service.contract.schema(`#/components/schemas/${name}`)
+      for (const example of component.examples ?? []) {
+        t.ok(validate(example), `${name}: ${JSON.stringify(validate.errors)}`)
+      }
+    }
+  })
+
+  t.test('has no shape that reads badly in an SDK', async (t) => {
+    const text = JSON.stringify(document)
+    t.notMatch(text, '"anyOf"', 'no anyOf')
+    t.notMatch(text, 'def-0', 'no component without a name')
+    for (const [name, component] of Object.entries(document.components.schemas)) {
+      const schema = component as Schema & { additionalProperties?: unknown }
+      if ([schema.type].flat().includes('object'))
+        t.equal(schema.additionalProperties, false, `${name} is closed`)
+    }
+  })
+})

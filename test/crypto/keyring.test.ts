@@ -1,0 +1,158 @@
+import { inspect } from 'node:util'
+import t from 'tap'
+import { dataKeyOf, Keyring, type ValueContext } from '../../src/crypto/keyring.ts'
+
+const hex = (text: string) => Buffer.from(text, 'hex')
+const sequence = (first: number) => Buffer.from(Array.from({ length: 32 }, (_, i) => first + i))
+const text = (value: string) => Buffer.from(value)
+
+const failed = { name: 'DecryptionFailed' }
+const FIELD = '0193a5b0-0000-7000-8000-00000000000f'
+const CONTEXT: ValueContext = {
+  credentialId: '0193a5b0-0000-7000-8000-000000000001',
+  environment: 'main',
+  sealedRevision: 3
+}
+const keyring = new Keyring(
+  new Map([
+    [7, sequence(0x40)],
+    [8, sequence(0x60)]
+  ]),
+  7
+)
+
+// Made once by another program, from the design alone. These have to open for ever: rows like them are in databases.
+const SEALED_VALUE =
+  '0100000007a0a1a2a3a4a5a6a7a8a9aaab17225d893b56b09904f7155388b45ab038fbedc3381e872e988d97d918c165'
+const SEALED_ANSWER = '0100000007a0a1a2a3a4a5a6a7a8a9aaab76c1dcbdb3e9efade49af5d979a8104377aa'
+
+t.test('a value that was sealed by the first release opens for ever', async (t) => {
+  t.equal(keyring.values(CONTEXT).open([FIELD], hex(SEALED_VALUE)).toString(), '"correct horse"')
+  t.equal(keyring.answers('user-1', 'key-1').open([], hex(SEALED_ANSWER)).toString(), '{}')
+})
+
+t.test('the layout is format, data key number, nonce, ciphertext, tag', async (t) => {
+  const sealed = keyring.values(CONTEXT).seal([FIELD], text('12345'))
+  t.equal(sealed.length, 1 + 4 + 12 + 5 + 16)
+  t.equal(sealed.toString('hex', 0, 5), '0100000007')
+  t.equal(dataKeyOf(sealed), 7)
+})
+
+t.test('what was sealed opens, under the current data key and under an older one', async (t) => {
+  const keys = new Map([[7, sequence(0x40)]])
+  const before = new Keyring(keys, 7)
+  keys.set(8, sequence(0x60))
+  const after = new Keyring(keys, 8)
+  const old = before.values(CONTEXT).seal([FIELD], text('old'))
+  const box = after.values(CONTEXT)
+  t.equal(box.open([FIELD], old).toString(), 'old')
+  const fresh = box.seal([FIELD], text('fresh'))
+  t.equal(dataKeyOf(fresh), 8)
+  t.equal(box.open([FIELD], fresh).toString(), 'fresh')
+  t.throws(() => before.values(CONTEXT).open([FIELD], fresh), failed, 'a key that is not there')
+})
+
+t.test('the same value twice gives different bytes', async (t) => {
+  const box = keyring.values(CONTEXT)
+  const sealed = Array.from({ length: 100 }, () => box.seal([FIELD], text('secret')).toString('hex'))
+  t.equal(new Set(sealed).size, 100)
+  t.equal(new Set(sealed.map((one) => one.slice(10, 34))).size, 100, 'no nonce twice')
+})
+
+t.test('nothing that was changed or cut opens', async (t) => {
+  const box = keyring.values(CONTEXT)
+  const sealed = hex(SEALED_VALUE)
+  for (let i = 0; i < sealed.length; i++) {
+    for (const bit of [1, 0x80]) {
+      const bent = Buffer.from(sealed)
+      bent[i]! ^= bit
+      t.throws(() => box.open([FIELD], bent), failed, `byte ${i} changed by ${bit}`)
+    }
+    t.throws(() => box.open([FIELD], sealed.subarray(0, i)), failed, `cut at ${i}`)
+    t.throws(() => box.open([FIELD], sealed.subarray(i + 1)), failed, `begins after ${i}`)
+  }
+  t.throws(() => box.open([FIELD], Buffer.concat([sealed, text('0')])), failed, 'a byte more')
+})
+
+t.test('a value that was moved does not open', async (t) => {
+  const sealed = hex(SEALED_VALUE)
+  const places: [string, Partial<ValueContext>, string][] = [
+    ['another credential', { credentialId: '0193a5b0-0000-7000-8000-000000000002' }, FIELD],
+    ['another environment', { environment: 'production' }, FIELD],
+    ['an earlier revision', { sealedRevision: 2 }, FIELD],
+    ['a later revision', { sealedRevision: 4 }, FIELD],
+    ['another field', {}, '0193a5b0-0000-7000-8000-00000000000e'],
+    ['credential and field changed about', { credentialId: FIELD }, CONTEXT.credentialId],
+    ['a border between parts moved', { credentialId: `${CONTEXT.credentialId}main`, environment: '' }, FIELD],
+    ['another spelling of the credential', { credentialId: CONTEXT.credentialId.toUpperCase() }, FIELD]
+  ]
+  for (const [name, change, field] of places) {
+    t.throws(() => keyring.values({ ...CONTEXT, ...change }).open([field], sealed), failed, name)
+  }
+  t.throws(() => keyring.values(CONTEXT).open([], sealed), failed, 'no field')
+  t.throws(() => keyring.values(CONTEXT).open([FIELD, ''], sealed), failed, 'a part more')
+  t.throws(
+    () => keyring.answers(CONTEXT.credentialId, CONTEXT.environment).open([FIELD], sealed),
+    failed,
+    'as an answer'
+  )
+})
+
+t.test('a value under another data key number does not open, even where the key is one', async (t) => {
+  const twice = new Keyring(
+    new Map([
+      [7, sequence(0x40)],
+      [9, sequence(0x40)]
+    ]),
+    7
+  )
+  const moved = hex(SEALED_VALUE)
+  moved.writeUInt32BE(9, 1)
+  t.throws(() => twice.values(CONTEXT).open([FIELD], moved), failed)
+  moved.writeUInt32BE(8, 1)
+  t.throws(() => keyring.values(CONTEXT).open([FIELD], moved), failed)
+})
+
+t.test('an answer that was kept for one principal and key opens for no other', async (t) => {
+  const sealed = keyring.answers('ann', 'k').seal([], text('answer'))
+  t.equal(keyring.answers('ann', 'k').open([], sealed).toString(), 'answer')
+  t.throws(() => keyring.answers('bob', 'k').open([], sealed), failed)
+  t.throws(() => keyring.answers('ann', 'l').open([], sealed), failed)
+  t.throws(() => keyring.answers('an', 'nk').open([], sealed), failed)
+  const asValue = { credentialId: 'ann', environment: 'k', sealedRevision: 1 }
+  t.throws(() => keyring.values(asValue).open([], sealed), failed)
+})
+
+t.test('a keyring whose current key is not there is not made', async (t) => {
+  t.throws(() => new Keyring(new Map([[1, sequence(0)]]), 2), RangeError)
+  t.throws(() => new Keyring(new Map(), 1), RangeError)
+})
+
+t.test('a keyring does not change with the map it was made of', async (t) => {
+  const keys = new Map([[7, sequence(0x40)]])
+  const made = new Keyring(keys, 7)
+  keys.clear()
+  t.equal(made.values(CONTEXT).open([FIELD], hex(SEALED_VALUE)).toString(), '"correct horse"')
+})
+
+t.test('a keyring does not print its keys', async (t) => {
+  const key = Buffer.alloc(32, 1)
+  const made = new Keyring(new Map([[1, key]]), 1)
+  const box = made.values(CONTEXT)
+  const deep = { depth: 10, showHidden: true }
+  const printed = [made, box]
+    .flatMap((one) => [
+      JSON.stringify(one),
+      JSON.stringify({ within: [one] }),
+      inspect(one, deep),
+      inspect({ within: [one] }, deep),
+      String(one),
+      `${one}`,
+      Object.values(one).map(String).join()
+    ])
+    .join('\n')
+  for (const trace of [key.toString('base64').slice(0, 8), '010101', '01 01', '1,1', '1, 1']) {
+    t.notMatch(printed, trace, `no "${trace}"`)
+  }
+  t.match(inspect(made), '"current":1')
+})

@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { hashPassword, passwordFits } from '../../src/crypto/passwords.ts'
+import { hashToken, newToken } from '../../src/crypto/tokens.ts'
+
+const PASSWORD = 'correct horse battery'
+
+t.test('a password is kept as Argon2id, at least as hard as OWASP asks', async (t) => {
+  const hash = await hashPassword(PASSWORD)
+  const [, m, time, lanes] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$[^$]{22,}\$[^$]{43}$/.exec(hash)!
+  t.ok(Number(m) >= 19_456, 'memory')
+  t.ok(Number(time) >= 2, 'passes')
+  t.ok(Number(lanes) >= 1, 'lanes')
+  t.not(hash, await hashPassword(PASSWORD), 'a salt of its own each time')
+})
+
+t.test('a password fits its own hash and no other', async (t) => {
+  const hash = await hashPassword(PASSWORD)
+  t.ok(await passwordFits(hash, PASSWORD))
+  for (const wrong of ['Correct horse battery', `${PASSWORD} `, PASSWORD.slice(0, -1), '', `${PASSWORD}\0`]) {
+    t.notOk(await passwordFits(hash, wrong), JSON.stringify(wrong))
+  }
+})
+
+t.test('all of a long password counts', async (t) => {
+  const long = 'p'.repeat(256)
+  const hash = await hashPassword(long)
+  t.ok(await passwordFits(hash, long))
+  t.notOk(await passwordFits(hash, `${long.slice(0, -1)}q`))
+  t.notOk(await passwordFits(hash, long.slice(0, 72)))
+})
+
+t.test('a password hash of the first release fits for ever', async (t) => {
+  const hash =
+    '$argon2id$v=19$m=19456,t=2,p=1$smu8A7XKovrzr6ffxe3cZw$EYf3KVE4bCKMWuQKjjxRZ1oD3zCIuzSQYoUgJsJNDH8'
+  t.ok(await passwordFits(hash, PASSWORD))
+})
+
+t.test('an unknown account is a wrong password, after the same work', async (t) => {
+  const hash = await hashPassword(PASSWORD)
+  t.notOk(await passwordFits(undefined, PASSWORD))
+  const timeOf = async (known: string | undefined) => {
+    const from = performance.now()
+    await passwordFits(known, 'not this one at all')
+    return performance.now() - from
+  }
+  const [known, unknown]: [number[], number[]] = [[], []]
+  for (let i = 0; i < 7; i++) {
+    known.push(await timeOf(hash))
+    unknown.push(await timeOf(undefined))
+  }
+  // The shortest of each are those that nothing else held up. Without the work it would be a thousandth.
+  const ratio = Math.min(...unknown) / Math.min(...known)
+  t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times as long`)
+})
+
+t.test('a token is 256 random bits, safe in a cookie and in a URL', async (t) => {
+  const tokens = Array.from({ length: 1_000 }, newToken)
+  t.equal(new Set(tokens).size, 1_000)
+  t.ok(tokens.every((token) => /^[A-Za-z0-9_-]{43}$/.test(token)))
+  t.ok(tokens.every((token) => Buffer.from(token, 'base64url').length === 32))
+})
+
+t.test('the hash of a token is its SHA-256', async (t) => {
+  t.equal(
+    hashToken('abc').toString('hex'),
+    'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+    'FIPS 180-4, "abc"'
+  )
+  const token = newToken()
+  t.same(hashToken(token), createHash('sha256').update(token).digest())
+})

@@ -1,0 +1,539 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
+import type { ConnectionOptions } from '../../src/db/driver.ts'
+import { isDatabaseError, isRetryable, isUnavailable, violates } from '../../src/db/sqlstate.ts'
+import { type Params, prepared } from '../../src/db/statement.ts'
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { startProxy } from '../helpers/proxy.ts'
+
+let made: TestDatabase
+t.before(async () => {
+  made = await createTestDatabase()
+})
+t.teardown(() => made.drop())
+
+/** A database of the test's own making on the file's server, and what it was told of connections that died. */
+async function openDatabase(
+  t: Test,
+  { poolSize = 3, ...connection }: ConnectionOptions & { poolSize?: number } = {}
+) {
+  const errors: Error[] = []
+  const db = createDatabase(
+    { connectionString: made.url, application_name: randomBytes(8).toString('hex'), ...connection },
+    { poolSize, onConnectionError: (error) => errors.push(error) }
+  )
+  t.teardown(() => db.destroy())
+  return { db, errors }
+}
+
+const pidOf = async (db: Database) =>
+  (await db.selectNoFrom(sql<number>`pg_backend_pid()`.as('pid')).executeTakeFirstOrThrow()).pid
+const pidOfWrite = async (db: Database, account = randomBytes(32)) => {
+  const inserted = db
+    .insertInto('login_failures')
+    .values({ id: randomUUID(), account, address: '::1' })
+    .returning(sql<number>`pg_backend_pid()`.as('pid'))
+  return (await inserted.executeTakeFirstOrThrow()).pid
+}
+const countOf = async (db: Database, account: Buffer) => {
+  const rows = await db.selectFrom('login_failures').where('account', '=', account).select('id').execute()
+  return rows.length
+}
+const sleepFor = (db: Database, seconds: number) =>
+  db.selectNoFrom(sql`pg_sleep(${sql.lit(seconds)})`.as('slept')).execute()
+const caught = (work: Promise<unknown>) => work.then(() => undefined).catch((error) => error)
+
+/** From another client: ends every connection that the database has. */
+async function terminateAll(db: Database): Promise<number> {
+  const applicationName = await db
+    .selectNoFrom(sql<string>`current_setting('application_name')`.as('name'))
+    .executeTakeFirstOrThrow()
+  const client = new pg.Client({ connectionString: made.url })
+  await client.connect()
+  const { rows } = await client.query(
+    'select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = $1',
+    [applicationName.name]
+  )
+  await client.end()
+  return rows.length
+}
+
+t.test('every data statement is prepared by name, once a connection', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 1 })
+  const account = randomBytes(32)
+  for (let i = 0; i < 3; i++) {
+    await countOf(db, account)
+    await pidOfWrite(db)
+  }
+  const reads = await db
+    .selectFrom(sql<{ name: string; statement: string }>`pg_prepared_statements`.as('p'))
+    .select(['p.name', 'p.statement'])
+    .execute()
+  t.match(
+    reads.filter((row) => row.statement.includes('"login_failures"')),
+    [{ name: /^latchkey_\d+$/, statement: /^select "id"/ }]
+  )
+  const writes = await sql<{
+    name: string
+    statement: string
+  }>`select name, statement from pg_prepared_statements`
+    .execute(db)
+    .then(({ rows }) => rows)
+  t.match(writes, [{ name: /^latchkey_\d+$/, statement: /^insert into "login_failures"/ }])
+})
+
+t.test('reads share two pipelined connections, however many there are at once', async (t) => {
+  const { db } = await openDatabase(t)
+  const pids = await Promise.all(Array.from({ length: 100 }, () => pidOf(db)))
+  t.equal(new Set(pids).size, 2)
+})
+
+t.test('whatever is more than a read goes through the pool', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 1 })
+  const reads = new Set(await Promise.all([pidOf(db), pidOf(db)]))
+  const pid = await pidOfWrite(db)
+  t.notOk(reads.has(pid), 'an insert')
+  const pidColumn = sql<number>`pg_backend_pid()`.as('pid')
+  const others = {
+    'a locking read': db.selectFrom('login_failures').select(pidColumn).forUpdate().limit(1),
+    'a write in a with clause': db
+      .with('w', (qb) =>
+        qb
+          .insertInto('login_failures')
+          .values({ id: randomUUID(), account: randomBytes(32), address: '::1' })
+          .returning('id')
+      )
+      .selectFrom('w')
+      .select(pidColumn),
+    'a locking read in a with clause': db
+      .with('w', (qb) => qb.selectFrom('login_failures').select('id').forUpdate().limit(1))
+      .selectFrom('w')
+      .select(pidColumn),
+    'an update': db.updateTable('login_failures').set({ address: '::2' }).returning(pidColumn)
+  }
+  for (const [name, query] of Object.entries(others)) {
+    t.equal((await query.execute())[0]?.pid, pid, name)
+  }
+  const raw = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db)
+  t.equal(raw.rows[0]?.pid, pid, 'raw SQL')
+})
+
+t.test('a transaction has one connection to itself, and what it throws undoes it', async (t) => {
+  const { db } = await openDatabase(t)
+  const account = randomBytes(32)
+  const stop = new Error('stop')
+  const error = await caught(
+    inTransaction(db, async (trx) => {
+      const pids = [await pidOfWrite(trx, account), await pidOf(trx), await pidOfWrite(trx, account)]
+      t.equal(new Set(pids).size, 1, 'reads and writes')
+      t.equal(await countOf(trx, account), 2, 'it sees what it wrote')
+      t.equal(await countOf(db, account), 0, 'nobody else does')
+      throw stop
+    })
+  )
+  t.equal(error, stop)
+  t.equal(await countOf(db, account), 0)
+  await inTransaction(db, (trx) => pidOfWrite(trx, account))
+  t.equal(await countOf(db, account), 1, 'and without a throw it is there')
+})
+
+t.test('transactions at once do not see each other', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 4 })
+  const pids = await Promise.all(
+    Array.from({ length: 4 }, () =>
+      inTransaction(db, async (trx) => {
+        const account = randomBytes(32)
+        const pid = await pidOfWrite(trx, account)
+        await sleep(20)
+        t.equal(await countOf(trx, account), 1)
+        t.equal(await pidOf(trx), pid)
+        return pid
+      })
+    )
+  )
+  t.equal(new Set(pids).size, 4)
+})
+
+t.test('a transaction that lost a race is run again, three times at most', async (t) => {
+  const { db } = await openDatabase(t)
+  const fail = (trx: Database, code: string) =>
+    sql`do ${sql.lit(`begin raise exception 'lost' using errcode = '${code}'; end`)}`.execute(trx)
+  for (const code of ['40001', '40P01']) {
+    let runs = 0
+    const result = await inTransaction(db, async (trx) => {
+      if (++runs < 3) await fail(trx, code)
+      return runs
+    })
+    t.equal(result, 3, code)
+    const error = await caught(inTransaction(db, (trx) => fail(trx, code)))
+    t.ok(isRetryable(error) && isUnavailable(error), code)
+  }
+  let runs = 0
+  await caught(
+    inTransaction(db, async (trx) => {
+      runs++
+      await fail(trx, '23505')
+    })
+  )
+  t.equal(runs, 1, 'no other error is')
+})
+
+t.test('the error of one pipelined read is not that of the others', async (t) => {
+  const { db } = await openDatabase(t)
+  const results = await Promise.allSettled(
+    Array.from({ length: 50 }, (_, i) =>
+      db
+        .selectNoFrom(sql<number>`100 / ${i % 5}::int`.as('quotient'))
+        .executeTakeFirstOrThrow()
+        .then((row) => row.quotient)
+    )
+  )
+  for (const [i, result] of results.entries()) {
+    if (i % 5 === 0) t.match(result, { status: 'rejected', reason: { code: '22012' } })
+    else t.match(result, { status: 'fulfilled', value: Math.floor(100 / (i % 5)) })
+  }
+})
+
+t.test('a statement that runs too long is ended, and the others go on', async (t) => {
+  const { db } = await openDatabase(t, { statement_timeout: 200 })
+  const before = await pidOf(db)
+  const [slow, ...others] = await Promise.all([
+    caught(sleepFor(db, 5)),
+    ...Array.from({ length: 20 }, () => pidOf(db)),
+    caught(inTransaction(db, (trx) => sleepFor(trx, 5)))
+  ])
+  t.match(slow, { code: '57014' })
+  t.ok(isUnavailable(slow))
+  t.match(others.pop(), { code: '57014' }, 'in a transaction too')
+  t.ok(others.includes(before))
+  t.equal(await pidOf(db), before, 'over the same connection')
+  t.ok(await inTransaction(db, (trx) => pidOf(trx)))
+})
+
+t.test('a lock that is not to be had is waited for, and not for ever', async (t) => {
+  const { db } = await openDatabase(t, { lock_timeout: 200 })
+  const account = randomBytes(32)
+  await pidOfWrite(db, account)
+  const update = (on: Database) =>
+    on.updateTable('login_failures').set({ address: '::3' }).where('account', '=', account).execute()
+  await inTransaction(db, async (trx) => {
+    await update(trx)
+    const error = await caught(update(db))
+    t.match(error, { code: '55P03' })
+    t.ok(isUnavailable(error))
+  })
+})
+
+t.test('the limits on every wait are set on every connection', async (t) => {
+  const { db } = await openDatabase(t)
+  const settings = (on: Database) =>
+    on
+      .selectNoFrom([
+        sql<string>`current_setting('statement_timeout')`.as('statement'),
+        sql<string>`current_setting('lock_timeout')`.as('lock'),
+        sql<string>`current_setting('idle_in_transaction_session_timeout')`.as('idle')
+      ])
+      .execute()
+  const expected = [{ statement: '10s', lock: '5s', idle: '10s' }]
+  t.same(await settings(db), expected, 'for reads')
+  t.same(await inTransaction(db, settings), expected, 'for transactions')
+})
+
+t.test('connections that the server ends while they are idle are replaced unseen', async (t) => {
+  const { db, errors } = await openDatabase(t)
+  await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db), inTransaction(db, (trx) => pidOfWrite(trx))])
+  t.ok((await terminateAll(db)) >= 3)
+  await sleep(50)
+  t.ok(errors.length >= 3, 'each was told of')
+  t.ok(errors.every(isUnavailable))
+  await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db), inTransaction(db, (trx) => pidOfWrite(trx))])
+})
+
+t.test('connections that the server ends at work fail what they were at, and nothing after it', async (t) => {
+  const { db } = await openDatabase(t)
+  const account = randomBytes(32)
+  const failures = [
+    caught(sleepFor(db, 5)),
+    caught(sleepFor(db, 5)),
+    caught(sql`select pg_sleep(5)`.execute(db)),
+    caught(
+      inTransaction(db, async (trx) => {
+        await pidOfWrite(trx, account)
+        await sleepFor(trx, 5)
+      })
+    )
+  ]
+  await sleep(100)
+  const client = new pg.Client({ connectionString: made.url })
+  await client.connect()
+  await client.query(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()`
+  )
+  await client.end()
+  for (const error of await Promise.all(failures)) {
+    t.ok(isUnavailable(error), String(error))
+  }
+  await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db), inTransaction(db, (trx) => pidOfWrite(trx))])
+  t.equal(await countOf(db, account), 0)
+})
+
+t.test('a connection that dies inside a transaction, between two statements, ends only that', async (t) => {
+  const { db, errors } = await openDatabase(t)
+  const account = randomBytes(32)
+  const error = await caught(
+    inTransaction(db, async (trx) => {
+      await pidOfWrite(trx, account)
+      await terminateAll(db)
+      await sleep(50)
+      await pidOfWrite(trx, account)
+    })
+  )
+  t.ok(isUnavailable(error), String(error))
+  t.ok(errors.length > 0)
+  t.equal(await countOf(db, account), 0)
+})
+
+t.test('what a transaction threw is what comes out, even where its connection is gone', async (t) => {
+  const { db } = await openDatabase(t)
+  const stop = new Error('stop')
+  const error = await caught(
+    inTransaction(db, async () => {
+      await terminateAll(db)
+      await sleep(50)
+      throw stop
+    })
+  )
+  t.equal(error, stop)
+})
+
+t.test('a refused statement costs no connection', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 1 })
+  const pid = await pidOfWrite(db)
+  const error = await caught(
+    sql`insert into users select from users u join users v on true where 1 / 0 = 1`.execute(db)
+  )
+  t.ok(isDatabaseError(error))
+  t.equal(await pidOfWrite(db), pid)
+  await caught(inTransaction(db, (trx) => sql`select 1 / 0`.execute(trx)))
+  t.equal(await pidOfWrite(db), pid)
+})
+
+t.test('where every connection of the pool is taken, a wait is bounded', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 1, connectionTimeoutMillis: 200 })
+  await inTransaction(db, async () => {
+    const from = performance.now()
+    const [write, transaction] = await Promise.all([
+      caught(pidOfWrite(db)),
+      caught(inTransaction(db, (trx) => pidOf(trx)))
+    ])
+    const waited = performance.now() - from
+    t.ok(isUnavailable(write), String(write))
+    t.ok(isUnavailable(transaction), String(transaction))
+    t.ok(waited > 150 && waited < 3_000, `after ${waited} ms`)
+    t.ok(await pidOf(db), 'reads do not wait for the pool')
+  })
+  t.ok(await pidOfWrite(db), 'and once there is one again, it works')
+})
+
+t.test('a silent server costs one wait, and then its connections are dropped', async (t) => {
+  const proxy = await startProxy(t, made.url)
+  const goSilent = () => {
+    proxy.stall()
+    proxy.restore()
+  }
+  const cases: [string, (db: Database, inTheMiddle: () => void) => Promise<unknown>][] = [
+    ['a read', pidOf],
+    ['a write', (db) => pidOfWrite(db)],
+    ['a transaction', (db) => inTransaction(db, (trx) => pidOfWrite(trx))],
+    [
+      'the middle of a transaction',
+      (db, inTheMiddle) =>
+        inTransaction(db, async (trx) => {
+          await pidOfWrite(trx)
+          inTheMiddle()
+          return pidOfWrite(trx)
+        })
+    ]
+  ]
+  for (const [name, work] of cases) {
+    const { db } = await openDatabase(t, { connectionString: proxy.url, poolSize: 1, query_timeout: 400 })
+    await work(db, () => {})
+    if (!name.includes('middle')) goSilent()
+    const from = performance.now()
+    const error = await caught(work(db, goSilent))
+    t.ok(isUnavailable(error), `${name}: ${error}`)
+    t.ok(performance.now() - from < 1_500, `${name} fails in time`)
+    t.ok(await work(db, () => {}), `${name} works the next time`)
+    proxy.cut()
+  }
+})
+
+t.test('closing does not wait for ever for a server that is silent', async (t) => {
+  const proxy = await startProxy(t, made.url)
+  const db = createDatabase({ connectionString: proxy.url })
+  await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db)])
+  proxy.stall()
+  const from = performance.now()
+  await db.destroy()
+  t.ok(performance.now() - from < 4_000)
+})
+
+t.test('a server that takes connections and says nothing is given up in time', async (t) => {
+  const proxy = await startProxy(t, made.url)
+  const { db } = await openDatabase(t, { connectionString: proxy.url, connectionTimeoutMillis: 300 })
+  proxy.stall()
+  const from = performance.now()
+  const errors = await Promise.all([caught(pidOf(db)), caught(pidOfWrite(db)), caught(pidOf(db))])
+  for (const error of errors) t.ok(isUnavailable(error), String(error))
+  t.ok(performance.now() - from < 2_000)
+  proxy.restore()
+  t.ok(await pidOf(db))
+  t.ok(await pidOfWrite(db))
+})
+
+t.test('a server that refuses is unavailable, and is found again when it is back', async (t) => {
+  const proxy = await startProxy(t, made.url)
+  const { db } = await openDatabase(t, { connectionString: proxy.url })
+  await Promise.all([pidOf(db), pidOfWrite(db)])
+  proxy.refuse()
+  for (let i = 0; i < 3; i++) {
+    for (const work of [pidOf(db), pidOfWrite(db), inTransaction(db, (trx) => pidOf(trx))]) {
+      const error = await caught(work)
+      t.ok(isUnavailable(error), String(error))
+    }
+  }
+  proxy.restore()
+  t.ok(await pidOf(db))
+  t.ok(await pidOfWrite(db))
+})
+
+const failuresOf = prepared((db, p: Params<{ account: Buffer; address: string }>) =>
+  db
+    .selectFrom('login_failures')
+    .where('account', '=', p.account)
+    .where('address', '=', p.address)
+    .where('at', '>', sql<Date>`now() - make_interval(mins => ${5})`)
+    .orderBy('id')
+    .select(['id', 'account', 'address'])
+)
+
+t.test('a query that is compiled once gives the right rows for each of its parameters', async (t) => {
+  const { db } = await openDatabase(t)
+  const accounts = Array.from({ length: 20 }, () => randomBytes(32))
+  for (const [i, account] of accounts.entries()) {
+    for (let n = 0; n < i; n++) {
+      await db.insertInto('login_failures').values({ id: randomUUID(), account, address: '::1' }).execute()
+    }
+  }
+  const all = await Promise.all(accounts.map((account) => failuresOf(db, { account, address: '::1' })))
+  for (const [i, rows] of all.entries()) {
+    t.equal(rows.length, i)
+    t.ok(rows.every((row) => row.account.equals(accounts[i]!)))
+  }
+  t.same(await failuresOf(db, { account: accounts[5]!, address: '::2' }), [], 'parameters keep their places')
+  t.same(
+    await failuresOf(db, { address: '::2', account: accounts[5]! }),
+    [],
+    'in whatever order they are given'
+  )
+})
+
+t.test('a query that is compiled once sees what its transaction wrote, and is in it', async (t) => {
+  const { db } = await openDatabase(t)
+  const account = randomBytes(32)
+  await caught(
+    inTransaction(db, async (trx) => {
+      await pidOfWrite(trx, account)
+      t.equal((await failuresOf(trx, { account, address: '::1' })).length, 1)
+      t.equal((await failuresOf(db, { account, address: '::1' })).length, 0)
+      throw new Error('stop')
+    })
+  )
+  t.equal((await failuresOf(db, { account, address: '::1' })).length, 0)
+})
+
+t.test('int8 and count come as numbers', async (t) => {
+  const { db } = await openDatabase(t)
+  const row = await db
+    .selectNoFrom([sql`9007199254740991::int8`.as('big'), sql`count(*)`.as('count')])
+    .executeTakeFirstOrThrow()
+  t.same(row, { big: 9_007_199_254_740_991, count: 1 })
+})
+
+t.test('after it is closed nothing is open on the server, and what was under way has ended', async (t) => {
+  const name = randomBytes(8).toString('hex')
+  const db = createDatabase({ connectionString: made.url, application_name: name })
+  const underWay = [sleepFor(db, 0.2), inTransaction(db, (trx) => sleepFor(trx, 0.2))]
+  await sleep(50)
+  await Promise.all([...underWay, db.destroy()])
+  t.ok(await caught(pidOf(db)), 'nothing is done any more')
+  await eventually(async () => {
+    const { rows } = await sql<{ open: number }>`select count(*) as open from pg_stat_activity
+      where application_name = ${name}`.execute(made.db)
+    return rows[0]?.open === 0
+  }, 'the server knows that they are closed')
+})
+
+t.test('which errors say that the database is away', async (t) => {
+  const refused = async (options: pg.ClientConfig) => {
+    const client = new pg.Client(options)
+    client.on('error', () => {})
+    return caught(client.connect())
+  }
+  const away = [
+    await refused({ host: '/nowhere/at/all', port: 1 }),
+    await refused({ host: '127.0.0.1', port: 1 }),
+    await refused({ host: 'nowhere.invalid', port: 1 })
+  ]
+  for (const error of away) t.ok(isUnavailable(error), String(error))
+  const code = (sqlstate: string) =>
+    Object.assign(new pg.DatabaseError('words', 5, 'error'), { code: sqlstate })
+  for (const sqlstate of [
+    '25006',
+    '57P01',
+    '57P03',
+    '53300',
+    '53100',
+    '08006',
+    '40001',
+    '40P01',
+    '55P03',
+    '57014'
+  ]) {
+    t.ok(isUnavailable(code(sqlstate)), sqlstate)
+  }
+  for (const sqlstate of ['23505', '22P02', '42P01', '42703', 'XX000']) {
+    t.notOk(isUnavailable(code(sqlstate)), sqlstate)
+  }
+  for (const other of [new Error('no'), new TypeError('x is undefined'), 'a string', undefined, null, {}]) {
+    t.notOk(isUnavailable(other), String(other))
+  }
+  const noFile = Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'open' })
+  t.notOk(isUnavailable(noFile), 'a missing file is not a missing database')
+})
+
+t.test('which constraint an error is of', async (t) => {
+  const { db } = await openDatabase(t)
+  const user = {
+    id: randomUUID(),
+    email: 'ann@example.org',
+    name: 'Ann',
+    password_hash: '',
+    role: 'user' as const
+  }
+  await db.insertInto('users').values(user).execute()
+  const error = await caught(
+    db
+      .insertInto('users')
+      .values({ ...user, id: randomUUID(), email: 'ANN@example.org' })
+      .execute()
+  )
+  t.ok(violates(error, 'users_email_key'))
+  t.notOk(violates(error, 'users_pkey'))
+  t.notOk(violates(new Error('users_email_key'), 'users_email_key'))
+})

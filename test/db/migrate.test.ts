@@ -1,0 +1,76 @@
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { createTestDatabase } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+
+async function emptyDatabase(t: Test) {
+  const made = await createTestDatabase({ empty: true })
+  t.teardown(made.drop)
+  return made
+}
+
+/** All that makes the schema, one thing a line. */
+async function schemaOf(db: Database): Promise<string[]> {
+  const { rows } = await sql<{ line: string }>`
+    select format('%s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default) as line
+      from information_schema.columns where table_schema = 'public'
+    union all
+    select indexdef from pg_indexes where schemaname = 'public'
+    union all
+    select format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+      from pg_constraint where connamespace = 'public'::regnamespace
+    union all
+    select format('extension %s', extname) from pg_extension
+    order by 1`.execute(db)
+  return rows.map((row) => row.line)
+}
+
+t.test('on an empty database every step runs, and a second time none does', async (t) => {
+  const { db } = await emptyDatabase(t)
+  const ran = await migrate(db)
+  t.ok(ran.length >= 1)
+  t.same(ran, [...ran].sort(), 'in order')
+  const schema = await schemaOf(db)
+  t.ok(schema.length > 100)
+  t.same(await migrate(db), [])
+  t.same(await schemaOf(db), schema)
+})
+
+t.test('replicas that start at once on an empty database make one schema between them', async (t) => {
+  const once = await emptyDatabase(t)
+  await migrate(once.db)
+  const made = await emptyDatabase(t)
+  const replicas = Array.from({ length: 4 }, () => createDatabase({ connectionString: made.url }))
+  const ran = await Promise.all(replicas.map(migrate))
+  await Promise.all(replicas.map((db) => db.destroy()))
+  t.equal(ran.filter((steps) => steps.length > 0).length, 1, 'one of them did it')
+  t.same(await schemaOf(made.db), await schemaOf(once.db))
+})
+
+t.test('a migration that is cut off in the middle leaves nothing, and runs the next time', async (t) => {
+  const made = await emptyDatabase(t)
+  const before = await schemaOf(made.db)
+  const replica = createDatabase({ connectionString: made.url, application_name: 'cut-off' })
+  await inTransaction(made.db, async (trx) => {
+    // The name is taken, so that the migration waits there, with many tables made.
+    await sql`create table credentials ()`.execute(trx)
+    const cut = migrate(replica).then(
+      () => t.fail('it was not cut off'),
+      () => t.pass('it failed')
+    )
+    await eventually(async () => {
+      const { rows } = await sql`select 1 from pg_stat_activity
+        where application_name = 'cut-off' and wait_event_type = 'Lock'`.execute(made.db)
+      return rows.length > 0
+    }, 'the migration waits')
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = 'cut-off'`.execute(made.db)
+    await cut
+    await sql`drop table credentials`.execute(trx)
+  })
+  t.same(await schemaOf(made.db), before)
+  t.ok((await migrate(replica)).length >= 1)
+  await replica.destroy()
+})

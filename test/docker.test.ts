@@ -1,0 +1,202 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { glob, readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { parse } from 'yaml'
+
+const root = new URL('../', import.meta.url)
+const read = (path: string) => readFile(new URL(path, root), 'utf8')
+const exists = (path: string) => existsSync(new URL(path, root))
+
+interface Service {
+  image: string
+  user?: string
+  environment: Record<string, string | null>
+  ports?: string[]
+  volumes?: string[]
+  healthcheck?: { test: string[] }
+  depends_on?: Record<string, { condition: string }>
+  read_only: boolean
+  cap_drop: string[]
+  security_opt: string[]
+  privileged?: boolean
+  cap_add?: string[]
+}
+
+/** `[['FROM', 'node:…'], ['COPY', 'src ./src'], …]`, comments gone and continued lines joined. */
+const instructions = (await read('Dockerfile'))
+  .replace(/^\s*#.*\n/gm, '')
+  .replace(/\\\n\s*/g, ' ')
+  .split('\n')
+  .filter((line) => line.trim() !== '')
+  .map((line): [string, string] => {
+    const [, name = '', rest = ''] = /^(\S+)\s+(.*)$/.exec(line.trim()) ?? []
+    return [name, rest]
+  })
+const all = (name: string) => instructions.filter(([key]) => key === name).map(([, rest]) => rest)
+
+/** What COPY takes from the build context. */
+const copied = all('COPY')
+  .filter((rest) => !rest.startsWith('--from='))
+  .flatMap((rest) => rest.split(/\s+/).slice(0, -1))
+
+const compose = parse(await read('docker-compose.yml')) as {
+  services: Record<'latchkey' | 'postgres', Service>
+  volumes: Record<string, null>
+}
+const { latchkey, postgres } = compose.services
+
+t.test('the image runs the Node that the scripts and tests run on', async (t) => {
+  const { devDependencies } = JSON.parse(await read('package.json'))
+  t.strictSame(all('ARG'), [`NODE_VERSION=${devDependencies.node}`])
+  t.ok(all('FROM').length >= 2, 'stages')
+  for (const from of all('FROM')) t.match(from, /^node:\$\{NODE_VERSION\}-bookworm-slim( AS \w+)?$/, from)
+})
+
+t.test('the image has no development dependencies, and its own files only', async (t) => {
+  const installs = all('RUN').filter((run) => /\b(npm|npx|yarn|pnpm)\b/.test(run))
+  t.equal(installs.length, 1, 'one install')
+  t.match(installs[0], /^npm ci --omit=dev --ignore-scripts /)
+  t.ok(copied.length > 4, 'something is copied')
+  for (const path of copied) t.notMatch(path, /^(\.|\.\/|\*|node_modules|test|data|\.env.*)$/, path)
+  t.strictSame(
+    all('COPY').filter((rest) => rest.startsWith('--from=')),
+    ['--from=dependencies /app/node_modules ./node_modules']
+  )
+})
+
+t.test('no production dependency needs the install script that the image leaves out', async (t) => {
+  const { packages } = JSON.parse(await read('package-lock.json')) as {
+    packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>
+  }
+  const production = Object.entries(packages).filter(([path, { dev }]) => path !== '' && !dev)
+  t.ok(production.length > 50, 'the lockfile has production dependencies')
+  t.strictSame(
+    production.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path),
+    []
+  )
+})
+
+t.test('the service starts without development dependencies', async (t) => {
+  const { dependencies } = JSON.parse(await read('package.json'))
+  let seen = 0
+  for await (const path of glob(['src/**/*.ts', 'migrations/**/*.ts'], { cwd: fileURLToPath(root) })) {
+    // a dynamic import may name one: the embedded default is for machines that have it
+    const source = await read(path)
+    for (const [, name = ''] of source.matchAll(
+      /^(?:import|export) (?!type )(?:[^'"]* from )?'([^'.#][^']*)'/gm
+    )) {
+      if (name.startsWith('node:')) continue
+      const packageName = name.split('/', name.startsWith('@') ? 2 : 1).join('/')
+      t.ok(Object.hasOwn(dependencies, packageName), `${path}: ${name}`)
+      seen++
+    }
+  }
+  t.ok(seen > 0, 'imports were found')
+})
+
+t.test('everything that is copied exists and passes .dockerignore', async (t) => {
+  const [first, ...rest] = (await read('.dockerignore'))
+    .split('\n')
+    .filter((line) => line && !line.startsWith('#'))
+  t.equal(first, '*', 'nothing goes into the build that is not named')
+  t.strictSame(rest.map((line) => line.replace(/^!/, '')).sort(), [...new Set(copied)].sort())
+  for (const path of copied) {
+    t.ok(exists(path), path, { skip: path === 'openapi.yaml' && !exists(path) ? 'not generated yet' : false })
+  }
+})
+
+t.test('the image runs unprivileged, stops on a signal and tells its health', async (t) => {
+  const stage = instructions.slice(instructions.findLastIndex(([name]) => name === 'FROM'))
+  const last = (name: string) => stage.findLast(([key]) => key === name)?.[1] ?? ''
+  t.match(last('USER'), /^[1-9]\d*:[1-9]\d*$/, 'a user by number, not root')
+  t.equal(last('STOPSIGNAL'), 'SIGTERM')
+  t.strictSame(JSON.parse(last('CMD')), ['node', 'src/main.ts'], 'without a shell that would keep the signal')
+  t.match(last('ENV'), /NODE_ENV=production HOST=0\.0\.0\.0 PORT=8080/)
+  t.notMatch(
+    all('ENV').concat(all('ARG')).join(' '),
+    /PASSWORD|SECRET|TOKEN|_KEY|DATABASE_URL/i,
+    'no secret in it'
+  )
+  t.match(last('HEALTHCHECK'), / CMD \["node", /, 'no curl')
+})
+
+t.test('the health check follows /livez', async (t) => {
+  const [command, ...args] = JSON.parse(all('HEALTHCHECK')[0]!.replace(/^.* CMD /, '')) as string[]
+  t.equal(command, 'node')
+  let status = 200
+  const asked: (string | undefined)[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url)
+    response.writeHead(status).end()
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const check = async () => {
+    const [code] = await once(execFile(process.execPath, args, { env: { PORT: String(port) } }), 'exit')
+    return code
+  }
+
+  t.equal(await check(), 0, 'healthy')
+  status = 503
+  t.equal(await check(), 1, 'not well')
+  t.strictSame(asked, ['/livez', '/livez'])
+  server.closeAllConnections()
+  server.close()
+  await once(server, 'close')
+  t.equal(await check(), 1, 'gone')
+})
+
+t.test('no secret has a default', async (t) => {
+  const text = (await read('docker-compose.yml')).replace(/^\s*#.*$/gm, '')
+  const variables = text.match(/\$+(\{[^}]*\}|\w+)/g) ?? []
+  t.ok(variables.length >= 5, 'the file takes variables')
+  for (const variable of variables) t.match(variable, /^\$\{[A-Z_]+:\?[^}]+\}$/, variable)
+
+  for (const name of ['LATCHKEY_ROOT_KEYS', 'LATCHKEY_ADMIN_EMAIL', 'LATCHKEY_ADMIN_PASSWORD']) {
+    t.ok(latchkey.environment[name]?.startsWith(`\${${name}:?`), name)
+  }
+  t.match(
+    latchkey.environment.DATABASE_URL,
+    /^postgres:\/\/latchkey:\$\{POSTGRES_PASSWORD:\?[^}]+\}@postgres:5432\/latchkey$/
+  )
+  t.match(postgres.environment.POSTGRES_PASSWORD, /^\$\{POSTGRES_PASSWORD:\?/)
+  t.equal(postgres.environment.POSTGRES_HOST_AUTH_METHOD, undefined, 'no trust')
+})
+
+t.test('both containers are closed as far as they can be', async (t) => {
+  for (const [name, service] of Object.entries(compose.services)) {
+    t.equal(service.read_only, true, `${name}: read-only root`)
+    t.strictSame(service.cap_drop, ['ALL'], `${name}: no capabilities`)
+    t.strictSame(service.security_opt, ['no-new-privileges:true'], name)
+    t.notOk(service.cap_add ?? service.privileged, `${name}: nothing given back`)
+  }
+  t.strictSame(latchkey.ports, ['127.0.0.1:8080:8080'], 'this machine only')
+  t.equal(postgres.ports, undefined, 'the database not even that')
+  t.equal(postgres.user, 'postgres')
+  t.notOk(latchkey.user, 'the image says which user')
+})
+
+t.test('the service waits for its database, which keeps its data', async (t) => {
+  t.strictSame(latchkey.depends_on, { postgres: { condition: 'service_healthy' } })
+  t.match(postgres.healthcheck?.test, ['CMD', 'pg_isready', '--host=127.0.0.1'])
+  t.equal(postgres.image, 'postgres:18')
+  t.ok(postgres.volumes?.includes('postgres:/var/lib/postgresql'), 'where 18 and later keep it')
+  t.strictSame(Object.keys(compose.volumes), ['postgres'])
+  t.match(postgres.environment.POSTGRES_INITDB_ARGS, /--locale-provider=builtin --builtin-locale=C\.UTF-8/)
+})
+
+t.test('the service is no superuser of its database', async (t) => {
+  const mounted = postgres.volumes?.find((volume) => volume.includes('/docker-entrypoint-initdb.d/')) ?? ''
+  t.ok(mounted.endsWith(':ro'), mounted)
+  const sql = await read(mounted.split(':')[0]!)
+  t.match(sql, /^create role latchkey login password :'password';$/m)
+  t.match(sql, /^create database latchkey owner latchkey;$/m)
+  t.match(sql, /^alter role postgres password null;$/m)
+  t.notMatch(sql.replace(/^--.*$/gm, ''), /superuser|createrole|createdb|bypassrls|replication/i)
+})

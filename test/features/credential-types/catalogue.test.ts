@@ -1,0 +1,223 @@
+import { RE2JS } from 're2js'
+import t from 'tap'
+import { type BuiltInField, catalogue } from '../../../src/features/credential-types/catalogue.ts'
+
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+// Stored credentials name these ids, so a changed one would orphan them.
+const frozen = {
+  raw: '01a2004e-19f7-72a7-9967-38418053bd0a',
+  'raw.body': '01a2004e-19f8-72b9-8573-d04ad0f87a71',
+  'api-key': '01a2004e-19f9-7b44-919d-cd5a53b044e6',
+  'api-key.apiKey': '01a2004e-19fa-765c-8d29-5983b2e57721',
+  'api-key.baseUrl': '01a2004e-19fb-7f32-9505-297ad3053f86',
+  'bearer-token': '01a2004e-19fc-77eb-829d-a6adb344925b',
+  'bearer-token.token': '01a2004e-19fd-7ee9-a867-0e0602fa0ffa',
+  'bearer-token.baseUrl': '01a2004e-19fe-72de-8ef3-6e9002a0a382',
+  'basic-auth': '01a2004e-19ff-7d85-afc2-d2c2ed0effb6',
+  'basic-auth.username': '01a2004e-1a00-7d5a-ac00-4d015165ae32',
+  'basic-auth.password': '01a2004e-1a01-78d0-919c-6c18cb7f3845',
+  'basic-auth.baseUrl': '01a2004e-1a02-7255-a402-1650a166c4b7',
+  'http-header': '01a2004e-1a03-73ff-a7ae-4c772a38f2bb',
+  'http-header.headerName': '01a2004e-1a04-7586-9981-5dcb52e11de2',
+  'http-header.headerValue': '01a2004e-1a05-7343-83e9-99386342ff5f',
+  'http-header.baseUrl': '01a2004e-1a06-7576-b730-02a473287a1c',
+  'oauth2-client-credentials': '01a2004e-1a07-7c93-b221-2206b761a5c5',
+  'oauth2-client-credentials.tokenUrl': '01a2004e-1a08-7673-bf62-df493ef70875',
+  'oauth2-client-credentials.clientId': '01a2004e-1a09-7f64-9f3b-f1247de2ffce',
+  'oauth2-client-credentials.clientSecret': '01a2004e-1a0a-767c-9eb2-e69dde756b0f',
+  'oauth2-client-credentials.scope': '01a2004e-1a0b-722b-8cb6-cfa4ab1ee697',
+  'oauth2-client-credentials.audience': '01a2004e-1a0c-72f8-99d4-e5e3fe05123d',
+  'oauth2-client-credentials.authMethod': '01a2004e-1a0d-7587-8eb8-e10f656945e5',
+  postgresql: '01a2004e-1a0e-75bb-a9b9-b8aa5a48db87',
+  'postgresql.host': '01a2004e-1a0f-7fb4-b678-4f77d73c32e0',
+  'postgresql.port': '01a2004e-1a10-728f-9b37-7850c211ad31',
+  'postgresql.database': '01a2004e-1a11-7771-b2f7-287e152b3d65',
+  'postgresql.user': '01a2004e-1a12-7bdc-b5fb-056461b5c35e',
+  'postgresql.password': '01a2004e-1a13-79db-bb02-7283e7c3af49',
+  'postgresql.ssl': '01a2004e-1a14-70a7-b560-e3d12127588f',
+  'postgresql.allowSelfSignedCert': '01a2004e-1a15-790d-b205-0f54e0dad8f7',
+  mysql: '01a2004e-1a16-77ec-b2af-fb035a6591b0',
+  'mysql.host': '01a2004e-1a17-7953-a731-7017667d4f99',
+  'mysql.port': '01a2004e-1a18-7425-9775-312980ffc69e',
+  'mysql.database': '01a2004e-1a19-7239-82d3-6d607366873f',
+  'mysql.user': '01a2004e-1a1a-742a-83c9-46679d9bdd5d',
+  'mysql.password': '01a2004e-1a1b-7210-ae6e-f976cacefa20',
+  'mysql.ssl': '01a2004e-1a1c-739a-9f0b-5fcbc1e7ebd7',
+  mongodb: '01a2004e-1a1d-7fa4-98a4-a9c5b8e754a1',
+  'mongodb.clusterUrl': '01a2004e-1a1e-7b10-9485-4c3489f24fe3',
+  'mongodb.username': '01a2004e-1a1f-702a-be6e-82c7f577d3ec',
+  'mongodb.password': '01a2004e-1a20-708d-9d84-fc2d01b4f3ab',
+  'mongodb.database': '01a2004e-1a21-7886-aeb1-28834d4c108b',
+  redis: '01a2004e-1a22-78b5-af33-c63a6a47e879',
+  'redis.host': '01a2004e-1a23-7828-b33f-19cf0bfcdc77',
+  'redis.port': '01a2004e-1a24-7cea-8328-ae08d51ca8c8',
+  'redis.username': '01a2004e-1a25-7f2b-91e1-c1baf587a6f5',
+  'redis.password': '01a2004e-1a26-7a6e-aa80-ff2cc7c7f67d',
+  'redis.database': '01a2004e-1a27-79a9-a149-051639dee867',
+  'redis.tls': '01a2004e-1a28-7587-959f-04bb0f17df42',
+  amqp: '01a2004e-1a29-7c03-809b-a66ddd8cafe8',
+  'amqp.url': '01a2004e-1a2a-75b6-a3a0-0d003fe3c1a7',
+  smtp: '01a2004e-1a2b-77e8-8c62-689429088471',
+  'smtp.host': '01a2004e-1a2c-7b01-8339-eea64df267a1',
+  'smtp.port': '01a2004e-1a2d-778e-b9f1-1760129344e6',
+  'smtp.secure': '01a2004e-1a2e-77f9-99c2-7d27c0e2111c',
+  'smtp.user': '01a2004e-1a2f-79d8-b349-82e9b0f7b4c7',
+  'smtp.password': '01a2004e-1a30-763e-90dc-7dab47100d65',
+  'smtp.from': '01a2004e-1a31-78b2-b590-e34a458e0226',
+  'ssh-key': '01a2004e-1a32-748e-9d20-d91d02325393',
+  'ssh-key.username': '01a2004e-1a33-76f5-baf0-acf790f84299',
+  'ssh-key.privateKey': '01a2004e-1a34-7242-812e-d0faf55961f8',
+  'ssh-key.passphrase': '01a2004e-1a35-7778-9984-01b24b806f21',
+  'ssh-key.publicKey': '01a2004e-1a36-7a3f-9df2-849c9c177164',
+  'ssh-key.host': '01a2004e-1a37-7675-953c-5eb4b01c3036',
+  'ssh-key.port': '01a2004e-1a38-77df-b6a1-aeb800f3f35f',
+  'aws-access-key': '01a2004e-1a39-7682-affd-a4bfa1bac1ea',
+  'aws-access-key.accessKeyId': '01a2004e-1a3a-784c-bfd2-dbed4459457e',
+  'aws-access-key.secretAccessKey': '01a2004e-1a3b-716e-9da1-71142dea04a1',
+  'aws-access-key.sessionToken': '01a2004e-1a3c-72f9-bd1b-9317511af948',
+  'aws-access-key.region': '01a2004e-1a3d-79bf-9f04-179fd66b52e0',
+  's3-bucket': '01a2004e-1a3e-7676-aa49-aec3d361ded4',
+  's3-bucket.bucket': '01a2004e-1a3f-737f-9a41-29057f1eeb46',
+  's3-bucket.region': '01a2004e-1a40-7317-a990-45b4615e3694',
+  's3-bucket.endpoint': '01a2004e-1a41-79f1-a811-50f473dbb6f6',
+  's3-bucket.forcePathStyle': '01a2004e-1a42-7f80-8af0-b3710fc5719a',
+  's3-bucket.accessKeyId': '01a2004e-1a43-7b0f-bb15-455e28a115f0',
+  's3-bucket.secretAccessKey': '01a2004e-1a44-71cb-bb85-03e103cd0aaf',
+  'gcp-service-account': '01a2004e-1a45-7643-82bc-7d5453c617cd',
+  'gcp-service-account.credentials': '01a2004e-1a46-73fc-8e6f-feb07b4f723d',
+  'gcp-service-account.projectId': '01a2004e-1a47-7ce7-aa3e-900bba612960',
+  'azure-client-secret': '01a2004e-1a48-7e93-9154-faed08711f91',
+  'azure-client-secret.tenantId': '01a2004e-1a49-7593-b701-d350279d1393',
+  'azure-client-secret.clientId': '01a2004e-1a4a-780c-8f53-afffa8e70e93',
+  'azure-client-secret.clientSecret': '01a2004e-1a4b-7842-823e-ca228ed8f506',
+  'github-token': '01a2004e-1a4c-76c9-89e9-6a195dd21560',
+  'github-token.token': '01a2004e-1a4d-7b52-8d32-38b4a90a669d',
+  'github-token.baseUrl': '01a2004e-1a4e-75cf-b082-2c17b4d24490',
+  'gitlab-token': '01a2004e-1a4f-784a-9299-e9ade80f0ee4',
+  'gitlab-token.token': '01a2004e-1a50-7151-8db1-68d3f61837c0',
+  'gitlab-token.baseUrl': '01a2004e-1a51-7f16-b860-ff5ee4470da9',
+  'slack-token': '01a2004e-1a52-71d9-8065-e19b96498e29',
+  'slack-token.token': '01a2004e-1a53-76f0-bfdf-6d6630012e1b',
+  'slack-token.signingSecret': '01a2004e-1a54-73fd-b17d-fc306faf573c',
+  openai: '01a2004e-1a55-7e6c-aa18-f5e4ff469907',
+  'openai.apiKey': '01a2004e-1a56-7c2b-9296-6a627c8d619e',
+  'openai.organization': '01a2004e-1a57-7abd-ab23-207170ac596e',
+  'openai.project': '01a2004e-1a58-7588-bc08-dc27dbd09214',
+  'openai.baseURL': '01a2004e-1a59-712f-a8d6-07b630059e98',
+  anthropic: '01a2004e-1a5a-7e69-9edf-a92b42142856',
+  'anthropic.apiKey': '01a2004e-1a5b-7664-9695-e5962576a586',
+  'anthropic.baseURL': '01a2004e-1a5c-7266-acf2-bebde8f61039',
+  stripe: '01a2004e-1a5d-7bd2-90d6-ed150deca802',
+  'stripe.secretKey': '01a2004e-1a5e-7869-8944-a6a2dc9efd38',
+  'stripe.publishableKey': '01a2004e-1a5f-7b1d-9bca-121655ef6453',
+  'stripe.webhookSecret': '01a2004e-1a60-75dd-bf9a-55767038a8bc',
+  twilio: '01a2004e-1a61-768c-85e6-12b141d3e9bb',
+  'twilio.accountSid': '01a2004e-1a62-7852-b79f-cbd3678331b3',
+  'twilio.authToken': '01a2004e-1a63-7e1c-bee6-b1ad5684d7da',
+  sendgrid: '01a2004e-1a64-719a-9510-b69ba8443f8a',
+  'sendgrid.apiKey': '01a2004e-1a65-7623-a3f1-b630602503ef',
+  'sendgrid.fromEmail': '01a2004e-1a66-7d49-a80f-68f6cbd7b2b9',
+  dhis2: '01a2004e-1a67-735d-81c9-30edbcb87678',
+  'dhis2.hostUrl': '01a2004e-1a68-7ed0-ab79-74b51274f2b7',
+  'dhis2.username': '01a2004e-1a69-7928-87dc-40266cad51e4',
+  'dhis2.password': '01a2004e-1a6a-7d64-b5a3-fa4a5202d9de',
+  'dhis2.pat': '01a2004e-1a6b-7904-90f7-4d9b0f6dde6c',
+  'dhis2.apiVersion': '01a2004e-1a6c-7105-989d-0b48faf28375'
+}
+
+/** `postgresql`, `postgresql.host`, … with the id of each. */
+const ids = catalogue.flatMap((type) => [
+  [type.typeName, type.id] as const,
+  ...type.fields.map((field) => [`${type.typeName}.${field.fieldName}`, field.id] as const)
+])
+
+const fields = catalogue.flatMap((type) =>
+  type.fields.map((field) => ({ path: `${type.typeName}.${field.fieldName}`, field }))
+)
+
+const unique = (values: readonly string[]) => new Set(values).size === values.length
+
+function fits({ fieldType, defaultValue, options }: BuiltInField) {
+  if (fieldType === 'number') return Number.isFinite(defaultValue)
+  if (fieldType === 'boolean') return typeof defaultValue === 'boolean'
+  if (typeof defaultValue !== 'string' || defaultValue === '') return false
+  if (fieldType === 'url') return URL.canParse(defaultValue)
+  if (fieldType === 'email') return /^[^@\s]+@[^@\s]+$/.test(defaultValue)
+  if (fieldType === 'select') return options?.includes(defaultValue) === true
+  return true
+}
+
+t.test('the catalogue has the types of the contract', async (t) => {
+  t.ok(catalogue.length >= 26, 'the walk below finds something')
+  t.match(
+    catalogue.find((type) => type.typeName === 'raw')?.fields,
+    [{ fieldName: 'body', fieldType: 'json', required: true, secret: true }],
+    'raw is one secret body'
+  )
+  t.equal(catalogue.find((type) => type.typeName === 'raw')?.fields.length, 1)
+})
+
+t.test('ids and names are well formed and given once', async (t) => {
+  t.ok(unique(ids.map(([, id]) => id)), 'no id twice, of types and fields together')
+  for (const [name, id] of ids) t.match(id, UUID_V7, name)
+  t.ok(unique(catalogue.map((type) => type.typeName.toLowerCase())), 'no type name twice')
+  for (const type of catalogue) {
+    t.match(type.typeName, /^[a-z0-9]+(-[a-z0-9]+)*$/, type.typeName)
+    t.ok(type.description.length > 0 && type.description.length <= 2000, `${type.typeName} is described`)
+    t.ok(type.fields.length > 0 && type.fields.length <= 64, `${type.typeName} has fields`)
+    t.ok(
+      type.fields.some((field) => field.secret),
+      `${type.typeName} has something to keep`
+    )
+    t.ok(unique(type.fields.map((field) => field.fieldName)), `${type.typeName} has no field twice`)
+  }
+  for (const { path, field } of fields) {
+    t.match(field.fieldName, /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/, path)
+    t.ok(field.fieldLabel.trim().length > 0, `${path} has a label`)
+  }
+})
+
+t.test('defaults, options and patterns fit their field', async (t) => {
+  for (const { path, field } of fields) {
+    if (field.fieldType === 'select') {
+      t.ok(field.options && field.options.length > 1 && unique(field.options), `${path} has options`)
+    } else {
+      t.equal(field.options, null, `${path} is no select`)
+    }
+    if (field.defaultValue !== null) {
+      t.ok(fits(field), `${path}: default of the field's type`)
+      t.notOk(field.secret, `${path}: no secret has a default`)
+    }
+    if (field.pattern !== null) {
+      t.match(field.pattern, /^\^.*\$$/, `${path}: the pattern is anchored`)
+      const pattern = RE2JS.compile(field.pattern)
+      if (field.defaultValue !== null)
+        t.ok(pattern.matches(String(field.defaultValue)), `${path}: default matches`)
+    }
+  }
+})
+
+t.test('whatever could be a secret is one', async (t) => {
+  // named like a secret, yet public: identifiers, addresses and public halves
+  const open = new Set(['ssh-key.publicKey', 'stripe.publishableKey'])
+  const telling = /password|passphrase|secret|token|key|credential|body|headerValue|^pat$/i
+  for (const { path, field } of fields) {
+    if (['password', 'json'].includes(field.fieldType)) t.ok(field.secret, `${path} by its type`)
+    if (field.fieldType === 'multiline' && !open.has(path)) t.ok(field.secret, `${path} by its type`)
+    if (/(Id|Url|URL)$/.test(field.fieldName) || ['url', 'email'].includes(field.fieldType)) continue
+    if (telling.test(field.fieldName) && !open.has(path)) t.ok(field.secret, `${path} by its name`)
+  }
+  for (const path of open)
+    t.ok(
+      fields.some((field) => field.path === path && !field.field.secret),
+      `${path} exists`
+    )
+  for (const path of ['mongodb.clusterUrl', 'amqp.url']) {
+    t.ok(fields.find((field) => field.path === path)?.field.secret, `${path} may hold a password`)
+  }
+})
+
+t.test('ids never change, and every id is held', async (t) => {
+  t.strictSame(Object.fromEntries(ids), frozen, 'what is new is added; a line that is there never changes')
+})

@@ -1,0 +1,142 @@
+import t from 'tap'
+import type { FieldType } from '../../../src/db/tables.ts'
+import { hasNoValue, valueFlaw } from '../../../src/features/credential-types/field-values.ts'
+import { MAX_INSTRUCTIONS, sizeOfPattern } from '../../../src/features/credential-types/patterns.ts'
+
+const CANARY = 'canary-4711'
+
+const field = (field_type: FieldType, rest: { options?: string[]; pattern?: string } = {}) => ({
+  field_type,
+  options: rest.options ?? null,
+  pattern: rest.pattern ?? null
+})
+
+const fitting: [FieldType, unknown[]][] = [
+  ['text', ['', 'a', 'líne\nend', '🦊', 'a'.repeat(65_534)]],
+  ['password', ['', 'p ss']],
+  ['multiline', ['-----BEGIN KEY-----\nabc\n']],
+  ['number', [0, -1.5, 1e300]],
+  ['boolean', [true, false]],
+  ['url', ['https://example.org', 'postgresql://u:p@h/d?x=1', 'mailto:a@b', 'HTTP://EXAMPLE.ORG:8080/a#b']],
+  ['email', ['a@b', "o'neill+x@example.org", 'ö@exämple.org']],
+  ['select', ['a', 'b c']],
+  ['json', [{}, [], 0, false, '', 'x', { a: { b: [null] } }]]
+]
+
+const unfit: [FieldType, unknown[], string][] = [
+  ['text', [1, true, null, undefined, {}, ['a']], 'wrong-type'],
+  ['password', [1, null], 'wrong-type'],
+  ['multiline', [['a']], 'wrong-type'],
+  ['number', ['1', true, null, Number.NaN, Number.POSITIVE_INFINITY], 'wrong-type'],
+  ['boolean', ['true', 0, null], 'wrong-type'],
+  ['url', [1, null], 'wrong-type'],
+  [
+    'url',
+    ['', 'example.org', '/path', '//host', 'http://', 'https://a b', ' https://a', 'https://a\n'],
+    'wrong-format'
+  ],
+  ['email', [1], 'wrong-type'],
+  [
+    'email',
+    ['', 'a', '@b', 'a@', 'a@b@c', 'a b@c', 'a@b\n', 'a@b\u0000', `${'a'.repeat(319)}@b`],
+    'wrong-format'
+  ],
+  ['select', [1, null], 'wrong-type'],
+  ['select', ['', 'A', 'a ', 'constructor'], 'not-allowed'],
+  ['json', [null, undefined], 'wrong-type'],
+  ['text', ['a'.repeat(65_535), 'é'.repeat(32_768), '"'.repeat(32_768)], 'too-large'],
+  ['json', [{ a: 'a'.repeat(65_536) }], 'too-large']
+]
+
+t.test('a value fits its field, or there is a code that says why not', async (t) => {
+  const options = { options: ['a', 'b c'] }
+  for (const [type, values] of fitting) {
+    for (const value of values)
+      t.equal(valueFlaw(field(type, options), value), undefined, `${type} ${String(value).slice(0, 40)}`)
+  }
+  for (const [type, values, code] of unfit) {
+    for (const value of values)
+      t.match(valueFlaw(field(type, options), value), { code }, `${type} ${String(value).slice(0, 40)}`)
+  }
+})
+
+t.test('a pattern is searched for anywhere, in texts only', async (t) => {
+  const digits = { pattern: '[0-9]{2}' }
+  for (const type of ['text', 'password', 'multiline'] as const) {
+    t.equal(valueFlaw(field(type, digits), 'ab12cd'), undefined, type)
+    t.match(valueFlaw(field(type, digits), 'ab1cd'), { code: 'wrong-form' }, type)
+    t.match(
+      valueFlaw(field(type, { pattern: '^[0-9]{2}$' }), 'ab12cd'),
+      { code: 'wrong-form' },
+      'unless it is anchored'
+    )
+  }
+  t.equal(valueFlaw(field('url', { pattern: '^https:' }), 'https://a'), undefined)
+  t.match(valueFlaw(field('url', { pattern: '^https:' }), 'http://a'), { code: 'wrong-form' })
+  t.match(valueFlaw(field('email', { pattern: '@example[.]org$' }), 'a@b'), { code: 'wrong-form' })
+  t.match(valueFlaw(field('text', { pattern: '^a$' }), 'a\n'), { code: 'wrong-form' }, 'an end is the end')
+  t.equal(valueFlaw(field('json', digits), 'x'), undefined)
+  t.match(valueFlaw(field('text', { pattern: 'a' }), 'a'.repeat(4_097)), { code: 'too-large' })
+  t.equal(valueFlaw(field('text', { pattern: 'a' }), 'a'.repeat(4_096)), undefined)
+})
+
+t.test('a hostile pattern takes no time to speak of', async (t) => {
+  const value = `${'a'.repeat(4_000)}!`
+  for (const pattern of ['(a+)+$', '(a|a)*$', '(a|aa)+$', '((a*)*)*$', '(a?){100}a{100}$', '(a*)*b']) {
+    const began = performance.now()
+    valueFlaw(field('text', { pattern }), value)
+    t.ok(performance.now() - began < 5_000, `${pattern}: ${Math.round(performance.now() - began)} ms`)
+  }
+})
+
+t.test('a pattern is of a size, and one far too large is not compiled to know it', async (t) => {
+  const usual = [
+    '^sk_(live|test)_[A-Za-z0-9]{24,64}$',
+    '^[A-Za-z0-9_-]{1,1000}$',
+    '^(?:[A-Za-z0-9+/]{4}){1,200}={0,2}$',
+    '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+    '^([a-z0-9-]{1,63}[.]){1,8}[a-z]{2,63}$',
+    `^(${Array.from({ length: 80 }, (_, i) => `region-${i}`).join('|')})$`,
+    '^\\{5000\\}$',
+    '\\p{L}'
+  ]
+  for (const pattern of usual) {
+    const size = sizeOfPattern(pattern)
+    t.ok(size !== undefined && size > 0 && size <= MAX_INSTRUCTIONS, `${pattern.slice(0, 60)}: ${size}`)
+  }
+  for (const pattern of ['a{1000}'.repeat(140), '(a{0,1000}){1}'.repeat(70), `(${'abc'.repeat(300)}){100}`]) {
+    t.equal(sizeOfPattern(pattern), Number.POSITIVE_INFINITY, pattern.slice(0, 60))
+  }
+  for (const pattern of ['(', '[', 'a{1001}', '(a)\\1', '(?!a)', '*'])
+    t.equal(sizeOfPattern(pattern), undefined, pattern)
+})
+
+t.test('patterns past those that are kept compiled still hold', async (t) => {
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 150; i++) {
+      const numbered = field('text', { pattern: `^n${i}$` })
+      if (valueFlaw(numbered, `n${i}`) || !valueFlaw(numbered, `n${i + 1}`)) t.fail(`pattern ${i}`)
+    }
+  }
+})
+
+t.test('no flaw tells the value', async (t) => {
+  const flaws = [
+    valueFlaw(field('number'), CANARY),
+    valueFlaw(field('boolean'), CANARY),
+    valueFlaw(field('url'), CANARY),
+    valueFlaw(field('email'), CANARY),
+    valueFlaw(field('select', { options: ['a'] }), CANARY),
+    valueFlaw(field('text', { pattern: '^x' }), CANARY),
+    valueFlaw(field('text'), CANARY.repeat(10_000)),
+    valueFlaw(field('text'), { [CANARY]: 1 })
+  ]
+  for (const flaw of flaws) t.notMatch(JSON.stringify(flaw ?? CANARY), CANARY)
+})
+
+t.test('nothing is no value, and an empty text where values are texts', async (t) => {
+  for (const value of [undefined, null, '']) t.equal(hasNoValue(value), true)
+  for (const value of [0, false, ' ', {}, []]) t.equal(hasNoValue(value), false)
+  t.equal(hasNoValue('', 'json'), false)
+  t.equal(hasNoValue('', 'password'), true)
+})

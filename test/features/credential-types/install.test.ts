@@ -1,0 +1,100 @@
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { createDatabase, type Database, lockName } from '../../../src/db/database.ts'
+import { type BuiltInType, catalogue } from '../../../src/features/credential-types/catalogue.ts'
+import { installCatalogue } from '../../../src/features/credential-types/install.ts'
+import { findTypeByName } from '../../../src/features/credential-types/repository.ts'
+import { createTestDatabase } from '../../helpers/database.ts'
+
+async function emptyDatabase(t: Test) {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  await database.db.deleteFrom('credential_types').execute()
+  return database
+}
+
+/** Everything in the two tables, with the system's word on which version of a row it is. */
+async function rowsOf(db: Database) {
+  const types = await sql`select xmin, * from credential_types order by id`.execute(db)
+  const fields = await sql`select xmin, * from credential_type_fields order by id`.execute(db)
+  return { types: types.rows, fields: fields.rows }
+}
+
+const withName = (type: BuiltInType, typeName: string): BuiltInType => ({ ...type, typeName })
+
+t.test('a second start, and one at the same time, change nothing', async (t) => {
+  const { db, url } = await emptyDatabase(t)
+  const replicas = Array.from({ length: 5 }, () => createDatabase({ connectionString: url }))
+  await Promise.all(replicas.map((replica) => installCatalogue(replica)))
+  await Promise.all(replicas.map((replica) => replica.destroy()))
+  const before = await rowsOf(db)
+  t.equal(before.types.length, catalogue.length)
+  t.equal(before.fields.length, catalogue.flatMap((type) => type.fields).length)
+  t.match(
+    before.types,
+    catalogue.map(() => ({ owner_id: null, revision: 1 }))
+  )
+  const other = createDatabase({ connectionString: url })
+  await other.transaction().execute(async (trx) => {
+    await lockName(trx, 'catalogue')
+    t.strictSame(await installCatalogue(db), [], 'nor is the lock waited for')
+  })
+  await other.destroy()
+  t.strictSame(await rowsOf(db), before, 'not a row was written')
+})
+
+t.test('what the catalogue changes is changed, and nothing else', async (t) => {
+  const { db } = await createTestDatabase().then((database) => {
+    t.teardown(database.drop)
+    return database
+  })
+  const before = await rowsOf(db)
+  const changed = catalogue.map((type) => {
+    if (type.typeName !== 'raw') return type
+    const [body] = type.fields
+    return { ...type, description: 'Anything', fields: [{ ...body!, fieldLabel: 'The body' }] }
+  })
+  await installCatalogue(db, changed)
+  const after = await rowsOf(db)
+  t.equal(after.types.filter((row, i) => JSON.stringify(row) !== JSON.stringify(before.types[i])).length, 1)
+  t.equal(after.fields.filter((row, i) => JSON.stringify(row) !== JSON.stringify(before.fields[i])).length, 1)
+  t.match(await findTypeByName(db, 'raw'), { revision: 2, fields: [{ field_label: 'The body' }] })
+  await installCatalogue(db)
+  t.match(await findTypeByName(db, 'raw'), { revision: 3, fields: [{ field_label: 'Body' }] })
+})
+
+t.test('what the catalogue no longer has stays', async (t) => {
+  const { db } = await createTestDatabase().then((database) => {
+    t.teardown(database.drop)
+    return database
+  })
+  const before = await rowsOf(db)
+  await installCatalogue(
+    db,
+    catalogue.slice(0, 3).map((type) => ({ ...type, fields: type.fields.slice(0, 1) }))
+  )
+  t.strictSame(await rowsOf(db), before)
+})
+
+t.test("a user's type gives its name to a built-in one", async (t) => {
+  const { db } = await emptyDatabase(t)
+  const [first, second] = [catalogue[0]!, catalogue[1]!]
+  const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+  await sql`insert into users (id, email, name, password_hash, role)
+    values (${id}, 'ann@example.org', 'Ann', '', 'user')`.execute(db)
+  const names = ['RAW', 'raw (2)', 'Raw (3)']
+  for (const [index, name] of names.entries()) {
+    const type = { id: id.replace(/.$/, `${index}`), type_name: name, owner_id: id, description: null }
+    await db.insertInto('credential_types').values(type).execute()
+  }
+  t.strictSame(await installCatalogue(db, [first]), [
+    { id: id.replace(/.$/, '0'), from: 'RAW', to: 'RAW (4)' }
+  ])
+  t.equal((await findTypeByName(db, 'raw'))?.id, first.id)
+  t.equal((await findTypeByName(db, 'raw (4)'))?.owner_id, id)
+
+  await installCatalogue(db, [first, second])
+  const swapped = [withName(first, second.typeName), withName(second, first.typeName)]
+  t.strictSame(await installCatalogue(db, swapped), [], 'built-in ones may swap their names')
+  t.equal((await findTypeByName(db, 'raw'))?.id, second.id)
+})

@@ -1,0 +1,92 @@
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import { newCredential, newType, reveal } from '../../helpers/things.ts'
+
+const path = '/api/v1/app-credentials'
+
+t.test('a value opens nowhere but where it was sealed', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const { host, password, note } = type.field as Record<string, string>
+  const keysOf = (id: string) =>
+    service.db
+      .selectFrom('credential_keys')
+      .where('credential_id', '=', id)
+      .select(['field_id', 'value'])
+      .orderBy('field_id')
+      .execute()
+  const put = (id: string, field: string, value: Buffer) =>
+    service.db
+      .updateTable('credential_keys')
+      .set({ value })
+      .where('credential_id', '=', id)
+      .where('field_id', '=', field)
+      .execute()
+  const fails = async (t: Test, id: string, what: string) => {
+    const answer = await ann.post(`${path}/${id}/reveal`, {})
+    t.equal(answer.status, 500, what)
+    t.equal(answer.json.code, 'decryption-failed', what)
+    t.notMatch(answer.text, 'hunter2')
+  }
+
+  t.test('not in another credential, nor in another field', async (t) => {
+    const [one, two] = [await newCredential(ann, type), await newCredential(ann, type)]
+    const [keysOne, keysTwo] = [await keysOf(one.id), await keysOf(two.id)]
+    const original = keysTwo.find((key) => key.field_id === password)!.value
+    await put(two.id, password!, keysOne.find((key) => key.field_id === password)!.value)
+    await fails(t, two.id, 'from another credential')
+    await put(two.id, password!, keysTwo.find((key) => key.field_id === host)!.value)
+    await fails(t, two.id, 'from another field')
+    await put(two.id, password!, original)
+    t.equal((await reveal(ann, two.id)).password, 'hunter2 hunter2', 'put back, it opens')
+  })
+
+  t.test('not at another revision of the values', async (t) => {
+    const made = await newCredential(ann, type)
+    const before = await keysOf(made.id)
+    await ann.put(`${path}/${made.id}`, { keys: [{ fieldId: note, keyValue: 'n' }] })
+    const old = before.find((key) => key.field_id === password)!.value
+    await put(made.id, password!, old)
+    await fails(t, made.id, 'a value of before a change to another')
+    const mended = await ann.put(`${path}/${made.id}`, { keys: [{ fieldId: password, keyValue: 'new' }] })
+    t.equal(mended.status, 200, 'the owner can put a new one in the place of a damaged one')
+    t.same(await reveal(ann, made.id), { host: 'mail.example.org', password: 'new', note: 'n' })
+  })
+
+  t.test('not with any bit changed or byte cut, and the others still open', async (t) => {
+    const [made, other] = [await newCredential(ann, type), await newCredential(ann, type)]
+    const { value } = (await keysOf(made.id)).find((key) => key.field_id === password)!
+    for (const index of [0, 1, 4, 5, 16, 17, value.length - 17, value.length - 1]) {
+      const bent = Buffer.from(value)
+      bent[index]! ^= 1
+      await put(made.id, password!, bent)
+      await fails(t, made.id, `byte ${index}`)
+    }
+    for (const length of [0, 1, 5, 17, 32, value.length - 1]) {
+      await put(made.id, password!, value.subarray(0, length))
+      await fails(t, made.id, `cut at ${length}`)
+    }
+    t.equal((await ann.get(`${path}/${made.id}`)).status, 200, 'its description is still there')
+    t.equal((await reveal(ann, other.id)).password, 'hunter2 hunter2')
+  })
+
+  t.test('and says nothing in the database', async (t) => {
+    const secret = 'one secret, stored three times'
+    const keys = [
+      { fieldId: host, keyValue: secret },
+      { fieldId: password, keyValue: secret },
+      { fieldId: note, keyValue: secret }
+    ]
+    const { id } = await newCredential(ann, type, { keys })
+    const values = (await keysOf(id)).map((key) => key.value)
+    t.equal(new Set(values.map((value) => value.toString('hex'))).size, 3, 'no two are alike')
+    const { rows } = await sql<{ count: number; nonces: number }>`
+      select count(*) as count, count(distinct substring(value from 6 for 12)) as nonces from credential_keys`.execute(
+      service.db
+    )
+    t.equal(rows[0]!.count, rows[0]!.nonces, 'no nonce twice')
+    t.ok(values.every((value) => !value.includes('secret')))
+  })
+})

@@ -1,0 +1,160 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import type { Answer, Client } from '../../helpers/client.ts'
+import { startReplica } from '../../helpers/replica.ts'
+
+// Behind a proxy, so that each test can come from addresses of its own.
+const service = await startTestApp(t, { TRUST_PROXY: 'true' })
+
+let addresses = 0
+const newAddress = () => `198.51.100.${++addresses}`
+const WRONG = 'not the right one'
+
+function signIn(client: Client, email: string, password: string, address: string): Promise<Answer> {
+  return client
+    .other()
+    .post('/api/v1/session', { email, password }, { headers: { 'x-forwarded-for': address } })
+}
+
+async function fail(t: typeof service.admin, email: string, address: string, times: number) {
+  const statuses: number[] = []
+  for (let i = 0; i < times; i++) statuses.push((await signIn(t, email, WRONG, address)).status)
+  return statuses
+}
+
+const failuresFrom = (address: string) =>
+  service.db.selectFrom('login_failures').where('address', '=', address).select(['id', 'account']).execute()
+const hashOf = (email: string) => createHash('sha256').update(email.toLowerCase()).digest()
+/** As if that many tries had failed just now. */
+const plant = (count: number, failure: () => { account: Buffer; address: string }) =>
+  service.db
+    .insertInto('login_failures')
+    .values(Array.from({ length: count }, () => ({ id: randomUUID(), ...failure() })))
+    .execute()
+
+t.test('ten wrong passwords lock out the address that sent them, and nobody else', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const [bad, good] = [newAddress(), newAddress()]
+  t.same(await fail(ann, email, bad, 10), Array(10).fill(401))
+  const refused = await signIn(ann, email, WRONG, bad)
+  t.match(refused.json, { status: 429, code: 'too-many-attempts' })
+  const seconds = Number(refused.headers.get('retry-after'))
+  t.ok(Number.isInteger(seconds) && seconds > 0 && seconds <= 15 * 60, `retry after ${seconds} s`)
+  t.equal((await signIn(ann, email, password, bad)).status, 429, 'the right password does not help it')
+  t.equal((await signIn(ann, email.toUpperCase(), password, bad)).status, 429, 'nor do capitals')
+  t.equal((await signIn(ann, email, password, good)).status, 200, 'the right one from elsewhere does')
+  const bob = await service.newUser()
+  t.equal((await signIn(bob, bob.person.email, password, bad)).status, 200, 'nor is another account hit')
+})
+
+t.test('an account that is not there is locked out just the same', async (t) => {
+  const address = newAddress()
+  const ann = await service.newUser()
+  const refusals = []
+  for (const email of [ann.person.email, `nobody-${randomUUID()}@example.org`]) {
+    t.same(await fail(ann, email, address, 10), Array(10).fill(401))
+    const { status, text, json } = await signIn(ann, email, WRONG, address)
+    refusals.push({ status, text: text.replace(json.requestId, '') })
+  }
+  t.same(refusals[0], refusals[1])
+})
+
+t.test('refused tries do not lengthen the wait, and after it all is forgotten', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const address = newAddress()
+  await fail(ann, email, address, 10)
+  t.same(await fail(ann, email, address, 5), Array(5).fill(429))
+  t.equal((await failuresFrom(address)).length, 10)
+  const earlier = (seconds: number) =>
+    sql`update login_failures set at = at - make_interval(secs => ${seconds})
+      where address = ${address}`.execute(service.db)
+  await earlier(14 * 60)
+  t.equal((await signIn(ann, email, password, address)).status, 429, 'not yet')
+  const wait = Number((await signIn(ann, email, password, address)).headers.get('retry-after'))
+  t.ok(wait > 40 && wait <= 60, `another ${wait} s`)
+  await earlier(61)
+  t.equal((await signIn(ann, email, password, address)).status, 200)
+})
+
+t.test('a right password forgets the wrong ones before it', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const address = newAddress()
+  for (let round = 0; round < 2; round++) {
+    t.same(await fail(ann, email, address, 9), Array(9).fill(401))
+    t.equal((await signIn(ann, email, password, address)).status, 200)
+  }
+  t.same(await failuresFrom(address), [])
+})
+
+t.test('tries that are sent all at once count as well, on two replicas together', async (t) => {
+  const ann = await service.newUser()
+  const replica = await startReplica(t, service, { env: { TRUST_PROXY: 'true' } })
+  const clients = [ann, replica.client()]
+  const address = newAddress()
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, (_, i) => signIn(clients[i % 2]!, ann.person.email, WRONG, address))
+  )
+  const guessed = answers.filter((answer) => answer.status === 401).length
+  t.ok(guessed <= 10, `${guessed} passwords were looked at`)
+  t.ok(answers.every(({ status }) => status === 401 || status === 429))
+})
+
+t.test('fifty wrong passwords for one account, from wherever, lock it for a while', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  await plant(49, () => ({ account: hashOf(email), address: newAddress() }))
+  t.equal((await signIn(ann, email, WRONG, newAddress())).status, 401)
+  t.equal((await signIn(ann, email, password, newAddress())).status, 429)
+  t.equal((await ann.get('/api/v1/session')).status, 200, 'whoever is signed in stays so')
+  await sql`update login_failures set at = at - interval '15 minutes'`.execute(service.db)
+  t.equal((await signIn(ann, email, password, newAddress())).status, 200)
+})
+
+t.test('a hundred wrong passwords from one address, for whomever, lock it out for a while', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const address = newAddress()
+  await plant(100, () => ({ account: hashOf(randomUUID()), address }))
+  t.equal((await signIn(ann, email, password, address)).status, 429)
+  t.equal((await signIn(ann, email, password, newAddress())).status, 200)
+})
+
+t.test('without TRUST_PROXY a forwarded address is only a word', async (t) => {
+  const direct = await startReplica(t, service)
+  const ann = await service.newUser()
+  const client = direct.client()
+  for (let i = 0; i < 10; i++) {
+    t.equal((await signIn(client, ann.person.email, WRONG, newAddress())).status, 401)
+  }
+  t.equal((await signIn(client, ann.person.email, WRONG, newAddress())).status, 429)
+  t.equal((await failuresFrom('127.0.0.1')).length, 10)
+})
+
+t.test('what was typed as an e-mail is not kept', async (t) => {
+  const address = newAddress()
+  await signIn(service.admin, 'my-password-by-mistake@example.org', WRONG, address)
+  const [row] = await failuresFrom(address)
+  t.same(row!.account, hashOf('my-password-by-mistake@example.org'))
+  t.notMatch(service.log.join(), 'my-password-by-mistake')
+})
+
+t.test('the current password cannot be guessed through a change of it either', async (t) => {
+  const ann = await service.newUser()
+  const address = newAddress()
+  const change = (currentPassword: string) =>
+    ann.put(
+      '/api/v1/users/me/password',
+      { currentPassword, newPassword: 'staple of another kind' },
+      { headers: { 'x-forwarded-for': address } }
+    )
+  for (let i = 0; i < 10; i++) t.equal((await change(WRONG)).status, 403)
+  const refused = await change(ann.person.password)
+  t.match(refused.json, { status: 429, code: 'too-many-attempts' })
+  t.ok(Number(refused.headers.get('retry-after')) > 0)
+  t.equal((await signIn(ann, ann.person.email, ann.person.password, newAddress())).status, 200, 'unchanged')
+})

@@ -1,0 +1,75 @@
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+import { type App, buildApp } from '../../src/app.ts'
+import { type Config, readConfig } from '../../src/config.ts'
+import { newRootKey, parseRootKeys, type RootKey } from '../../src/crypto/root-keys.ts'
+import { createDatabase, type Database } from '../../src/db/database.ts'
+import { openKeyring } from '../../src/features/keys/open-keyring.ts'
+import { ensureAdministrator } from '../../src/features/users/first-administrator.ts'
+import { Client } from './client.ts'
+import { Contract, type OpenapiDocument } from './contract.ts'
+import { createTestDatabase } from './database.ts'
+
+export interface TestApp {
+  app: App
+  origin: string
+  /** Straight to the tables, for what cannot be seen or done over HTTP. */
+  db: Database
+  databaseUrl: string
+  rootKeys: RootKey[]
+  contract: Contract
+  /** The log's lines so far, at trace level. */
+  log: string[]
+  /** Signed in as the first administrator. */
+  admin: Client
+  anonymous(): Client
+  /** A new user, signed in. */
+  newUser(options?: { role?: 'admin' | 'user'; name?: string }): Promise<Client>
+}
+
+const PASSWORD = 'correct horse battery'
+
+/** The service on a database of its own, listening on a port of loopback that was free; gone when the test ends. */
+export async function startTestApp(t: Test, env: Record<string, string> = {}): Promise<TestApp> {
+  const database = await createTestDatabase()
+  const rootKeys = parseRootKeys(newRootKey('test'))
+  const closing: (() => Promise<unknown>)[] = [database.drop]
+  t.teardown(async () => {
+    for (const close of closing.reverse()) await close()
+  })
+  const config: Config = { ...readConfig({ PORT: '0', LOG_LEVEL: 'trace', ...env }), rootKeys }
+  const log: string[] = []
+  // A pool of the service's own, so that the test's look at the tables never waits for it.
+  const db = createDatabase({ connectionString: database.url })
+  closing.push(() => db.destroy())
+  const keyring = await openKeyring(db, rootKeys)
+  await ensureAdministrator(db, { email: 'admin@example.org', password: PASSWORD })
+  const app = await buildApp({ config, db, keyring }, { write: (line) => log.push(line) })
+  closing.push(() => app.close())
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const origin = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  const contract = new Contract(app.swagger() as unknown as OpenapiDocument)
+  const anonymous = () => new Client(origin, contract)
+  const admin = anonymous()
+  await admin.signIn({ email: 'admin@example.org', password: PASSWORD })
+  return {
+    app,
+    origin,
+    db: database.db,
+    databaseUrl: database.url,
+    rootKeys,
+    contract,
+    log,
+    admin,
+    anonymous,
+    async newUser({ role = 'user', name = 'Somebody' } = {}) {
+      const email = `user-${randomBytes(6).toString('hex')}@example.org`
+      const made = await admin.post('/api/v1/users', { email, name, password: PASSWORD, role })
+      if (made.status !== 201) throw new Error(`no user: ${made.text}`)
+      const client = anonymous()
+      await client.signIn({ email, password: PASSWORD })
+      return client
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+
+interface Operation {
+  operationId: string
+  responses: Record<
+    string,
+    { content?: Record<string, { schema: object }>; headers?: Record<string, unknown> }
+  >
+}
+export interface OpenapiDocument {
+  openapi: string
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, { examples?: unknown[] }>; securitySchemes: object }
+}
+
+/** Holds answers against the document: the status is one of the operation's, and the body is of its shape. */
+export class Contract {
+  readonly document: OpenapiDocument
+  readonly #ajv: Ajv2020
+  readonly #routes: {
+    method: string
+    pattern: RegExp
+    operation: Operation
+    pointer: string
+    parameters: number
+  }[]
+
+  constructor(document: OpenapiDocument) {
+    this.document = document
+    this.#ajv = new Ajv2020({ strict: false, allErrors: true })
+    addFormats.default(this.#ajv)
+    this.#ajv.addSchema(document, 'openapi')
+    this.#routes = Object.entries(document.paths)
+      .flatMap(([path, operations]) =>
+        Object.entries(operations).map(([method, operation]) => ({
+          method: method.toUpperCase(),
+          pattern: new RegExp(`^${path.replace(/\{[^}]+\}/g, '[^/]+')}$`),
+          parameters: path.split('{').length,
+          operation,
+          pointer: `#/paths/${pointerPart(path)}/${method}`
+        }))
+      )
+      .sort((a, b) => a.parameters - b.parameters)
+  }
+
+  /** What is wrong with the answer; undefined when nothing is, or when no operation is meant. */
+  flaw(
+    method: string,
+    path: string,
+    status: number,
+    contentType: string | null,
+    body: string
+  ): string | undefined {
+    const route = this.#routes.find((one) => one.method === method && one.pattern.test(path))
+    if (!route)
+      return path.startsWith('/api/') && ![401, 404].includes(status) && method !== 'HEAD'
+        ? 'no operation of the document'
+        : undefined
+    const { operationId, responses } = route.operation
+    const response = responses[status]
+    if (!response) return `${operationId} does not document ${status}`
+    if (!response.content) return body === '' ? undefined : `${operationId} ${status} documents no body`
+    const type = contentType?.split(';')[0] ?? ''
+    if (!response.content[type]) return `${operationId} ${status} does not document ${type}`
+    if (!/charset=utf-8/.test(contentType ?? '')) return `${operationId} ${status} has no charset`
+    const validate = this.schema(`${route.pointer}/responses/${status}/content/${pointerPart(type)}/schema`)
+    const value = JSON.parse(body)
+    if (!validate(value)) return `${operationId} ${status}: ${this.#ajv.errorsText(validate.errors)}`
+    return undefined
+  }
+
+  /** The validator of what the pointer names in the document. */
+  schema(pointer: string) {
+    const reference = `openapi${pointer}`
+    return this.#ajv.getSchema(reference) ?? this.#ajv.compile({ $ref: reference })
+  }
+}
+
+const pointerPart = (part: string) =>
+  encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')).replaceAll('%7E', '~')

@@ -1,0 +1,53 @@
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+import { type App, buildApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { createDatabase, type Database } from '../../src/db/database.ts'
+import type { ConnectionOptions } from '../../src/db/driver.ts'
+import { openKeyring } from '../../src/features/keys/open-keyring.ts'
+import type { TestApp } from './app.ts'
+import { Client } from './client.ts'
+
+export interface Replica {
+  app: App
+  /** The replica's own way to the database. */
+  db: Database
+  origin: string
+  log: string[]
+  /** Somebody new, or the person whose session another replica started. */
+  client(other?: Client): Client
+}
+
+/** The service a second time, on the database of the first; over `connection` where that is given. */
+export async function startReplica(
+  t: Test,
+  service: TestApp,
+  {
+    env = {},
+    connection = {},
+    poolSize = 10
+  }: { env?: Record<string, string>; connection?: ConnectionOptions; poolSize?: number } = {}
+): Promise<Replica> {
+  const db = createDatabase({ connectionString: service.databaseUrl, ...connection }, { poolSize })
+  const keyring = await openKeyring(db, service.rootKeys)
+  const log: string[] = []
+  const config = { ...readConfig({ LOG_LEVEL: 'trace', ...env }), rootKeys: service.rootKeys }
+  const app = await buildApp({ config, db, keyring }, { write: (line) => log.push(line) })
+  t.teardown(async () => {
+    await app.close()
+    await db.destroy()
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const origin = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+  return {
+    app,
+    db,
+    origin,
+    log,
+    client(other) {
+      const client = new Client(origin, service.contract)
+      if (other) Object.assign(client, { cookie: other.cookie, person: other.person })
+      return client
+    }
+  }
+}

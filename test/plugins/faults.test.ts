@@ -1,0 +1,180 @@
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import type { Answer, Client } from '../helpers/client.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { startProxy } from '../helpers/proxy.ts'
+import { startReplica } from '../helpers/replica.ts'
+
+const service = await startTestApp(t)
+const UNKNOWN_ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+
+/** Every operation that there is, as a method and a path. */
+const operations = Object.entries(service.contract.document.paths).flatMap(([path, methods]) =>
+  Object.keys(methods).map((method) => ({
+    method: method.toUpperCase(),
+    path: path.replaceAll(/\{[^}]+\}/g, UNKNOWN_ID)
+  }))
+)
+
+function isUnavailable(t: Test, name: string, answer: Answer) {
+  t.equal(answer.status, 503, `${name}: 503`)
+  t.match(
+    answer.json,
+    { status: 503, code: 'unavailable', requestId: answer.headers.get('x-request-id') },
+    name
+  )
+  t.match(answer.headers.get('retry-after'), /^[1-9]\d*$/, `${name}: says when to try again`)
+}
+
+/** One request of each kind: a read, a write of one statement, a transaction, and a sign-in. */
+const kinds: [string, (client: Client) => Promise<Answer>][] = [
+  ['a read', (client) => client.get('/api/v1/sessions')],
+  ['a write', (client) => client.delete(`/api/v1/sessions/${UNKNOWN_ID}`)],
+  ['a transaction', (client) => client.put(`/api/v1/users/${client.person.id}`, { name: 'Ann' })],
+  ['a sign-in', (client) => client.other().post('/api/v1/session', { email: 'a@example.org', password: 'x' })]
+]
+const FINE = [200, 401, 404]
+
+async function allAreFine(t: Test, client: Client) {
+  for (const [name, request] of kinds) {
+    const { status } = await request(client)
+    t.ok(FINE.includes(status), `${name}: ${status}`)
+  }
+  t.equal((await client.get('/readyz')).status, 200)
+}
+
+t.test(
+  'without its database every route is unavailable, the process is not, and all comes back',
+  async (t) => {
+    const proxy = await startProxy(t, service.databaseUrl)
+    const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
+    const ann = replica.client(await service.newUser())
+    await allAreFine(t, ann)
+    proxy.refuse()
+    t.ok(operations.length > 10)
+    for (const { method, path } of operations) {
+      const name = `${method} ${path}`
+      const body =
+        path === '/api/v1/session' && method === 'POST'
+          ? { email: 'a@example.org', password: 'x' }
+          : undefined
+      const answer = await ann.request(method, path, body)
+      if (path === '/livez') t.equal(answer.status, 200, name)
+      else isUnavailable(t, name, answer)
+    }
+    t.equal((await ann.get('/openapi.json')).status, 200, 'what needs no database is there')
+    t.equal((await ann.get('/nothing')).status, 404)
+    proxy.restore()
+    await allAreFine(t, ann)
+  }
+)
+
+t.test('requests whose connections are cut are unavailable, and the next ones are fine', async (t) => {
+  const proxy = await startProxy(t, service.databaseUrl)
+  const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
+  const ann = replica.client(await service.newUser())
+  const held = await service.db.transaction().execute(async (trx) => {
+    await sql`update users set name = 'Held' where id = ${ann.person.id}`.execute(trx)
+    const waiting = [
+      ann.put(`/api/v1/users/${ann.person.id}`, { name: 'Ann' }),
+      ann.put(`/api/v1/users/${ann.person.id}`, { name: 'Ann' })
+    ]
+    await eventually(async () => {
+      const { rows } = await sql`select 1 from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`.execute(service.db)
+      return rows.length === 2
+    }, 'the requests wait')
+    proxy.cut()
+    return Promise.all(waiting)
+  })
+  for (const answer of held) isUnavailable(t, 'cut off', answer)
+  await allAreFine(t, ann)
+})
+
+t.test('a database that is silent makes nobody wait for long, and is found again', async (t) => {
+  const proxy = await startProxy(t, service.databaseUrl)
+  const connection = { connectionString: proxy.url, query_timeout: 400, connectionTimeoutMillis: 400 }
+  const replica = await startReplica(t, service, { connection })
+  const ann = replica.client(await service.newUser())
+  await allAreFine(t, ann)
+  proxy.stall()
+  for (const [name, request] of [...kinds, ['readyz', (client: Client) => client.get('/readyz')] as const]) {
+    const from = performance.now()
+    isUnavailable(t, name, await request(ann))
+    t.ok(performance.now() - from < 3_000, `${name}: in time`)
+  }
+  t.equal((await ann.get('/livez')).status, 200)
+  proxy.restore()
+  await eventually(async () => (await ann.get('/readyz')).status === 200, 'it is ready again')
+  // The write pool may hold connections from before, each of which costs one more wait.
+  for (let i = 0; i < 10; i++) await ann.delete(`/api/v1/sessions/${UNKNOWN_ID}`)
+  await allAreFine(t, ann)
+})
+
+t.test('a database that may only be read serves reads', async (t) => {
+  const connection = { options: '-c default_transaction_read_only=on' }
+  const ann = await service.newUser()
+  const replica = await startReplica(t, service, { connection })
+  const there = replica.client(ann)
+  t.equal((await there.get('/api/v1/sessions')).status, 200)
+  t.equal((await there.get('/readyz')).status, 200)
+  for (const [name, request] of kinds.slice(1)) isUnavailable(t, name, await request(there))
+})
+
+t.test('where the pool is exhausted, writes wait a bounded time, and reads do not', async (t) => {
+  const connection = { connectionTimeoutMillis: 300 }
+  const replica = await startReplica(t, service, { connection, poolSize: 1 })
+  const ann = replica.client(await service.newUser())
+  await replica.db.transaction().execute(async () => {
+    for (const [name, request] of kinds.slice(1)) {
+      const from = performance.now()
+      isUnavailable(t, name, await request(ann))
+      t.ok(performance.now() - from < 3_000, `${name}: in time`)
+    }
+    t.equal((await ann.get('/api/v1/sessions')).status, 200)
+  })
+  await allAreFine(t, ann)
+})
+
+t.test('where a lock is not to be had, a write waits a bounded time', async (t) => {
+  const replica = await startReplica(t, service, { connection: { lock_timeout: 200 } })
+  const ann = replica.client(await service.newUser())
+  await service.db.transaction().execute(async (trx) => {
+    await sql`update users set name = 'Held' where id = ${ann.person.id}`.execute(trx)
+    isUnavailable(t, 'a write', await ann.put(`/api/v1/users/${ann.person.id}`, { name: 'Ann' }))
+  })
+  await allAreFine(t, ann)
+})
+
+t.test('a fault of our own is told to the log, and to the caller only that it is there', async (t) => {
+  const broken = await startTestApp(t)
+  const ann = await broken.newUser()
+  const canary = 'canary-77aa@example.org'
+  await sql`alter table login_failures rename to mislaid`.execute(broken.db)
+  const answer = await broken.anonymous().signIn({ email: canary, password: 'canary-77aa' })
+  t.match(answer.json, { status: 500, code: 'internal-error', requestId: answer.headers.get('x-request-id') })
+  t.notMatch(answer.text, /login_failures|relation|select|stack|\.ts/)
+  const lines = broken.log
+    .map((line) => JSON.parse(line))
+    .filter((line) => line.requestId === answer.json.requestId)
+  t.match(
+    lines.filter((line) => line.level === 'error'),
+    [{ code: 'internal-error', err: { code: '42P01' } }]
+  )
+  t.notMatch(broken.log.join(), 'canary-77aa')
+  t.equal((await ann.get('/api/v1/session')).status, 200, 'and the rest goes on')
+})
+
+t.test('what Postgres says of a value stays out of the log', async (t) => {
+  const broken = await startTestApp(t)
+  await sql`alter table users add constraint no_canaries check (name not like '%canary-88bb%')`.execute(
+    broken.db
+  )
+  const answer = await broken.admin.put(`/api/v1/users/${broken.admin.person.id}`, { name: 'a canary-88bb' })
+  t.equal(answer.status, 500)
+  t.notMatch(answer.text, 'canary-88bb')
+  const line = broken.log.map((one) => JSON.parse(one)).find((one) => one.level === 'error')
+  t.match(line.err, { code: '23514', constraint: 'no_canaries', table: 'users' })
+  t.notMatch(broken.log.join(), 'canary-88bb')
+})

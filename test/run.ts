@@ -1,0 +1,34 @@
+// Runs tap against one Postgres server for all test files: an own one on the embedded binaries, or TEST_DATABASE_URL.
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startEmbedded } from '../src/db/embedded.ts'
+import { prepareTemplate } from './helpers/database.ts'
+
+const directory = await mkdtemp(join(tmpdir(), 'latchkey-test-'))
+let stopServer = async () => {}
+let code = 1
+try {
+  let url = process.env.TEST_DATABASE_URL
+  if (!url) {
+    const server = await startEmbedded({ directory, durable: false, maxConnections: 300 })
+    stopServer = server.stop
+    const { host, port, user, database } = server.connection
+    url = `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
+  }
+  await prepareTemplate(url)
+  code = await new Promise<number>((resolve, reject) => {
+    const tap = spawn('tap', process.argv.slice(2), {
+      stdio: 'inherit',
+      env: { ...process.env, TEST_DATABASE_URL: url }
+    })
+    tap.on('error', reject)
+    tap.on('exit', (status) => resolve(status ?? 1))
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
+  })
+} finally {
+  await stopServer()
+  await rm(directory, { recursive: true, force: true })
+}
+process.exit(code)
