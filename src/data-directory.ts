@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, open, readFile, stat } from 'node:fs/promises'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { access, constants, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigError } from './config.ts'
 import { newRootKey, parseRootKeys, type RootKey } from './crypto/root-keys.ts'
@@ -11,6 +11,7 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
     await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })
+    await access(`${directory}/.`, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new ConfigError(
       'LATCHKEY_DATA_DIR',
@@ -39,21 +40,40 @@ export async function adminPasswordIn(directory: string): Promise<string> {
   return (await readPrivate(path)).trim()
 }
 
-/** Writes a file of mode 0600 that is whole and on disk, unless it is there; gives whether it wrote. */
+/**
+ * Writes a file of mode 0600 unless it is there; gives whether it wrote. The file appears whole and on disk, or not at
+ * all: a root key that a power cut takes back would take all values with it, and half a key would stop every start.
+ */
 async function writeOnce(path: string, line: string): Promise<boolean> {
-  const file = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') return undefined
-    throw error
-  })
-  if (!file) return false
+  if (await isThere(path)) return false
+  const draft = `${path}.${randomUUID()}`
+  const file = await open(draft, 'wx', 0o600)
   try {
+    await file.chmod(0o600)
     await file.writeFile(`${line}\n`)
     await file.sync()
+    await link(draft, path)
+  } catch (error) {
+    // Somebody else was quicker.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
   } finally {
     await file.close()
+    await unlink(draft)
   }
-  await chmod(path, 0o600)
+  const directory = await open(dirname(path))
+  await directory.sync().finally(() => directory.close())
   return true
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    }
+  )
 }
 
 async function readPrivate(path: string): Promise<string> {

@@ -25,6 +25,10 @@ export const services = fp<Services>(
     app.addHook('preClose', async () => {
       app.stopping = true
     })
+    // A caller who keeps the connection for later would keep the process as well.
+    app.addHook('onSend', async (_request, reply) => {
+      if (app.stopping) reply.header('connection', 'close')
+    })
   },
   { name: 'services', fastify: '5.x' }
 )

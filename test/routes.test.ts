@@ -1,0 +1,183 @@
+import { fastify } from 'fastify'
+import t from 'tap'
+import { buildApp } from '../src/app.ts'
+import { signedIn } from '../src/plugins/authentication.ts'
+import { guard, guardsRequired, open } from '../src/plugins/guards.ts'
+import { startTestApp } from './helpers/app.ts'
+import { type RawRequest, send } from './helpers/raw.ts'
+
+const service = await startTestApp(t)
+const { app, origin, admin } = service
+
+/** The routes that anybody may call. Whoever adds one here says why in the review. */
+const OPEN = new Set(['POST /api/v1/session', 'GET /livez', 'GET /readyz'])
+/** Those that are in no document: the document itself, and its reader. */
+const UNDOCUMENTED = new Set(['GET /openapi.json', 'GET /openapi.yaml'])
+
+const ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+const withId = (path: string, id: string) => path.replaceAll(/:[A-Za-z]+|\{[^}]+\}/g, id)
+
+/** Every route that the router has, from its own tree, whether or not it is in the document. */
+function routesOf(tree: string): { method: string; path: string }[] {
+  const parents: string[] = []
+  return tree
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .flatMap((line) => {
+      const [, indent, part, methods] = /^([│ ]*)[├└]── (\S+)(?: \(([A-Z, ]+)\))?$/.exec(line)!
+      const depth = indent!.length / 4
+      parents.length = depth
+      const path = parents.join('') + part
+      parents.push(part!)
+      return (methods?.split(', ') ?? []).map((method) => ({ method, path }))
+    })
+}
+
+const routes = routesOf(app.printRoutes({ commonPrefix: false })).filter(
+  ({ path }) => !/^\/docs(\/|$)/.test(path)
+)
+const documented = Object.entries(service.contract.document.paths).flatMap(([path, operations]) =>
+  Object.entries(operations).map(([method, operation]) => ({
+    method: method.toUpperCase(),
+    path,
+    security: (operation as unknown as { security: object[] }).security
+  }))
+)
+const nameOf = ({ method, path }: { method: string; path: string }) =>
+  `${method} ${path.replaceAll(/\{([^}]+)\}/g, ':$1')}`
+
+t.test('the walks find the routes, and both find the same', async (t) => {
+  t.ok(documented.length > 25, `${documented.length} operations`)
+  t.ok(routes.length > 40, `${routes.length} routes`)
+  const isHead = ({ method }: { method: string }) => method === 'HEAD'
+  const undocumented = routes.filter((route) => !isHead(route)).map(nameOf)
+  t.same(
+    undocumented.filter((name) => !UNDOCUMENTED.has(name)).sort(),
+    documented.map(nameOf).sort(),
+    'every route is in the document'
+  )
+})
+
+t.test('only those that are meant to be are open to everybody', async (t) => {
+  for (const operation of documented) {
+    const expected = OPEN.has(nameOf(operation)) ? [] : [{ session: [] }, { bearer: [] }]
+    t.same(operation.security, expected, nameOf(operation))
+  }
+  t.same(
+    [...OPEN].filter((name) => !documented.some((operation) => nameOf(operation) === name)),
+    []
+  )
+})
+
+t.test('whoever is nobody gets 401 from every route, whatever else is wrong', async (t) => {
+  const json = { 'content-type': 'application/json' }
+  const token = 'A'.repeat(43)
+  const attempts: [string, RawRequest][] = [
+    ['without anything', {}],
+    ['a garbage cookie', { headers: { cookie: 'latchkey_session=garbage' } }],
+    ['a cookie of the right form', { headers: { cookie: `latchkey_session=${token}` } }],
+    ['a garbage token', { headers: { authorization: 'Bearer garbage' } }],
+    ['a scheme that is not in the contract', { headers: { authorization: 'Basic YTpi' } }],
+    ['a good cookie as a token', { headers: { authorization: `Bearer ${admin.cookie!.split('=')[1]}` } }],
+    [
+      'a garbage token beside a good cookie',
+      { headers: { authorization: 'Bearer x', cookie: admin.cookie! } }
+    ],
+    ['a garbage body', { headers: json, body: '{"a":' }],
+    ['a body of another type', { headers: { 'content-type': 'text/plain' }, body: 'garbage' }],
+    ['from another site', { headers: { ...json, origin: 'https://evil.example' }, body: '{}' }]
+  ]
+  const secured = routes.filter((route) => {
+    const asGet = { ...route, method: route.method.replace('HEAD', 'GET') }
+    return !OPEN.has(nameOf(asGet)) && !UNDOCUMENTED.has(nameOf(asGet))
+  })
+  t.ok(secured.length > 35, `${secured.length} secured routes`)
+  for (const route of secured) {
+    for (const id of [ID, 'garbage']) {
+      for (const [name, request] of attempts) {
+        const path = `${withId(route.path, id)}?garbage=1`
+        const answer = await send(origin, path, { ...request, method: route.method })
+        if (answer.status !== 401) t.fail(`${route.method} ${path} ${name}: ${answer.status}`)
+        else if (route.method !== 'HEAD') t.match(answer.json, { code: 'unauthenticated' })
+        if (answer.headers['cache-control'] !== 'no-store') t.fail(`${nameOf(route)}: no-store`)
+      }
+    }
+  }
+})
+
+t.test('no route takes a query parameter that it does not know', async (t) => {
+  for (const { method, path } of documented) {
+    const answer = await admin.request(method, `${withId(path, ID)}?unheardOf=1`)
+    t.match(answer.json, { status: 400, code: 'validation-failed' }, nameOf({ method, path }))
+  }
+})
+
+t.test('every answer of the API, good or bad, is kept by no cache', async (t) => {
+  for (const { method, path } of documented.filter(
+    (one) => one.path.startsWith('/api/') && !one.path.endsWith('/session')
+  )) {
+    const answer = await admin.request(method, withId(path, ID))
+    t.equal(answer.headers.get('cache-control'), 'no-store', `${nameOf({ method, path })}: ${answer.status}`)
+  }
+  t.equal((await admin.get('/api/v1/session')).headers.get('cache-control'), 'no-store')
+})
+
+t.test('the service does not start with a route that has no guard', async (t) => {
+  const handler = async () => 'anything'
+  const check = async () => {}
+  const unguarded: [string, object][] = [
+    ['none at all', {}],
+    ['a function that is no guard', { preHandler: check }],
+    ['a list of them', { preHandler: [check, check] }],
+    ['only a hook before', { onRequest: check }]
+  ]
+  for (const [name, options] of unguarded) {
+    const made = fastify()
+    await made.register(guardsRequired, { exempt: ['/docs'] })
+    made.register(async (inner) => inner.route({ method: 'GET', url: '/thing', ...options, handler }), {
+      prefix: '/api/v1'
+    })
+    await t.rejects(async () => made.ready(), { message: 'GET /api/v1/thing has no guard' }, name)
+  }
+  const made = fastify()
+  await made.register(guardsRequired, { exempt: ['/docs'] })
+  made.get('/a', { preHandler: open }, handler)
+  made.get('/b', { preHandler: [check, guard(() => 1)] }, handler)
+  made.get('/docs/x', handler)
+  t.throws(() => made.get('/docsx', handler), /has no guard/, 'an exempt prefix ends at a slash')
+  await made.ready()
+})
+
+t.test('nor with one that is added to the service itself', async (t) => {
+  const made = await buildApp(app.services)
+  t.teardown(() => made.close())
+  const handler = async () => 'anything'
+  t.throws(() => made.get('/api/v1/late', handler), { message: 'GET /api/v1/late has no guard' })
+  t.throws(() => made.get('/late', handler), { message: 'GET /late has no guard' })
+  made.get('/guarded', { preHandler: open }, handler)
+})
+
+t.test('what a guard found cannot be read where it has not run', async (t) => {
+  const made = fastify()
+  const found = guard(() => 'found')
+  made.get('/checked', { preHandler: found }, async (request) => found.of(request))
+  made.get('/forgotten', { preHandler: open }, async (request) => found.of(request))
+  made.get('/nobody', { preHandler: open }, async (request) => signedIn.of(request))
+  t.equal((await made.inject('/checked')).body, 'found')
+  t.equal((await made.inject('/forgotten')).statusCode, 500)
+  t.equal((await made.inject('/nobody')).statusCode, 500)
+})
+
+t.test('a guard that throws keeps the handler from running', async (t) => {
+  const made = fastify()
+  let ran = false
+  const never = guard(async () => {
+    throw Object.assign(new Error('no'), { statusCode: 403 })
+  })
+  made.get('/', { preHandler: never }, async () => {
+    ran = true
+    return 'ran'
+  })
+  t.equal((await made.inject('/')).statusCode, 403)
+  t.notOk(ran)
+})
