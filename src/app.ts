@@ -1,6 +1,9 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
+import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
+import { lightningRoutes } from './features/credentials/lightning/routes.ts'
+import { credentialPartRoutes } from './features/credentials/v1/part-routes.ts'
 import { credentialRoutes } from './features/credentials/v1/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
 import { projectRoutes } from './features/projects/routes.ts'
@@ -57,10 +60,13 @@ export async function buildApp(made: Services, logTo?: LogStream) {
   await app.register(async (signedIn) => {
     signedIn.addHook('onRequest', signedIn.authenticate)
     await signedIn.register(sessionRoutes, { prefix: '/api/v1' })
+    await signedIn.register(accessTokenRoutes, { prefix: '/api/v1/access-tokens' })
     await signedIn.register(userRoutes, { prefix: '/api/v1/users' })
     await signedIn.register(projectRoutes, { prefix: '/api/v1/projects' })
     await signedIn.register(credentialTypeRoutes, { prefix: '/api/v1/credential-types' })
     await signedIn.register(credentialRoutes, { prefix: '/api/v1/app-credentials' })
+    await signedIn.register(credentialPartRoutes, { prefix: '/api/v1/app-credentials' })
+    await signedIn.register(lightningRoutes, { prefix: '/api' })
   })
   return app
 }

@@ -97,6 +97,12 @@ export const CrossSiteRequest = problem(
   'Cross-site request',
   'A change by session cookie has to come from this site.'
 )
+export const InsufficientScope = problem(
+  'insufficient-scope',
+  403,
+  'Insufficient scope',
+  'The token does not have the scope that this takes; some operations take no token at all.'
+)
 export const WrongPassword = problem(
   'wrong-password',
   403,
@@ -123,11 +129,23 @@ export const NameTaken = problem(
   'Name taken',
   'That name is in use; names are compared without regard to case.'
 )
+export const ExternalIdTaken = problem(
+  'external-id-taken',
+  409,
+  'External id taken',
+  'You already have a credential with the same external id.'
+)
 export const EmailTaken = problem(
   'email-taken',
   409,
   'E-mail taken',
   'Somebody has that e-mail address already.'
+)
+export const MainEnvironment = problem(
+  'main-environment',
+  409,
+  'Main environment',
+  'The environment main stays as long as the credential.'
 )
 export const TypeInUse = problem(
   'type-in-use',

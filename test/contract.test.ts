@@ -75,7 +75,8 @@ t.test('the contract', async (t) => {
           `${name} describes ${status}`
         )
         if (status.startsWith('2')) continue
-        t.same(Object.keys(response.content!), ['application/problem+json'], `${name} ${status} is a problem`)
+        const type = operation.tags[0] === 'Lightning' ? 'application/json' : 'application/problem+json'
+        t.same(Object.keys(response.content!), [type], `${name} ${status} is a problem`)
       }
     }
   })
@@ -110,7 +111,8 @@ t.test('the contract', async (t) => {
     t.notMatch(text, 'def-0', 'no component without a name')
     for (const [name, component] of Object.entries(document.components.schemas)) {
       const schema = component as Schema & { additionalProperties?: unknown }
-      if ([schema.type].flat().includes('object'))
+      // Lightning's clients send more than we know.
+      if (name !== 'LightningNewCredential' && [schema.type].flat().includes('object'))
         t.equal(schema.additionalProperties, false, `${name} is closed`)
     }
   })

@@ -38,6 +38,19 @@ export interface Tables {
     last_seen_at: Generated<Date>
     expires_at: Date
   }
+  access_tokens: {
+    id: string
+    token_hash: Buffer
+    name: string
+    scopes: string[]
+    user_id: string | null
+    project_id: string | null
+    created_by: string | null
+    expires_at: Date | null
+    last_used_at: Date | null
+    revoked_at: Date | null
+    created_at: CreatedAt
+  }
   login_failures: {
     id: string
     account: Buffer

@@ -1,26 +1,29 @@
 import swagger from '@fastify/swagger'
-import { type TSchema, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { stringify } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 import * as shared from '../schemas.ts'
-import { cookieName } from './authentication.ts'
 import { open } from './guards.ts'
+import { cookieName } from './session-principal.ts'
 
 const DESCRIPTION = `A credential store for workflow engines, integration platforms and agents.
 
 People sign in with \`POST /api/v1/session\` and are known by the cookie that it sets; in Swagger UI, "Try it out" there, and every other
-operation works. Values are encrypted; they leave only through \`reveal\`, to their owner.
+operation works. Programs send \`Authorization: Bearer lk_pat_…\`, a personal access token with the scopes that they need, made by
+\`POST /api/v1/access-tokens\`. Values are encrypted; they leave only through \`reveal\`, to their owner.
 
 Errors are \`application/problem+json\` (RFC 9457) with a stable \`code\` and the \`requestId\` that is in the logs.`
 
 const TAGS = [
   { name: 'Session', description: 'Signing in and out, and the sessions on other devices' },
+  { name: 'Access tokens', description: 'Tokens by which programs act as a person' },
   { name: 'Users', description: 'The people who may sign in' },
   { name: 'Projects', description: 'Projects, their members and roles' },
   { name: 'Credential types', description: 'Which fields a credential has' },
   { name: 'App credentials', description: 'Credentials, their values and their projects' },
+  { name: 'Lightning', description: 'The same credentials, as OpenFn Lightning’s API has them' },
   { name: 'Health', description: 'For probes' }
 ]
 
@@ -56,7 +59,11 @@ export const contract = fp(
               name: cookieName(app.services.config.publicOrigin),
               description: 'Set by `POST /api/v1/session`; over https its name begins with `__Host-`'
             },
-            bearer: { type: 'http', scheme: 'bearer', description: 'An access token' }
+            bearer: {
+              type: 'http',
+              scheme: 'bearer',
+              description: 'An access token, with the scope that the operation names'
+            }
           }
         }
       },
@@ -77,23 +84,25 @@ export const contract = fp(
 
 /** Gives a route what all have: no unknown query parameters, security, and the refusals that its kind can answer. */
 function complete(route: RouteOptions): void {
-  const schema = route.schema as Record<string, unknown> | undefined
-  if (!schema || schema.hide || route.method === 'HEAD') return
-  const { operationId, summary, tags } = schema
+  const { schema } = route
+  if (!schema || schema.hide) return
+  if (schema.scopes) route.config = { ...route.config, scopes: schema.scopes }
+  if (route.method === 'HEAD') return
+  const { operationId, summary, tags, scopes } = schema
   if (!operationId || !summary || !tags)
     throw new Error(`${route.method} ${route.url} needs operationId, summary and tags`)
-  const changes = !['GET', 'HEAD'].includes(String(route.method))
+  const changes = route.method !== 'GET'
   const isOpen = [route.preHandler ?? []].flat().includes(open)
-  const refusals = [400, ...(isOpen ? [] : [401]), ...(changes ? [403, 413, 415] : [])]
+  const refusals = [400, ...(isOpen ? [] : [401, 403]), ...(changes ? [403, 413, 415] : [])]
+  const security = [{ session: [] }, ...(scopes ?? []).map((scope) => ({ bearer: [scope] }))]
   const responses = { ...shared.problemResponses(...refusals), ...(schema.response as object) }
   const those = (are: (status: number) => boolean) =>
     Object.fromEntries(Object.entries(responses).filter(([status]) => are(Number(status))))
   route.config = { ...route.config, problems: those((status) => status >= 400) }
   route.schema = {
     ...schema,
-    querystring:
-      (schema.querystring as TSchema | undefined) ?? Type.Object({}, { additionalProperties: false }),
-    security: isOpen ? [] : [{ session: [] }, { bearer: [] }],
+    querystring: schema.querystring ?? Type.Object({}, { additionalProperties: false }),
+    security: isOpen ? [] : security,
     response: those((status) => status < 400)
   }
 }

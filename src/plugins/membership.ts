@@ -33,26 +33,32 @@ const findMembership = prepared((db, p: Params<{ projectId: string; userId: stri
 )
 
 /**
- * Members of the project in the path who have at least this role. Projects are not hidden: an unknown one is 404, one
- * without membership or with too small a role 403.
+ * The caller's membership in the project, with at least this role. Projects are not hidden: an unknown or malformed id
+ * is NotFound, no membership or too small a role Forbidden.
  */
+export async function membershipOf(
+  request: FastifyRequest,
+  projectId: string | undefined,
+  needed: ProjectRole
+): Promise<Membership> {
+  if (!isUuid(projectId)) throw new NotFound()
+  const { db } = request.server.services
+  const [row] = await findMembership(db, { projectId, userId: request.principal.userId })
+  if (!row) throw new NotFound()
+  if (!row.role) throw new Forbidden({ detail: 'You are not a member of this project.' })
+  if (!atLeast(row.role, needed))
+    throw new Forbidden({ detail: `This takes the role ${needed} in the project.` })
+  return {
+    id: row.id,
+    name: row.name,
+    description: row.description,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    role: row.role
+  }
+}
+
+/** Members of the project in the path who have at least this role; refuses as `membershipOf`. */
 export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): Guard<Membership> {
-  return guard(async (request: FastifyRequest) => {
-    const projectId = (request.params as Record<string, string>)[param]
-    if (!isUuid(projectId)) throw new NotFound()
-    const { db } = request.server.services
-    const [row] = await findMembership(db, { projectId, userId: request.principal.userId })
-    if (!row) throw new NotFound()
-    if (!row.role) throw new Forbidden({ detail: 'You are not a member of this project.' })
-    if (!atLeast(row.role, needed))
-      throw new Forbidden({ detail: `This takes the role ${needed} in the project.` })
-    return {
-      id: row.id,
-      name: row.name,
-      description: row.description,
-      createdAt: row.created_at,
-      updatedAt: row.updated_at,
-      role: row.role
-    }
-  })
+  return guard((request) => membershipOf(request, (request.params as Record<string, string>)[param], needed))
 }

@@ -64,8 +64,11 @@ function builtIn(id: string, typeName: string, description: string, fields: Buil
  * The credential types that every installation has, in the order in which people meet them. An id never changes and is
  * never used again: rows and ciphertexts name it. Field names are those of the usual SDKs and of Lightning's schemas.
  */
+/** The type of any JSON object, in its one field `body`. */
+export const RAW_TYPE_ID = '01a2004e-19f7-72a7-9967-38418053bd0a'
+
 export const catalogue: readonly BuiltInType[] = [
-  builtIn('01a2004e-19f7-72a7-9967-38418053bd0a', 'raw', 'Any JSON object', [
+  builtIn(RAW_TYPE_ID, 'raw', 'Any JSON object', [
     json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body')
   ]),
 

@@ -1,6 +1,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { FieldType } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import { READ, WRITE } from '../../plugins/principal.ts'
 import {
   answer,
   closed,
@@ -232,6 +233,7 @@ export const listCredentialTypes = {
   summary: 'List credential types',
   description: 'All that there are, whoever made them, newest first.',
   tags,
+  scopes: READ,
   querystring: closed({ ...PageQuery, ...SearchQuery }),
   response: { 200: answer('One page of types', CredentialTypePage) }
 }
@@ -242,6 +244,7 @@ export const createCredentialType = {
   description:
     'Everybody sees it; only the caller and administrators change it. Its fields, as JSON, have 256 KiB at the most.',
   tags,
+  scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(NewCredentialType),
   response: { 201: answer('Created', CredentialType, LocationHeader), ...problemResponses(409, 422) }
@@ -251,6 +254,7 @@ export const getCredentialType = {
   operationId: 'getCredentialType',
   summary: 'Get a credential type',
   tags,
+  scopes: READ,
   params: WithId,
   response: { 200: answer('The type', CredentialType), ...problemResponses(404) }
 }
@@ -266,6 +270,7 @@ export const updateCredentialType = {
     'changing its type, making it no longer secret, removing one of its options, and adding a required field, or making ' +
     'one required, that some credential has no value for. A new `pattern` is for values written from then on.',
   tags,
+  scopes: WRITE,
   params: WithId,
   body: ref(CredentialTypeChanges),
   response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
@@ -276,6 +281,7 @@ export const deleteCredentialType = {
   summary: 'Delete a credential type',
   description: 'For its owner and administrators, while no credential is of this type.',
   tags,
+  scopes: WRITE,
   params: WithId,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

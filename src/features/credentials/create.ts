@@ -1,26 +1,28 @@
 import type { Database } from '../../db/database.ts'
 import { violates } from '../../db/sqlstate.ts'
-import { NameTaken, Unavailable, ValidationFailed } from '../../errors.ts'
+import { ExternalIdTaken, NameTaken, Unavailable } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../plugins/services.ts'
-import { findTypeWithFields } from '../credential-types/repository.ts'
-import { applyKeys, defaultsOf, type KeyInput } from './input.ts'
+import type { FieldRow, TypeWithFields } from '../credential-types/repository.ts'
 import { requireEditor } from './links.ts'
 import { type CredentialRow, insertCredential } from './repository.ts'
 import { sealAll, type Values } from './sealing.ts'
 
 export interface NewCredential {
   name: string
-  typeId: string
   description: string | null
-  keys: readonly KeyInput[]
+  externalId: string | null
   projectIds: readonly string[]
   expiresAt: Date | null
+  /** The type as it is now; throws what there is to say when there is none. */
+  findType(db: Database): Promise<TypeWithFields>
+  /** What to store, by environment; throws what there is to say when the input does not fit the fields. */
+  valuesFor(fields: readonly FieldRow[]): Map<string, Values>
 }
 
 /**
  * Creates a credential of the owner's, sealed and linked, in one statement, and gives it as its owner sees it. Throws
- * ValidationFailed, NameTaken, and NotFound or Forbidden for a project; then nothing is created.
+ * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is created.
  */
 export async function createCredential(
   { keyring }: Services,
@@ -29,16 +31,10 @@ export async function createCredential(
   input: NewCredential
 ): Promise<CredentialRow> {
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const type = await findTypeWithFields(db, input.typeId)
-    if (!type) {
-      const message = 'There is no credential type of this id.'
-      throw new ValidationFailed({
-        errors: [{ path: '/body/credentialTypeId', code: 'unknown-type', message }]
-      })
-    }
-    const values = applyKeys(type.fields, defaultsOf(type.fields), input.keys)
+    const type = await input.findType(db)
+    const byEnvironment = input.valuesFor(type.fields)
     const id = uuidv7()
-    const sealed = sealAll(keyring, id, 1, new Map<string, Values>([['main', values]]))
+    const sealed = sealAll(keyring, id, 1, byEnvironment)
     const row = await insertCredential(db, {
       ...sealed,
       id,
@@ -47,16 +43,19 @@ export async function createCredential(
       typeRevision: type.revision,
       name: input.name,
       description: input.description,
-      externalId: null,
+      externalId: input.externalId,
       expiresAt: input.expiresAt,
-      environmentNames: ['main'],
+      environmentNames: [...byEnvironment.keys()],
       projectIds: [...input.projectIds],
       linkIds: input.projectIds.map(() => uuidv7())
-    }).catch((error) => {
-      throw violates(error, 'credentials_name_key') ? new NameTaken() : error
-    })
+    }).catch(refuseTaken)
     if (row) {
-      const sealedOf = new Map(sealed.fieldIds.map((fieldId, index) => [fieldId, sealed.values[index]!]))
+      const main = new Map(
+        sealed.fieldIds
+          .map((fieldId, index) => [fieldId, index] as const)
+          .filter(([, index]) => sealed.environments[index] === 'main')
+          .map(([fieldId, index]) => [fieldId, sealed.values[index]!])
+      )
       return {
         ...row,
         id,
@@ -65,14 +64,14 @@ export async function createCredential(
         name: input.name,
         description: input.description,
         expires_at: input.expiresAt,
-        environments: ['main'],
+        environments: [...byEnvironment.keys()],
         usage_count: 0,
         keys: type.fields.map((field) => ({
           fieldId: field.id,
           fieldName: field.field_name,
           secret: field.secret,
-          hasValue: values.has(field.id),
-          sealed: field.secret ? null : (sealedOf.get(field.id)?.toString('base64') ?? null)
+          hasValue: main.has(field.id),
+          sealed: field.secret ? null : (main.get(field.id)?.toString('base64') ?? null)
         }))
       }
     }
@@ -80,4 +79,10 @@ export async function createCredential(
     await requireEditor(db, ownerId, input.projectIds)
   }
   throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
+}
+
+function refuseTaken(error: unknown): never {
+  if (violates(error, 'credentials_name_key')) throw new NameTaken()
+  if (violates(error, 'credentials_external_id_key')) throw new ExternalIdTaken()
+  throw error
 }

@@ -58,13 +58,3 @@ export function distinctIds(ids: readonly string[], path: string): string[] {
   if (new Set(distinct).size < distinct.length) refuse(path, 'repeated', 'An entry is there twice.')
   return distinct
 }
-
-/** The time; throws ValidationFailed for one that a clock never shows, such as a leap second. */
-export function timeOf(text: string | null, path: string): Date | null {
-  if (text === null) return null
-  const time = new Date(text)
-  const year = time.getUTCFullYear()
-  if (!(year >= 1970 && year <= 9999))
-    refuse(path, 'out-of-range', 'This has to be a time from 1970 to 9999.')
-  return time
-}

@@ -307,6 +307,29 @@ export async function replaceKeys(trx: Transaction, credentialId: string, keys: 
       k(environment, field_id, value)`.execute(trx)
 }
 
+/** Makes the environment if it is not there. */
+export async function ensureEnvironment(trx: Transaction, credentialId: string, name: string): Promise<void> {
+  await trx
+    .insertInto('credential_environments')
+    .values({ credential_id: credentialId, name })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}
+
+/** Deletes the environment with its values; gives whether it was there. */
+export async function deleteEnvironment(
+  trx: Transaction,
+  credentialId: string,
+  name: string
+): Promise<boolean> {
+  const result = await trx
+    .deleteFrom('credential_environments')
+    .where('credential_id', '=', credentialId)
+    .where('name', '=', name)
+    .executeTakeFirst()
+  return result.numDeletedRows > 0n
+}
+
 export interface CredentialChanges {
   name?: string
   description?: string | null

@@ -1,7 +1,16 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import type { SealedKeys } from './repository.ts'
 
-/** Values by field id. */
+/** A value that stays as it was; opened when it is sealed anew. */
+export class Kept {
+  readonly open: () => unknown
+
+  constructor(open: () => unknown) {
+    this.open = open
+  }
+}
+
+/** Values by field id, new ones and kept ones. */
 export type Values = Map<string, unknown>
 
 /** Seals a credential's values, by environment, at one sealed revision. The plaintext is the value's JSON. */
@@ -17,7 +26,8 @@ export function sealAll(
     for (const [fieldId, value] of values) {
       keys.environments.push(environment)
       keys.fieldIds.push(fieldId)
-      keys.values.push(box.seal([fieldId], Buffer.from(JSON.stringify(value))))
+      const plain = value instanceof Kept ? value.open() : value
+      keys.values.push(box.seal([fieldId], Buffer.from(JSON.stringify(plain))))
     }
   }
   return keys

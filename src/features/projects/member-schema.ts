@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import { READ } from '../../plugins/principal.ts'
 import {
   answer,
   closed,
@@ -46,6 +47,7 @@ export const listProjectMembers = {
   summary: 'List the members of a project',
   description: 'For its members. In the order in which they came.',
   tags,
+  scopes: READ,
   params: WithId,
   response: { 200: answer('All members', Type.Array(ref(ProjectMember))), ...problemResponses(403, 404) }
 }

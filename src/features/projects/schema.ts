@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import { READ } from '../../plugins/principal.ts'
 import {
   answer,
   closed,
@@ -63,6 +64,7 @@ export const listProjects = {
   summary: 'List my projects',
   description: 'Those that the caller is a member of, newest first.',
   tags,
+  scopes: READ,
   querystring: closed({ ...PageQuery, ...SearchQuery }),
   response: { 200: answer('One page of projects', ProjectPage) }
 }
@@ -82,6 +84,7 @@ export const getProject = {
   summary: 'Get a project',
   description: 'For its members.',
   tags,
+  scopes: READ,
   params: WithId,
   response: { 200: answer('The project', Project), ...problemResponses(403, 404) }
 }

@@ -1,7 +1,7 @@
 import { hashPassword, passwordFits } from '../../crypto/passwords.ts'
 import { inTransaction } from '../../db/database.ts'
 import { WrongPassword } from '../../errors.ts'
-import type { Principal } from '../../plugins/authentication.ts'
+import type { SessionPrincipal } from '../../plugins/principal.ts'
 import type { Services } from '../../plugins/services.ts'
 import { countAttempt } from './limiter.ts'
 import { deleteSessionsBut, findPasswordHash, setPassword } from './repository.ts'
@@ -9,7 +9,7 @@ import { deleteSessionsBut, findPasswordHash, setPassword } from './repository.t
 /** Sets the caller's password and ends the caller's other sessions. A wrong current one counts as a failed sign-in. */
 export async function changePassword(
   { db }: Services,
-  caller: Principal,
+  caller: SessionPrincipal,
   ip: string,
   { currentPassword, newPassword }: { currentPassword: string; newPassword: string }
 ): Promise<void> {

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { CrossSiteRequest, NotFound } from '../../errors.ts'
-import { cookieName, signedIn } from '../../plugins/authentication.ts'
 import { open } from '../../plugins/guards.ts'
+import { inPerson } from '../../plugins/principal.ts'
 import { fromElsewhere } from '../../plugins/same-site.ts'
+import { cookieName } from '../../plugins/session-principal.ts'
 import { isUuid, success } from '../../schemas.ts'
 import { changePassword } from './change-password.ts'
 import * as repository from './repository.ts'
@@ -29,8 +30,8 @@ export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
 export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, config } = app.services
 
-  app.get('/session', { schema: schema.getSession, preHandler: signedIn }, async (request) => {
-    const caller = signedIn.of(request)
+  app.get('/session', { schema: schema.getSession, preHandler: inPerson }, async (request) => {
+    const caller = inPerson.of(request)
     return {
       user: toUser({ ...caller, id: caller.userId }),
       session: toSession({
@@ -42,15 +43,15 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   })
 
-  app.delete('/session', { schema: schema.deleteSession, preHandler: signedIn }, async (request, reply) => {
-    const { userId, sessionId } = signedIn.of(request)
+  app.delete('/session', { schema: schema.deleteSession, preHandler: inPerson }, async (request, reply) => {
+    const { userId, sessionId } = inPerson.of(request)
     await repository.deleteSession(db, userId, sessionId)
     reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
     return success
   })
 
-  app.get('/sessions', { schema: schema.listSessions, preHandler: signedIn }, async (request) => {
-    const { userId, sessionId } = signedIn.of(request)
+  app.get('/sessions', { schema: schema.listSessions, preHandler: inPerson }, async (request) => {
+    const { userId, sessionId } = inPerson.of(request)
     const rows = await repository.listLiveSessions(db, userId, config.sessionIdleMinutes)
     return rows.map((row) => ({
       ...toSession(row),
@@ -60,15 +61,15 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }))
   })
 
-  app.delete('/sessions/:id', { schema: schema.endSession, preHandler: signedIn }, async (request) => {
+  app.delete('/sessions/:id', { schema: schema.endSession, preHandler: inPerson }, async (request) => {
     const { id } = request.params
-    const ended = isUuid(id) && (await repository.deleteSession(db, signedIn.of(request).userId, id))
+    const ended = isUuid(id) && (await repository.deleteSession(db, inPerson.of(request).userId, id))
     if (!ended) throw new NotFound()
     return success
   })
 
-  app.put('/users/me/password', { schema: schema.changePassword, preHandler: signedIn }, async (request) => {
-    await changePassword(app.services, signedIn.of(request), request.ip, request.body)
+  app.put('/users/me/password', { schema: schema.changePassword, preHandler: inPerson }, async (request) => {
+    await changePassword(app.services, inPerson.of(request), request.ip, request.body)
     return success
   })
 }

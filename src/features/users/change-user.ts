@@ -2,8 +2,9 @@ import type { Static } from '@sinclair/typebox'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { inTransaction } from '../../db/database.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
-import type { Principal } from '../../plugins/authentication.ts'
+import type { Principal } from '../../plugins/principal.ts'
 import type { Services } from '../../plugins/services.ts'
+import { revokeTokensOf } from '../access-tokens/repository.ts'
 import { keepAnAdministrator } from './keep-administrator.ts'
 import { deleteSessions, type UserRow, updateUser } from './repository.ts'
 import type { UserChanges } from './schema.ts'
@@ -27,6 +28,7 @@ export async function changeUser(
     const user = await updateUser(trx, id, { name, email, role, disabled, passwordHash })
     if (!user) throw new NotFound()
     if (disabled || passwordHash !== undefined) await deleteSessions(trx, id)
+    if (disabled) await revokeTokensOf(trx, id)
     return user
   })
 }

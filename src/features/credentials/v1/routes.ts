@@ -1,14 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Database } from '../../../db/database.ts'
 import { likePattern } from '../../../db/search.ts'
-import { NotFound } from '../../../errors.ts'
-import { signedIn } from '../../../plugins/authentication.ts'
+import { NotFound, ValidationFailed } from '../../../errors.ts'
 import { answerCreated } from '../../../plugins/idempotency.ts'
 import { member } from '../../../plugins/membership.ts'
 import { owned } from '../../../plugins/ownership.ts'
+import { signedIn } from '../../../plugins/principal.ts'
 import { isUuid, success } from '../../../schemas.ts'
+import { timeOf } from '../../../times.ts'
+import { type FieldRow, findTypeWithFields } from '../../credential-types/repository.ts'
 import { assignProjects } from '../assign.ts'
 import { createCredential } from '../create.ts'
-import { distinctIds, timeOf } from '../input.ts'
+import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { unlink } from '../links.ts'
 import { removeCredential } from '../remove.ts'
 import * as repository from '../repository.ts'
@@ -38,21 +41,16 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
     const { userId } = signedIn.of(request)
-    const {
-      credentialName,
-      credentialTypeId,
-      description = null,
-      keys,
-      projectIds = [],
-      expiresAt = null
-    } = request.body
+    const { keys, projectIds = [], expiresAt = null } = request.body
     const input = {
-      name: credentialName,
-      typeId: credentialTypeId,
-      description,
-      keys,
+      name: request.body.credentialName,
+      description: request.body.description ?? null,
+      externalId: null,
       projectIds: distinctIds(projectIds, '/body/projectIds'),
-      expiresAt: timeOf(expiresAt, '/body/expiresAt')
+      expiresAt: timeOf(expiresAt, '/body/expiresAt'),
+      findType: (db: Database) => requireType(db, request.body.credentialTypeId),
+      valuesFor: (fields: readonly FieldRow[]) =>
+        new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
     }
     return answerCreated(request, reply, async (db) => {
       const row = await createCredential(app.services, db, userId, input)
@@ -153,4 +151,11 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return revealCredential(app.services, owner_id, id, { fieldIds: wanted, environment })
     }
   )
+}
+
+async function requireType(db: Database, id: string) {
+  const type = await findTypeWithFields(db, id)
+  if (type) return type
+  const message = 'There is no credential type of this id.'
+  throw new ValidationFailed({ errors: [{ path: '/body/credentialTypeId', code: 'unknown-type', message }] })
 }

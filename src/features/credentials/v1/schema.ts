@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
+import { READ, REVEAL, WRITE } from '../../../plugins/principal.ts'
 import {
   answer,
   closed,
@@ -189,7 +190,7 @@ const Revealed = closed(
   }
 )
 
-const IfMatch = Type.Object({
+export const IfMatch = Type.Object({
   'if-match': Type.Optional(
     Type.String({
       maxLength: 1000,
@@ -206,6 +207,7 @@ export const listAppCredentials = {
   summary: 'List my credentials',
   description: 'Newest first. No values, not even those that are not secret.',
   tags,
+  scopes: READ,
   querystring: closed({
     credentialTypeId: Type.Optional(Id),
     ...SearchQuery,
@@ -221,6 +223,7 @@ export const createAppCredential = {
     'The values are encrypted before they are stored. Fields without a key get their default. With projects, all are ' +
     'linked or nothing is created.',
   tags,
+  scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(NewAppCredential),
   response: {
@@ -234,6 +237,7 @@ export const getAppCredential = {
   summary: 'Get a credential',
   description: 'For its owner and for members of its projects. Secret values are not decrypted.',
   tags,
+  scopes: READ,
   params: WithId,
   response: { 200: answer('The credential', AppCredential, ETagHeader), ...problemResponses(404) }
 }
@@ -245,6 +249,7 @@ export const updateAppCredential = {
     'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional one; `""` keeps ' +
     'what is there on a secret field, and clears an optional one that is not. `projectIds` replaces the whole set. The type cannot change.',
   tags,
+  scopes: WRITE,
   params: WithId,
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
@@ -256,6 +261,7 @@ export const deleteAppCredential = {
   summary: 'Delete a credential',
   description: 'With its values and links, for good. Refused while consumers depend on it.',
   tags,
+  scopes: WRITE,
   params: WithId,
   headers: IfMatch,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
@@ -268,6 +274,7 @@ export const assignProjects = {
     'Replaces the whole set: all or nothing. Adding takes the role editor or above in the project; links that stay keep ' +
     'their `createdAt`.',
   tags,
+  scopes: WRITE,
   params: WithId,
   headers: IfMatch,
   body: ref(ProjectIds),
@@ -282,6 +289,7 @@ export const listCredentialsByProject = {
   summary: 'Get the credentials of a project',
   description: 'For its members. All of them, newest first, whoever owns them; no values.',
   tags,
+  scopes: READ,
   params: Type.Object({ projectId: Type.String() }),
   response: {
     200: answer('The credentials', Type.Array(ref(AppCredentialItem))),
@@ -294,6 +302,7 @@ export const removeCredentialFromProject = {
   summary: 'Take a credential out of a project',
   description: 'For admins and owners of the project, whoever owns the credential, which itself stays.',
   tags,
+  scopes: WRITE,
   params: Type.Object({ projectId: Type.String(), id: Type.String() }),
   response: { 200: answer('It is out', Success), ...problemResponses(404) }
 }
@@ -303,6 +312,7 @@ export const revealAppCredential = {
   summary: 'Reveal the values of a credential',
   description: 'For its owner alone. The one operation for people that decrypts secrets.',
   tags,
+  scopes: REVEAL,
   params: WithId,
   body: ref(Reveal),
   response: { 200: answer('The values', Revealed), ...problemResponses(404) }

@@ -1,0 +1,91 @@
+import { Type } from '@sinclair/typebox'
+import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import { PERSONAL_SCOPES } from '../../plugins/principal.ts'
+import {
+  answer,
+  closed,
+  Id,
+  LocationHeader,
+  Name,
+  nullable,
+  problemResponses,
+  ref,
+  Success,
+  stringEnum,
+  Timestamp,
+  WithId
+} from '../../schemas.ts'
+
+const scopes = Type.Array(stringEnum(PERSONAL_SCOPES), { minItems: 1, maxItems: 10, uniqueItems: true })
+
+const example = {
+  id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
+  name: 'Nightly job',
+  scopes: ['credentials:read'],
+  expiresAt: '2027-11-21T10:15:30.000Z',
+  lastUsedAt: null,
+  createdAt: '2026-11-21T10:15:30.000Z'
+}
+
+export const NewAccessToken = closed(
+  { name: Name, scopes, expiresAt: Type.Optional(nullable(Timestamp)) },
+  {
+    $id: 'NewAccessToken',
+    examples: [{ name: example.name, scopes: example.scopes, expiresAt: example.expiresAt }]
+  }
+)
+
+export const AccessToken = closed(
+  {
+    id: Id,
+    name: Type.String(),
+    scopes: Type.Array(Type.String()),
+    expiresAt: nullable(Timestamp),
+    lastUsedAt: nullable(
+      Type.Unsafe<string>({ ...Timestamp, description: 'Written once a minute at the most' })
+    ),
+    createdAt: Timestamp
+  },
+  { $id: 'AccessToken', examples: [example] }
+)
+
+export const MadeAccessToken = closed(
+  {
+    ...AccessToken.properties,
+    token: Type.String({ description: 'The token itself, in this answer and never again' })
+  },
+  {
+    $id: 'MadeAccessToken',
+    examples: [{ ...example, token: 'lk_pat_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA2BHxYg' }]
+  }
+)
+
+const tags = ['Access tokens']
+
+export const createAccessToken = {
+  operationId: 'createAccessToken',
+  summary: 'Make a personal access token',
+  description:
+    'It acts as its maker, within its scopes, until it expires or is revoked. Only in person: a token makes no tokens.',
+  tags,
+  headers: IdempotencyHeaders,
+  body: ref(NewAccessToken),
+  response: { 201: answer('Made', MadeAccessToken, LocationHeader), ...problemResponses(422) }
+}
+
+export const listAccessTokens = {
+  operationId: 'listAccessTokens',
+  summary: 'My access tokens',
+  description: 'Those that are not revoked, newest first, without the tokens themselves.',
+  tags,
+  response: { 200: answer('The tokens', Type.Array(ref(AccessToken))) }
+}
+
+export const revokeAccessToken = {
+  operationId: 'revokeAccessToken',
+  summary: 'Revoke an access token',
+  description: 'It is dead at once, on every replica.',
+  tags,
+  params: WithId,
+  response: { 200: answer('Revoked', Success), ...problemResponses(404) }
+}

@@ -1,0 +1,57 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Problem } from '../../../errors.ts'
+import { logProblem, problemOf } from '../../../plugins/error-handler.ts'
+
+/** What is wrong with which fields, in Lightning's words. */
+export class LightningInvalid extends Error {
+  readonly errors: Record<string, string[]>
+
+  constructor(errors: Record<string, string[]>) {
+    super('invalid')
+    this.errors = errors
+  }
+}
+
+const TAKEN: Record<string, Record<string, string[]>> = {
+  'name-taken': { name: ['you have another credential with the same name'] },
+  'external-id-taken': { external_id: ['you already have a credential with the same external ID'] }
+}
+
+const WORDS: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  409: 'Conflict',
+  413: 'Request Entity Too Large',
+  415: 'Unsupported Media Type',
+  503: 'Service Unavailable'
+}
+
+/** Answers whatever was thrown in the form that Lightning's clients know. */
+export function answerLightning(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error instanceof LightningInvalid) return send(reply, 422, { errors: error.errors })
+  const problem = problemOf(error)
+  logProblem(problem, request)
+  if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
+  const errors = TAKEN[problem.code] ?? fieldErrors(problem)
+  if (errors) return send(reply, 422, { errors })
+  const { consumers } = problem.members
+  const refusal = {
+    error: WORDS[problem.status] ?? 'Internal Server Error',
+    ...(consumers && { usages: consumers })
+  }
+  return send(reply, problem.status, refusal)
+}
+
+// The body was read but is not as it should be: the first part of the path is the field.
+function fieldErrors({ code, status, members }: Problem): Record<string, string[]> | undefined {
+  if (status === 422) return { 'idempotency-key': ['was used with another request'] }
+  const [error] = members.errors ?? []
+  if (code !== 'validation-failed' || !error?.path.startsWith('/body')) return undefined
+  return { [error.path.split('/')[2] ?? 'body']: ['is invalid'] }
+}
+
+function send(reply: FastifyReply, status: number, body: object): FastifyReply {
+  return reply.code(status).type('application/json; charset=utf-8').send(JSON.stringify(body))
+}

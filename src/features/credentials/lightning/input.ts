@@ -1,0 +1,141 @@
+import { isUuid } from '../../../schemas.ts'
+import { hasNoValue, valueFlaw } from '../../credential-types/field-values.ts'
+import type { FieldRow } from '../../credential-types/repository.ts'
+import { defaultsOf } from '../input.ts'
+import type { Values } from '../sealing.ts'
+import { LightningInvalid } from './errors.ts'
+
+const SLUG = /^[a-z0-9][a-z0-9_-]{0,31}$/
+const PRINTABLE = /^[^\p{Cc}]{1,200}$/u
+const MAX_FIELDS = 64
+const MAX_ENVIRONMENTS = 32
+
+export interface LightningInput {
+  name: string
+  schema: string
+  externalId: string | null
+  projectIds: string[]
+  /** Bodies by environment. */
+  bodies: Map<string, Record<string, unknown>>
+}
+
+type Body = Record<string, unknown>
+
+const invalid = (field: string, message: string): never => {
+  throw new LightningInvalid({ [field]: [message] })
+}
+
+const isObject = (value: unknown): value is Body =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** What the request asks for; throws LightningInvalid with the field's name, in Lightning's words where it has some. */
+export function readInput(request: unknown): LightningInput {
+  if (!isObject(request)) throw new LightningInvalid({ name: ["can't be blank"], body: ["can't be blank"] })
+  return {
+    name: nameOf(request['name']),
+    bodies: bodiesOf(request),
+    schema: schemaOf(request['schema']),
+    externalId: externalIdOf(request['external_id']),
+    projectIds: projectIdsOf(request['project_credentials'])
+  }
+}
+
+function nameOf(value: unknown): string {
+  if (value === undefined || value === null || (typeof value === 'string' && value.trim() === '')) {
+    return invalid('name', "can't be blank")
+  }
+  const name = typeof value === 'string' ? value.trim() : ''
+  return PRINTABLE.test(name) ? name : invalid('name', 'credential name has invalid format')
+}
+
+function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
+  const bodies = new Map<string, Body>()
+  if (list === undefined || list === null) {
+    if (body === undefined || body === null) return invalid('body', "can't be blank")
+    return bodies.set('main', isObject(body) ? body : invalid('body', 'must be a JSON object'))
+  }
+  if (!Array.isArray(list)) return invalid('credential_bodies', 'must be a list')
+  if (list.length > MAX_ENVIRONMENTS) return invalid('credential_bodies', 'has too many environments')
+  if (body !== undefined && body !== null)
+    bodies.set('main', isObject(body) ? body : invalid('body', 'must be a JSON object'))
+  for (const [index, entry] of (list as unknown[]).entries()) {
+    const of = `Environment ${index + 1}`
+    if (!isObject(entry)) return invalid('credential_bodies', `${of}: must be a JSON object`)
+    const { name } = entry
+    if (typeof name !== 'string' || !SLUG.test(name))
+      return invalid('credential_bodies', `${of}: name must be a short slug`)
+    if (!isObject(entry['body'])) return invalid('credential_bodies', `${of}: body must be a JSON object`)
+    if (bodies.has(name)) return invalid('credential_bodies', `${of}: name is there twice`)
+    bodies.set(name, entry['body'])
+  }
+  return bodies.size > 0 ? bodies : invalid('credential_bodies', "can't be blank")
+}
+
+function schemaOf(value: unknown): string {
+  if (value === undefined || value === null) return 'raw'
+  if (typeof value !== 'string' || value.length > 200)
+    return invalid('schema', 'is not a known credential schema')
+  return value
+}
+
+function externalIdOf(value: unknown): string | null {
+  if (value === undefined || value === null || value === '') return null
+  if (typeof value !== 'string' || !PRINTABLE.test(value)) return invalid('external_id', 'is invalid')
+  return value
+}
+
+function projectIdsOf(value: unknown): string[] {
+  if (value === undefined || value === null) return []
+  if (!Array.isArray(value)) return invalid('project_credentials', 'must be a list')
+  const ids = value.map((entry: unknown) => {
+    const id = isObject(entry) ? entry['project_id'] : undefined
+    return typeof id === 'string' && isUuid(id)
+      ? id.toLowerCase()
+      : invalid('project_credentials', 'project_id is invalid')
+  })
+  const distinct = [...new Set(ids)]
+  return distinct.length <= 100 ? distinct : invalid('project_credentials', 'has too many projects')
+}
+
+/**
+ * The values to store for these bodies. The built-in `raw` takes any object, as its one field; of other types the body's
+ * properties are field names. Throws LightningInvalid, without a value in it.
+ */
+export function valuesOf(
+  fields: readonly FieldRow[],
+  isRaw: boolean,
+  bodies: ReadonlyMap<string, Body>
+): Map<string, Values> {
+  return new Map(
+    [...bodies].map(([environment, body]) => [
+      environment,
+      isRaw ? rawValues(fields, body) : typedValues(fields, body)
+    ])
+  )
+}
+
+function rawValues([field]: readonly FieldRow[], body: Body): Values {
+  if (Object.keys(body).length > MAX_FIELDS) invalid('body', `has more than ${MAX_FIELDS} fields`)
+  const flaw = valueFlaw(field!, body)
+  return flaw ? invalid('body', flaw.message) : new Map([[field!.id, body]])
+}
+
+function typedValues(fields: readonly FieldRow[], body: Body): Values {
+  const byName = new Map(fields.map((field) => [field.field_name, field]))
+  const values = defaultsOf(fields)
+  for (const [name, value] of Object.entries(body)) {
+    // Not named: what was sent as a name may have been meant as a value.
+    const field = byName.get(name) ?? invalid('body', 'has a property that is no field of the schema')
+    if (hasNoValue(value, field.field_type)) {
+      values.delete(field.id)
+      continue
+    }
+    const flaw = valueFlaw(field, value)
+    if (flaw) invalid('body', `${field.field_name}: ${flaw.message}`)
+    values.set(field.id, value)
+  }
+  for (const field of fields) {
+    if (field.required && !values.has(field.id)) invalid('body', `${field.field_name} can't be blank`)
+  }
+  return values
+}

@@ -1,0 +1,74 @@
+import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Database } from '../../../db/database.ts'
+import { type Params, prepared } from '../../../db/statement.ts'
+
+interface LinkRow {
+  id: string
+  projectId: string
+  name: string
+  description: string | null
+  createdAt: string
+}
+
+const links = (viewer: Expression<string>) =>
+  sql<LinkRow[]>`(select coalesce(json_agg(json_build_object(
+    'id', l.id, 'projectId', l.project_id, 'name', p.name, 'description', p.description, 'createdAt', l.created_at)
+    order by p.name, p.id), '[]')
+  from credential_projects l
+  join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
+  join projects p on p.id = l.project_id
+  where l.credential_id = c.id)`.as('links')
+
+function statement(which: 'own' | 'project' | 'one') {
+  return prepared(
+    (db, p: Params<{ viewer: string; id: string }>) =>
+      db
+        .selectFrom('credentials as c')
+        .innerJoin('credential_types as t', 't.id', 'c.type_id')
+        .$if(which !== 'project', (query) => query.where('c.owner_id', '=', p.viewer))
+        .$if(which === 'one', (query) => query.where('c.id', '=', p.id))
+        .$if(which === 'project', (query) =>
+          query.where(
+            sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.id})`
+          )
+        )
+        .select([
+          'c.id',
+          'c.name',
+          't.type_name',
+          'c.external_id',
+          'c.owner_id',
+          'c.created_at',
+          'c.updated_at'
+        ])
+        .select(links(p.viewer))
+        .orderBy(sql`lower(c.name) collate "C"`)
+        .orderBy('c.id'),
+    { long: which !== 'one' }
+  )
+}
+
+const own = statement('own')
+const ofProject = statement('project')
+const one = statement('one')
+
+export type LightningRow = Awaited<ReturnType<typeof own>>[number]
+
+/** The user's own, by lower-cased name in bytewise order. */
+export const listOwn = (db: Database, viewer: string) => own(db, { viewer, id: '' })
+
+/** All of the project, whoever owns them, in the same order. The viewer is known to be a member. */
+export const listOfProject = (db: Database, viewer: string, projectId: string) =>
+  ofProject(db, { viewer, id: projectId })
+
+/** One of the user's own. */
+export async function findOwn(db: Database, viewer: string, id: string): Promise<LightningRow | undefined> {
+  const [row] = await one(db, { viewer, id })
+  return row
+}
+
+/** Whose the credential is, whoever asks; undefined when there is none. */
+export async function findOwnerId(db: Database, id: string): Promise<string | undefined> {
+  const row = await db.selectFrom('credentials').select('owner_id').where('id', '=', id).executeTakeFirst()
+  return row?.owner_id
+}

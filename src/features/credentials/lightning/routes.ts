@@ -1,0 +1,132 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { Forbidden, NotFound } from '../../../errors.ts'
+import { guard } from '../../../plugins/guards.ts'
+import { answerCreated } from '../../../plugins/idempotency.ts'
+import { member, membershipOf } from '../../../plugins/membership.ts'
+import { signedIn } from '../../../plugins/principal.ts'
+import { isUuid } from '../../../schemas.ts'
+import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
+import { findTypeByName, type TypeWithFields } from '../../credential-types/repository.ts'
+import { createCredential } from '../create.ts'
+import { removeCredential } from '../remove.ts'
+import { answerLightning, LightningInvalid } from './errors.ts'
+import { readInput, valuesOf } from './input.ts'
+import * as repository from './repository.ts'
+import * as schema from './schema.ts'
+
+const projectMember = member('viewer')
+
+/** The project that the query asks for, of which the caller is a member; undefined when it asks for none. */
+const projectAsked = guard(async (request: FastifyRequest) => {
+  const { project_id } = request.query as { project_id?: unknown }
+  if (project_id === undefined) return undefined
+  return membershipOf(request, typeof project_id === 'string' ? project_id : '', 'viewer')
+})
+
+/** The caller's own credential. As Lightning has it: what is somebody else's is 403, so its existence shows. */
+const ownCredential = guard(async (request: FastifyRequest) => {
+  const { id } = request.params as { id: string }
+  const ownerId = isUuid(id) ? await repository.findOwnerId(request.server.services.db, id) : undefined
+  if (!ownerId) throw new NotFound()
+  if (ownerId !== request.principal.userId) throw new Forbidden()
+  return { id, ownerId }
+})
+
+/** OpenFn Lightning's credential API over the same data, with its own shapes and refusals. */
+export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { db } = app.services
+  app.setErrorHandler(answerLightning)
+  // What a request has to be is said by `input.ts`, in Lightning's words; the schemas here are for the document.
+  app.setValidatorCompiler(() => () => true)
+
+  app.get(
+    '/credentials',
+    { schema: schema.lightningListCredentials, preHandler: projectAsked },
+    async (request) => {
+      const { userId } = request.principal
+      const project = projectAsked.of(request)
+      const rows = project
+        ? await repository.listOfProject(db, userId, project.id)
+        : await repository.listOwn(db, userId)
+      return { credentials: rows.map(toCredential), errors: {} }
+    }
+  )
+
+  app.get(
+    '/projects/:id/credentials',
+    { schema: schema.lightningListProjectCredentials, preHandler: projectMember },
+    async (request) => {
+      const rows = await repository.listOfProject(db, request.principal.userId, projectMember.of(request).id)
+      return { credentials: rows.map(toCredential), errors: {} }
+    }
+  )
+
+  app.post(
+    '/credentials',
+    { schema: schema.lightningCreateCredential, preHandler: signedIn },
+    async (request, reply) => {
+      const { userId } = signedIn.of(request)
+      const input = readInput(request.body)
+      const credential = await answerCreated(request, reply, async (db) => {
+        let type: TypeWithFields | undefined
+        const made = await createCredential(app.services, db, userId, {
+          name: input.name,
+          description: null,
+          externalId: input.externalId,
+          projectIds: input.projectIds,
+          expiresAt: null,
+          async findType(db) {
+            type = await findTypeByName(db, input.schema)
+            if (!type) throw new LightningInvalid({ schema: ['is not a known credential schema'] })
+            return type
+          },
+          valuesFor: (fields) => valuesOf(fields, type?.id === RAW_TYPE_ID, input.bodies)
+        }).catch(hideProjects)
+        return { body: toCredential((await repository.findOwn(db, userId, made.id))!) }
+      })
+      // Put in here, from the request: an answer that is kept for a retry has no body in it.
+      const body = input.bodies.get('main') ?? [...input.bodies.values()][0]!
+      return { credential: { ...credential, body }, errors: {} }
+    }
+  )
+
+  app.delete(
+    '/credentials/:id',
+    { schema: schema.lightningDeleteCredential, preHandler: ownCredential },
+    async (request, reply) => {
+      const { id, ownerId } = ownCredential.of(request)
+      await removeCredential(db, ownerId, id, null)
+      return reply.code(204).send()
+    }
+  )
+}
+
+// On this surface an unknown project and one of others are one refusal.
+function hideProjects(error: unknown): never {
+  throw error instanceof NotFound ? new Forbidden() : error
+}
+
+function toCredential(row: repository.LightningRow): Static<typeof schema.Credential> {
+  return {
+    id: row.id,
+    name: row.name,
+    schema: row.type_name,
+    external_id: row.external_id,
+    user_id: row.owner_id,
+    project_credentials: row.links.map((link) => ({
+      id: link.id,
+      project_id: link.projectId,
+      credential_id: row.id,
+      inserted_at: inSeconds(new Date(link.createdAt)),
+      // A link is made and removed, never changed.
+      updated_at: inSeconds(new Date(link.createdAt))
+    })),
+    projects: row.links.map(({ projectId, name, description }) => ({ id: projectId, name, description })),
+    inserted_at: inSeconds(row.created_at),
+    updated_at: inSeconds(row.updated_at)
+  }
+}
+
+const inSeconds = (time: Date) => time.toISOString().replace(/\.\d{3}Z$/, 'Z')

@@ -1,0 +1,199 @@
+import { Type } from '@sinclair/typebox'
+import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
+import { READ, WRITE } from '../../../plugins/principal.ts'
+import { answer, closed, Id, nullable, ref } from '../../../schemas.ts'
+
+// Lightning's times have seconds.
+const Time = Type.Unsafe<string>({ type: 'string', format: 'date-time', examples: ['2026-11-21T10:15:30Z'] })
+
+const projectId = 'a1b2c3d4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
+const example = {
+  id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
+  name: 'My API Key',
+  schema: 'raw',
+  external_id: null,
+  user_id: '019a0b1c-2d3e-7f40-8a51-00000000000b',
+  project_credentials: [
+    {
+      id: '019a0b1c-2d3e-7f40-8a51-00000000000d',
+      project_id: projectId,
+      credential_id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
+      inserted_at: '2026-11-21T10:15:30Z',
+      updated_at: '2026-11-21T10:15:30Z'
+    }
+  ],
+  projects: [{ id: projectId, name: 'Reports', description: null }],
+  inserted_at: '2026-11-21T10:15:30Z',
+  updated_at: '2026-11-21T10:15:30Z'
+}
+
+const ProjectCredential = closed(
+  { id: Id, project_id: Id, credential_id: Id, inserted_at: Time, updated_at: Time },
+  { $id: 'LightningProjectCredential', examples: example.project_credentials }
+)
+
+const Project = closed(
+  { id: Id, name: Type.String(), description: nullable(Type.String()) },
+  { $id: 'LightningProject', examples: example.projects }
+)
+
+const properties = {
+  id: Id,
+  name: Type.String(),
+  schema: Type.String({ description: 'The name of the credential type' }),
+  external_id: nullable(Type.String()),
+  user_id: Id,
+  project_credentials: Type.Array(ref(ProjectCredential)),
+  projects: Type.Array(ref(Project)),
+  inserted_at: Time,
+  updated_at: Time
+}
+
+export const Credential = closed(properties, { $id: 'LightningCredential', examples: [example] })
+
+const Body = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })
+
+const MadeCredential = closed(
+  { ...properties, body: Body },
+  { $id: 'LightningMadeCredential', examples: [{ ...example, body: { apiKey: 'secret123' } }] }
+)
+
+const noErrors = Type.Unsafe<Record<string, never>>({ type: 'object', additionalProperties: false })
+
+const CredentialList = closed(
+  { credentials: Type.Array(ref(Credential)), errors: noErrors },
+  { $id: 'LightningCredentialList', examples: [{ credentials: [example], errors: {} }] }
+)
+
+const CredentialAnswer = closed(
+  { credential: ref(MadeCredential), errors: noErrors },
+  {
+    $id: 'LightningCredentialAnswer',
+    examples: [{ credential: { ...example, body: { apiKey: 'secret123' } }, errors: {} }]
+  }
+)
+
+/**
+ * What the document says of a new credential. Lightning's clients send more than we know, and expect its own words for
+ * what is wrong, so the request is checked by `input.ts` and not by this.
+ */
+const NewCredential = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    body: Type.Optional(Body),
+    credential_bodies: Type.Optional(
+      Type.Array(
+        Type.Object(
+          { name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$' }), body: Body },
+          { additionalProperties: true }
+        ),
+        { description: 'Values by environment; `body` is the environment `main`' }
+      )
+    ),
+    schema: Type.Optional(Type.String({ default: 'raw', description: 'The name of a credential type' })),
+    external_id: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
+    project_credentials: Type.Optional(
+      Type.Array(Type.Object({ project_id: Id }, { additionalProperties: true }), { maxItems: 100 })
+    )
+  },
+  {
+    $id: 'LightningNewCredential',
+    additionalProperties: true,
+    examples: [
+      { name: 'My API Key', body: { apiKey: 'secret123' } },
+      {
+        name: 'Shared Credential',
+        body: { token: 'abc123' },
+        project_credentials: [{ project_id: projectId }]
+      }
+    ]
+  }
+)
+
+const Refusal = closed(
+  { error: Type.String(), usages: Type.Optional(Type.Array(Type.String())) },
+  { $id: 'LightningError', examples: [{ error: 'Forbidden' }] }
+)
+
+const Invalid = closed(
+  {
+    errors: Type.Unsafe<Record<string, string[]>>({
+      type: 'object',
+      additionalProperties: { type: 'array', items: { type: 'string' } }
+    })
+  },
+  { $id: 'LightningInvalid', examples: [{ errors: { name: ["can't be blank"] } }] }
+)
+
+const TITLES: Record<number, string> = {
+  400: 'The request cannot be read',
+  401: 'No valid session or token',
+  403: 'Not the caller’s, or not a member of the project',
+  404: 'Not there, or a malformed id',
+  409: 'In use by these consumers',
+  413: 'The body is over 1 MiB',
+  415: 'The body is not `application/json` in UTF-8',
+  500: 'A fault of the service',
+  503: 'The database is away or busy'
+}
+
+const refusals = (...statuses: number[]) =>
+  Object.fromEntries(
+    [...statuses, 400, 401, 403, 500, 503].map((status) => [status, answer(TITLES[status]!, Refusal)])
+  )
+const changeRefusals = (...statuses: number[]) => refusals(...statuses, 413, 415)
+const invalid = answer('Invalid, by field', Invalid)
+
+const tags = ['Lightning']
+const loose = Type.Object({}, { additionalProperties: true })
+
+export const lightningListCredentials = {
+  operationId: 'lightningListCredentials',
+  summary: 'List credentials',
+  description:
+    'The caller’s own; with `project_id` all of that project, whoever owns them. By name; no bodies.',
+  tags,
+  scopes: READ,
+  querystring: Type.Object(
+    {
+      project_id: Type.Optional(Type.Unsafe<string>({ type: 'string', description: 'The id of a project' }))
+    },
+    { additionalProperties: true }
+  ),
+  response: { 200: answer('The credentials', CredentialList), ...refusals(404) }
+}
+
+export const lightningListProjectCredentials = {
+  operationId: 'lightningListProjectCredentials',
+  summary: 'List the credentials of a project',
+  tags,
+  scopes: READ,
+  params: Type.Object({ id: Type.String() }),
+  querystring: loose,
+  response: { 200: answer('The credentials', CredentialList), ...refusals(404) }
+}
+
+export const lightningCreateCredential = {
+  operationId: 'lightningCreateCredential',
+  summary: 'Create a credential',
+  description:
+    'The body is in this answer and in no other. With projects, the caller has to be owner, admin or editor in every one, or nothing ' +
+    'is created. Unknown properties are ignored.',
+  tags,
+  scopes: WRITE,
+  querystring: loose,
+  headers: IdempotencyHeaders,
+  body: ref(NewCredential),
+  response: { 201: answer('Created', CredentialAnswer), 422: invalid, ...changeRefusals() }
+}
+
+export const lightningDeleteCredential = {
+  operationId: 'lightningDeleteCredential',
+  summary: 'Delete a credential',
+  description: 'Its owner’s alone, and refused while consumers depend on it.',
+  tags,
+  scopes: WRITE,
+  params: Type.Object({ id: Type.String() }),
+  querystring: loose,
+  response: { 204: { description: 'Deleted', type: 'null' }, ...changeRefusals(404, 409) }
+}

@@ -1,0 +1,116 @@
+import { Type } from '@sinclair/typebox'
+import { READ, WRITE } from '../../../plugins/principal.ts'
+import {
+  answer,
+  closed,
+  ETagHeader,
+  Id,
+  nullable,
+  problemResponses,
+  ref,
+  Success,
+  Timestamp
+} from '../../../schemas.ts'
+import { AppCredential, IfMatch, NewKey } from './schema.ts'
+
+const EnvironmentName = Type.String({
+  pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
+  description: 'A short slug',
+  examples: ['staging']
+})
+
+// A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may be hidden.
+const OfEnvironment = Type.Object({ id: Type.String(), environment: EnvironmentName })
+
+export const EnvironmentValues = closed(
+  { keys: Type.Array(ref(NewKey), { maxItems: 64 }) },
+  {
+    $id: 'EnvironmentValues',
+    examples: [{ keys: [{ fieldId: '019a0b1c-2d3e-7f40-8a51-000000000002', keyValue: 'staple of staging' }] }]
+  }
+)
+
+export const Usage = closed(
+  { consumer: Type.String(), projectId: nullable(Id), createdAt: Timestamp },
+  {
+    $id: 'Usage',
+    description: 'A consumer that depends on the credential',
+    examples: [
+      {
+        consumer: 'workflow:42',
+        projectId: '019a0b1c-2d3e-7f40-8a51-00000000000c',
+        createdAt: '2026-11-21T10:15:30.000Z'
+      }
+    ]
+  }
+)
+
+const OfUsage = Type.Object({
+  id: Type.String(),
+  consumer: Type.String({
+    minLength: 1,
+    maxLength: 200,
+    pattern: '^[^\\u0000-\\u0020\\u007f-\\u00a0]+$',
+    description: 'The consumer’s own name for itself, without spaces',
+    examples: ['workflow:42']
+  })
+})
+
+const tags = ['App credentials']
+
+export const putEnvironment = {
+  operationId: 'putEnvironment',
+  summary: 'Set the values of an environment',
+  description:
+    'The same credential with other values in `staging`, `production`, …; made if it is not there. As with an update, a key that ' +
+    'is not sent keeps its value, `null` clears an optional one, and `""` on a secret field keeps what is there.',
+  tags,
+  scopes: WRITE,
+  params: OfEnvironment,
+  headers: IfMatch,
+  body: ref(EnvironmentValues),
+  response: {
+    200: answer('The credential as it is now', AppCredential, ETagHeader),
+    ...problemResponses(404, 412)
+  }
+}
+
+export const deleteEnvironment = {
+  operationId: 'deleteEnvironment',
+  summary: 'Delete an environment',
+  description: 'With its values. `main` cannot be deleted.',
+  tags,
+  scopes: WRITE,
+  params: OfEnvironment,
+  headers: IfMatch,
+  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
+}
+
+export const listUsages = {
+  operationId: 'listUsages',
+  summary: 'Who depends on a credential',
+  description: 'For its owner.',
+  tags,
+  scopes: READ,
+  params: Type.Object({ id: Type.String() }),
+  response: { 200: answer('The usages, oldest first', Type.Array(ref(Usage))), ...problemResponses(404) }
+}
+
+export const putUsage = {
+  operationId: 'putUsage',
+  summary: 'Say that a consumer depends on a credential',
+  description: 'So that the credential cannot be deleted under it. Saying it again changes nothing.',
+  tags,
+  scopes: WRITE,
+  params: OfUsage,
+  response: { 200: answer('The usage', Usage), ...problemResponses(404) }
+}
+
+export const deleteUsage = {
+  operationId: 'deleteUsage',
+  summary: 'Say that a consumer does not depend on a credential any more',
+  tags,
+  scopes: WRITE,
+  params: OfUsage,
+  response: { 200: answer('Deleted', Success), ...problemResponses(404) }
+}

@@ -1,0 +1,143 @@
+import t from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import { addMember, newCredential, newProject, newType, reveal } from '../../helpers/things.ts'
+
+const path = '/api/v1/app-credentials'
+const UNKNOWN = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+
+t.test('environments and usages', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const { host, password, note } = type.field as Record<string, string>
+  const revealed = async (id: string, environment: string) => {
+    const answer = await ann.post(`${path}/${id}/reveal`, { environment })
+    const keys = answer.json.keys as { fieldName: string; keyValue: unknown }[] | undefined
+    return keys ? Object.fromEntries(keys.map((key) => [key.fieldName, key.keyValue])) : answer.json.code
+  }
+
+  t.test('one credential has other values in each environment', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const url = `${path}/${id}/environments/staging`
+    t.equal(await revealed(id, 'staging'), 'environment-not-configured')
+    const partial = await ann.put(url, { keys: [{ fieldId: host, keyValue: 'staging.example.org' }] })
+    t.equal(partial.status, 400, 'a new one needs what is required')
+    t.same((await ann.get(`${path}/${id}`)).json.environments, ['main'])
+    const made = await ann.put(url, {
+      keys: [
+        { fieldId: host, keyValue: 'staging.example.org' },
+        { fieldId: password, keyValue: 'of staging' }
+      ]
+    })
+    t.equal(made.status, 200)
+    t.match(made.json, { environments: ['main', 'staging'], revision: 2 })
+    t.equal(made.headers.get('etag'), '"2"')
+    t.same(await revealed(id, 'staging'), { host: 'staging.example.org', password: 'of staging' })
+    t.same(await revealed(id, 'main'), { host: 'mail.example.org', password: 'hunter2 hunter2' })
+
+    await ann.put(url, { keys: [{ fieldId: note, keyValue: 'n' }] })
+    t.same(
+      await revealed(id, 'staging'),
+      { host: 'staging.example.org', password: 'of staging', note: 'n' },
+      'what is not sent is kept'
+    )
+    await ann.put(`${path}/${id}`, { keys: [{ fieldId: password, keyValue: 'new main' }] })
+    t.same(await reveal(ann, id), { host: 'mail.example.org', password: 'new main' })
+    t.equal(((await revealed(id, 'staging')) as { note: string }).note, 'n', 'the others are kept too')
+
+    t.equal((await ann.delete(url, { headers: { 'if-match': '"1"' } })).status, 412)
+    t.same((await ann.delete(url)).json, { success: true })
+    t.equal((await ann.delete(url)).json.code, 'environment-not-configured')
+    t.equal(await revealed(id, 'staging'), 'environment-not-configured')
+    const main = await ann.delete(`${path}/${id}/environments/main`)
+    t.equal(main.status, 409)
+    t.equal(main.json.code, 'main-environment')
+    t.equal((await ann.get(`${path}/${id}`)).json.revision, 5)
+  })
+
+  t.test('a value of one environment does not open in another', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const keys = [
+      { fieldId: host, keyValue: 'h' },
+      { fieldId: password, keyValue: 'p' }
+    ]
+    await ann.put(`${path}/${id}/environments/staging`, { keys })
+    const { value } = await service.db
+      .selectFrom('credential_keys')
+      .where('credential_id', '=', id)
+      .where('environment', '=', 'staging')
+      .where('field_id', '=', password!)
+      .select('value')
+      .executeTakeFirstOrThrow()
+    await service.db
+      .updateTable('credential_keys')
+      .set({ value })
+      .where('credential_id', '=', id)
+      .where('environment', '=', 'main')
+      .where('field_id', '=', password!)
+      .execute()
+    t.equal(await revealed(id, 'main'), 'decryption-failed')
+    t.same(await revealed(id, 'staging'), { host: 'h', password: 'p' })
+  })
+
+  t.test('environments are named by slugs, and changed by the owner', async (t) => {
+    const bob = await service.newUser()
+    const project = await newProject(ann)
+    await addMember(ann, project, bob, 'admin')
+    const { id } = await newCredential(ann, type, { projectIds: [project] })
+    for (const bad of ['No', '-a', 'a'.repeat(33), 'a.b', '%20']) {
+      t.equal((await ann.put(`${path}/${id}/environments/${bad}`, { keys: [] })).status, 400, bad)
+    }
+    t.equal((await bob.put(`${path}/${id}/environments/staging`, { keys: [] })).status, 403)
+    t.equal((await bob.delete(`${path}/${id}/environments/main`)).status, 403)
+    t.equal((await ann.put(`${path}/${UNKNOWN}/environments/staging`, { keys: [] })).status, 404)
+  })
+
+  t.test('a credential that somebody depends on is not deleted', async (t) => {
+    const bob = await service.newUser()
+    const project = await newProject(ann)
+    await addMember(ann, project, bob, 'admin')
+    const { id } = await newCredential(ann, type, { projectIds: [project] })
+    const usages = `${path}/${id}/usages`
+    t.same((await ann.get(usages)).json, [])
+    const made = await ann.put(`${usages}/workflow%3A42`)
+    t.equal(made.status, 200)
+    t.match(made.json, { consumer: 'workflow:42', projectId: null })
+    t.same((await ann.put(`${usages}/workflow%3A42`)).json, made.json, 'said again, it is as it was')
+    await ann.put(`${usages}/job`)
+    t.same((await ann.get(usages)).json.length, 2)
+    t.equal((await ann.get(`${path}/${id}`)).json.usageCount, 2)
+    t.match((await ann.delete(`${path}/${id}`)).json, {
+      code: 'credential-in-use',
+      consumers: ['job', 'workflow:42']
+    })
+    for (const [who, status] of [
+      [bob, 403],
+      [await service.newUser(), 404]
+    ] as const) {
+      t.equal((await who.get(usages)).status, status)
+      t.equal((await who.put(`${usages}/x`)).status, status)
+      t.equal((await who.delete(`${usages}/job`)).status, status)
+    }
+    for (const bad of ['a'.repeat(201), '%20', 'a%20b'])
+      t.equal((await ann.put(`${usages}/${bad}`)).status, 400, bad)
+    t.equal((await ann.delete(`${usages}/none`)).status, 404)
+    t.same((await ann.delete(`${usages}/job`)).json, { success: true })
+    await ann.delete(`${usages}/workflow%3A42`)
+    t.equal((await ann.delete(`${path}/${id}`)).status, 200)
+  })
+
+  t.test('a delete that races a registration wins or loses as a whole', async (t) => {
+    let kept = 0
+    for (let round = 0; round < 20; round++) {
+      const { id } = await newCredential(ann, type)
+      const [put, gone] = await Promise.all([ann.put(`${path}/${id}/usages/c`), ann.delete(`${path}/${id}`)])
+      const exists = (await ann.get(`${path}/${id}`)).status === 200
+      if (exists) {
+        kept++
+        t.same([put.status, gone.status], [200, 409])
+      } else t.same([put.status, gone.status], [404, 200])
+    }
+    t.comment(`${kept} of 20 were kept`)
+  })
+})

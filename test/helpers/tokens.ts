@@ -1,0 +1,12 @@
+import type { Client } from './client.ts'
+import { uniqueName } from './things.ts'
+
+/** A caller by a new personal token of the client's. */
+export async function newToken(client: Client, scopes: string[], more: object = {}): Promise<Client> {
+  const made = await client.post('/api/v1/access-tokens', { name: uniqueName('token'), scopes, ...more })
+  if (made.status !== 201) throw new Error(`no token: ${made.text}`)
+  const caller = client.other()
+  caller.bearer = made.json.token
+  caller.person = client.person
+  return caller
+}
