@@ -148,7 +148,8 @@ const statements = [
     consumer text not null check (char_length(consumer) between 1 and 200),
     project_id uuid references projects on delete cascade,
     created_at timestamptz not null default now(),
-    primary key (credential_id, consumer)
+    -- Each project's machines register for themselves, and so does the owner, for no project.
+    unique nulls not distinct (credential_id, consumer, project_id)
   )`,
   `create index credential_usages_project on credential_usages (project_id)`,
 

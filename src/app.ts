@@ -1,9 +1,11 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
+import { auditRoutes } from './features/audit/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
 import { lightningRoutes } from './features/credentials/lightning/routes.ts'
 import { credentialPartRoutes } from './features/credentials/v1/part-routes.ts'
+import { resolveRoutes } from './features/credentials/v1/resolve-routes.ts'
 import { credentialRoutes } from './features/credentials/v1/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
 import { projectRoutes } from './features/projects/routes.ts'
@@ -66,6 +68,8 @@ export async function buildApp(made: Services, logTo?: LogStream) {
     await signedIn.register(credentialTypeRoutes, { prefix: '/api/v1/credential-types' })
     await signedIn.register(credentialRoutes, { prefix: '/api/v1/app-credentials' })
     await signedIn.register(credentialPartRoutes, { prefix: '/api/v1/app-credentials' })
+    await signedIn.register(resolveRoutes, { prefix: '/api/v1/projects' })
+    await signedIn.register(auditRoutes, { prefix: '/api/v1/audit-events' })
     await signedIn.register(lightningRoutes, { prefix: '/api' })
   })
   return app

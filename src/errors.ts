@@ -10,6 +10,8 @@ export interface ProblemMembers {
   errors?: InputError[]
   usageCount?: number
   consumers?: string[]
+  /** Ids of projects. */
+  projects?: string[]
   /** Seconds, for the Retry-After header. */
   retryAfter?: number
 }
@@ -147,6 +149,12 @@ export const MainEnvironment = problem(
   'Main environment',
   'The environment main stays as long as the credential.'
 )
+export const TooManyEnvironments = problem(
+  'too-many-environments',
+  409,
+  'Too many environments',
+  'A credential has 32 environments at the most.'
+)
 export const TypeInUse = problem(
   'type-in-use',
   409,
@@ -158,6 +166,12 @@ export const CredentialInUse = problem(
   409,
   'Credential in use',
   'Consumers have registered that they depend on this credential.'
+)
+export const NewOwnerMayNotLink = problem(
+  'new-owner-may-not-link',
+  409,
+  'New owner may not link',
+  'The new owner has to be an editor or above in every project that the credential is linked to.'
 )
 export const UserOwnsCredentials = problem(
   'user-owns-credentials',
@@ -191,6 +205,12 @@ export const RevisionChanged = problem(
   'The revision in If-Match is not the current one.'
 )
 export const BodyTooLarge = problem('body-too-large', 413, 'Body too large', 'A body has 1 MiB at the most.')
+export const AnswerTooLarge = problem(
+  'answer-too-large',
+  413,
+  'Answer too large',
+  'The values asked for have over 8 MiB together: ask for fewer at once.'
+)
 export const UrlTooLong = problem('url-too-long', 414, 'URL too long', 'A part of the path is too long.')
 export const UnsupportedMediaType = problem(
   'unsupported-media-type',

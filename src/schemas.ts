@@ -105,7 +105,8 @@ export const Problem = closed(
     requestId: Type.String({ description: 'As in X-Request-Id and in the logs' }),
     errors: Type.Optional(Type.Array(ref(InputError))),
     usageCount: Type.Optional(Type.Integer({ minimum: 0, description: 'With `type-in-use`' })),
-    consumers: Type.Optional(Type.Array(Type.String(), { description: 'With `credential-in-use`' }))
+    consumers: Type.Optional(Type.Array(Type.String(), { description: 'With `credential-in-use`' })),
+    projects: Type.Optional(Type.Array(Id, { description: 'With `new-owner-may-not-link`' }))
   },
   { $id: 'Problem' }
 )

@@ -1,10 +1,22 @@
 // Runs tap against one Postgres server for all test files: an own one on the embedded binaries, or TEST_DATABASE_URL.
+// With nothing: all but the long ones. `--long`: those. With files: these.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startEmbedded } from '../src/db/embedded.ts'
 import { prepareTemplate } from './helpers/database.ts'
+
+/** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
+const LONG = [
+  'test/permissions.test.ts',
+  'test/leak.test.ts',
+  'test/features/credentials/scale.test.ts',
+  'test/plugins/faults.test.ts'
+]
+const given = process.argv.slice(2)
+const chosen =
+  given[0] === '--long' ? LONG : given.length > 0 ? given : LONG.map((file) => `--exclude=${file}`)
 
 const directory = await mkdtemp(join(tmpdir(), 'latchkey-test-'))
 let stopServer = async () => {}
@@ -19,7 +31,7 @@ try {
   }
   await prepareTemplate(url)
   code = await new Promise<number>((resolve, reject) => {
-    const tap = spawn('tap', process.argv.slice(2), {
+    const tap = spawn('tap', chosen, {
       stdio: 'inherit',
       env: { ...process.env, TEST_DATABASE_URL: url }
     })

@@ -51,6 +51,28 @@ export interface Tables {
     revoked_at: Date | null
     created_at: CreatedAt
   }
+  audit_events: {
+    id: string
+    occurred_at: CreatedAt
+    action: string
+    outcome: 'allowed' | 'denied'
+    actor_type: string
+    actor_id: string | null
+    actor_name: string | null
+    target_type: string | null
+    target_id: string | null
+    target_name: string | null
+    owner_id: string | null
+    project_id: string | null
+    ip: string | null
+    user_agent: string | null
+    request_id: string | null
+    details: Json<Record<string, unknown>>
+    count: Generated<number>
+    fold_key: string | null
+    position: number | null
+    hash: Buffer | null
+  }
   login_failures: {
     id: string
     account: Buffer

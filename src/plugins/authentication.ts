@@ -1,6 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { CrossSiteRequest } from '../errors.ts'
 import { principalOf, requireScope } from './principal.ts'
+import { fromElsewhere } from './same-site.ts'
 import { cookieName, principalOfSession } from './session-principal.ts'
 import { principalOfToken } from './token-principal.ts'
 
@@ -24,8 +26,11 @@ export const authentication = fp(
       // A caller who sends Authorization means it: the cookie does not stand in for one that is wrong.
       request.caller =
         authorization === undefined
-          ? await principalOfSession(app.services, request, request.cookies[cookie])
+          ? await principalOfSession(app.services, request.cookies[cookie])
           : await principalOfToken(app.services, authorization)
+      // A browser sends the cookie for whoever asks; a token is sent by whoever has it.
+      if (request.caller.type === 'session' && fromElsewhere(request, app.services.config))
+        throw new CrossSiteRequest()
       requireScope(request.caller, request.routeOptions.config.scopes ?? [])
     })
   },

@@ -1,5 +1,6 @@
 import fp from 'fastify-plugin'
 import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from '../errors.ts'
+import { components } from '../schemas.ts'
 
 /**
  * Refuses, wherever it stands in a request, what Postgres cannot hold or JSON cannot say, and what two readers could
@@ -17,8 +18,11 @@ export const cleanInput = fp(
     })
     app.addHook('preValidation', async (request) => {
       if (!isDecodable(request.url)) throw new MalformedUrl()
+      const schema: RouteSchema = request.routeOptions.schema ?? {}
       const error =
-        flaw(request.body, '/body') ?? flaw(request.query, '/query') ?? flaw(request.params, '/params')
+        flaw(request.body, '/body', schema.body) ??
+        flaw(request.query, '/query', schema.querystring) ??
+        flaw(request.params, '/params', schema.params)
       if (error) throw new ValidationFailed({ errors: [error] })
     })
   },
@@ -36,24 +40,38 @@ function isDecodable(url: string): boolean {
   }
 }
 
-// A key is not named in the path: what was sent as a key may have been meant as a value.
-function flaw(value: unknown, path: string): InputError | undefined {
+interface Shape {
+  $ref?: string
+  properties?: Record<string, Shape>
+  items?: Shape
+}
+
+interface RouteSchema {
+  body?: unknown
+  querystring?: unknown
+  params?: unknown
+}
+
+// The path goes as far as the schema does: what was sent as a key that is not in it may have been meant as a value.
+function flaw(value: unknown, path: string, schema: unknown): InputError | undefined {
   if (typeof value === 'string') return flawOfText(value, path)
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return { path, code: 'number-out-of-range', message: 'A number here is larger than a double can hold.' }
   }
   if (value === null || typeof value !== 'object') return undefined
+  const { properties = {}, items } = shapeOf(schema)
   for (const [key, member] of Object.entries(value)) {
-    const found = Array.isArray(value)
-      ? flaw(member, `${path}/${key}`)
-      : (flawOfText(key, path) ?? flaw(member, pathOf(path, key)))
+    const known = Array.isArray(value) ? items : Object.hasOwn(properties, key) ? properties[key] : undefined
+    const found = flawOfText(key, path) ?? flaw(member, known ? `${path}/${key}` : path, known)
     if (found) return found
   }
   return undefined
 }
 
-const pathOf = (path: string, key: string) =>
-  /^[a-zA-Z][a-zA-Z0-9_]{0,63}$/.test(key) && path.split('/').length < 6 ? `${path}/${key}` : path
+function shapeOf(schema: unknown): Shape {
+  const shape = (schema ?? {}) as Shape
+  return shape.$ref ? ((components.get(shape.$ref.replace('#', '')) ?? {}) as Shape) : shape
+}
 
 function flawOfText(text: string, path: string): InputError | undefined {
   if (text.includes('\0')) return { path, code: 'nul-character', message: 'A text here has a NUL character.' }

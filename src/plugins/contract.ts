@@ -6,6 +6,7 @@ import { stringify } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 import * as shared from '../schemas.ts'
 import { open } from './guards.ts'
+import { PERSONAL_SCOPES } from './principal.ts'
 import { cookieName } from './session-principal.ts'
 
 const DESCRIPTION = `A credential store for workflow engines, integration platforms and agents.
@@ -23,6 +24,7 @@ const TAGS = [
   { name: 'Projects', description: 'Projects, their members and roles' },
   { name: 'Credential types', description: 'Which fields a credential has' },
   { name: 'App credentials', description: 'Credentials, their values and their projects' },
+  { name: 'Audit', description: 'Who did what, and who was refused' },
   { name: 'Lightning', description: 'The same credentials, as OpenFn Lightning’s API has them' },
   { name: 'Health', description: 'For probes' }
 ]
@@ -94,7 +96,12 @@ function complete(route: RouteOptions): void {
   const changes = route.method !== 'GET'
   const isOpen = [route.preHandler ?? []].flat().includes(open)
   const refusals = [400, ...(isOpen ? [] : [401, 403]), ...(changes ? [403, 413, 415] : [])]
-  const security = [{ session: [] }, ...(scopes ?? []).map((scope) => ({ bearer: [scope] }))]
+  // What only machines may do takes a token, and no session.
+  const inPerson = !scopes || scopes.some((scope) => (PERSONAL_SCOPES as readonly string[]).includes(scope))
+  const security = [
+    ...(inPerson ? [{ session: [] }] : []),
+    ...(scopes ?? []).map((scope) => ({ bearer: [scope] }))
+  ]
   const responses = { ...shared.problemResponses(...refusals), ...(schema.response as object) }
   const those = (are: (status: number) => boolean) =>
     Object.fromEntries(Object.entries(responses).filter(([status]) => are(Number(status))))

@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { DecryptionFailed } from '../crypto/aead.ts'
 import { isUnavailable, violates } from '../db/sqlstate.ts'
 import * as errors from '../errors.ts'
+import { recordDenial } from './denials.ts'
 import { leastHeaders } from './headers.ts'
 import { logRequest } from './logging.ts'
 import { inputErrorOf } from './validation.ts'
@@ -20,11 +21,14 @@ const OF_FASTIFY: Record<string, errors.ProblemClass> = {
   FST_ERR_NOT_FOUND: errors.NotFound
 }
 
-/** What a caller who was deleted while the request ran cannot be any more. */
+/** What a caller who was deleted while the request ran cannot be any more: a user, or the project of a token. */
 const CALLER = [
   'credentials_owner_id_fkey',
   'credential_types_owner_id_fkey',
-  'credential_projects_assigned_by_fkey'
+  'credential_projects_assigned_by_fkey',
+  'credential_usages_project_id_fkey',
+  'access_tokens_user_id_fkey',
+  'access_tokens_created_by_fkey'
 ]
 
 /** The problem that anything thrown comes to. What is not known is an internal error. */
@@ -60,10 +64,38 @@ export function problemBody(problem: errors.Problem, requestId: string) {
   }
 }
 
+/**
+ * The problem to answer, logged, and recorded when it is a denial. A denial that cannot be recorded is not answered: the
+ * problem is then why it could not.
+ */
+export async function settledProblem(error: unknown, request: FastifyRequest): Promise<errors.Problem> {
+  let problem = problemOf(error)
+  try {
+    await recordDenial(request, problem)
+  } catch (failure) {
+    problem = problemOf(failure)
+  }
+  logProblem(problem, request)
+  return problem
+}
+
 /** Answers a problem: the only place that does, but for surfaces that have a form of their own for it. */
+async function answerSettled(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<FastifyReply> {
+  return send(await settledProblem(error, request), request, reply)
+}
+
+/** The same for what Fastify refuses before there is a caller who could be denied anything. */
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error)
   logProblem(problem, request)
+  return send(problem, request, reply)
+}
+
+function send(problem: errors.Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (!reply.hasHeader('x-request-id')) catchUp(request, reply)
   if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
   // A string is sent as it is: an answer about an error cannot fail in its turn.
@@ -79,7 +111,7 @@ function catchUp(request: FastifyRequest, reply: FastifyReply): void {
   reply.raw.once('finish', () => logRequest(request, reply))
 }
 
-export function logProblem(problem: errors.Problem, request: FastifyRequest): void {
+function logProblem(problem: errors.Problem, request: FastifyRequest): void {
   const { code, status } = problem
   if (status >= 500) request.log.error({ code, err: problem.cause ?? problem }, 'failed')
   else request.log.debug({ code, status }, 'refused')
@@ -87,7 +119,7 @@ export function logProblem(problem: errors.Problem, request: FastifyRequest): vo
 
 export const errorHandler = fp(
   async (app) => {
-    app.setErrorHandler(answerProblem)
+    app.setErrorHandler(answerSettled)
     app.setNotFoundHandler((request, reply) => answerProblem(new errors.NotFound(), request, reply))
     // An Expect that is not known is ignored (RFC 9110, 10.1.1); Node's own refusal has no body.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { sql } from 'kysely'
 import { dataKeyOf } from '../crypto/keyring.ts'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
-import { IdempotencyKeyReused } from '../errors.ts'
+import { IdempotencyKeyReused, ValidationFailed } from '../errors.ts'
 
 /** What a create answers: kept for the principal's key, so that a retry gets it again. */
 export interface Created<T> {
@@ -15,6 +15,8 @@ export interface Created<T> {
 interface Kept<T> extends Created<T> {
   digest: string
 }
+
+const KEY = /^[\x21-\x7e]{1,200}$/
 
 /** The header, for the schema of every create. */
 export const IdempotencyHeaders = Type.Object({
@@ -41,9 +43,9 @@ export async function answerCreated<T>(
   work: (db: Database) => Promise<Created<T>>
 ): Promise<T> {
   const { db } = request.server.services
-  const key = request.headers['idempotency-key']
+  const key = keyOf(request)
   reply.code(201)
-  if (typeof key !== 'string') {
+  if (key === undefined) {
     const { headers, body } = await work(db)
     reply.headers(headers ?? {})
     return body
@@ -52,6 +54,14 @@ export async function answerCreated<T>(
   reply.headers(answer.headers ?? {})
   if (replayed) reply.header('idempotency-replayed', 'true')
   return answer.body
+}
+
+// Here and not by the header's schema alone: a surface may do without schemas.
+function keyOf({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key']
+  if (key === undefined || (typeof key === 'string' && KEY.test(key))) return key
+  const message = 'This takes 1 to 200 visible characters of ASCII.'
+  throw new ValidationFailed({ errors: [{ path: '/headers/idempotency-key', code: 'wrong-form', message }] })
 }
 
 async function once<T>(

@@ -79,8 +79,12 @@ export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
       route: request.routeOptions.url ?? 'unknown',
       status: reply.statusCode,
       durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      principal: request.caller?.userId
+      principal: principalIdOf(request)
     },
     'request'
   )
+}
+
+function principalIdOf({ caller }: FastifyRequest): string | undefined {
+  return caller?.type === 'project-token' ? caller.tokenId : caller?.userId
 }

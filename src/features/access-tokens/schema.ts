@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
-import { PERSONAL_SCOPES } from '../../plugins/principal.ts'
+import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../plugins/principal.ts'
 import {
   answer,
   closed,
@@ -16,19 +16,29 @@ import {
   WithId
 } from '../../schemas.ts'
 
-const scopes = Type.Array(stringEnum(PERSONAL_SCOPES), { minItems: 1, maxItems: 10, uniqueItems: true })
+const scopes = Type.Array(stringEnum([...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])]), {
+  minItems: 1,
+  maxItems: 10,
+  uniqueItems: true
+})
 
 const example = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
   name: 'Nightly job',
   scopes: ['credentials:read'],
+  projectId: null,
   expiresAt: '2027-11-21T10:15:30.000Z',
   lastUsedAt: null,
   createdAt: '2026-11-21T10:15:30.000Z'
 }
 
 export const NewAccessToken = closed(
-  { name: Name, scopes, expiresAt: Type.Optional(nullable(Timestamp)) },
+  {
+    name: Name,
+    scopes,
+    expiresAt: Type.Optional(nullable(Timestamp)),
+    projectId: Type.Optional(Type.Unsafe<string>({ ...Id, description: 'For a token of this project' }))
+  },
   {
     $id: 'NewAccessToken',
     examples: [{ name: example.name, scopes: example.scopes, expiresAt: example.expiresAt }]
@@ -40,6 +50,7 @@ export const AccessToken = closed(
     id: Id,
     name: Type.String(),
     scopes: Type.Array(Type.String()),
+    projectId: nullable(Id),
     expiresAt: nullable(Timestamp),
     lastUsedAt: nullable(
       Type.Unsafe<string>({ ...Timestamp, description: 'Written once a minute at the most' })
@@ -64,27 +75,35 @@ const tags = ['Access tokens']
 
 export const createAccessToken = {
   operationId: 'createAccessToken',
-  summary: 'Make a personal access token',
+  summary: 'Make an access token',
   description:
-    'It acts as its maker, within its scopes, until it expires or is revoked. Only in person: a token makes no tokens.',
+    'Without `projectId` a personal one: it acts as its maker, with the scopes `' +
+    PERSONAL_SCOPES.join('`, `') +
+    '`. With `projectId` one of that project, for its admins and owners to make: a machine of the project, whoever leaves it, with the scopes `' +
+    PROJECT_SCOPES.join('`, `') +
+    '`. Only in person: a token makes no tokens.',
   tags,
   headers: IdempotencyHeaders,
   body: ref(NewAccessToken),
-  response: { 201: answer('Made', MadeAccessToken, LocationHeader), ...problemResponses(422) }
+  response: { 201: answer('Made', MadeAccessToken, LocationHeader), ...problemResponses(404, 422) }
 }
 
 export const listAccessTokens = {
   operationId: 'listAccessTokens',
-  summary: 'My access tokens',
-  description: 'Those that are not revoked, newest first, without the tokens themselves.',
+  summary: 'List access tokens',
+  description:
+    'My own; with `projectId` those of the project, for its admins and owners. Those that are not revoked, newest first, without the ' +
+    'tokens themselves.',
   tags,
-  response: { 200: answer('The tokens', Type.Array(ref(AccessToken))) }
+  querystring: closed({ projectId: Type.Optional(Id) }),
+  response: { 200: answer('The tokens', Type.Array(ref(AccessToken))), ...problemResponses(404) }
 }
 
 export const revokeAccessToken = {
   operationId: 'revokeAccessToken',
   summary: 'Revoke an access token',
-  description: 'It is dead at once, on every replica.',
+  description:
+    'My own, or one of a project where I am an admin or owner. It is dead at once, on every replica.',
   tags,
   params: WithId,
   response: { 200: answer('Revoked', Success), ...problemResponses(404) }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
+import { type AuditEvent, audited } from '../../plugins/audit.ts'
 import { answerCreated } from '../../plugins/idempotency.ts'
 import { owned } from '../../plugins/ownership.ts'
 import { signedIn } from '../../plugins/principal.ts'
@@ -8,6 +9,7 @@ import { changeable } from './changeable.ts'
 import { createType } from './create.ts'
 import { deleteType } from './delete.ts'
 import { newFields } from './fields.ts'
+import { explainInUse } from './in-use.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import { updateType } from './update.ts'
@@ -26,10 +28,17 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('', { schema: schema.createCredentialType, preHandler: signedIn }, async (request, reply) => {
     const { userId } = signedIn.of(request)
     const fields = newFields(request.body.fields)
-    return answerCreated(request, reply, async (db) => {
-      const row = await createType(db, userId, request.body, fields)
-      return { headers: { location: `/api/v1/credential-types/${row.id}` }, body: toCredentialType(row) }
-    })
+    return answerCreated(request, reply, (db) =>
+      audited(
+        request,
+        async ({ db }) => {
+          const row = await createType(db, userId, request.body, fields)
+          const headers = { location: `/api/v1/credential-types/${row.id}` }
+          return { result: { headers, body: toCredentialType(row) }, events: [eventOf('created', row)] }
+        },
+        db
+      )
+    )
   })
 
   app.get('/:id', { schema: schema.getCredentialType, preHandler: seen }, async (request) =>
@@ -37,13 +46,23 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 
   app.put('/:id', { schema: schema.updateCredentialType, preHandler: changeable }, async (request) =>
-    toCredentialType(await updateType(services, changeable.of(request).id, request.body))
+    audited(request, async (services) => {
+      const row = await updateType(services, changeable.of(request).id, request.body)
+      return { result: toCredentialType(row), events: [eventOf('updated', row)] }
+    }).catch((error) => explainInUse(services.db, changeable.of(request).id, error))
   )
 
   app.delete('/:id', { schema: schema.deleteCredentialType, preHandler: changeable }, async (request) => {
-    await deleteType(services, changeable.of(request).id)
-    return success
+    const type = changeable.of(request)
+    return audited(request, async (services) => {
+      await deleteType(services, type.id)
+      return { result: success, events: [eventOf('deleted', type)] }
+    }).catch((error) => explainInUse(services.db, type.id, error))
   })
+}
+
+function eventOf(what: string, { id, type_name }: { id: string; type_name: string }): AuditEvent {
+  return { action: `credential-type.${what}`, target: { type: 'credential-type', id, name: type_name } }
 }
 
 function toCredentialType(row: repository.TypeRow): Static<typeof schema.CredentialType> {

@@ -1,6 +1,5 @@
 import type { Static } from '@sinclair/typebox'
 import { inTransaction, type Transaction } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
 import { type InputError, NotFound, TypeInUse } from '../../errors.ts'
 import type { Services } from '../../plugins/services.ts'
 import { changesOf } from './fields.ts'
@@ -11,21 +10,11 @@ import * as writes from './write-repository.ts'
 type Changes = Static<typeof CredentialTypeChanges>
 
 /**
- * Changes a type as one, and gives it as it is then. Throws ValidationFailed, NameTaken, and TypeInUse when its
- * credentials would no longer fit; then nothing is changed.
+ * Changes a type as one, and gives it as it is then. Throws ValidationFailed, NameTaken, and TypeInUse (or a foreign
+ * key's violation: see `explainInUse`) when its credentials would no longer fit; then nothing is changed.
  */
-export async function updateType(
-  { db }: Services,
-  id: string,
-  changes: Changes
-): Promise<repository.TypeRow> {
-  try {
-    return await inTransaction(db, (trx) => change(trx, id, changes))
-  } catch (error) {
-    // A field that was removed has values.
-    if (!violates(error, 'credential_keys_field_id_fkey')) throw error
-    throw new TypeInUse({ usageCount: await repository.countUsages(db, id) })
-  }
+export function updateType({ db }: Services, id: string, changes: Changes): Promise<repository.TypeRow> {
+  return inTransaction(db, (trx) => change(trx, id, changes))
 }
 
 async function change(trx: Transaction, id: string, { typeName, description, fields }: Changes) {

@@ -3,8 +3,9 @@ import { NotFound } from '../../errors.ts'
 import { listLinks, replaceLinks } from './links.ts'
 import { lockCredential, updateCredential } from './repository.ts'
 import { requireRevision } from './revision.ts'
+import { explainTaken } from './taken.ts'
 
-/** Makes these the projects of a credential of the owner's, as one, and gives its links. Throws as `replaceLinks`. */
+/** Makes these the projects of a credential of the owner's, as one, and gives its links and what changed. Throws as `replaceLinks`. */
 export async function assignProjects(
   db: Database,
   ownerId: string,
@@ -16,8 +17,9 @@ export async function assignProjects(
     const locked = await lockCredential(trx, ownerId, id)
     if (!locked) throw new NotFound()
     requireRevision(revisions, locked.revision)
-    const changed = await replaceLinks(trx, ownerId, id, projectIds)
+    const changes = await replaceLinks(trx, ownerId, id, projectIds)
+    const changed = changes.added.length + changes.removed.length > 0
     if (changed) await updateCredential(trx, ownerId, id, {})
-    return { links: await listLinks(trx, id), revision: locked.revision + (changed ? 1 : 0) }
-  })
+    return { links: await listLinks(trx, id), changes, revision: locked.revision + (changed ? 1 : 0) }
+  }).catch(explainTaken)
 }

@@ -1,12 +1,12 @@
-import type { Database } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { ExternalIdTaken, NameTaken, Unavailable } from '../../errors.ts'
+import { Unavailable } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../plugins/services.ts'
-import type { FieldRow, TypeWithFields } from '../credential-types/repository.ts'
+import type { TypeWithFields } from '../credential-types/repository.ts'
 import { requireEditor } from './links.ts'
 import { type CredentialRow, insertCredential } from './repository.ts'
 import { sealAll, type Values } from './sealing.ts'
+import { explainTaken } from './taken.ts'
+import type { FindType } from './which-type.ts'
 
 export interface NewCredential {
   name: string
@@ -14,10 +14,9 @@ export interface NewCredential {
   externalId: string | null
   projectIds: readonly string[]
   expiresAt: Date | null
-  /** The type as it is now; throws what there is to say when there is none. */
-  findType(db: Database): Promise<TypeWithFields>
-  /** What to store, by environment; throws what there is to say when the input does not fit the fields. */
-  valuesFor(fields: readonly FieldRow[]): Map<string, Values>
+  findType: FindType
+  /** What to store, by environment; throws what there is to say when the input does not fit the type. */
+  valuesFor(type: TypeWithFields): Map<string, Values>
 }
 
 /**
@@ -25,14 +24,13 @@ export interface NewCredential {
  * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is created.
  */
 export async function createCredential(
-  { keyring }: Services,
-  db: Database,
+  { db, keyring }: Services,
   ownerId: string,
   input: NewCredential
 ): Promise<CredentialRow> {
   for (let attempt = 1; attempt <= 3; attempt++) {
     const type = await input.findType(db)
-    const byEnvironment = input.valuesFor(type.fields)
+    const byEnvironment = input.valuesFor(type)
     const id = uuidv7()
     const sealed = sealAll(keyring, id, 1, byEnvironment)
     const row = await insertCredential(db, {
@@ -48,7 +46,7 @@ export async function createCredential(
       environmentNames: [...byEnvironment.keys()],
       projectIds: [...input.projectIds],
       linkIds: input.projectIds.map(() => uuidv7())
-    }).catch(refuseTaken)
+    }).catch(explainTaken)
     if (row) {
       const main = new Map(
         sealed.fieldIds
@@ -79,10 +77,4 @@ export async function createCredential(
     await requireEditor(db, ownerId, input.projectIds)
   }
   throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
-}
-
-function refuseTaken(error: unknown): never {
-  if (violates(error, 'credentials_name_key')) throw new NameTaken()
-  if (violates(error, 'credentials_external_id_key')) throw new ExternalIdTaken()
-  throw error
 }

@@ -1,14 +1,15 @@
 import { inTransaction } from '../../db/database.ts'
-import { EnvironmentNotConfigured, MainEnvironment, NotFound } from '../../errors.ts'
+import { EnvironmentNotConfigured, MainEnvironment, NotFound, TooManyEnvironments } from '../../errors.ts'
 import type { Services } from '../../plugins/services.ts'
 import { applyKeys, defaultsOf, type KeyInput } from './input.ts'
+import { MAX_ENVIRONMENTS } from './limits.ts'
 import * as repository from './repository.ts'
 import { changeValues } from './reseal.ts'
 import { requireRevision } from './revision.ts'
 
 /**
  * Puts values of one environment of a credential of the owner's, which is made if it is not there; a key that is not
- * sent keeps its value. Gives the credential as it is then. Throws ValidationFailed, RevisionChanged, NotFound.
+ * sent keeps its value. Gives the credential as it is then. Throws ValidationFailed, TooManyEnvironments, RevisionChanged, NotFound.
  */
 export async function putEnvironment(
   { db, keyring }: Services,
@@ -22,7 +23,8 @@ export async function putEnvironment(
     const locked = await repository.lockCredential(trx, ownerId, id)
     if (!locked) throw new NotFound()
     requireRevision(revisions, locked.revision)
-    await repository.ensureEnvironment(trx, id, environment)
+    if ((await repository.ensureEnvironment(trx, id, environment)) > MAX_ENVIRONMENTS)
+      throw new TooManyEnvironments()
     const sealed_revision = await changeValues(trx, keyring, locked, (fields, values) => {
       values.set(environment, applyKeys(fields, values.get(environment) ?? defaultsOf(fields), keys))
     })

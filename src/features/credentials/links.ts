@@ -4,6 +4,12 @@ import { Forbidden, NotFound } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
 import { atLeast } from '../../plugins/membership.ts'
 
+/** Ids of projects. */
+export interface LinkChanges {
+  added: readonly string[]
+  removed: readonly string[]
+}
+
 export function listLinks(db: Database, credentialId: string) {
   return db
     .selectFrom('credential_projects')
@@ -39,7 +45,7 @@ export async function requireEditor(
 }
 
 /**
- * Makes these the credential's projects, and gives whether that changed anything; links that stay are untouched. The
+ * Makes these the credential's projects, and gives what that changed; links that stay are untouched. The
  * credential's row is locked by the caller, who owns it; only what is added needs a role in the project.
  */
 export async function replaceLinks(
@@ -47,7 +53,7 @@ export async function replaceLinks(
   ownerId: string,
   credentialId: string,
   projectIds: readonly string[]
-): Promise<boolean> {
+): Promise<LinkChanges> {
   const existing = new Set((await listLinks(trx, credentialId)).map((link) => link.project_id))
   const wanted = new Set(projectIds)
   const added = [...wanted].filter((id) => !existing.has(id))
@@ -73,15 +79,31 @@ export async function replaceLinks(
       )
       .execute()
   }
-  return added.length + removed.length > 0
+  return { added, removed }
 }
 
-/** Takes the credential out of the project; gives whether it was in it. */
-export async function unlink(db: Database, projectId: string, credentialId: string): Promise<boolean> {
-  const result = await db
+/** Takes the credential out of the project, which is a change of it, and gives which it was; undefined when it was not in it. */
+export async function unlink(trx: Transaction, projectId: string, credentialId: string) {
+  // The credential first, as everywhere: two that lock in one order do not wait for each other.
+  const row = await trx
+    .updateTable('credentials as c')
+    .set((eb) => ({ revision: eb('c.revision', '+', 1), updated_at: sql<Date>`now()` }))
+    .where('c.id', '=', credentialId)
+    .where((eb) =>
+      eb.exists(
+        eb
+          .selectFrom('credential_projects as l')
+          .whereRef('l.credential_id', '=', 'c.id')
+          .where('l.project_id', '=', projectId)
+          .select('l.id')
+      )
+    )
+    .returning(['c.id', 'c.name', 'c.owner_id'])
+    .executeTakeFirst()
+  await trx
     .deleteFrom('credential_projects')
     .where('project_id', '=', projectId)
     .where('credential_id', '=', credentialId)
-    .executeTakeFirst()
-  return result.numDeletedRows > 0n
+    .execute()
+  return row
 }

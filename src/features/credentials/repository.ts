@@ -14,7 +14,7 @@ export interface KeyRow {
 }
 
 /** A user whose credentials these are, or who sees them through a project. */
-type Viewer = Expression<string>
+type Viewer = Expression<string> | Expression<string | null>
 
 const credentials = (db: Kysely<Tables>) =>
   db.selectFrom('credentials as c').innerJoin('credential_types as t', 't.id', 'c.type_id')
@@ -32,8 +32,8 @@ const OWN = [
   'c.updated_at'
 ] as const
 
-/** The columns of a credential as `viewer` may see it: every field of its type, and the projects both are in. */
-function columns(query: ReturnType<typeof credentials>, viewer: Viewer) {
+/** The columns of a credential as `viewer` may see it: every field of its type, and the projects both are in, and the one `asked`. */
+function columns(query: ReturnType<typeof credentials>, viewer: Viewer, asked?: Expression<string>) {
   return query.select([...OWN, 't.type_name']).select([
     sql<KeyRow[]>`(select coalesce(json_agg(json_build_object(
           'fieldId', f.id, 'fieldName', f.field_name, 'secret', f.secret, 'hasValue', k.field_id is not null,
@@ -48,9 +48,11 @@ function columns(query: ReturnType<typeof credentials>, viewer: Viewer) {
     >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
           order by p.name, p.id), '[]')
         from credential_projects l
-        join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
         join projects p on p.id = l.project_id
-        where l.credential_id = c.id)`.as('projects'),
+        where l.credential_id = c.id and (${asked ? sql`l.project_id = ${asked} or ` : sql``}exists (
+          select from project_members m where m.project_id = l.project_id and m.user_id = ${viewer})))`.as(
+      'projects'
+    ),
     sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count')
   ])
 }
@@ -131,8 +133,8 @@ export async function listCredentials(db: Database, filter: ListFilter, limit: n
 
 /** All credentials of the project, newest first, whoever owns them. The caller is known to be a member. */
 export const listProjectCredentials = prepared(
-  (db, p: Params<{ projectId: string; viewer: string }>) =>
-    columns(credentials(db), p.viewer)
+  (db, p: Params<{ projectId: string; viewer: string | null }>) =>
+    columns(credentials(db), p.viewer, p.projectId)
       .where('c.id', 'in', (eb) =>
         eb.selectFrom('credential_projects').where('project_id', '=', p.projectId).select('credential_id')
       )
@@ -307,13 +309,23 @@ export async function replaceKeys(trx: Transaction, credentialId: string, keys: 
       k(environment, field_id, value)`.execute(trx)
 }
 
-/** Makes the environment if it is not there. */
-export async function ensureEnvironment(trx: Transaction, credentialId: string, name: string): Promise<void> {
+/** Makes the environment if it is not there, and gives how many there are then. The credential's row is locked. */
+export async function ensureEnvironment(
+  trx: Transaction,
+  credentialId: string,
+  name: string
+): Promise<number> {
   await trx
     .insertInto('credential_environments')
     .values({ credential_id: credentialId, name })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
+  const { count } = await trx
+    .selectFrom('credential_environments')
+    .where('credential_id', '=', credentialId)
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  return count
 }
 
 /** Deletes the environment with its values; gives whether it was there. */
@@ -377,6 +389,7 @@ export async function listConsumers(db: Database, credentialId: string): Promise
     .selectFrom('credential_usages')
     .where('credential_id', '=', credentialId)
     .select('consumer')
+    .distinct()
     .orderBy('consumer')
     .limit(100)
     .execute()
@@ -403,3 +416,28 @@ export const findSealedValues = prepared(
         where f.type_id = c.type_id)`.as('keys')
       ])
 )
+
+const findLinked = prepared((db, p: Params<{ projectId: string; id: string }>) =>
+  db
+    .selectFrom('credentials as c')
+    .where('c.id', '=', p.id)
+    .where(sql<SqlBool>`(exists (select from credential_projects l
+        where l.credential_id = c.id and l.project_id = ${p.projectId})
+      or exists (select from credential_usages u where u.credential_id = c.id and u.project_id = ${p.projectId}))`)
+    .select(['c.id', 'c.name', 'c.owner_id'])
+)
+
+/** The credential, if the project has to do with it: by a link, or by a usage that is left of one. */
+export async function findInProject(db: Database, projectId: string, id: string) {
+  const [row] = await findLinked(db, { projectId, id })
+  return row
+}
+
+/** The credential's row is locked by the caller. */
+export async function setOwner(trx: Transaction, id: string, ownerId: string): Promise<void> {
+  await trx
+    .updateTable('credentials')
+    .set((eb) => ({ owner_id: ownerId, revision: eb('revision', '+', 1), updated_at: sql<Date>`now()` }))
+    .where('id', '=', id)
+    .execute()
+}

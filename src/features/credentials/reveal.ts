@@ -5,7 +5,7 @@ import { opener } from './sealing.ts'
 
 /**
  * The values of a credential of the owner's in one environment, in the clear: of all fields that have one, or of those
- * asked for. Throws NotFound, EnvironmentNotConfigured, ValidationFailed for a field of another type.
+ * asked for; and the sealed revision, for the audit log. Throws NotFound, EnvironmentNotConfigured, ValidationFailed for a field of another type.
  */
 export async function revealCredential(
   { db, keyring }: Services,
@@ -33,5 +33,5 @@ export async function revealCredential(
       fieldName,
       keyValue: open(fieldId, Buffer.from(sealed!, 'base64'))
     }))
-  return { id, revision: row.revision, environment, keys }
+  return { revealed: { id, revision: row.revision, environment, keys }, sealedRevision: row.sealed_revision }
 }

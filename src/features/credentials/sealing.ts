@@ -1,4 +1,6 @@
 import type { Keyring } from '../../crypto/keyring.ts'
+import { ValidationFailed } from '../../errors.ts'
+import { MAX_VALUE_BYTES } from './limits.ts'
 import type { SealedKeys } from './repository.ts'
 
 /** A value that stays as it was; opened when it is sealed anew. */
@@ -13,7 +15,10 @@ export class Kept {
 /** Values by field id, new ones and kept ones. */
 export type Values = Map<string, unknown>
 
-/** Seals a credential's values, by environment, at one sealed revision. The plaintext is the value's JSON. */
+/**
+ * Seals a credential's values, by environment, at one sealed revision. The plaintext is the value's JSON. Throws
+ * ValidationFailed when they are too large together.
+ */
 export function sealAll(
   keyring: Keyring,
   credentialId: string,
@@ -21,14 +26,21 @@ export function sealAll(
   byEnvironment: ReadonlyMap<string, Values>
 ): SealedKeys {
   const keys: SealedKeys = { environments: [], fieldIds: [], values: [], dataKeyNo: keyring.current }
+  let bytes = 0
   for (const [environment, values] of byEnvironment) {
     const box = keyring.values({ credentialId, environment, sealedRevision })
     for (const [fieldId, value] of values) {
       keys.environments.push(environment)
       keys.fieldIds.push(fieldId)
       const plain = value instanceof Kept ? value.open() : value
-      keys.values.push(box.seal([fieldId], Buffer.from(JSON.stringify(plain))))
+      const json = Buffer.from(JSON.stringify(plain))
+      bytes += json.length
+      keys.values.push(box.seal([fieldId], json))
     }
+  }
+  if (bytes > MAX_VALUE_BYTES) {
+    const message = 'The values of a credential, of all environments together, have 1 MiB at the most.'
+    throw new ValidationFailed({ errors: [{ path: '/body/keys', code: 'too-large', message }] })
   }
   return keys
 }

@@ -1,12 +1,12 @@
 import { inTransaction } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { NameTaken, NotFound } from '../../errors.ts'
+import { NotFound } from '../../errors.ts'
 import type { Services } from '../../plugins/services.ts'
 import { applyKeys, type KeyInput } from './input.ts'
-import { replaceLinks } from './links.ts'
+import { type LinkChanges, replaceLinks } from './links.ts'
 import * as repository from './repository.ts'
 import { changeValues } from './reseal.ts'
 import { requireRevision } from './revision.ts'
+import { explainTaken } from './taken.ts'
 
 /** What is absent stays as it is. */
 export interface CredentialUpdate {
@@ -18,7 +18,7 @@ export interface CredentialUpdate {
 }
 
 /**
- * Changes a credential of the owner's as one, and gives it as it is then. Throws RevisionChanged when its revision is
+ * Changes a credential of the owner's as one, and gives it as it is then, and what changed of its links. Throws RevisionChanged when its revision is
  * none of `revisions`; ValidationFailed, NameTaken, and NotFound or Forbidden for a project; then nothing is changed.
  */
 export async function updateCredential(
@@ -27,7 +27,7 @@ export async function updateCredential(
   id: string,
   revisions: number[] | null,
   update: CredentialUpdate
-): Promise<repository.CredentialRow> {
+): Promise<{ row: repository.CredentialRow; links: LinkChanges }> {
   try {
     return await inTransaction(db, async (trx) => {
       const locked = await repository.lockCredential(trx, ownerId, id)
@@ -43,12 +43,14 @@ export async function updateCredential(
           values.set('main', applyKeys(fields, values.get('main') ?? new Map(), keys))
         })
       }
-      const relinked = update.projectIds ? await replaceLinks(trx, ownerId, id, update.projectIds) : false
-      if (relinked || Object.keys(changes).length > 0)
+      const links = update.projectIds
+        ? await replaceLinks(trx, ownerId, id, update.projectIds)
+        : { added: [], removed: [] }
+      if (links.added.length + links.removed.length + Object.keys(changes).length > 0)
         await repository.updateCredential(trx, ownerId, id, changes)
-      return (await repository.findCredential(trx, ownerId, id))!
+      return { row: (await repository.findCredential(trx, ownerId, id))!, links }
     })
   } catch (error) {
-    throw violates(error, 'credentials_name_key') ? new NameTaken() : error
+    return explainTaken(error)
   }
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { NotFound } from '../../errors.ts'
+import { type AuditEvent, audited } from '../../plugins/audit.ts'
 import { answerCreated } from '../../plugins/idempotency.ts'
 import { member } from '../../plugins/membership.ts'
 import { isUuid, success } from '../../schemas.ts'
@@ -20,27 +21,50 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('', { schema: schema.addProjectMember, preHandler: admin }, async (request, reply) => {
     const { id } = admin.of(request)
-    return answerCreated(request, reply, async (db) => {
-      const row = await addMember(db, request.principal.userId, id, request.body)
-      return {
-        headers: { location: `/api/v1/projects/${id}/members/${row.user_id}` },
-        body: toMember(row)
-      }
-    })
+    return answerCreated(request, reply, (db) =>
+      audited(
+        request,
+        async ({ db }) => {
+          const row = await addMember(db, request.principal.userId, id, request.body)
+          const headers = { location: `/api/v1/projects/${id}/members/${row.user_id}` }
+          return {
+            result: { headers, body: toMember(row) },
+            events: [eventOf('member.added', id, row.user_id, { role: row.role })]
+          }
+        },
+        db
+      )
+    )
   })
 
   app.put('/:userId', { schema: schema.changeProjectMember, preHandler: admin }, async (request) => {
     const userId = idOf(request.params.userId)
     const { id } = admin.of(request)
-    return toMember(await changeMember(db, request.principal.userId, id, userId, request.body.role))
+    const { role } = request.body
+    return audited(request, async ({ db }) => {
+      const row = await changeMember(db, request.principal.userId, id, userId, role)
+      return { result: toMember(row), events: [eventOf('member.changed', id, userId, { role })] }
+    })
   })
 
   // Any member, for any member may leave; the rest is the act's.
   app.delete('/:userId', { schema: schema.removeProjectMember, preHandler: anyMember }, async (request) => {
     const userId = idOf(request.params.userId)
-    await removeMember(db, request.principal.userId, anyMember.of(request).id, userId)
-    return success
+    const { id } = anyMember.of(request)
+    return audited(request, async ({ db }) => {
+      await removeMember(db, request.principal.userId, id, userId)
+      return { result: success, events: [eventOf('member.removed', id, userId)] }
+    })
   })
+}
+
+function eventOf(
+  action: string,
+  projectId: string,
+  userId: string,
+  details: { role?: string } = {}
+): AuditEvent {
+  return { action, target: { type: 'user', id: userId }, projectId, details }
 }
 
 function idOf(text: string): string {

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { NotFound } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
+import { type AuditEvent, audited } from '../../plugins/audit.ts'
 import { answerCreated } from '../../plugins/idempotency.ts'
 import { member } from '../../plugins/membership.ts'
 import { signedIn } from '../../plugins/principal.ts'
@@ -27,10 +28,17 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('', { schema: schema.createProject, preHandler: signedIn }, async (request, reply) => {
     const { name, description = null } = request.body
     const { userId } = signedIn.of(request)
-    return answerCreated(request, reply, async (db) => {
-      const row = await repository.insertProject(db, userId, { id: uuidv7(), name, description })
-      return { headers: { location: `/api/v1/projects/${row.id}` }, body: toProject(row) }
-    })
+    return answerCreated(request, reply, (db) =>
+      audited(
+        request,
+        async ({ db }) => {
+          const row = await repository.insertProject(db, userId, { id: uuidv7(), name, description })
+          const result = { headers: { location: `/api/v1/projects/${row.id}` }, body: toProject(row) }
+          return { result, events: [eventOf('project.created', row)] }
+        },
+        db
+      )
+    )
   })
 
   app.get('/:id', { schema: schema.getProject, preHandler: anyMember }, async (request) => {
@@ -42,18 +50,26 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { id } = admin.of(request)
     const { name, description } = request.body
     const { userId } = request.principal
-    const row = await repository.updateProject(db, userId, ['admin', 'owner'], id, { name, description })
-    if (!row) throw new NotFound()
-    return toProject(row)
+    return audited(request, async ({ db }) => {
+      const row = await repository.updateProject(db, userId, ['admin', 'owner'], id, { name, description })
+      if (!row) throw new NotFound()
+      return { result: toProject(row), events: [eventOf('project.updated', row)] }
+    })
   })
 
   app.delete('/:id', { schema: schema.deleteProject, preHandler: owner }, async (request) => {
-    const { id } = owner.of(request)
-    if (!(await repository.deleteProject(db, request.principal.userId, id))) throw new NotFound()
-    return success
+    const project = owner.of(request)
+    return audited(request, async ({ db }) => {
+      if (!(await repository.deleteProject(db, request.principal.userId, project.id))) throw new NotFound()
+      return { result: success, events: [eventOf('project.deleted', project)] }
+    })
   })
 
   await app.register(memberRoutes, { prefix: '/:id/members' })
+}
+
+function eventOf(action: string, { id, name }: { id: string; name: string }): AuditEvent {
+  return { action, target: { type: 'project', id, name }, projectId: id }
 }
 
 function toProject(row: repository.ProjectRow): Static<typeof schema.Project> {

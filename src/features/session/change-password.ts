@@ -1,6 +1,7 @@
 import { hashPassword, passwordFits } from '../../crypto/passwords.ts'
 import { inTransaction } from '../../db/database.ts'
 import { WrongPassword } from '../../errors.ts'
+import { type Origin, record } from '../../plugins/audit.ts'
 import type { SessionPrincipal } from '../../plugins/principal.ts'
 import type { Services } from '../../plugins/services.ts'
 import { countAttempt } from './limiter.ts'
@@ -10,10 +11,10 @@ import { deleteSessionsBut, findPasswordHash, setPassword } from './repository.t
 export async function changePassword(
   { db }: Services,
   caller: SessionPrincipal,
-  ip: string,
+  origin: Origin,
   { currentPassword, newPassword }: { currentPassword: string; newPassword: string }
 ): Promise<void> {
-  const attempt = await countAttempt(db, caller.email, ip)
+  const attempt = await countAttempt(db, caller.email, origin.ip ?? '')
   const { password_hash } = await findPasswordHash(db, caller.userId)
   if (!(await passwordFits(password_hash, currentPassword))) throw new WrongPassword()
   const passwordHash = await hashPassword(newPassword)
@@ -22,6 +23,8 @@ export async function changePassword(
     const user = { id: caller.userId, oldHash: password_hash, newHash: passwordHash }
     if (!(await setPassword(trx, user))) throw new WrongPassword()
     await deleteSessionsBut(trx, caller.userId, caller.sessionId)
+    const target = { type: 'user', id: caller.userId, name: caller.name } as const
+    await record(trx, origin, [{ action: 'user.password-changed', target }])
   })
   await attempt.succeeded()
 }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { CrossSiteRequest, NotFound } from '../../errors.ts'
+import { type AuditEvent, audited, originOf } from '../../plugins/audit.ts'
 import { open } from '../../plugins/guards.ts'
 import { inPerson } from '../../plugins/principal.ts'
 import { fromElsewhere } from '../../plugins/same-site.ts'
@@ -18,10 +19,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/session', { schema: schema.createSession, preHandler: open }, async (request, reply) => {
     // A page elsewhere must not be able to sign somebody in as somebody else.
     if (fromElsewhere(request, config)) throw new CrossSiteRequest()
-    const { user, session, token } = await signIn(app.services, request.body, {
-      ip: request.ip,
-      userAgent: request.headers['user-agent']?.slice(0, 500) ?? null
-    })
+    const { user, session, token } = await signIn(app.services, request.body, originOf(request))
     reply.setCookie(cookieName(config.publicOrigin), token, cookieOptions(config.publicOrigin))
     return { user: toUser(user), session: toSession(session) }
   })
@@ -45,7 +43,10 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.delete('/session', { schema: schema.deleteSession, preHandler: inPerson }, async (request, reply) => {
     const { userId, sessionId } = inPerson.of(request)
-    await repository.deleteSession(db, userId, sessionId)
+    await audited(request, async ({ db }) => {
+      await repository.deleteSession(db, userId, sessionId)
+      return { result: undefined, events: [ended(sessionId)] }
+    })
     reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
     return success
   })
@@ -63,16 +64,21 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.delete('/sessions/:id', { schema: schema.endSession, preHandler: inPerson }, async (request) => {
     const { id } = request.params
-    const ended = isUuid(id) && (await repository.deleteSession(db, inPerson.of(request).userId, id))
-    if (!ended) throw new NotFound()
-    return success
+    return audited(request, async ({ db }) => {
+      const found = isUuid(id) && (await repository.deleteSession(db, inPerson.of(request).userId, id))
+      if (!found) throw new NotFound()
+      return { result: success, events: [ended(id)] }
+    })
   })
 
   app.put('/users/me/password', { schema: schema.changePassword, preHandler: inPerson }, async (request) => {
-    await changePassword(app.services, inPerson.of(request), request.ip, request.body)
+    const caller = inPerson.of(request)
+    await changePassword(app.services, caller, originOf(request), request.body)
     return success
   })
 }
+
+const ended = (id: string): AuditEvent => ({ action: 'session.ended', target: { type: 'session', id } })
 
 /** RFC 6265bis: no script reads it, no other site's form sends it; it ends with the browser or with the session. */
 function cookieOptions(publicOrigin: string | undefined) {

@@ -1,7 +1,9 @@
 import { passwordFits } from '../../crypto/passwords.ts'
 import { hashToken, newToken } from '../../crypto/tokens.ts'
-import { InvalidCredentials } from '../../errors.ts'
+import { inTransaction } from '../../db/database.ts'
+import { InvalidCredentials, TooManyAttempts } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
+import { type Origin, record, recordDenials } from '../../plugins/audit.ts'
 import type { Services } from '../../plugins/services.ts'
 import { countAttempt } from './limiter.ts'
 import { findAccount, insertSession } from './repository.ts'
@@ -11,24 +13,49 @@ import { findAccount, insertSession } from './repository.ts'
  * disabled user are one InvalidCredentials after the same work (ASVS 5.0, 6.3.8).
  */
 export async function signIn(
-  { db, config }: Services,
+  services: Services,
   { email, password }: { email: string; password: string },
-  from: { ip: string; userAgent: string | null }
+  origin: Origin
 ) {
-  const attempt = await countAttempt(db, email, from.ip)
+  const { db, config } = services
+  // Who it was meant to be is written only if there is such a user: what was typed may be something else.
+  const failed = async (userId: string | undefined, code: string) => {
+    const target = userId === undefined ? undefined : ({ type: 'user', id: userId } as const)
+    const denial = { action: 'session.failed', target, projectId: null, details: { code }, ifThere: false }
+    await recordDenials(db, origin, [denial])
+  }
+  const attempt = await countAttempt(db, email, origin.ip ?? '').catch(async (error) => {
+    if (error instanceof TooManyAttempts) await failed((await findAccount(db, email))?.id, error.code)
+    throw error
+  })
   const account = await findAccount(db, email)
   const fits = await passwordFits(account?.password_hash, password)
-  if (!account || !fits || account.disabled_at) throw new InvalidCredentials()
   const token = newToken()
-  const session = await insertSession(db, {
-    id: uuidv7(),
-    tokenHash: hashToken(token),
-    userId: account.id,
-    passwordHash: account.password_hash,
-    maxHours: config.sessionMaxHours,
-    ...from
-  })
-  if (!session) throw new InvalidCredentials()
+  const session =
+    account && fits && !account.disabled_at
+      ? await inTransaction(db, async (trx) => {
+          const session = await insertSession(trx, {
+            id: uuidv7(),
+            tokenHash: hashToken(token),
+            userId: account.id,
+            passwordHash: account.password_hash,
+            maxHours: config.sessionMaxHours,
+            ip: origin.ip ?? '',
+            userAgent: origin.userAgent
+          })
+          if (!session) return undefined
+          const actor = { ...origin, actorType: 'user', actorId: account.id, actorName: account.name }
+          await record(trx, actor, [
+            { action: 'session.started', target: { type: 'session', id: session.id } }
+          ])
+          return session
+        })
+      : undefined
+  if (!account || !session) {
+    const refusal = new InvalidCredentials()
+    await failed(account?.id, refusal.code)
+    throw refusal
+  }
   await attempt.succeeded()
   return { user: account, session, token }
 }

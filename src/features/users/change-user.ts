@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { inTransaction } from '../../db/database.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
-import type { Principal } from '../../plugins/principal.ts'
+import type { UserPrincipal } from '../../plugins/principal.ts'
 import type { Services } from '../../plugins/services.ts'
 import { revokeTokensOf } from '../access-tokens/repository.ts'
 import { keepAnAdministrator } from './keep-administrator.ts'
@@ -15,7 +15,7 @@ import type { UserChanges } from './schema.ts'
  */
 export async function changeUser(
   { db }: Services,
-  caller: Principal,
+  caller: UserPrincipal,
   id: string,
   { name, email, role, disabled, password }: Static<typeof UserChanges>
 ): Promise<UserRow> {

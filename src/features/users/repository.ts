@@ -123,10 +123,9 @@ export function countAdministrators(trx: Transaction, callerId: string, besidesI
     .executeTakeFirstOrThrow()
 }
 
-/** Keeps everybody from giving the user something (a type, a membership) until the end; false when there is none. */
-export async function lockUser(trx: Transaction, id: string): Promise<boolean> {
-  const row = await trx.selectFrom('users').select('id').where('id', '=', id).forUpdate().executeTakeFirst()
-  return row !== undefined
+/** Keeps everybody from giving the user something (a type, a membership) until the end; undefined when there is none. */
+export function lockUser(trx: Transaction, id: string) {
+  return trx.selectFrom('users').select(['id', 'name']).where('id', '=', id).forUpdate().executeTakeFirst()
 }
 
 /** Gives the user's credential types to the heir; of an heir who is the user, to the oldest other administrator. */

@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { NotFound } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
+import { type AuditEvent, audited } from '../../plugins/audit.ts'
 import { answerCreated } from '../../plugins/idempotency.ts'
 import { administrator } from '../../plugins/principal.ts'
 import { isUuid, success } from '../../schemas.ts'
@@ -25,10 +26,17 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('', { schema: schema.createUser, preHandler: administrator }, async (request, reply) => {
     const { email, name, password, role = 'user' } = request.body
     const password_hash = await hashPassword(password)
-    return answerCreated(request, reply, async (db) => {
-      const row = await repository.insertUser(db, { id: uuidv7(), email, name, password_hash, role })
-      return { headers: { location: `/api/v1/users/${row.id}` }, body: toUser(row) }
-    })
+    return answerCreated(request, reply, (db) =>
+      audited(
+        request,
+        async ({ db }) => {
+          const row = await repository.insertUser(db, { id: uuidv7(), email, name, password_hash, role })
+          const result = { headers: { location: `/api/v1/users/${row.id}` }, body: toUser(row) }
+          return { result, events: [eventOf('user.created', row, { role })] }
+        },
+        db
+      )
+    )
   })
 
   app.get('/:id', { schema: schema.getUser, preHandler: visibleUser }, async (request) =>
@@ -37,15 +45,34 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.put('/:id', { schema: schema.updateUser, preHandler: visibleUser }, async (request) => {
     const { id } = visibleUser.of(request)
-    return toUser(await changeUser(app.services, request.principal, id, request.body))
+    return audited(request, async (services) => {
+      const row = await changeUser(services, request.principal, id, request.body)
+      const { role, disabled } = request.body
+      const details = {
+        changed: Object.keys(request.body),
+        ...(role !== undefined && { role }),
+        ...(disabled !== undefined && { disabled })
+      }
+      return { result: toUser(row), events: [eventOf('user.updated', row, details)] }
+    })
   })
 
   app.delete('/:id', { schema: schema.deleteUser, preHandler: administrator }, async (request) => {
     const { id } = request.params
     if (!isUuid(id)) throw new NotFound()
-    await deleteUser(app.services, administrator.of(request).userId, id)
-    return success
+    return audited(request, async (services) => {
+      const user = await deleteUser(services, administrator.of(request).userId, id)
+      return { result: success, events: [eventOf('user.deleted', user)] }
+    })
   })
+}
+
+function eventOf(
+  action: string,
+  { id, name }: { id: string; name: string },
+  details: NonNullable<AuditEvent['details']> = {}
+): AuditEvent {
+  return { action, target: { type: 'user', id, name }, details }
 }
 
 function toUser(row: repository.UserRow): Static<typeof schema.User> {

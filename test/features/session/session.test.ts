@@ -59,16 +59,17 @@ t.test('the cookie is for this site, for no script, and for the time of the brow
 })
 
 t.test('over https the cookie is secure, and its name says so', async (t) => {
-  const secure = await startTestApp(t, { PUBLIC_URL: 'https://keys.example.org' })
-  const answer = await secure.anonymous().signIn(secure.admin.person)
+  const env = { PUBLIC_URL: 'https://keys.example.org' }
+  const secure = (await startReplica(t, service, { env })).client(await service.newUser())
+  const answer = await secure.signIn(secure.person)
   const [pair, ...attributes] = answer.headers.getSetCookie()[0]!.split('; ')
   t.match(pair, /^__Host-latchkey_session=[A-Za-z0-9_-]{43}$/)
   t.same(attributes.sort(), ['HttpOnly', 'Path=/', 'SameSite=Lax', 'Secure'])
-  t.equal((await secure.admin.get('/api/v1/session')).status, 200)
-  const plain = secure.anonymous()
-  plain.cookie = secure.admin.cookie!.replace('__Host-', '')
+  t.equal((await secure.get('/api/v1/session')).status, 200)
+  const plain = secure.other()
+  plain.cookie = secure.cookie!.replace('__Host-', '')
   t.equal((await plain.get('/api/v1/session')).status, 401, 'the name without the prefix is not taken')
-  const out = await secure.admin.delete('/api/v1/session')
+  const out = await secure.delete('/api/v1/session')
   t.match(out.headers.getSetCookie(), [/^__Host-latchkey_session=;.*Secure/], 'and it can be cleared')
 })
 
@@ -211,8 +212,10 @@ t.test('when a session was last used is written once a minute', async (t) => {
   await sql`create function count_update() returns trigger language plpgsql as
     $$ begin insert into updates values (tg_level); return new; end $$`.execute(service.db)
   for (const level of ['row', 'statement']) {
-    await sql.raw(`create trigger each_${level} before update on sessions for each ${level}
-      execute function count_update()`).execute(service.db)
+    await sql
+      .raw(`create trigger each_${level} before update on sessions for each ${level}
+      execute function count_update()`)
+      .execute(service.db)
   }
   const updatesBy = async (work: () => Promise<unknown>) => {
     await sql`truncate updates`.execute(service.db)

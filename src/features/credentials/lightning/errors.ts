@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '../../../errors.ts'
-import { logProblem, problemOf } from '../../../plugins/error-handler.ts'
+import { settledProblem } from '../../../plugins/error-handler.ts'
 
 /** What is wrong with which fields, in Lightning's words. */
 export class LightningInvalid extends Error {
@@ -29,10 +29,13 @@ const WORDS: Record<number, string> = {
 }
 
 /** Answers whatever was thrown in the form that Lightning's clients know. */
-export function answerLightning(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export async function answerLightning(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply
+): Promise<FastifyReply> {
   if (error instanceof LightningInvalid) return send(reply, 422, { errors: error.errors })
-  const problem = problemOf(error)
-  logProblem(problem, request)
+  const problem = await settledProblem(error, request)
   if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
   const errors = TAKEN[problem.code] ?? fieldErrors(problem)
   if (errors) return send(reply, 422, { errors })

@@ -2,13 +2,13 @@ import { isUuid } from '../../../schemas.ts'
 import { hasNoValue, valueFlaw } from '../../credential-types/field-values.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import { defaultsOf } from '../input.ts'
+import { MAX_ENVIRONMENTS } from '../limits.ts'
 import type { Values } from '../sealing.ts'
 import { LightningInvalid } from './errors.ts'
 
 const SLUG = /^[a-z0-9][a-z0-9_-]{0,31}$/
 const PRINTABLE = /^[^\p{Cc}]{1,200}$/u
 const MAX_FIELDS = 64
-const MAX_ENVIRONMENTS = 32
 
 export interface LightningInput {
   name: string

@@ -67,8 +67,11 @@ export async function findOwn(db: Database, viewer: string, id: string): Promise
   return row
 }
 
-/** Whose the credential is, whoever asks; undefined when there is none. */
-export async function findOwnerId(db: Database, id: string): Promise<string | undefined> {
-  const row = await db.selectFrom('credentials').select('owner_id').where('id', '=', id).executeTakeFirst()
-  return row?.owner_id
+/** The credential, whoever asks. */
+export function findAnybodys(db: Database, id: string) {
+  return db
+    .selectFrom('credentials')
+    .select(['id', 'name', 'owner_id'])
+    .where('id', '=', id)
+    .executeTakeFirst()
 }

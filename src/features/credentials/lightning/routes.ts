@@ -2,15 +2,17 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { Forbidden, NotFound } from '../../../errors.ts'
+import { audited } from '../../../plugins/audit.ts'
 import { guard } from '../../../plugins/guards.ts'
 import { answerCreated } from '../../../plugins/idempotency.ts'
 import { member, membershipOf } from '../../../plugins/membership.ts'
 import { signedIn } from '../../../plugins/principal.ts'
 import { isUuid } from '../../../schemas.ts'
 import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
-import { findTypeByName, type TypeWithFields } from '../../credential-types/repository.ts'
 import { createCredential } from '../create.ts'
-import { removeCredential } from '../remove.ts'
+import { eventOf, linkEvents } from '../events.ts'
+import { explainInUse, removeCredential } from '../remove.ts'
+import { typeByName } from '../which-type.ts'
 import { answerLightning, LightningInvalid } from './errors.ts'
 import { readInput, valuesOf } from './input.ts'
 import * as repository from './repository.ts'
@@ -28,10 +30,10 @@ const projectAsked = guard(async (request: FastifyRequest) => {
 /** The caller's own credential. As Lightning has it: what is somebody else's is 403, so its existence shows. */
 const ownCredential = guard(async (request: FastifyRequest) => {
   const { id } = request.params as { id: string }
-  const ownerId = isUuid(id) ? await repository.findOwnerId(request.server.services.db, id) : undefined
-  if (!ownerId) throw new NotFound()
-  if (ownerId !== request.principal.userId) throw new Forbidden()
-  return { id, ownerId }
+  const row = isUuid(id) ? await repository.findAnybodys(request.server.services.db, id) : undefined
+  if (!row) throw new NotFound()
+  if (row.owner_id !== request.principal.userId) throw new Forbidden()
+  return row
 })
 
 /** OpenFn Lightning's credential API over the same data, with its own shapes and refusals. */
@@ -69,23 +71,26 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { userId } = signedIn.of(request)
       const input = readInput(request.body)
-      const credential = await answerCreated(request, reply, async (db) => {
-        let type: TypeWithFields | undefined
-        const made = await createCredential(app.services, db, userId, {
-          name: input.name,
-          description: null,
-          externalId: input.externalId,
-          projectIds: input.projectIds,
-          expiresAt: null,
-          async findType(db) {
-            type = await findTypeByName(db, input.schema)
-            if (!type) throw new LightningInvalid({ schema: ['is not a known credential schema'] })
-            return type
+      const credential = await answerCreated(request, reply, (db) =>
+        audited(
+          request,
+          async (services) => {
+            const row = await createCredential(services, userId, {
+              name: input.name,
+              description: null,
+              externalId: input.externalId,
+              projectIds: input.projectIds,
+              expiresAt: null,
+              findType: typeByName(input.schema, unknownSchema),
+              valuesFor: ({ id, fields }) => valuesOf(fields, id === RAW_TYPE_ID, input.bodies)
+            }).catch(hideProjects)
+            const made = (await repository.findOwn(services.db, userId, row.id))!
+            const links = linkEvents(row, { added: input.projectIds, removed: [] })
+            return { result: { body: toCredential(made) }, events: [eventOf('created', row), ...links] }
           },
-          valuesFor: (fields) => valuesOf(fields, type?.id === RAW_TYPE_ID, input.bodies)
-        }).catch(hideProjects)
-        return { body: toCredential((await repository.findOwn(db, userId, made.id))!) }
-      })
+          db
+        )
+      )
       // Put in here, from the request: an answer that is kept for a retry has no body in it.
       const body = input.bodies.get('main') ?? [...input.bodies.values()][0]!
       return { credential: { ...credential, body }, errors: {} }
@@ -96,11 +101,18 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/credentials/:id',
     { schema: schema.lightningDeleteCredential, preHandler: ownCredential },
     async (request, reply) => {
-      const { id, ownerId } = ownCredential.of(request)
-      await removeCredential(db, ownerId, id, null)
+      const row = ownCredential.of(request)
+      await audited(request, async ({ db }) => {
+        await removeCredential(db, row.owner_id, row.id, null)
+        return { result: undefined, events: [eventOf('deleted', row)] }
+      }).catch((error) => explainInUse(db, row.id, error))
       return reply.code(204).send()
     }
   )
+}
+
+function unknownSchema(): never {
+  throw new LightningInvalid({ schema: ['is not a known credential schema'] })
 }
 
 // On this surface an unknown project and one of others are one refusal.

@@ -1,11 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { NotFound } from '../../../errors.ts'
+import { InsufficientScope, NotFound } from '../../../errors.ts'
+import { audited } from '../../../plugins/audit.ts'
+import { guard } from '../../../plugins/guards.ts'
 import { owned } from '../../../plugins/ownership.ts'
-import { success } from '../../../schemas.ts'
+import { isUuid, success } from '../../../schemas.ts'
 import { putEnvironment, removeEnvironment } from '../environments.ts'
-import { findCredential } from '../repository.ts'
+import { eventOf } from '../events.ts'
+import { findCredential, findInProject } from '../repository.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
+import { transferCredential } from '../transfer.ts'
 import * as usages from '../usages.ts'
 import * as schema from './part-schema.ts'
 import { toCredential } from './resource.ts'
@@ -23,7 +27,11 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { id, owner_id } = credential.own.of(request)
       const revisions = revisionsOf(request.headers['if-match'])
       const { environment } = request.params
-      const row = await putEnvironment(app.services, owner_id, id, revisions, environment, request.body.keys)
+      const row = await audited(request, async (services) => {
+        const row = await putEnvironment(services, owner_id, id, revisions, environment, request.body.keys)
+        const details = { environment, revision: row.revision, changed: ['keys'] }
+        return { result: row, events: [eventOf('updated', row, { details })] }
+      })
       reply.header('etag', etagOf(row.revision))
       return toCredential(row, keyring)
     }
@@ -33,40 +41,92 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/:id/environments/:environment',
     { schema: schema.deleteEnvironment, preHandler: credential.own },
     async (request) => {
-      const { id, owner_id } = credential.own.of(request)
+      const row = credential.own.of(request)
       const revisions = revisionsOf(request.headers['if-match'])
-      await removeEnvironment(app.services, owner_id, id, revisions, request.params.environment)
-      return success
+      const { environment } = request.params
+      return audited(request, async (services) => {
+        await removeEnvironment(services, row.owner_id, row.id, revisions, environment)
+        const details = { environment, changed: ['environments'] }
+        return { result: success, events: [eventOf('updated', row, { details })] }
+      })
     }
   )
 
-  app.get('/:id/usages', { schema: schema.listUsages, preHandler: credential.own }, async (request) => {
-    const rows = await usages.listUsages(db, credential.own.of(request).id)
+  app.post(
+    '/:id/transfer',
+    { schema: schema.transferAppCredential, preHandler: credential.own },
+    async (request) => {
+      const row = credential.own.of(request)
+      const revisions = revisionsOf(request.headers['if-match'])
+      return audited(request, async ({ db }) => {
+        const to = await transferCredential(db, row.owner_id, row.id, revisions, request.body.email)
+        const details = { from: row.owner_id, to }
+        // Both owners see it: the one who gave, and the one who has it now.
+        const events = [row.owner_id, to].map((owner_id) =>
+          eventOf('transferred', { ...row, owner_id }, { details })
+        )
+        return { result: success, events }
+      })
+    }
+  )
+
+  app.get('/:id/usages', { schema: schema.listUsages, preHandler: usageWriter }, async (request) => {
+    const { id, projectId } = usageWriter.of(request)
+    const rows = await usages.listUsages(db, id, projectId)
     return rows.map(toUsage)
   })
 
-  app.put(
-    '/:id/usages/:consumer',
-    { schema: schema.putUsage, preHandler: credential.own },
-    async (request) => {
-      const { id } = credential.own.of(request)
-      return toUsage(
-        await usages.putUsage(db, { credential_id: id, consumer: request.params.consumer, project_id: null })
-      )
-    }
-  )
+  app.put('/:id/usages/:consumer', { schema: schema.putUsage, preHandler: usageWriter }, async (request) => {
+    const { projectId, ...row } = usageWriter.of(request)
+    const { consumer } = request.params
+    return audited(request, async ({ db }) => {
+      const { usage, isNew } = await usages.putUsage(db, {
+        credential_id: row.id,
+        consumer,
+        project_id: projectId
+      })
+      return { result: toUsage(usage), events: isNew ? [usageEvent('added', row, projectId, consumer)] : [] }
+    })
+  })
 
   app.delete(
     '/:id/usages/:consumer',
-    { schema: schema.deleteUsage, preHandler: credential.own },
+    { schema: schema.deleteUsage, preHandler: usageWriter },
     async (request) => {
-      const { id } = credential.own.of(request)
-      if (!(await usages.deleteUsage(db, id, request.params.consumer))) throw new NotFound()
-      return success
+      const { projectId, ...row } = usageWriter.of(request)
+      const { consumer } = request.params
+      return audited(request, async ({ db }) => {
+        if (!(await usages.deleteUsage(db, row.id, consumer, projectId))) throw new NotFound()
+        return { result: success, events: [usageEvent('removed', row, projectId, consumer)] }
+      })
     }
   )
 }
 
-function toUsage(row: Awaited<ReturnType<typeof usages.putUsage>>): Static<typeof schema.Usage> {
+/** The credential's owner, and machines of a project that it is linked to, who write for that project. */
+const usageWriter = guard(async (request) => {
+  const { caller } = request
+  if (caller?.type !== 'project-token') {
+    await credential.own(request)
+    return { ...credential.own.of(request), projectId: null }
+  }
+  if (!caller.scopes.includes('usages:write')) throw new InsufficientScope()
+  const { id } = request.params as { id: string }
+  const { db } = request.server.services
+  const row = isUuid(id) ? await findInProject(db, caller.projectId, id) : undefined
+  if (!row) throw new NotFound()
+  return { ...row, projectId: caller.projectId }
+})
+
+function usageEvent(
+  what: string,
+  row: { id: string; name: string; owner_id: string },
+  projectId: string | null,
+  consumer: string
+) {
+  return { ...eventOf(what, row, { projectId, details: { consumer } }), action: `usage.${what}` }
+}
+
+function toUsage(row: Awaited<ReturnType<typeof usages.listUsages>>[number]): Static<typeof schema.Usage> {
   return { consumer: row.consumer, projectId: row.project_id, createdAt: row.created_at.toISOString() }
 }

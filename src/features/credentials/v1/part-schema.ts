@@ -1,8 +1,9 @@
 import { Type } from '@sinclair/typebox'
-import { READ, WRITE } from '../../../plugins/principal.ts'
+import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../plugins/principal.ts'
 import {
   answer,
   closed,
+  Email,
   ETagHeader,
   Id,
   nullable,
@@ -71,7 +72,7 @@ export const putEnvironment = {
   body: ref(EnvironmentValues),
   response: {
     200: answer('The credential as it is now', AppCredential, ETagHeader),
-    ...problemResponses(404, 412)
+    ...problemResponses(404, 409, 412)
   }
 }
 
@@ -86,12 +87,30 @@ export const deleteEnvironment = {
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
 }
 
+export const Transfer = closed(
+  { email: Email },
+  { $id: 'Transfer', examples: [{ email: 'bob@example.org' }] }
+)
+
+export const transferAppCredential = {
+  operationId: 'transferAppCredential',
+  summary: 'Give a credential to another user',
+  description:
+    'Who has to be an editor or above in every project that it is linked to; refused with 409 and the `projects` otherwise. Its values, ' +
+    'links and usages stay. In person.',
+  tags,
+  params: Type.Object({ id: Type.String() }),
+  headers: IfMatch,
+  body: ref(Transfer),
+  response: { 200: answer('Given', Success), ...problemResponses(404, 409, 412) }
+}
+
 export const listUsages = {
   operationId: 'listUsages',
   summary: 'Who depends on a credential',
-  description: 'For its owner.',
+  description: 'For its owner; for a machine of a project that it is linked to, those of its project.',
   tags,
-  scopes: READ,
+  scopes: READ_USAGES,
   params: Type.Object({ id: Type.String() }),
   response: { 200: answer('The usages, oldest first', Type.Array(ref(Usage))), ...problemResponses(404) }
 }
@@ -99,9 +118,11 @@ export const listUsages = {
 export const putUsage = {
   operationId: 'putUsage',
   summary: 'Say that a consumer depends on a credential',
-  description: 'So that the credential cannot be deleted under it. Saying it again changes nothing.',
+  description:
+    'So that the credential cannot be deleted under it. For its owner, and for machines of a project that it is linked to. Saying it ' +
+    'again changes nothing.',
   tags,
-  scopes: WRITE,
+  scopes: WRITE_USAGES,
   params: OfUsage,
   response: { 200: answer('The usage', Usage), ...problemResponses(404) }
 }
@@ -110,7 +131,7 @@ export const deleteUsage = {
   operationId: 'deleteUsage',
   summary: 'Say that a consumer does not depend on a credential any more',
   tags,
-  scopes: WRITE,
+  scopes: WRITE_USAGES,
   params: OfUsage,
   response: { 200: answer('Deleted', Success), ...problemResponses(404) }
 }

@@ -1,28 +1,29 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { Database } from '../../../db/database.ts'
 import { likePattern } from '../../../db/search.ts'
-import { NotFound, ValidationFailed } from '../../../errors.ts'
+import { NotFound } from '../../../errors.ts'
+import { audited } from '../../../plugins/audit.ts'
 import { answerCreated } from '../../../plugins/idempotency.ts'
-import { member } from '../../../plugins/membership.ts'
+import { member, memberOrMachine } from '../../../plugins/membership.ts'
 import { owned } from '../../../plugins/ownership.ts'
 import { signedIn } from '../../../plugins/principal.ts'
 import { isUuid, success } from '../../../schemas.ts'
 import { timeOf } from '../../../times.ts'
-import { type FieldRow, findTypeWithFields } from '../../credential-types/repository.ts'
 import { assignProjects } from '../assign.ts'
-import { createCredential } from '../create.ts'
+import { createCredential, type NewCredential } from '../create.ts'
+import { eventOf, linkEvents } from '../events.ts'
 import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { unlink } from '../links.ts'
-import { removeCredential } from '../remove.ts'
+import { explainInUse, removeCredential } from '../remove.ts'
 import * as repository from '../repository.ts'
 import { revealCredential } from '../reveal.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
 import { updateCredential } from '../update.ts'
+import { typeById } from '../which-type.ts'
 import { toCredential, toItem } from './resource.ts'
 import * as schema from './schema.ts'
 
 const credential = owned(repository.findCredential)
-const projectMember = member('viewer', 'projectId')
+const projectReader = memberOrMachine('projectId')
 const projectAdmin = member('admin', 'projectId')
 
 export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -42,21 +43,30 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
     const { userId } = signedIn.of(request)
     const { keys, projectIds = [], expiresAt = null } = request.body
-    const input = {
+    const input: NewCredential = {
       name: request.body.credentialName,
       description: request.body.description ?? null,
       externalId: null,
       projectIds: distinctIds(projectIds, '/body/projectIds'),
       expiresAt: timeOf(expiresAt, '/body/expiresAt'),
-      findType: (db: Database) => requireType(db, request.body.credentialTypeId),
-      valuesFor: (fields: readonly FieldRow[]) =>
-        new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
+      findType: typeById(request.body.credentialTypeId),
+      valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
     }
-    return answerCreated(request, reply, async (db) => {
-      const row = await createCredential(app.services, db, userId, input)
-      const headers = { location: `/api/v1/app-credentials/${row.id}`, etag: etagOf(row.revision) }
-      return { headers, body: toCredential(row, keyring) }
-    })
+    return answerCreated(request, reply, (db) =>
+      audited(
+        request,
+        async (services) => {
+          const row = await createCredential(services, userId, input)
+          const headers = { location: `/api/v1/app-credentials/${row.id}`, etag: etagOf(row.revision) }
+          const links = linkEvents(row, { added: input.projectIds, removed: [] })
+          return {
+            result: { headers, body: toCredential(row, keyring) },
+            events: [eventOf('created', row), ...links]
+          }
+        },
+        db
+      )
+    )
   })
 
   app.get(
@@ -75,38 +85,43 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { id, owner_id } = credential.own.of(request)
       const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
-      const row = await updateCredential(
-        app.services,
-        owner_id,
-        id,
-        revisionsOf(request.headers['if-match']),
-        {
-          name,
-          description,
-          keys,
-          projectIds: projectIds && distinctIds(projectIds, '/body/projectIds'),
-          expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt')
-        }
-      )
+      const update = {
+        name,
+        description,
+        keys,
+        projectIds: projectIds && distinctIds(projectIds, '/body/projectIds'),
+        expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt')
+      }
+      const revisions = revisionsOf(request.headers['if-match'])
+      const row = await audited(request, async (services) => {
+        const { row, links } = await updateCredential(services, owner_id, id, revisions, update)
+        const details = { revision: row.revision, changed: Object.keys(request.body) }
+        return { result: row, events: [eventOf('updated', row, { details }), ...linkEvents(row, links)] }
+      })
       reply.header('etag', etagOf(row.revision))
       return toCredential(row, keyring)
     }
   )
 
   app.delete('/:id', { schema: schema.deleteAppCredential, preHandler: credential.own }, async (request) => {
-    const { id, owner_id } = credential.own.of(request)
-    await removeCredential(db, owner_id, id, revisionsOf(request.headers['if-match']))
-    return success
+    const row = credential.own.of(request)
+    return audited(request, async ({ db }) => {
+      await removeCredential(db, row.owner_id, row.id, revisionsOf(request.headers['if-match']))
+      return { result: success, events: [eventOf('deleted', row)] }
+    }).catch((error) => explainInUse(db, row.id, error))
   })
 
   app.post(
     '/:id/assign-projects',
     { schema: schema.assignProjects, preHandler: credential.own },
     async (request, reply) => {
-      const { id, owner_id } = credential.own.of(request)
+      const row = credential.own.of(request)
       const projectIds = distinctIds(request.body.projectIds, '/body/projectIds')
       const revisions = revisionsOf(request.headers['if-match'])
-      const { links, revision } = await assignProjects(db, owner_id, id, revisions, projectIds)
+      const { links, revision } = await audited(request, async ({ db }) => {
+        const result = await assignProjects(db, row.owner_id, row.id, revisions, projectIds)
+        return { result, events: linkEvents(row, result.changes) }
+      })
       reply.header('etag', etagOf(revision))
       return links.map((link) => ({
         credentialId: link.credential_id,
@@ -119,13 +134,10 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get(
     '/by-project/:projectId',
-    { schema: schema.listCredentialsByProject, preHandler: projectMember },
+    { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request) => {
-      const { userId } = request.principal
-      const rows = await repository.listProjectCredentials(db, {
-        projectId: projectMember.of(request).id,
-        viewer: userId
-      })
+      const { id, userId } = projectReader.of(request)
+      const rows = await repository.listProjectCredentials(db, { projectId: id, viewer: userId })
       return rows.map(toItem)
     }
   )
@@ -135,9 +147,12 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.removeCredentialFromProject, preHandler: projectAdmin },
     async (request) => {
       const { id } = request.params
-      const removed = isUuid(id) && (await unlink(db, projectAdmin.of(request).id, id))
-      if (!removed) throw new NotFound()
-      return success
+      const projectId = projectAdmin.of(request).id
+      return audited(request, async ({ db }) => {
+        const row = isUuid(id) ? await unlink(db, projectId, id) : undefined
+        if (!row) throw new NotFound()
+        return { result: success, events: [eventOf('unlinked', row, { projectId })] }
+      })
     }
   )
 
@@ -145,17 +160,18 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/:id/reveal',
     { schema: schema.revealAppCredential, preHandler: credential.own },
     async (request) => {
-      const { id, owner_id } = credential.own.of(request)
+      const row = credential.own.of(request)
       const { fieldIds, environment = 'main' } = request.body ?? {}
       const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
-      return revealCredential(app.services, owner_id, id, { fieldIds: wanted, environment })
+      return audited(request, async (services) => {
+        const { revealed, sealedRevision } = await revealCredential(services, row.owner_id, row.id, {
+          fieldIds: wanted,
+          environment
+        })
+        const fields = revealed.keys.map((key) => key.fieldName)
+        const details = { environment, revision: revealed.revision, sealedRevision, fields }
+        return { result: revealed, events: [eventOf('revealed', row, { details })] }
+      })
     }
   )
-}
-
-async function requireType(db: Database, id: string) {
-  const type = await findTypeWithFields(db, id)
-  if (type) return type
-  const message = 'There is no credential type of this id.'
-  throw new ValidationFailed({ errors: [{ path: '/body/credentialTypeId', code: 'unknown-type', message }] })
 }

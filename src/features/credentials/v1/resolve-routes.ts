@@ -1,0 +1,77 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../errors.ts'
+import { originOf, record, recordDenials } from '../../../plugins/audit.ts'
+import { guard } from '../../../plugins/guards.ts'
+import { isUuid } from '../../../schemas.ts'
+import { eventOf } from '../events.ts'
+import { type Asked, resolveCredentials } from '../resolve.ts'
+import * as schema from './resolve-schema.ts'
+
+/** Machines of the project in the path. People have no way here: they reveal what is theirs. */
+const machine = guard((request) => {
+  const { caller } = request
+  const { id } = request.params as { id: string }
+  if (caller?.type !== 'project-token') throw new InsufficientScope()
+  if (!isUuid(id)) throw new NotFound()
+  if (caller.projectId !== id.toLowerCase())
+    throw new Forbidden({ detail: 'The token is of another project.' })
+  return caller
+})
+
+export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const { db } = app.services
+
+  app.post('/:id/resolve', { schema: schema.resolveCredentials, preHandler: machine }, async (request) => {
+    const { projectId } = machine.of(request)
+    const { credentials, environment = 'main' } = request.body
+    const asked = credentials.map(oneOf)
+    requireDistinct(asked)
+    const { results, handedOut, undecryptable } = await resolveCredentials(
+      app.services,
+      projectId,
+      asked,
+      environment
+    )
+    const origin = originOf(request)
+    await recordDenials(db, origin, [
+      ...undecryptable.map((row) => refusal(row.id, 'decryption-failed', projectId)),
+      // Of what is there and not in this project; of what is not there nothing was denied. Of no project, for its admins
+      // are not to learn from the log which of the two it was; the credential's owner is.
+      ...results.flatMap((one) =>
+        'error' in one && one.error.code === 'not-found' && 'id' in one
+          ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifThere: true }]
+          : []
+      )
+    ])
+    // Committed before the answer: what is not in the log is not handed out.
+    await record(
+      db,
+      origin,
+      handedOut.map((row) => {
+        const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision }
+        return eventOf('resolved', row, { projectId, details })
+      })
+    )
+    return { results }
+  })
+}
+
+function oneOf({ id, name }: { id?: string; name?: string }, index: number): Asked {
+  if (id !== undefined && name === undefined) return { id }
+  if (name !== undefined && id === undefined) return { name }
+  const message = 'This takes either an id or a name.'
+  throw new ValidationFailed({ errors: [{ path: `/body/credentials/${index}`, code: 'one-of', message }] })
+}
+
+function requireDistinct(asked: readonly Asked[]): void {
+  const keys = asked.map((one) => ('id' in one ? one.id : `name ${one.name}`).toLowerCase())
+  const index = keys.findIndex((key, at) => keys.indexOf(key) !== at)
+  if (index < 0) return
+  const message = 'An entry is there twice.'
+  throw new ValidationFailed({ errors: [{ path: `/body/credentials/${index}`, code: 'repeated', message }] })
+}
+
+function refusal(id: string, code: string, projectId: string | null) {
+  const target = { type: 'credential', id } as const
+  return { action: 'resolveCredentials', target, projectId, details: { code }, ifThere: false }
+}

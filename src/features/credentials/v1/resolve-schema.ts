@@ -1,0 +1,110 @@
+import { Type } from '@sinclair/typebox'
+import { RESOLVE } from '../../../plugins/principal.ts'
+import {
+  answer,
+  closed,
+  Id,
+  nullable,
+  problemResponses,
+  ref,
+  stringEnum,
+  Timestamp,
+  WithId
+} from '../../../schemas.ts'
+
+const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+
+// One of the two; the handler says so, because one object reads better than two in SDKs.
+const AskedCredential = closed(
+  {
+    id: Type.Optional(Id),
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Without regard to case' }))
+  },
+  {
+    $id: 'AskedCredential',
+    description: 'By `id` or by `name`, not both',
+    examples: [{ id }, { name: 'Mail server' }]
+  }
+)
+
+export const ResolveRequest = closed(
+  {
+    credentials: Type.Array(ref(AskedCredential), { minItems: 1, maxItems: 100 }),
+    environment: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', default: 'main' }))
+  },
+  { $id: 'ResolveRequest', examples: [{ credentials: [{ name: 'Mail server' }], environment: 'main' }] }
+)
+
+const ResolveError = closed(
+  {
+    code: stringEnum([
+      'not-found',
+      'ambiguous-name',
+      'environment-not-configured',
+      'expired',
+      'decryption-failed'
+    ]),
+    detail: Type.String()
+  },
+  {
+    $id: 'ResolveError',
+    examples: [{ code: 'not-found', detail: 'There is no such credential in this project.' }]
+  }
+)
+
+const ResolvedCredential = closed(
+  {
+    id: Type.Optional(Id),
+    name: Type.Optional(Type.String({ description: 'With `error`, as it was asked for' })),
+    credentialName: Type.Optional(Type.String()),
+    typeName: Type.Optional(Type.String()),
+    environment: Type.Optional(Type.String()),
+    revision: Type.Optional(Type.Integer({ minimum: 1 })),
+    expiresAt: Type.Optional(nullable(Timestamp)),
+    values: Type.Optional(
+      Type.Unsafe<Record<string, unknown>>({
+        type: 'object',
+        additionalProperties: true,
+        description: 'By field name, typed as they went in'
+      })
+    ),
+    error: Type.Optional(ref(ResolveError))
+  },
+  {
+    $id: 'ResolvedCredential',
+    description: 'The values of one credential, or the `error` why not',
+    examples: [
+      {
+        id,
+        credentialName: 'Mail server',
+        typeName: 'smtp',
+        environment: 'main',
+        revision: 3,
+        expiresAt: null,
+        values: { host: 'mail.example.org', port: 587, password: 'correct horse battery' }
+      },
+      {
+        name: 'Payroll',
+        error: { code: 'not-found', detail: 'There is no such credential in this project.' }
+      }
+    ]
+  }
+)
+
+const ResolveAnswer = closed(
+  { results: Type.Array(ref(ResolvedCredential)) },
+  { $id: 'ResolveAnswer', examples: [{ results: ResolvedCredential['examples'] }] }
+)
+
+export const resolveCredentials = {
+  operationId: 'resolveCredentials',
+  summary: 'Read the values of credentials as a machine of the project',
+  description:
+    'By a project token with `credentials:resolve` alone. In the order asked; one that fails does not spoil the others. Each hand-out is ' +
+    'in the audit log before the answer is sent.',
+  tags: ['App credentials'],
+  scopes: RESOLVE,
+  params: WithId,
+  body: ref(ResolveRequest),
+  response: { 200: answer('The results, in the order asked', ResolveAnswer), ...problemResponses(404) }
+}

@@ -1,0 +1,260 @@
+import { sql } from 'kysely'
+import t from 'tap'
+import { sealBatch, verifyChain } from '../../../src/features/audit/chain.ts'
+import { startTestApp } from '../../helpers/app.ts'
+import { addMember, newCredential, newProject, newType } from '../../helpers/things.ts'
+import { newToken } from '../../helpers/tokens.ts'
+
+const path = '/api/v1/audit-events'
+const credentials = '/api/v1/app-credentials'
+
+t.test('the audit log', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser({ name: 'Ann' })
+  const type = await newType(ann)
+
+  t.test('has every change and every reveal, with who, what and where', async (t) => {
+    const project = await newProject(ann)
+    const made = await newCredential(ann, type, { projectIds: [project] })
+    const url = `${credentials}/${made.id}`
+    await ann.put(url, { description: 'x', keys: [{ fieldId: type.field.note, keyValue: 'n' }] })
+    const revealed = await ann.post(
+      `${url}/reveal`,
+      {},
+      { headers: { 'x-request-id': 'reveal-1', 'user-agent': 'tester' } }
+    )
+    t.equal(revealed.status, 200)
+    await ann.post(`${url}/assign-projects`, { projectIds: [] })
+    await ann.put(`${url}/usages/job`)
+    await ann.delete(`${url}/usages/job`)
+    await ann.put(`${url}/environments/staging`, {
+      keys: [
+        { fieldId: type.field.host, keyValue: 'h' },
+        { fieldId: type.field.password, keyValue: 'p' }
+      ]
+    })
+    await ann.delete(`${url}/environments/staging`)
+    await ann.delete(url)
+    const events = (await ann.get(`${path}?credentialId=${made.id}`)).json.data
+    const actions = events.map((event: { action: string }) => event.action).reverse()
+    t.same(actions, [
+      'credential.created',
+      'credential.linked',
+      'credential.updated',
+      'credential.revealed',
+      'credential.unlinked',
+      'usage.added',
+      'usage.removed',
+      'credential.updated',
+      'credential.updated',
+      'credential.deleted'
+    ])
+    const reveal = events.find((event: { action: string }) => event.action === 'credential.revealed')
+    t.match(reveal, {
+      outcome: 'allowed',
+      actor: { type: 'user', id: ann.person.id, name: 'Ann' },
+      target: { type: 'credential', id: made.id, name: made.credentialName },
+      ip: '127.0.0.1',
+      userAgent: 'tester',
+      requestId: 'reveal-1',
+      details: { environment: 'main', revision: 2, sealedRevision: 2, fields: ['host', 'password', 'note'] }
+    })
+    t.notMatch(JSON.stringify(events), /hunter2|mail\.example/)
+  })
+
+  t.test('has sign-ins, failures and denials, alike ones of a minute counted', async (t) => {
+    const bob = await service.newUser()
+    const { id } = await newCredential(ann, type)
+    for (let i = 0; i < 5; i++) await bob.post(`${credentials}/${id}/reveal`, {})
+    await bob.get(`${credentials}/${id}`)
+    await service
+      .anonymous()
+      .post('/api/v1/session', { email: bob.person.email, password: 'wrong wrong wrong' })
+    const seen = (await ann.get(`${path}?credentialId=${id}&outcome=denied`)).json.data
+    const reveals = seen.filter((event: { action: string }) => event.action === 'revealAppCredential')
+    t.equal(
+      reveals.reduce((sum: number, event: { count: number }) => sum + event.count, 0),
+      5
+    )
+    t.ok(reveals.length <= 2, 'folded')
+    t.match(reveals[0], { actor: { id: bob.person.id }, details: { code: 'not-found', status: 404 } })
+    const unknown = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+    await bob.get(`${credentials}/${unknown}`)
+    t.same(
+      (await service.admin.get(`${path}?credentialId=${unknown}`)).json.data,
+      [],
+      'what is not there hides nothing'
+    )
+    const failed = (await service.admin.get(`${path}?action=session.failed`)).json.data[0]
+    t.match(failed, {
+      outcome: 'denied',
+      actor: { type: 'anonymous', id: null },
+      target: { type: 'user', id: bob.person.id }
+    })
+    t.equal(
+      (await service.admin.get(`${path}?action=session.started&actorId=${bob.person.id}`)).json.data.length,
+      1
+    )
+  })
+
+  t.test('is read by administrators whole, and by others for what is theirs', async (t) => {
+    const [bob, carl] = [await service.newUser(), await service.newUser()]
+    const project = await newProject(ann)
+    await addMember(ann, project, bob, 'editor')
+    const { id } = await newCredential(bob, type, { projectIds: [project] })
+    const ids = async (client: typeof bob, query = '') =>
+      (await client.get(`${path}?credentialId=${id}${query}`)).json.data.map(
+        (event: { action: string }) => event.action
+      )
+    t.same(await ids(bob), ['credential.linked', 'credential.created'], 'the credential’s owner')
+    t.same(await ids(ann), ['credential.linked'], 'the project’s owner: what the project has to do with')
+    t.same(await ids(carl), [], 'somebody else')
+    t.same(await ids(service.admin), ['credential.linked', 'credential.created'])
+    await addMember(ann, project, carl, 'viewer')
+    t.same(await ids(carl), [], 'a viewer of the project')
+    const reader = await newToken(bob, ['audit:read'])
+    t.equal((await ids(reader)).length, 2)
+    const admins = await newToken(service.admin, ['audit:read'])
+    t.same(await ids(admins), [], 'an administrator’s token sees what is the person’s')
+    t.equal((await (await newToken(bob, ['credentials:read'])).get(path)).status, 403)
+    t.equal((await bob.get(`${path}/head`)).status, 403)
+  })
+
+  t.test('comes in pages, and by filters', async (t) => {
+    const first = (await service.admin.get(`${path}?limit=3`)).json
+    t.equal(first.data.length, 3)
+    const second = (await service.admin.get(`${path}?limit=3&cursor=${first.nextCursor}`)).json
+    const ids = [...first.data, ...second.data].map((event: { id: string }) => event.id)
+    t.equal(new Set(ids).size, 6)
+    t.same(ids, [...ids].sort().reverse(), 'newest first')
+    let cursor = ''
+    let count = 0
+    for (;;) {
+      const page = (await service.admin.get(`${path}?limit=200${cursor}`)).json
+      count += page.data.length
+      if (!page.nextCursor) break
+      cursor = `&cursor=${page.nextCursor}`
+    }
+    const { total } = await service.db
+      .selectFrom('audit_events')
+      .select((eb) => eb.fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow()
+    t.equal(count, total)
+    t.same((await service.admin.get(`${path}?from=2090-01-01T00:00:00Z`)).json.data, [])
+    t.same((await service.admin.get(`${path}?to=2020-01-01T00:00:00Z`)).json.data, [])
+    for (const bad of [
+      'limit=0',
+      'limit=201',
+      'cursor=x',
+      'from=x',
+      'outcome=maybe',
+      'credentialId=x',
+      'more=1'
+    ]) {
+      t.equal((await service.admin.get(`${path}?${bad}`)).status, 400, bad)
+    }
+  })
+
+  t.test('is only ever added to', async (t) => {
+    const attempts = [
+      sql`delete from audit_events`,
+      sql`truncate audit_events`,
+      sql`update audit_events set actor_name = 'nobody'`,
+      sql`update audit_events set count = 0`
+    ]
+    for (const attempt of attempts) await t.rejects(attempt.execute(service.db), /only ever added/)
+  })
+
+  t.test('hands nothing out when it cannot be written', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const project = await newProject(ann)
+    await ann.post(`${credentials}/${id}/assign-projects`, { projectIds: [project] })
+    const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
+    const bob = await service.newUser()
+    await sql`alter table audit_events add constraint no_more check (false) not valid`.execute(service.db)
+    try {
+      const attempts: [string, Promise<{ status: number; text: string }>][] = [
+        ['reveal', ann.post(`${credentials}/${id}/reveal`, {})],
+        ['resolve', machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })],
+        ['a change', ann.put(`${credentials}/${id}`, { description: 'changed' })],
+        ['a denial', bob.get(`${credentials}/${id}`)]
+      ]
+      for (const [name, attempt] of attempts) {
+        const { status, text } = await attempt
+        t.equal(status, 503, name)
+        t.notMatch(text, 'hunter2')
+      }
+    } finally {
+      await sql`alter table audit_events drop constraint no_more`.execute(service.db)
+    }
+    t.equal((await ann.get(`${credentials}/${id}`)).json.description, null, 'and nothing was changed')
+  })
+})
+
+t.test('the audit chain', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  for (let i = 0; i < 8; i++) await newProject(ann)
+  const sealed = await Promise.all([
+    sealBatch(service.db),
+    sealBatch(service.db),
+    sealBatch(service.app.services.db)
+  ])
+  t.equal(sealed.filter((count) => count > 0).length <= 1 || sealed.every(Number.isInteger), true)
+  const whole = await verifyChain(service.db)
+  t.equal(whole.broken, undefined)
+  t.equal(whole.unsealed, 0)
+  t.ok(whole.verified >= 10)
+  const head = (await service.admin.get(`${path}/head`)).json
+  t.same(head, { position: whole.head.position, hash: whole.head.hash.toString('hex') })
+  await newProject(ann)
+  t.equal((await verifyChain(service.db)).unsealed, 1)
+  await sealBatch(service.db)
+  t.equal((await verifyChain(service.db)).verified, whole.verified + 1, 'positions go on')
+
+  const tamper = async (name: string, statements: ReturnType<typeof sql>[], broken: object) => {
+    await service.db
+      .transaction()
+      .execute(async (trx) => {
+        await sql`set local session_replication_role = replica`.execute(trx)
+        for (const statement of statements) await statement.execute(trx)
+        t.match((await verifyChain(trx)).broken, broken, name)
+        throw new Error('undo')
+      })
+      .catch((error) => {
+        if (error.message !== 'undo') throw error
+      })
+  }
+  await tamper('an event changed', [sql`update audit_events set actor_name = 'Eve' where position = 4`], {
+    position: 4,
+    what: 'changed'
+  })
+  await tamper('an event removed', [sql`delete from audit_events where position = 5`], {
+    position: 5,
+    what: 'missing'
+  })
+  await tamper(
+    'an event inserted',
+    [
+      sql`update audit_events set position = position + 1000 where position >= 6`,
+      sql`insert into audit_events (id, action, outcome, actor_type, position, hash)
+        select gen_random_uuid(), 'credential.revealed', 'allowed', 'user', 6, decode(repeat('00', 32), 'hex')`
+    ],
+    { position: 6, what: 'changed' }
+  )
+  await tamper(
+    'a time changed by the least there is',
+    [sql`update audit_events set occurred_at = occurred_at + interval '1 microsecond' where position = 2`],
+    { position: 2, what: 'changed' }
+  )
+  await tamper(
+    'two events swapped',
+    [
+      sql`update audit_events set position = 1000 where position = 2`,
+      sql`update audit_events set position = 2 where position = 3`,
+      sql`update audit_events set position = 3 where position = 1000`
+    ],
+    { position: 2, what: 'changed' }
+  )
+  t.equal((await verifyChain(service.db)).broken, undefined, 'and as it was, it is right')
+})

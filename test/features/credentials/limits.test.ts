@@ -1,0 +1,184 @@
+import t from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import { addMember, newCredential, newProject, newType } from '../../helpers/things.ts'
+import { newToken } from '../../helpers/tokens.ts'
+
+const path = '/api/v1/app-credentials'
+
+t.test('what was once found by an attacker', async (t) => {
+  const service = await startTestApp(t)
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const { host, password } = type.field as Record<string, string>
+  const denials = async (targetId: string) =>
+    service.db
+      .selectFrom('audit_events')
+      .where('outcome', '=', 'denied')
+      .where('target_id', '=', targetId)
+      .select(['action', 'project_id', 'details'])
+      .execute()
+
+  t.test('each project’s machine registers its own usage, and one does not end the other’s', async (t) => {
+    const [one, two] = [await newProject(ann), await newProject(ann)]
+    const { id } = await newCredential(ann, type, { projectIds: [one, two] })
+    const [first, second] = await Promise.all(
+      [one, two].map((projectId) => newToken(ann, ['usages:write'], { projectId }))
+    )
+    for (const [machine, projectId] of [
+      [first!, one],
+      [second!, two]
+    ] as const) {
+      for (let i = 0; i < 2; i++)
+        t.equal((await machine.put(`${path}/${id}/usages/job`)).json.projectId, projectId)
+    }
+    t.equal((await first!.delete(`${path}/${id}/usages/job`)).status, 200)
+    t.match((await ann.delete(`${path}/${id}`)).json, { code: 'credential-in-use', consumers: ['job'] })
+    const added = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=usage.added`)
+    t.equal(added.json.data.length, 2, 'what was there already is no event')
+    await ann.post(`${path}/${id}/assign-projects`, { projectIds: [] })
+    t.equal(
+      (await second!.delete(`${path}/${id}/usages/job`)).status,
+      200,
+      'a machine ends its usage without the link too'
+    )
+    t.equal((await ann.delete(`${path}/${id}`)).status, 200)
+  })
+
+  t.test('an answer has a size', async (t) => {
+    const project = await newProject(ann)
+    const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
+    const url = `/api/v1/projects/${project}/resolve`
+    const large = await newType(
+      ann,
+      Array.from({ length: 15 }, (_, i) => ({ fieldName: `f${i}`, fieldLabel: 'x', fieldType: 'text' }))
+    )
+    const keys = Object.values(large.field).map((fieldId) => ({ fieldId, keyValue: 'x'.repeat(65_000) }))
+    const ids: string[] = []
+    for (let i = 0; i < 9; i++)
+      ids.push((await newCredential(ann, large, { keys, projectIds: [project] })).id)
+    const twice = await machine.post(url, { credentials: [{ id: ids[0] }, { id: ids[0]!.toUpperCase() }] })
+    t.match(twice.json, {
+      code: 'validation-failed',
+      errors: [{ path: '/body/credentials/1', code: 'repeated' }]
+    })
+    const all = await machine.post(url, { credentials: ids.map((id) => ({ id })) })
+    t.equal(all.status, 413)
+    t.equal(all.json.code, 'answer-too-large')
+    t.equal((await machine.post(url, { credentials: [{ id: ids[0] }] })).status, 200)
+    const second = await ann.put(`${path}/${ids[0]}/environments/staging`, { keys })
+    t.match(
+      second.json,
+      { code: 'validation-failed', errors: [{ code: 'too-large' }] },
+      'and so has a credential'
+    )
+  })
+
+  t.test('a credential has 32 environments at the most', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const keys = [
+      { fieldId: host, keyValue: 'h' },
+      { fieldId: password, keyValue: 'p' }
+    ]
+    for (let i = 2; i <= 32; i++) {
+      if ((await ann.put(`${path}/${id}/environments/e${i}`, { keys })).status !== 200)
+        t.fail(`environment ${i}`)
+    }
+    t.equal((await ann.put(`${path}/${id}/environments/e33`, { keys })).json.code, 'too-many-environments')
+    t.equal((await ann.put(`${path}/${id}/environments/e32`, { keys })).status, 200)
+    t.equal((await ann.get(`${path}/${id}`)).json.environments.length, 32)
+  })
+
+  t.test('a transfer refuses an external id that the new owner has', async (t) => {
+    for (const [client, name] of [
+      [ann, 'of Ann'],
+      [bob, 'of Bob']
+    ] as const) {
+      await client.post('/api/credentials', { name, body: {}, external_id: 'same' })
+    }
+    const [mine] = (await ann.get('/api/credentials')).json.credentials.filter(
+      (one: { name: string }) => one.name === 'of Ann'
+    )
+    const answer = await ann.post(`${path}/${mine.id}/transfer`, { email: bob.person.email })
+    t.equal(answer.status, 409)
+    t.equal(answer.json.code, 'external-id-taken')
+  })
+
+  t.test('an Idempotency-Key is one on every surface', async (t) => {
+    for (const key of ['x'.repeat(201), 'x'.repeat(8000), 'a b']) {
+      const headers = { 'idempotency-key': key }
+      t.equal((await ann.post('/api/credentials', { name: 'x', body: {} }, { headers })).status, 400)
+      t.equal((await ann.post('/api/v1/projects', { name: 'x' }, { headers })).status, 400)
+    }
+  })
+
+  t.test('a token made while its maker is being disabled does not outlive it', async (t) => {
+    const carl = await service.newUser()
+    const body = { name: 'x', scopes: ['credentials:read'] }
+    const [, ...made] = await Promise.all([
+      service.admin.put(`/api/v1/users/${carl.person.id}`, { disabled: true }),
+      ...Array.from({ length: 12 }, () => carl.post('/api/v1/access-tokens', body))
+    ])
+    await service.admin.put(`/api/v1/users/${carl.person.id}`, { disabled: false })
+    for (const { status, json } of made) {
+      t.ok([201, 401].includes(status))
+      if (status !== 201) continue
+      const caller = service.anonymous()
+      caller.bearer = json.token
+      t.equal((await caller.get(path)).status, 401)
+    }
+    const past = { ...body, expiresAt: '2020-01-01T00:00:00Z' }
+    t.equal((await ann.post('/api/v1/access-tokens', past)).json.errors[0].path, '/body/expiresAt')
+  })
+
+  t.test('projects that are deleted meanwhile are no fault of the service', async (t) => {
+    for (let round = 0; round < 6; round++) {
+      const project = await newProject(ann)
+      const { id } = await newCredential(ann, type, { projectIds: [project] })
+      const machine = await newToken(ann, ['usages:write'], { projectId: project })
+      const link = { project_credentials: [{ project_id: project }] }
+      const answers = await Promise.all([
+        ann.delete(`/api/v1/projects/${project}`),
+        machine.put(`${path}/${id}/usages/job`),
+        ann.post('/api/credentials', { name: `race ${round}`, body: {}, ...link }),
+        ann.post('/api/v1/access-tokens', { name: 'x', scopes: ['usages:write'], projectId: project })
+      ])
+      t.same(
+        answers.map((answer) => answer.status).filter((status) => status >= 500),
+        []
+      )
+    }
+  })
+
+  t.test('the log tells a project’s admins nothing of what is not in the project', async (t) => {
+    const project = await newProject(ann)
+    const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
+    const hidden = await newCredential(bob, type)
+    await machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id: hidden.id }] })
+    t.same((await ann.get(`/api/v1/audit-events?projectId=${project}&outcome=denied`)).json.data, [])
+    t.match((await bob.get(`/api/v1/audit-events?credentialId=${hidden.id}&outcome=denied`)).json.data, [{}])
+  })
+
+  t.test('a value that does not open, and a change from another site, are in the log', async (t) => {
+    const { id } = await newCredential(ann, type)
+    await service.db
+      .updateTable('credential_keys')
+      .set({ value: Buffer.alloc(60, 1) })
+      .where('credential_id', '=', id)
+      .execute()
+    t.equal((await ann.post(`${path}/${id}/reveal`, {})).status, 500)
+    t.match(await denials(id), [{ action: 'revealAppCredential', details: { code: 'decryption-failed' } }])
+    const other = await newCredential(ann, type)
+    await ann.delete(`${path}/${other.id}`, { headers: { origin: 'https://evil.example' } })
+    t.match(await denials(other.id), [
+      { action: 'deleteAppCredential', details: { code: 'cross-site-request' } }
+    ])
+  })
+
+  t.test('taken out of a project, a credential has changed', async (t) => {
+    const project = await newProject(ann)
+    await addMember(ann, project, bob, 'editor')
+    const { id } = await newCredential(bob, type, { projectIds: [project] })
+    await ann.delete(`${path}/by-project/${project}/${id}`)
+    t.equal((await bob.get(`${path}/${id}`)).headers.get('etag'), '"2"')
+  })
+})
