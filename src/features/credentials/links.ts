@@ -1,5 +1,6 @@
-import { sql } from 'kysely'
+import { type ExpressionBuilder, sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
+import type { Tables } from '../../db/tables.ts'
 import { Forbidden, NotFound } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
 import { atLeast } from '../../plugins/membership.ts'
@@ -82,28 +83,38 @@ export async function replaceLinks(
   return { added, removed }
 }
 
-/** Takes the credential out of the project, which is a change of it, and gives which it was; undefined when it was not in it. */
-export async function unlink(trx: Transaction, projectId: string, credentialId: string) {
-  // The credential first, as everywhere: two that lock in one order do not wait for each other.
-  const row = await trx
+const isLinkedTo =
+  (projectId: string) => (eb: ExpressionBuilder<Tables & { c: Tables['credentials'] }, 'c'>) =>
+    eb.exists(
+      eb
+        .selectFrom('credential_projects as l')
+        .whereRef('l.credential_id', '=', 'c.id')
+        .where('l.project_id', '=', projectId)
+        .select('l.id')
+    )
+
+// The credentials first, as everywhere: two that lock in one order do not wait for each other.
+const countUnlinking = (trx: Transaction, projectId: string) =>
+  trx
     .updateTable('credentials as c')
     .set((eb) => ({ revision: eb('c.revision', '+', 1), updated_at: sql<Date>`now()` }))
-    .where('c.id', '=', credentialId)
-    .where((eb) =>
-      eb.exists(
-        eb
-          .selectFrom('credential_projects as l')
-          .whereRef('l.credential_id', '=', 'c.id')
-          .where('l.project_id', '=', projectId)
-          .select('l.id')
-      )
-    )
+    .where(isLinkedTo(projectId))
     .returning(['c.id', 'c.name', 'c.owner_id'])
-    .executeTakeFirst()
+
+/** Takes the credential out of the project, which is a change of it, and gives which it was; undefined when it was not in it. */
+export async function unlink(trx: Transaction, projectId: string, credentialId: string) {
+  const row = await countUnlinking(trx, projectId).where('c.id', '=', credentialId).executeTakeFirst()
   await trx
     .deleteFrom('credential_projects')
     .where('project_id', '=', projectId)
     .where('credential_id', '=', credentialId)
     .execute()
   return row
+}
+
+/** Takes all credentials out of the project, and gives which they were. */
+export async function unlinkAll(trx: Transaction, projectId: string) {
+  const rows = await countUnlinking(trx, projectId).execute()
+  await trx.deleteFrom('credential_projects').where('project_id', '=', projectId).execute()
+  return rows
 }

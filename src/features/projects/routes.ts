@@ -7,6 +7,7 @@ import { answerCreated } from '../../plugins/idempotency.ts'
 import { member } from '../../plugins/membership.ts'
 import { signedIn } from '../../plugins/principal.ts'
 import { success } from '../../schemas.ts'
+import { deleteProject } from './delete-project.ts'
 import { memberRoutes } from './member-routes.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
@@ -60,8 +61,8 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete('/:id', { schema: schema.deleteProject, preHandler: owner }, async (request) => {
     const project = owner.of(request)
     return audited(request, async ({ db }) => {
-      if (!(await repository.deleteProject(db, request.principal.userId, project.id))) throw new NotFound()
-      return { result: success, events: [eventOf('project.deleted', project)] }
+      const unlinked = await deleteProject(db, request.principal.userId, project.id)
+      return { result: success, events: [...unlinked, eventOf('project.deleted', project)] }
     })
   })
 

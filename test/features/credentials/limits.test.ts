@@ -180,5 +180,16 @@ t.test('what was once found by an attacker', async (t) => {
     const { id } = await newCredential(bob, type, { projectIds: [project] })
     await ann.delete(`${path}/by-project/${project}/${id}`)
     t.equal((await bob.get(`${path}/${id}`)).headers.get('etag'), '"2"')
+    const doomed = await newProject(ann)
+    await addMember(ann, doomed, bob, 'editor')
+    await bob.post(`${path}/${id}/assign-projects`, { projectIds: [doomed] })
+    await ann.delete(`/api/v1/projects/${doomed}`)
+    t.match(
+      (await bob.get(`${path}/${id}`)).json,
+      { revision: 4, projects: [] },
+      'as with the project itself'
+    )
+    const events = await bob.get(`/api/v1/audit-events?credentialId=${id}&action=credential.unlinked`)
+    t.equal(events.json.data.length, 2, 'and its owner sees both in the log')
   })
 })
