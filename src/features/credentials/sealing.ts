@@ -1,7 +1,7 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import { ValidationFailed } from '../../errors.ts'
+import type { SealedKeys } from './insert-repository.ts'
 import { MAX_VALUE_BYTES } from './limits.ts'
-import type { SealedKeys } from './repository.ts'
 
 /** A value that stays as it was; opened when it is sealed anew. */
 export class Kept {

@@ -200,10 +200,10 @@ t.test('the audit chain', async (t) => {
     sealBatch(service.db),
     sealBatch(service.app.services.db)
   ])
-  t.equal(sealed.filter((count) => count > 0).length <= 1 || sealed.every(Number.isInteger), true)
   const whole = await verifyChain(service.db)
   t.equal(whole.broken, undefined)
   t.equal(whole.unsealed, 0)
+  t.ok(sealed.reduce((sum, count) => sum + count, 0) <= whole.verified, 'none is sealed twice')
   t.ok(whole.verified >= 10)
   const head = (await service.admin.get(`${path}/head`)).json
   t.same(head, { position: whole.head.position, hash: whole.head.hash.toString('hex') })
