@@ -20,12 +20,13 @@ import { guardsRequired } from './plugins/guards.ts'
 import { headers } from './plugins/headers.ts'
 import { housekeeping } from './plugins/housekeeping.ts'
 import { jsonBody } from './plugins/json-body.ts'
-import { type LogStream, loggerOptions, requestIdOf, requestLog } from './plugins/logging.ts'
+import { type LogStream, standardOutput } from './plugins/log-stream.ts'
+import { loggerOptions, requestIdOf, requestLog } from './plugins/logging.ts'
 import { type Services, services } from './plugins/services.ts'
 import { buildValidator } from './plugins/validation.ts'
 
 /** The service on one page, put together and not started. `logTo` takes the log's lines instead of stdout. */
-export async function buildApp(made: Services, logTo?: LogStream) {
+export async function buildApp(made: Services, logTo: LogStream = standardOutput()) {
   const app = fastify({
     logger: loggerOptions(made.config.logLevel, logTo),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),

@@ -1,5 +1,5 @@
 // nonce (12) ‖ ciphertext ‖ tag (16)
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto'
 
 export const KEY_BYTES = 32
 export const NONCE_BYTES = 12
@@ -14,7 +14,7 @@ export class DecryptionFailed extends Error {
 }
 
 /** Seals with AES-256-GCM under a random nonce (NIST SP 800-38D, 8.2.2); `context` is authenticated, not stored. */
-export function seal(key: Buffer, plaintext: Buffer, context: Buffer): Buffer {
+export function seal(key: KeyObject, plaintext: Buffer, context: Buffer): Buffer {
   const nonce = randomBytes(NONCE_BYTES)
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
   cipher.setAAD(context)
@@ -22,7 +22,7 @@ export function seal(key: Buffer, plaintext: Buffer, context: Buffer): Buffer {
 }
 
 /** The plaintext of `sealed`; throws DecryptionFailed unless key, context and every byte are those of the sealing. */
-export function open(key: Buffer, sealed: Buffer, context: Buffer): Buffer {
+export function open(key: KeyObject, sealed: Buffer, context: Buffer): Buffer {
   if (sealed.length < NONCE_BYTES + TAG_BYTES) throw new DecryptionFailed()
   const tagStart = sealed.length - TAG_BYTES
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES), {

@@ -1,4 +1,5 @@
 // format (1) ‖ data key number (4, big-endian) ‖ nonce (12) ‖ ciphertext ‖ tag (16)
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { inspect } from 'node:util'
 import { DecryptionFailed, framed, NONCE_BYTES, open, seal, TAG_BYTES } from './aead.ts'
 import { deriveKey } from './derive.ts'
@@ -24,11 +25,11 @@ export interface Box {
 /** The data keys, unwrapped. New values are sealed under the current one, old ones open under theirs. */
 export class Keyring {
   readonly current: number
-  readonly #keys: ReadonlyMap<number, Buffer>
+  readonly #keys: ReadonlyMap<number, KeyObject>
 
   constructor(keys: ReadonlyMap<number, Buffer>, current: number) {
     if (!keys.has(current)) throw new RangeError('the current data key is not among the keys')
-    this.#keys = new Map(keys)
+    this.#keys = new Map([...keys].map(([number, key]) => [number, createSecretKey(key)]))
     this.current = current
   }
 
@@ -43,7 +44,7 @@ export class Keyring {
   }
 
   #box(label: string, context: readonly string[]): Box {
-    const derived = new Map<number, Buffer>()
+    const derived = new Map<number, KeyObject>()
     const keyOf = (number: number) => {
       const known = derived.get(number)
       if (known) return known

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { framed, KEY_BYTES, open, seal } from './aead.ts'
 import { deriveKey } from './derive.ts'
@@ -12,14 +12,16 @@ export class RootKey {
   readonly name: string
   /** Tells keys apart; derived one-way from 256 random bits, so it helps nobody to guess them. */
   readonly fingerprint: string
-  readonly #key: Buffer
+  readonly #key: KeyObject
 
   constructor(name: string, key: Buffer) {
     if (!NAME.test(name)) throw new RangeError('a root key needs a name of letters, digits, dots and dashes')
     if (key.length !== KEY_BYTES) throw new RangeError(`a root key has ${KEY_BYTES} bytes`)
     this.name = name
-    this.#key = Buffer.from(key)
-    this.fingerprint = deriveKey(this.#key, 'latchkey/root-key-fingerprint/v1', []).toString('hex', 0, 8)
+    this.#key = createSecretKey(key)
+    this.fingerprint = deriveKey(this.#key, 'latchkey/root-key-fingerprint/v1', [])
+      .export()
+      .toString('hex', 0, 8)
   }
 
   /** format (1) ‖ nonce (12) ‖ data key (32) ‖ tag (16), bound to the data key's number and this root key. */

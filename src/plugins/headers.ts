@@ -1,6 +1,6 @@
 import cors from '@fastify/cors'
-import helmet from '@fastify/helmet'
 import fp from 'fastify-plugin'
+import helmet, { type HelmetOptions } from 'helmet'
 
 /** What an answer has to have that is given before any hook has run. */
 export const leastHeaders = {
@@ -13,7 +13,7 @@ export const leastHeaders = {
 export const headers = fp(
   async (app) => {
     const { corsOrigins, publicOrigin } = app.services.config
-    await app.register(helmet, {
+    const always = headersOf({
       // Swagger UI sets a policy of its own; everything else is data.
       contentSecurityPolicy: {
         useDefaults: false,
@@ -31,9 +31,26 @@ export const headers = fp(
         maxAge: 600
       })
     }
-    app.addHook('onRequest', async (request, reply) => {
-      if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store')
+    const ofData = { ...always, 'cache-control': 'no-store' }
+    app.addHook('onRequest', (request, reply, done) => {
+      reply.headers(request.url.startsWith('/api/') ? ofData : always)
+      done()
     })
   },
   { name: 'headers', fastify: '5.x', dependencies: ['services'] }
 )
+
+/** The headers that helmet sets with these options: worked out once, since none of them depends on the request. */
+function headersOf(options: HelmetOptions): Record<string, string> {
+  const set: Record<string, string> = {}
+  const response = {
+    setHeader: (name: string, value: string) => {
+      set[name.toLowerCase()] = value
+    },
+    removeHeader: () => {}
+  }
+  helmet(options)({} as never, response as never, (error?: unknown) => {
+    if (error) throw error
+  })
+  return set
+}

@@ -1,15 +1,16 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { isDatabaseError } from '../db/sqlstate.ts'
-import { uuidv7 } from '../ids.ts'
+import type { LogStream } from './log-stream.ts'
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/
 
 /** The caller's X-Request-Id when it is one that a log can hold, else a new one. */
 export function requestIdOf(message: IncomingMessage): string {
   const given = message.headers['x-request-id']
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : uuidv7()
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
 /** An error as the log has it. Postgres's sentences quote what was sent, so of its errors only the codes stay. */
@@ -26,16 +27,11 @@ function serialiseError(error: Error) {
   }
 }
 
-/** Takes the log's lines. */
-export interface LogStream {
-  write(line: string): void
-}
-
 /** The logger's options: one JSON object a line, and a second fence around what is never passed to it anyway. */
-export function loggerOptions(level: string, stream: LogStream | undefined) {
+export function loggerOptions(level: string, stream: LogStream) {
   return {
     level,
-    ...(stream && { stream }),
+    stream,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
     base: null,
@@ -61,20 +57,67 @@ export function loggerOptions(level: string, stream: LogStream | undefined) {
   } satisfies FastifyServerOptions['logger']
 }
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    requestLines: FastifyBaseLogger
+  }
+}
+
 /** One line a request, and its id in the answer. */
 export const requestLog = fp(
   async (app) => {
-    app.addHook('onRequest', async (request, reply) => {
+    // Its lines are made here of what may be told, so that nothing has to be looked for in them.
+    app.decorate('requestLines', app.log.child({}, { redact: [] }))
+    app.setChildLoggerFactory((parent, bindings, options) => onDemand(() => parent.child(bindings, options)))
+    app.addHook('onRequest', (request, reply, done) => {
       reply.header('x-request-id', request.id)
+      done()
     })
-    app.addHook('onResponse', async (request, reply) => logRequest(request, reply))
+    app.addHook('onResponse', (request, reply, done) => {
+      logRequest(request, reply)
+      done()
+    })
   },
   { name: 'request-log', fastify: '5.x' }
 )
 
+const METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent', 'child'] as const
+
+/** A request's own logger, made when it is first used: most requests have one line only, which is not written by it. */
+function onDemand(make: () => FastifyBaseLogger): FastifyBaseLogger {
+  return new LoggerOnDemand(make) as unknown as FastifyBaseLogger
+}
+
+class LoggerOnDemand {
+  #made: FastifyBaseLogger | undefined
+  readonly #make: () => FastifyBaseLogger
+
+  constructor(make: () => FastifyBaseLogger) {
+    this.#make = make
+  }
+
+  get made(): FastifyBaseLogger {
+    this.#made ??= this.#make()
+    return this.#made
+  }
+
+  get level() {
+    return this.made.level
+  }
+}
+
+for (const method of METHODS) {
+  Object.defineProperty(LoggerOnDemand.prototype, method, {
+    value(this: LoggerOnDemand, ...args: unknown[]) {
+      return (this.made[method] as (...args: unknown[]) => unknown)(...args)
+    }
+  })
+}
+
 export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
-  request.log.info(
+  request.server.requestLines.info(
     {
+      requestId: request.id,
       method: request.method,
       route: request.routeOptions.url ?? 'unknown',
       status: reply.statusCode,

@@ -26,8 +26,9 @@ export const services = fp<Services>(
       app.stopping = true
     })
     // A caller who keeps the connection for later would keep the process as well.
-    app.addHook('onSend', async (_request, reply) => {
+    app.addHook('onSend', (_request, reply, payload, done) => {
       if (app.stopping) reply.header('connection', 'close')
+      done(null, payload)
     })
   },
   { name: 'services', fastify: '5.x' }
