@@ -1,25 +1,43 @@
-import { Kysely, type Transaction as KyselyTransaction, sql } from 'kysely'
+import {
+  Kysely,
+  type Transaction as KyselyTransaction,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  sql
+} from 'kysely'
 import pg from 'pg'
-import { type ConnectionOptions, postgresDialect } from './driver.ts'
+import { type ConnectionOptions, PostgresDriver } from './driver.ts'
 import { isRetryable } from './sqlstate.ts'
+import { readBy } from './statement.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
 export type Transaction = KyselyTransaction<Tables>
 
 const { builtins } = pg.types
+const parseTimestamp = pg.types.getTypeParser(builtins.TIMESTAMPTZ, 'text') as (text: string) => Date
+
+/** The general parser takes longer than most of our statements' other columns together; the session's zone is UTC. */
+function timestampOf(text: string): Date {
+  return /^\d{4}-.*\+00$/.test(text)
+    ? new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`)
+    : parseTimestamp(text)
+}
+
 const types: pg.CustomTypesConfig = {
-  // count() and int8 come as strings otherwise; none of ours passes 2^53.
-  getTypeParser: ((oid: number, format?: 'text') =>
-    oid === builtins.INT8
-      ? Number
-      : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser']
+  getTypeParser: ((oid: number, format?: 'text') => {
+    // count() and int8 come as strings otherwise; none of ours passes 2^53.
+    if (oid === builtins.INT8) return Number
+    if (oid === builtins.TIMESTAMPTZ && format !== ('binary' as string)) return timestampOf
+    return pg.types.getTypeParser(oid, format)
+  }) as pg.CustomTypesConfig['getTypeParser']
 }
 
 /** Bounds on every wait: to connect, to run, for a lock, and inside a transaction that forgot to end. */
 const limits = {
-  // Compiling a plan pays for minutes of work, not for milliseconds.
-  options: '-c jit=off',
+  // Compiling a plan pays for minutes of work, not for milliseconds. The time zone is what `timestampOf` expects.
+  options: '-c jit=off -c timezone=UTC',
   connectionTimeoutMillis: 5_000,
   statement_timeout: 10_000,
   lock_timeout: 5_000,
@@ -34,13 +52,21 @@ export function createDatabase(
   connection: ConnectionOptions,
   options: { poolSize?: number; onConnectionError?: (error: Error) => void } = {}
 ): Database {
-  return new Kysely<Tables>({
-    dialect: postgresDialect(
-      { application_name: 'latchkey', types, ...limits, ...connection },
-      options.poolSize ?? 10,
-      options.onConnectionError ?? (() => {})
-    )
+  const driver = new PostgresDriver(
+    { application_name: 'latchkey', types, ...limits, ...connection },
+    options.poolSize ?? 10,
+    options.onConnectionError ?? (() => {})
+  )
+  const db = new Kysely<Tables>({
+    dialect: {
+      createDriver: () => driver,
+      createAdapter: () => new PostgresAdapter(),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler()
+    }
   })
+  readBy(db, driver)
+  return db
 }
 
 /**

@@ -1,20 +1,10 @@
 import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type CompiledQuery,
-  type DatabaseConnection,
-  type Dialect,
-  type Driver,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type QueryResult,
-  type TransactionSettings
-} from 'kysely'
+import type { CompiledQuery, DatabaseConnection, Driver, QueryResult, TransactionSettings } from 'kysely'
 import pg from 'pg'
 import { Pipeline } from './pipeline.ts'
 import { endsConnection } from './sqlstate.ts'
-import { isQuickRead, nameOf } from './statement.ts'
+import { nameOf, type Read, readOf } from './statement.ts'
 
 /** How long a server has to say goodbye. */
 const GOODBYE_MS = 2_000
@@ -23,26 +13,13 @@ const GOODBYE_MS = 2_000
 export type ConnectionOptions = pg.ClientConfig
 
 /**
- * A Kysely dialect for Postgres that prepares every statement by name, sends single reads over two shared
- * pipelined connections, and keeps the pool for writes and transactions.
- * `onConnectionError` is told of connections that die while nobody waits for them.
+ * A Kysely driver for Postgres that prepares every statement by name, sends single reads over a few shared pipelined
+ * connections (those whose work grows with the data over others than the quick ones), and keeps the pool for writes
+ * and transactions. `onConnectionError` is told of connections that die while nobody waits for them.
  */
-export function postgresDialect(
-  connection: ConnectionOptions,
-  poolSize: number,
-  onConnectionError: (error: Error) => void
-): Dialect {
-  return {
-    createDriver: () => new PostgresDriver(connection, poolSize, onConnectionError),
-    createAdapter: () => new PostgresAdapter(),
-    createIntrospector: (db) => new PostgresIntrospector(db),
-    createQueryCompiler: () => new PostgresQueryCompiler()
-  }
-}
-
-class PostgresDriver implements Driver {
+export class PostgresDriver implements Driver {
   readonly #pool: pg.Pool
-  readonly #reads: Pipeline
+  readonly #lanes: Readonly<Record<Read, Pipeline>>
   readonly #sockets = new Set<Socket>()
 
   constructor(options: ConnectionOptions, poolSize: number, onConnectionError: (error: Error) => void) {
@@ -51,13 +28,21 @@ class PostgresDriver implements Driver {
     this.#pool.on('error', onConnectionError)
     // A checked-out client emits `error` when its server goes; nobody else listens, and that ends a process.
     this.#pool.on('connect', (client) => client.on('error', onConnectionError))
-    this.#reads = new Pipeline(connection, 2, onConnectionError)
+    this.#lanes = {
+      quick: new Pipeline(connection, 2, onConnectionError),
+      long: new Pipeline(connection, 4, onConnectionError)
+    }
   }
 
   async init() {}
 
+  /** Sends one read; gives its rows. */
+  async read(kind: Read, query: pg.QueryConfig): Promise<unknown[]> {
+    return (await this.#lanes[kind].query(query)).rows
+  }
+
   async acquireConnection(): Promise<DatabaseConnection> {
-    return new Connection(this.#pool, this.#reads)
+    return new Connection(this.#pool, this.#lanes)
   }
 
   async beginTransaction(connection: DatabaseConnection, settings: TransactionSettings) {
@@ -78,7 +63,7 @@ class PostgresDriver implements Driver {
   }
 
   async destroy() {
-    const ended = Promise.all([this.#pool.end(), this.#reads.end()])
+    const ended = Promise.all([this.#pool.end(), this.#lanes.quick.end(), this.#lanes.long.end()])
     // A server that is gone without a word answers no goodbye either.
     const timer = new AbortController()
     const late = sleep(GOODBYE_MS, undefined, { signal: timer.signal, ref: false }).then(
@@ -101,14 +86,14 @@ class PostgresDriver implements Driver {
 /** Takes a client of the pool only when a transaction begins; until then each statement finds its own way. */
 class Connection implements DatabaseConnection {
   readonly #pool: pg.Pool
-  readonly #reads: Pipeline
+  readonly #lanes: Readonly<Record<Read, Pipeline>>
   #client: pg.PoolClient | undefined
   /** The client is not fit for another use: it is closed, or an answer is still to come that nobody waits for. */
   #broken = false
 
-  constructor(pool: pg.Pool, reads: Pipeline) {
+  constructor(pool: pg.Pool, lanes: Readonly<Record<Read, Pipeline>>) {
     this.#pool = pool
-    this.#reads = reads
+    this.#lanes = lanes
   }
 
   async begin(statement: string) {
@@ -133,10 +118,11 @@ class Connection implements DatabaseConnection {
     const name = nameOf(compiled)
     const query: pg.QueryConfig = { text: compiled.sql, values: compiled.parameters as unknown[] }
     if (name !== undefined) query.name = name
+    const read = readOf(compiled.query)
     const result = this.#client
       ? await this.#send(query)
-      : isQuickRead(compiled.query)
-        ? await this.#reads.query(query)
+      : read
+        ? await this.#lanes[read].query(query)
         : await this.#sendAlone(query)
     return { rows: result.rows as R[], numAffectedRows: BigInt(result.rowCount ?? 0) }
   }

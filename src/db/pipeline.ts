@@ -1,9 +1,12 @@
+import type { Socket } from 'node:net'
 import pg from 'pg'
 import { endsConnection } from './sqlstate.ts'
 
 interface Lane {
   client: Promise<pg.Client>
   pending: number
+  /** Holds what is sent in one turn of the event loop back to its end, so that it goes out in one write. */
+  gather(): void
   /** Has the next statement open another connection. */
   forget(): void
 }
@@ -30,6 +33,7 @@ export class Pipeline {
     lane.pending++
     try {
       const client = await lane.client
+      lane.gather()
       return await client.query(query)
     } catch (error) {
       if (endsConnection(error)) lane.forget()
@@ -66,7 +70,19 @@ export class Pipeline {
     const forget = () => {
       if (this.#lanes[index] === lane) this.#lanes[index] = undefined
     }
-    const lane: Lane = { pending: 0, client: client.connect().then(() => client), forget }
+    let gathering = false
+    const release = () => {
+      gathering = false
+      stream.uncork()
+    }
+    const stream = (client as unknown as { connection: { stream: Socket } }).connection.stream
+    const gather = () => {
+      if (gathering) return
+      gathering = true
+      stream.cork()
+      setImmediate(release)
+    }
+    const lane: Lane = { pending: 0, client: client.connect().then(() => client), forget, gather }
     client.on('error', (error) => {
       forget()
       this.#onError(error)

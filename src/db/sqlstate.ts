@@ -10,6 +10,11 @@ export function violates(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code?.startsWith('23') === true && error.constraint === constraint
 }
 
+/** Whether `error` is Postgres refusing what was to be written to this table. */
+export function isOfTable(error: unknown, table: string): boolean {
+  return isDatabaseError(error) && error.table === table
+}
+
 const RETRYABLE = new Set(['40001', '40P01'])
 
 /** A transaction that Postgres ended for the sake of another one. */

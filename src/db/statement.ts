@@ -31,12 +31,16 @@ export function nameOf(compiled: CompiledQuery): string | undefined {
   return name
 }
 
+/** How long a select that takes no lock and changes nothing may take. */
+export type Read = 'quick' | 'long'
+
 const longReads = new WeakSet<RootOperationNode>()
 
-/** A quick select that takes no lock and changes nothing. */
-export function isQuickRead(node: RootOperationNode): boolean {
-  if (!SelectQueryNode.is(node) || node.endModifiers?.length || longReads.has(node)) return false
-  return (node.with?.expressions ?? []).every((common) => isSelect(common.expression))
+/** Which kind of read it is; undefined for all that locks or changes anything. */
+export function readOf(node: RootOperationNode): Read | undefined {
+  if (!SelectQueryNode.is(node) || node.endModifiers?.length) return undefined
+  if (!(node.with?.expressions ?? []).every((common) => isSelect(common.expression))) return undefined
+  return longReads.has(node) ? 'long' : 'quick'
 }
 
 const isSelect = (node: OperationNode) => SelectQueryNode.is(node) && !node.endModifiers?.length
@@ -67,15 +71,35 @@ export function prepared<P extends object, R>(
   options: { long?: boolean } = {}
 ): (db: Database, values: P) => Promise<R[]> {
   let compiled: CompiledQuery<R> | undefined
+  let read: Read | undefined
+  let name: string | undefined
   return async (db, values) => {
     if (!compiled) {
       compiled = build(compiler, params as Params<P>).compile()
       if (options.long) longReads.add(compiled.query)
+      read = readOf(compiled.query)
+      name = nameOf(compiled)
     }
     const parameters = compiled.parameters.map((parameter) =>
       parameter instanceof Parameter ? values[parameter.name as keyof P] : parameter
     )
+    const driver = read && name !== undefined ? drivers.get(db) : undefined
+    // What Kysely would do besides, is for queries that are not compiled yet.
+    if (driver)
+      return (await driver.read(read!, { name: name!, text: compiled.sql, values: parameters })) as R[]
     const result = await db.executeQuery<R>({ ...compiled, parameters, queryId: createQueryId() })
     return result.rows
   }
+}
+
+interface Reader {
+  read(kind: Read, query: { name: string; text: string; values: unknown[] }): Promise<unknown[]>
+}
+
+// Of databases, and of no transactions, whose statements have to go their own way.
+const drivers = new WeakMap<Database, Reader>()
+
+/** Has prepared reads on this database go straight to its driver. */
+export function readBy(db: Database, driver: Reader): void {
+  drivers.set(db, driver)
 }

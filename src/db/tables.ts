@@ -154,6 +154,13 @@ export interface Tables {
     assigned_by: string | null
     created_at: CreatedAt
   }
+  /** Kept by a trigger on `credentials`; what is counted is the sum over the parts. */
+  credential_totals: {
+    owner_id: string
+    type_id: string
+    part: number
+    total: number
+  }
   credential_usages: {
     credential_id: string
     consumer: string

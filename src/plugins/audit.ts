@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify'
-import { sql } from 'kysely'
+import { type Expression, type QueryCreator, sql } from 'kysely'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
-import { isRetryable } from '../db/sqlstate.ts'
+import { isOfTable, isRetryable } from '../db/sqlstate.ts'
 import { type Params, prepared } from '../db/statement.ts'
+import type { Tables } from '../db/tables.ts'
 import { Unavailable } from '../errors.ts'
 import { uuidv7 } from '../ids.ts'
+import { Gathered } from './gathered.ts'
 import type { Services } from './services.ts'
 
 /** What a thing that events tell of is. */
@@ -56,39 +58,62 @@ export function originOf(request: FastifyRequest): Origin {
   }
 }
 
-// One text, whatever is recorded and however much of it.
-const insertAll = prepared((db, p: Params<{ events: string }>) =>
+const COLUMNS = [
+  'id',
+  'action',
+  'outcome',
+  'actor_type',
+  'actor_id',
+  'actor_name',
+  'target_type',
+  'target_id',
+  'target_name',
+  'owner_id',
+  'project_id',
+  'ip',
+  'user_agent',
+  'request_id',
+  'details'
+] as const
+
+const RECORD =
+  sql.raw(`id uuid, action text, outcome text, "actorType" text, "actorId" uuid, "actorName" text,
+  "targetType" text, "targetId" uuid, "targetName" text, "ownerId" uuid, "projectId" uuid, ip text, "userAgent" text,
+  "requestId" text, details jsonb, "foldKey" text, "ifThere" boolean`)
+
+const FIELDS =
+  sql.raw(`e.id, e.action, e.outcome, e."actorType", e."actorId", e."actorName", e."targetType", e."targetId",
+  e."targetName", e."ownerId", e."projectId", e.ip, e."userAgent", e."requestId", e.details`)
+
+/**
+ * Inserts events, as `eventRows` writes them, in one text whatever they are and however many; with `made`, once for each
+ * row of that: so that one statement does something and records it.
+ */
+export function insertEvents(db: QueryCreator<Tables>, events: Expression<string>, made?: string) {
+  const from = made ? sql`${sql.ref(made)}, ` : sql``
+  return db
+    .insertInto('audit_events')
+    .columns(COLUMNS)
+    .expression(
+      sql`select ${FIELDS} from ${from}jsonb_to_recordset(${events}::jsonb) as e(${RECORD})` as never
+    )
+}
+
+const insertAll = prepared((db, p: Params<{ events: string }>) => insertEvents(db, p.events).returning('id'))
+
+const insertDenials = prepared((db, p: Params<{ events: string }>) =>
   db
     .insertInto('audit_events')
-    .columns([
-      'id',
-      'action',
-      'outcome',
-      'actor_type',
-      'actor_id',
-      'actor_name',
-      'target_type',
-      'target_id',
-      'target_name',
-      'owner_id',
-      'project_id',
-      'ip',
-      'user_agent',
-      'request_id',
-      'details',
-      'fold_key'
-    ])
+    .columns([...COLUMNS, 'fold_key'])
     .expression(
       sql`select e.id, e.action, e.outcome, e."actorType", e."actorId", e."actorName", e."targetType", e."targetId",
-          e."targetName", coalesce(e."ownerId", c.owner_id), e."projectId", e.ip, e."userAgent", e."requestId", e.details, e."foldKey"
-        from jsonb_to_recordset(${p.events}::jsonb) as e(id uuid, action text, outcome text, "actorType" text,
-          "actorId" uuid, "actorName" text, "targetType" text, "targetId" uuid, "targetName" text, "ownerId" uuid,
-          "projectId" uuid, ip text, "userAgent" text, "requestId" text, details jsonb, "foldKey" text, "ifThere" boolean)
+          e."targetName", c.owner_id, e."projectId", e.ip, e."userAgent", e."requestId", e.details, e."foldKey"
+        from jsonb_to_recordset(${p.events}::jsonb) as e(${RECORD})
         left join credentials c on e."targetType" = 'credential' and c.id = e."targetId"
         left join users u on e."targetType" = 'user' and u.id = e."targetId"
         left join sessions s on e."targetType" = 'session' and s.id = e."targetId"
         left join access_tokens t on e."targetType" = 'access-token' and t.id = e."targetId"
-        where not coalesce(e."ifThere", false) or coalesce(c.id, u.id, s.id, t.id) is not null` as never
+        where not e."ifThere" or coalesce(c.id, u.id, s.id, t.id) is not null` as never
     )
     .onConflict((conflict) =>
       conflict.column('fold_key').doUpdateSet({ count: sql<number>`audit_events.count + 1` })
@@ -96,19 +121,9 @@ const insertAll = prepared((db, p: Params<{ events: string }>) =>
     .returning('id')
 )
 
-async function insertEvents(db: Database, rows: readonly object[]): Promise<void> {
-  try {
-    await insertAll(db, { events: JSON.stringify(rows) })
-  } catch (error) {
-    // What ends a transaction for the sake of another one is tried again with all of it.
-    throw isRetryable(error) ? error : new Unavailable({ retryAfter: 2, cause: error })
-  }
-}
-
-/** Writes what was done. In the transaction of what it tells of: if it cannot be written, that is not done either. */
-export async function record(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
-  if (events.length === 0) return
-  const rows = events.map(({ action, target, ownerId, projectId, details }) => ({
+/** The events as rows, in the JSON that `insertEvents` takes. */
+export function eventRows(origin: Origin, events: readonly AuditEvent[]): object[] {
+  return events.map(({ action, target, ownerId, projectId, details }) => ({
     id: uuidv7(),
     action,
     outcome: 'allowed',
@@ -120,7 +135,39 @@ export async function record(db: Database, origin: Origin, events: readonly Audi
     projectId,
     details: details ?? {}
   }))
-  await insertEvents(db, rows)
+}
+
+/** Throws Unavailable when a statement that does something and records it failed at that; other errors as they are. */
+export function explainUnrecorded(error: unknown): never {
+  if (isOfTable(error, 'audit_events')) unrecorded(error)
+  throw error
+}
+
+/** Throws Unavailable for what could not be recorded; what ended for the sake of another transaction is tried again with it. */
+function unrecorded(error: unknown): never {
+  throw isRetryable(error) ? error : new Unavailable({ retryAfter: 2, cause: error })
+}
+
+/** Writes what was done. In the transaction of what it tells of: if it cannot be written, that is not done either. */
+export async function record(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
+  if (events.length === 0) return
+  await insertAll(db, { events: JSON.stringify(eventRows(origin, events)) }).catch(unrecorded)
+}
+
+const gathered = new WeakMap<Database, Gathered<object>>()
+
+/**
+ * Writes what is about to be handed out, in a transaction of its own, which has ended when this returns: what is not in
+ * the log is not handed out. Events of requests that come while others are being written are written together.
+ */
+export async function recordNow(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
+  if (events.length === 0) return
+  let writer = gathered.get(db)
+  if (!writer) {
+    writer = new Gathered((rows) => insertAll(db, { events: JSON.stringify(rows) }))
+    gathered.set(db, writer)
+  }
+  await writer.write(eventRows(origin, events)).catch(unrecorded)
 }
 
 export interface Denial {
@@ -157,7 +204,7 @@ export async function recordDenials(db: Database, origin: Origin, denials: reado
   }))
   // The same statement must not meet one key twice.
   const distinct = [...new Map(rows.map((row) => [row.foldKey, row])).values()]
-  await insertEvents(db, distinct)
+  await insertDenials(db, { events: JSON.stringify(distinct) }).catch(unrecorded)
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CrossSiteRequest } from '../errors.ts'
+import type { Guard } from './guards.ts'
 import { principalOf, requireScope } from './principal.ts'
 import { fromElsewhere } from './same-site.ts'
 import { cookieName, principalOfSession } from './session-principal.ts'
@@ -21,13 +22,19 @@ export const authentication = fp(
     app.decorateRequest('caller', null)
     app.decorateRequest('principal', { getter: principalOf })
 
+    app.addHook('onRoute', (route) => {
+      const along = [route.preHandler ?? []].flat().find((guard) => (guard as Guard<unknown>).along)
+      if (along) route.config = { ...route.config, along: (along as Guard<unknown>).along! }
+    })
+
     app.decorate('authenticate', async (request: FastifyRequest) => {
       const { authorization } = request.headers
+      const along = request.routeOptions.config.along?.(request)
       // A caller who sends Authorization means it: the cookie does not stand in for one that is wrong.
       request.caller =
         authorization === undefined
-          ? await principalOfSession(app.services, request.cookies[cookie])
-          : await principalOfToken(app.services, authorization)
+          ? await principalOfSession(app.services, request.cookies[cookie], along)
+          : await principalOfToken(app.services, authorization, along)
       // A browser sends the cookie for whoever asks; a token is sent by whoever has it.
       if (request.caller.type === 'session' && fromElsewhere(request, app.services.config))
         throw new CrossSiteRequest()

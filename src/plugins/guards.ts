@@ -1,11 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import type { AlongOf } from './lookup.ts'
 
 /** A preHandler that throws when the caller may not, and keeps what it found for the handler. */
 export interface Guard<Found> {
   (request: FastifyRequest): Promise<void>
   /** What the check found. Throws when the check did not run: reading unchecked is a fault, not an answer. */
   of(request: FastifyRequest): Found
+  /** What it looks up, to be asked for along with the caller. */
+  along?: AlongOf
 }
 
 const guards = new WeakSet<object>()

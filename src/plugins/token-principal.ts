@@ -1,13 +1,20 @@
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { looksLikeAccessToken } from '../crypto/access-tokens.ts'
 import { hashToken } from '../crypto/tokens.ts'
 import { type Params, prepared } from '../db/statement.ts'
+import type { Tables } from '../db/tables.ts'
 import { Unauthenticated } from '../errors.ts'
+import type { Along } from './lookup.ts'
 import type { Principal } from './principal.ts'
 import type { Services } from './services.ts'
 
-const findToken = prepared((db, p: Params<{ tokenHash: Buffer }>) =>
-  db
+export interface TokenProof {
+  tokenHash: Buffer
+}
+
+/** The access token that is in force, and whose it is. */
+export function tokenOf(db: Kysely<Tables>, p: Params<TokenProof>) {
+  return db
     .selectFrom('access_tokens as t')
     .leftJoin('users as u', 'u.id', 't.user_id')
     .where('t.token_hash', '=', p.tokenHash)
@@ -15,44 +22,60 @@ const findToken = prepared((db, p: Params<{ tokenHash: Buffer }>) =>
     .where('u.disabled_at', 'is', null)
     .where((eb) => eb.or([eb('t.expires_at', 'is', null), eb('t.expires_at', '>', sql<Date>`now()`)]))
     .select([
-      't.id',
-      't.scopes',
-      't.name as token_name',
-      't.project_id',
-      'u.id as user_id',
-      'u.email',
-      'u.name',
-      'u.role'
+      't.id as caller_token_id',
+      't.scopes as caller_scopes',
+      't.name as caller_token_name',
+      't.project_id as caller_project_id',
+      'u.id as caller_user_id',
+      'u.email as caller_email',
+      'u.name as caller_name',
+      'u.role as caller_role'
     ])
-    .select(sql<boolean>`t.last_used_at is null or t.last_used_at < now() - interval '1 minute'`.as('stale'))
-)
+    .select(
+      sql<boolean>`t.last_used_at is null or t.last_used_at < now() - interval '1 minute'`.as('caller_stale')
+    )
+}
 
-/** Whose token it is that the Authorization header holds (RFC 6750, 2.1); throws Unauthenticated for any other. */
-export async function principalOfToken({ db }: Services, authorization: string): Promise<Principal> {
+const findToken = prepared(tokenOf)
+
+export type TokenRow = Awaited<ReturnType<typeof findToken>>[number]
+
+/**
+ * Whose token it is that the Authorization header holds (RFC 6750, 2.1); throws Unauthenticated for any other. `along`
+ * gets what it looks up.
+ */
+export async function principalOfToken(
+  { db }: Services,
+  authorization: string,
+  along?: Along
+): Promise<Principal> {
   const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1]
   // What cannot be a token is not looked for.
   if (!token || !looksLikeAccessToken(token)) throw new Unauthenticated()
-  const [row] = await findToken(db, { tokenHash: hashToken(token) })
+  const proof = { tokenHash: hashToken(token) }
+  const both = await along?.lookup.withToken(db, proof, along.values)
+  const row = along ? both?.caller : (await findToken(db, proof))[0]
   if (!row) throw new Unauthenticated()
-  if (row.stale) {
+  along?.keep(both?.found)
+  if (row.caller_stale) {
     await db
       .updateTable('access_tokens')
       .set({ last_used_at: sql<Date>`now()` })
-      .where('id', '=', row.id)
+      .where('id', '=', row.caller_token_id)
       // Of requests that come at once, one.
       .where(sql<boolean>`last_used_at is null or last_used_at < now() - interval '1 minute'`)
       .execute()
   }
-  const { id: tokenId, scopes, project_id: projectId } = row
+  const { caller_token_id: tokenId, caller_scopes: scopes, caller_project_id: projectId } = row
   // A token is one person's or one project's: the table says so.
-  if (projectId) return { type: 'project-token', tokenId, projectId, scopes, name: row.token_name }
+  if (projectId) return { type: 'project-token', tokenId, projectId, scopes, name: row.caller_token_name }
   return {
     type: 'personal-token',
     tokenId,
     scopes,
-    userId: row.user_id!,
-    email: row.email!,
-    name: row.name!,
-    role: row.role!
+    userId: row.caller_user_id!,
+    email: row.caller_email!,
+    name: row.caller_name!,
+    role: row.caller_role!
   }
 }

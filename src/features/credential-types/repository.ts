@@ -1,9 +1,10 @@
-import { type ExpressionBuilder, type QueryCreator, type Selectable, sql } from 'kysely'
+import { type ExpressionBuilder, type Kysely, type QueryCreator, type Selectable, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Database, Transaction } from '../../db/database.ts'
 import { likePattern } from '../../db/search.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import type { Tables } from '../../db/tables.ts'
+import { lookup } from '../../plugins/lookup.ts'
 
 export const FIELD = [
   'id',
@@ -47,11 +48,13 @@ export const fieldsOf = (eb: Eb) =>
     .$castTo<FieldRow[]>()
     .as('fields')
 
+const sumOfTotals = sql<number>`coalesce(sum(total), 0)::bigint`
+
 const usageCount = (eb: Eb) =>
   eb
-    .selectFrom('credentials as c')
+    .selectFrom('credential_totals as c')
     .whereRef('c.type_id', '=', 't.id')
-    .select((count) => count.fn.countAll<number>().as('count'))
+    .select(sumOfTotals.as('count'))
     .$asScalar()
     .$notNull()
     .as('usage_count')
@@ -93,16 +96,19 @@ export async function listTypes(
   return { rows, total: count!.total }
 }
 
-const byId = prepared((db, p: Params<{ id: string }>) =>
+const byId = (db: Kysely<Tables>, p: Params<{ id: string }>) =>
   types(db)
     .where('t.id', '=', p.id)
     .select(WHOLE)
     .select((eb) => [fieldsOf(eb), usageCount(eb)])
-)
 
 /** Everybody who is signed in sees every type. */
+export const visibleType = lookup(byId)
+
+const findById = prepared(byId)
+
 export async function findType(db: Database, id: string): Promise<TypeRow | undefined> {
-  const [row] = await byId(db, { id })
+  const [row] = await findById(db, { id })
   return row
 }
 
@@ -140,10 +146,7 @@ export async function findTypeByName(db: Database, name: string): Promise<TypeWi
 }
 
 const usages = prepared((db, p: Params<{ id: string }>) =>
-  db
-    .selectFrom('credentials')
-    .where('type_id', '=', p.id)
-    .select((eb) => eb.fn.countAll<number>().as('count'))
+  db.selectFrom('credential_totals').where('type_id', '=', p.id).select(sumOfTotals.as('count'))
 )
 
 /** How many credentials are of this type. */

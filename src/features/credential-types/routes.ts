@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited } from '../../plugins/audit.ts'
 import { answerCreated } from '../../plugins/idempotency.ts'
-import { owned } from '../../plugins/ownership.ts'
+import { seen } from '../../plugins/ownership.ts'
 import { signedIn } from '../../plugins/principal.ts'
 import { success } from '../../schemas.ts'
 import { changeable } from './changeable.ts'
@@ -16,7 +16,7 @@ import { updateType } from './update.ts'
 
 export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { services } = app
-  const { seen } = owned((db, _userId, id) => repository.findType(db, id))
+  const type = seen(repository.visibleType)
 
   app.get('', { schema: schema.listCredentialTypes, preHandler: signedIn }, async (request) => {
     const { page = 1, pageSize = 20, search } = request.query
@@ -41,8 +41,8 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
     )
   })
 
-  app.get('/:id', { schema: schema.getCredentialType, preHandler: seen }, async (request) =>
-    toCredentialType(seen.of(request))
+  app.get('/:id', { schema: schema.getCredentialType, preHandler: type }, async (request) =>
+    toCredentialType(type.of(request))
   )
 
   app.put('/:id', { schema: schema.updateCredentialType, preHandler: changeable }, async (request) =>

@@ -1,7 +1,9 @@
 import { Unavailable } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
+import { eventRows, explainUnrecorded, type Origin } from '../../plugins/audit.ts'
 import type { Services } from '../../plugins/services.ts'
 import type { TypeWithFields } from '../credential-types/repository.ts'
+import { eventOf, linkEvents } from './events.ts'
 import { insertCredential } from './insert-repository.ts'
 import { requireEditor } from './links.ts'
 import type { CredentialRow } from './repository.ts'
@@ -21,18 +23,29 @@ export interface NewCredential {
 }
 
 /**
- * Creates a credential of the owner's, sealed and linked, in one statement, and gives it as its owner sees it. Throws
- * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is created.
+ * Creates a credential of the owner's, sealed, linked and recorded, in one statement, and gives it as its owner sees it.
+ * Throws NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is
+ * created. `db` may be a transaction, and need not be one.
  */
 export async function createCredential(
   { db, keyring }: Services,
   ownerId: string,
+  origin: Origin,
   input: NewCredential
 ): Promise<CredentialRow> {
-  for (let attempt = 1; attempt <= 3; attempt++) {
-    const type = await input.findType(db)
-    const byEnvironment = input.valuesFor(type)
+  for (let attempt = 1; attempt <= 4; attempt++) {
+    const type = await input.findType(db, attempt > 1)
+    let byEnvironment: Map<string, Values>
+    try {
+      byEnvironment = input.valuesFor(type)
+    } catch (error) {
+      // The type may have come to fit since it was read.
+      if (attempt === 1) continue
+      throw error
+    }
     const id = uuidv7()
+    const credential = { id, name: input.name, owner_id: ownerId }
+    const links = linkEvents(credential, { added: input.projectIds, removed: [] })
     const sealed = sealAll(keyring, id, 1, byEnvironment)
     const row = await insertCredential(db, {
       ...sealed,
@@ -46,15 +59,19 @@ export async function createCredential(
       expiresAt: input.expiresAt,
       environmentNames: [...byEnvironment.keys()],
       projectIds: [...input.projectIds],
-      linkIds: input.projectIds.map(() => uuidv7())
-    }).catch(explainTaken)
+      linkIds: input.projectIds.map(() => uuidv7()),
+      events: JSON.stringify(eventRows(origin, [eventOf('created', credential), ...links]))
+    })
+      .catch(explainUnrecorded)
+      .catch(explainTaken)
     if (row) {
-      const main = new Map(
-        sealed.fieldIds
-          .map((fieldId, index) => [fieldId, index] as const)
-          .filter(([, index]) => sealed.environments[index] === 'main')
-          .map(([fieldId, index]) => [fieldId, sealed.values[index]!])
-      )
+      const secret = new Set(type.fields.filter((field) => field.secret).map((field) => field.id))
+      const main = sealed.fieldIds
+        .map(
+          (fieldId, index) =>
+            [fieldId, secret.has(fieldId) ? null : sealed.values[index]!.toString('base64')] as const
+        )
+        .filter((_, index) => sealed.environments[index] === 'main')
       return {
         ...row,
         id,
@@ -63,15 +80,10 @@ export async function createCredential(
         name: input.name,
         description: input.description,
         expires_at: input.expiresAt,
-        environments: [...byEnvironment.keys()],
+        type_revision: type.revision,
+        environments: JSON.stringify([...byEnvironment.keys()]),
         usage_count: 0,
-        keys: type.fields.map((field) => ({
-          fieldId: field.id,
-          fieldName: field.field_name,
-          secret: field.secret,
-          hasValue: main.has(field.id),
-          sealed: field.secret ? null : (main.get(field.id)?.toString('base64') ?? null)
-        }))
+        values: Object.fromEntries(main)
       }
     }
     // Not allowed to link, or the type has changed since it was read: then once more with the type as it is now.

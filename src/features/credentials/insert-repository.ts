@@ -1,6 +1,7 @@
 import { type SqlBool, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
+import { insertEvents } from '../../plugins/audit.ts'
 
 /** Values as they are stored, one entry for each in the three lists. */
 export interface SealedKeys {
@@ -22,6 +23,8 @@ export interface NewCredentialRow extends SealedKeys {
   environmentNames: string[]
   projectIds: string[]
   linkIds: string[]
+  /** Of audit events, as `insertEvents` takes them. */
+  events: string
 }
 
 const sealedRows = (p: Params<SealedKeys>) =>
@@ -117,20 +120,19 @@ const insertWhole = prepared((db, p: Params<NewCredentialRow>) =>
             ])
         )
     )
+    .with('recorded', (q) => insertEvents(q as never, p.events, 'made'))
     .selectFrom(['made', 'type'])
     .select(['made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at', 'type.type_name'])
     .select(
-      sql<
-        { id: string; name: string }[]
-      >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
-        order by p.name, p.id), '[]') from projects p where p.id = any(${p.projectIds}::uuid[]))`.as(
+      sql<string>`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
+        order by p.name, p.id), '[]') from projects p where p.id = any(${p.projectIds}::uuid[]))::text`.as(
         'projects'
       )
     )
 )
 
 /**
- * Inserts a credential with its environments, values and links in one statement. Gives undefined, with nothing
+ * Inserts a credential with its environments, values, links and audit events in one statement. Gives undefined, with nothing
  * inserted, when the type is not at that revision (any more), or the owner may not link to one of the projects.
  */
 export async function insertCredential(db: Database, values: NewCredentialRow) {

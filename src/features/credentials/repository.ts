@@ -2,20 +2,8 @@ import { type Expression, type Kysely, type SqlBool, sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import type { Tables } from '../../db/tables.ts'
+import { lookup, type Viewer } from '../../plugins/lookup.ts'
 import type { SealedKeys } from './insert-repository.ts'
-
-/** What a read of a credential gives besides its own columns. */
-export interface KeyRow {
-  fieldId: string
-  fieldName: string
-  secret: boolean
-  hasValue: boolean
-  /** Base64; null for secret fields, which no read but the one of `reveal` takes out of the database. */
-  sealed: string | null
-}
-
-/** A user whose credentials these are, or who sees them through a project. */
-type Viewer = Expression<string> | Expression<string | null>
 
 const credentials = (db: Kysely<Tables>) =>
   db.selectFrom('credentials as c').innerJoin('credential_types as t', 't.id', 'c.type_id')
@@ -33,48 +21,63 @@ const OWN = [
   'c.updated_at'
 ] as const
 
-/** The columns of a credential as `viewer` may see it: every field of its type, and the projects both are in, and the one `asked`. */
+/** The columns of a credential as `viewer` may see it, with the projects that both are in, and the one `asked`. */
 function columns(query: ReturnType<typeof credentials>, viewer: Viewer, asked?: Expression<string>) {
-  return query.select([...OWN, 't.type_name']).select([
-    sql<KeyRow[]>`(select coalesce(json_agg(json_build_object(
-          'fieldId', f.id, 'fieldName', f.field_name, 'secret', f.secret, 'hasValue', k.field_id is not null,
-          'sealed', case when not f.secret then encode(k.value, 'base64') end) order by f.position), '[]')
-        from credential_type_fields f
-        left join credential_keys k on k.credential_id = c.id and k.environment = 'main' and k.field_id = f.id
-        where f.type_id = c.type_id)`.as('keys'),
-    sql<string[]>`(select array_agg(e.name order by e.name <> 'main', e.name)
-        from credential_environments e where e.credential_id = c.id)`.as('environments'),
-    sql<
-      { id: string; name: string }[]
-    >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
-          order by p.name, p.id), '[]')
+  return query.select([...OWN, 't.type_name', 't.revision as type_revision']).select([
+    sql<string>`array_to_json(array(select e.name from credential_environments e
+        where e.credential_id = c.id order by e.name <> 'main', e.name))::text`.as('environments'),
+    sql<string>`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name, p.id), '[]')
         from credential_projects l
         join projects p on p.id = l.project_id
         where l.credential_id = c.id and (${asked ? sql`l.project_id = ${asked} or ` : sql``}exists (
-          select from project_members m where m.project_id = l.project_id and m.user_id = ${viewer})))`.as(
+          select from project_members m where m.project_id = l.project_id and m.user_id = ${viewer})))::text`.as(
       'projects'
     ),
     sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count')
   ])
 }
 
+/** The ids of the fields that have a value in the environment `main`, in one text. */
+const filled = sql<string>`array_to_string(array(select k.field_id from credential_keys k
+  where k.credential_id = c.id and k.environment = 'main'), ' ')`.as('filled')
+
+/**
+ * The same fields by their ids, with the sealed values (base64) of those that are not secret; the secret ones no read
+ * but that of `reveal` takes out of the database.
+ */
+const values = sql<Record<string, string | null>>`(select coalesce(
+    json_object_agg(k.field_id, case when not f.secret then encode(k.value, 'base64') end), '{}')
+  from credential_keys k
+  join credential_type_fields f on f.id = k.field_id
+  where k.credential_id = c.id and k.environment = 'main')`.as('values')
+
 const isMember = (viewer: Viewer) => sql<SqlBool>`exists (select from credential_projects l
   join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
   where l.credential_id = c.id)`
 
-const findVisible = prepared((db, p: Params<{ viewer: string; id: string }>) =>
-  columns(credentials(db), p.viewer)
-    .where('c.id', '=', p.id)
-    .where((eb) => eb.or([eb('c.owner_id', '=', p.viewer), isMember(p.viewer)]))
+const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or ${isMember(viewer)})`
+
+/** The credential as its owner, or a member of a project that it is linked to, sees it. */
+export const visibleCredential = lookup((db, p: Params<{ id: string }>, viewer) =>
+  columns(credentials(db), viewer).select(values).where('c.id', '=', p.id).where(isVisible(viewer))
 )
 
-/** The credential as its owner, or a member of a project that it is linked to, sees it; undefined for all others. */
-export async function findCredential(db: Database, viewer: string, id: string) {
-  const [row] = await findVisible(db, { viewer, id })
-  return row
+/** Whose it is and what it is called, for the same people. */
+export const visibleHead = lookup((db, p: Params<{ id: string }>, viewer) =>
+  db
+    .selectFrom('credentials as c')
+    .where('c.id', '=', p.id)
+    .where(isVisible(viewer))
+    .select(['c.id', 'c.owner_id', 'c.name'])
+)
+
+/** The credential as the user sees it; undefined for one that is hidden or not there. */
+export function findCredential(db: Database, viewer: string, id: string) {
+  return visibleCredential.alone(db, viewer, { id })
 }
 
 export type CredentialRow = NonNullable<Awaited<ReturnType<typeof findCredential>>>
+export type ItemRow = Awaited<ReturnType<typeof listProjectCredentials>>[number]
 
 export interface ListFilter {
   ownerId: string
@@ -112,13 +115,23 @@ function listStatements(byType: boolean, bySearch: boolean) {
             .innerJoin('credential_types as t', 't.id', 'c.type_id') as ReturnType<typeof credentials>,
           p.ownerId
         )
+          .select(filled)
           .orderBy('c.created_at', 'desc')
           .orderBy('c.id', 'desc'),
       { long: true }
     ),
-    total: prepared((db, p: ListParams) => matching(db, p).select(sql<number>`count(*)`.as('total')), {
-      long: true
-    })
+    // Only a search has to be counted.
+    total: bySearch
+      ? prepared((db, p: ListParams) => matching(db, p).select(sql<number>`count(*)`.as('total')), {
+          long: true
+        })
+      : prepared((db, p: ListParams) =>
+          db
+            .selectFrom('credential_totals')
+            .where('owner_id', '=', p.ownerId)
+            .$if(byType, (query) => query.where('type_id', '=', p.typeId))
+            .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
+        )
   }
 }
 
@@ -136,6 +149,7 @@ export async function listCredentials(db: Database, filter: ListFilter, limit: n
 export const listProjectCredentials = prepared(
   (db, p: Params<{ projectId: string; viewer: string | null }>) =>
     columns(credentials(db), p.viewer, p.projectId)
+      .select(filled)
       .where('c.id', 'in', (eb) =>
         eb.selectFrom('credential_projects').where('project_id', '=', p.projectId).select('credential_id')
       )

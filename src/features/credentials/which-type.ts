@@ -1,14 +1,18 @@
 import type { Database } from '../../db/database.ts'
 import { ValidationFailed } from '../../errors.ts'
-import { findTypeByName, findTypeWithFields, type TypeWithFields } from '../credential-types/repository.ts'
+import { readType, typeOnceRead } from '../credential-types/known-types.ts'
+import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
 
-/** Finds the type that a new credential is of, as it is now; throws what there is to say when there is none. */
-export type FindType = (db: Database) => Promise<TypeWithFields>
+/**
+ * Finds the type that a new credential is of; throws what there is to say when there is none. Not `fresh`, it may be as it
+ * was a while ago.
+ */
+export type FindType = (db: Database, fresh: boolean) => Promise<TypeWithFields>
 
 /** The type of this id; throws ValidationFailed. */
 export function typeById(id: string): FindType {
-  return async (db) => {
-    const type = await findTypeWithFields(db, id)
+  return async (db, fresh) => {
+    const type = (fresh ? undefined : typeOnceRead(db, id)) ?? (await readType(db, id))
     if (type) return type
     const message = 'There is no credential type of this id.'
     throw new ValidationFailed({

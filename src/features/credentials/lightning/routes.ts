@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
+import { inTransaction } from '../../../db/database.ts'
 import { Forbidden, NotFound } from '../../../errors.ts'
-import { audited } from '../../../plugins/audit.ts'
+import { audited, originOf } from '../../../plugins/audit.ts'
 import { guard } from '../../../plugins/guards.ts'
 import { answerCreated } from '../../../plugins/idempotency.ts'
 import { member, membershipOf } from '../../../plugins/membership.ts'
@@ -10,7 +11,7 @@ import { signedIn } from '../../../plugins/principal.ts'
 import { isUuid } from '../../../schemas.ts'
 import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
 import { createCredential } from '../create.ts'
-import { eventOf, linkEvents } from '../events.ts'
+import { eventOf } from '../events.ts'
 import { explainInUse, removeCredential } from '../remove.ts'
 import { typeByName } from '../which-type.ts'
 import { answerLightning, LightningInvalid } from './errors.ts'
@@ -72,24 +73,18 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { userId } = signedIn.of(request)
       const input = readInput(request.body)
       const credential = await answerCreated(request, reply, (db) =>
-        audited(
-          request,
-          async (services) => {
-            const row = await createCredential(services, userId, {
-              name: input.name,
-              description: null,
-              externalId: input.externalId,
-              projectIds: input.projectIds,
-              expiresAt: null,
-              findType: typeByName(input.schema, unknownSchema),
-              valuesFor: ({ id, fields }) => valuesOf(fields, id === RAW_TYPE_ID, input.bodies)
-            }).catch(hideProjects)
-            const made = (await repository.findOwn(services.db, userId, row.id))!
-            const links = linkEvents(row, { added: input.projectIds, removed: [] })
-            return { result: { body: toCredential(made) }, events: [eventOf('created', row), ...links] }
-          },
-          db
-        )
+        inTransaction(db, async (trx) => {
+          const row = await createCredential({ ...app.services, db: trx }, userId, originOf(request), {
+            name: input.name,
+            description: null,
+            externalId: input.externalId,
+            projectIds: input.projectIds,
+            expiresAt: null,
+            findType: typeByName(input.schema, unknownSchema),
+            valuesFor: ({ id, fields }) => valuesOf(fields, id === RAW_TYPE_ID, input.bodies)
+          }).catch(hideProjects)
+          return { body: toCredential((await repository.findOwn(trx, userId, row.id))!) }
+        })
       )
       // Put in here, from the request: an answer that is kept for a retry has no body in it.
       const body = input.bodies.get('main') ?? [...input.bodies.values()][0]!

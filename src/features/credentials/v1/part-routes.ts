@@ -3,18 +3,18 @@ import type { Static } from '@sinclair/typebox'
 import { InsufficientScope, NotFound } from '../../../errors.ts'
 import { audited } from '../../../plugins/audit.ts'
 import { guard } from '../../../plugins/guards.ts'
-import { owned } from '../../../plugins/ownership.ts'
+import { own } from '../../../plugins/ownership.ts'
 import { isUuid, success } from '../../../schemas.ts'
 import { putEnvironment, removeEnvironment } from '../environments.ts'
 import { eventOf } from '../events.ts'
-import { findCredential, findInProject } from '../repository.ts'
+import { findInProject, visibleHead } from '../repository.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
 import { transferCredential } from '../transfer.ts'
 import * as usages from '../usages.ts'
 import * as schema from './part-schema.ts'
 import { toCredential } from './resource.ts'
 
-const credential = owned(findCredential)
+const ownCredential = own(visibleHead)
 
 /** What hangs on a credential: its environments and its usages. */
 export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -22,26 +22,27 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.put(
     '/:id/environments/:environment',
-    { schema: schema.putEnvironment, preHandler: credential.own },
+    { schema: schema.putEnvironment, preHandler: ownCredential },
     async (request, reply) => {
-      const { id, owner_id } = credential.own.of(request)
+      const { id, owner_id } = ownCredential.of(request)
       const revisions = revisionsOf(request.headers['if-match'])
       const { environment } = request.params
-      const row = await audited(request, async (services) => {
+      const changed = await audited(request, async (services) => {
         const row = await putEnvironment(services, owner_id, id, revisions, environment, request.body.keys)
         const details = { environment, revision: row.revision, changed: ['keys'] }
-        return { result: row, events: [eventOf('updated', row, { details })] }
+        const events = [eventOf('updated', row, { details })]
+        return { result: await toCredential(db, keyring, row), events }
       })
-      reply.header('etag', etagOf(row.revision))
-      return toCredential(row, keyring)
+      reply.header('etag', etagOf(changed.revision))
+      return changed
     }
   )
 
   app.delete(
     '/:id/environments/:environment',
-    { schema: schema.deleteEnvironment, preHandler: credential.own },
+    { schema: schema.deleteEnvironment, preHandler: ownCredential },
     async (request) => {
-      const row = credential.own.of(request)
+      const row = ownCredential.of(request)
       const revisions = revisionsOf(request.headers['if-match'])
       const { environment } = request.params
       return audited(request, async (services) => {
@@ -54,9 +55,9 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post(
     '/:id/transfer',
-    { schema: schema.transferAppCredential, preHandler: credential.own },
+    { schema: schema.transferAppCredential, preHandler: ownCredential },
     async (request) => {
-      const row = credential.own.of(request)
+      const row = ownCredential.of(request)
       const revisions = revisionsOf(request.headers['if-match'])
       return audited(request, async ({ db }) => {
         const to = await transferCredential(db, row.owner_id, row.id, revisions, request.body.email)
@@ -107,8 +108,8 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 const usageWriter = guard(async (request) => {
   const { caller } = request
   if (caller?.type !== 'project-token') {
-    await credential.own(request)
-    return { ...credential.own.of(request), projectId: null }
+    await ownCredential(request)
+    return { ...ownCredential.of(request), projectId: null }
   }
   if (!caller.scopes.includes('usages:write')) throw new InsufficientScope()
   const { id } = request.params as { id: string }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../errors.ts'
-import { originOf, record, recordDenials } from '../../../plugins/audit.ts'
+import { originOf, recordDenials, recordNow } from '../../../plugins/audit.ts'
 import { guard } from '../../../plugins/guards.ts'
 import { isUuid } from '../../../schemas.ts'
 import { eventOf } from '../events.ts'
@@ -43,8 +43,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
           : []
       )
     ])
-    // Committed before the answer: what is not in the log is not handed out.
-    await record(
+    await recordNow(
       db,
       origin,
       handedOut.map((row) => {

@@ -1,11 +1,29 @@
 import type { Static } from '@sinclair/typebox'
 import type { Keyring } from '../../../crypto/keyring.ts'
-import type { CredentialRow } from '../repository.ts'
+import type { Database } from '../../../db/database.ts'
+import { typeAt } from '../../credential-types/known-types.ts'
+import type { FieldRow } from '../../credential-types/repository.ts'
+import type { CredentialRow, ItemRow } from '../repository.ts'
 import { opener } from '../sealing.ts'
 import type * as schema from './schema.ts'
 
-/** The credential without any value. */
-export function toItem(row: CredentialRow): Static<typeof schema.AppCredentialItem> {
+/** The credential with the values of the fields that are not secret; the secret ones are not in the row. */
+export async function toCredential(
+  db: Database,
+  keyring: Keyring,
+  row: CredentialRow
+): Promise<Static<typeof schema.AppCredential>> {
+  const fields = await fieldsOf(db, row)
+  const open = opener(keyring, {
+    credentialId: row.id,
+    environment: 'main',
+    sealedRevision: row.sealed_revision
+  })
+  const keys = fields.map(({ id: fieldId, field_name: fieldName, secret }) => {
+    const sealed = row.values[fieldId]
+    const key = { fieldId, fieldName, secret, hasValue: sealed !== undefined }
+    return sealed && !secret ? { ...key, keyValue: open(fieldId, Buffer.from(sealed, 'base64')) } : key
+  })
   return {
     id: row.id,
     credentialName: row.name,
@@ -13,35 +31,59 @@ export function toItem(row: CredentialRow): Static<typeof schema.AppCredentialIt
     credentialType: { id: row.type_id, typeName: row.type_name },
     description: row.description,
     ownerId: row.owner_id,
-    keys: row.keys.map(({ fieldId, fieldName, secret, hasValue }) => ({
-      fieldId,
-      fieldName,
-      secret,
-      hasValue
-    })),
-    environments: row.environments,
-    projects: row.projects,
+    environments: JSON.parse(row.environments),
+    projects: JSON.parse(row.projects),
     usageCount: row.usage_count,
     revision: row.revision,
     expiresAt: row.expires_at?.toISOString() ?? null,
     createdAt: row.created_at.toISOString(),
-    updatedAt: row.updated_at.toISOString()
+    updatedAt: row.updated_at.toISOString(),
+    keys
   }
 }
 
-/** The credential with the values of the fields that are not secret; the secret ones are not in the row. */
-export function toCredential(row: CredentialRow, keyring: Keyring): Static<typeof schema.AppCredential> {
-  const open = opener(keyring, {
-    credentialId: row.id,
-    environment: 'main',
-    sealedRevision: row.sealed_revision
-  })
-  const keys = row.keys.map(({ fieldId, fieldName, secret, hasValue, sealed }) => ({
+/**
+ * The credentials without any value, as a JSON array of `AppCredentialItem`. Written here by hand: a page has hundreds of
+ * small objects, most of them alike, and making them only to have them serialised takes most of a list's time.
+ */
+export async function toItems(db: Database, rows: readonly ItemRow[]): Promise<string> {
+  const keysOf = new Map<string, string>()
+  for (const row of rows) {
+    const sort = row.type_id + row.filled
+    if (!keysOf.has(sort)) keysOf.set(sort, itemKeys(await fieldsOf(db, row), row.filled))
+  }
+  return `[${rows.map((row) => itemOf(row, keysOf.get(row.type_id + row.filled)!)).join(',')}]`
+}
+
+const text = (value: string | null) => JSON.stringify(value)
+const time = (value: Date | null) => (value ? `"${value.toISOString()}"` : 'null')
+
+/** Ids, times and numbers need no escapes; `environments` and `projects` are JSON as Postgres made it. */
+function itemOf(row: ItemRow, keys: string): string {
+  return (
+    `{"id":"${row.id}","credentialName":${text(row.name)},"credentialTypeId":"${row.type_id}",` +
+    `"credentialType":{"id":"${row.type_id}","typeName":${text(row.type_name)}},` +
+    `"description":${text(row.description)},"ownerId":"${row.owner_id}","environments":${row.environments},` +
+    `"projects":${row.projects},"usageCount":${row.usage_count},"revision":${row.revision},` +
+    `"expiresAt":${time(row.expires_at)},"createdAt":${time(row.created_at)},"updatedAt":${time(row.updated_at)},` +
+    `"keys":${keys}}`
+  )
+}
+
+function itemKeys(fields: readonly FieldRow[], filled: string): string {
+  const keys = fields.map(({ id: fieldId, field_name: fieldName, secret }) => ({
     fieldId,
     fieldName,
     secret,
-    hasValue,
-    ...(!secret && sealed !== null && { keyValue: open(fieldId, Buffer.from(sealed, 'base64')) })
+    hasValue: filled.includes(fieldId)
   }))
-  return { ...toItem(row), keys }
+  return JSON.stringify(keys)
+}
+
+async function fieldsOf(
+  db: Database,
+  row: { type_id: string; type_revision: number }
+): Promise<readonly FieldRow[]> {
+  // A type that is gone has no credentials: this one went with it since.
+  return (await typeAt(db, row.type_id, row.type_revision))?.fields ?? []
 }

@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
 import { likePattern } from '../../../db/search.ts'
 import { NotFound } from '../../../errors.ts'
-import { audited } from '../../../plugins/audit.ts'
+import { audited, originOf, recordNow } from '../../../plugins/audit.ts'
 import { answerCreated } from '../../../plugins/idempotency.ts'
 import { member, memberOrMachine } from '../../../plugins/membership.ts'
-import { owned } from '../../../plugins/ownership.ts'
+import { own, seen } from '../../../plugins/ownership.ts'
 import { signedIn } from '../../../plugins/principal.ts'
 import { isUuid, success } from '../../../schemas.ts'
 import { timeOf } from '../../../times.ts'
@@ -19,17 +20,17 @@ import { revealCredential } from '../reveal.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
 import { updateCredential } from '../update.ts'
 import { typeById } from '../which-type.ts'
-import { toCredential, toItem } from './resource.ts'
+import { toCredential, toItems } from './resource.ts'
 import * as schema from './schema.ts'
 
-const credential = owned(repository.findCredential)
+const credential = { seen: seen(repository.visibleCredential), own: own(repository.visibleHead) }
 const projectReader = memberOrMachine('projectId')
 const projectAdmin = member('admin', 'projectId')
 
 export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, keyring } = app.services
 
-  app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
+  app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request, reply) => {
     const { credentialTypeId, search, page = 1, pageSize = 20 } = request.query
     const filter = {
       ownerId: signedIn.of(request).userId,
@@ -37,7 +38,8 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       pattern: search ? likePattern(search) : undefined
     }
     const { rows, total } = await repository.listCredentials(db, filter, pageSize, (page - 1) * pageSize)
-    return { data: rows.map(toItem), total, page, pageSize }
+    const items = await toItems(db, rows)
+    return asJson(reply, `{"data":${items},"total":${total},"page":${page},"pageSize":${pageSize}}`)
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -52,21 +54,11 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       findType: typeById(request.body.credentialTypeId),
       valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
     }
-    return answerCreated(request, reply, (db) =>
-      audited(
-        request,
-        async (services) => {
-          const row = await createCredential(services, userId, input)
-          const headers = { location: `/api/v1/app-credentials/${row.id}`, etag: etagOf(row.revision) }
-          const links = linkEvents(row, { added: input.projectIds, removed: [] })
-          return {
-            result: { headers, body: toCredential(row, keyring) },
-            events: [eventOf('created', row), ...links]
-          }
-        },
-        db
-      )
-    )
+    return answerCreated(request, reply, async (trx) => {
+      const row = await createCredential({ ...app.services, db: trx }, userId, originOf(request), input)
+      const headers = { location: `/api/v1/app-credentials/${row.id}`, etag: etagOf(row.revision) }
+      return { headers, body: await toCredential(db, keyring, row) }
+    })
   })
 
   app.get(
@@ -75,7 +67,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const row = credential.seen.of(request)
       reply.header('etag', etagOf(row.revision))
-      return toCredential(row, keyring)
+      return toCredential(db, keyring, row)
     }
   )
 
@@ -93,13 +85,14 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
         expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt')
       }
       const revisions = revisionsOf(request.headers['if-match'])
-      const row = await audited(request, async (services) => {
+      const updated = await audited(request, async (services) => {
         const { row, links } = await updateCredential(services, owner_id, id, revisions, update)
         const details = { revision: row.revision, changed: Object.keys(request.body) }
-        return { result: row, events: [eventOf('updated', row, { details }), ...linkEvents(row, links)] }
+        const events = [eventOf('updated', row, { details }), ...linkEvents(row, links)]
+        return { result: await toCredential(db, keyring, row), events }
       })
-      reply.header('etag', etagOf(row.revision))
-      return toCredential(row, keyring)
+      reply.header('etag', etagOf(updated.revision))
+      return updated
     }
   )
 
@@ -135,10 +128,10 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/by-project/:projectId',
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
-    async (request) => {
+    async (request, reply) => {
       const { id, userId } = projectReader.of(request)
       const rows = await repository.listProjectCredentials(db, { projectId: id, viewer: userId })
-      return rows.map(toItem)
+      return asJson(reply, await toItems(db, rows))
     }
   )
 
@@ -163,15 +156,19 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const row = credential.own.of(request)
       const { fieldIds, environment = 'main' } = request.body ?? {}
       const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
-      return audited(request, async (services) => {
-        const { revealed, sealedRevision } = await revealCredential(services, row.owner_id, row.id, {
-          fieldIds: wanted,
-          environment
-        })
-        const fields = revealed.keys.map((key) => key.fieldName)
-        const details = { environment, revision: revealed.revision, sealedRevision, fields }
-        return { result: revealed, events: [eventOf('revealed', row, { details })] }
+      const { revealed, sealedRevision } = await revealCredential(app.services, row.owner_id, row.id, {
+        fieldIds: wanted,
+        environment
       })
+      const fields = revealed.keys.map((key) => key.fieldName)
+      const details = { environment, revision: revealed.revision, sealedRevision, fields }
+      await recordNow(db, originOf(request), [eventOf('revealed', row, { details })])
+      return revealed
     }
   )
+}
+
+/** Sends what is JSON already; as the handler's answer, for whose type it stands. */
+function asJson(reply: FastifyReply, json: string): never {
+  return reply.type('application/json; charset=utf-8').send(json) as never
 }
