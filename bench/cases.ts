@@ -157,13 +157,13 @@ export function referencesOf(
 
 /** Eight gets to one list and one reveal, for a look at the memory. */
 export function mixedLoad(origin: string, seeded: Seeded, callers: Callers): Load {
-  const { large } = seeded
-  const requests: Request[] = large.ids.flatMap((id, index) => {
+  const { small } = seeded
+  const requests: Request[] = small.ids.flatMap((id, index) => {
     const last = index % 10
     if (last === 0) return { path: base }
     return last === 1
       ? { method: 'POST', path: `${base}/${id}/reveal`, body: '{}' }
       : { path: `${base}/${id}` }
   })
-  return { origin, method: 'GET', headers: { ...callers.large, ...json }, requests }
+  return { origin, method: 'GET', headers: { ...callers.small, ...json }, requests }
 }

@@ -35,6 +35,7 @@ const WARM_UP_SECONDS = 1
 const WARM = { requests: 3_000, seconds: 8 }
 /** More than these many would wait for each other's hashes and for nothing else. */
 const SLOW_CONNECTIONS = 16
+const SLOW_WINDOW = 4
 
 /** The case at each number of connections that it can have. */
 export async function measureCase(world: World, one: Case, plan: Plan): Promise<Measured[]> {
@@ -68,9 +69,8 @@ async function measureAt(world: World, one: Case, connections: number, plan: Pla
       const { perSecond } = await watch(world, world.service, rival.load, connections, plan.seconds)
       others[rival.name] = perSecond
     }
-    const window = await watch(world, world.service, one.load, connections, plan.seconds, () =>
-      settle(world, one)
-    )
+    const seconds = plan.seconds * (one.slow ? SLOW_WINDOW : 1)
+    const window = await watch(world, world.service, one.load, connections, seconds, () => settle(world, one))
     windows.push(window)
     for (const [name, perSecond] of Object.entries(others)) {
       ratios[name] = [...(ratios[name] ?? []), window.perSecond / perSecond]
@@ -132,6 +132,9 @@ async function watch(
     throw new Error(
       `${where}: ${answered.errors} errors among ${answered.requests} answers\n${server.output()}`
     )
+  }
+  if (answered.requests === 0) {
+    throw new Error(`${load.method} ${load.requests[0]!.path}: not one answer in ${seconds} s`)
   }
   const each = (before: number | null, then: number | null) =>
     before === null || then === null ? null : (then - before) / answered.requests

@@ -85,7 +85,13 @@ export function tablesOf({ date, machine, references, pgbench, routes, memory, t
   if (memory) {
     parts.push(
       table(
-        ['start to ready', 'resident after start', 'after 10,000 requests', 'after 100,000', 'at the end'],
+        [
+          'start to ready',
+          'resident after start',
+          'after 10,000 requests',
+          `after ${whole(memory.requests)}`,
+          'at the end'
+        ],
         [
           [
             `${whole(memory.startMs)} ms`,

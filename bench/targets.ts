@@ -64,11 +64,12 @@ export function judge(routes: readonly Measured[], memory: Memory | undefined): 
   return [...ratios, ...tails, ...floors, ...(memory ? ofProcess(memory) : [])]
 }
 
-function ofProcess({ startMs, afterFirst, afterLast, atEnd }: Memory): Target[] {
+function ofProcess({ startMs, requests, afterFirst, afterLast, atEnd }: Memory): Target[] {
   const targets = [atMost('start to ready, ms', startMs, START_MS)]
   if (afterFirst !== null && afterLast !== null) {
-    targets.push(atMost('growth over 100,000 requests, MiB', (afterLast - afterFirst) / MIB, GROWTH_MIB))
-    targets.push(atMost('resident after 100,000 requests, MB', afterLast / 1e6, RESIDENT_MB))
+    const over = `${Math.round(requests / 1000)},000 requests`
+    targets.push(atMost(`growth over ${over}, MiB`, (afterLast - afterFirst) / MIB, GROWTH_MIB))
+    targets.push(atMost(`resident after ${over}, MB`, afterLast / 1e6, RESIDENT_MB))
   }
   if (atEnd !== null) targets.push(atMost('resident at the end of everything, MB', atEnd / 1e6, RESIDENT_MB))
   return targets
