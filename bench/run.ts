@@ -1,7 +1,7 @@
 // Measures the service against routes that do less, on this machine and in one sitting. docs/performance.md says how.
 import { parseArgs } from 'node:util'
 import { fail, requireNode, tell } from '../src/terminal.ts'
-import { ownRatio, readBaseline, writeBaseline } from './baseline.ts'
+import { compare, ownRatio, readBaseline, writeBaseline } from './baseline.ts'
 import type { ReferenceName } from './cases.ts'
 import { type Measured, measureCase, measureReference, type Plan, warmUp } from './measure.ts'
 import { measureMemory, resident } from './memory.ts'
@@ -85,15 +85,9 @@ async function check(world: World): Promise<void> {
   const ratios = measured.map(ownRatio)
   if (options['write-baseline']) {
     for (const { name, ratio } of ratios) tell(`${name}: ${ratio.toFixed(3)}`)
-    return writeBaseline(ratios)
+    return writeBaseline(CHECK.connections[0]!, ratios)
   }
-  const baseline = await readBaseline()
-  for (const { name, ratio } of ratios) {
-    const known = baseline.ratios[name]
-    if (known === undefined)
-      throw new Error(`the baseline has no ratio of ${name}: run with --write-baseline`)
-    const least = known * (1 - baseline.tolerance)
-    const holds = ratio >= least
+  for (const { name, ratio, known, least, holds } of compare(await readBaseline(), ratios)) {
     if (!holds) process.exitCode = 1
     tell(
       `${name}: ${ratio.toFixed(3)} of its reference, ${known} in the baseline, ${least.toFixed(3)} at least: ${holds ? 'holds' : 'SLOWER'}`
