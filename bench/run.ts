@@ -23,14 +23,22 @@ const SIZES = { small: 1_000, large: 100_000 }
 const CHECK_SIZES = { small: 1_000, large: 5_000 }
 const MIXED = { first: 10_000, last: 100_000 }
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    check: { type: 'boolean', default: false },
-    'write-baseline': { type: 'boolean', default: false }
+const options = readOptions()
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        check: { type: 'boolean', default: false },
+        'write-baseline': { type: 'boolean', default: false }
+      }
+    }).values
+  } catch (error) {
+    fail((error as Error).message)
   }
-})
+}
 
 /** Everything, or the cases that `--only` names, in full or quickly; results of anything less than all are not kept. */
 async function measure(world: World): Promise<void> {

@@ -87,6 +87,8 @@ export async function seed(
         // Postgres takes one batch while the next is being sealed.
         await inserted
         inserted = insert(postgres, person.id, rows, sealed)
+        // Whoever awaits it hears of its failure; nobody does once the run is interrupted.
+        inserted.catch(() => {})
       }
       await inserted
       const step = count / Math.min(count, 1_000)
