@@ -16,6 +16,8 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json openapi.yaml LICENSE ./
 COPY migrations ./migrations
 COPY src ./src
+# Compiled once here: the service reads it at its start, and cannot write it.
+RUN NODE_COMPILE_CACHE=/app/node_modules/.cache/compiled node src/cli.ts openapi && rm -rf /tmp/*
 
 # The image's user `node`, as a number so that an orchestrator can see that it is not root.
 USER 1000:1000
@@ -24,4 +26,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/livez', { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
-CMD ["node", "src/main.ts"]
+CMD ["node", "--max-semi-space-size=4", "src/main.ts"]

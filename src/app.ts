@@ -22,6 +22,7 @@ import { housekeeping } from './plugins/housekeeping.ts'
 import { jsonBody } from './plugins/json-body.ts'
 import { type LogStream, standardOutput } from './plugins/log-stream.ts'
 import { loggerOptions, requestIdOf, requestLog } from './plugins/logging.ts'
+import { buildSerializer } from './plugins/serialization.ts'
 import { type Services, services } from './plugins/services.ts'
 import { buildValidator } from './plugins/validation.ts'
 
@@ -42,7 +43,7 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
     routerOptions: { maxParamLength: 16_384 },
     frameworkErrors: answerProblem,
     clientErrorHandler: answerUnreadable,
-    schemaController: { compilersFactory: { buildValidator: buildValidator as never } }
+    schemaController: { compilersFactory: { buildValidator: buildValidator as never, buildSerializer: buildSerializer as never } }
   })
 
   await app.register(services, made)

@@ -115,7 +115,9 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
   const last = (name: string) => stage.findLast(([key]) => key === name)?.[1] ?? ''
   t.match(last('USER'), /^[1-9]\d*:[1-9]\d*$/, 'a user by number, not root')
   t.equal(last('STOPSIGNAL'), 'SIGTERM')
-  t.strictSame(JSON.parse(last('CMD')), ['node', 'src/main.ts'], 'without a shell that would keep the signal')
+  const command = JSON.parse(last('CMD')) as string[]
+  const { scripts } = JSON.parse(await read('package.json'))
+  t.equal(command.join(' '), scripts.start, 'as npm start, without a shell that would keep the signal')
   t.match(last('ENV'), /NODE_ENV=production HOST=0\.0\.0\.0 PORT=8080/)
   t.notMatch(
     all('ENV').concat(all('ARG')).join(' '),

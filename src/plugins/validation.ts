@@ -1,6 +1,9 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifySchemaValidationError } from 'fastify'
 import type { InputError } from '../errors.ts'
+import { lazily } from './lazily.ts'
+
+type Validate = (data: unknown) => boolean
 
 // With `strictNumbers` a query's 1e400, which is turned into Infinity, would pass by `maximum` unseen.
 const shared = { strictNumbers: false, removeAdditional: false, allErrors: false, useDefaults: true } as const
@@ -20,7 +23,9 @@ export function buildValidator(
     compilers(externalSchemas as never, { ...options, customOptions: { ...shared, coerceTypes } } as never)
   const strict = compile(false)
   const coercing = compile(true)
-  return (route: { httpPart?: string }) => (route.httpPart === 'body' ? strict : coercing)(route as never)
+  // When it is first needed: most of a start would be spent on validators else.
+  return (route: { httpPart?: string }) =>
+    lazily(() => (route.httpPart === 'body' ? strict : coercing)(route as never) as Validate)
 }
 
 const PARTS: Record<string, string> = { querystring: 'query' }
