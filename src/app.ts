@@ -8,6 +8,8 @@ import { credentialPartRoutes } from './features/credentials/v1/part-routes.ts'
 import { resolveRoutes } from './features/credentials/v1/resolve-routes.ts'
 import { credentialRoutes } from './features/credentials/v1/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
+import { keyRefreshing } from './features/keys/refresh-job.ts'
+import { keyRotation } from './features/keys/rotation-job.ts'
 import { projectRoutes } from './features/projects/routes.ts'
 import { sessionRoutes, signInRoutes } from './features/session/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
@@ -20,8 +22,10 @@ import { guardsRequired } from './plugins/guards.ts'
 import { headers } from './plugins/headers.ts'
 import { housekeeping } from './plugins/housekeeping.ts'
 import { jsonBody } from './plugins/json-body.ts'
+import { freshKeys } from './plugins/keys.ts'
 import { type LogStream, standardOutput } from './plugins/log-stream.ts'
 import { loggerOptions, requestIdOf, requestLog } from './plugins/logging.ts'
+import { metrics } from './plugins/metrics.ts'
 import { buildSerializer } from './plugins/serialization.ts'
 import { type Services, services } from './plugins/services.ts'
 import { buildValidator } from './plugins/validation.ts'
@@ -43,12 +47,15 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
     routerOptions: { maxParamLength: 16_384 },
     frameworkErrors: answerProblem,
     clientErrorHandler: answerUnreadable,
-    schemaController: { compilersFactory: { buildValidator: buildValidator as never, buildSerializer: buildSerializer as never } }
+    schemaController: {
+      compilersFactory: { buildValidator: buildValidator as never, buildSerializer: buildSerializer as never }
+    }
   })
 
   await app.register(services, made)
   await app.register(errorHandler)
   await app.register(requestLog)
+  await app.register(metrics)
   await app.register(headers)
   await app.register(jsonBody)
   await app.register(cleanInput)
@@ -57,12 +64,15 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
   await app.register(cookie)
   await app.register(authentication)
   await app.register(housekeeping)
+  await app.register(keyRefreshing)
+  await app.register(keyRotation)
 
   await app.register(documents)
   await app.register(healthRoutes)
   await app.register(signInRoutes, { prefix: '/api/v1' })
   await app.register(async (signedIn) => {
     signedIn.addHook('onRequest', signedIn.authenticate)
+    await signedIn.register(freshKeys)
     await signedIn.register(sessionRoutes, { prefix: '/api/v1' })
     await signedIn.register(accessTokenRoutes, { prefix: '/api/v1/access-tokens' })
     await signedIn.register(userRoutes, { prefix: '/api/v1/users' })

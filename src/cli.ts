@@ -1,20 +1,30 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
-import { buildApp } from './app.ts'
 import { type Config, readConfig } from './config.ts'
 import { Keyring } from './crypto/keyring.ts'
+import { rootKeysIn } from './data-directory.ts'
 import { createDatabase, type Database } from './db/database.ts'
 import { startEmbedded } from './db/embedded.ts'
 import { migrate } from './db/migrate.ts'
 import { verifyChain } from './features/audit/chain.ts'
 import { exportLines } from './features/audit/export.ts'
-import { openapiYaml } from './plugins/contract.ts'
+import { destroyDataKey } from './features/keys/destroy.ts'
+import { rotateDataKey } from './features/keys/rotate.ts'
+import { keyStatus, statusLines } from './features/keys/status.ts'
+import { systemOrigin } from './plugins/audit.ts'
 import { fail, requireNode, tell } from './terminal.ts'
 
 requireNode(24)
 
-const commands: Record<string, { does: string; run(config: Config): Promise<void> }> = {
+interface Command {
+  does: string
+  /** What it takes after its name, as the list of commands shows it. */
+  takes?: string
+  run(config: Config, words: string[]): Promise<void>
+}
+
+const commands: Record<string, Command> = {
   migrate: {
     does: 'bring the database to the newest tables',
     run: (config) => withDatabase(config, migrateDatabase)
@@ -26,6 +36,20 @@ const commands: Record<string, { does: string; run(config: Config): Promise<void
   'audit export': {
     does: 'write all audit events as JSON Lines, oldest first',
     run: (config) => withDatabase(config, exportAudit)
+  },
+  'keys status': {
+    does: 'show the data keys, what is under each, and how far re-encryption is',
+    takes: '[--json]',
+    run: (config, words) => withDatabase(config, (db) => showKeys(db, words))
+  },
+  'keys rotate': {
+    does: 'make a new data key; the service seals everything anew under it',
+    run: (config) => withDatabase(config, (db) => rotateKeys(config, db))
+  },
+  'keys destroy': {
+    does: 'delete a retired data key that nothing is under, before its time',
+    takes: '<number>',
+    run: (config, words) => withDatabase(config, (db) => destroyKey(db, words))
   },
   openapi: { does: 'write openapi.yaml from the code', run: writeOpenapi }
 }
@@ -63,8 +87,31 @@ async function exportAudit(db: Database) {
   for await (const line of exportLines(db)) tell(line)
 }
 
+async function showKeys(db: Database, words: string[]) {
+  if (words.length > (words[0] === '--json' ? 1 : 0)) throw new Error('keys status takes --json or nothing')
+  const status = await keyStatus(db)
+  for (const line of words[0] === '--json' ? [JSON.stringify(status)] : statusLines(status)) tell(line)
+}
+
+async function rotateKeys(config: Config, db: Database) {
+  const [rootKey] = config.rootKeys ?? (await rootKeysIn(config.dataDirectory)).keys
+  const number = await rotateDataKey(db, rootKey!, systemOrigin('command line'), 'asked')
+  tell(`Data key ${number} is current. A running service uses it within seconds, and seals the rest anew.`)
+}
+
+async function destroyKey(db: Database, words: string[]) {
+  if (words.length !== 1 || !/^[1-9]\d{0,8}$/.test(words[0]!))
+    throw new Error('keys destroy takes the number of one data key')
+  const number = Number(words[0])
+  await destroyDataKey(db, number, systemOrigin('command line'))
+  tell(`Data key ${number} is destroyed.`)
+}
+
 // The document says nothing of any database or key, so it is written from an app that has neither.
 async function writeOpenapi() {
+  // Only here: the other commands start faster without the whole service.
+  const { buildApp } = await import('./app.ts')
+  const { openapiYaml } = await import('./plugins/contract.ts')
   const config = readConfig({ LOG_LEVEL: 'silent' })
   const db = createDatabase({})
   const app = await buildApp({ config, db, keyring: new Keyring(new Map([[1, randomBytes(32)]]), 1) })
@@ -75,15 +122,18 @@ async function writeOpenapi() {
   tell('Wrote openapi.yaml.')
 }
 
-const name = process.argv.slice(2).join(' ')
-const command = commands[name]
-if (!command) {
-  const width = Math.max(...Object.keys(commands).map((one) => one.length))
-  const lines = Object.entries(commands).map(([one, { does }]) => `  ${one.padEnd(width)}  ${does}`)
+const given = process.argv.slice(2)
+const name = Object.keys(commands).find((one) => one.split(' ').every((word, index) => word === given[index]))
+const words = given.slice(name?.split(' ').length)
+const command = name === undefined ? undefined : commands[name]!
+if (!command || (words.length > 0 && !command.takes)) {
+  const shown = Object.entries(commands).map(([one, { takes }]) => (takes ? `${one} ${takes}` : one))
+  const width = Math.max(...shown.map((one) => one.length))
+  const lines = Object.values(commands).map(({ does }, index) => `  ${shown[index]!.padEnd(width)}  ${does}`)
   fail(`a command is needed:\n${lines.join('\n')}`)
 }
 try {
-  await command.run(readConfig())
+  await command.run(readConfig(), words)
 } catch (error) {
   fail((error as Error).message)
 }

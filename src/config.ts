@@ -17,6 +17,12 @@ export interface Config {
   readonly sessionMaxHours: number
   readonly trustProxy: boolean | number | string[]
   readonly corsOrigins: readonly string[]
+  /** 0: the service makes no new data key by itself. */
+  readonly dataKeyMaxDays: number
+  readonly dataKeyKeepDays: number
+  /** Unset: no metrics are served. */
+  readonly metricsPort: number | undefined
+  readonly metricsHost: string
 }
 
 /** A setting that stops the start. The message is one line, names the variable, and never holds its value. */
@@ -98,7 +104,21 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
       [],
       originsOf,
       'http:// or https:// origins with commas between'
-    )
+    ),
+    dataKeyMaxDays: read(
+      'LATCHKEY_DATA_KEY_MAX_DAYS',
+      90,
+      integer(0, 3_650),
+      'a whole number of days from 0 (never) to 3650'
+    ),
+    dataKeyKeepDays: read(
+      'LATCHKEY_DATA_KEY_KEEP_DAYS',
+      30,
+      integer(0, 3_650),
+      'a whole number of days from 0 to 3650'
+    ),
+    metricsPort: read('METRICS_PORT', undefined, integer(0, 65_535), 'a port number from 0 to 65535'),
+    metricsHost: read('METRICS_HOST', '127.0.0.1', hostOf, 'an IP address or a host name')
   })
 }
 

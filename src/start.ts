@@ -54,7 +54,8 @@ export async function start(config: Config, told: Told): Promise<Started> {
       told.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
     }
     const administrator = await firstAdministrator(config, db, told)
-    return { config, db, keyring, administrator, close }
+    // With the root keys, wherever they came from: the service makes new data keys while it runs.
+    return { config: { ...config, rootKeys }, db, keyring, administrator, close }
   } catch (error) {
     await close()
     throw error

@@ -42,6 +42,8 @@ const isFile = (name: string) => /^(src|migrations|test)\/|^package\.json$/.test
 const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
 const isRepository = (path: string) => /(^|[/-])repository\.ts$/.test(path)
 const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
+/** Work that goes on while the service runs, which is put together in app.ts like routes are. */
+const isJob = (path: string) => /-job\.ts$/.test(path)
 const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
 
 /** What each part may import of our own besides itself. `feature` stands for every feature. */
@@ -113,7 +115,7 @@ t.test('a feature keeps its routes, its repository and its schema to itself', as
     for (const name of imports.filter((one) => partOf(one).startsWith('feature '))) {
       if (partOf(name) === partOf(path)) continue
       const arrow = `${path} imports ${name}`
-      if (isRoutes(name)) t.equal(path, 'src/app.ts', arrow)
+      if (isRoutes(name) || isJob(name)) t.equal(path, 'src/app.ts', arrow)
       else if (isSchema(name)) t.fail(`${arrow}: a shape of two features belongs in src/schemas.ts`)
       else if (isRepository(name))
         t.ok(partOf(path).startsWith('feature ') && isAct(path), `${arrow}: only acts may`)

@@ -2,21 +2,26 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
-import { newRootKey } from '../src/crypto/root-keys.ts'
+import { newRootKey, parseRootKeys, type RootKey } from '../src/crypto/root-keys.ts'
 import { sealBatch } from '../src/features/audit/chain.ts'
+import { openKeyring } from '../src/features/keys/open-keyring.ts'
 import { startTestApp } from './helpers/app.ts'
 import { createTestDatabase } from './helpers/database.ts'
+import { age } from './helpers/keys.ts'
 import { newProject } from './helpers/things.ts'
 
 const cli = join(import.meta.dirname, '../src/cli.ts')
 const { PATH = '' } = process.env
 
-function latchkey(
-  databaseUrl: string,
+const latchkey = (databaseUrl: string, ...words: string[]) =>
+  latchkeyWith({ DATABASE_URL: databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }, ...words)
+
+function latchkeyWith(
+  variables: Record<string, string>,
   ...words: string[]
 ): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve) => {
-    const env = { PATH, DATABASE_URL: databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
+    const env = { PATH, ...variables }
     const child = spawn(process.execPath, [cli, ...words], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     let [out, err] = ['', '']
     child.stdout.on('data', (chunk) => (out += chunk))
@@ -72,6 +77,47 @@ t.test(
     t.match(broken.err, /^latchkey: event [0-9a-f-]{36} at position 2 of the audit chain is changed/)
   }
 )
+
+t.test('latchkey keys shows, rotates and destroys data keys', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const rootKeys = newRootKey('cli')
+  const env = { DATABASE_URL: database.url, LATCHKEY_ROOT_KEYS: rootKeys }
+  const keys = (...words: string[]) => latchkeyWith(env, 'keys', ...words)
+  await openKeyring(database.db, parseRootKeys(rootKeys))
+
+  const rotated = await keys('rotate')
+  t.equal(rotated.code, 0, rotated.err)
+  t.match(rotated.out, /^Data key 2 is current\./)
+  const { keys: rows, reencryption } = JSON.parse((await keys('status', '--json')).out)
+  const [{ fingerprint }] = parseRootKeys(rootKeys) as [RootKey]
+  t.match(rows, [
+    { number: 1, state: 'retired', retiredAt: /Z$/, values: 0, answers: 0, rootKeyFingerprint: fingerprint },
+    { number: 2, state: 'current', retiredAt: null, ageDays: 0, rootKeyFingerprint: fingerprint }
+  ])
+  t.same(reencryption, { done: 0, total: 0 })
+  const table = (await keys('status')).out.split('\n')
+  t.match(table[0], /^data key +state +age +retired at +values +answers +root key$/)
+  t.match(table[2], new RegExp(`^2 +current +0 d +- +0 +0 +${fingerprint}$`))
+
+  const early = await keys('destroy', '1')
+  t.match([early.code, early.err], [1, /^latchkey: data key 1 is not destroyed: it was retired less than 60/])
+  t.match(await keys('destroy', '2'), { code: 1, err: /it is the current one/ })
+  await age(database, 1, 1)
+  const destroyed = await keys('destroy', '1')
+  t.same([destroyed.code, destroyed.out], [0, 'Data key 1 is destroyed.\n'])
+  const wrong = [['destroy'], ['destroy', 'x'], ['destroy', '1', '2'], ['status', '--xml'], ['rotate', 'now']]
+  const answers = await Promise.all(wrong.map((words) => keys(...words)))
+  t.same(
+    answers.map(({ code }) => code),
+    wrong.map(() => 1)
+  )
+
+  const other = await latchkey(database.url, 'keys', 'rotate')
+  t.equal(other.code, 1)
+  t.match(other.err, /^latchkey: the data keys are wrapped by the root key/)
+  t.match(other.err, fingerprint)
+})
 
 t.test('a command that there is not is answered with those that there are', async (t) => {
   const { code, err } = await latchkey('postgresql://nobody@localhost/none', 'nonsense')

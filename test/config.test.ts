@@ -20,7 +20,11 @@ t.test('with nothing set, all has a default', async (t) => {
     sessionIdleMinutes: 30,
     sessionMaxHours: 12,
     trustProxy: false,
-    corsOrigins: []
+    corsOrigins: [],
+    dataKeyMaxDays: 90,
+    dataKeyKeepDays: 30,
+    metricsPort: undefined,
+    metricsHost: '127.0.0.1'
   })
 })
 
@@ -37,7 +41,11 @@ const NAMES = [
   'LATCHKEY_SESSION_IDLE_MINUTES',
   'LATCHKEY_SESSION_MAX_HOURS',
   'TRUST_PROXY',
-  'CORS_ORIGINS'
+  'CORS_ORIGINS',
+  'LATCHKEY_DATA_KEY_MAX_DAYS',
+  'LATCHKEY_DATA_KEY_KEEP_DAYS',
+  'METRICS_PORT',
+  'METRICS_HOST'
 ]
 
 t.test('an empty variable is an unset one', async (t) => {
@@ -60,7 +68,11 @@ t.test('every setting is read', async (t) => {
     LATCHKEY_SESSION_IDLE_MINUTES: '5',
     LATCHKEY_SESSION_MAX_HOURS: '1',
     TRUST_PROXY: '10.0.0.0/8, ::1',
-    CORS_ORIGINS: 'https://a.example.org, http://localhost:3000'
+    CORS_ORIGINS: 'https://a.example.org, http://localhost:3000',
+    LATCHKEY_DATA_KEY_MAX_DAYS: '0',
+    LATCHKEY_DATA_KEY_KEEP_DAYS: '7',
+    METRICS_PORT: '9464',
+    METRICS_HOST: '0.0.0.0'
   })
   const { rootKeys, ...rest } = config
   t.same(rest, {
@@ -75,7 +87,11 @@ t.test('every setting is read', async (t) => {
     sessionIdleMinutes: 5,
     sessionMaxHours: 1,
     trustProxy: ['10.0.0.0/8', '::1'],
-    corsOrigins: ['https://a.example.org', 'http://localhost:3000']
+    corsOrigins: ['https://a.example.org', 'http://localhost:3000'],
+    dataKeyMaxDays: 0,
+    dataKeyKeepDays: 7,
+    metricsPort: 9464,
+    metricsHost: '0.0.0.0'
   })
   t.same(
     rootKeys?.map((key) => key.name),
@@ -171,7 +187,11 @@ t.test('a wrong value stops the start: one line, with the name and without the v
       'https://canary.org https://example.org',
       'https://*.canary.org',
       'file:///canary'
-    ]
+    ],
+    LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
+    LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
+    METRICS_PORT: ['canary', '-1', '65536'],
+    METRICS_HOST: ['can ary', 'http://canary', 'canary:80']
   }
   t.same(
     Object.keys(cases).sort(),

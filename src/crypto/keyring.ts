@@ -17,20 +17,59 @@ export interface ValueContext {
 
 /** Seals and opens under one derived key; `bind` names what the sealed bytes belong to. */
 export interface Box {
+  /** The number of the data key that it seals under, whatever becomes current meanwhile. */
+  readonly dataKeyNo: number
   seal(bind: readonly string[], plaintext: Buffer): Buffer
   /** Throws DecryptionFailed for bytes that were sealed elsewhere, for something else, or changed since. */
   open(bind: readonly string[], sealed: Buffer): Buffer
 }
 
-/** The data keys, unwrapped. New values are sealed under the current one, old ones open under theirs. */
-export class Keyring {
-  readonly current: number
-  readonly #keys: ReadonlyMap<number, KeyObject>
+/** The data key is not held here: it may have been made a moment ago, by another process. See `Keyring.find`. */
+export class UnknownDataKey extends DecryptionFailed {
+  readonly number: number
 
-  constructor(keys: ReadonlyMap<number, Buffer>, current: number) {
-    if (!keys.has(current)) throw new RangeError('the current data key is not among the keys')
-    this.#keys = new Map([...keys].map(([number, key]) => [number, createSecretKey(key)]))
-    this.current = current
+  constructor(number: number) {
+    super()
+    this.name = 'UnknownDataKey'
+    this.number = number
+  }
+}
+
+/** The data keys that there are now, and those of them that were not held, unwrapped. */
+export interface DataKeys {
+  current: number
+  numbers: readonly number[]
+  unwrapped: ReadonlyMap<number, Buffer>
+}
+
+/** Reads the data keys that there are, and unwraps those that are not held. */
+export type KeySource = (held: ReadonlySet<number>) => Promise<DataKeys>
+
+interface Held {
+  readonly current: number
+  readonly keys: ReadonlyMap<number, KeyObject>
+}
+
+/**
+ * The data keys, unwrapped. New values are sealed under the current one, old ones open under theirs. Which keys there
+ * are changes while the service runs: `refresh` and `find` take up what the source has. What is held stays held while
+ * the source cannot be read.
+ */
+export class Keyring {
+  readonly #source: KeySource | undefined
+  #held: Held
+  #refreshing: Promise<void> | undefined
+  /** Numbers that were looked for in vain since the last refresh. */
+  readonly #sought = new Set<number>()
+
+  constructor(keys: ReadonlyMap<number, Buffer>, current: number, source?: KeySource) {
+    const made = [...keys].map(([number, key]) => [number, createSecretKey(key)] as const)
+    this.#held = heldOf(new Map(made), current)
+    this.#source = source
+  }
+
+  get current(): number {
+    return this.#held.current
   }
 
   /** The box of one credential's values in one environment at one sealed revision; `bind` is the field's id. */
@@ -43,21 +82,58 @@ export class Keyring {
     return this.#box('latchkey/idempotent-answer/v1', [principal, key])
   }
 
+  /** Takes up what the source has now. Throws what the source throws, and then holds what it held. */
+  async refresh(): Promise<void> {
+    await this.#load()
+    this.#sought.clear()
+  }
+
+  /**
+   * Looks whether there is a data key of this number by now. One that there is not is remembered until the next
+   * refresh, so that a number that somebody made up costs one look and not one a request. Throws as `refresh`.
+   */
+  async find(number: number): Promise<void> {
+    // One that is under way may have read before the key was there.
+    await this.#refreshing?.catch(() => {})
+    if (this.#held.keys.has(number)) return
+    await this.#load()
+    if (!this.#held.keys.has(number)) this.#sought.add(number)
+  }
+
+  #load(): Promise<void> {
+    this.#refreshing ??= this.#take().finally(() => {
+      this.#refreshing = undefined
+    })
+    return this.#refreshing
+  }
+
+  async #take(): Promise<void> {
+    if (!this.#source) return
+    const held = this.#held.keys
+    const { current, numbers, unwrapped } = await this.#source(new Set(held.keys()))
+    const keys = numbers.map(
+      (number) => [number, held.get(number) ?? createSecretKey(unwrapped.get(number)!)] as const
+    )
+    this.#held = heldOf(new Map(keys), current)
+  }
+
   #box(label: string, context: readonly string[]): Box {
+    const { current, keys } = this.#held
     const derived = new Map<number, KeyObject>()
     const keyOf = (number: number) => {
       const known = derived.get(number)
       if (known) return known
-      const dataKey = this.#keys.get(number)
-      if (!dataKey) throw new DecryptionFailed()
+      const dataKey = keys.get(number)
+      if (!dataKey) throw this.#sought.has(number) ? new DecryptionFailed() : new UnknownDataKey(number)
       const key = deriveKey(dataKey, label, context)
       derived.set(number, key)
       return key
     }
     return {
+      dataKeyNo: current,
       seal: (bind, plaintext) => {
-        const header = headerOf(this.current)
-        return Buffer.concat([header, seal(keyOf(this.current), plaintext, bound(header, context, bind))])
+        const header = headerOf(current)
+        return Buffer.concat([header, seal(keyOf(current), plaintext, bound(header, context, bind))])
       },
       open: (bind, sealed) => {
         if (sealed.length < SHORTEST || sealed[0] !== FORMAT) throw new DecryptionFailed()
@@ -69,12 +145,17 @@ export class Keyring {
   }
 
   toJSON() {
-    return { current: this.current, numbers: [...this.#keys.keys()] }
+    return { current: this.current, numbers: [...this.#held.keys.keys()] }
   }
 
   [inspect.custom]() {
     return `Keyring ${JSON.stringify(this)}`
   }
+}
+
+function heldOf(keys: ReadonlyMap<number, KeyObject>, current: number): Held {
+  if (!keys.has(current)) throw new RangeError('the current data key is not among the keys')
+  return { keys, current }
 }
 
 /** The number of the data key that sealed these bytes. */

@@ -22,7 +22,8 @@ export type TargetType =
 /** Something that was done. Holds no value, no part of one, and nothing that could be one. */
 export interface AuditEvent {
   action: string
-  target: { type: TargetType; id: string; name?: string | null }
+  /** A data key has a number and no id. */
+  target: { type: TargetType; id: string | null; name?: string | null }
   /** Of a credential. */
   ownerId?: string
   projectId?: string | null
@@ -37,6 +38,11 @@ export interface Origin {
   ip: string | null
   userAgent: string | null
   requestId: string | null
+}
+
+/** The origin of what the service does by itself, or what its operator does at the command line. */
+export function systemOrigin(name: 'service' | 'command line'): Origin {
+  return { actorType: 'system', actorId: null, actorName: name, ip: null, userAgent: null, requestId: null }
 }
 
 /** The origin of what a request does. */

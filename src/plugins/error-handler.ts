@@ -70,6 +70,8 @@ export function problemBody(problem: errors.Problem, requestId: string) {
  */
 export async function settledProblem(error: unknown, request: FastifyRequest): Promise<errors.Problem> {
   let problem = problemOf(error)
+  if (problem.code === 'decryption-failed')
+    request.server.metrics.decryptionFailures.inc({ where: 'request' })
   try {
     await recordDenial(request, problem)
   } catch (failure) {

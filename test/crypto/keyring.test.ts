@@ -1,12 +1,13 @@
 import { inspect } from 'node:util'
 import t from 'tap'
-import { dataKeyOf, Keyring, type ValueContext } from '../../src/crypto/keyring.ts'
+import { type DataKeys, dataKeyOf, Keyring, type ValueContext } from '../../src/crypto/keyring.ts'
 
 const hex = (text: string) => Buffer.from(text, 'hex')
 const sequence = (first: number) => Buffer.from(Array.from({ length: 32 }, (_, i) => first + i))
 const text = (value: string) => Buffer.from(value)
 
-const failed = { name: 'DecryptionFailed' }
+// A byte of the number that was changed names a key that is not there, which the service looks for once.
+const failed = { name: /^(DecryptionFailed|UnknownDataKey)$/ }
 const FIELD = '0193a5b0-0000-7000-8000-00000000000f'
 const CONTEXT: ValueContext = {
   credentialId: '0193a5b0-0000-7000-8000-000000000001',
@@ -49,7 +50,7 @@ t.test('what was sealed opens, under the current data key and under an older one
   const fresh = box.seal([FIELD], text('fresh'))
   t.equal(dataKeyOf(fresh), 8)
   t.equal(box.open([FIELD], fresh).toString(), 'fresh')
-  t.throws(() => before.values(CONTEXT).open([FIELD], fresh), failed, 'a key that is not there')
+  t.throws(() => before.values(CONTEXT).open([FIELD], fresh), { name: 'UnknownDataKey', number: 8 })
 })
 
 t.test('the same value twice gives different bytes', async (t) => {
@@ -155,4 +156,71 @@ t.test('a keyring does not print its keys', async (t) => {
     t.notMatch(printed, trace, `no "${trace}"`)
   }
   t.match(inspect(made), '"current":1')
+})
+
+t.test('a keyring takes up what its source has, and keeps what it has when the source fails', async (t) => {
+  let answer = async (held: ReadonlySet<number>): Promise<DataKeys> => {
+    t.same([...held], [7], 'asked for those it does not hold')
+    return { current: 8, numbers: [7, 8], unwrapped: new Map([[8, sequence(0x60)]]) }
+  }
+  const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, (held) => answer(held))
+  const early = ring.values(CONTEXT)
+  await ring.refresh()
+  t.equal(ring.current, 8)
+  t.equal(
+    dataKeyOf(early.seal([FIELD], text('x'))),
+    early.dataKeyNo,
+    'a box stays with the key it began with'
+  )
+  t.equal(early.dataKeyNo, 7)
+  answer = async () => {
+    throw new Error('away')
+  }
+  await t.rejects(ring.refresh(), { message: 'away' })
+  t.equal(ring.current, 8)
+  t.equal(ring.values(CONTEXT).open([FIELD], hex(SEALED_VALUE)).toString(), '"correct horse"')
+  answer = async () => ({ current: 8, numbers: [8], unwrapped: new Map() })
+  await ring.refresh()
+  t.throws(
+    () => ring.values(CONTEXT).open([FIELD], hex(SEALED_VALUE)),
+    { name: 'UnknownDataKey' },
+    'destroyed'
+  )
+})
+
+t.test('a number that there is not is looked for once, however many ask', async (t) => {
+  let reads = 0
+  const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, async () => {
+    reads++
+    return { current: 7, numbers: [7], unwrapped: new Map() }
+  })
+  const madeUp = Buffer.from(hex(SEALED_VALUE))
+  madeUp[4] = 9
+  const open = () => ring.values(CONTEXT).open([FIELD], madeUp)
+  t.throws(open, { name: 'UnknownDataKey', number: 9 })
+  await Promise.all(Array.from({ length: 20 }, () => ring.find(9)))
+  t.equal(reads, 1)
+  t.throws(open, { name: 'DecryptionFailed' })
+  await ring.refresh()
+  t.throws(open, { name: 'UnknownDataKey' }, 'until the next refresh')
+})
+
+t.test('a look that began before the key was made does not count', async (t) => {
+  let made = false
+  const gates: (() => void)[] = []
+  const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, async () => {
+    const numbers = made ? [7, 8] : [7]
+    await new Promise<void>((resolve) => gates.push(resolve))
+    return { current: 7, numbers, unwrapped: new Map([[8, sequence(0x60)]]) }
+  })
+  const first = ring.refresh()
+  made = true
+  const found = ring.find(8)
+  gates[0]!()
+  await first
+  while (gates.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  gates[1]!()
+  await found
+  const sealed = new Keyring(new Map([[8, sequence(0x60)]]), 8).values(CONTEXT).seal([FIELD], text('new'))
+  t.equal(ring.values(CONTEXT).open([FIELD], sealed).toString(), 'new')
 })

@@ -80,3 +80,10 @@ export function listEventsAfter(db: Database, id: string, limit: number) {
     .limit(limit)
     .execute()
 }
+
+/** How many events have no place in the chain yet, counted up to `atMost`. */
+export async function countUnsealed(db: Database, atMost: number): Promise<number> {
+  const { rows } = await sql<{ count: number }>`select count(*) as count
+    from (select from audit_events where position is null limit ${atMost}) unsealed`.execute(db)
+  return rows[0]!.count
+}

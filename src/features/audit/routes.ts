@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { administrator, signedIn } from '../../plugins/principal.ts'
 import { timeOf } from '../../times.ts'
+import { measureAudit } from './audit-metrics.ts'
 import { findHead } from './chain.ts'
 import { type AuditFilter, listEvents } from './repository.ts'
 import { toEvent } from './resource.ts'
@@ -10,6 +11,7 @@ import { auditSealing } from './sealing-job.ts'
 export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
   await app.register(auditSealing)
+  measureAudit(app.metrics.registry, db)
 
   app.get('', { schema: schema.listAuditEvents, preHandler: signedIn }, async (request) => {
     const caller = signedIn.of(request)

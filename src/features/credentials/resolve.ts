@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { DecryptionFailed } from '../../crypto/aead.ts'
+import { UnknownDataKey } from '../../crypto/keyring.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import { AnswerTooLarge } from '../../errors.ts'
 import type { Services } from '../../plugins/services.ts'
@@ -132,7 +133,8 @@ export async function resolveCredentials(
         values: Object.fromEntries(values)
       }
     } catch (error) {
-      if (!(error instanceof DecryptionFailed)) throw error
+      // A key that is not known here yet says nothing of the value: the request is done again with it.
+      if (!(error instanceof DecryptionFailed) || error instanceof UnknownDataKey) throw error
       undecryptable.set(row.id, row)
       return refuse('decryption-failed')
     }

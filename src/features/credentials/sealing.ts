@@ -29,6 +29,8 @@ export function sealAll(
   let bytes = 0
   for (const [environment, values] of byEnvironment) {
     const box = keyring.values({ credentialId, environment, sealedRevision })
+    // The same for all: nothing is awaited here, so the keyring does not change meanwhile.
+    keys.dataKeyNo = box.dataKeyNo
     for (const [fieldId, value] of values) {
       keys.environments.push(environment)
       keys.fieldIds.push(fieldId)

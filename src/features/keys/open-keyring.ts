@@ -1,48 +1,88 @@
-import { randomBytes } from 'node:crypto'
-import { DecryptionFailed, KEY_BYTES } from '../../crypto/aead.ts'
-import { Keyring } from '../../crypto/keyring.ts'
+import { type DataKeys, Keyring } from '../../crypto/keyring.ts'
 import type { RootKey } from '../../crypto/root-keys.ts'
 import { type Database, inTransaction, lockName } from '../../db/database.ts'
-import { insertDataKey, listDataKeys } from './repository.ts'
+import { record, systemOrigin } from '../../plugins/audit.ts'
+import { keyEvent } from './events.ts'
+import { type DataKeyRow, insertDataKey, listDataKeys, rewrapDataKey } from './repository.ts'
+import { newDataKey, unwrapAll, wrapChecked } from './root-keys.ts'
 
-/** The root keys that were given are not those that the data keys need. */
-export class WrongRootKey extends Error {
-  constructor(needed: readonly string[], given: readonly RootKey[]) {
-    super(
-      `LATCHKEY_ROOT_KEYS has to hold the root key that this database's data keys are wrapped with: needed ${needed.join(', ')}; ` +
-        `given ${given.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
-    )
-    this.name = 'WrongRootKey'
+/** Serialises all changes of the data keys, across all processes. */
+export const DATA_KEYS_LOCK = 'data-keys'
+
+/**
+ * Unwraps all data keys, having made the first one if there is none, and wraps those anew that another than the first
+ * root key has wrapped. The keyring that it gives takes up later data keys by itself. Throws WrongRootKey, having
+ * written nothing, when any data key needs a root key that is not among `rootKeys` or that is not what it says.
+ */
+export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
+  await makeFirst(db, rootKeys[0]!)
+  for (;;) {
+    const rows = await listDataKeys(db)
+    const keys = await unwrapAll(rootKeys, rows)
+    if (!(await rewrap(db, rootKeys[0]!, rows, keys))) continue
+    return new Keyring(keys, currentOf(rows), (held) => readDataKeys(db, rootKeys, held))
   }
 }
 
-/**
- * Unwraps all data keys, having made the first one if there is none. Throws WrongRootKey, having written nothing,
- * when any of them needs a root key that is not among `rootKeys` or that is not what it says.
- */
-export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
-  const rows = await inTransaction(db, async (trx) => {
-    await lockName(trx, 'data-keys')
-    const existing = await listDataKeys(trx)
-    if (existing.length > 0) return existing
-    const root = rootKeys[0]!
-    const wrapped = root.wrap(1, randomBytes(KEY_BYTES))
-    await insertDataKey(trx, { number: 1, wrapped, rootKeyFingerprint: root.fingerprint })
-    return listDataKeys(trx)
+/** The number of the data key that seals. */
+export function currentOf(rows: readonly Pick<DataKeyRow, 'number' | 'retired_at'>[]): number {
+  const current = rows.find((row) => row.retired_at === null)
+  if (!current) throw new Error('no data key in the database is current')
+  return current.number
+}
+
+// The root key may be a provider far away: it is asked before the transaction, which holds the lock, and not inside.
+async function makeFirst(db: Database, root: RootKey): Promise<void> {
+  if ((await listDataKeys(db)).length > 0) return
+  const made = await newDataKey(root, 1)
+  await inTransaction(db, async (trx) => {
+    await lockName(trx, DATA_KEYS_LOCK)
+    if ((await listDataKeys(trx)).length > 0) return
+    await insertDataKey(trx, made)
+    await record(trx, systemOrigin('service'), [
+      keyEvent('created', 1, { rootKey: made.rootKeyFingerprint, reason: 'first' })
+    ])
   })
-  const byFingerprint = new Map(rootKeys.map((key) => [key.fingerprint, key]))
-  const missing = rows.filter((row) => !byFingerprint.has(row.root_key_fingerprint))
-  if (missing.length > 0) {
-    throw new WrongRootKey([...new Set(missing.map((row) => row.root_key_fingerprint))], rootKeys)
-  }
-  const keys = new Map<number, Buffer>()
-  for (const row of rows) {
-    try {
-      keys.set(row.number, byFingerprint.get(row.root_key_fingerprint)!.unwrap(row.number, row.wrapped))
-    } catch (error) {
-      if (!(error instanceof DecryptionFailed)) throw error
-      throw new WrongRootKey([row.root_key_fingerprint], rootKeys)
+}
+
+// All or none; false, with nothing done, when a data key has been made meanwhile, perhaps under the old root key. What
+// another replica has wrapped anew meanwhile stays as that one did it.
+async function rewrap(
+  db: Database,
+  root: RootKey,
+  rows: readonly DataKeyRow[],
+  keys: ReadonlyMap<number, Buffer>
+): Promise<boolean> {
+  const stale = rows.filter((row) => row.root_key_fingerprint !== root.fingerprint)
+  if (stale.length === 0) return true
+  const made = await Promise.all(
+    stale.map(async (row) => ({ row, to: await wrapChecked(root, row.number, keys.get(row.number)!) }))
+  )
+  return inTransaction(db, async (trx) => {
+    await lockName(trx, DATA_KEYS_LOCK)
+    if ((await listDataKeys(trx)).some((row) => !keys.has(row.number))) return false
+    const events = []
+    for (const { row, to } of made) {
+      if (!(await rewrapDataKey(trx, row.number, row.wrapped, to))) continue
+      events.push(
+        keyEvent('rewrapped', row.number, { from: row.root_key_fingerprint, to: to.rootKeyFingerprint })
+      )
     }
-  }
-  return new Keyring(keys, rows.find((row) => !row.retired_at)!.number)
+    await record(trx, systemOrigin('service'), events)
+    return true
+  })
+}
+
+// Unwraps only what is new: a service that runs asks a root key's provider for nothing else.
+async function readDataKeys(
+  db: Database,
+  rootKeys: readonly RootKey[],
+  held: ReadonlySet<number>
+): Promise<DataKeys> {
+  const rows = await listDataKeys(db)
+  const unwrapped = await unwrapAll(
+    rootKeys,
+    rows.filter((row) => !held.has(row.number))
+  )
+  return { current: currentOf(rows), numbers: rows.map((row) => row.number), unwrapped }
 }

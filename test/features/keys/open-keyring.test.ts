@@ -4,6 +4,7 @@ import { newRootKey, parseRootKeys, type RootKey } from '../../../src/crypto/roo
 import { createDatabase } from '../../../src/db/database.ts'
 import { openKeyring } from '../../../src/features/keys/open-keyring.ts'
 import { createTestDatabase } from '../../helpers/database.ts'
+import { keyEvents, rotate } from '../../helpers/keys.ts'
 
 const root = (name = 'root') => parseRootKeys(newRootKey(name))[0]!
 const CONTEXT = { credentialId: 'a', environment: 'main', sealedRevision: 1 }
@@ -88,4 +89,69 @@ t.test('a data key that was changed in the database does not open', async (t) =>
     t.match(failure, { name: 'WrongRootKey' }, change)
   }
   t.ok(await openKeyring(db, [key]), 'and as it was, it opens')
+})
+
+t.test(
+  'with a new root key first, the data keys are wrapped anew, and nothing else of them changes',
+  async (t) => {
+    const { db } = await newDatabase(t)
+    const [old, fresh] = [root('old'), root('fresh')]
+    const before = await openKeyring(db, [old])
+    await rotate({ db, rootKeys: [old] })
+    const all = () =>
+      db
+        .selectFrom('data_keys')
+        .select(['number', 'wrapped', 'root_key_fingerprint', 'created_at', 'retired_at'])
+        .orderBy('number')
+        .execute()
+    const was = await all()
+    const sealed = before.values(CONTEXT).seal(['field'], Buffer.from('secret'))
+    const rings = await Promise.all(Array.from({ length: 4 }, () => openKeyring(db, [fresh, old])))
+    for (const ring of rings) t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
+    const is = await all()
+    for (const [index, row] of is.entries()) {
+      const { number, created_at, retired_at, wrapped } = was[index]!
+      t.match(row, { number, created_at, retired_at, root_key_fingerprint: fresh.fingerprint })
+      t.notOk(row.wrapped.equals(wrapped))
+    }
+    const events = (await keyEvents({ db })).filter(({ action }) => action === 'data-key.rewrapped')
+    t.match(
+      events,
+      [1, 2].map((number) => ({
+        target_name: number,
+        actor_type: 'system',
+        details: { number, from: old.fingerprint, to: fresh.fingerprint }
+      })),
+      'one event for each, though four did it at once'
+    )
+    t.equal(events.length, 2)
+    t.ok(await openKeyring(db, [fresh]), 'the old one can go')
+    t.match(await failureOf(openKeyring(db, [old])), { name: 'WrongRootKey' })
+    t.same(await all(), is)
+  }
+)
+
+t.test('replicas that disagree on which root key is first open what the other wrapped', async (t) => {
+  const { db } = await newDatabase(t)
+  const [one, two] = [root('one'), root('two')]
+  await openKeyring(db, [one])
+  for (let round = 0; round < 5; round++) {
+    const rings = await Promise.all([openKeyring(db, [one, two]), openKeyring(db, [two, one])])
+    const sealed = rings[0]!.values(CONTEXT).seal(['field'], Buffer.from('secret'))
+    for (const ring of rings) {
+      await ring.refresh()
+      t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
+    }
+  }
+})
+
+t.test('when one data key does not open, none is wrapped anew', async (t) => {
+  const { db, rows } = await newDatabase(t)
+  const [old, fresh] = [root('old'), root('fresh')]
+  await openKeyring(db, [old])
+  await rotate({ db, rootKeys: [old] })
+  await sql`update data_keys set wrapped = set_byte(wrapped, 20, 0) where number = 2`.execute(db)
+  const before = await rows()
+  t.match(await failureOf(openKeyring(db, [fresh, old])), { name: 'WrongRootKey' })
+  t.same(await rows(), before)
 })

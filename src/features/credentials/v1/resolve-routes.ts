@@ -33,6 +33,8 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       environment
     )
     const origin = originOf(request)
+    if (undecryptable.length > 0)
+      app.metrics.decryptionFailures.inc({ where: 'request' }, undecryptable.length)
     await recordDenials(db, origin, [
       ...undecryptable.map((row) => refusal(row.id, 'decryption-failed', projectId)),
       // Of what is there and not in this project; of what is not there nothing was denied. Of no project, for its admins

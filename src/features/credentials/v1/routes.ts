@@ -85,6 +85,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
         expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt')
       }
       const revisions = revisionsOf(request.headers['if-match'])
+      // Opened before the commit: with a key that is not known here yet, all of it is done again.
       const updated = await audited(request, async (services) => {
         const { row, links } = await updateCredential(services, owner_id, id, revisions, update)
         const details = { revision: row.revision, changed: Object.keys(request.body) }

@@ -1,0 +1,69 @@
+import type { Database } from '../../db/database.ts'
+import { countNamed, listDataKeys } from './repository.ts'
+
+export interface KeyStatus {
+  keys: {
+    number: number
+    state: 'current' | 'retired'
+    createdAt: string
+    ageDays: number
+    retiredAt: string | null
+    /** Values that are sealed under it. */
+    values: number
+    /** Answers kept for an Idempotency-Key; they expire within a day. */
+    answers: number
+    rootKeyFingerprint: string
+  }[]
+  /** Of all values. */
+  reencryption: { done: number; total: number }
+}
+
+const DAY_MS = 24 * 60 * 60_000
+
+/** The data keys, what is under each, and how far re-encryption under the current one is. Counts every value. */
+export async function keyStatus(db: Database): Promise<KeyStatus> {
+  const [rows, named] = await Promise.all([listDataKeys(db), countNamed(db)])
+  const keys = rows.map((row) => {
+    const { values = 0, answers = 0 } = named.find((one) => one.number === row.number) ?? {}
+    return {
+      number: row.number,
+      state: row.retired_at ? ('retired' as const) : ('current' as const),
+      createdAt: row.created_at.toISOString(),
+      ageDays: Math.floor((Date.now() - row.created_at.getTime()) / DAY_MS),
+      retiredAt: row.retired_at?.toISOString() ?? null,
+      values,
+      answers,
+      rootKeyFingerprint: row.root_key_fingerprint
+    }
+  })
+  const sum = (some: typeof keys) => some.reduce((total, key) => total + key.values, 0)
+  return {
+    keys,
+    reencryption: { done: sum(keys.filter((key) => key.state === 'current')), total: sum(keys) }
+  }
+}
+
+/** The same as a table for people. */
+export function statusLines({ keys, reencryption: { done, total } }: KeyStatus): string[] {
+  const table = [
+    ['data key', 'state', 'age', 'retired at', 'values', 'answers', 'root key'],
+    ...keys.map((key) => [
+      String(key.number),
+      key.state,
+      `${key.ageDays} d`,
+      key.retiredAt ?? '-',
+      String(key.values),
+      String(key.answers),
+      key.rootKeyFingerprint
+    ])
+  ]
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)))
+  const lines = table.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd()
+  )
+  const percent = total === 0 ? 100 : Math.floor((100 * done) / total)
+  return [...lines, `${done} of ${total} values are under the current data key (${percent} %).`]
+}

@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t from 'tap'
+import { destroyDataKey } from '../../../src/features/keys/destroy.ts'
+import { startTestApp, type TestApp } from '../../helpers/app.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { age, keyEvents, operator, reencrypt, rotate, valuesByKey } from '../../helpers/keys.ts'
+import { startReplica } from '../../helpers/replica.ts'
+import { newCredential, newCredentialBody, newType, reveal } from '../../helpers/things.ts'
+
+const path = '/api/v1/app-credentials'
+
+const refusalOf = (service: TestApp, number: number) =>
+  destroyDataKey(service.db, number, operator).then(
+    () => undefined,
+    (error: Error) => error
+  )
+const numbersIn = async (service: TestApp) =>
+  (await service.db.selectFrom('data_keys').select('number').orderBy('number').execute()).map(
+    (row) => row.number
+  )
+
+t.test('a data key is destroyed when it is retired, nothing names it, and everybody has heard', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const key = { headers: { 'idempotency-key': randomUUID() } }
+  const made = await ann.post(path, newCredentialBody(type), key)
+  t.match(await refusalOf(service, 7), {
+    name: 'KeyNotDestroyed',
+    message: 'data key 7 is not destroyed: there is none of that number'
+  })
+  t.match(await refusalOf(service, 1), { message: /it is the current one; rotate first/ })
+  await rotate(service)
+  t.match(await refusalOf(service, 1), { message: /retired less than 60 seconds ago/ })
+  await age(service, 1)
+  t.match(await refusalOf(service, 1), {
+    message: /2 values are still sealed under it, 1 kept answer is .*Idempotency/
+  })
+  await reencrypt(service)
+  t.match(await refusalOf(service, 1), { message: /destroyed: 1 kept answer is/ })
+  await sql`update idempotency_keys set expires_at = now() - interval '1 second'`.execute(service.db)
+  t.ok(await refusalOf(service, 1), 'expired, and not swept yet')
+  await sql`delete from idempotency_keys`.execute(service.db)
+  t.equal(await refusalOf(service, 1), undefined)
+  t.same(await numbersIn(service), [2])
+  t.match((await keyEvents(service)).at(-1), {
+    action: 'data-key.destroyed',
+    target_name: 1,
+    actor_type: 'system',
+    actor_name: 'command line'
+  })
+  t.equal((await reveal(ann, made.json.id))['password'], 'hunter2 hunter2')
+  await service.app.services.keyring.refresh()
+  t.same(service.app.services.keyring.toJSON(), { current: 2, numbers: [2] }, 'nor is it in memory')
+})
+
+t.test('a write that is under way keeps its key', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const { id } = await newCredential(ann, type)
+  await rotate(service)
+  await age(service, 1)
+  await reencrypt(service)
+  let destroyed: Promise<Error | undefined> | undefined
+  await service.db.transaction().execute(async (trx) => {
+    await sql`update credential_keys set data_key_no = 1 where credential_id = ${id}`.execute(trx)
+    destroyed = refusalOf(service, 1)
+    await eventually(async () => {
+      const { rows } = await sql`select 1 from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`.execute(service.db)
+      return rows.length > 0
+    }, 'it waits for the write')
+  })
+  t.match(await destroyed, { name: 'KeyNotDestroyed', message: /sealed under it just now/ })
+  t.same(await numbersIn(service), [1, 2])
+})
+
+t.test('the service destroys a key itself, after the days that it is kept', async (t) => {
+  const [kept, due] = [await startTestApp(t), await startTestApp(t, { LATCHKEY_DATA_KEY_KEEP_DAYS: '3' })]
+  for (const service of [kept, due]) {
+    await newCredential(service.admin, await newType(service.admin))
+    await rotate(service)
+    await age(service, 4, 1)
+  }
+  await eventually(async () => (await numbersIn(due)).length === 1, 'it is gone', 20_000)
+  t.same(await valuesByKey(due), { 2: 2 }, 'after all was sealed anew')
+  t.match((await keyEvents(due)).at(-1), { action: 'data-key.destroyed', actor_name: 'service' })
+  await eventually(async () => (await valuesByKey(kept))[2] === 2, 'the other is as far')
+  t.same(await numbersIn(kept), [1, 2], 'and keeps its key for 30 days')
+})
+
+t.test('a replica that writes under a destroyed key hears of it and writes again', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const replica = await startReplica(t, service)
+  await rotate(service)
+  await age(service, 1, 1)
+  await reencrypt(service)
+  t.equal(await refusalOf(service, 1), undefined)
+  t.equal(replica.app.services.keyring.current, 1, 'it has not heard')
+  const key = { headers: { 'idempotency-key': randomUUID() } }
+  const made = await replica.client(ann).post(path, newCredentialBody(type), key)
+  t.equal(made.status, 201, made.text)
+  t.equal(replica.app.services.keyring.current, 2)
+  t.same(await valuesByKey(service), { 2: 2 })
+  t.equal((await reveal(ann, made.json.id))['password'], 'hunter2 hunter2')
+})

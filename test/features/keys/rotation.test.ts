@@ -1,0 +1,54 @@
+import { sql } from 'kysely'
+import t from 'tap'
+import { newRootKey, parseRootKeys } from '../../../src/crypto/root-keys.ts'
+import { rotateDataKey } from '../../../src/features/keys/rotate.ts'
+import { startTestApp } from '../../helpers/app.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { age, keyEvents, operator, rotate } from '../../helpers/keys.ts'
+import { startReplica } from '../../helpers/replica.ts'
+
+const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'>) => app.services.keyring
+
+t.test('replicas that rotate at once make one key, by age as well', async (t) => {
+  const service = await startTestApp(t)
+  const numbers = await Promise.all(Array.from({ length: 6 }, () => rotate(service)))
+  t.ok(
+    numbers.every((number) => number === numbers[0]),
+    `${numbers}`
+  )
+  const events = await keyEvents(service)
+  t.match(events, [
+    { action: 'data-key.created', target_name: 1, actor_type: 'system', actor_name: 'service' },
+    { action: 'data-key.retired', target_name: 1, actor_name: 'command line', details: { reason: 'asked' } },
+    { action: 'data-key.created', target_name: 2, details: { rootKey: service.rootKeys[0]!.fingerprint } }
+  ])
+  t.equal(events.length, 3)
+
+  const replica = await startReplica(t, service)
+  const before = Date.now()
+  await age(service, 91, 2)
+  await eventually(() => keyringOf(replica).current === 3, 'a new one after 90 days', 20_000)
+  await eventually(() => keyringOf(service).current === 3, 'everywhere')
+  t.ok(Date.now() - before < 20_000)
+  const { rows } = await sql`select number from data_keys`.execute(service.db)
+  t.equal(rows.length, 3, 'one, by whichever was first')
+  t.match((await keyEvents(service)).at(-1), { actor_name: 'service', details: { number: 3, reason: 'age' } })
+})
+
+t.test('a key of 89 days stays, and of any age with LATCHKEY_DATA_KEY_MAX_DAYS=0', async (t) => {
+  const [young, never] = [await startTestApp(t), await startTestApp(t, { LATCHKEY_DATA_KEY_MAX_DAYS: '0' })]
+  await Promise.all([age(young, 89), age(never, 4_000)])
+  await new Promise((resolve) => setTimeout(resolve, 7_500))
+  t.same([keyringOf(young).current, keyringOf(never).current], [1, 1])
+  t.equal((await keyEvents(young)).length + (await keyEvents(never)).length, 2)
+})
+
+t.test('a process with another root key first makes no data key', async (t) => {
+  const service = await startTestApp(t)
+  const [other] = parseRootKeys(newRootKey('other'))
+  const failure = await rotateDataKey(service.db, other!, operator, 'asked').catch((error) => error)
+  t.match(failure, { name: 'RootKeyNotCurrent' })
+  t.match(failure.message, service.rootKeys[0]!.fingerprint)
+  t.match(failure.message, `${other!.fingerprint} (other)`)
+  t.equal((await sql`select 1 from data_keys`.execute(service.db)).rows.length, 1)
+})

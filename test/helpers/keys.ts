@@ -1,0 +1,43 @@
+import { sql } from 'kysely'
+import { reencryptAll } from '../../src/features/keys/reencrypt.ts'
+import { rotateDataKey } from '../../src/features/keys/rotate.ts'
+import { systemOrigin } from '../../src/plugins/audit.ts'
+import type { TestApp } from './app.ts'
+
+export const operator = systemOrigin('command line')
+
+/** Makes a new data key, as `latchkey keys rotate` does; running services are not told. Gives its number. */
+export function rotate({ db, rootKeys }: Pick<TestApp, 'db' | 'rootKeys'>): Promise<number> {
+  return rotateDataKey(db, rootKeys[0]!, operator, 'asked')
+}
+
+/** Has the service learn of it, and seal everything anew under it. */
+export async function reencrypt({ app, db }: Pick<TestApp, 'app' | 'db'>) {
+  await app.services.keyring.refresh()
+  return reencryptAll(db, app.services.keyring)
+}
+
+/** How many values are under each data key, in the database. */
+export async function valuesByKey({ db }: Pick<TestApp, 'db'>): Promise<Record<number, number>> {
+  const { rows } = await sql<{ number: number; count: number }>`
+    select data_key_no as number, count(*) as count from credential_keys group by 1 order by 1`.execute(db)
+  return Object.fromEntries(rows.map(({ number, count }) => [number, count]))
+}
+
+/** Moves the making and the retirement of a data key into the past, or of all of them. */
+export async function age({ db }: Pick<TestApp, 'db'>, days: number, number: number | null = null) {
+  await sql`update data_keys set created_at = created_at - make_interval(days => ${days}),
+      retired_at = retired_at - make_interval(days => ${days})
+    where ${number}::int is null or number = ${number}`.execute(db)
+}
+
+/** The data keys' events in the audit log, oldest first: what was done to which by whom. */
+export async function keyEvents({ db }: Pick<TestApp, 'db'>) {
+  const rows = await db
+    .selectFrom('audit_events')
+    .where('target_type', '=', 'data-key')
+    .select(['action', 'target_name', 'actor_type', 'actor_name', 'details'])
+    .orderBy('id')
+    .execute()
+  return rows.map((row) => ({ ...row, target_name: Number(row.target_name) }))
+}
