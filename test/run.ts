@@ -12,7 +12,11 @@ const LONG = [
   'test/permissions.test.ts',
   'test/leak.test.ts',
   'test/features/credentials/scale.test.ts',
-  'test/plugins/faults.test.ts'
+  'test/plugins/faults.test.ts',
+  'test/docs-keys.test.ts',
+  'test/features/keys/interleavings.test.ts',
+  'test/features/keys/kill.test.ts',
+  'test/features/keys/rotation.test.ts'
 ]
 const given = process.argv.slice(2)
 const chosen =

@@ -1,0 +1,176 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import t from 'tap'
+import { createTestDatabase } from './helpers/database.ts'
+import { age } from './helpers/keys.ts'
+
+// A dozen starts, each after the other.
+t.setTimeout(300_000)
+
+const root = join(import.meta.dirname, '..')
+const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
+
+/** What the document's words stand for: the service as a process, and what of Postgres's programs is not here. */
+const WORDS = `
+latchkey() { node "${root}/src/cli.ts" "$@"; }
+start_service() {
+  : > service.log
+  node "${root}/src/main.ts" >> service.log 2>&1 < /dev/null &
+  echo $! > service.pid
+  for _ in $(seq 300); do
+    if grep -q 'listens on' service.log; then return; fi
+    if ! kill -0 "$(cat service.pid)" 2> /dev/null; then cat service.log; return 1; fi
+    sleep 0.2
+  done
+  return 1
+}
+stop_service() {
+  kill "$(cat service.pid)"
+  while kill -0 "$(cat service.pid)" 2> /dev/null; do sleep 0.1; done
+}
+restart_service() { stop_service; start_service; }
+`
+const STAND_INS = `
+pg_dump() { node "${root}/test/fixtures/dump.ts" dump "\${@: -1}" latchkey.dump; }
+pg_restore() { node "${root}/test/fixtures/dump.ts" restore "$RESTORED_URL" latchkey.dump; }
+`
+
+t.test('the commands in docs/operations/keys.md do what it says', async (t) => {
+  const text = await readFile(join(root, 'docs/operations/keys.md'), 'utf8')
+  const blocks = [...text.matchAll(/^## (.*)$|^```sh\n([\s\S]*?)^```/gm)].reduce(
+    ({ heading, found }, [, title, script]) => ({
+      heading: title ?? heading,
+      found: script ? [...found, { heading, script }] : found
+    }),
+    { heading: '', found: [] as { heading: string; script: string }[] }
+  ).found
+  t.ok(blocks.length >= 10, `${blocks.length} blocks`)
+
+  const [database, restored] = [
+    await createTestDatabase({ empty: true }),
+    await createTestDatabase({ empty: true })
+  ]
+  const cwd = t.testdir()
+  const metricsPort = await freePort()
+  let environment: Record<string, string> = {
+    PATH: process.env.PATH!,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
+    DATABASE_URL: database.url,
+    RESTORED_URL: restored.url,
+    LATCHKEY_ADMIN_EMAIL: ADMIN.email,
+    LATCHKEY_ADMIN_PASSWORD: ADMIN.password,
+    PORT: '0',
+    LOG_LEVEL: 'warn',
+    METRICS_PORT: String(metricsPort),
+    METRICS_URL: `http://127.0.0.1:${metricsPort}/metrics`
+  }
+  const standIns = dumps(await serverVersion(database)) ? '' : STAND_INS
+  // In one shell after the other, each with what the one before had exported.
+  const run = async (script: string) => {
+    const whole = `set -euo pipefail\n${WORDS}${standIns}${script}\nnode -p 'JSON.stringify(process.env)' > environment.json`
+    const child = spawn('bash', ['-c', whole], { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+    let out = ''
+    child.stdout.on('data', (chunk) => (out += chunk))
+    child.stderr.on('data', (chunk) => (out += chunk))
+    const [code] = await once(child, 'exit')
+    if (code === 0) environment = JSON.parse(await readFile(join(cwd, 'environment.json'), 'utf8'))
+    return { code, out }
+  }
+  try {
+    let client: Awaited<ReturnType<typeof signIn>> | undefined
+    let id = ''
+    for (const { heading, script } of blocks) {
+      if (script.includes('keys destroy')) await age({ db: database.db }, 1)
+      const { code, out } = await run(script)
+      if (code !== 0) t.comment(await readFile(join(cwd, 'service.log'), 'utf8').catch(() => ''))
+      t.equal(code, 0, `${heading}: ${script}${out}`)
+      if (code !== 0) return
+      if (/start_service/.test(script)) client = await signIn(await originIn(cwd))
+      if (client && !id) id = await store(client)
+      if (client)
+        t.equal(await secretOf(client, id), 'correct battery staple', `${heading}: the value is there`)
+      if (script.includes('keys destroy')) {
+        const { rows } = await sql`select number from data_keys`.execute(database.db)
+        t.same(rows, [{ number: 2 }, { number: 3 }])
+      }
+    }
+    const { rows } = await sql<{ fingerprint: string }>`
+      select distinct root_key_fingerprint as fingerprint from data_keys`.execute(restored.db)
+    t.equal(rows.length, 1, 'the restored one has one root key')
+    t.equal((await sql`select 1 from credential_keys`.execute(restored.db)).rows.length, 1)
+  } finally {
+    await run('stop_service')
+    await database.drop()
+    await restored.drop()
+  }
+})
+
+async function originIn(cwd: string): Promise<string> {
+  return /listens on (http:\S+)/.exec(await readFile(join(cwd, 'service.log'), 'utf8'))![1]!
+}
+
+type Call = (method: string, path: string, body?: object) => Promise<{ id: string; [key: string]: unknown }>
+
+async function signIn(origin: string): Promise<Call> {
+  let cookie = ''
+  const call: Call = async (method, path, body) => {
+    const headers = { 'content-type': 'application/json', cookie }
+    const answer = await fetch(`${origin}/api/v1${path}`, {
+      method,
+      headers,
+      ...(body && { body: JSON.stringify(body) })
+    })
+    cookie = answer.headers.get('set-cookie')?.split(';')[0] ?? cookie
+    return answer.json() as ReturnType<Call>
+  }
+  await call('POST', '/session', ADMIN)
+  return call
+}
+
+async function store(call: Call): Promise<string> {
+  const type = await call('POST', '/credential-types', {
+    typeName: 'one-secret',
+    fields: [{ fieldName: 'secret', fieldLabel: 'Secret', fieldType: 'password' }]
+  })
+  const [field] = type['fields'] as { id: string }[]
+  const { id } = await call('POST', '/app-credentials', {
+    credentialName: 'Kept',
+    credentialTypeId: type.id,
+    keys: [{ fieldId: field!.id, keyValue: 'correct battery staple' }]
+  })
+  return id
+}
+
+async function secretOf(call: Call, id: string): Promise<unknown> {
+  const { keys } = await call('POST', `/app-credentials/${id}/reveal`, {})
+  return (keys as { keyValue: unknown }[] | undefined)?.[0]?.keyValue
+}
+
+async function serverVersion({ db }: Awaited<ReturnType<typeof createTestDatabase>>): Promise<number> {
+  const { rows } = await sql<{
+    version: string
+  }>`select current_setting('server_version_num') as version`.execute(db)
+  return Math.trunc(Number(rows[0]!.version) / 10_000)
+}
+
+/** Whether the machine's pg_dump can dump such a server. */
+function dumps(version: number): boolean {
+  try {
+    const said = execFileSync('pg_dump', ['--version'], { encoding: 'utf8' })
+    return Number(/ (\d+)/.exec(said)?.[1]) >= version
+  } catch {
+    return false
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
