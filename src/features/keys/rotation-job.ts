@@ -44,10 +44,12 @@ export const keyRotation = fp(
       app.log.info({ dataKey: number }, 'a new data key is current: the one before was too old')
     }
 
-    let restUntil = 0
+    let rest = { until: 0, under: 0 }
     async function reencrypt(signal: AbortSignal) {
-      if (performance.now() < restUntil) return
-      const { values, damaged } = await reencryptAll(db, keyring, {
+      // A new key ends the rest: then there is more to do than what does not open.
+      if (performance.now() < rest.until && rest.under === keyring.current) return
+      const under = keyring.current
+      const { values, damaged, skipped } = await reencryptAll(db, keyring, {
         signal,
         onBatch: (batch) => reencrypted.inc(batch.values)
       })
@@ -59,7 +61,7 @@ export const keyRotation = fp(
         { credentials: damaged.length, first: damaged.slice(0, 10) },
         'stored values do not open, and stay under their retired data key'
       )
-      restUntil = performance.now() + DAMAGED_REST_MS
+      if (skipped === 0) rest = { until: performance.now() + DAMAGED_REST_MS, under }
     }
 
     async function destroyOld() {
