@@ -1,5 +1,6 @@
 import { hashPassword } from '../src/crypto/passwords.ts'
-import { newRootKey, parseRootKeys } from '../src/crypto/root-keys.ts'
+import { parseRootKeys } from '../src/root-keys/list.ts'
+import { newRootKey } from '../src/root-keys/local.ts'
 import { createDatabase } from '../src/db/database.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { type BuiltInType, catalogue } from '../src/features/credential-types/catalogue.ts'

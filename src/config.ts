@@ -1,6 +1,9 @@
 import { isIP } from 'node:net'
 import { isAbsolute, resolve } from 'node:path'
-import { parseRootKeys, type RootKey } from './crypto/root-keys.ts'
+import { FileRefused, readPrivateFile } from './private-file.ts'
+import { parseRootKeys } from './root-keys/list.ts'
+import type { RootKey } from './root-keys/root-key.ts'
+import { isVaultToken, type VaultSettings } from './root-keys/vault-transit.ts'
 
 export interface Config {
   readonly databaseUrl: string | undefined
@@ -37,7 +40,8 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 
 /**
  * The configuration that these variables say, checked as a whole before anything starts. An empty variable is
- * an unset one. Throws a ConfigError for the first that is wrong.
+ * an unset one. Throws a ConfigError for the first that is wrong. (AWS_… variables are for AWS's SDK, which reads
+ * them itself when a root key is one of AWS KMS.)
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   function read<T>(name: string, fallback: T, parse: (text: string) => T | undefined, expected: string): T {
@@ -53,13 +57,47 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
 
   const databaseUrl = read('DATABASE_URL', undefined, databaseUrlOf, 'a postgres:// or postgresql:// URL')
-  const rootKeys = rootKeysOf(env.LATCHKEY_ROOT_KEYS)
+  const rootKeys = rootKeysOf()
   if (databaseUrl && !rootKeys) {
     throw new ConfigError(
       'LATCHKEY_ROOT_KEYS',
-      'is needed with DATABASE_URL: name:key, the key being 32 random bytes in base64 (openssl rand -base64 32)'
+      'is needed with DATABASE_URL: name:key, the key being 32 random bytes in base64 (openssl rand -base64 32); or LATCHKEY_ROOT_KEYS_FILE'
     )
   }
+
+  function rootKeysOf(): readonly RootKey[] | undefined {
+    const list = read<string | undefined>('LATCHKEY_ROOT_KEYS', undefined, (text) => text, 'a list of keys')
+    const file = read('LATCHKEY_ROOT_KEYS_FILE', undefined, pathOf, 'the path of a file')
+    notBoth('LATCHKEY_ROOT_KEYS', list, 'LATCHKEY_ROOT_KEYS_FILE', file)
+    const text = file ? privateTextOf('LATCHKEY_ROOT_KEYS_FILE', file) : list
+    if (text === undefined) return undefined
+    try {
+      return Object.freeze(parseRootKeys(text, vaultOf))
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new ConfigError(
+        file ? 'LATCHKEY_ROOT_KEYS_FILE' : 'LATCHKEY_ROOT_KEYS',
+        `has to be a list name:key[,name:key…]: ${error.message}`
+      )
+    }
+  }
+
+  function vaultOf(): VaultSettings {
+    const missing = (name: string) =>
+      new ConfigError(name, 'is needed by a root key of the kind vault-transit')
+    const address = read('VAULT_ADDR', undefined, vaultAddressOf, 'https://, or http:// on this machine')
+    const value = read('VAULT_TOKEN', undefined, vaultTokenOf, 'a token')
+    const file = read('VAULT_TOKEN_FILE', undefined, pathOf, 'the path of a file')
+    notBoth('VAULT_TOKEN', value, 'VAULT_TOKEN_FILE', file)
+    if (!address) throw missing('VAULT_ADDR')
+    if (!value && !file) throw missing('VAULT_TOKEN (or VAULT_TOKEN_FILE)')
+    return {
+      address,
+      namespace: read('VAULT_NAMESPACE', undefined, vaultNamespaceOf, 'a path of names'),
+      token: value ? { value } : { file: file! }
+    }
+  }
+
   return Object.freeze({
     databaseUrl,
     rootKeys,
@@ -122,12 +160,16 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   })
 }
 
-function rootKeysOf(text: string | undefined): readonly RootKey[] | undefined {
-  if (!text?.trim()) return undefined
+function notBoth(one: string, ofOne: unknown, other: string, ofOther: unknown): void {
+  if (ofOne && ofOther) throw new ConfigError(one, `and ${other} are both set; only one of them may be`)
+}
+
+function privateTextOf(variable: string, path: string): string {
   try {
-    return Object.freeze(parseRootKeys(text))
+    return readPrivateFile(path)
   } catch (error) {
-    throw new ConfigError('LATCHKEY_ROOT_KEYS', `has to be name:key[,name:key…]: ${(error as Error).message}`)
+    if (!(error instanceof FileRefused)) throw error
+    throw new ConfigError(variable, `has to be a private file; this is one that ${error.message}`)
   }
 }
 
@@ -139,6 +181,24 @@ function databaseUrlOf(text: string) {
   if (!url || !/^postgres(ql)?:$/.test(url.protocol)) return undefined
   // A `%` that was not written as `%25`, as in a password, fails only at the first connection otherwise.
   return /%(?![0-9a-f]{2})/i.test(text) ? undefined : text
+}
+
+// Data keys and the token travel over it: in clear only within the machine, to an agent or a proxy beside the service.
+function vaultAddressOf(text: string) {
+  const url = URL.parse(text)
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+    return undefined
+  }
+  const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
+  return url.protocol === 'https:' || isHere ? url.origin + url.pathname.replace(/\/+$/, '') : undefined
+}
+
+function vaultTokenOf(text: string) {
+  return isVaultToken(text) ? text : undefined
+}
+
+function vaultNamespaceOf(text: string) {
+  return /^[\w./-]{1,512}$/.test(text) ? text : undefined
 }
 
 function hostOf(text: string) {

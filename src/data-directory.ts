@@ -1,8 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { access, constants, link, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { access, constants, link, mkdir, open, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigError } from './config.ts'
-import { newRootKey, parseRootKeys, type RootKey } from './crypto/root-keys.ts'
+import { FileRefused, readPrivateFile } from './private-file.ts'
+import { parseRootKeys } from './root-keys/list.ts'
+import { newRootKey } from './root-keys/local.ts'
+import type { RootKey } from './root-keys/root-key.ts'
 
 /** Makes the directory of the embedded default, closed to everybody else. Throws a ConfigError when it cannot be had. */
 export async function prepareDataDirectory(directory: string): Promise<void> {
@@ -25,7 +28,7 @@ export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; 
   const path = join(directory, 'root.keys')
   const made = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
   try {
-    return { keys: parseRootKeys(await readPrivate(path)), made }
+    return { keys: parseRootKeys(readPrivate(path)), made }
   } catch (error) {
     if (error instanceof RangeError)
       throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
@@ -37,7 +40,7 @@ export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; 
 export async function adminPasswordIn(directory: string): Promise<string> {
   const path = join(directory, 'admin.password')
   await writeOnce(path, randomBytes(18).toString('base64url'))
-  return (await readPrivate(path)).trim()
+  return readPrivate(path).trim()
 }
 
 /**
@@ -76,10 +79,11 @@ async function isThere(path: string): Promise<boolean> {
   )
 }
 
-async function readPrivate(path: string): Promise<string> {
-  const { mode } = await stat(path)
-  if (process.platform !== 'win32' && mode & 0o077) {
-    throw new ConfigError('LATCHKEY_DATA_DIR', `has a file that others may read: chmod 600 ${path}`)
+function readPrivate(path: string): string {
+  try {
+    return readPrivateFile(path)
+  } catch (error) {
+    if (!(error instanceof FileRefused)) throw error
+    throw new ConfigError('LATCHKEY_DATA_DIR', `has a file that ${error.message}: ${path}`)
   }
-  return readFile(path, 'utf8')
 }

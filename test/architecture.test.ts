@@ -36,7 +36,9 @@ const migrations = await sourcesIn('migrations')
 function partOf(path: string): string {
   const feature = /^src\/features\/([^/]+)\//.exec(path)
   if (feature) return `feature ${feature[1]}`
-  return /^src\/(crypto|db|plugins)\//.exec(path)?.[1] ?? path.replace(/^src\//, '').replace(/\.ts$/, '')
+  return (
+    /^src\/(crypto|db|plugins|root-keys)\//.exec(path)?.[1] ?? path.replace(/^src\//, '').replace(/\.ts$/, '')
+  )
 }
 const isFile = (name: string) => /^(src|migrations|test)\/|^package\.json$/.test(name)
 const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
@@ -55,10 +57,12 @@ const OURS: Record<string, string[]> = {
   db: [],
   schemas: ['errors'],
   times: ['errors'],
-  config: ['crypto'],
-  'data-directory': ['config', 'crypto'],
+  'private-file': [],
+  'root-keys': ['crypto'],
+  config: ['root-keys', 'private-file'],
+  'data-directory': ['config', 'root-keys', 'private-file'],
   plugins: ['crypto', 'db', 'errors', 'schemas', 'ids', 'config', 'package.json'],
-  feature: ['crypto', 'db', 'errors', 'schemas', 'ids', 'times', 'plugins'],
+  feature: ['crypto', 'root-keys', 'db', 'errors', 'schemas', 'ids', 'times', 'plugins'],
   app: ['plugins', 'feature'],
   start: ['config', 'data-directory', 'db', 'feature', 'plugins'],
   main: ['serve', 'terminal'],
@@ -73,6 +77,8 @@ const PACKAGES: Record<string, RegExp> = {
   ids: /^uuid$/,
   times: /^$/,
   schemas: /^@sinclair\/typebox$/,
+  'private-file': /^node:/,
+  'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
   config: /^node:/,
   'data-directory': /^node:/,
   terminal: /^node:/
@@ -178,6 +184,15 @@ t.test('one file ciphers, and nothing weak is used anywhere', async (t) => {
   t.same([...new Set(where(/createCipher|createDecipher/g))], ['src/crypto/aead.ts'])
   t.same(where(/Math\.random|\bmd5\b|\bsha-?1\b|aes-\d+-(ecb|cbc|ctr)|\brc4\b|\bdes-/gi), [])
   t.same(where(/rejectUnauthorized\s*:\s*false/g), [])
+})
+
+t.test("AWS's SDK is loaded by the one file that needs it, and not before it is needed", async (t) => {
+  const importers = sources.filter(({ imports }) => imports.some((name) => name.startsWith('@aws-sdk/')))
+  t.same(
+    importers.map(({ path }) => path),
+    ['src/root-keys/aws-kms.ts']
+  )
+  t.same(where(/^(import|export) (?!type )[^']*'@aws-sdk\//gm), [])
 })
 
 t.test('a migration stands by itself', async (t) => {

@@ -1,10 +1,17 @@
-import { resolve } from 'node:path'
+import { chmod, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import t from 'tap'
 import { ConfigError, readConfig } from '../src/config.ts'
 
 const KEYS = `2026a:${Buffer.alloc(32, 'root').toString('base64')}`
 const DATABASE_URL = 'postgresql://latchkey:secret@db.example.org/latchkey'
+
+const VAULT = {
+  LATCHKEY_ROOT_KEYS: 'main:vault-transit:latchkey',
+  VAULT_ADDR: 'https://vault.example.org',
+  VAULT_TOKEN: 'token'
+}
 
 t.test('with nothing set, all has a default', async (t) => {
   t.same(readConfig({}), {
@@ -36,6 +43,11 @@ const NAMES = [
   'LOG_LEVEL',
   'LATCHKEY_DATA_DIR',
   'LATCHKEY_ROOT_KEYS',
+  'LATCHKEY_ROOT_KEYS_FILE',
+  'VAULT_ADDR',
+  'VAULT_NAMESPACE',
+  'VAULT_TOKEN',
+  'VAULT_TOKEN_FILE',
   'LATCHKEY_ADMIN_EMAIL',
   'LATCHKEY_ADMIN_PASSWORD',
   'LATCHKEY_SESSION_IDLE_MINUTES',
@@ -154,6 +166,17 @@ t.test('a wrong value stops the start: one line, with the name and without the v
       `${KEYS},${KEYS}`,
       ','
     ],
+    LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
+    VAULT_ADDR: [
+      'canary',
+      'http://canary.org:8200',
+      'http://127.0.0.1.canary.org',
+      'ftp://canary.org',
+      'https://canary@example.org',
+      'https://canary.org?query'
+    ],
+    VAULT_NAMESPACE: ['can ary', 'canary\r\nx-vault-token: x', 'cänary'],
+    VAULT_TOKEN: ['can ary', 'canary\ncanary', 'cänary'],
     LATCHKEY_ADMIN_EMAIL: [
       'canary',
       'canary@',
@@ -195,12 +218,13 @@ t.test('a wrong value stops the start: one line, with the name and without the v
   }
   t.same(
     Object.keys(cases).sort(),
-    NAMES.filter((name) => name !== 'LATCHKEY_DATA_DIR').sort(),
+    NAMES.filter((name) => !['LATCHKEY_DATA_DIR', 'VAULT_TOKEN_FILE'].includes(name)).sort(),
     'all that can be wrong'
   )
   for (const [name, values] of Object.entries(cases)) {
     for (const value of values) {
-      const others = name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : {}
+      const others =
+        name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : /^VAULT_/.test(name) ? VAULT : {}
       try {
         readConfig({ ...others, [name]: value })
         t.fail(`${name}=${value} was taken`)
@@ -222,6 +246,55 @@ t.test('with DATABASE_URL and no root key the service refuses to start', async (
     t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS is needed/ })
   }
   t.ok(readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }))
+})
+
+t.test('root keys may be in a file, which nobody else can read', async (t) => {
+  const path = join(t.testdir(), 'root.keys')
+  await writeFile(path, `# since May\n${KEYS}\nold:aws-kms:alias/latchkey\n`, { mode: 0o600 })
+  const env = { DATABASE_URL, LATCHKEY_ROOT_KEYS_FILE: path }
+  t.same(
+    readConfig(env).rootKeys?.map((key) => key.name),
+    ['2026a', 'old']
+  )
+  await chmod(path, 0o400)
+  t.ok(readConfig(env))
+  for (const mode of process.platform === 'win32' ? [] : [0o644, 0o640, 0o620, 0o604, 0o602, 0o666]) {
+    await chmod(path, mode)
+    t.throws(() => readConfig(env), {
+      name: 'ConfigError',
+      message:
+        'LATCHKEY_ROOT_KEYS_FILE has to be a private file; this is one that others may read or write (chmod 600)'
+    })
+  }
+  await chmod(path, 0o600)
+  for (const text of ['', '# nothing', 'canary', `${KEYS}canary`]) {
+    await writeFile(path, text)
+    t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS_FILE has to be / })
+  }
+})
+
+t.test('two settings of one thing are refused', async (t) => {
+  t.throws(() => readConfig({ LATCHKEY_ROOT_KEYS: KEYS, LATCHKEY_ROOT_KEYS_FILE: '/etc/root.keys' }), {
+    name: 'ConfigError',
+    message: 'LATCHKEY_ROOT_KEYS and LATCHKEY_ROOT_KEYS_FILE are both set; only one of them may be'
+  })
+  t.throws(() => readConfig({ ...VAULT, VAULT_TOKEN_FILE: '/run/token' }), {
+    name: 'ConfigError',
+    message: 'VAULT_TOKEN and VAULT_TOKEN_FILE are both set; only one of them may be'
+  })
+})
+
+t.test('a key of Vault needs to know where Vault is, and a token', async (t) => {
+  const right: Record<string, string>[] = [
+    VAULT,
+    { ...VAULT, VAULT_ADDR: 'https://example.org:8200/vault/' },
+    { ...VAULT, VAULT_ADDR: 'http://127.0.0.1:8200', VAULT_NAMESPACE: 'team/keys' },
+    { ...VAULT, VAULT_ADDR: 'http://[::1]:8200', VAULT_TOKEN: '', VAULT_TOKEN_FILE: '/not/there/yet' }
+  ]
+  for (const env of right) t.match(readConfig(env).rootKeys, [{ name: 'main' }])
+  t.throws(() => readConfig({ ...VAULT, VAULT_ADDR: '' }), /^VAULT_ADDR is needed/)
+  t.throws(() => readConfig({ ...VAULT, VAULT_TOKEN: '' }), /^VAULT_TOKEN .*is needed/)
+  t.ok(readConfig({ VAULT_ADDR: 'http://for.others' }), 'and nobody else looks at it')
 })
 
 t.test('an administrator of that e-mail could sign in', async (t) => {

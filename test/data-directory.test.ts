@@ -63,7 +63,7 @@ t.test('a file that others may read stops the start', { skip: process.platform =
     await chmod(join(directory, 'root.keys'), mode)
     await t.rejects(rootKeysIn(directory), {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has a file that others may read: chmod 600 /
+      message: /^LATCHKEY_DATA_DIR has a file that others may read or write \(chmod 600\): .*root\.keys$/
     })
   }
 })

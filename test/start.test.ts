@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { newRootKey } from '../src/crypto/root-keys.ts'
+import { newRootKey } from '../src/root-keys/local.ts'
 import { createTestDatabase } from './helpers/database.ts'
 import { startProcess } from './helpers/process.ts'
 

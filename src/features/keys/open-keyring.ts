@@ -1,10 +1,10 @@
 import { type DataKeys, Keyring } from '../../crypto/keyring.ts'
-import type { RootKey } from '../../crypto/root-keys.ts'
+import type { RootKey } from '../../root-keys/root-key.ts'
 import { type Database, inTransaction, lockName } from '../../db/database.ts'
 import { record, systemOrigin } from '../../plugins/audit.ts'
 import { keyEvent } from './events.ts'
 import { type DataKeyRow, insertDataKey, listDataKeys, rewrapDataKey } from './repository.ts'
-import { newDataKey, unwrapAll, wrapChecked } from './root-keys.ts'
+import { newDataKey, unwrapAll, wrapped } from './root-keys.ts'
 
 /** Serialises all changes of the data keys, across all processes. */
 export const DATA_KEYS_LOCK = 'data-keys'
@@ -56,7 +56,7 @@ async function rewrap(
   const stale = rows.filter((row) => row.root_key_fingerprint !== root.fingerprint)
   if (stale.length === 0) return true
   const made = await Promise.all(
-    stale.map(async (row) => ({ row, to: await wrapChecked(root, row.number, keys.get(row.number)!) }))
+    stale.map(async (row) => ({ row, to: await wrapped(root, row.number, keys.get(row.number)!) }))
   )
   return inTransaction(db, async (trx) => {
     await lockName(trx, DATA_KEYS_LOCK)

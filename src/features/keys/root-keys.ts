@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { DecryptionFailed, KEY_BYTES } from '../../crypto/aead.ts'
-import type { RootKey } from '../../crypto/root-keys.ts'
+import type { RootKey } from '../../root-keys/root-key.ts'
 import type { DataKeyRow } from './repository.ts'
 
 /** The root keys that were given are not those that the data keys need. */
 export class WrongRootKey extends Error {
   constructor(needed: readonly string[], given: readonly RootKey[]) {
     super(
-      `LATCHKEY_ROOT_KEYS has to hold the root key that this database's data keys are wrapped with: needed ${needed.join(', ')}; ` +
+      `LATCHKEY_ROOT_KEYS (or its file) has to hold the root key that this database's data keys are wrapped with: needed ${needed.join(', ')}; ` +
         `given ${given.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
     )
     this.name = 'WrongRootKey'
@@ -42,15 +42,12 @@ export async function unwrapAll(
   return keys
 }
 
-/** The data key, wrapped, and seen to open again: a provider that only wraps would make a key that nobody can use. */
-export async function wrapChecked(root: RootKey, number: number, dataKey: Buffer) {
-  const wrapped = await root.wrap(number, dataKey)
-  const opened = await root.unwrap(number, wrapped)
-  if (!opened.equals(dataKey)) throw new Error(`the root key ${root.name} does not unwrap what it wrapped`)
-  return { wrapped, rootKeyFingerprint: root.fingerprint }
+/** The data key under this root key, as its row has it. */
+export async function wrapped(root: RootKey, number: number, dataKey: Buffer) {
+  return { wrapped: await root.wrap(number, dataKey), rootKeyFingerprint: root.fingerprint }
 }
 
 /** A new data key under this root key. */
 export async function newDataKey(root: RootKey, number: number) {
-  return { number, ...(await wrapChecked(root, number, randomBytes(KEY_BYTES))) }
+  return { number, ...(await wrapped(root, number, randomBytes(KEY_BYTES))) }
 }

@@ -1,4 +1,4 @@
-import type { RootKey } from '../../crypto/root-keys.ts'
+import type { RootKey } from '../../root-keys/root-key.ts'
 import { type Database, inTransaction, lockName } from '../../db/database.ts'
 import { type Origin, record } from '../../plugins/audit.ts'
 import { keyEvent } from './events.ts'

@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { newRootKey, parseRootKeys, type RootKey } from '../../../src/crypto/root-keys.ts'
 import { createDatabase } from '../../../src/db/database.ts'
 import { openKeyring } from '../../../src/features/keys/open-keyring.ts'
+import { parseRootKeys } from '../../../src/root-keys/list.ts'
+import { newRootKey } from '../../../src/root-keys/local.ts'
+import type { RootKey } from '../../../src/root-keys/root-key.ts'
 import { createTestDatabase } from '../../helpers/database.ts'
 import { keyEvents, rotate } from '../../helpers/keys.ts'
 

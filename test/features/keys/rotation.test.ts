@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { newRootKey, parseRootKeys } from '../../../src/crypto/root-keys.ts'
+import { parseRootKeys } from '../../../src/root-keys/list.ts'
+import { newRootKey } from '../../../src/root-keys/local.ts'
 import { rotateDataKey } from '../../../src/features/keys/rotate.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import { eventually } from '../../helpers/eventually.ts'

@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process'
+import { symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { exposureOf, readPrivateFile } from '../src/private-file.ts'
+
+const REGULAR = 0o100000
+
+t.test(
+  "one's own file is for oneself alone; one of root's may be read by its group, and by no others",
+  async (t) => {
+    const cases: [mode: number, owner: number, self: number, fine: boolean][] = [
+      [0o600, 1000, 1000, true],
+      [0o400, 1000, 1000, true],
+      [0o640, 1000, 1000, false],
+      [0o604, 1000, 1000, false],
+      [0o620, 1000, 1000, false],
+      [0o666, 1000, 1000, false],
+      [0o600, 0, 0, true],
+      [0o440, 0, 0, false],
+      [0o440, 0, 1000, true],
+      [0o640, 0, 1000, true],
+      [0o660, 0, 1000, false],
+      [0o444, 0, 1000, false],
+      [0o644, 0, 1000, false],
+      [0o442, 0, 1000, false],
+      [0o440, 1001, 1000, false],
+      [0o600, 1001, 0, false]
+    ]
+    for (const [mode, uid, self, fine] of cases) {
+      const what = `mode ${mode.toString(8)} of ${uid}, read by ${self}`
+      t.equal(exposureOf({ mode: REGULAR | mode, uid }, self) === undefined, fine, what)
+    }
+    t.equal(
+      exposureOf({ mode: 0o666, uid: 0 }, undefined),
+      undefined,
+      'a system without users has no such modes'
+    )
+  }
+)
+
+t.test('a file is read whole, through a symbolic link as well', async (t) => {
+  const directory = t.testdir()
+  await writeFile(join(directory, 'file'), 'text\n', { mode: 0o600 })
+  await symlink('file', join(directory, 'link'))
+  t.equal(readPrivateFile(join(directory, 'link')), 'text\n')
+})
+
+t.test(
+  'what is no file of secrets is refused, at once',
+  { skip: process.platform === 'win32' },
+  async (t) => {
+    const directory = t.testdir()
+    execFileSync('mkfifo', ['-m', '600', join(directory, 'pipe')])
+    await writeFile(join(directory, 'long'), Buffer.alloc(65_537), { mode: 0o600 })
+    const cases: [string, RegExp][] = [
+      ['nothing', /^cannot be read \(ENOENT\)$/],
+      ['.', /^is not a regular file$/],
+      ['pipe', /^is not a regular file$/],
+      ['long', /^is too long$/]
+    ]
+    for (const [name, message] of cases) {
+      t.throws(() => readPrivateFile(join(directory, name)), { name: 'FileRefused', message }, name)
+    }
+  }
+)
