@@ -29,7 +29,7 @@ export async function persistently<T>(
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await timed(Math.min(CALL_MS, deadline - performance.now()), call)
+      return await timed(Math.max(1, Math.min(CALL_MS, deadline - performance.now())), call)
     } catch (error) {
       if (!(error instanceof CallFailed) || !error.mayPass || attempt === ATTEMPTS) throw error
       const pause = randomInt(LONGEST_PAUSE_MS * attempt)
@@ -49,13 +49,10 @@ async function timed<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): 
   const controller = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => {
-        reject(new CallFailed(`no answer within ${(ms / 1000).toFixed(1)} s`, true))
-        controller.abort()
-      },
-      Math.max(ms, 1)
-    )
+    timer = setTimeout(() => {
+      reject(new CallFailed(`no answer within ${(ms / 1000).toFixed(1)} s`, true))
+      controller.abort()
+    }, ms)
   })
   try {
     return await Promise.race([call(controller.signal), late])

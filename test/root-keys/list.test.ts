@@ -61,6 +61,7 @@ t.test('a list that is wrong is refused, in a sentence without any part of a key
     ['quotes', `"name:${key}"`],
     ['the second one wrong', `a:${key},b:${short}`],
     ['a comment within a key', `name:${key.slice(0, 20)}#${key.slice(20)}`],
+    ['a comment that touches the key', `name:${key}#note`],
     ['a kind that is not there', `name:gcp-kms:${key}`],
     ['AWS KMS without a key', 'name:aws-kms:'],
     ['AWS KMS without even a colon', 'name:aws-kms'],
