@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import packageJson from '../package.json' with { type: 'json' }
 import { type Running, start } from './process.ts'
 
 const STARTED_WITHIN_MS = 30_000
@@ -28,7 +29,9 @@ export function startService(
     // The seeded sessions have to last for the run.
     LATCHKEY_SESSION_IDLE_MINUTES: '240'
   }
-  return startServer('../src/main.ts', '/readyz', env, directory, signal)
+  // `node`, its options, and the program.
+  const options = packageJson.scripts.start.split(' ').slice(1, -1)
+  return startServer('../src/main.ts', '/readyz', env, directory, signal, options)
 }
 
 /** The routes to compare with, `bench/reference.ts`. */
@@ -41,10 +44,11 @@ async function startServer(
   readyPath: string,
   env: Record<string, string>,
   cwd: string,
-  signal: AbortSignal
+  signal: AbortSignal,
+  options: readonly string[] = []
 ): Promise<Server> {
   const began = performance.now()
-  const running = start(process.execPath, [join(import.meta.dirname, file)], { env, cwd, signal })
+  const running = start(process.execPath, [...options, join(import.meta.dirname, file)], { env, cwd, signal })
   try {
     const [, origin] = await running.printed(/listens on (http:\S+)/, STARTED_WITHIN_MS)
     await ready(running, `${origin}${readyPath}`, signal)

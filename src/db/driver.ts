@@ -14,7 +14,7 @@ export type ConnectionOptions = pg.ClientConfig
 
 /**
  * A Kysely driver for Postgres that prepares every statement by name, sends single reads over a few shared pipelined
- * connections (those whose work grows with the data over others than the quick ones), and keeps the pool for writes
+ * connections (each kind of read over its own), and keeps the pool for writes
  * and transactions. `onConnectionError` is told of connections that die while nobody waits for them.
  */
 export class PostgresDriver implements Driver {
@@ -28,9 +28,11 @@ export class PostgresDriver implements Driver {
     this.#pool.on('error', onConnectionError)
     // A checked-out client emits `error` when its server goes; nobody else listens, and that ends a process.
     this.#pool.on('connect', (client) => client.on('error', onConnectionError))
+    const searching = { ...connection, options: `${options.options ?? ''} -c plan_cache_mode=auto` }
     this.#lanes = {
       quick: new Pipeline(connection, 2, onConnectionError),
-      long: new Pipeline(connection, 4, onConnectionError)
+      long: new Pipeline(connection, 4, onConnectionError),
+      search: new Pipeline(searching, 2, onConnectionError)
     }
   }
 
@@ -63,7 +65,7 @@ export class PostgresDriver implements Driver {
   }
 
   async destroy() {
-    const ended = Promise.all([this.#pool.end(), this.#lanes.quick.end(), this.#lanes.long.end()])
+    const ended = Promise.all([this.#pool.end(), ...Object.values(this.#lanes).map((lane) => lane.end())])
     // A server that is gone without a word answers no goodbye either.
     const timer = new AbortController()
     const late = sleep(GOODBYE_MS, undefined, { signal: timer.signal, ref: false }).then(

@@ -31,16 +31,19 @@ export function nameOf(compiled: CompiledQuery): string | undefined {
   return name
 }
 
-/** How long a select that takes no lock and changes nothing may take. */
-export type Read = 'quick' | 'long'
+/**
+ * A select that takes no lock and changes nothing, by how it is planned and what it may hold up: `long` reads grow with
+ * what somebody has, as a list does; how best to `search` depends on what for.
+ */
+export type Read = 'quick' | 'long' | 'search'
 
-const longReads = new WeakSet<RootOperationNode>()
+const kinds = new WeakMap<RootOperationNode, Read>()
 
 /** Which kind of read it is; undefined for all that locks or changes anything. */
 export function readOf(node: RootOperationNode): Read | undefined {
   if (!SelectQueryNode.is(node) || node.endModifiers?.length) return undefined
   if (!(node.with?.expressions ?? []).every((common) => isSelect(common.expression))) return undefined
-  return longReads.has(node) ? 'long' : 'quick'
+  return kinds.get(node) ?? 'quick'
 }
 
 const isSelect = (node: OperationNode) => SelectQueryNode.is(node) && !node.endModifiers?.length
@@ -63,12 +66,11 @@ const compiler = new Kysely<Tables>({ dialect: compilerDialect })
 
 /**
  * A query whose text is built and compiled once, at its first use; gives its rows. Building a query anew for each
- * request costs more than sending it. `long`: what it reads grows with what somebody has, as a list or a count does,
- * so it does not share a connection with the quick ones.
+ * request costs more than sending it. `read` says which kind of read it is, when it is not a quick one.
  */
 export function prepared<P extends object, R>(
   build: (db: Kysely<Tables>, params: Params<P>) => Compilable<R>,
-  options: { long?: boolean } = {}
+  options: { read?: Read } = {}
 ): (db: Database, values: P) => Promise<R[]> {
   let compiled: CompiledQuery<R> | undefined
   let read: Read | undefined
@@ -76,7 +78,7 @@ export function prepared<P extends object, R>(
   return async (db, values) => {
     if (!compiled) {
       compiled = build(compiler, params as Params<P>).compile()
-      if (options.long) longReads.add(compiled.query)
+      if (options.read) kinds.set(compiled.query, options.read)
       read = readOf(compiled.query)
       name = nameOf(compiled)
     }

@@ -462,7 +462,7 @@ t.test('a query that is compiled once sees what its transaction wrote, and is in
 const longPidOf = prepared(
   (db, p: Params<{ id: string }>) =>
     db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid'), sql<string>`${p.id}::text`.as('id')]),
-  { long: true }
+  { read: 'long' }
 )
 
 t.test('a read that is said to be long does not share a connection with the quick ones', async (t) => {

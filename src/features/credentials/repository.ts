@@ -118,12 +118,12 @@ function listStatements(byType: boolean, bySearch: boolean) {
           .select(filled)
           .orderBy('c.created_at', 'desc')
           .orderBy('c.id', 'desc'),
-      { long: true }
+      { read: bySearch ? 'search' : 'long' }
     ),
     // Only a search has to be counted.
     total: bySearch
       ? prepared((db, p: ListParams) => matching(db, p).select(sql<number>`count(*)`.as('total')), {
-          long: true
+          read: 'search'
         })
       : prepared((db, p: ListParams) =>
           db
@@ -155,7 +155,7 @@ export const listProjectCredentials = prepared(
       )
       .orderBy('c.created_at', 'desc')
       .orderBy('c.id', 'desc'),
-  { long: true }
+  { read: 'long' }
 )
 
 /** Takes the row, and its type against changes, until the transaction ends; undefined when it is not the owner's. */

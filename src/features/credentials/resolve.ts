@@ -39,16 +39,22 @@ const DETAILS: Record<RefusalCode, string> = {
 
 export type Result = Resolved | (Asked & { error: { code: RefusalCode; detail: string } })
 
-// All that are asked for in one statement, however many.
-const findAll = prepared(
-  (db, p: Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>) =>
+type AskedParams = Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>
+
+// All that are asked for in one statement, however many. By ids alone, which is how machines ask that ask often, the
+// links are found without a look at the other credentials of the project.
+const findAll = (byName: boolean) =>
+  prepared((db, p: AskedParams) =>
     db
       .selectFrom('credential_projects as l')
       .innerJoin('credentials as c', 'c.id', 'l.credential_id')
       .innerJoin('credential_types as t', 't.id', 'c.type_id')
       .where('l.project_id', '=', p.projectId)
-      .where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
-        select lower(asked) from unnest(${p.names}::text[]) asked))`)
+      .$if(!byName, (query) => query.where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`))
+      .$if(byName, (query) =>
+        query.where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
+          select lower(asked) from unnest(${p.names}::text[]) asked))`)
+      )
       .select([
         'c.id',
         'c.owner_id',
@@ -75,9 +81,12 @@ const findAll = prepared(
           join credential_type_fields f on f.id = k.field_id
           where k.credential_id = c.id and k.environment = ${p.environment})`.as('keys')
       ])
-)
+  )
 
-type Row = Awaited<ReturnType<typeof findAll>>[number]
+const findById = findAll(false)
+const findByIdOrName = findAll(true)
+
+type Row = Awaited<ReturnType<typeof findById>>[number]
 
 /**
  * What a project's machine gets, in the order asked: the values of each credential that is linked to the project, or why
@@ -91,7 +100,8 @@ export async function resolveCredentials(
 ): Promise<{ results: Result[]; handedOut: Row[]; undecryptable: Row[] }> {
   const ids = asked.flatMap((one) => ('id' in one ? [one.id.toLowerCase()] : []))
   const names = asked.flatMap((one) => ('name' in one ? [one.name] : []))
-  const rows = await findAll(db, { projectId, ids, names, environment })
+  const find = names.length > 0 ? findByIdOrName : findById
+  const rows = await find(db, { projectId, ids, names, environment })
   const bytes = rows.reduce(
     (sum, row) => sum + row.keys.reduce((size, key) => size + key.sealed.length, 0),
     0

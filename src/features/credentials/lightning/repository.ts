@@ -44,7 +44,7 @@ function statement(which: 'own' | 'project' | 'one') {
         .select(links(p.viewer))
         .orderBy(sql`lower(c.name) collate "C"`)
         .orderBy('c.id'),
-    { long: which !== 'one' }
+    which === 'one' ? {} : { read: 'long' }
   )
 }
 
