@@ -189,6 +189,33 @@ t.test('the audit log', async (t) => {
     }
     t.equal((await ann.get(`${credentials}/${id}`)).json.description, null, 'and nothing was changed')
   })
+
+  t.test('records each of many hand-outs at once, and what one of them cannot, the others can', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const ids = Array.from({ length: 40 }, (_, i) => `handed-out-${i}`)
+    await sql`alter table audit_events add constraint not_this check (request_id <> 'handed-out-20') not valid`.execute(
+      service.db
+    )
+    const answers = await Promise.all(
+      ids.map((requestId) =>
+        ann.post(`${credentials}/${id}/reveal`, {}, { headers: { 'x-request-id': requestId } })
+      )
+    )
+    await sql`alter table audit_events drop constraint not_this`.execute(service.db)
+    const refused = answers.flatMap(({ status }, i) => (status === 200 ? [] : [`${i}: ${status}`]))
+    t.same(refused, ['20: 503'])
+    const events = await service.db
+      .selectFrom('audit_events')
+      .where('action', '=', 'credential.revealed')
+      .where('request_id', 'like', 'handed-out-%')
+      .select('request_id')
+      .execute()
+    t.same(
+      new Set(events.map((event) => event.request_id)),
+      new Set(ids.filter((requestId) => requestId !== 'handed-out-20'))
+    )
+    t.equal(events.length, 39, 'each once')
+  })
 })
 
 t.test('the audit chain', async (t) => {
