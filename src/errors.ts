@@ -43,10 +43,10 @@ export class Problem extends Error {
 export type ProblemClass = new (members?: ProblemMembers & { detail?: string; cause?: unknown }) => Problem
 
 /** Every problem there is, by its code. */
-export const problems = new Map<string, { status: number; title: string }>()
+export const problems = new Map<string, { status: number; title: string; detail: string }>()
 
 function problem(code: string, status: number, title: string, detail: string): ProblemClass {
-  problems.set(code, { status, title })
+  problems.set(code, { status, title, detail })
   return class extends Problem {
     constructor({
       detail: own,

@@ -1,9 +1,21 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
-import { problems } from './errors.ts'
+import { type ProblemMembers, problems } from './errors.ts'
 
 /** A plain `enum` of strings; TypeBox's own unions become `anyOf`, which reads badly in errors and SDKs. */
 export function stringEnum<const T extends readonly string[]>(values: T, options: object = {}) {
   return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
+}
+
+/** The enumerations that are named components of the document: the name by the values. */
+export const enumerations = new Map<string, string>()
+
+/**
+ * A `stringEnum` that is the component `name` of the document wherever its values stand. Validators and serialisers keep
+ * it in place, where it is faster than a reference.
+ */
+export function namedEnum<const T extends readonly string[]>(name: string, values: T, options: object = {}) {
+  enumerations.set(JSON.stringify(values), name)
+  return stringEnum(values, options)
 }
 
 /** The schema, or null: `type: [x, "null"]`. */
@@ -14,6 +26,11 @@ export function nullable<T extends TSchema>(schema: T) {
 
 /** The named components of the document: whatever is referred to. */
 export const components = new Map<string, TSchema>()
+
+/** The same schema with a description of its own. */
+export function described<T extends TSchema>(schema: T, description: string) {
+  return Type.Unsafe<Static<T>>({ ...schema, description })
+}
 
 /** A reference to a schema with an `$id`, which makes it a named component of the document. */
 export function ref<T extends TSchema>(schema: T) {
@@ -39,6 +56,26 @@ export const Timestamp = Type.Unsafe<string>({
   examples: ['2026-11-21T10:15:30.000Z']
 })
 
+/** Characters at most in a part of a path; the router sees to it, before any schema. */
+export const MAX_PATH_PART = 16_384
+/** The largest value of an integer column. */
+const MAX_INT32 = 2_147_483_647
+
+/** A counter that an integer column keeps: `minimum` (1, if not said) and up. */
+export function counter(options: { minimum?: number; description?: string } = {}) {
+  return Type.Integer({ format: 'int32', minimum: 1, maximum: MAX_INT32, ...options })
+}
+
+/** How many there are: no more than a JSON number can say exactly. */
+export function quantity(description?: string) {
+  return Type.Integer({
+    format: 'int64',
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    ...(description && { description })
+  })
+}
+
 /** Names of people, projects, types and credentials: no control characters, and not only white space. */
 export const Name = Type.String({
   minLength: 1,
@@ -47,32 +84,67 @@ export const Name = Type.String({
     '^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u007f-\\u00a0][^\\u0000-\\u001f\\u007f-\\u009f]*$',
   examples: ['Mail server']
 })
+/** A name as it is shown. What was taken is as `Name` says; of older ones, only the length is certain. */
+export const ShownName = Type.String({ maxLength: 200, examples: ['Mail server'] })
 export const Description = nullable(Type.String({ maxLength: 2000, examples: ['For the nightly report'] }))
 export const Email = Type.String({ format: 'email', maxLength: 320, examples: ['ann@example.org'] })
 export const Password = Type.String({ minLength: 12, maxLength: 256, examples: ['correct horse battery'] })
 
-export const WithId = Type.Object({ id: Type.String() })
+/** An id in a path. Not checked, so that what is no id is answered like an id that was never given. */
+export const PathId = Type.String({
+  maxLength: MAX_PATH_PART,
+  description: 'The id of what the path names; what is no id is answered as one that was never given',
+  examples: ['019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
+})
+export const WithId = Type.Object({ id: PathId })
 
 export const PageQuery = {
   page: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 1_000_000_000, default: 1, description: 'From 1' })
+    Type.Integer({
+      format: 'int32',
+      minimum: 1,
+      maximum: 1_000_000_000,
+      default: 1,
+      description: 'Which page, from 1',
+      examples: [1]
+    })
   ),
-  pageSize: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 20 }))
+  pageSize: Type.Optional(
+    Type.Integer({
+      format: 'int32',
+      minimum: 1,
+      maximum: 100,
+      default: 20,
+      description: 'How many on a page',
+      examples: [20]
+    })
+  )
 }
 export const SearchQuery = {
   search: Type.Optional(
-    Type.String({ maxLength: 200, description: 'Part of the name, without regard to case; no wildcards' })
+    Type.String({
+      maxLength: 200,
+      description: 'Part of the name, without regard to case; no wildcards',
+      examples: ['mail']
+    })
   )
 }
+
+/** The name of an environment. */
+export const EnvironmentName = Type.String({
+  pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
+  description: 'A short slug',
+  examples: ['staging']
+})
 
 /** One page of `item`s, as the component `name`. */
 export function pageOf<T extends TSchema>(name: string, item: T, examples: unknown[] = []) {
   return closed(
     {
-      data: Type.Array(ref(item)),
-      total: Type.Integer({ minimum: 0, description: 'How many there are on all pages' }),
-      page: Type.Integer({ minimum: 1 }),
-      pageSize: Type.Integer({ minimum: 1, maximum: 100 })
+      data: Type.Array(ref(item), { maxItems: 100 }),
+      total: quantity('How many there are on all pages'),
+      page: Type.Integer({ format: 'int32', minimum: 1, maximum: 1_000_000_000 }),
+      pageSize: Type.Integer({ format: 'int32', minimum: 1, maximum: 100 })
     },
     { $id: name, examples: [{ data: examples, total: examples.length, page: 1, pageSize: 20 }] }
   )
@@ -86,29 +158,65 @@ export const Success = closed(
 /** The answer of actions that have no result. */
 export const success = { success: true } as const
 
+const Code = Type.String({
+  maxLength: 64,
+  pattern: '^[a-z0-9-]+$',
+  description: 'A stable word for programs',
+  examples: ['required']
+})
+
 export const InputError = closed(
   {
     path: Type.String({ description: 'A JSON pointer into the request', examples: ['/body/keys/0/fieldId'] }),
-    code: Type.String({ examples: ['required'] }),
-    message: Type.String()
+    code: Code,
+    message: Type.String({ description: 'A sentence for people', examples: ['This is required.'] })
   },
-  { $id: 'InputError' }
+  {
+    $id: 'InputError',
+    description: 'One thing that is wrong with the request, without what was sent',
+    examples: [{ path: '/body/keys/0/fieldId', code: 'required', message: 'This is required.' }]
+  }
 )
+
+const REQUEST_ID = '7d8f9a52-6a37-4b6e-9a3c-2f1f3c1b8f11'
+
+/** What problems of this code tell besides. */
+const MEMBERS: Record<string, ProblemMembers> = {
+  'validation-failed': { errors: [InputError.examples[0]] },
+  'type-in-use': { usageCount: 3 },
+  'credential-in-use': { consumers: ['workflow:42'] },
+  'new-owner-may-not-link': { projects: ['019a0b1c-2d3e-7f40-8a51-00000000000c'] }
+}
+
+function problemExample(code: string) {
+  const { status, title, detail } = problems.get(code)!
+  return { status, title, code, detail, requestId: REQUEST_ID, ...MEMBERS[code] }
+}
 
 /** RFC 9457. */
 export const Problem = closed(
   {
-    status: Type.Integer({ minimum: 400, maximum: 599, examples: [404] }),
+    status: Type.Integer({ format: 'int32', minimum: 400, maximum: 599, examples: [404] }),
     title: Type.String({ examples: ['Not found'] }),
-    code: Type.String({ description: 'A stable word for programs', examples: ['not-found'] }),
+    code: Type.Unsafe<string>({ ...Code, examples: ['not-found'] }),
     detail: Type.String({ description: 'A sentence for people' }),
-    requestId: Type.String({ description: 'As in X-Request-Id and in the logs' }),
+    requestId: Type.String({
+      maxLength: 128,
+      description: 'As in X-Request-Id and in the logs',
+      examples: [REQUEST_ID]
+    }),
     errors: Type.Optional(Type.Array(ref(InputError))),
-    usageCount: Type.Optional(Type.Integer({ minimum: 0, description: 'With `type-in-use`' })),
-    consumers: Type.Optional(Type.Array(Type.String(), { description: 'With `credential-in-use`' })),
+    usageCount: Type.Optional(quantity('With `type-in-use`')),
+    consumers: Type.Optional(
+      Type.Array(Type.String({ maxLength: 200 }), { description: 'With `credential-in-use`' })
+    ),
     projects: Type.Optional(Type.Array(Id, { description: 'With `new-owner-may-not-link`' }))
   },
-  { $id: 'Problem' }
+  {
+    $id: 'Problem',
+    description: 'Why the request was refused (RFC 9457)',
+    examples: [problemExample('not-found')]
+  }
 )
 
 const DESCRIPTIONS: Record<number, string> = {
@@ -127,6 +235,20 @@ const DESCRIPTIONS: Record<number, string> = {
   503: 'The database is away or busy; see `Retry-After`'
 }
 
+const RETRIED = new Set([429, 503])
+
+/** When to try again, of what passes. */
+export const RetryAfterHeader = {
+  'Retry-After': {
+    type: 'integer',
+    format: 'int32',
+    minimum: 1,
+    maximum: MAX_INT32,
+    description: 'Seconds to wait before the next attempt',
+    examples: [2]
+  }
+}
+
 /** The response entries for these statuses and for what any operation can answer. */
 export function problemResponses(...statuses: number[]) {
   const all = [...new Set([...statuses, 500, 503])].sort((a, b) => a - b)
@@ -134,10 +256,12 @@ export function problemResponses(...statuses: number[]) {
 }
 
 function problemResponse(status: number) {
-  const codes = [...problems].filter(([, entry]) => entry.status === status).map(([code]) => `\`${code}\``)
+  const codes = [...problems].filter(([, entry]) => entry.status === status).map(([code]) => code)
+  const examples = Object.fromEntries(codes.map((code) => [code, { value: problemExample(code) }]))
   return {
-    description: `${DESCRIPTIONS[status]} (${codes.join(', ')})`,
-    content: { 'application/problem+json': { schema: ref(Problem) } }
+    description: `${DESCRIPTIONS[status]} (${codes.map((code) => `\`${code}\``).join(', ')})`,
+    ...(RETRIED.has(status) && { headers: RetryAfterHeader }),
+    content: { 'application/problem+json': { schema: ref(Problem), examples } }
   }
 }
 
@@ -156,11 +280,21 @@ export function answer<T extends TSchema>(
 
 /** Response headers, for `answer`. */
 export const ETagHeader = {
-  etag: { type: 'string', description: 'The revision, for `If-Match`', examples: ['"3"'] }
+  ETag: {
+    type: 'string',
+    maxLength: 12,
+    pattern: '^"[0-9]+"$',
+    description: 'The revision, for `If-Match`',
+    examples: ['"3"']
+  }
 }
 export const LocationHeader = {
-  location: { type: 'string', description: 'Where it is' },
-  'idempotency-replayed': {
+  Location: {
+    type: 'string',
+    description: 'Where it is',
+    examples: ['/api/v1/projects/019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
+  },
+  'Idempotency-Replayed': {
     type: 'string',
     enum: ['true'],
     description: 'The answer to an earlier request of this `Idempotency-Key`'

@@ -63,7 +63,7 @@ const OURS: Record<string, string[]> = {
   'data-directory': ['config', 'root-keys', 'private-file'],
   plugins: ['crypto', 'db', 'errors', 'schemas', 'ids', 'config', 'package.json'],
   feature: ['crypto', 'root-keys', 'db', 'errors', 'schemas', 'ids', 'times', 'plugins'],
-  app: ['plugins', 'feature'],
+  app: ['schemas', 'plugins', 'feature'],
   start: ['config', 'data-directory', 'db', 'feature', 'plugins'],
   main: ['serve', 'terminal'],
   serve: ['config', 'app', 'start', 'terminal'],

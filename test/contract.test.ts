@@ -2,17 +2,20 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
+import { problems } from '../src/errors.ts'
 import { openapiYaml } from '../src/plugins/contract.ts'
 import { startTestApp } from './helpers/app.ts'
+import { type Parameter, pointerPart } from './helpers/contract.ts'
 
 const root = join(import.meta.dirname, '..')
 
 interface Operation {
   operationId: string
   summary: string
+  description: string
   tags: string[]
   security: object[]
-  parameters?: { name: string; in: string; description?: string; schema: { examples?: unknown[] } }[]
+  parameters?: Parameter[]
   requestBody?: { content: Record<string, { schema: Schema }> }
   responses: Record<string, { description: string; content?: Record<string, { schema: Schema }> }>
 }
@@ -22,6 +25,29 @@ interface Schema {
   items?: Schema
   anyOf?: unknown
   examples?: unknown[]
+}
+
+/** Lightning's clients send more than we know. */
+const OPEN = new Set(['LightningNewCredential', 'LightningEnvironmentBody', 'LightningProjectLink'])
+
+interface Example {
+  pointer: string
+  /** The pointer to what it has to be like. */
+  schema: string
+  value: unknown
+}
+
+/** Every example of a schema, parameter, header or body, wherever it stands. */
+function examplesIn(node: unknown, pointer = '#'): Example[] {
+  if (typeof node !== 'object' || node === null) return []
+  const { examples, example, schema } = node as { examples?: object; example?: unknown; schema?: object }
+  const shape = schema ? `${pointer}/schema` : pointer
+  const values = Array.isArray(examples) ? examples : Object.values(examples ?? {}).map(({ value }) => value)
+  if (example !== undefined) values.push(example)
+  const within = Object.entries(node)
+    .filter(([key]) => !['example', 'examples', 'default', 'enum'].includes(key))
+    .flatMap(([key, child]) => examplesIn(child, `${pointer}/${pointerPart(key)}`))
+  return [...values.map((value) => ({ pointer, schema: shape, value })), ...within]
 }
 
 t.test('the contract', async (t) => {
@@ -69,7 +95,13 @@ t.test('the contract', async (t) => {
       if (method !== 'get')
         for (const status of ['403', '413', '415'])
           t.ok(statuses.includes(status), `${name} documents ${status}`)
-      for (const [status, response] of Object.entries(operation.responses)) {
+      t.ok(operation.description, `${name} has a description`)
+      for (const parameter of operation.parameters ?? []) {
+        const { name: which, description } = service.contract.resolved(parameter)
+        t.ok(description, `${name} describes its parameter ${which}`)
+      }
+      for (const [status, named] of Object.entries(operation.responses)) {
+        const response = service.contract.resolved(named)
         t.ok(
           response.description && response.description !== 'Default Response',
           `${name} describes ${status}`
@@ -97,12 +129,46 @@ t.test('the contract', async (t) => {
         t.ok(componentOf(shape)?.examples?.length, `${name}: ${shape.$ref} has an example`)
       }
     }
-    for (const [name, component] of Object.entries(document.components.schemas)) {
-      const validate = service.contract.schema(`#/components/schemas/${name}`)
-      for (const example of component.examples ?? []) {
-        t.ok(validate(example), `${name}: ${JSON.stringify(validate.errors)}`)
-      }
+    for (const [name, component] of Object.entries(document.components.schemas))
+      t.ok(component.examples?.length || 'enum' in component, `${name} has an example`)
+    const examples = examplesIn(document)
+    t.ok(examples.length > 300, `${examples.length} examples`)
+    for (const { pointer, schema, value } of examples) {
+      const validate = service.contract.schema(schema)
+      t.ok(validate(value), `${pointer}: ${JSON.stringify(validate.errors)}`)
     }
+  })
+
+  t.test('says once what many operations have', async (t) => {
+    for (const { name, operation } of operations) {
+      for (const [status, response] of Object.entries(operation.responses))
+        if (status >= '400') t.ok('$ref' in response, `${name} refers to its ${status}`)
+    }
+    const { responses, parameters, headers, schemas } = document.components
+    const text = JSON.stringify(document)
+    for (const [section, parts] of Object.entries({ responses, parameters, headers, schemas }))
+      for (const name of Object.keys(parts))
+        t.ok(text.includes(`"#/components/${section}/${name}"`), `${section}/${name} is used`)
+    const enumerations = Object.values(schemas).flatMap((schema) => ('enum' in schema ? [schema.enum] : []))
+    t.ok(enumerations.length > 4, 'enumerations have names')
+    for (const values of enumerations)
+      t.equal(text.split(`"enum":${JSON.stringify(values)}`).length, 2, `${values} stand there once`)
+  })
+
+  t.test('has an example for every problem there is', async (t) => {
+    const examples = Object.entries(document.components.responses).flatMap(([name, response]) =>
+      Object.entries(response.content?.['application/problem+json']?.examples ?? {}).map(
+        ([code, { value }]) => ({
+          name,
+          code,
+          value: value as Record<string, unknown>
+        })
+      )
+    )
+    const documented = examples.map(({ code }) => code)
+    const unanswered = [...problems].filter(([, { status }]) => status === 414).map(([code]) => code)
+    t.same([...documented, ...unanswered].sort(), [...problems.keys()].sort())
+    for (const { name, code, value } of examples) t.equal(value['code'], code, `${name} ${code}`)
   })
 
   t.test('has no shape that reads badly in an SDK', async (t) => {
@@ -111,8 +177,7 @@ t.test('the contract', async (t) => {
     t.notMatch(text, 'def-0', 'no component without a name')
     for (const [name, component] of Object.entries(document.components.schemas)) {
       const schema = component as Schema & { additionalProperties?: unknown }
-      // Lightning's clients send more than we know.
-      if (name !== 'LightningNewCredential' && [schema.type].flat().includes('object'))
+      if (!OPEN.has(name) && [schema.type].flat().includes('object'))
         t.equal(schema.additionalProperties, false, `${name} is closed`)
     }
   })

@@ -11,7 +11,7 @@ import {
   type Sighting
 } from './helpers/canary.ts'
 import type { Client, RequestOptions } from './helpers/client.ts'
-import type { Contract } from './helpers/contract.ts'
+import type { Contract, Parameter } from './helpers/contract.ts'
 import { send, sendBytes } from './helpers/raw.ts'
 import { addMember, newProject, newType, uniqueName } from './helpers/things.ts'
 import { newToken } from './helpers/tokens.ts'
@@ -55,7 +55,13 @@ function operationsOf(contract: Contract): Operation[] {
         const properties = $ref
           ? Object.keys(components.schemas[$ref.split('/').at(-1)].properties ?? {})
           : []
-        return { operationId, method: method.toUpperCase(), path, parameters, properties }
+        return {
+          operationId,
+          method: method.toUpperCase(),
+          path,
+          parameters: parameters.map((one: Parameter) => contract.resolved(one)),
+          properties
+        }
       })
   )
 }

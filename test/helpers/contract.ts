@@ -1,17 +1,36 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 
-interface Operation {
+export interface Operation {
   operationId: string
-  responses: Record<
-    string,
-    { content?: Record<string, { schema: object }>; headers?: Record<string, unknown> }
-  >
+  parameters?: (Parameter | Reference)[]
+  responses: Record<string, Response | Reference>
+}
+export interface Parameter {
+  name: string
+  in: string
+  description?: string
+  schema: { examples?: unknown[] }
+  example?: unknown
+}
+export interface Response {
+  description: string
+  content?: Record<string, { schema: object; examples?: Record<string, { value: unknown }> }>
+  headers?: Record<string, unknown>
+}
+interface Reference {
+  $ref: string
 }
 export interface OpenapiDocument {
   openapi: string
   paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, { examples?: unknown[] }>; securitySchemes: object }
+  components: {
+    schemas: Record<string, { examples?: unknown[] }>
+    responses: Record<string, Response>
+    parameters: Record<string, Parameter>
+    headers: Record<string, object>
+    securitySchemes: object
+  }
 }
 
 /** Holds answers against the document: the status is one of the operation's, and the body is of its shape. */
@@ -58,16 +77,25 @@ export class Contract {
         ? 'no operation of the document'
         : undefined
     const { operationId, responses } = route.operation
-    const response = responses[status]
-    if (!response) return `${operationId} does not document ${status}`
+    const named = responses[status]
+    if (!named) return `${operationId} does not document ${status}`
+    const response = this.resolved(named)
     if (!response.content) return body === '' ? undefined : `${operationId} ${status} documents no body`
     const type = contentType?.split(';')[0] ?? ''
     if (!response.content[type]) return `${operationId} ${status} does not document ${type}`
     if (!/charset=utf-8/.test(contentType ?? '')) return `${operationId} ${status} has no charset`
-    const validate = this.schema(`${route.pointer}/responses/${status}/content/${pointerPart(type)}/schema`)
+    const pointer = '$ref' in named ? named.$ref : `${route.pointer}/responses/${status}`
+    const validate = this.schema(`${pointer}/content/${pointerPart(type)}/schema`)
     const value = JSON.parse(body)
     if (!validate(value)) return `${operationId} ${status}: ${this.#ajv.errorsText(validate.errors)}`
     return undefined
+  }
+
+  /** The part of the document itself, where there is only a reference to it. */
+  resolved<T extends object>(part: T | Reference): T {
+    if (!('$ref' in part)) return part
+    const [, , section, name] = part.$ref.split('/')
+    return (this.document.components as unknown as Record<string, Record<string, T>>)[section!]![name!]!
   }
 
   /** The validator of what the pointer names in the document. */
@@ -77,5 +105,6 @@ export class Contract {
   }
 }
 
-const pointerPart = (part: string) =>
+/** A key as a part of a JSON pointer in a URI. */
+export const pointerPart = (part: string) =>
   encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')).replaceAll('%7E', '~')

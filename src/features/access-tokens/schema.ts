@@ -4,19 +4,22 @@ import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../plugins/principal.ts'
 import {
   answer,
   closed,
+  described,
   Id,
   LocationHeader,
   Name,
+  namedEnum,
   nullable,
   problemResponses,
   ref,
+  ShownName,
   Success,
-  stringEnum,
   Timestamp,
   WithId
 } from '../../schemas.ts'
 
-const scopes = Type.Array(stringEnum([...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])]), {
+const Scope = namedEnum('Scope', [...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])])
+const scopes = Type.Array(Scope, {
   minItems: 1,
   maxItems: 10,
   uniqueItems: true
@@ -37,7 +40,7 @@ export const NewAccessToken = closed(
     name: Name,
     scopes,
     expiresAt: Type.Optional(nullable(Timestamp)),
-    projectId: Type.Optional(Type.Unsafe<string>({ ...Id, description: 'For a token of this project' }))
+    projectId: Type.Optional(described(Id, 'For a token of this project'))
   },
   {
     $id: 'NewAccessToken',
@@ -48,8 +51,8 @@ export const NewAccessToken = closed(
 export const AccessToken = closed(
   {
     id: Id,
-    name: Type.String(),
-    scopes: Type.Array(Type.String()),
+    name: ShownName,
+    scopes: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 10, examples: [['credentials:read']] }),
     projectId: nullable(Id),
     expiresAt: nullable(Timestamp),
     lastUsedAt: nullable(
@@ -95,7 +98,9 @@ export const listAccessTokens = {
     'My own; with `projectId` those of the project, for its admins and owners. Those that are not revoked, newest first, without the ' +
     'tokens themselves.',
   tags,
-  querystring: closed({ projectId: Type.Optional(Id) }),
+  querystring: closed({
+    projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))
+  }),
   response: { 200: answer('The tokens', Type.Array(ref(AccessToken))), ...problemResponses(404) }
 }
 

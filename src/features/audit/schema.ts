@@ -1,8 +1,19 @@
 import { Type } from '@sinclair/typebox'
 import { READ_AUDIT } from '../../plugins/principal.ts'
-import { answer, closed, Id, nullable, ref, stringEnum, Timestamp } from '../../schemas.ts'
+import {
+  answer,
+  closed,
+  counter,
+  described,
+  Id,
+  namedEnum,
+  nullable,
+  quantity,
+  ref,
+  Timestamp
+} from '../../schemas.ts'
 
-const Outcome = stringEnum(['allowed', 'denied'])
+const Outcome = namedEnum('AuditOutcome', ['allowed', 'denied'])
 
 const example = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
@@ -40,7 +51,7 @@ export const AuditEvent = closed(
     ip: nullable(Type.String()),
     userAgent: nullable(Type.String()),
     requestId: nullable(Type.String()),
-    count: Type.Integer({ minimum: 1, description: 'How often within the minute, of a denial' }),
+    count: counter({ description: 'How often within the minute, of a denial' }),
     details: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })
   },
   { $id: 'AuditEvent', examples: [example] }
@@ -48,7 +59,7 @@ export const AuditEvent = closed(
 
 const AuditPage = closed(
   {
-    data: Type.Array(ref(AuditEvent)),
+    data: Type.Array(ref(AuditEvent), { maxItems: 200 }),
     nextCursor: nullable(Type.String({ description: 'For the page after this one; null on the last' }))
   },
   { $id: 'AuditEventPage', examples: [{ data: [example], nextCursor: null }] }
@@ -56,8 +67,12 @@ const AuditPage = closed(
 
 const Head = closed(
   {
-    position: Type.Integer({ minimum: 0, description: 'How many events are sealed' }),
-    hash: Type.String({ description: 'SHA-256, in hex, over all of them' })
+    position: quantity('How many events are sealed'),
+    hash: Type.String({
+      pattern: '^[0-9a-f]{64}$',
+      description: 'SHA-256, in hex, over all of them',
+      examples: ['9f'.repeat(32)]
+    })
   },
   { $id: 'AuditHead', examples: [{ position: 4711, hash: '9f'.repeat(32) }] }
 )
@@ -73,15 +88,25 @@ export const listAuditEvents = {
   tags,
   scopes: READ_AUDIT,
   querystring: closed({
-    credentialId: Type.Optional(Id),
-    projectId: Type.Optional(Id),
-    actorId: Type.Optional(Id),
-    action: Type.Optional(Type.String({ maxLength: 100 })),
-    outcome: Type.Optional(Outcome),
-    from: Type.Optional(Timestamp),
-    to: Type.Optional(Timestamp),
-    cursor: Type.Optional(Id),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 }))
+    credentialId: Type.Optional(described(Id, 'What was done to this credential')),
+    projectId: Type.Optional(described(Id, 'What was done in this project')),
+    actorId: Type.Optional(described(Id, 'What this user, or this token, did')),
+    action: Type.Optional(
+      Type.String({ maxLength: 100, description: 'What was done', examples: ['credential.revealed'] })
+    ),
+    outcome: Type.Optional({ ...Outcome, description: 'What was done, or what was refused' }),
+    from: Type.Optional(described(Timestamp, 'Not before')),
+    to: Type.Optional(described(Timestamp, 'Before')),
+    cursor: Type.Optional(described(Id, 'The `nextCursor` of the page before')),
+    limit: Type.Optional(
+      Type.Integer({
+        format: 'int32',
+        minimum: 1,
+        maximum: 200,
+        default: 50,
+        description: 'How many on a page'
+      })
+    )
   }),
   response: { 200: answer('One page', AuditPage) }
 }

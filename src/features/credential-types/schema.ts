@@ -9,14 +9,16 @@ import {
   Id,
   LocationHeader,
   Name,
+  namedEnum,
   nullable,
   PageQuery,
   pageOf,
   problemResponses,
+  quantity,
   ref,
   SearchQuery,
+  ShownName,
   Success,
-  stringEnum,
   Timestamp,
   WithId
 } from '../../schemas.ts'
@@ -64,7 +66,7 @@ const fieldName = Type.String({
   examples: ['apiKey']
 })
 const fieldLabel = Type.String({ ...Name, description: 'What people read', examples: ['API key'] })
-const fieldType = stringEnum(FIELD_TYPES, {
+const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
     'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` true or false, ' +
     '`url` an absolute URL, `email` an e-mail address, `select` one of the options, `json` any JSON value but null'
@@ -104,11 +106,16 @@ export const CredentialTypeField = closed(
     fieldType,
     required,
     secret,
-    description: Type.Optional(Type.String()),
+    description: Type.Optional(Type.String({ maxLength: 2000 })),
     defaultValue: Type.Optional(defaultValue('The value that a new credential begins with')),
     options: Type.Optional(options),
     pattern: Type.Optional(pattern),
-    position: Type.Integer({ minimum: 0, description: 'Its place in the list' })
+    position: Type.Integer({
+      format: 'int32',
+      minimum: 0,
+      maximum: MAX_FIELDS - 1,
+      description: 'Its place in the list'
+    })
   },
   { $id: 'CredentialTypeField', examples: [{ id: fieldId, ...host, position: 0 }] }
 )
@@ -131,12 +138,12 @@ const example = {
 export const CredentialType = closed(
   {
     id: Id,
-    typeName: Type.String(),
-    description: nullable(Type.String()),
+    typeName: ShownName,
+    description: Description,
     builtIn: Type.Boolean({ description: 'Whether it comes with the service; such a one never changes' }),
     ownerId: nullable(Type.String({ format: 'uuid', description: 'Null for a built-in one' })),
-    usageCount: Type.Integer({ minimum: 0, description: 'How many credentials are of this type' }),
-    fields: Type.Array(ref(CredentialTypeField), { description: 'In their order' }),
+    usageCount: quantity('How many credentials are of this type'),
+    fields: Type.Array(ref(CredentialTypeField), { maxItems: MAX_FIELDS, description: 'In their order' }),
     createdAt: Timestamp,
     updatedAt: Timestamp
   },
@@ -185,6 +192,7 @@ export const CredentialTypeFieldChange = closed(
     ...optional,
     position: Type.Optional(
       Type.Integer({
+        format: 'int64',
         description: 'Passed over, so that what was read can be sent back: the order of the list counts'
       })
     )
@@ -253,6 +261,7 @@ export const createCredentialType = {
 export const getCredentialType = {
   operationId: 'getCredentialType',
   summary: 'Get a credential type',
+  description: 'With its fields, in their order. For everybody who is signed in.',
   tags,
   scopes: READ,
   params: WithId,

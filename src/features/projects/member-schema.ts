@@ -7,8 +7,10 @@ import {
   Email,
   Id,
   LocationHeader,
+  PathId,
   problemResponses,
   ref,
+  ShownName,
   Success,
   Timestamp,
   WithId
@@ -24,7 +26,7 @@ const ann = {
 }
 
 export const ProjectMember = closed(
-  { userId: Id, email: Email, name: Type.String(), role: ProjectRole, createdAt: Timestamp },
+  { userId: Id, email: Email, name: ShownName, role: ProjectRole, createdAt: Timestamp },
   { $id: 'ProjectMember', examples: [ann] }
 )
 
@@ -38,7 +40,10 @@ export const ProjectMemberChange = closed(
   { $id: 'ProjectMemberChange', examples: [{ role: 'admin' }] }
 )
 
-const WithMember = Type.Object({ id: Type.String(), userId: Type.String() })
+const WithMember = Type.Object({
+  id: PathId,
+  userId: Type.String({ ...PathId, description: 'The id of the member' })
+})
 
 const tags = ['Projects']
 

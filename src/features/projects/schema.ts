@@ -8,14 +8,14 @@ import {
   Id,
   LocationHeader,
   Name,
-  nullable,
+  namedEnum,
   PageQuery,
   pageOf,
   problemResponses,
   ref,
   SearchQuery,
+  ShownName,
   Success,
-  stringEnum,
   Timestamp,
   WithId
 } from '../../schemas.ts'
@@ -31,14 +31,14 @@ const mail = {
 
 const ROLES = ['owner', 'admin', 'editor', 'viewer'] as const
 
-export const ProjectRole = stringEnum(ROLES)
+export const ProjectRole = namedEnum('ProjectRole', ROLES)
 
 export const Project = closed(
   {
     id: Id,
-    name: Type.String(),
-    description: nullable(Type.String()),
-    role: stringEnum(ROLES, { description: "The caller's" }),
+    name: ShownName,
+    description: Description,
+    role: { ...ProjectRole, description: "The caller's" },
     createdAt: Timestamp,
     updatedAt: Timestamp
   },

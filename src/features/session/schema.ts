@@ -8,6 +8,7 @@ import {
   Password,
   problemResponses,
   ref,
+  ShownName,
   Success,
   stringEnum,
   Timestamp,
@@ -21,14 +22,16 @@ const session = {
   expiresAt: '2026-11-21T22:15:30.000Z'
 }
 
+const ann = { id: session.id, email: 'ann@example.org', name: 'Ann', role: 'user' }
+
 export const SignIn = closed(
   { email: Email, password: Type.String({ minLength: 1, maxLength: 256 }) },
   { $id: 'SignIn', examples: [{ email: 'ann@example.org', password: 'correct horse battery' }] }
 )
 
 export const SignedInUser = closed(
-  { id: Id, email: Email, name: Type.String(), role: stringEnum(['admin', 'user']) },
-  { $id: 'SignedInUser' }
+  { id: Id, email: Email, name: ShownName, role: stringEnum(['admin', 'user']) },
+  { $id: 'SignedInUser', examples: [ann] }
 )
 
 export const Session = closed(
@@ -40,7 +43,7 @@ export const CurrentSession = closed(
   { user: ref(SignedInUser), session: ref(Session) },
   {
     $id: 'CurrentSession',
-    examples: [{ user: { id: session.id, email: 'ann@example.org', name: 'Ann', role: 'user' }, session }]
+    examples: [{ user: ann, session }]
   }
 )
 
@@ -67,11 +70,14 @@ const tags = ['Session']
 export const createSession = {
   operationId: 'createSession',
   summary: 'Sign in',
+  description:
+    'With e-mail address and password. The answer sets the session cookie. Too many failures, for the account or from the address, are 429 ' +
+    'until the time in `Retry-After` has passed.',
   tags,
   body: ref(SignIn),
   response: {
     200: answer('Signed in; the cookie is set', CurrentSession, {
-      'set-cookie': { type: 'string', description: 'The session cookie: HttpOnly, SameSite=Lax' }
+      'Set-Cookie': { type: 'string', description: 'The session cookie: HttpOnly, SameSite=Lax' }
     }),
     ...problemResponses(401, 429)
   }
@@ -80,6 +86,7 @@ export const createSession = {
 export const getSession = {
   operationId: 'getSession',
   summary: 'Who am I',
+  description: 'The user who is signed in, and when the session ends.',
   tags,
   response: { 200: answer('The caller and the session', CurrentSession) }
 }
@@ -95,6 +102,7 @@ export const deleteSession = {
 export const listSessions = {
   operationId: 'listSessions',
   summary: 'My sessions on all devices',
+  description: 'Those that live, newest first, and which of them is the one that asks.',
   tags,
   response: { 200: answer('The sessions that live, newest first', Type.Array(ref(SessionOfMine))) }
 }
@@ -102,6 +110,7 @@ export const listSessions = {
 export const endSession = {
   operationId: 'endSession',
   summary: 'End one of my sessions',
+  description: 'It is dead at once, on every replica.',
   tags,
   params: WithId,
   response: { 200: answer('Ended', Success), ...problemResponses(404) }

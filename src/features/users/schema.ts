@@ -7,19 +7,20 @@ import {
   Id,
   LocationHeader,
   Name,
+  namedEnum,
   PageQuery,
   Password,
   pageOf,
   problemResponses,
   ref,
   SearchQuery,
+  ShownName,
   Success,
-  stringEnum,
   Timestamp,
   WithId
 } from '../../schemas.ts'
 
-const ROLES = ['admin', 'user'] as const
+const UserRole = namedEnum('UserRole', ['admin', 'user'])
 
 const ann = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
@@ -35,8 +36,8 @@ export const User = closed(
   {
     id: Id,
     email: Email,
-    name: Type.String(),
-    role: stringEnum(ROLES),
+    name: ShownName,
+    role: UserRole,
     disabled: Type.Boolean({ description: 'May not sign in' }),
     createdAt: Timestamp,
     updatedAt: Timestamp
@@ -51,9 +52,11 @@ export const NewUser = closed(
     email: Email,
     name: Name,
     password: Password,
-    role: Type.Optional(
-      stringEnum(ROLES, { default: 'user', description: '`admin`: an administrator of the service' })
-    )
+    role: Type.Optional({
+      ...UserRole,
+      default: 'user',
+      description: '`admin`: an administrator of the service'
+    })
   },
   { $id: 'NewUser', examples: [{ email: ann.email, name: ann.name, password: 'correct horse battery' }] }
 )
@@ -62,7 +65,7 @@ export const UserChanges = closed(
   {
     name: Type.Optional(Name),
     email: Type.Optional(Email),
-    role: Type.Optional(stringEnum(ROLES)),
+    role: Type.Optional(UserRole),
     disabled: Type.Optional(Type.Boolean({ description: 'Ends all sessions of the user' })),
     password: Type.Optional(
       Type.String({

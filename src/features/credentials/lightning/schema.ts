@@ -1,7 +1,20 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
 import { READ, WRITE } from '../../../plugins/principal.ts'
-import { answer, closed, Id, nullable, ref } from '../../../schemas.ts'
+import {
+  answer,
+  closed,
+  Description,
+  described,
+  EnvironmentName,
+  Id,
+  nullable,
+  RetryAfterHeader,
+  ref,
+  ShownName,
+  WithId
+} from '../../../schemas.ts'
+import { MAX_ENVIRONMENTS } from '../limits.ts'
 
 // Lightning's times have seconds.
 const Time = Type.Unsafe<string>({ type: 'string', format: 'date-time', examples: ['2026-11-21T10:15:30Z'] })
@@ -33,15 +46,15 @@ const ProjectCredential = closed(
 )
 
 const Project = closed(
-  { id: Id, name: Type.String(), description: nullable(Type.String()) },
+  { id: Id, name: ShownName, description: Description },
   { $id: 'LightningProject', examples: example.projects }
 )
 
 const properties = {
   id: Id,
-  name: Type.String(),
-  schema: Type.String({ description: 'The name of the credential type' }),
-  external_id: nullable(Type.String()),
+  name: ShownName,
+  schema: described(ShownName, 'The name of the credential type'),
+  external_id: nullable(Type.String({ maxLength: 200 })),
   user_id: Id,
   project_credentials: Type.Array(ref(ProjectCredential)),
   projects: Type.Array(ref(Project)),
@@ -73,6 +86,19 @@ const CredentialAnswer = closed(
   }
 )
 
+const EnvironmentBody = Type.Object(
+  { name: EnvironmentName, body: Body },
+  {
+    $id: 'LightningEnvironmentBody',
+    additionalProperties: true,
+    examples: [{ name: 'staging', body: { apiKey: 'secret456' } }]
+  }
+)
+const ProjectLink = Type.Object(
+  { project_id: Id },
+  { $id: 'LightningProjectLink', additionalProperties: true, examples: [{ project_id: projectId }] }
+)
+
 /**
  * What the document says of a new credential. Lightning's clients send more than we know, and expect its own words for
  * what is wrong, so the request is checked by `input.ts` and not by this.
@@ -82,19 +108,16 @@ const NewCredential = Type.Object(
     name: Type.String({ minLength: 1, maxLength: 200 }),
     body: Type.Optional(Body),
     credential_bodies: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$' }), body: Body },
-          { additionalProperties: true }
-        ),
-        { description: 'Values by environment; `body` is the environment `main`' }
-      )
+      Type.Array(ref(EnvironmentBody), {
+        maxItems: MAX_ENVIRONMENTS,
+        description: 'Values by environment; `body` is the environment `main`'
+      })
     ),
-    schema: Type.Optional(Type.String({ default: 'raw', description: 'The name of a credential type' })),
+    schema: Type.Optional(
+      Type.String({ maxLength: 200, default: 'raw', description: 'The name of a credential type' })
+    ),
     external_id: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
-    project_credentials: Type.Optional(
-      Type.Array(Type.Object({ project_id: Id }, { additionalProperties: true }), { maxItems: 100 })
-    )
+    project_credentials: Type.Optional(Type.Array(ref(ProjectLink), { maxItems: 100 }))
   },
   {
     $id: 'LightningNewCredential',
@@ -139,7 +162,10 @@ const TITLES: Record<number, string> = {
 
 const refusals = (...statuses: number[]) =>
   Object.fromEntries(
-    [...statuses, 400, 401, 403, 500, 503].map((status) => [status, answer(TITLES[status]!, Refusal)])
+    [...statuses, 400, 401, 403, 500, 503].map((status) => [
+      status,
+      answer(TITLES[status]!, Refusal, status === 503 ? RetryAfterHeader : {})
+    ])
   )
 const changeRefusals = (...statuses: number[]) => refusals(...statuses, 413, 415)
 const invalid = answer('Invalid, by field', Invalid)
@@ -166,9 +192,10 @@ export const lightningListCredentials = {
 export const lightningListProjectCredentials = {
   operationId: 'lightningListProjectCredentials',
   summary: 'List the credentials of a project',
+  description: 'For its members. All of them, whoever owns them, by name; no bodies.',
   tags,
   scopes: READ,
-  params: Type.Object({ id: Type.String() }),
+  params: WithId,
   querystring: loose,
   response: { 200: answer('The credentials', CredentialList), ...refusals(404) }
 }
@@ -193,7 +220,7 @@ export const lightningDeleteCredential = {
   description: 'Its owner’s alone, and refused while consumers depend on it.',
   tags,
   scopes: WRITE,
-  params: Type.Object({ id: Type.String() }),
+  params: WithId,
   querystring: loose,
   response: { 204: { description: 'Deleted', type: 'null' }, ...changeRefusals(404, 409) }
 }

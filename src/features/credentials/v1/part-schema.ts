@@ -4,24 +4,21 @@ import {
   answer,
   closed,
   Email,
+  EnvironmentName,
   ETagHeader,
   Id,
   nullable,
+  PathId,
   problemResponses,
   ref,
   Success,
-  Timestamp
+  Timestamp,
+  WithId
 } from '../../../schemas.ts'
 import { AppCredential, IfMatch, NewKey } from './schema.ts'
 
-const EnvironmentName = Type.String({
-  pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
-  description: 'A short slug',
-  examples: ['staging']
-})
-
 // A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may be hidden.
-const OfEnvironment = Type.Object({ id: Type.String(), environment: EnvironmentName })
+const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
 
 export const EnvironmentValues = closed(
   { keys: Type.Array(ref(NewKey), { maxItems: 64 }) },
@@ -32,7 +29,11 @@ export const EnvironmentValues = closed(
 )
 
 export const Usage = closed(
-  { consumer: Type.String(), projectId: nullable(Id), createdAt: Timestamp },
+  {
+    consumer: Type.String({ maxLength: 200, examples: ['workflow:42'] }),
+    projectId: nullable(Id),
+    createdAt: Timestamp
+  },
   {
     $id: 'Usage',
     description: 'A consumer that depends on the credential',
@@ -47,7 +48,7 @@ export const Usage = closed(
 )
 
 const OfUsage = Type.Object({
-  id: Type.String(),
+  id: PathId,
   consumer: Type.String({
     minLength: 1,
     maxLength: 200,
@@ -99,7 +100,7 @@ export const transferAppCredential = {
     'Who has to be an editor or above in every project that it is linked to; refused with 409 and the `projects` otherwise. Its values, ' +
     'links and usages stay. In person.',
   tags,
-  params: Type.Object({ id: Type.String() }),
+  params: WithId,
   headers: IfMatch,
   body: ref(Transfer),
   response: { 200: answer('Given', Success), ...problemResponses(404, 409, 412) }
@@ -111,7 +112,7 @@ export const listUsages = {
   description: 'For its owner; for a machine of a project that it is linked to, those of its project.',
   tags,
   scopes: READ_USAGES,
-  params: Type.Object({ id: Type.String() }),
+  params: WithId,
   response: { 200: answer('The usages, oldest first', Type.Array(ref(Usage))), ...problemResponses(404) }
 }
 
@@ -130,6 +131,7 @@ export const putUsage = {
 export const deleteUsage = {
   operationId: 'deleteUsage',
   summary: 'Say that a consumer does not depend on a credential any more',
+  description: 'For its owner, and for machines of a project that it is linked to.',
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,

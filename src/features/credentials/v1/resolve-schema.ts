@@ -3,11 +3,14 @@ import { RESOLVE } from '../../../plugins/principal.ts'
 import {
   answer,
   closed,
+  counter,
+  EnvironmentName,
   Id,
+  namedEnum,
   nullable,
   problemResponses,
   ref,
-  stringEnum,
+  ShownName,
   Timestamp,
   WithId
 } from '../../../schemas.ts'
@@ -30,14 +33,14 @@ const AskedCredential = closed(
 export const ResolveRequest = closed(
   {
     credentials: Type.Array(ref(AskedCredential), { minItems: 1, maxItems: 100 }),
-    environment: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', default: 'main' }))
+    environment: Type.Optional({ ...EnvironmentName, default: 'main' })
   },
   { $id: 'ResolveRequest', examples: [{ credentials: [{ name: 'Mail server' }], environment: 'main' }] }
 )
 
 const ResolveError = closed(
   {
-    code: stringEnum([
+    code: namedEnum('ResolveErrorCode', [
       'not-found',
       'ambiguous-name',
       'environment-not-configured',
@@ -55,11 +58,11 @@ const ResolveError = closed(
 const ResolvedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(Type.String({ description: 'With `error`, as it was asked for' })),
-    credentialName: Type.Optional(Type.String()),
-    typeName: Type.Optional(Type.String()),
-    environment: Type.Optional(Type.String()),
-    revision: Type.Optional(Type.Integer({ minimum: 1 })),
+    name: Type.Optional(Type.String({ maxLength: 200, description: 'With `error`, as it was asked for' })),
+    credentialName: Type.Optional(ShownName),
+    typeName: Type.Optional(ShownName),
+    environment: Type.Optional(EnvironmentName),
+    revision: Type.Optional(counter()),
     expiresAt: Type.Optional(nullable(Timestamp)),
     values: Type.Optional(
       Type.Unsafe<Record<string, unknown>>({
@@ -92,7 +95,7 @@ const ResolvedCredential = closed(
 )
 
 const ResolveAnswer = closed(
-  { results: Type.Array(ref(ResolvedCredential)) },
+  { results: Type.Array(ref(ResolvedCredential), { maxItems: 100 }) },
   { $id: 'ResolveAnswer', examples: [{ results: ResolvedCredential['examples'] }] }
 )
 

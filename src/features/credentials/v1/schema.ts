@@ -4,21 +4,28 @@ import { READ, REVEAL, WRITE } from '../../../plugins/principal.ts'
 import {
   answer,
   closed,
+  counter,
   Description,
+  described,
+  EnvironmentName,
   ETagHeader,
   Id,
   LocationHeader,
   Name,
   nullable,
   PageQuery,
+  PathId,
   pageOf,
   problemResponses,
+  quantity,
   ref,
   SearchQuery,
+  ShownName,
   Success,
   Timestamp,
   WithId
 } from '../../../schemas.ts'
+import { MAX_ENVIRONMENTS } from '../limits.ts'
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const hostField = '019a0b1c-2d3e-7f40-8a51-000000000001'
@@ -46,8 +53,10 @@ const itemExample = { ...example, keys: [hostKey, passwordKey] }
 /** Any JSON value; the field's type says which. */
 const KeyValue = Type.Unknown({ description: 'As the field’s type has it; at most 64 KiB of JSON' })
 
+const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
+
 const ItemKey = closed(
-  { fieldId: Id, fieldName: Type.String(), secret: Type.Boolean(), hasValue: Type.Boolean() },
+  { fieldId: Id, fieldName: FieldName, secret: Type.Boolean(), hasValue: Type.Boolean() },
   { $id: 'AppCredentialItemKey', examples: [passwordKey] }
 )
 
@@ -60,27 +69,33 @@ const Key = closed(
   }
 )
 
-const TypeReference = closed({ id: Id, typeName: Type.String() }, { $id: 'CredentialTypeReference' })
-const ProjectReference = closed({ id: Id, name: Type.String() }, { $id: 'ProjectReference' })
+const TypeReference = closed(
+  { id: Id, typeName: ShownName },
+  { $id: 'CredentialTypeReference', examples: [example.credentialType] }
+)
+const ProjectReference = closed(
+  { id: Id, name: ShownName },
+  { $id: 'ProjectReference', examples: example.projects }
+)
 
 const shared = {
   id: Id,
-  credentialName: Type.String(),
+  credentialName: ShownName,
   credentialTypeId: Id,
   credentialType: ref(TypeReference),
-  description: nullable(Type.String()),
+  description: Description,
   ownerId: Id,
-  environments: Type.Array(Type.String()),
+  environments: Type.Array(EnvironmentName, { maxItems: MAX_ENVIRONMENTS, examples: [['main', 'staging']] }),
   projects: Type.Array(ref(ProjectReference), { description: 'Those that the caller is a member of' }),
-  usageCount: Type.Integer({ minimum: 0, description: 'How many consumers depend on it' }),
-  revision: Type.Integer({ minimum: 1, description: 'One more with each change' }),
+  usageCount: quantity('How many consumers depend on it'),
+  revision: counter({ description: 'One more with each change' }),
   expiresAt: nullable(Timestamp),
   createdAt: Timestamp,
   updatedAt: Timestamp
 }
 
 export const AppCredential = closed(
-  { ...shared, keys: Type.Array(ref(Key)) },
+  { ...shared, keys: Type.Array(ref(Key), { maxItems: 64 }) },
   {
     $id: 'AppCredential',
     examples: [{ ...example, keys: [{ ...hostKey, keyValue: 'mail.example.org' }, passwordKey] }]
@@ -88,7 +103,7 @@ export const AppCredential = closed(
 )
 
 export const AppCredentialItem = closed(
-  { ...shared, keys: Type.Array(ref(ItemKey)) },
+  { ...shared, keys: Type.Array(ref(ItemKey), { maxItems: 64 }) },
   { $id: 'AppCredentialItem', description: 'A credential without any of its values', examples: [itemExample] }
 )
 
@@ -162,20 +177,26 @@ export const Reveal = nullable(
   closed(
     {
       fieldIds: Type.Optional(Type.Array(Id, { maxItems: 64, description: 'Only these fields' })),
-      environment: Type.Optional(Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,31}$', default: 'main' }))
+      environment: Type.Optional({ ...EnvironmentName, default: 'main' })
     },
     { $id: 'RevealRequest', examples: [{ environment: 'main' }] }
   )
 )
 
+const RevealedKey = closed(
+  { fieldId: Id, fieldName: FieldName, keyValue: KeyValue },
+  {
+    $id: 'RevealedKey',
+    examples: [{ fieldId: passwordField, fieldName: 'password', keyValue: 'correct horse battery' }]
+  }
+)
+
 const Revealed = closed(
   {
     id: Id,
-    revision: Type.Integer({ minimum: 1 }),
-    environment: Type.String(),
-    keys: Type.Array(
-      ref(closed({ fieldId: Id, fieldName: Type.String(), keyValue: KeyValue }, { $id: 'RevealedKey' }))
-    )
+    revision: counter(),
+    environment: EnvironmentName,
+    keys: Type.Array(ref(RevealedKey), { maxItems: 64 })
   },
   {
     $id: 'RevealedAppCredential',
@@ -184,7 +205,7 @@ const Revealed = closed(
         id,
         revision: 1,
         environment: 'main',
-        keys: [{ fieldId: passwordField, fieldName: 'password', keyValue: 'correct horse battery' }]
+        keys: RevealedKey['examples']
       }
     ]
   }
@@ -200,6 +221,8 @@ export const IfMatch = Type.Object({
   )
 })
 
+const PathProjectId = Type.String({ ...PathId, description: 'The id of the project' })
+
 const tags = ['App credentials']
 
 export const listAppCredentials = {
@@ -209,7 +232,7 @@ export const listAppCredentials = {
   tags,
   scopes: READ,
   querystring: closed({
-    credentialTypeId: Type.Optional(Id),
+    credentialTypeId: Type.Optional(described(Id, 'Credentials of this type')),
     ...SearchQuery,
     ...PageQuery
   }),
@@ -290,7 +313,7 @@ export const listCredentialsByProject = {
   description: 'For its members. All of them, newest first, whoever owns them; no values.',
   tags,
   scopes: READ,
-  params: Type.Object({ projectId: Type.String() }),
+  params: Type.Object({ projectId: PathProjectId }),
   response: {
     200: answer('The credentials', Type.Array(ref(AppCredentialItem))),
     ...problemResponses(403, 404)
@@ -303,7 +326,7 @@ export const removeCredentialFromProject = {
   description: 'For admins and owners of the project, whoever owns the credential, which itself stays.',
   tags,
   scopes: WRITE,
-  params: Type.Object({ projectId: Type.String(), id: Type.String() }),
+  params: Type.Object({ projectId: PathProjectId, id: PathId }),
   response: { 200: answer('It is out', Success), ...problemResponses(404) }
 }
 
