@@ -29,7 +29,7 @@ import { metrics } from './plugins/metrics.ts'
 import { buildSerializer } from './plugins/serialization.ts'
 import { type Services, services } from './plugins/services.ts'
 import { buildValidator } from './plugins/validation.ts'
-import { MAX_PATH_PART } from './schemas.ts'
+import { MAX_URL_PART } from './schemas.ts'
 
 /** The service on one page, put together and not started. `logTo` takes the log's lines instead of stdout. */
 export async function buildApp(made: Services, logTo: LogStream = standardOutput()) {
@@ -45,7 +45,7 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
     http: { headersTimeout: 8_000, connectionsCheckingInterval: 2_000 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    routerOptions: { maxParamLength: MAX_PATH_PART },
+    routerOptions: { maxParamLength: MAX_URL_PART },
     frameworkErrors: answerProblem,
     clientErrorHandler: answerUnreadable,
     schemaController: {

@@ -56,8 +56,8 @@ export const Timestamp = Type.Unsafe<string>({
   examples: ['2026-11-21T10:15:30.000Z']
 })
 
-/** Characters at most in a part of a path; the router sees to it, before any schema. */
-export const MAX_PATH_PART = 16_384
+/** Characters at most in a part of a path, which the router sees to before any schema; Node reads no longer request line. */
+export const MAX_URL_PART = 16_384
 /** The largest value of an integer column. */
 const MAX_INT32 = 2_147_483_647
 
@@ -92,7 +92,7 @@ export const Password = Type.String({ minLength: 12, maxLength: 256, examples: [
 
 /** An id in a path. Not checked, so that what is no id is answered like an id that was never given. */
 export const PathId = Type.String({
-  maxLength: MAX_PATH_PART,
+  maxLength: MAX_URL_PART,
   description: 'The id of what the path names; what is no id is answered as one that was never given',
   examples: ['019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
 })

@@ -8,6 +8,7 @@ import {
   described,
   EnvironmentName,
   Id,
+  MAX_URL_PART,
   nullable,
   RetryAfterHeader,
   ref,
@@ -182,7 +183,14 @@ export const lightningListCredentials = {
   scopes: READ,
   querystring: Type.Object(
     {
-      project_id: Type.Optional(Type.Unsafe<string>({ type: 'string', description: 'The id of a project' }))
+      project_id: Type.Optional(
+        Type.Unsafe<string>({
+          type: 'string',
+          maxLength: MAX_URL_PART,
+          description: 'The id of a project',
+          examples: [projectId]
+        })
+      )
     },
     { additionalProperties: true }
   ),
