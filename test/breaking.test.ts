@@ -1,0 +1,385 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { parse } from 'yaml'
+import { breakingChanges, type Document, isMajor, type Operation } from './helpers/breaking.ts'
+import type { Schema } from './helpers/breaking-schema.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = async (path: string): Promise<Document> => parse(await readFile(join(root, path), 'utf8'))
+
+/** The document of the last release: see CONTRIBUTING.md. */
+const released = await read('docs/openapi-released.yaml')
+const current = await read('openapi.yaml')
+
+t.test('callers of the release are not broken, but by a major version', async (t) => {
+  if (isMajor(released, current)) return
+  t.same(breakingChanges(released, current), [], 'add in place of changing, or raise the major version')
+})
+
+t.test('only the first number of the version lets callers break', async (t) => {
+  const ofVersion = (version: string): Document => ({ ...current, info: { version } })
+  t.ok(isMajor(ofVersion('1.9.0'), ofVersion('2.0.0')))
+  t.ok(isMajor(ofVersion('9.0.0'), ofVersion('10.0.0')))
+  t.notOk(isMajor(ofVersion('1.9.0'), ofVersion('1.10.0')))
+  t.notOk(isMajor(ofVersion('2.0.0'), ofVersion('1.0.0')))
+})
+
+const LIST = '/api/v1/app-credentials'
+const ONE = '/api/v1/app-credentials/{id}'
+
+type Change = (document: Document) => void
+const operation = (document: Document, path: string, method: string): Operation =>
+  document.paths[path]![method]!
+const schema = (document: Document, name: string) => document.components['schemas']![name] as Schema
+const property = (document: Document, name: string, key: string) => schema(document, name).properties![key]!
+// biome-ignore lint/suspicious/noExplicitAny: a part of a document, to be changed
+const part = (document: Document, section: string, name: string): any => document.components[section]![name]
+const without = (list: unknown[], value: unknown) => list.splice(list.indexOf(value), 1)
+
+/** What is done to the document, and what the comparison has to say of it. */
+const BREAKING: Record<string, [Change, RegExp]> = {
+  'a path removed': [(d) => delete d.paths[ONE], /^GET \S+\/\{id\} is gone$/],
+  'a parameter of a path renamed': [
+    (d) => {
+      d.paths['/api/v1/projects/{project}'] = d.paths['/api/v1/projects/{id}']!
+      delete d.paths['/api/v1/projects/{id}']
+    },
+    /^PUT \/api\/v1\/projects\/\{id\} is gone$/
+  ],
+  'an operation removed': [(d) => delete d.paths[ONE]!['delete'], /^DELETE \S+ is gone$/],
+  'an operationId changed': [
+    (d) => {
+      operation(d, LIST, 'get').operationId = 'findCredentials'
+    },
+    /the operationId is findCredentials now/
+  ],
+  'a new required property of a body': [
+    (d) => {
+      schema(d, 'NewProject').properties!['colour'] = { type: 'string' }
+      schema(d, 'NewProject').required!.push('colour')
+    },
+    /POST \/api\/v1\/projects: body has to have colour now/
+  ],
+  'a property of a body made required': [
+    (d) => schema(d, 'NewProject').required!.push('description'),
+    /body has to have description now/
+  ],
+  'a property of a body removed': [
+    (d) => delete schema(d, 'NewProject').properties!['description'],
+    /body\.description is gone/
+  ],
+  'a new required parameter': [
+    (d) =>
+      operation(d, LIST, 'get').parameters!.push({
+        name: 'tenant',
+        in: 'header',
+        required: true,
+        schema: { type: 'string' }
+      }),
+    /the header parameter tenant is required now/
+  ],
+  'a parameter made required': [
+    (d) => {
+      part(d, 'parameters', 'Search').required = true
+    },
+    /the query parameter search is required now/
+  ],
+  'a parameter removed': [
+    (d) => operation(d, LIST, 'get').parameters!.splice(1, 1),
+    /GET \S+: the query parameter search is gone/
+  ],
+  'a body made required': [
+    (d) => {
+      operation(d, LIST, 'get').requestBody = { required: true, content: {} }
+    },
+    /GET \S+: a body is required now/
+  ],
+  'a body removed': [(d) => delete operation(d, ONE, 'put').requestBody, /PUT \S+: the body is gone/],
+  'a value of an enumeration that is sent removed': [
+    (d) => without(schema(d, 'Scope').enum!, 'audit:read'),
+    /body\.scopes\[\] does not take audit:read any more/
+  ],
+  'an enumeration where anything was taken': [
+    (d) => {
+      property(d, 'NewProject', 'name').enum = ['one', 'two']
+    },
+    /body\.name does not take any other any more/
+  ],
+  'a smaller maximum length': [
+    (d) => {
+      property(d, 'NewProject', 'name')['maxLength'] = 199
+    },
+    /body\.name has a smaller maxLength/
+  ],
+  'a maximum where there was none': [
+    (d) => {
+      property(d, 'CredentialTypeFieldChange', 'position')['maximum'] = 63
+    },
+    /body\.fields\[\]\.position has a smaller maximum/
+  ],
+  'fewer entries at most': [
+    (d) => {
+      property(d, 'NewAppCredential', 'keys')['maxItems'] = 63
+    },
+    /body\.keys has a smaller maxItems/
+  ],
+  'a smaller page at most': [
+    (d) => {
+      part(d, 'parameters', 'PageSize').schema.maximum = 50
+    },
+    /the query parameter pageSize has a smaller maximum/
+  ],
+  'a larger minimum': [
+    (d) => {
+      property(d, 'NewUser', 'password')['minLength'] = 13
+    },
+    /body\.password has a larger minLength/
+  ],
+  'a minimum of entries where there was none': [
+    (d) => {
+      property(d, 'NewAppCredential', 'keys')['minItems'] = 1
+    },
+    /body\.keys has a larger minItems/
+  ],
+  'entries that may not be there twice any more': [
+    (d) => {
+      property(d, 'ProjectIds', 'projectIds')['uniqueItems'] = true
+    },
+    /body\.projectIds takes no entry twice any more/
+  ],
+  'another type of an input': [
+    (d) => {
+      property(d, 'NewUser', 'name').type = 'integer'
+    },
+    /body\.name is not of type string any more/
+  ],
+  'an input that may not be null any more': [
+    (d) => {
+      property(d, 'NewProject', 'description').type = 'string'
+    },
+    /body\.description is not of type null any more/
+  ],
+  'a type of an input that was any': [
+    (d) => {
+      property(d, 'NewAppCredentialKey', 'keyValue').type = 'string'
+    },
+    /body\.keys\[\]\.keyValue is not of type any other any more/
+  ],
+  'another pattern of an input': [
+    (d) => {
+      property(d, 'NewProject', 'name')['pattern'] = '^[a-z]+$'
+    },
+    /body\.name has another pattern/
+  ],
+  'another format of an input': [
+    (d) => {
+      property(d, 'NewProject', 'name')['format'] = 'uri'
+    },
+    /body\.name has another format/
+  ],
+  'another default': [
+    (d) => {
+      part(d, 'parameters', 'PageSize').schema.default = 50
+    },
+    /the query parameter pageSize has another default/
+  ],
+  'a body that is closed now': [
+    (d) => {
+      schema(d, 'LightningNewCredential').additionalProperties = false
+    },
+    /body does not take properties that it does not name any more/
+  ],
+  'a choice of shapes': [
+    (d) => {
+      property(d, 'NewProject', 'name')['anyOf'] = [{ pattern: 'a' }, { pattern: 'b' }]
+    },
+    /body\.name has another anyOf, which cannot be judged/
+  ],
+  'another media type of a body': [
+    (d) => {
+      const { content } = operation(d, ONE, 'put').requestBody!
+      operation(d, ONE, 'put').requestBody!.content = { 'application/cbor': content['application/json']! }
+    },
+    /PUT \S+: body is not application\/json any more/
+  ],
+  'a property of an answer removed': [
+    (d) => delete schema(d, 'AppCredential').properties!['usageCount'],
+    /GET \S+\{id\}: 200\.usageCount is gone/
+  ],
+  'a property of an answer that is not always there any more': [
+    (d) => without(schema(d, 'AppCredential').required!, 'usageCount'),
+    /200 does not always have usageCount any more/
+  ],
+  'a property of an entry of a page removed': [
+    (d) => delete schema(d, 'ProjectReference').properties!['name'],
+    /GET \/api\/v1\/app-credentials: 200\.data\[\]\.projects\[\]\.name is gone/
+  ],
+  'another type of an output': [
+    (d) => {
+      property(d, 'User', 'disabled').type = 'string'
+    },
+    /200\.disabled may be of type string now/
+  ],
+  'an output that may be null now': [
+    (d) => {
+      property(d, 'User', 'name').type = ['string', 'null']
+    },
+    /200\.name may be of type null now/
+  ],
+  'an output that is a fraction now': [
+    (d) => {
+      property(d, 'AppCredential', 'revision').type = 'number'
+    },
+    /200\.revision may be of type number now/
+  ],
+  'another format of an output': [
+    (d) => {
+      property(d, 'User', 'createdAt')['format'] = 'date'
+    },
+    /200\.createdAt has another format/
+  ],
+  'a value of an enumeration that is answered added': [
+    (d) => schema(d, 'ResolveErrorCode').enum!.push('rotating'),
+    /200\.results\[\]\.error\.code may be rotating now/
+  ],
+  'an enumeration that is answered given up': [
+    (d) => delete schema(d, 'ResolveErrorCode').enum,
+    /200\.results\[\]\.error\.code may be any other now/
+  ],
+  'a property of a problem removed': [
+    (d) => delete schema(d, 'Problem').properties!['requestId'],
+    /404\.requestId is gone/
+  ],
+  'a header of an answer removed': [
+    (d) => {
+      delete (operation(d, ONE, 'get').responses['200'] as { headers?: object }).headers
+    },
+    /GET \S+\{id\}: the header ETag of 200 is gone/
+  ],
+  'a status of success removed': [
+    (d) => {
+      const { responses } = operation(d, LIST, 'post')
+      responses['202'] = responses['201']!
+      delete responses['201']
+    },
+    /POST \S+: the status 201 is gone/
+  ],
+  'a scope demanded in place of another': [
+    (d) => {
+      operation(d, LIST, 'get').security = [{ session: [] }, { bearer: ['credentials:write'] }]
+    },
+    /GET \S+: \{"bearer":\["credentials:read"\]\} is no longer enough/
+  ],
+  'a scope demanded besides': [
+    (d) => {
+      operation(d, LIST, 'get').security = [{ session: [] }, { bearer: ['credentials:read', 'audit:read'] }]
+    },
+    /\{"bearer":\["credentials:read"\]\} is no longer enough/
+  ],
+  'tokens not let in any more': [
+    (d) => {
+      operation(d, LIST, 'get').security = [{ session: [] }]
+    },
+    /\{"bearer":\["credentials:read"\]\} is no longer enough/
+  ],
+  'what was open needs a session': [
+    (d) => {
+      operation(d, '/livez', 'get').security = [{ session: [] }]
+    },
+    /GET \/livez: \{\} is no longer enough/
+  ]
+}
+
+const HARMLESS: Record<string, Change> = {
+  'a new path': (d) => {
+    d.paths['/api/v2/things'] = d.paths[LIST]!
+  },
+  'a new operation': (d) => {
+    d.paths[ONE]!['patch'] = operation(d, ONE, 'put')
+  },
+  'a new optional property of a body': (d) => {
+    schema(d, 'NewProject').properties!['colour'] = { type: 'string' }
+  },
+  'a property of a body no longer required': (d) => without(schema(d, 'NewProject').required!, 'name'),
+  'a new optional parameter': (d) =>
+    operation(d, LIST, 'get').parameters!.push({ name: 'sort', in: 'query', schema: { type: 'string' } }),
+  'more values of an enumeration that is only sent': (d) => schema(d, 'Scope').enum!.push('users:read'),
+  'wider bounds of an input': (d) => {
+    property(d, 'NewProject', 'name')['maxLength'] = 400
+    property(d, 'NewUser', 'password')['minLength'] = 10
+    delete property(d, 'NewAppCredential', 'keys')['maxItems']
+  },
+  'a bound that says nothing': (d) => {
+    property(d, 'NewAppCredential', 'keys')['minItems'] = 0
+  },
+  'no pattern of an input any more': (d) => delete property(d, 'NewProject', 'name')['pattern'],
+  'another type of an input besides': (d) => {
+    property(d, 'NewUser', 'name').type = ['string', 'null']
+  },
+  'a body that is open now': (d) => {
+    schema(d, 'NewProject').additionalProperties = true
+  },
+  'a new property of an answer': (d) => {
+    schema(d, 'AppCredential').properties!['colour'] = { type: 'string' }
+    schema(d, 'AppCredential').required!.push('colour')
+  },
+  'fewer values of an enumeration that is only answered': (d) =>
+    without(schema(d, 'ResolveErrorCode').enum!, 'expired'),
+  'an output that is not null any more': (d) => {
+    property(d, 'AppCredential', 'expiresAt').type = 'string'
+  },
+  'another bound of an output': (d) => {
+    property(d, 'User', 'name')['maxLength'] = 400
+  },
+  'a new status': (d) => {
+    const { responses } = operation(d, LIST, 'get')
+    responses['202'] = responses['200']!
+    responses['429'] = { $ref: '#/components/responses/TooManyRequests' }
+  },
+  'an error that is not answered any more': (d) => delete operation(d, ONE, 'put').responses['409'],
+  'a new header': (d) => {
+    part(d, 'responses', 'NotFound').headers = { ETag: { schema: { type: 'string' } } }
+  },
+  'another scope that is enough': (d) => operation(d, LIST, 'get').security!.push({ bearer: ['audit:read'] }),
+  'an operation open to all': (d) => {
+    operation(d, LIST, 'get').security = []
+  },
+  'other words and examples': (d) => {
+    part(d, 'responses', 'NotFound').description = 'Other words'
+    schema(d, 'NewProject')['examples'] = []
+    property(d, 'NewProject', 'name')['description'] = 'Other words'
+  },
+  'a shape in place of a reference to it': (d) => {
+    const media = operation(d, ONE, 'put').requestBody!.content['application/json']!
+    media.schema = schema(d, 'AppCredentialUpdate')
+  },
+  'a component with another name': (d) => {
+    d.components['schemas']!['Member'] = schema(d, 'NewProject')
+    operation(d, '/api/v1/projects', 'post').requestBody!.content['application/json']!.schema = {
+      $ref: '#/components/schemas/Member'
+    }
+  }
+}
+
+t.test('a change that breaks callers is named', async (t) => {
+  for (const [name, [change, expected]] of Object.entries(BREAKING)) {
+    const changed = structuredClone(current)
+    change(changed)
+    const breaks = breakingChanges(current, changed)
+    t.ok(
+      breaks.some((one) => expected.test(one)),
+      name,
+      { breaks }
+    )
+  }
+})
+
+t.test('a change that breaks nobody passes', async (t) => {
+  for (const [name, change] of Object.entries(HARMLESS)) {
+    const changed = structuredClone(current)
+    change(changed)
+    t.notSame(changed, current, `${name} is a change`)
+    t.same(breakingChanges(current, changed), [], name)
+  }
+})

@@ -1,0 +1,148 @@
+export interface Schema {
+  $ref?: string
+  type?: string | string[]
+  enum?: unknown[]
+  const?: unknown
+  properties?: Record<string, Schema>
+  required?: string[]
+  additionalProperties?: boolean | Schema
+  items?: Schema
+  [keyword: string]: unknown
+}
+interface Resolve {
+  before(schema: Schema): Schema
+  now(schema: Schema): Schema
+}
+
+const UPPER = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxProperties']
+const LOWER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties']
+/** A lower bound of these is one from 0 on. */
+const FROM_ZERO = new Set(['minLength', 'minItems', 'minProperties'])
+/** What is compared as it is, because no rule says which of two takes more. */
+const OPAQUE = [
+  'anyOf',
+  'oneOf',
+  'allOf',
+  'not',
+  'patternProperties',
+  'multipleOf',
+  'propertyNames',
+  'prefixItems'
+]
+
+/**
+ * What breaks a caller when the schema `before` becomes `now`. An input breaks that takes less than before, an output
+ * that may give more, or something else.
+ */
+export function breakingSchema(
+  direction: 'input' | 'output',
+  before: Schema,
+  now: Schema,
+  where: string,
+  resolve: Resolve,
+  seen: ReadonlySet<string> = new Set()
+): string[] {
+  // A shape within itself has been compared where it was first met.
+  const pair = `${before.$ref} ${now.$ref}`
+  if (before.$ref && seen.has(pair)) return []
+  const within = before.$ref ? new Set([...seen, pair]) : seen
+  const old = resolve.before(before)
+  const schema = resolve.now(now)
+  const rules = direction === 'input' ? [narrowed, demanded] : [widened, withheld]
+  const breaks = [changed, ...rules].flatMap((rule) => rule(old, schema)).map((what) => `${where} ${what}`)
+  const compare = (one: Schema, other: Schema, part: string) =>
+    breakingSchema(direction, one, other, `${where}${part}`, resolve, within)
+  for (const [name, property] of Object.entries(old.properties ?? {})) {
+    const there = schema.properties?.[name]
+    if (there) breaks.push(...compare(property, there, `.${name}`))
+    else if (direction === 'output' || schema.additionalProperties === false)
+      breaks.push(`${where}.${name} is gone`)
+  }
+  if (old.items && schema.items) breaks.push(...compare(old.items, schema.items, '[]'))
+  if (isSchema(old.additionalProperties) && isSchema(schema.additionalProperties))
+    breaks.push(...compare(old.additionalProperties, schema.additionalProperties, '.*'))
+  return breaks
+}
+
+function changed(before: Schema, now: Schema): string[] {
+  if ('items' in before !== 'items' in now) return ['has another kind of entries']
+  return OPAQUE.filter((keyword) => !isSame(before[keyword], now[keyword])).map(
+    (keyword) => `has another ${keyword}, which cannot be judged`
+  )
+}
+
+/** What an input no longer takes. */
+function narrowed(before: Schema, now: Schema): string[] {
+  const breaks: string[] = []
+  const missing = lacking(typesOf(before), typesOf(now))
+  if (missing) breaks.push(`is not of type ${missing} any more`)
+  const values = lacking(valuesOf(before), valuesOf(now))
+  if (values) breaks.push(`does not take ${values} any more`)
+  for (const keyword of ['pattern', 'format'])
+    if (now[keyword] !== undefined && now[keyword] !== before[keyword]) breaks.push(`has another ${keyword}`)
+  for (const keyword of UPPER)
+    if (bound(now, keyword, Infinity) < bound(before, keyword, Infinity))
+      breaks.push(`has a smaller ${keyword}`)
+  for (const keyword of LOWER)
+    if (bound(now, keyword, -Infinity) > bound(before, keyword, -Infinity))
+      breaks.push(`has a larger ${keyword}`)
+  if (now['uniqueItems'] && !before['uniqueItems']) breaks.push('takes no entry twice any more')
+  if (openness(now) < openness(before)) breaks.push('does not take properties that it does not name any more')
+  if (!isSame(before['default'], now['default'])) breaks.push('has another default')
+  return breaks
+}
+
+/** What an input has to have now. */
+function demanded(before: Schema, now: Schema): string[] {
+  return (now.required ?? [])
+    .filter((name) => !before.required?.includes(name))
+    .map((name) => `has to have ${name} now`)
+}
+
+/** What an output may give now, and did not. */
+function widened(before: Schema, now: Schema): string[] {
+  const breaks: string[] = []
+  const added = lacking(typesOf(now), typesOf(before))
+  if (added) breaks.push(`may be of type ${added} now`)
+  const values = lacking(valuesOf(now), valuesOf(before))
+  if (values) breaks.push(`may be ${values} now`)
+  if (before['format'] !== undefined && now['format'] !== before['format']) breaks.push('has another format')
+  return breaks
+}
+
+/** What an output no longer promises to have. */
+function withheld(before: Schema, now: Schema): string[] {
+  return (before.required ?? [])
+    .filter((name) => now.properties?.[name] && !now.required?.includes(name))
+    .map((name) => `does not always have ${name} any more`)
+}
+
+/** Undefined: any. A number may be an integer. */
+function typesOf({ type }: Schema): unknown[] | undefined {
+  if (type === undefined) return undefined
+  const types = [type].flat()
+  return types.includes('number') ? [...types, 'integer'] : types
+}
+
+function valuesOf(schema: Schema): unknown[] | undefined {
+  return 'const' in schema ? [schema.const] : schema.enum
+}
+
+/** Those that only the first list has, in words; undefined when there are none. Lists that are not there have all. */
+function lacking(of: unknown[] | undefined, inList: unknown[] | undefined): string | undefined {
+  if (!inList) return undefined
+  const missing = of ? of.filter((value) => !inList.some((one) => isSame(one, value))) : ['any other']
+  return missing.length > 0 ? missing.map(String).join(', ') : undefined
+}
+
+function bound(schema: Schema, keyword: string, without: number): number {
+  return (schema[keyword] as number | undefined) ?? (FROM_ZERO.has(keyword) ? 0 : without)
+}
+
+function openness({ additionalProperties = true }: Schema): number {
+  if (additionalProperties === false) return 0
+  return isSchema(additionalProperties) ? 1 : 2
+}
+
+const isSchema = (value: unknown): value is Schema => typeof value === 'object' && value !== null
+const isSame = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other)

@@ -1,0 +1,177 @@
+import { breakingSchema, type Schema } from './breaking-schema.ts'
+
+type Document = {
+  info: { version: string }
+  security?: Requirement[]
+  paths: Record<string, PathItem>
+  components: Record<string, Record<string, object>>
+}
+type PathItem = Record<string, Operation>
+type Requirement = Record<string, string[]>
+interface Operation {
+  operationId: string
+  security?: Requirement[]
+  parameters?: (Parameter | Reference)[]
+  requestBody?: { required?: boolean; content: Content }
+  responses: Record<string, Response | Reference>
+}
+interface Parameter {
+  name: string
+  in: string
+  required?: boolean
+  schema: Schema
+}
+interface Response {
+  headers?: Record<string, { schema: Schema } | Reference>
+  content?: Content
+}
+type Content = Record<string, { schema: Schema }>
+interface Reference {
+  $ref: string
+}
+
+export type { Document, Operation }
+
+/**
+ * What of `now` breaks a caller who was written for `before`, a sentence each. An addition breaks nobody; what the
+ * comparison cannot judge counts as a break.
+ */
+export function breakingChanges(before: Document, now: Document): string[] {
+  const breaks: string[] = []
+  for (const [path, operations] of Object.entries(before.paths)) {
+    for (const [method, old] of Object.entries(operations)) {
+      const operation = now.paths[path]?.[method]
+      const name = `${method.toUpperCase()} ${path}`
+      if (!operation) breaks.push(`${name} is gone`)
+      else breaks.push(...new OperationChange(before, now, name).breaks(old, operation))
+    }
+  }
+  return breaks
+}
+
+/** Whether the version says that callers may break: its first number is a greater one. */
+export function isMajor(before: Document, now: Document): boolean {
+  const major = ({ info }: Document) => Number(info.version.split('.')[0])
+  return major(now) > major(before)
+}
+
+class OperationChange {
+  readonly #before: Document
+  readonly #now: Document
+  readonly #name: string
+
+  constructor(before: Document, now: Document, name: string) {
+    this.#before = before
+    this.#now = now
+    this.#name = name
+  }
+
+  breaks(old: Operation, operation: Operation): string[] {
+    const renamed =
+      old.operationId === operation.operationId ? [] : [`the operationId is ${operation.operationId} now`]
+    return [
+      ...renamed,
+      ...this.#security(old, operation),
+      ...this.#parameters(old, operation),
+      ...this.#body(old, operation),
+      ...this.#responses(old, operation)
+    ].map((what) => `${this.#name}: ${what}`)
+  }
+
+  // Each way in that there was has to be enough still: as it is, or for less.
+  #security(old: Operation, operation: Operation): string[] {
+    const ways = operation.security ?? this.#now.security ?? []
+    const waysBefore = old.security ?? this.#before.security ?? []
+    const isEnough = (had: Requirement) =>
+      ways.length === 0 ||
+      ways.some((way) =>
+        Object.entries(way).every(
+          ([scheme, scopes]) => scopes.every((scope) => had[scheme]?.includes(scope)) && scheme in had
+        )
+      )
+    return (waysBefore.length > 0 ? waysBefore : [{}])
+      .filter((had) => !isEnough(had))
+      .map((had) => `${JSON.stringify(had)} is no longer enough to call it`)
+  }
+
+  #parameters(old: Operation, operation: Operation): string[] {
+    const keyed = (document: Document, parameters: Operation['parameters'] = []) =>
+      new Map(
+        parameters.map((part) => {
+          const parameter = resolved<Parameter>(document, part)
+          return [`${parameter.in} parameter ${parameter.name}`, parameter]
+        })
+      )
+    const there = keyed(this.#now, operation.parameters)
+    const before = keyed(this.#before, old.parameters)
+    const demanded = [...there]
+      .filter(([name, { required }]) => required && !before.get(name)?.required)
+      .map(([name]) => `the ${name} is required now`)
+    return [...before].reduce((breaks, [name, parameter]) => {
+      const now = there.get(name)
+      if (!now) return [...breaks, `the ${name} is gone`]
+      return [...breaks, ...this.#schema('input', parameter.schema, now.schema, `the ${name}`)]
+    }, demanded)
+  }
+
+  #body(old: Operation, operation: Operation): string[] {
+    const { requestBody: before } = old
+    const { requestBody: now } = operation
+    const demanded = now?.required && !before?.required ? ['a body is required now'] : []
+    if (!before) return demanded
+    if (!now) return ['the body is gone']
+    return [...demanded, ...this.#content('input', before.content, now.content, 'body')]
+  }
+
+  #responses(old: Operation, operation: Operation): string[] {
+    return Object.entries(old.responses).flatMap(([status, part]) => {
+      const there = operation.responses[status]
+      // An error that is no longer answered is missed by nobody.
+      if (!there) return status < '400' ? [`the status ${status} is gone`] : []
+      const before = resolved<Response>(this.#before, part)
+      const now = resolved<Response>(this.#now, there)
+      const headers = Object.entries(before.headers ?? {}).flatMap(([name, header]) => {
+        const headerNow = now.headers?.[name]
+        if (!headerNow) return [`the header ${name} of ${status} is gone`]
+        const schemas = [
+          resolved<{ schema: Schema }>(this.#before, header).schema,
+          resolved<{ schema: Schema }>(this.#now, headerNow).schema
+        ] as const
+        return this.#schema('output', ...schemas, `the header ${name} of ${status}`)
+      })
+      return [...headers, ...this.#content('output', before.content ?? {}, now.content ?? {}, status)]
+    })
+  }
+
+  #content(direction: 'input' | 'output', before: Content, now: Content, where: string): string[] {
+    return Object.entries(before).flatMap(([type, media]) => {
+      const there = now[type]
+      return there
+        ? this.#schema(direction, media.schema, there.schema, where)
+        : [`${where} is not ${type} any more`]
+    })
+  }
+
+  #schema(direction: 'input' | 'output', before: Schema, now: Schema, where: string): string[] {
+    const resolve = {
+      before: (schema: Schema) => whole(this.#before, schema),
+      now: (schema: Schema) => whole(this.#now, schema)
+    }
+    return breakingSchema(direction, before, now, where, resolve)
+  }
+}
+
+function resolved<T extends object>(document: Document, part: T | Reference): T {
+  if (!('$ref' in part)) return part
+  const [, , section, name] = part.$ref.split('/')
+  const found = document.components[section!]?.[name!]
+  if (!found) throw new Error(`${part.$ref} is not in the document`)
+  return found as T
+}
+
+/** The schema with what it refers to; what stands beside a reference counts as well. */
+function whole(document: Document, schema: Schema): Schema {
+  if (!schema.$ref) return schema
+  const { $ref, ...beside } = schema
+  return { ...whole(document, resolved<Schema>(document, { $ref })), ...beside }
+}
