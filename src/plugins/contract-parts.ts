@@ -34,10 +34,12 @@ const PARAMETERS: Record<string, string> = {
 
 /**
  * Moves what many operations have into `components`, and refers to it there: error responses, parameters, response
- * headers and named enumerations. Throws when two that share a name are not the same.
+ * headers and named enumerations. `components` come last in what it gives. Throws when two that share a name
+ * are not the same.
  */
-export function shareParts(document: Document): void {
-  const { securitySchemes = {}, schemas = {} } = document.components
+export function shareParts(document: Document): Document {
+  const { paths, components: own, ...head } = document
+  const { securitySchemes = {}, schemas = {} } = own
   const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, schemas }
   const share = (section: 'parameters' | 'headers' | 'responses', name: string, part: object) => {
     const parts: Record<string, object> = components[section]
@@ -46,8 +48,8 @@ export function shareParts(document: Document): void {
       throw new Error(`two different parts of the document are both called ${section}/${name}`)
     return { $ref: `#/components/${section}/${name}` } as never
   }
-  nameEnumerations(document, schemas)
-  for (const operation of Object.values(document.paths).flatMap((operations) => Object.values(operations))) {
+  nameEnumerations([paths, schemas], schemas)
+  for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
     for (const [index, parameter] of operation.parameters?.entries() ?? []) {
       const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
       if (name) operation.parameters![index] = share('parameters', name, parameter)
@@ -60,9 +62,8 @@ export function shareParts(document: Document): void {
         operation.responses[status] = share('responses', responseName(status, response), response)
     }
   }
-  document.components = Object.fromEntries(
-    Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
-  )
+  const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
+  return { ...head, paths, components: Object.fromEntries(sections) }
 }
 
 /** By what HTTP calls the status. The surface that answers in a form of its own has names of its own. */

@@ -7,18 +7,21 @@ import packageJson from '../../package.json' with { type: 'json' }
 import * as shared from '../schemas.ts'
 import { type Document, shareParts } from './contract-parts.ts'
 import { open } from './guards.ts'
-import { PERSONAL_SCOPES } from './principal.ts'
+import { PERSONAL_SCOPES, PROJECT_SCOPES } from './principal.ts'
 import { cookieName } from './session-principal.ts'
 
-const DESCRIPTION = `A credential store for workflow engines, integration platforms and agents. Values are encrypted. They leave through \`reveal\`,
+const inWords = (scopes: readonly string[]) => scopes.map((scope) => `\`${scope}\``).join(', ')
+
+const DESCRIPTION = `A credential store for workflow engines, integration platforms and agents. Values are encrypted. Secret ones leave through \`reveal\`,
 to their owner, through \`resolve\`, to machines of a project, and through the answer to a create on the Lightning surface, to their creator.
 
 ## Who is calling
 - **People** sign in with \`POST /api/v1/session\` and are known by the cookie that it sets; in Swagger UI, "Try it out" there, and every
   other operation works. A change by cookie has to come from this site (403 \`cross-site-request\`).
-- **Programs** send \`Authorization: Bearer lk_pat_…\`, a personal access token: it acts as its maker, within its scopes.
+- **Programs** send \`Authorization: Bearer lk_pat_…\`, a personal access token: it acts as its maker, within its scopes,
+  any of ${inWords(PERSONAL_SCOPES)}.
 - **Machines of a project** send \`Authorization: Bearer lk_prj_…\`, a project token: it is of the project and of nobody, and outlives
-  whoever made it.
+  whoever made it. Its scopes are any of ${inWords(PROJECT_SCOPES)}.
 
 Both kinds of token are made in person by \`POST /api/v1/access-tokens\`, and shown once. An operation names the scopes of which any one
 lets a token call it; where it names none, no token will do.
@@ -32,7 +35,7 @@ answers in the form that its clients know. Before any operation is reached, a re
 
 ## Bodies
 JSON in UTF-8, at most 1 MiB, taken as they are: a property that is not known, or of another type, is 400. Query strings and headers are
-turned into what their schema says; a query parameter that is not known is 400.
+turned into what their schema says; a query parameter that is not known is 400. The Lightning surface passes over what it does not know.
 
 ## Revisions
 A credential has a \`revision\`, one more with each change, and its answers have it as \`ETag\`. A change with \`If-Match\` happens at that
@@ -100,8 +103,7 @@ export const contract = fp(
       },
       transformObject: (made) => {
         const document = 'openapiObject' in made ? made.openapiObject : made.swaggerObject
-        shareParts(document as unknown as Document)
-        return document
+        return shareParts(document as Document) as typeof document
       },
       refResolver: { buildLocalReference: (json) => String(json.$id) },
       transform: ({ schema, url, route }) => {
