@@ -107,11 +107,13 @@ class OperationChange {
     const demanded = [...there]
       .filter(([name, { required }]) => required && !before.get(name)?.required)
       .map(([name]) => `the ${name} is required now`)
-    return [...before].reduce((breaks, [name, parameter]) => {
+    const changed = [...before].flatMap(([name, parameter]) => {
       const now = there.get(name)
-      if (!now) return [...breaks, `the ${name} is gone`]
-      return [...breaks, ...this.#schema('input', parameter.schema, now.schema, `the ${name}`)]
-    }, demanded)
+      return now
+        ? this.#schema('input', parameter.schema, now.schema, `the ${name}`)
+        : [`the ${name} is gone`]
+    })
+    return [...demanded, ...changed]
   }
 
   #body(old: Operation, operation: Operation): string[] {
