@@ -6,6 +6,7 @@ import { Keyring } from './crypto/keyring.ts'
 import { rootKeysIn } from './data-directory.ts'
 import { createDatabase, type Database } from './db/database.ts'
 import { startEmbedded } from './db/embedded.ts'
+import type { ConnectionOptions } from './db/driver.ts'
 import { migrate } from './db/migrate.ts'
 import { verifyChain } from './features/audit/chain.ts'
 import { exportLines } from './features/audit/export.ts'
@@ -27,7 +28,7 @@ interface Command {
 const commands: Record<string, Command> = {
   migrate: {
     does: 'bring the database to the newest tables',
-    run: (config) => withDatabase(config, migrateDatabase)
+    run: (config) => withDatabase(config, migrateDatabase, { query_timeout: 0 })
   },
   'audit verify': {
     does: 'walk the audit chain and name the first event that is not as it was sealed',
@@ -54,9 +55,14 @@ const commands: Record<string, Command> = {
   openapi: { does: 'write openapi.yaml from the code', run: writeOpenapi }
 }
 
-async function withDatabase(config: Config, work: (db: Database) => Promise<void>) {
+async function withDatabase(
+  config: Config,
+  work: (db: Database) => Promise<void>,
+  options: ConnectionOptions = {}
+) {
   const embedded = config.databaseUrl ? undefined : await startEmbedded({ directory: config.dataDirectory })
-  const db = createDatabase(embedded?.connection ?? { connectionString: config.databaseUrl! })
+  const connection = embedded?.connection ?? { connectionString: config.databaseUrl! }
+  const db = createDatabase({ ...connection, ...options })
   try {
     await work(db)
   } finally {

@@ -45,10 +45,10 @@ export async function start(config: Config, told: Told): Promise<Started> {
         onExit: told.databaseEnded
       })
     }
-    db = createDatabase(postgres?.connection ?? { connectionString: config.databaseUrl! }, {
-      onConnectionError: told.connectionError
-    })
-    await migrate(db)
+    const connection = postgres?.connection ?? { connectionString: config.databaseUrl! }
+    db = createDatabase(connection, { onConnectionError: told.connectionError })
+    const migrating = createDatabase({ ...connection, query_timeout: 0 }, { poolSize: 1 })
+    await migrate(migrating).finally(() => migrating.destroy())
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
       told.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)

@@ -132,3 +132,22 @@ t.test('with DATABASE_URL', async (t) => {
     await fails({ PORT: '99999' }, /^latchkey: PORT has to be /)
   })
 })
+
+t.test('a service whose log nobody reads any more goes on', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const running = startProcess(t, await newDirectory(t), {
+    DATABASE_URL: database.url,
+    LATCHKEY_ROOT_KEYS: newRootKey('test'),
+    LATCHKEY_ADMIN_EMAIL: 'admin@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'correct horse battery'
+  })
+  const [, origin] = await running.printed(/listens on (http:\S+)/)
+  running.child.stdout!.destroy()
+  for (let i = 0; i < 5; i++) {
+    // A route that has a line in the log.
+    t.equal((await fetch(`${origin}/api/v1/session`)).status, 401)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  t.equal(running.child.exitCode, null)
+})

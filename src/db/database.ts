@@ -68,6 +68,12 @@ export function createDatabase(
     }
   })
   readBy(db, driver)
+  // Kysely closes a driver only if it has used it itself, and prepared reads go past it.
+  const destroy = db.destroy.bind(db)
+  db.destroy = async () => {
+    await destroy()
+    await driver.destroy()
+  }
   return db
 }
 

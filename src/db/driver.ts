@@ -21,6 +21,7 @@ export class PostgresDriver implements Driver {
   readonly #pool: pg.Pool
   readonly #lanes: Readonly<Record<Read, Pipeline>>
   readonly #sockets = new Set<Socket>()
+  #destroyed: Promise<void> | undefined
 
   constructor(options: ConnectionOptions, poolSize: number, onConnectionError: (error: Error) => void) {
     const connection: ConnectionOptions = { ...options, stream: () => this.#socket() }
@@ -64,7 +65,12 @@ export class PostgresDriver implements Driver {
     ;(connection as Connection).release()
   }
 
-  async destroy() {
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#end()
+    return this.#destroyed
+  }
+
+  async #end() {
     const ended = Promise.all([this.#pool.end(), ...Object.values(this.#lanes).map((lane) => lane.end())])
     // A server that is gone without a word answers no goodbye either.
     const timer = new AbortController()

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import { endsConnection } from './sqlstate.ts'
+import { endsConnection, isStaleStatement } from './sqlstate.ts'
 
 interface Lane {
   client: Promise<pg.Client>
@@ -28,7 +28,17 @@ export class Pipeline {
     this.#onError = onError
   }
 
+  /** Sends the statement, once more over another connection when this one's prepared statement is stale. */
   async query(query: pg.QueryConfig): Promise<pg.QueryResult> {
+    try {
+      return await this.#send(query)
+    } catch (error) {
+      if (!isStaleStatement(error)) throw error
+      return this.#send(query)
+    }
+  }
+
+  async #send(query: pg.QueryConfig): Promise<pg.QueryResult> {
     const lane = this.#shortest()
     lane.pending++
     try {
@@ -70,15 +80,17 @@ export class Pipeline {
     const forget = () => {
       if (this.#lanes[index] === lane) this.#lanes[index] = undefined
     }
+    // Known once it is connected: TLS puts a stream of its own in the place of the first.
+    let stream: Socket | undefined
     let gathering = false
     const release = () => {
       gathering = false
-      stream.uncork()
+      stream!.uncork()
     }
-    const stream = (client as unknown as { connection: { stream: Socket } }).connection.stream
     const gather = () => {
       if (gathering) return
       gathering = true
+      stream ??= (client as unknown as { connection: { stream: Socket } }).connection.stream
       stream.cork()
       setImmediate(release)
     }

@@ -15,6 +15,11 @@ export function isOfTable(error: unknown, table: string): boolean {
   return isDatabaseError(error) && error.table === table
 }
 
+/** Whether `error` is about what one row has in it: data that does not fit, a constraint, a trigger's refusal (classes 22, 23, P0). */
+export function isOfRow(error: unknown): boolean {
+  return isDatabaseError(error) && /^(22|23|P0)/.test(error.code ?? '')
+}
+
 const RETRYABLE = new Set(['40001', '40P01'])
 
 /** A transaction that Postgres ended for the sake of another one. */
@@ -60,19 +65,32 @@ const NETWORK = new Set([
 const MESSAGES =
   /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|the pipeline is closed)/
 
+/**
+ * Whether the connection's prepared statement is not what it was: made under other columns (a migration has changed them
+ * since), or never made, because the one that was to make it failed. Another connection makes it anew.
+ */
+export function isStaleStatement(error: unknown): boolean {
+  return (
+    isDatabaseError(error) &&
+    (error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery'))
+  )
+}
+
 // Shutting down, idle for too long (alone and in a transaction), and the connection's own.
 const FATAL = /^(57P0|25P03|08)/
 
 /** Whether the connection that gave this error is not to be used again. */
 export function endsConnection(error: unknown): boolean {
-  return !isDatabaseError(error) || FATAL.test(error.code ?? '')
+  return !isDatabaseError(error) || FATAL.test(error.code ?? '') || isStaleStatement(error)
 }
 
 /** Whether the database is away, busy or refusing, so that the same request may succeed later. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (isDatabaseError(error))
-    return UNAVAILABLE.has(error.code ?? '') || error.code?.startsWith('08') === true
+    return (
+      UNAVAILABLE.has(error.code ?? '') || error.code?.startsWith('08') === true || isStaleStatement(error)
+    )
   const { code, syscall } = error as NodeJS.ErrnoException
   if (code !== undefined && NETWORK.has(code)) return syscall !== 'open'
   if (error instanceof AggregateError) return error.errors.some(isUnavailable)

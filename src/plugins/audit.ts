@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { type Expression, type QueryCreator, sql } from 'kysely'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
-import { isOfTable, isRetryable } from '../db/sqlstate.ts'
+import { isOfRow, isOfTable, isRetryable } from '../db/sqlstate.ts'
 import { type Params, prepared } from '../db/statement.ts'
 import type { Tables } from '../db/tables.ts'
 import { Unavailable } from '../errors.ts'
@@ -170,7 +170,7 @@ export async function recordNow(db: Database, origin: Origin, events: readonly A
   if (events.length === 0) return
   let writer = gathered.get(db)
   if (!writer) {
-    writer = new Gathered((rows) => insertAll(db, { events: JSON.stringify(rows) }))
+    writer = new Gathered((rows) => insertAll(db, { events: JSON.stringify(rows) }), isOfRow)
     gathered.set(db, writer)
   }
   await writer.write(eventRows(origin, events)).catch(unrecorded)

@@ -6,7 +6,8 @@ import { Unavailable } from '../errors.ts'
 
 /** A write under a data key that has been destroyed meanwhile. */
 const DESTROYED = ['credential_keys_data_key_no_fkey', 'idempotency_keys_data_key_no_fkey']
-const MOST_RUNS = 3
+/** Each run learns of one number. A batch may hold many that somebody made up, and hands out the others all the same. */
+const MOST_RUNS = { unknown: 250, destroyed: 3 }
 const RETRY_AFTER = 5
 
 /**
@@ -38,7 +39,7 @@ async function catchUp({ services, metrics }: FastifyInstance, error: unknown, r
   const { keyring } = services
   const isUnknown = error instanceof UnknownDataKey
   if (!isUnknown && !DESTROYED.some((constraint) => violates(error, constraint))) throw error
-  if (run === MOST_RUNS) throw unavailable(error)
+  if (run >= MOST_RUNS[isUnknown ? 'unknown' : 'destroyed']) throw unavailable(error)
   try {
     await (isUnknown ? keyring.find(error.number) : keyring.refresh())
   } catch (cause) {

@@ -16,9 +16,16 @@ export function standardOutput(): LogStream {
     lines = ''
     if (text !== '') process.stdout.write(text)
   }
+  // Whoever reads the log may go away and come back; the service does not end for that.
+  process.stdout.on('error', () => {})
   process.on('exit', () => {
-    // No turn comes any more.
-    if (lines !== '') writeSync(1, lines)
+    if (lines === '') return
+    try {
+      // No turn comes any more.
+      writeSync(1, lines)
+    } catch {
+      // Nobody reads it.
+    }
   })
   return {
     write(line) {

@@ -115,6 +115,8 @@ for (const method of METHODS) {
 }
 
 export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+  // A route that has a level of its own, as probes do, has no line.
+  if (request.routeOptions.logLevel) return
   request.server.requestLines.info(
     {
       requestId: request.id,

@@ -478,6 +478,19 @@ t.test('a read that is said to be long does not share a connection with the quic
   })
 })
 
+t.test('a column that a migration changes under a prepared statement is read as it is now', async (t) => {
+  const { db } = await openDatabase(t)
+  const account = randomBytes(32)
+  await pidOfWrite(db, account)
+  const found = async () => (await failuresOf(db, { account, address: '::1' })).length
+  // On both connections.
+  await Promise.all([found(), found()])
+  await sql`alter table login_failures alter column address type varchar(500)`.execute(db)
+  t.same(await Promise.all([found(), found(), found()]), [1, 1, 1])
+  await sql`alter table login_failures alter column address type text`.execute(db)
+  t.same(await Promise.all([found(), found(), found()]), [1, 1, 1])
+})
+
 t.test('int8 and count come as numbers', async (t) => {
   const { db } = await openDatabase(t)
   const row = await db

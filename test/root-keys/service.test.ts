@@ -2,8 +2,10 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { openKeyring } from '../../src/features/keys/open-keyring.ts'
+import { rotateDataKey } from '../../src/features/keys/rotate.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
+import { operator } from '../helpers/keys.ts'
 import { startKms } from '../helpers/kms.ts'
 import { newPlace } from '../helpers/place.ts'
 import { newCredential, newType, reveal } from '../helpers/things.ts'
@@ -49,6 +51,23 @@ t.test('a move whose new key cannot be used changes nothing', async (t) => {
   kms.deny('Decrypt')
   t.match(await place.refusal(keys), /^AWS KMS key "new" cannot be used: AccessDeniedException: /)
   t.same(await place.wrappings(), before)
+})
+
+t.test('a key of that name in another Vault is found out before it makes a data key', async (t) => {
+  const place = await newPlace(t)
+  const [ours, theirs] = [await startVault(t), await startVault(t)]
+  const rootsOf = (vault: typeof ours) => {
+    vault.rotate('latchkey')
+    const settings = { address: vault.origin, namespace: undefined, token: { value: vault.token } }
+    return parseRootKeys('main:vault-transit:latchkey', () => settings)
+  }
+  const [right, wrong] = [rootsOf(ours), rootsOf(theirs)]
+  t.equal(right[0]!.fingerprint, wrong[0]!.fingerprint)
+  await openKeyring(place.db, right)
+  const refusal = { name: 'WrongRootKey', message: /is this the KMS, Vault or account that the service uses/ }
+  await t.rejects(rotateDataKey(place.db, wrong[0]!, operator, 'asked'), refusal)
+  await t.rejects(openKeyring(place.db, wrong), refusal)
+  t.equal(await rotateDataKey(place.db, right[0]!, operator, 'asked'), 2)
 })
 
 t.test('replicas that start at once with a slow keeper make one data key between them', async (t) => {

@@ -38,6 +38,17 @@ export async function rewrapDataKey(
   return result.numUpdatedRows > 0n
 }
 
+/** The number of the current data key if it was made more than so many days ago. */
+export async function findCurrentOlderThan(db: Database, days: number): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('data_keys')
+    .where('retired_at', 'is', null)
+    .where(sql<boolean>`created_at < now() - make_interval(days => ${days})`)
+    .select('number')
+    .executeTakeFirst()
+  return row?.number
+}
+
 export async function retireDataKey(trx: Transaction, number: number): Promise<void> {
   await trx
     .updateTable('data_keys')

@@ -5,14 +5,24 @@ import type { DataKeyRow } from './repository.ts'
 
 /** The root keys that were given are not those that the data keys need. */
 export class WrongRootKey extends Error {
-  constructor(needed: readonly string[], given: readonly RootKey[]) {
-    super(
-      `LATCHKEY_ROOT_KEYS (or its file) has to hold the root key that this database's data keys are wrapped with: needed ${needed.join(', ')}; ` +
-        `given ${given.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
-    )
+  constructor(why: string) {
+    super(why)
     this.name = 'WrongRootKey'
   }
 }
+
+const missing = (needed: readonly string[], given: readonly RootKey[]) =>
+  new WrongRootKey(
+    `LATCHKEY_ROOT_KEYS (or its file) has to hold the root key that this database's data keys are wrapped with: needed ${needed.join(', ')}; ` +
+      `given ${given.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
+  )
+
+// A KMS or Vault is known by the name of its key: another one may have a key of that name.
+const another = (number: number, root: RootKey) =>
+  new WrongRootKey(
+    `data key ${number} does not open with the root key ${root.fingerprint} (${root.name}), though it was wrapped by one of this ` +
+      'fingerprint: is this the KMS, Vault or account that the service uses? See "A data key does not open" in docs/operations/keys.md'
+  )
 
 type Wrapped = Pick<DataKeyRow, 'number' | 'wrapped' | 'root_key_fingerprint'>
 
@@ -25,18 +35,15 @@ export async function unwrapAll(
   rows: readonly Wrapped[]
 ): Promise<Map<number, Buffer>> {
   const byFingerprint = new Map(rootKeys.map((key) => [key.fingerprint, key]))
-  const missing = rows.filter((row) => !byFingerprint.has(row.root_key_fingerprint))
-  if (missing.length > 0) {
-    throw new WrongRootKey([...new Set(missing.map((row) => row.root_key_fingerprint))], rootKeys)
-  }
+  const others = rows.map((row) => row.root_key_fingerprint).filter((one) => !byFingerprint.has(one))
+  if (others.length > 0) throw missing([...new Set(others)], rootKeys)
   const keys = new Map<number, Buffer>()
   for (const row of rows) {
+    const root = byFingerprint.get(row.root_key_fingerprint)!
     try {
-      const root = byFingerprint.get(row.root_key_fingerprint)!
       keys.set(row.number, await root.unwrap(row.number, row.wrapped))
     } catch (error) {
-      if (!(error instanceof DecryptionFailed)) throw error
-      throw new WrongRootKey([row.root_key_fingerprint], rootKeys)
+      throw error instanceof DecryptionFailed ? another(row.number, root) : error
     }
   }
   return keys

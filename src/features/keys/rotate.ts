@@ -4,7 +4,7 @@ import { type Origin, record } from '../../plugins/audit.ts'
 import { keyEvent } from './events.ts'
 import { currentOf, DATA_KEYS_LOCK } from './open-keyring.ts'
 import { type DataKeyRow, insertDataKey, listDataKeys, retireDataKey } from './repository.ts'
-import { newDataKey } from './root-keys.ts'
+import { newDataKey, unwrapAll } from './root-keys.ts'
 
 /** The data keys are wrapped by another root key than the first of this process, which so must not make any. */
 export class RootKeyNotCurrent extends Error {
@@ -19,7 +19,7 @@ export class RootKeyNotCurrent extends Error {
 
 /**
  * Retires the current data key, or `old` if that is still the current one, and makes the next one; gives the number that
- * is current then. Two at once make one. Throws RootKeyNotCurrent, having changed nothing.
+ * is current then. Two at once make one. Throws RootKeyNotCurrent, or WrongRootKey when `root` does not open the current one, having changed nothing.
  */
 export async function rotateDataKey(
   db: Database,
@@ -32,6 +32,11 @@ export async function rotateDataKey(
   requireCurrent(before, root)
   const current = currentOf(before)
   if (current !== (old ?? current)) return current
+  // The fingerprint of a KMS's or Vault's key is of its name: whether it is that very key, only the key itself can tell.
+  await unwrapAll(
+    [root],
+    before.filter((row) => row.number === current)
+  )
   const made = await newDataKey(root, Math.max(...before.map((row) => row.number)) + 1)
   return inTransaction(db, async (trx) => {
     await lockName(trx, DATA_KEYS_LOCK)

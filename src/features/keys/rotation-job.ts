@@ -5,7 +5,7 @@ import { inBackground } from '../../plugins/background.ts'
 import { destroyDataKey, KeyNotDestroyed } from './destroy.ts'
 import { measureKeys } from './key-metrics.ts'
 import { reencryptAll } from './reencrypt.ts'
-import { listDataKeys } from './repository.ts'
+import { findCurrentOlderThan, listDataKeys } from './repository.ts'
 import { RootKeyNotCurrent, rotateDataKey } from './rotate.ts'
 
 const EVERY_MS = 5_000
@@ -37,9 +37,10 @@ export const keyRotation = fp(
 
     async function rotateByAge() {
       if (config.dataKeyMaxDays === 0 || !rootKey) return
-      const current = (await listDataKeys(db)).find((row) => row.retired_at === null)!
-      if (Date.now() - current.created_at.getTime() < config.dataKeyMaxDays * DAY_MS) return
-      const number = await rotateDataKey(db, rootKey, origin, 'age', current.number)
+      // By the database's clock, which made its time: a host's that is ahead would make keys without end.
+      const old = await findCurrentOlderThan(db, config.dataKeyMaxDays)
+      if (old === undefined) return
+      const number = await rotateDataKey(db, rootKey, origin, 'age', old)
       await keyring.refresh()
       app.log.info({ dataKey: number }, 'a new data key is current: the one before was too old')
     }
@@ -49,7 +50,7 @@ export const keyRotation = fp(
       // A new key ends the rest: then there is more to do than what does not open.
       if (performance.now() < rest.until && rest.under === keyring.current) return
       const under = keyring.current
-      const { values, damaged, skipped } = await reencryptAll(db, keyring, {
+      const { values, damaged } = await reencryptAll(db, keyring, {
         signal,
         onBatch: (batch) => reencrypted.inc(batch.values)
       })
@@ -61,7 +62,7 @@ export const keyRotation = fp(
         { credentials: damaged.length, first: damaged.slice(0, 10) },
         'stored values do not open, and stay under their retired data key'
       )
-      if (skipped === 0) rest = { until: performance.now() + DAMAGED_REST_MS, under }
+      rest = { until: performance.now() + DAMAGED_REST_MS, under }
     }
 
     async function destroyOld() {
@@ -78,14 +79,15 @@ export const keyRotation = fp(
       }
     }
 
-    inBackground(app, { everyMs: EVERY_MS, failure: 'data keys were not rotated' }, async (signal) => {
-      await rotateByAge().catch((error) => {
+    // Each for itself: while a root key's provider is away, the two that need none go on.
+    inBackground(app, { everyMs: EVERY_MS, failure: 'the data key was not rotated' }, () =>
+      rotateByAge().catch((error) => {
         // A replica that still runs with an old root key: those with the new one do it.
         if (!(error instanceof RootKeyNotCurrent)) throw error
       })
-      await reencrypt(signal)
-      await destroyOld()
-    })
+    )
+    inBackground(app, { everyMs: EVERY_MS, failure: 'values were not sealed anew' }, reencrypt)
+    inBackground(app, { everyMs: EVERY_MS, failure: 'old data keys were not destroyed' }, destroyOld)
   },
   { name: 'key-rotation', fastify: '5.x', dependencies: ['services', 'metrics'] }
 )

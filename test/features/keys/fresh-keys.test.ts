@@ -114,6 +114,31 @@ t.test('a number that nobody made costs one look, and is answered as what it is'
   t.match(metrics, /^latchkey_decryption_failures_total\{where="request"\} 3$/m)
 })
 
+t.test('many numbers that nobody made do not keep a batch from handing out what opens', async (t) => {
+  const { service, ann, type } = await newWorld(t)
+  const projectId = await newProject(ann)
+  const made = await ann.post('/api/v1/access-tokens', {
+    name: 'machine',
+    scopes: ['credentials:resolve'],
+    projectId
+  })
+  const machine = service.anonymous()
+  machine.bearer = made.json.token
+  const credentials = []
+  for (let i = 0; i < 8; i++)
+    credentials.push({ id: (await newCredential(ann, type, { projectIds: [projectId] })).id })
+  for (const [i, { id }] of credentials.slice(1).entries())
+    await sql`update credential_keys set value = set_byte(value, 4, ${100 + i}::int) where credential_id = ${id}`.execute(
+      service.db
+    )
+  const answer = await machine.post(`/api/v1/projects/${projectId}/resolve`, { credentials })
+  t.equal(answer.status, 200)
+  t.match(answer.json.results, [
+    { values: { password: SECRET } },
+    ...credentials.slice(1).map(() => ({ error: { code: 'decryption-failed' } }))
+  ])
+})
+
 t.test('a replica that cannot unwrap a new key says try again, and keeps serving what it can', async (t) => {
   const { service, ann, type } = await newWorld(t)
   const old = await newCredential(ann, type)
