@@ -1,5 +1,5 @@
 // Runs tap against one Postgres server for all test files: an own one on the embedded binaries, or TEST_DATABASE_URL.
-// With nothing: all but the long ones. `--long`: those. With files: these.
+// With nothing: all but the long ones. `--long`: those. `--fuzz`: made-up requests. With files: these.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,9 +18,16 @@ const LONG = [
   'test/features/keys/kill.test.ts',
   'test/features/keys/rotation.test.ts'
 ]
-const given = process.argv.slice(2)
-const chosen =
-  given[0] === '--long' ? LONG : given.length > 0 ? given : LONG.map((file) => `--exclude=${file}`)
+/** Never the same twice, and as long as they are let; see there. */
+const FUZZ = 'test/fuzz/fuzz.test.ts'
+
+function chosenFiles([first, ...others]: string[]): string[] {
+  if (first === undefined) return [...LONG, FUZZ].map((file) => `--exclude=${file}`)
+  if (first === '--long') return LONG
+  // It ends by its own clock.
+  if (first === '--fuzz') return ['--timeout=0', FUZZ]
+  return [first, ...others]
+}
 
 const compiled = join(import.meta.dirname, '../node_modules/.cache/compiled')
 const directory = await mkdtemp(join(tmpdir(), 'latchkey-test-'))
@@ -36,7 +43,7 @@ try {
   }
   await prepareTemplate(url)
   code = await new Promise<number>((resolve, reject) => {
-    const tap = spawn('tap', chosen, {
+    const tap = spawn('tap', chosenFiles(process.argv.slice(2)), {
       stdio: 'inherit',
       // Every file imports the whole service: compiled once, it is read from here.
       env: { ...process.env, TEST_DATABASE_URL: url, NODE_COMPILE_CACHE: compiled }

@@ -1,0 +1,136 @@
+// Sends requests that are made up from the document, valid and not, one after the other. `FUZZ_SECONDS` is the time for it;
+// a failure prints the seed and the path with which `FUZZ_SEED=… FUZZ_PATH=… npm run test:fuzz` sends the same again,
+// and goes on looking for fewer and simpler requests that fail alike.
+import fc from 'fast-check'
+import t from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import { send } from '../helpers/raw.ts'
+import { bytesOf, operationsOf, requestsOf, type Step } from './requests.ts'
+import { encodedPart } from './url.ts'
+import { type Caller, type Seen, World } from './world.ts'
+
+const { FUZZ_SECONDS = '100', FUZZ_SEED, FUZZ_PATH } = process.env
+const MAX_REQUESTS = 60
+
+const service = await startTestApp(t, { LOG_LEVEL: 'error' })
+const { contract, origin } = service
+const operations = operationsOf(contract)
+/** How often each operation gave each status. */
+const statuses = new Map(operations.map(({ operationId }) => [operationId, new Map<number, number>()]))
+
+interface Request {
+  method: string
+  path: string
+  headers: Record<string, string>
+  bytes?: Buffer
+}
+
+/** The request that a step is in this world. */
+function requestOf(world: World, step: Step, sender: Caller, path: Record<string, string>): Request {
+  const { operation, query, headers, body } = step
+  const url = operation.path.replace(/\{([^}]+)\}/g, (_all, name: string) => encodedPart(path[name]!))
+  const asked = query.map(([name, part]) => {
+    const filled = world.fill(part, sender)
+    const text = typeof filled === 'object' ? JSON.stringify(filled) : String(filled)
+    return `${encodedPart(name)}=${encodedPart(text)}`
+  })
+  const request: Request = {
+    method: operation.method,
+    path: asked.length > 0 ? `${url}?${asked.join('&')}` : url,
+    headers: { ...headers, ...sender.headers }
+  }
+  if (!body) return request
+  const { schema } = (body.value ?? {}) as { schema?: unknown }
+  const isRaw =
+    operation.operationId === 'lightningCreateCredential' && (schema === undefined || schema === 'raw')
+  const ofCredential = operation.path.includes('credentials/{id}') ? { credentialId: path.id! } : {}
+  const value = world.fill(body.value, sender, { isRaw, ...ofCredential })
+  const withType = { ...request.headers, 'content-type': body.type }
+  return { ...request, headers: withType, bytes: bytesOf(value, body.damage) }
+}
+
+/** Whether the body that was sent is one that the document allows; Lightning's clients may send what they like. */
+function isAllowed({ operation }: Step, { bytes }: Request): boolean {
+  if (!operation.body || !bytes || operation.operationId.startsWith('lightning')) return true
+  try {
+    // RFC 8259, 8.1, lets a reader pass over a BOM, as this one does.
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return contract.schema(operation.body.pointer)(value) === true
+  } catch {
+    return false
+  }
+}
+
+/** Every way in which the answer is not what is promised. */
+function flawsOf(world: World, step: Step, sender: Caller, request: Request, answer: Seen, type: string) {
+  const { operationId } = step.operation
+  const { status, text } = answer
+  const flaws = world.leaked(operationId, sender, answer).map((leak) => `${leak} is in the answer`)
+  if (status >= 500) flaws.push(`${status}`)
+  // What cannot be read reaches no operation: the document says so once, at its beginning.
+  if (status === 431 && request.path.length > 8000) return flaws
+  // Without one of its parts it is not the operation's path.
+  if (/\/(\/|\?|$)/.test(request.path) && [400, 401, 403, 404].includes(status)) return flaws
+  const flaw = contract.flaw(request.method, request.path.split('?')[0]!, status, type, text)
+  if (flaw) flaws.push(flaw)
+  if (status < 300 && !isAllowed(step, request)) flaws.push('the body that it took is not as documented')
+  return flaws
+}
+
+const cut = (whole: string) => {
+  const text = whole.replace(/(.)\1{50,}/gsu, (run, one: string) => `${one}… (${run.length})`)
+  return text.length > 3000 ? `${text.slice(0, 3000)}… (${text.length})` : text
+}
+
+async function sendStep(world: World, step: Step): Promise<void> {
+  const sender = world.caller(step.caller, step.nth)
+  const path = Object.fromEntries(
+    Object.entries(step.path).map(([name, part]) => [name, String(world.fill(part, sender))])
+  )
+  const request = requestOf(world, step, sender, path)
+  const { method, headers, bytes } = request
+  const answer = await send(origin, request.path, { method, headers, ...(bytes && { body: bytes }) })
+  const { operationId } = step.operation
+  const counts = statuses.get(operationId)!
+  counts.set(answer.status, (counts.get(answer.status) ?? 0) + 1)
+  const type = answer.headers['content-type'] ?? ''
+  const flaws = flawsOf(world, step, sender, request, answer, type)
+  if (flaws.length > 0) {
+    const sent = `${step.caller}: ${method} ${cut(request.path)} ${cut(JSON.stringify(step.headers))}`
+    const body = bytes ? cut(bytes.toString()) : ''
+    throw new Error([operationId, ...flaws, sent, body, `${answer.status} ${cut(answer.text)}`].join('\n'))
+  }
+  world.learn(step, path, sender, answer)
+}
+
+/** One run: requests one after the other, in a world of its own; then the service is as well as before. */
+async function run(steps: Step[]): Promise<void> {
+  // Failures to sign in are counted by address, and all here have one: new people could soon not sign in.
+  await service.db.deleteFrom('login_failures').execute()
+  const world = await World.begin(service)
+  for (const step of steps) await sendStep(world, step)
+  const ready = await send(origin, '/readyz')
+  if (ready.status !== 200) throw new Error(`not ready: ${ready.status} ${ready.text}`)
+  if (service.log.length > 0) throw new Error(`an error in the log: ${cut(service.log.splice(0).join(''))}`)
+}
+
+t.test('whatever is sent, the answer is one that the document has', async (t) => {
+  t.ok(operations.length > 40, `${operations.length} operations`)
+  const outcome = await fc.check(fc.asyncProperty(requestsOf(contract, operations, MAX_REQUESTS), run), {
+    numRuns: 1_000_000,
+    interruptAfterTimeLimit: Number(FUZZ_SECONDS) * 1000,
+    endOnFailure: false,
+    ...(FUZZ_SEED && { seed: Number(FUZZ_SEED) }),
+    ...(FUZZ_PATH && { path: FUZZ_PATH })
+  })
+  const { failed, seed, counterexamplePath, numRuns, counterexample, errorInstance } = outcome
+  t.comment(`${numRuns} runs; FUZZ_SEED=${seed}${failed ? ` FUZZ_PATH=${counterexamplePath}` : ''}`)
+  for (const [operationId, counts] of statuses) {
+    const sorted = [...counts].sort(([a], [b]) => a - b)
+    t.comment(`${operationId}: ${sorted.map(([status, count]) => `${status} × ${count}`).join(', ')}`)
+  }
+  if (failed) {
+    t.comment(cut(fc.stringify(counterexample)))
+    t.fail(`FUZZ_SEED=${seed} FUZZ_PATH=${counterexamplePath}: ${(errorInstance as Error | null)?.message}`)
+  }
+})

@@ -1,0 +1,286 @@
+import type { TestApp } from '../helpers/app.ts'
+import { Canaries, randomWord } from '../helpers/canary.ts'
+import type { Answer, Client } from '../helpers/client.ts'
+import { newProject, newType } from '../helpers/things.ts'
+import { Blank } from './arbitraries.ts'
+import { kindOf, type Step } from './requests.ts'
+
+/** Who sends a request, and by what. */
+export interface Caller {
+  headers: Record<string, string>
+  /** Whose rights those are; none of nobody's and of a project's tokens. */
+  personId?: string
+}
+
+interface Field {
+  id: string
+  fieldType: string
+  secret: boolean
+  required: boolean
+  options?: string[] | null
+}
+
+/** What a test knows of an answer. */
+export interface Seen {
+  status: number
+  text: string
+  // biome-ignore lint/suspicious/noExplicitAny: what came over the wire has no type here
+  json: any
+}
+
+const PASSWORD = 'correct horse battery'
+const PERSONAL = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
+const MACHINE = ['credentials:read', 'credentials:resolve', 'usages:write']
+
+/** One field of each type, and a text that is no secret. */
+const FIELDS = [
+  { fieldName: 'host', fieldLabel: 'Host', fieldType: 'text', secret: false },
+  { fieldName: 'password', fieldLabel: 'Password', fieldType: 'password' },
+  { fieldName: 'note', fieldLabel: 'Note', fieldType: 'multiline', required: false },
+  { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', required: false },
+  { fieldName: 'tls', fieldLabel: 'TLS', fieldType: 'boolean', required: false },
+  { fieldName: 'url', fieldLabel: 'URL', fieldType: 'url', required: false },
+  { fieldName: 'mail', fieldLabel: 'Mail', fieldType: 'email', required: false },
+  { fieldName: 'zone', fieldLabel: 'Zone', fieldType: 'select', options: ['a', 'b'], required: false },
+  { fieldName: 'more', fieldLabel: 'More', fieldType: 'json', required: false }
+]
+
+/** The operations that hand out a secret to whom it is of; see docs/permissions.md. */
+const HAND_OUT = ['revealAppCredential', 'lightningCreateCredential']
+
+/**
+ * The callers of one run, all of them new, and what the run has made so far. New for each run, so that a request which
+ * ends a session, or deletes its sender, takes nothing from the next, and that a run comes out the same without those
+ * before it. The service's first administrator makes them, and is not among what a run knows of.
+ */
+export class World {
+  readonly #callers: Record<string, Caller> = { nobody: { headers: {} } }
+  readonly #made: Caller[] = []
+  readonly #ids = new Map<string, string[]>()
+  readonly #emails: string[] = []
+  /** By the id of the type. */
+  readonly #fields = new Map<string, Field[]>()
+  /** The type's id by the credential's. */
+  readonly #typeOf = new Map<string, string>()
+  readonly #secrets = new Canaries<'secret' | 'password' | 'token'>()
+  /** Who may see the value in an answer. */
+  readonly #holders = new Map<string, Set<string>>()
+  /** The values by the credential that they were sent for. */
+  readonly #sentFor = new Map<string, string[]>()
+  /** In the request that is being filled in. */
+  #planted: string[] = []
+  #usedTypes: string[] = []
+
+  static async begin(service: TestApp): Promise<World> {
+    const world = new World()
+    const ann = await service.newUser()
+    const bob = await service.newUser()
+    const boss = await service.newUser({ role: 'admin' })
+    world.#callers['garbage cookie'] = { headers: { cookie: 'latchkey_session=garbage' } }
+    world.#callers['garbage token'] = { headers: { authorization: 'Bearer lk_pat_garbage' } }
+    for (const [name, { cookie, person }] of Object.entries({ ann, bob, boss })) {
+      world.#callers[name] = { headers: { cookie: cookie! }, personId: person.id }
+      world.#keep('user', person.id)
+      world.#emails.push(person.email)
+    }
+    await world.#furnish(ann, bob)
+    return world
+  }
+
+  async #furnish(ann: Client, bob: Client): Promise<void> {
+    const type = await newType(ann, FIELDS)
+    const projectId = await newProject(ann)
+    this.#keep('project', projectId)
+    await ann.post(`/api/v1/projects/${projectId}/members`, { email: bob.person.email, role: 'editor' })
+    for (const [name, scopes, of] of [
+      ['personal', PERSONAL, {}],
+      ['machine', MACHINE, { projectId }]
+    ] as const) {
+      const { json } = await ann.post('/api/v1/access-tokens', { name, scopes, ...of })
+      this.#learnToken(json, ann.person.id)
+      this.#callers[name] = this.#made.at(-1)!
+    }
+    this.#learnThing('type', (await ann.get(`/api/v1/credential-types/${type.id}`)).json)
+    const who = this.caller('ann', 0)
+    for (const keys of [0, 1]) {
+      const body = this.fill(
+        { credentialName: `Furniture ${keys}`, credentialTypeId: type.id, keys: new Blank('keys', keys) },
+        who
+      )
+      const answer = await ann.post('/api/v1/app-credentials', {
+        ...(body as object),
+        projectIds: [projectId]
+      })
+      this.#learnMade('credential', answer, undefined)
+    }
+  }
+
+  caller(name: string, nth: number): Caller {
+    const made = name === 'maker' ? this.#made.at(-1 - (nth % this.#made.length)) : this.#callers[name]
+    if (!made) throw new Error(`no caller ${name}`)
+    return made
+  }
+
+  /** The value with every blank filled in, for this sender; `credentialId`: of the credential that the path names. */
+  fill(
+    value: unknown,
+    sender: Caller,
+    { credentialId, isRaw }: { credentialId?: string; isRaw?: boolean } = {}
+  ) {
+    this.#planted = []
+    this.#usedTypes = []
+    const ofPath = credentialId && this.#typeOf.get(credentialId)
+    if (ofPath) this.#usedTypes.push(ofPath)
+    return this.#filled(value, sender, isRaw === true)
+  }
+
+  #filled(value: unknown, sender: Caller, isSecret: boolean): unknown {
+    if (value instanceof Blank) return this.#blank(value, sender, isSecret)
+    if (Array.isArray(value)) return value.map((one) => this.#filled(one, sender, isSecret))
+    if (value === null || typeof value !== 'object') return value
+    const entries: [string, unknown][] = []
+    // What says which type, or which field, is meant, before what depends on it.
+    const first = Object.entries(value).sort(([, a], [, b]) => Number(isLate(a)) - Number(isLate(b)))
+    let secret = isSecret
+    for (const [key, part] of first) {
+      const filled = this.#filled(part, sender, secret)
+      if (key === 'credentialTypeId') this.#usedTypes.push(String(filled))
+      if (key === 'fieldId') secret = this.#isSecretField(String(filled))
+      entries.push([key, filled])
+    }
+    return Object.fromEntries(entries)
+  }
+
+  #blank({ of, kind, nth }: Blank, sender: Caller, isSecret: boolean): unknown {
+    switch (of) {
+      case 'id':
+        return this.#nth(this.#ids.get(kind), nth) ?? '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+      case 'email':
+        return this.#nth(this.#emails, nth)
+      case 'password':
+        return nth < 6 ? PASSWORD : this.#plant('password', undefined)
+      case 'secret':
+        return isSecret ? this.#plant('secret', sender.personId) : `value ${nth}`
+      case 'keys':
+        return this.#keys(nth, sender)
+    }
+  }
+
+  /** Values for all fields of the type that is meant; for those that must have one only, where `nth` is odd. */
+  #keys(nth: number, sender: Caller): unknown[] {
+    const fields = this.#fields.get(this.#usedTypes.at(-1) ?? '') ?? []
+    return fields
+      .filter(({ required }) => required || nth % 2 === 0)
+      .map((field) => ({ fieldId: field.id, keyValue: this.#fitting(field, sender, nth) }))
+  }
+
+  #fitting({ fieldType, secret, options }: Field, sender: Caller, nth: number): unknown {
+    const text = secret ? this.#plant('secret', sender.personId) : `value ${nth}`
+    switch (fieldType) {
+      case 'number':
+        return nth
+      case 'boolean':
+        return nth % 4 === 0
+      case 'url':
+        return `https://example.org/${encodeURIComponent(text)}`
+      case 'email':
+        return `${text.replaceAll(' ', '')}@example.org`
+      case 'select':
+        return options?.[0]
+      case 'json':
+        return { inside: [text] }
+      default:
+        return text
+    }
+  }
+
+  #plant(kind: 'secret' | 'password' | 'token', holder: string | undefined, value = randomWord()): string {
+    this.#secrets.plant(kind, kind, value)
+    this.#holders.set(value, new Set(holder ? [holder] : []))
+    this.#planted.push(value)
+    return value
+  }
+
+  #isSecretField(id: string): boolean {
+    return [...this.#fields.values()].some((fields) => fields.some((one) => one.id === id && one.secret))
+  }
+
+  #nth(list: string[] | undefined, nth: number): string | undefined {
+    // The latest first, so that what was just made is used.
+    return list?.at(-1 - (nth % list.length))
+  }
+
+  #keep(kind: string, id: unknown): void {
+    const ids = this.#ids.get(kind) ?? []
+    this.#ids.set(kind, ids)
+    if (typeof id === 'string' && !ids.includes(id)) ids.push(id)
+  }
+
+  /** Takes in what the answer tells: what was made, for the requests that follow. */
+  learn({ operation, path }: Step, filledPath: Record<string, string>, sender: Caller, answer: Seen): void {
+    if (answer.status >= 300) return
+    const { operationId } = operation
+    const { json } = answer
+    if (operationId === 'createAccessToken') this.#learnToken(json, sender.personId)
+    if (operationId === 'transferAppCredential') this.#learnTransfer(json)
+    if (operationId === 'createUser') this.#emails.push(json.email)
+    if (operationId === 'listSessions') for (const { id } of json) this.#keep('session', id)
+    if (operationId === 'listAuditEvents') for (const { id } of json.data) this.#keep('event', id)
+    if (operation.method === 'GET') return
+    const kind = kindOf(operation.path)
+    this.#learnMade(kind, answer, 'id' in path ? filledPath.id : undefined)
+    if (answer.status === 201) this.#learnThing(kind, json)
+    else if (operationId === 'updateCredentialType') this.#learnThing('type', json)
+  }
+
+  #learnMade(kind: string, { status, json }: Seen | Answer, pathId: string | undefined): void {
+    if (kind !== 'credential' || status >= 300) return
+    const id = pathId ?? json?.id ?? json?.credential?.id
+    if (typeof id !== 'string') return
+    this.#sentFor.set(id, [...(this.#sentFor.get(id) ?? []), ...this.#planted])
+    if (status === 201) this.#learnThing('credential', json.credential ?? json)
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: what came over the wire has no type here
+  #learnThing(kind: string, json: any): void {
+    this.#keep(kind, json?.id)
+    if (kind === 'type') {
+      this.#fields.set(json.id, json.fields)
+      for (const { id } of json.fields) this.#keep('field', id)
+    }
+    if (kind === 'credential' && json?.credentialTypeId) this.#typeOf.set(json.id, json.credentialTypeId)
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  #learnToken(json: any, maker: string | undefined): void {
+    this.#keep('token', json.id)
+    // An answer that was given before has it no more.
+    if (typeof json.token !== 'string') return
+    const headers = { authorization: `Bearer ${json.token}` }
+    this.#made.push(json.projectId || !maker ? { headers } : { headers, personId: maker })
+    this.#plant('token', maker, json.token)
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  #learnTransfer(json: any): void {
+    for (const value of this.#sentFor.get(json.id) ?? []) this.#holders.get(value)?.add(json.ownerId)
+  }
+
+  /** What is in the answer and may not be: a secret of somebody else's, or one's own where none is handed out. */
+  leaked(operationId: string, sender: Caller, { status, text }: Seen): string[] {
+    // To a project's machines, whoever stored it; of which projects, test/permissions.test.ts says.
+    if (operationId === 'resolveCredentials' && status === 200) return []
+    return this.#secrets
+      .find(text)
+      .filter(({ canary: { kind, value } }) => {
+        const isMine = sender.personId !== undefined && this.#holders.get(value)!.has(sender.personId)
+        const isAskedFor =
+          (kind === 'secret' && HAND_OUT.includes(operationId)) ||
+          (kind === 'token' && operationId === 'createAccessToken')
+        return !(isMine && isAskedFor && status < 300)
+      })
+      .map(({ canary, form }) => `a ${canary.kind} (${canary.value}, ${form})`)
+  }
+}
+
+const isLate = (value: unknown) => value instanceof Blank && (value.of === 'keys' || value.of === 'secret')
