@@ -1,4 +1,6 @@
 import fc, { type Arbitrary } from 'fast-check'
+import { Blank } from './blank.ts'
+import { pattern, SENSIBLE } from './sensible.ts'
 
 /** The keywords that requests' schemas have. */
 export interface Schema {
@@ -18,24 +20,6 @@ export interface Schema {
   properties?: Record<string, Schema>
   required?: string[]
   additionalProperties?: boolean
-}
-
-/** What stands in a request that was made up until it is sent, for what only the run knows: the world fills it in. */
-export class Blank {
-  /** `id`: one of `kind`. `email`: of a person. `keys`: for the fields of the type that is meant. `secret`: a value. */
-  readonly of: 'id' | 'email' | 'keys' | 'secret' | 'password'
-  readonly kind: string
-  readonly nth: number
-
-  constructor(of: Blank['of'], nth: number, kind = '') {
-    this.of = of
-    this.kind = kind
-    this.nth = nth
-  }
-
-  [fc.toStringMethod](): string {
-    return `<${this.of} ${this.kind} ${this.nth}>`
-  }
 }
 
 const blank = (of: Blank['of'], kind = '') => fc.nat(11).map((nth) => new Blank(of, nth, kind))
@@ -149,7 +133,7 @@ const plainText = (min = 0, max = 40) =>
     .filter((text) => text.length >= min && text.length <= max)
 
 function validText(schema: Schema, name: string): Arbitrary<unknown> {
-  const { format, pattern, minLength, maxLength } = schema
+  const { format, minLength, maxLength } = schema
   if (format === 'uuid') return idOf(KINDS[name] ?? 'credential')
   if (format === 'email')
     return fc.oneof({ weight: 5, arbitrary: blank('email') }, { weight: 1, arbitrary: fc.emailAddress() })
@@ -160,10 +144,9 @@ function validText(schema: Schema, name: string): Arbitrary<unknown> {
   if (/password$/i.test(name)) return blank('password')
   if (name === 'environment') return fc.constantFrom('main', 'staging', 'x')
   if (name === 'consumer') return fc.oneof(fc.constantFrom('a', 'b'), fc.stringMatching(/^[!-~]{1,200}$/))
-  // A pattern of its own, in a field: of RE2, so not from any text.
-  if (name === 'pattern') return fc.constantFrom('^.*$', '.', '(a+)+$', '\\d', '[', '(?=x)', 'x{1,1000}')
-  if (pattern) {
-    const matching = fc.stringMatching(new RegExp(pattern))
+  if (name === 'pattern') return pattern
+  if (schema.pattern) {
+    const matching = fc.stringMatching(new RegExp(schema.pattern))
     return fc.oneof(
       fc.stringMatching(/^[a-z][a-z0-9]{0,20}$/),
       matching.filter((text) => text.length >= (minLength ?? 0) && text.length <= (maxLength ?? 1e9))
@@ -177,7 +160,12 @@ export type Resolve = (schema: Schema) => Schema
 
 /** Values as the schema has them. `name` is that of the property, which says what an id is of. */
 export function valid(resolve: Resolve, of: Schema, name = ''): Arbitrary<unknown> {
-  const schema = resolve(of)
+  const sensible = SENSIBLE[of.$ref?.split('/').at(-1) ?? '']
+  const random = validByAll(resolve, resolve(of), name)
+  return sensible ? fc.oneof({ weight: 3, arbitrary: sensible }, { weight: 1, arbitrary: random }) : random
+}
+
+function validByAll(resolve: Resolve, schema: Schema, name: string): Arbitrary<unknown> {
   if (schema.enum) return fc.constantFrom(...schema.enum)
   const [type, ...others] = [schema.type ?? []].flat()
   const value = () => {

@@ -2,7 +2,7 @@ import type { TestApp } from '../helpers/app.ts'
 import { Canaries, randomWord } from '../helpers/canary.ts'
 import type { Answer, Client } from '../helpers/client.ts'
 import { newProject, newType } from '../helpers/things.ts'
-import { Blank } from './arbitraries.ts'
+import { Blank } from './blank.ts'
 import { kindOf, type Step } from './requests.ts'
 
 /** Who sends a request, and by what. */
@@ -14,6 +14,7 @@ export interface Caller {
 
 interface Field {
   id: string
+  fieldName: string
   fieldType: string
   secret: boolean
   required: boolean
@@ -121,17 +122,12 @@ export class World {
     return made
   }
 
-  /** The value with every blank filled in, for this sender; `credentialId`: of the credential that the path names. */
-  fill(
-    value: unknown,
-    sender: Caller,
-    { credentialId, isRaw }: { credentialId?: string; isRaw?: boolean } = {}
-  ) {
+  /** The value with every blank filled in, for this sender; `of`: the credential or the type that the path names. */
+  fill(value: unknown, sender: Caller, { of, isRaw = false }: { of?: string; isRaw?: boolean } = {}) {
     this.#planted = []
-    this.#usedTypes = []
-    const ofPath = credentialId && this.#typeOf.get(credentialId)
-    if (ofPath) this.#usedTypes.push(ofPath)
-    return this.#filled(value, sender, isRaw === true)
+    const type = of && (this.#typeOf.get(of) ?? of)
+    this.#usedTypes = type ? [type] : []
+    return this.#filled(value, sender, isRaw)
   }
 
   #filled(value: unknown, sender: Caller, isSecret: boolean): unknown {
@@ -163,6 +159,8 @@ export class World {
         return isSecret ? this.#plant('secret', sender.personId) : `value ${nth}`
       case 'keys':
         return this.#keys(nth, sender)
+      case 'fields':
+        return this.#changedFields(nth)
     }
   }
 
@@ -172,6 +170,18 @@ export class World {
     return fields
       .filter(({ required }) => required || nth % 2 === 0)
       .map((field) => ({ fieldId: field.id, keyValue: this.#fitting(field, sender, nth) }))
+  }
+
+  /** The fields of the type that is meant, with one thing changed. */
+  #changedFields(nth: number): unknown[] {
+    const fields: object[] = (this.#fields.get(this.#usedTypes.at(-1) ?? '') ?? []).map(({ id }) => ({ id }))
+    const added = { fieldName: `added${nth}`, fieldLabel: 'Added', fieldType: 'text', required: nth > 6 }
+    const onFirst = (change: object) => fields.map((one, i) => (i === nth % 3 ? { ...one, ...change } : one))
+    if (nth < 3) return onFirst({ secret: nth === 0 })
+    if (nth < 5) return onFirst({ fieldType: 'json' })
+    if (nth < 8) return [...fields, added]
+    if (nth < 10) return fields.slice(1)
+    return fields.toReversed()
   }
 
   #fitting({ fieldType, secret, options }: Field, sender: Caller, nth: number): unknown {

@@ -1,0 +1,103 @@
+import fc, { type Arbitrary } from 'fast-check'
+import { Blank } from './blank.ts'
+
+// Bodies as the rules behind the schemas want them, which random ones would hardly ever be: a select has options, a
+// token the scopes of its kind, a list of fields no name twice.
+
+const nth = fc.nat(11)
+const id = (kind: string) => nth.map((n) => new Blank('id', n, kind))
+const secret = nth.map((n) => new Blank('secret', n))
+const word = fc.stringMatching(/^[a-z][a-z0-9]{0,12}$/)
+
+/** What patterns are made of, RE2's and others'. */
+const PIECES = [
+  'a',
+  '.',
+  '*',
+  '+',
+  '?',
+  '(',
+  ')',
+  '[^',
+  '[',
+  ']',
+  '{2}',
+  '{1,900}',
+  '|',
+  '\\d',
+  '\\p{L}',
+  '^',
+  '$',
+  '(?i)',
+  '(?=',
+  '\\',
+  '𝕏'
+]
+export const pattern: Arbitrary<string> = fc.oneof(
+  fc.constantFrom('^.*$', '.', '(a+)+$', 'value|[a-z0-9]+', '\\d{1,3}', '(?i)V'),
+  fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 12 }).map((pieces) => pieces.join(''))
+)
+
+const fieldOf = (fieldType: string, more: Record<string, Arbitrary<unknown>> = {}) =>
+  fc.record(
+    {
+      fieldName: word,
+      fieldLabel: word,
+      fieldType: fc.constant(fieldType),
+      required: fc.boolean(),
+      secret: fc.boolean(),
+      ...more
+    },
+    {
+      requiredKeys: [
+        'fieldName',
+        'fieldLabel',
+        'fieldType',
+        ...('options' in more ? ['options'] : [])
+      ] as never
+    }
+  )
+const open = { secret: fc.constant(false) }
+const field = fc.oneof(
+  fieldOf('text', { ...open, defaultValue: fc.constant('value') }),
+  fieldOf('text', { pattern }),
+  fieldOf('password'),
+  fieldOf('multiline'),
+  fieldOf('number', { ...open, defaultValue: fc.double({ noNaN: true, noDefaultInfinity: true }) }),
+  fieldOf('boolean', { ...open, defaultValue: fc.boolean() }),
+  fieldOf('url', { ...open, defaultValue: fc.webUrl() }),
+  fieldOf('email'),
+  fieldOf('select', { options: fc.uniqueArray(word, { minLength: 1, maxLength: 4 }) }),
+  fieldOf('json', { ...open, defaultValue: fc.jsonValue({ maxDepth: 2 }) })
+)
+const fields = fc.uniqueArray(field, { minLength: 1, maxLength: 5, selector: ({ fieldName }) => fieldName })
+
+const PERSONAL = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
+const MACHINE = ['credentials:read', 'credentials:resolve', 'usages:write']
+
+/** By the name of the schema in the document. */
+export const SENSIBLE: Record<string, Arbitrary<unknown>> = {
+  NewCredentialType: fc.record({ typeName: word, fields }),
+  CredentialTypeChanges: fc.record({ fields: nth.map((n) => new Blank('fields', n)) }),
+  NewAccessToken: fc.oneof(
+    fc.record({ name: word, scopes: fc.subarray(PERSONAL, { minLength: 1 }) }),
+    fc.record({ name: word, scopes: fc.subarray(MACHINE, { minLength: 1 }), projectId: id('project') })
+  ),
+  ResolveRequest: fc.record({
+    credentials: fc.array(
+      fc.oneof(
+        fc.record({ id: id('credential') }),
+        fc.record({ name: fc.constantFrom('Furniture 0', 'furniture 1', 'none') })
+      ),
+      { minLength: 1, maxLength: 4 }
+    )
+  }),
+  LightningNewCredential: fc.record(
+    {
+      name: word,
+      body: fc.dictionary(word, secret, { minKeys: 1, maxKeys: 3 }),
+      project_credentials: fc.array(fc.record({ project_id: id('project') }), { maxLength: 2 })
+    },
+    { requiredKeys: ['name', 'body'] }
+  )
+}
