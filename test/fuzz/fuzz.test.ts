@@ -68,6 +68,7 @@ function flawsOf(world: World, step: Step, sender: Caller, request: Request, ans
   if (status >= 500) flaws.push(`${status}`)
   // What cannot be read reaches no operation: the document says so once, at its beginning.
   if (status === 431 && request.path.length > 8000) return flaws
+  if (status === 400 && answer.json?.code === 'malformed-url') return flaws
   // Without one of its parts it is not the operation's path.
   if (/\/(\/|\?|$)/.test(request.path) && [400, 401, 403, 404].includes(status)) return flaws
   const flaw = contract.flaw(request.method, request.path.split('?')[0]!, status, type, text)
