@@ -76,9 +76,12 @@ export class Pipeline {
     const existing = this.#lanes[index]
     if (existing) return existing
     const client = new pg.Client(this.#options)
-    // A lane that cannot connect, or whose connection ends, is forgotten; the next statement opens another.
+    // A lane that cannot connect, whose connection ends, or is not to be used again, is forgotten; the next statement
+    // opens another. What is under way on it still gets its answer.
     const forget = () => {
-      if (this.#lanes[index] === lane) this.#lanes[index] = undefined
+      if (this.#lanes[index] !== lane) return
+      this.#lanes[index] = undefined
+      lane.client.then((client) => client.end()).catch(() => {})
     }
     // Known once it is connected: TLS puts a stream of its own in the place of the first.
     let stream: Socket | undefined

@@ -16,8 +16,9 @@ export const cleanInput = fp(
     app.addHook('preValidation', (request, _reply, done) => {
       if (!isDecodable(request.url)) return done(new MalformedUrl())
       const schema: RouteSchema = request.routeOptions.schema ?? {}
+      // A body that the operation does not take is not looked at, by this or by anything else.
       const error =
-        flaw(request.body, '/body', schema.body) ??
+        (schema.body ? flaw(request.body, '/body', schema.body) : undefined) ??
         flaw(request.query, '/query', schema.querystring) ??
         flaw(request.params, '/params', schema.params)
       done(error && new ValidationFailed({ errors: [error] }))

@@ -252,8 +252,14 @@ t.test('the Lightning surface', async (t) => {
   t.test('deletes: form of the id, existence, ownership, usage, in that order', async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     const { id } = (await ann.post(path, { name: 'x', body: { a: 1 } })).json.credential
-    for (const missing of ['x', UNKNOWN]) {
-      const answer = await ann.delete(`${path}/${missing}`)
+    const aside = { raw: '"a\\u0000b"', headers: { 'content-type': 'application/json' } }
+    for (const [missing, options] of [
+      ['x', {}],
+      [UNKNOWN, {}],
+      // A body that it does not take is not looked at.
+      [UNKNOWN, aside]
+    ] as const) {
+      const answer = await ann.delete(`${path}/${missing}`, options)
       t.equal(answer.status, 404)
       t.same(answer.json, { error: 'Not Found' })
     }
