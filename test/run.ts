@@ -14,9 +14,16 @@ const LONG = [
   'test/features/credentials/scale.test.ts',
   'test/plugins/faults.test.ts',
   'test/docs-keys.test.ts',
+  'test/features/keys/destroy.test.ts',
+  'test/features/keys/fresh-keys.test.ts',
   'test/features/keys/interleavings.test.ts',
   'test/features/keys/kill.test.ts',
-  'test/features/keys/rotation.test.ts'
+  'test/features/keys/reencryption.test.ts',
+  'test/features/keys/rotation.test.ts',
+  'test/root-keys/aws-kms.test.ts',
+  'test/root-keys/move.test.ts',
+  'test/root-keys/service.test.ts',
+  'test/root-keys/vault-transit.test.ts'
 ]
 /** Never the same twice, and as long as they are let; see there. */
 const FUZZ = 'test/fuzz/fuzz.test.ts'
