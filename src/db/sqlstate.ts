@@ -10,11 +10,6 @@ export function violates(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code?.startsWith('23') === true && error.constraint === constraint
 }
 
-/** Whether `error` is Postgres refusing what was to be written to this table. */
-export function isOfTable(error: unknown, table: string): boolean {
-  return isDatabaseError(error) && error.table === table
-}
-
 /** Whether `error` is about what one row has in it: data that does not fit, a constraint, a trigger's refusal (classes 22, 23, P0). */
 export function isOfRow(error: unknown): boolean {
   return isDatabaseError(error) && /^(22|23|P0)/.test(error.code ?? '')

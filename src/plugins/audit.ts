@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { type Expression, type QueryCreator, sql } from 'kysely'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
-import { isOfRow, isOfTable, isRetryable } from '../db/sqlstate.ts'
+import { isOfRow, isRetryable } from '../db/sqlstate.ts'
 import { type Params, prepared } from '../db/statement.ts'
 import type { Tables } from '../db/tables.ts'
 import { Unavailable } from '../errors.ts'
@@ -141,12 +141,6 @@ export function eventRows(origin: Origin, events: readonly AuditEvent[]): object
     projectId,
     details: details ?? {}
   }))
-}
-
-/** Throws Unavailable when a statement that does something and records it failed at that; other errors as they are. */
-export function explainUnrecorded(error: unknown): never {
-  if (isOfTable(error, 'audit_events')) unrecorded(error)
-  throw error
 }
 
 /** Throws Unavailable for what could not be recorded; what ended for the sake of another transaction is tried again with it. */

@@ -1,6 +1,8 @@
+import { inTransaction } from '../../db/database.ts'
+import { isDatabaseError, isRetryable, isUnavailable } from '../../db/sqlstate.ts'
 import { Unavailable } from '../../errors.ts'
 import { uuidv7 } from '../../ids.ts'
-import { eventRows, explainUnrecorded, type Origin } from '../../plugins/audit.ts'
+import { eventRows, type Origin, record } from '../../plugins/audit.ts'
 import type { Services } from '../../plugins/services.ts'
 import type { TypeWithFields } from '../credential-types/repository.ts'
 import { eventOf, linkEvents } from './events.ts'
@@ -23,11 +25,28 @@ export interface NewCredential {
 }
 
 /**
- * Creates a credential of the owner's, sealed, linked and recorded, in one statement, and gives it as its owner sees it.
- * Throws NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is
- * created. `db` may be a transaction, and need not be one.
+ * Creates a credential of the owner's, sealed, linked and recorded, and gives it as its owner sees it: in one statement,
+ * or in the transaction that `db` is. Throws NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, Unavailable
+ * when it cannot be recorded, and what the input throws; then nothing is created.
  */
 export async function createCredential(
+  services: Services,
+  ownerId: string,
+  origin: Origin,
+  input: NewCredential
+): Promise<CredentialRow> {
+  const { db } = services
+  try {
+    return await create(services, ownerId, origin, input)
+  } catch (error) {
+    const isRefused = isDatabaseError(error) && (isRetryable(error) || !isUnavailable(error))
+    if (db.isTransaction || !isRefused) throw error
+    // Whether it was the credential or its event that was refused, only two statements tell.
+    return inTransaction(db, (trx) => create({ ...services, db: trx }, ownerId, origin, input))
+  }
+}
+
+async function create(
   { db, keyring }: Services,
   ownerId: string,
   origin: Origin,
@@ -47,6 +66,7 @@ export async function createCredential(
     const credential = { id, name: input.name, owner_id: ownerId }
     const links = linkEvents(credential, { added: input.projectIds, removed: [] })
     const sealed = sealAll(keyring, id, 1, byEnvironment)
+    const events = [eventOf('created', credential), ...links]
     const row = await insertCredential(db, {
       ...sealed,
       id,
@@ -60,11 +80,10 @@ export async function createCredential(
       environmentNames: [...byEnvironment.keys()],
       projectIds: [...input.projectIds],
       linkIds: input.projectIds.map(() => uuidv7()),
-      events: JSON.stringify(eventRows(origin, [eventOf('created', credential), ...links]))
-    })
-      .catch(explainUnrecorded)
-      .catch(explainTaken)
+      events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
+    }).catch(explainTaken)
     if (row) {
+      if (db.isTransaction) await record(db, origin, events)
       const secret = new Set(type.fields.filter((field) => field.secret).map((field) => field.id))
       const main = sealed.fieldIds
         .map(
