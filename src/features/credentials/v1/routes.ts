@@ -15,6 +15,7 @@ import { eventOf, linkEvents } from '../events.ts'
 import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { unlink } from '../links.ts'
 import { explainInUse, removeCredential } from '../remove.ts'
+import { listCredentials, listProjectCredentials } from '../list-repository.ts'
 import * as repository from '../repository.ts'
 import { revealCredential } from '../reveal.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
@@ -37,7 +38,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       typeId: credentialTypeId,
       pattern: search ? likePattern(search) : undefined
     }
-    const { rows, total } = await repository.listCredentials(db, filter, pageSize, (page - 1) * pageSize)
+    const { rows, total } = await listCredentials(db, filter, pageSize, (page - 1) * pageSize)
     const items = await toItems(db, rows)
     return asJson(reply, `{"data":${items},"total":${total},"page":${page},"pageSize":${pageSize}}`)
   })
@@ -131,7 +132,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
-      const rows = await repository.listProjectCredentials(db, { projectId: id, viewer: userId })
+      const rows = await listProjectCredentials(db, { projectId: id, viewer: userId })
       return asJson(reply, await toItems(db, rows))
     }
   )
