@@ -106,7 +106,7 @@ t.test('credentials are created', async (t) => {
       ['no type', { ...good, credentialTypeId: undefined }, '/body/credentialTypeId', 'required'],
       [
         'a malformed type',
-        { ...good, credentialTypeId: 'urn:uuid:' + UNKNOWN },
+        { ...good, credentialTypeId: `urn:uuid:${UNKNOWN}` },
         '/body/credentialTypeId',
         ''
       ],

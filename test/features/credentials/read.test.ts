@@ -117,7 +117,7 @@ t.test('credentials are found again', async (t) => {
       'x',
       UNKNOWN.slice(1),
       `${UNKNOWN}0`,
-      'urn:uuid:' + UNKNOWN,
+      `urn:uuid:${UNKNOWN}`,
       'a'.repeat(5000),
       '%00',
       "' or 1=1"
