@@ -52,7 +52,8 @@ async function programsOf(directory: string): Promise<string[]> {
   const pids = await readdir('/proc').catch(() => [])
   const found = pids.map(async (pid) => {
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-    return /\/(postgres|initdb)\0/.test(line) && line.includes(directory) ? [pid] : []
+    // initdb starts a shell for each of its steps, whose line has the program in quotes.
+    return /\/(postgres|initdb)["\0]/.test(line) && line.includes(directory) ? [pid] : []
   })
   return (await Promise.all(found)).flat()
 }

@@ -19,8 +19,10 @@ interface Options {
 export async function ensureCluster(place: Place, options: Options): Promise<void> {
   const { home, cluster } = place
   for (const name of await readdir(home)) {
-    // The initdb of a killed process may still be writing there; then the next start removes what is left.
-    if (name.startsWith(FRESH)) await rm(join(home, name), { recursive: true }).catch(() => {})
+    // The initdb of a killed process may still be writing there: tried again, and in the end left to the next start.
+    if (name.startsWith(FRESH)) {
+      await rm(join(home, name), { recursive: true, maxRetries: 3 }).catch(() => {})
+    }
   }
   if (!(await unlessMissing(stat(cluster)))) await makeCluster(place, options)
   if (!(await unlessMissing(stat(join(cluster, 'PG_VERSION'))))) {
