@@ -41,12 +41,12 @@ export function open(key: KeyObject, sealed: Buffer, context: Buffer): Buffer {
 
 /** The parts one after the other, each behind its length (4 bytes, big-endian), so that no two lists are alike. */
 export function framed(parts: readonly string[]): Buffer {
-  const chunks: Buffer[] = []
+  const bytes = Buffer.allocUnsafe(parts.reduce((size, part) => size + 4 + Buffer.byteLength(part), 0))
+  let at = 0
   for (const part of parts) {
-    const bytes = Buffer.from(part, 'utf8')
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(bytes.length)
-    chunks.push(length, bytes)
+    const length = bytes.write(part, at + 4)
+    bytes.writeUInt32BE(length, at)
+    at += 4 + length
   }
-  return Buffer.concat(chunks)
+  return bytes
 }

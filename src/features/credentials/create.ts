@@ -87,8 +87,7 @@ async function create(
       const secret = new Set(type.fields.filter((field) => field.secret).map((field) => field.id))
       const main = sealed.fieldIds
         .map(
-          (fieldId, index) =>
-            [fieldId, secret.has(fieldId) ? null : sealed.values[index]!.toString('base64')] as const
+          (fieldId, index) => fieldId + (secret.has(fieldId) ? '' : sealed.values[index]!.toString('base64'))
         )
         .filter((_, index) => sealed.environments[index] === 'main')
       return {
@@ -100,9 +99,9 @@ async function create(
         description: input.description,
         expires_at: input.expiresAt,
         type_revision: type.revision,
-        environments: JSON.stringify([...byEnvironment.keys()]),
+        environments: [...byEnvironment.keys()].join(' '),
         usage_count: 0,
-        values: Object.fromEntries(main)
+        values: main.join(' ')
       }
     }
     // Not allowed to link, or the type has changed since it was read: then once more with the type as it is now.

@@ -124,8 +124,9 @@ const insertWhole = prepared((db, p: Params<NewCredentialRow>) =>
     .selectFrom(['made', 'type'])
     .select(['made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at', 'type.type_name'])
     .select(
-      sql<string>`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
-        order by p.name, p.id), '[]') from projects p where p.id = any(${p.projectIds}::uuid[]))::text`.as(
+      sql<string>`'[' || array_to_string(array(
+        select '{"id":"' || p.id || '","name":' || to_json(p.name) || '}'
+        from projects p where p.id = any(${p.projectIds}::uuid[]) order by p.name, p.id), ',') || ']'`.as(
         'projects'
       )
     )

@@ -15,17 +15,24 @@ t.test('a page costs the same however many credentials others have', async (t) =
   const type = await newType(ann)
   for (let i = 0; i < 60; i++) await newCredential(ann, type)
 
+  async function timeOf(path: string) {
+    const start = performance.now()
+    await ann.get(path)
+    return performance.now() - start
+  }
+  const median = (times: number[]) => times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!
+
+  /** In times of a request that has nothing to do with credentials, sent just before: so that the machine's own pace cancels out. */
   async function medians() {
     await sql`vacuum analyze credentials, credential_keys, credential_environments`.execute(service.db)
     const result: Record<string, number> = {}
     for (const path of PATHS) {
-      const times: number[] = []
+      const [control, times]: [number[], number[]] = [[], []]
       for (let i = 0; i < 60; i++) {
-        const start = performance.now()
-        await ann.get(path)
-        times.push(performance.now() - start)
+        control.push(await timeOf('/api/v1/session'))
+        times.push(await timeOf(path))
       }
-      result[path] = times.sort((a, b) => a - b)[30]!
+      result[path] = median(times) / median(control)
     }
     return result
   }
@@ -42,9 +49,9 @@ t.test('a page costs the same however many credentials others have', async (t) =
   }
   const after = await medians()
   for (const path of PATHS) {
-    t.comment(`${path}: ${before[path]!.toFixed(2)} ms, then ${after[path]!.toFixed(2)} ms`)
+    t.comment(`${path}: ${before[path]!.toFixed(2)} times, then ${after[path]!.toFixed(2)}`)
     // A scan of the hundred thousand would cost ten times and more; the rest is this machine's noise.
-    t.ok(after[path]! < before[path]! * 2 + 1, path)
+    t.ok(after[path]! < before[path]! * 2, path)
   }
   t.equal((await bob.get('/api/v1/app-credentials?page=5000')).json.data.length, 20)
 })

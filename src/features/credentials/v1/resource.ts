@@ -8,6 +8,9 @@ import type { CredentialRow } from '../repository.ts'
 import { opener } from '../sealing.ts'
 import type * as schema from './schema.ts'
 
+/** Of an id, as Postgres writes it. */
+const ID_LENGTH = 36
+
 /** The credential with the values of the fields that are not secret; the secret ones are not in the row. */
 export async function toCredential(
   db: Database,
@@ -15,13 +18,14 @@ export async function toCredential(
   row: CredentialRow
 ): Promise<Static<typeof schema.AppCredential>> {
   const fields = await fieldsOf(db, row)
+  const values = valuesOf(row)
   const open = opener(keyring, {
     credentialId: row.id,
     environment: 'main',
     sealedRevision: row.sealed_revision
   })
   const keys = fields.map(({ id: fieldId, field_name: fieldName, secret }) => {
-    const sealed = row.values[fieldId]
+    const sealed = values.get(fieldId)
     const key = { fieldId, fieldName, secret, hasValue: sealed !== undefined }
     return sealed && !secret ? { ...key, keyValue: open(fieldId, Buffer.from(sealed, 'base64')) } : key
   })
@@ -32,7 +36,7 @@ export async function toCredential(
     credentialType: { id: row.type_id, typeName: row.type_name },
     description: row.description,
     ownerId: row.owner_id,
-    environments: JSON.parse(row.environments),
+    environments: environmentsOf(row),
     projects: JSON.parse(row.projects),
     usageCount: row.usage_count,
     revision: row.revision,
@@ -59,12 +63,13 @@ export async function toItems(db: Database, rows: readonly ItemRow[]): Promise<s
 const text = (value: string | null) => JSON.stringify(value)
 const time = (value: Date | null) => (value ? `"${value.toISOString()}"` : 'null')
 
-/** Ids, times and numbers need no escapes; `environments` and `projects` are JSON as Postgres made it. */
+/** Ids, times and numbers need no escapes; `projects` is JSON as Postgres made it. */
 function itemOf(row: ItemRow, keys: string): string {
+  const environments = row.environments === 'main' ? '["main"]' : JSON.stringify(environmentsOf(row))
   return (
     `{"id":"${row.id}","credentialName":${text(row.name)},"credentialTypeId":"${row.type_id}",` +
     `"credentialType":{"id":"${row.type_id}","typeName":${text(row.type_name)}},` +
-    `"description":${text(row.description)},"ownerId":"${row.owner_id}","environments":${row.environments},` +
+    `"description":${text(row.description)},"ownerId":"${row.owner_id}","environments":${environments},` +
     `"projects":${row.projects},"usageCount":${row.usage_count},"revision":${row.revision},` +
     `"expiresAt":${time(row.expires_at)},"createdAt":${time(row.created_at)},"updatedAt":${time(row.updated_at)},` +
     `"keys":${keys}}`
@@ -79,6 +84,18 @@ function itemKeys(fields: readonly FieldRow[], filled: string): string {
     hasValue: filled.includes(fieldId)
   }))
   return JSON.stringify(keys)
+}
+
+/** Their names, `main` first if it is there. */
+function environmentsOf({ environments }: { environments: string }): string[] {
+  const names = environments === '' ? [] : environments.split(' ').sort()
+  return names.includes('main') ? ['main', ...names.filter((name) => name !== 'main')] : names
+}
+
+/** Sealed values (base64) by field id; empty for one that is there and secret. */
+function valuesOf({ values }: CredentialRow): Map<string, string> {
+  if (values === '') return new Map()
+  return new Map(values.split(' ').map((value) => [value.slice(0, ID_LENGTH), value.slice(ID_LENGTH)]))
 }
 
 async function fieldsOf(
