@@ -1,12 +1,14 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
 import { createTestDatabase } from './helpers/database.ts'
+import { blocksOf } from './helpers/doc-blocks.ts'
 import { age } from './helpers/keys.ts'
+import { Shell } from './helpers/shell.ts'
 
 // A dozen starts, each after the other.
 t.setTimeout(300_000)
@@ -41,24 +43,18 @@ pg_restore() { node "${root}/test/fixtures/dump.ts" restore "$RESTORED_URL" latc
 
 t.test('the commands in docs/operations/keys.md do what it says', async (t) => {
   const text = await readFile(join(root, 'docs/operations/keys.md'), 'utf8')
-  const blocks = [...text.matchAll(/^## (.*)$|^```sh\n([\s\S]*?)^```/gm)].reduce(
-    ({ heading, found }, [, title, script]) => ({
-      heading: title ?? heading,
-      found: script ? [...found, { heading, script }] : found
-    }),
-    { heading: '', found: [] as { heading: string; script: string }[] }
-  ).found
+  const blocks = blocksOf(text).filter(({ language }) => language === 'sh')
   t.ok(blocks.length >= 10, `${blocks.length} blocks`)
 
   const [database, restored] = [
     await createTestDatabase({ empty: true }),
     await createTestDatabase({ empty: true })
   ]
-  const cwd = t.testdir()
+  const directory = t.testdir()
+  const cwd = join(directory, 'here')
+  await mkdir(cwd)
   const metricsPort = await freePort()
-  let environment: Record<string, string> = {
-    PATH: process.env.PATH!,
-    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? '',
+  const shell = new Shell(t, directory, cwd, {
     DATABASE_URL: database.url,
     RESTORED_URL: restored.url,
     LATCHKEY_ADMIN_EMAIL: ADMIN.email,
@@ -67,28 +63,18 @@ t.test('the commands in docs/operations/keys.md do what it says', async (t) => {
     LOG_LEVEL: 'warn',
     METRICS_PORT: String(metricsPort),
     METRICS_URL: `http://127.0.0.1:${metricsPort}/metrics`
-  }
+  })
   const standIns = dumps(await serverVersion(database)) ? '' : STAND_INS
-  // In one shell after the other, each with what the one before had exported.
-  const run = async (script: string) => {
-    const whole = `set -euo pipefail\n${WORDS}${standIns}${script}\nnode -p 'JSON.stringify(process.env)' > environment.json`
-    const child = spawn('bash', ['-c', whole], { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
-    let out = ''
-    child.stdout.on('data', (chunk) => (out += chunk))
-    child.stderr.on('data', (chunk) => (out += chunk))
-    const [code] = await once(child, 'exit')
-    if (code === 0) environment = JSON.parse(await readFile(join(cwd, 'environment.json'), 'utf8'))
-    return { code, out }
-  }
+  await shell.run(`${WORDS}${standIns}`)
   try {
     let client: Awaited<ReturnType<typeof signIn>> | undefined
     let id = ''
-    for (const { heading, script } of blocks) {
+    for (const { heading, text: script } of blocks) {
       if (script.includes('keys destroy')) await age({ db: database.db }, 1)
-      const { code, out } = await run(script)
-      if (code !== 0) t.comment(await readFile(join(cwd, 'service.log'), 'utf8').catch(() => ''))
-      t.equal(code, 0, `${heading}: ${script}${out}`)
-      if (code !== 0) return
+      const { code, out, err, failed } = await shell.run(script)
+      const well = t.same({ code, failed }, { code: 0, failed: [] }, `${heading}: ${script}${out}${err}`)
+      if (!well) t.comment(await readFile(join(cwd, 'service.log'), 'utf8').catch(() => ''))
+      if (!well) return
       if (/start_service/.test(script)) client = await signIn(await originIn(cwd))
       if (client && !id) id = await store(client)
       if (client)
@@ -103,7 +89,7 @@ t.test('the commands in docs/operations/keys.md do what it says', async (t) => {
     t.equal(rows.length, 1, 'the restored one has one root key')
     t.equal((await sql`select 1 from credential_keys`.execute(restored.db)).rows.length, 1)
   } finally {
-    await run('stop_service')
+    await shell.run('stop_service')
     await database.drop()
     await restored.drop()
   }

@@ -1,23 +1,24 @@
-import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { startTestApp } from './helpers/app.ts'
+import { blocksOf } from './helpers/doc-blocks.ts'
+import { Shell } from './helpers/shell.ts'
 
 const root = join(import.meta.dirname, '..')
 
 t.test('the walk in the README runs as it is printed', async (t) => {
   const readme = await readFile(join(root, 'README.md'), 'utf8')
-  const block = /<!-- walk:[^>]*-->\n```sh\n([\s\S]*?)```/.exec(readme)?.[1]
-  t.ok(block, 'it is there')
+  const walk = blocksOf(readme).find(({ heading }) => heading === 'A walk with curl')
+  t.ok(walk, 'it is there')
   const service = await startTestApp(t)
   const { email, password } = service.admin.person
-  const { code, out } = await run(`set -euo pipefail\n${block}`, t.testdir(), {
-    BASE: service.origin,
-    EMAIL: email,
-    PASSWORD: password
-  })
-  t.equal(code, 0, out)
+  const directory = t.testdir()
+  const cwd = join(directory, 'here')
+  await mkdir(cwd)
+  const env = { BASE: service.origin, EMAIL: email, PASSWORD: password }
+  const { code, out, err, failed } = await new Shell(t, directory, cwd, env).run(walk!.text)
+  t.same({ code, failed }, { code: 0, failed: [] }, err)
   t.match(out, '"keyValue":"s3cret"', 'the secret is revealed')
   t.equal(out.split('s3cret').length, 2, 'and nowhere else')
   t.match(out, '"revision":2')
@@ -33,21 +34,3 @@ t.test('every variable that the configuration reads is in its table, and no othe
   )
   t.same(inTable, [...inCode].sort())
 })
-
-function run(
-  script: string,
-  cwd: string,
-  env: Record<string, string>
-): Promise<{ code: number | null; out: string }> {
-  return new Promise((resolve) => {
-    const child = spawn('bash', ['-c', script], {
-      cwd,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe']
-    })
-    let out = ''
-    child.stdout.on('data', (chunk) => (out += chunk))
-    child.stderr.on('data', (chunk) => (out += chunk))
-    child.on('close', (code) => resolve({ code, out }))
-  })
-}

@@ -1,0 +1,30 @@
+/** A fenced block of a page. */
+export interface Block {
+  /** The word after the fence; empty where there is none. */
+  language: string
+  text: string
+  /** Of the opening fence, from 1. */
+  line: number
+  /** The heading that it stands under. */
+  heading: string
+}
+
+/** The fenced blocks of a page in Markdown, in their order. Throws for one that has no end. */
+export function blocksOf(markdown: string): Block[] {
+  const blocks: Block[] = []
+  let heading = ''
+  let open: (Block & { fence: string; lines: string[] }) | undefined
+  markdown.split('\n').forEach((line, index) => {
+    const [, fence, language = ''] = /^ *(`{3,}|~{3,}) *(\S*)/.exec(line) ?? []
+    if (open) {
+      if (fence?.startsWith(open.fence) && language === '') {
+        const { fence: _, lines, ...block } = open
+        blocks.push({ ...block, text: lines.map((line) => `${line}\n`).join('') })
+        open = undefined
+      } else open.lines.push(line)
+    } else if (fence) open = { fence, language, lines: [], line: index + 1, heading, text: '' }
+    else heading = /^#+ +(.*)$/.exec(line)?.[1] ?? heading
+  })
+  if (open) throw new Error(`the block of line ${open.line} has no end`)
+  return blocks
+}

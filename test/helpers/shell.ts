@@ -1,0 +1,66 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Test } from 'tap'
+
+export interface Ran {
+  /** Of the last command; where the shell itself ended, what it ended with. */
+  code: number
+  out: string
+  err: string
+  /** Every command that failed where nothing was said for that case, with its line. */
+  failed: string[]
+}
+
+/**
+ * One bash for scripts that are run one after the other, as a reader types them: variables, functions, files and
+ * background jobs stay. What is still running is ended with the test.
+ */
+export class Shell {
+  readonly #child: ChildProcess
+  readonly #lines: AsyncIterator<string>
+  readonly #ended: Promise<number>
+  readonly #directory: string
+  #count = 0
+
+  /** `directory` is for what the shell writes itself, and is not where the scripts run. */
+  constructor(t: Test, directory: string, cwd: string, env: Record<string, string>) {
+    this.#directory = directory
+    const { PATH = '', TMPDIR = '', NODE_COMPILE_CACHE = '' } = process.env
+    this.#child = spawn('bash', ['--noprofile', '--norc'], {
+      cwd,
+      env: { PATH, ...(TMPDIR && { TMPDIR }), ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }), ...env },
+      stdio: ['pipe', 'pipe', 'inherit']
+    })
+    this.#ended = new Promise((resolve) => this.#child.on('close', (code) => resolve(code ?? 1)))
+    this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]()
+    // The pipe of a shell that has ended says so by an error; `run` sees it by the end.
+    this.#child.stdin!.on('error', () => {})
+    this.#child.stdin!.write(`set -uE -o pipefail
+trap 'trap - ERR; kill $(jobs -p) 2> /dev/null; wait' EXIT
+`)
+    t.teardown(() => this.end())
+  }
+
+  async run(script: string): Promise<Ran> {
+    const path = join(this.#directory, `block-${++this.#count}`)
+    await writeFile(`${path}.sh`, script)
+    await writeFile(`${path}.failed`, '')
+    this.#child.stdin!.write(`trap 'echo "$LINENO: $BASH_COMMAND" >> "${path}.failed"' ERR
+. "${path}.sh" < /dev/null > "${path}.out" 2> "${path}.err"
+echo $?
+`)
+    const { value } = await this.#lines.next()
+    const code = value === undefined ? await this.#ended : Number(value)
+    const [out, err, failed] = await Promise.all(
+      ['out', 'err', 'failed'].map((kind) => readFile(`${path}.${kind}`, 'utf8'))
+    )
+    return { code, out: out!, err: err!, failed: failed!.split('\n').filter(Boolean) }
+  }
+
+  async end(): Promise<void> {
+    this.#child.stdin!.end()
+    await this.#ended
+  }
+}
