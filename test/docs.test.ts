@@ -1,0 +1,131 @@
+import { once } from 'node:events'
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { startTestApp } from './helpers/app.ts'
+import { type Block, blocksOf } from './helpers/doc-blocks.ts'
+import { followBlocks } from './helpers/doc-page.ts'
+import { LIGHTNING_TOKEN, startLightning } from './helpers/lightning.ts'
+import { Shell } from './helpers/shell.ts'
+
+// A service for each page.
+t.setTimeout(300_000)
+
+const root = join(import.meta.dirname, '..')
+
+/** Pages whose blocks are not run here, and why. */
+const ELSEWHERE: Record<string, string> = {
+  'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock'
+}
+
+type Env = Record<string, string>
+
+/** What a page asks of the reader besides a service and somebody who may sign in. */
+const NEEDS: Record<string, (t: Test) => Promise<Env>> = {
+  'docs/recipes/migrating-from-lightning.md': async (t) => ({
+    LIGHTNING: await startLightning(t),
+    LIGHTNING_TOKEN
+  })
+}
+
+const folder = await readdir(join(root, 'docs'), { recursive: true })
+const pages = folder
+  .filter((path) => path.endsWith('.md'))
+  .map((path) => join('docs', path))
+  .sort()
+const read = (page: string) => readFile(join(root, page), 'utf8')
+
+t.test('every page does what it says', async (t) => {
+  t.ok(pages.length > 20, `${pages.length} pages`)
+  for (const page of pages) {
+    const blocks = blocksOf(await read(page))
+    if (blocks.length === 0 || page in ELSEWHERE) continue
+    await t.test(page, async (t) => {
+      const [directory, cwd] = await newDirectories(t)
+      if (page === 'docs/getting-started.md') return followFromTheStart(t, blocks, directory, cwd)
+      const service = await startTestApp(t)
+      const { email, password } = service.admin.person
+      const env = { LATCHKEY: service.origin, EMAIL: email, PASSWORD: password, ...(await NEEDS[page]?.(t)) }
+      await followBlocks(t, blocks, new Shell(t, directory, cwd, env), cwd)
+    })
+  }
+})
+
+t.test('what is run elsewhere, or needs more, is there', async (t) => {
+  for (const page of [...Object.keys(ELSEWHERE), ...Object.keys(NEEDS)]) t.ok(pages.includes(page), page)
+})
+
+t.test('links lead to a page that is there, and to a heading of it', async (t) => {
+  let count = 0
+  for (const page of [...pages, 'README.md']) {
+    for (const [, target, anchor] of (await read(page)).matchAll(
+      /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g
+    )) {
+      const to = target ? join(dirname(page), target) : page
+      const there = await access(join(root, to)).then(
+        () => true,
+        () => false
+      )
+      count += 1
+      if (!there || (anchor && !(await anchorsOf(to)).includes(anchor))) t.fail(`${page}: ${to}#${anchor}`)
+    }
+  }
+  t.ok(count > 50, `${count} links`)
+})
+
+t.test('the index leads to every page, and the README to the index', async (t) => {
+  const index = await read('docs/README.md')
+  for (const page of pages) {
+    const path = page.slice('docs/'.length)
+    if (path !== 'README.md' && !path.startsWith('decisions/')) t.match(index, `(${path})`, path)
+  }
+  t.match(index, '(decisions)', 'decisions')
+  t.match(await read('README.md'), '(docs/README.md)', 'the index')
+})
+
+/** The first block is the terminal in which the service runs; the rest is typed into another one. */
+async function followFromTheStart(t: Test, [first, ...rest]: Block[], directory: string, cwd: string) {
+  const { scripts } = JSON.parse(await read('package.json'))
+  const port = await freePort()
+  await symlink(join(root, 'src'), join(cwd, 'src'))
+  const terminal = new Shell(t, directory, cwd, { PORT: String(port) })
+  // What `npm ci` makes is what the test runs in.
+  const npm = `npm() { case "$1" in ci) ;; start) exec ${scripts.start} ;; *) return 1 ;; esac; }\n`
+  await terminal.run(`${npm}{ ${first!.text}} > service.log 2>&1 &`)
+  t.equal(first!.text, 'npm ci && npm start\n')
+  const other = join(directory, 'other')
+  await mkdir(other)
+  const env = { LATCHKEY: `http://127.0.0.1:${port}` }
+  await followBlocks(t, rest, new Shell(t, other, cwd, env), cwd)
+  if (!t.passing()) t.comment(await readFile(join(cwd, 'service.log'), 'utf8'))
+}
+
+/** One for what the tests write, and one in it to work in. */
+async function newDirectories(t: Test): Promise<[string, string]> {
+  const directory = await mkdtemp(join(tmpdir(), 'latchkey-docs-'))
+  // As root, an embedded Postgres runs as somebody else, who has to come through.
+  await chmod(directory, 0o755)
+  t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
+  const cwd = join(directory, 'here')
+  await mkdir(cwd, { mode: 0o755 })
+  return [directory, cwd]
+}
+
+async function anchorsOf(page: string): Promise<string[]> {
+  return [...(await read(page)).matchAll(/^#+ +(.*)$/gm)].map(([, heading]) =>
+    heading!
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-')
+  )
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,109 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Test } from 'tap'
+import { parse } from 'yaml'
+import { Answers } from './answers.ts'
+import type { Block } from './doc-blocks.ts'
+import type { Ran, Shell } from './shell.ts'
+
+/** What curl exits with, by `--fail-with-body`, when it was refused. */
+const REFUSED = 22
+
+/**
+ * Does what the blocks of a page say, in their order. `sh` is run; `json` and `text` are held against what the block before printed; `js`
+ * and `yaml` become the file that their first line names, and the `run` steps of a workflow's `yaml` are run.
+ */
+export async function followBlocks(
+  t: Test,
+  blocks: readonly Block[],
+  shell: Shell,
+  cwd: string
+): Promise<void> {
+  const answers = new Answers()
+  let ran: Ran | undefined
+  for (const [index, block] of blocks.entries()) {
+    const at = `line ${block.line} (${block.heading})`
+    const next = blocks[index + 1]
+    switch (block.language) {
+      case 'sh':
+        ran = await shell.run(block.text)
+        if (!t.equal(ended(ran), expectedEnd(next), `${at} ends so\n${ran.err}${ran.out}`)) return
+        break
+      case 'json':
+      case 'text': {
+        const flaw = ran ? answerFlaw(answers, block, ran.out) : 'no block was run just before'
+        if (!t.equal(flaw, undefined, `${at} shows what was answered\n${ran?.out}`)) return
+        ran = undefined
+        break
+      }
+      case 'js': {
+        const name = await saveFile(block, cwd)
+        const later = blocks.slice(index + 1).filter(({ language }) => language === 'sh' || language === 'js')
+        t.ok(
+          later.some(({ text }) => text.includes(name)),
+          `${at}: ${name} is used further down`
+        )
+        break
+      }
+      case 'yaml':
+        await saveFile(block, cwd)
+        ran = await shell.run(stepsOf(parse(block.text)))
+        if (!t.equal(ended(ran), 'well', `${at} ends so\n${ran.err}${ran.out}`)) return
+        break
+      default:
+        t.fail(`${at}: nobody runs a block of the kind “${block.language}”`)
+        return
+    }
+  }
+}
+
+function ended({ code, err, failed }: Ran): string {
+  if (code === 0 && failed.length === 0) return 'well'
+  const once = /^curl: \(22\) .*\n$/.test(err)
+  return code === REFUSED && once ? 'refused' : `with ${code}; failed: ${failed.join('; ')}`
+}
+
+/** A page that shows a refusal means it. */
+function expectedEnd(next: Block | undefined): string {
+  if (next?.language !== 'json') return 'well'
+  const { status, error } = JSON.parse(next.text)
+  return (typeof status === 'number' && status >= 400) || typeof error === 'string' ? 'refused' : 'well'
+}
+
+function answerFlaw(answers: Answers, { language, text }: Block, out: string): string | undefined {
+  if (language === 'text') return answers.textFlaw(text.trimEnd(), out.replaceAll('\r', '').trimEnd())
+  try {
+    return answers.flaw(JSON.parse(text), JSON.parse(out))
+  } catch (error) {
+    return String(error)
+  }
+}
+
+/** Writes the block to the file that its first line names, as the reader is told to, and gives the name. */
+async function saveFile({ text, line }: Block, cwd: string): Promise<string> {
+  const name = /^(?:\/\/|#) (\S+)\n/.exec(text)?.[1]
+  if (!name) throw new Error(`the first line of the block of line ${line} does not name its file`)
+  await mkdir(dirname(join(cwd, name)), { recursive: true })
+  await writeFile(join(cwd, name), text)
+  return name
+}
+
+interface Workflow {
+  jobs: Record<string, { env?: Record<string, string>; steps: { run?: string; shell?: string }[] }>
+}
+
+/** A script that runs the steps of a workflow as its runner does; a secret or variable is what the page's shell calls so. */
+function stepsOf({ jobs }: Workflow): string {
+  return Object.values(jobs)
+    .flatMap(({ env = {}, steps }) => steps.map((step) => ({ env, ...step })))
+    .map(({ env, run, shell }) => {
+      if (run === undefined || shell !== 'bash') throw new Error('only steps of bash are run here')
+      const settings = Object.entries(env).map(
+        ([name, value]) => `${name}="${value.replaceAll(/\$\{\{ (?:secrets|vars)\.(\w+) \}\}/g, '$$$1')}"`
+      )
+      return `env ${settings.join(' ')} bash --noprofile --norc -eo pipefail -c ${quoted(run)}\n`
+    })
+    .join('')
+}
+
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
