@@ -29,16 +29,17 @@ const COLUMNS = [
 
 interface EventText {
   id: string
-  content: (string | null)[]
+  /** A JSON array of them. */
+  content: string
   position: number | null
   hash: Buffer | null
 }
 
 /** SHA-256 over the hash before it and the event: its position and every column, as a JSON array. */
-function hashOf(previous: Buffer, position: number, content: readonly (string | null)[]): Buffer {
+function hashOf(previous: Buffer, position: number, content: string): Buffer {
   return createHash('sha256')
     .update(previous)
-    .update(JSON.stringify([position, ...content]))
+    .update(JSON.stringify([position, ...JSON.parse(content)]))
     .digest()
 }
 
@@ -67,7 +68,8 @@ export function sealBatch(db: Database): Promise<number> {
   return inTransaction(db, async (trx) => {
     await lockName(trx, 'audit-chain')
     const head = await findHead(trx)
-    const { rows } = await sql<EventText>`select id, array[${sql.raw(COLUMNS)}] as content, position, hash
+    const { rows } =
+      await sql<EventText>`select id, array_to_json(array[${sql.raw(COLUMNS)}])::text as content, position, hash
       from audit_events
       where position is null and (outcome = 'allowed' or occurred_at < now() - interval '2 minutes')
       order by id limit ${BATCH} for update`.execute(trx)
@@ -111,7 +113,8 @@ export async function verifyChain(db: Database): Promise<Verdict> {
     broken
   })
   for (;;) {
-    const { rows } = await sql<EventText>`select id, array[${sql.raw(COLUMNS)}] as content, position, hash
+    const { rows } =
+      await sql<EventText>`select id, array_to_json(array[${sql.raw(COLUMNS)}])::text as content, position, hash
       from audit_events where position > ${head.position} order by position limit ${BATCH}`.execute(db)
     if (rows.length === 0) return verdict(undefined)
     for (const row of rows) {

@@ -25,6 +25,16 @@ function listStatements(byType: boolean, bySearch: boolean) {
       .where('c.owner_id', '=', p.ownerId)
       .$if(byType, (query) => query.where('c.type_id', '=', p.typeId))
       .$if(bySearch, (query) => query.where('c.name', 'ilike', p.pattern))
+  // Only a search has to be counted.
+  const total = (db: Kysely<Tables>, p: ListParams) =>
+    bySearch
+      ? matching(db, p).select(sql<number>`count(*)`.as('total'))
+      : db
+          .selectFrom('credential_totals')
+          .where('owner_id', '=', p.ownerId)
+          .$if(byType, (query) => query.where('type_id', '=', p.typeId))
+          .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
+  const read = bySearch ? 'search' : 'long'
   return {
     // The page is cut from the bare rows first: what is skipped costs nothing but an index entry, and what is not is
     // not looked for again.
@@ -45,22 +55,12 @@ function listStatements(byType: boolean, bySearch: boolean) {
           p.ownerId
         )
           .select(filled)
+          .select(total(db, p).as('total'))
           .orderBy('c.created_at', 'desc')
           .orderBy('c.id', 'desc'),
-      { read: bySearch ? 'search' : 'long' }
+      { read }
     ),
-    // Only a search has to be counted.
-    total: bySearch
-      ? prepared((db, p: ListParams) => matching(db, p).select(sql<number>`count(*)`.as('total')), {
-          read: 'search'
-        })
-      : prepared((db, p: ListParams) =>
-          db
-            .selectFrom('credential_totals')
-            .where('owner_id', '=', p.ownerId)
-            .$if(byType, (query) => query.where('type_id', '=', p.typeId))
-            .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
-        )
+    total: prepared(total, { read })
   }
 }
 
@@ -70,7 +70,10 @@ const lists = [false, true].map((byType) => [false, true].map((bySearch) => list
 export async function listCredentials(db: Database, filter: ListFilter, limit: number, offset: number) {
   const statements = lists[Number(filter.typeId !== undefined)]![Number(filter.pattern !== undefined)]!
   const values = { ...filter, typeId: filter.typeId ?? '', pattern: filter.pattern ?? '', limit, offset }
-  const [rows, [count]] = await Promise.all([statements.page(db, values), statements.total(db, values)])
+  const rows = await statements.page(db, values)
+  if (rows.length > 0 || offset === 0) return { rows, total: rows[0]?.total ?? 0 }
+  // A page past the end.
+  const [count] = await statements.total(db, values)
   return { rows, total: count!.total }
 }
 

@@ -163,6 +163,39 @@ t.test('the audit log', async (t) => {
       sql`update audit_events set count = 0`
     ]
     for (const attempt of attempts) await t.rejects(attempt.execute(service.db), /only ever added/)
+
+    const OTHER: Record<string, string> = {
+      uuid: 'gen_random_uuid()',
+      text: `'other'`,
+      'timestamp with time zone': 'now()',
+      jsonb: `'{"other": true}'`,
+      integer: 'count + 1',
+      bigint: '1000000',
+      bytea: `decode(repeat('00', 32), 'hex')`
+    }
+    const { rows: columns } = await sql<{ name: string; type: string }>`
+      select column_name as name, data_type as type from information_schema.columns where table_name = 'audit_events'`.execute(
+      service.db
+    )
+    t.ok(columns.length >= 20)
+    const change = (name: string, type: string, isSealed: boolean) =>
+      sql`update audit_events set ${sql.ref(name)} = ${sql.raw(OTHER[type]!)}
+        where id = (select id from audit_events where (position is not null) = ${isSealed} limit 1)`.execute(
+        service.db
+      )
+    await newProject(ann)
+    for (const { name, type } of columns) {
+      if (['position', 'hash', 'count'].includes(name)) continue
+      await t.rejects(change(name, type, false), /only ever added/, `${name}, before it is sealed`)
+    }
+    t.equal(
+      (await change('count', 'integer', false)).numAffectedRows,
+      1n,
+      'what is not sealed yet is counted'
+    )
+    await sealBatch(service.db)
+    for (const { name, type } of columns)
+      await t.rejects(change(name, type, true), /only ever added/, `${name}, once it is sealed`)
   })
 
   t.test('hands nothing out when it cannot be written', async (t) => {
