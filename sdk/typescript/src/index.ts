@@ -1,0 +1,19 @@
+export {
+  createClient,
+  ifMatch,
+  type Latchkey,
+  type LatchkeyOptions,
+  type Listing,
+  type Operations
+} from './client.ts'
+export type { Token } from './credentials.ts'
+export {
+  type Code,
+  LatchkeyError,
+  LatchkeyNetworkError,
+  LatchkeyResolveError,
+  LatchkeyTimeoutError
+} from './errors.ts'
+export type { ProblemCode } from './generated/contract.gen.ts'
+export type * from './generated/types.gen.ts'
+export { type Asked, Resolved, type ResolveOptions } from './resolve.ts'

@@ -1,0 +1,91 @@
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+
+/** What goes wrong with one request on its way. */
+export type Fault =
+  /** The connection ends before the service hears of it. */
+  | 'refused'
+  /** The service does it, and its answer does not arrive. */
+  | 'lost'
+  /** The service does it, and its answer breaks off in the middle. */
+  | 'cut'
+  /** Nobody answers. */
+  | 'silent'
+  /** Somebody between answers in the service's place. */
+  | { status: number; headers?: Record<string, string>; body?: string }
+
+export interface Passed {
+  method: string
+  url: string
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+export interface FaultyProxy {
+  origin: string
+  /** The requests so far, faulty or not. */
+  passed: Passed[]
+  /** What happens to the next requests, one each; `undefined` for one that passes. */
+  next(...faults: (Fault | undefined)[]): void
+  /** Nothing more goes wrong. */
+  calm(): void
+  /** Called before a request is passed on. */
+  before: (passed: Passed) => unknown
+}
+
+/** What stands between a client and the service at `origin`; gone when the test ends. */
+export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyProxy> {
+  const faults: (Fault | undefined)[] = []
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk)
+    const { method = '', url = '', headers } = request
+    const body = Buffer.concat(chunks)
+    const passed = { method, url, headers, body: body.toString() }
+    proxy.passed.push(passed)
+    const fault = faults.shift()
+    if (fault === 'silent') return
+    if (fault === 'refused') return void request.socket.resetAndDestroy()
+    if (typeof fault === 'object') return void response.writeHead(fault.status, fault.headers).end(fault.body)
+    await proxy.before(passed)
+    const { connection: _, host: __, 'content-length': ___, 'transfer-encoding': ____, ...sent } = headers
+    const given = await fetch(origin + url, {
+      method,
+      headers: sent as Record<string, string>,
+      redirect: 'manual',
+      ...(body.length > 0 && { body: new Uint8Array(body) })
+    })
+    const bytes = Buffer.from(await given.arrayBuffer())
+    if (fault === 'lost') return void request.socket.resetAndDestroy()
+    const kept = [...given.headers].filter(
+      ([name]) => !/^(set-cookie|content-length|connection|keep-alive|transfer-encoding)$/.test(name)
+    )
+    response.writeHead(given.status, {
+      ...Object.fromEntries(kept),
+      'set-cookie': given.headers.getSetCookie(),
+      ...(bytes.length > 0 && { 'content-length': bytes.length })
+    })
+    if (fault !== 'cut') return void response.end(bytes)
+    response.write(bytes.subarray(0, bytes.length / 2), () => request.socket.destroy())
+  }
+  const server = createServer((request, response) => {
+    // A service that is not there is a connection that ends.
+    answer(request, response).catch(() => request.socket.resetAndDestroy())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const proxy: FaultyProxy = {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    passed: [],
+    next: (...more) => void faults.push(...more),
+    calm: () => void faults.splice(0),
+    before: () => {}
+  }
+  t.teardown(async () => {
+    server.close()
+    server.closeAllConnections()
+    await once(server, 'close')
+  })
+  return proxy
+}

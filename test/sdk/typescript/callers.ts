@@ -1,0 +1,120 @@
+import { inspect } from 'node:util'
+import type { Test } from 'tap'
+import { thrown, type World } from './world.ts'
+
+export async function callers(t: Test, world: World) {
+  const { client, proxy, sdk, tokens, ann, service } = world
+  const { email, password } = ann.person
+  const passed = () => proxy.passed.at(-1)!.headers
+
+  t.test('a person signs in, is known from then on, and signs out', async (t) => {
+    const latchkey = client()
+    t.equal((await thrown(t, sdk.LatchkeyError, latchkey.getSession())).code, 'unauthenticated')
+    const { user } = await latchkey.signIn({ email, password })
+    t.equal(user.id, ann.person.id)
+    t.equal((await latchkey.getSession()).user.email, email)
+    t.match(passed().cookie, /^latchkey_session=/)
+    const cookie = passed().cookie!
+    await latchkey.signOut()
+    await thrown(t, sdk.LatchkeyError, latchkey.getSession())
+    t.equal(passed().cookie, undefined, 'the cookie is gone')
+    const old = await fetch(`${service.origin}/api/v1/session`, { headers: { cookie } })
+    t.equal(old.status, 401, 'and so is the session')
+  })
+
+  t.test('a session that has ended elsewhere is not sent again', async (t) => {
+    const latchkey = await world.signedIn()
+    const { session } = await latchkey.getSession()
+    await ann.delete(`/api/v1/sessions/${session.id}`)
+    await thrown(t, sdk.LatchkeyError, latchkey.getSession())
+    await thrown(t, sdk.LatchkeyError, latchkey.getSession())
+    t.equal(passed().cookie, undefined)
+  })
+
+  t.test('a program has a token, or what gives one', async (t) => {
+    let asked = 0
+    const token = async () => {
+      asked++
+      return tokens.personal
+    }
+    for (const latchkey of [client({ token: tokens.personal }), client({ token })]) {
+      await latchkey.listAppCredentials()
+      t.equal(passed().authorization, `Bearer ${tokens.personal}`)
+      t.equal(passed().cookie, undefined)
+      t.throws(() => latchkey.signIn({ email, password }), { name: 'TypeError' })
+    }
+    t.equal(asked, 1)
+    proxy.next({ status: 503 })
+    await client({ token }).listAppCredentials()
+    t.equal(asked, 3, 'it is asked before each attempt')
+  })
+
+  t.test('every operation of the document is there, and each proves who calls', async (t) => {
+    const latchkey = client({ token: tokens.personal, retries: 0 })
+    proxy.before = () => {}
+    const operations = Object.entries(service.contract.document.paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, { operationId }]) => ({ path, method, operationId }))
+    )
+    t.ok(operations.length > 40, `${operations.length} operations`)
+    for (const { path, method, operationId } of operations) {
+      const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1])
+      const given = {
+        path: Object.fromEntries(names.map((name) => [name, `a ${name}`])),
+        body: method === 'get' ? undefined : {}
+      }
+      const call = Reflect.get(latchkey, operationId) as (given: object) => Promise<unknown>
+      proxy.passed.length = 0
+      proxy.next({ status: 418 })
+      const error = await thrown(t, sdk.LatchkeyError, call(given))
+      t.equal(error.status, 418)
+      const [one, ...others] = proxy.passed
+      t.equal(others.length, 0)
+      t.equal(`${one?.method} ${one?.url}`, `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, 'a%20$1')}`)
+      t.equal(one?.headers.authorization, `Bearer ${tokens.personal}`, operationId)
+    }
+  })
+
+  t.test('what cannot be meant is refused, without a secret', async (t) => {
+    const bad: [object, string][] = [
+      [{ baseUrl: 'latchkey.example.org' }, 'TypeError'],
+      [{ baseUrl: 'ftp://latchkey.example.org' }, 'TypeError'],
+      [{ baseUrl: 'https://ann:hunter2@latchkey.example.org' }, 'TypeError'],
+      [{ baseUrl: 'https://latchkey.example.org?key=hunter2' }, 'TypeError'],
+      [{ retries: -1 }, 'RangeError'],
+      [{ attemptSeconds: Number.NaN }, 'RangeError'],
+      [{ keepSeconds: 301 }, 'RangeError']
+    ]
+    for (const [options, name] of bad) {
+      t.throws(() => client(options), { name }, inspect(options))
+      t.throws(() => client(options), { message: /^(?!.*hunter2)/s })
+    }
+    for (const token of ['', 'hunter2\nhunter2', 'hunter2 ü']) {
+      const error = await thrown(t, TypeError, client({ token }).listProjects())
+      t.notMatch(inspect(error), /hunter2/)
+    }
+  })
+
+  t.test('neither a client nor what it gives shows a secret', async (t) => {
+    const made = await world.newCredential()
+    const latchkey = await world.signedIn()
+    const runner = client({ token: tokens.runner, keepSeconds: 60 })
+    const resolved = await runner.resolve(world.project, { id: made.id })
+    t.equal(resolved.values.password, 'hunter2 hunter2')
+    proxy.next(
+      { status: 500, body: 'hunter2' },
+      { status: 200, body: 'hunter2', headers: { 'content-type': 'application/json' } }
+    )
+    const errors = [
+      await thrown(t, sdk.LatchkeyError, runner.getLiveness()),
+      await thrown(t, sdk.LatchkeyNetworkError, runner.getLiveness())
+    ]
+    const shown = [latchkey, runner, resolved, ...errors].flatMap((one) => [
+      inspect(one, { depth: 20, showHidden: true }),
+      JSON.stringify(one),
+      String(one)
+    ])
+    t.match(shown.join(), resolved.id, 'it tells which credential it is')
+    for (const secret of ['hunter2', tokens.runner, password, 'latchkey_session'])
+      t.notOk(shown.join().includes(secret), secret)
+  })
+}

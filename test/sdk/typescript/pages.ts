@@ -1,0 +1,111 @@
+import type { Test } from 'tap'
+import { newType, uniqueName } from '../../helpers/things.ts'
+import type { World } from './world.ts'
+
+export async function pages(t: Test, world: World) {
+  const { service, proxy } = world
+  const latchkey = await world.signedIn()
+
+  /** Names of new projects, and a walk over them that tells what it has met. */
+  async function newList(count: number) {
+    const prefix = uniqueName('list')
+    const made: { id: string; name: string }[] = []
+    for (let i = 0; i < count; i++)
+      made.push(await latchkey.createProject({ body: { name: `${prefix} ${i}` } }))
+    const newestFirst = made.toReversed()
+    return {
+      names: newestFirst.map(({ name }) => name),
+      add: (name: string) => latchkey.createProject({ body: { name: `${prefix} ${name}` } }),
+      remove: (index: number) => latchkey.deleteProject({ path: { id: newestFirst[index]!.id } }),
+      async walk(meanwhile: (met: number) => unknown = () => {}) {
+        const met: string[] = []
+        for await (const { name } of latchkey.each('listProjects', {
+          query: { search: prefix, pageSize: 3 }
+        })) {
+          met.push(name)
+          await meanwhile(met.length)
+        }
+        return met
+      }
+    }
+  }
+
+  t.test('each row comes once, in order, with no request too many', async (t) => {
+    for (const [count, requests] of [
+      [0, 1],
+      [3, 1],
+      [7, 3]
+    ] as const) {
+      const list = await newList(count)
+      proxy.passed.length = 0
+      t.same(await list.walk(), list.names)
+      t.equal(proxy.passed.length, requests, `${count} rows`)
+    }
+  })
+
+  t.test('rows that are added meanwhile push none in twice', async (t) => {
+    const list = await newList(7)
+    const met = await list.walk((count) =>
+      count === 2 || count === 5 ? list.add(`late ${count}`) : undefined
+    )
+    t.same(met, list.names)
+  })
+
+  t.test('rows that are removed meanwhile hide none that stay', async (t) => {
+    const list = await newList(10)
+    const met = await list.walk(async (count) => {
+      if (count === 3) for (const index of [0, 1, 2, 3]) await list.remove(index)
+      if (count === 6) await list.remove(4)
+    })
+    for (const name of list.names.slice(5)) t.ok(met.includes(name), name)
+    t.equal(new Set(met).size, met.length, 'and none comes twice')
+  })
+
+  t.test('a walk begins where it is told, and ends when its reader does', async (t) => {
+    const list = await newList(7)
+    const query = { search: list.names[0]!.slice(0, -2), pageSize: 2, page: 3 }
+    const met: string[] = []
+    for await (const { name } of latchkey.each('listProjects', { query })) met.push(name)
+    t.same(met, list.names.slice(4))
+    proxy.passed.length = 0
+    for await (const _ of latchkey.each('listProjects', { query: { ...query, page: 1 } })) break
+    t.equal(proxy.passed.length, 1)
+    proxy.next(undefined, 'refused')
+    t.equal((await list.walk()).length, 7, 'a page is asked for again like anything else')
+  })
+
+  t.test('the audit log goes on by its cursor, whatever is added', async (t) => {
+    const { id } = await world.newCredential()
+    for (let i = 0; i < 5; i++) await latchkey.revealAppCredential({ path: { id }, body: {} })
+    const met: string[] = []
+    for await (const event of latchkey.each('listAuditEvents', { query: { credentialId: id, limit: 2 } })) {
+      met.push(event.id)
+      await latchkey.revealAppCredential({ path: { id }, body: {} })
+    }
+    const all = await latchkey.listAuditEvents({ query: { credentialId: id, limit: 50 } })
+    t.ok(met.length >= 6, `${met.length}`)
+    t.same(
+      met,
+      all.data.slice(-met.length).map((event) => event.id)
+    )
+  })
+
+  t.test('every list with pages can be walked', async (t) => {
+    await newType(world.ann)
+    const admin = world.client()
+    const { email, password } = service.admin.person
+    await admin.signIn({ email, password })
+    let users = 0
+    for await (const { email } of admin.each('listUsers', { query: { pageSize: 1 } })) users += email ? 1 : 0
+    t.ok(users >= 2)
+    let types = 0
+    for await (const { fields } of latchkey.each('listCredentialTypes', { query: { pageSize: 5 } }))
+      types += fields ? 1 : 0
+    t.ok(types > 5)
+    await world.newCredential()
+    let credentials = 0
+    for await (const { keys } of latchkey.each('listAppCredentials', { query: { pageSize: 1 } }))
+      credentials += keys ? 1 : 0
+    t.ok(credentials >= 2)
+  })
+}

@@ -1,0 +1,241 @@
+import type { Test } from 'tap'
+import { newProject, newType, uniqueName } from '../../helpers/things.ts'
+import { newToken } from '../../helpers/tokens.ts'
+import { thrown, type World } from './world.ts'
+
+export async function resolve(t: Test, world: World) {
+  const { sdk, proxy, project, ann, service, tokens } = world
+  const runner = (options: object = {}) => world.client({ token: tokens.runner, ...options })
+  const asked = () => proxy.passed.filter(({ url }) => url.endsWith('/resolve')).length
+  const change = (id: string, password: string) =>
+    ann.put(`/api/v1/app-credentials/${id}`, {
+      keys: [{ fieldId: world.type.field.password, keyValue: password }]
+    })
+  t.beforeEach(() => {
+    proxy.passed.length = 0
+  })
+
+  t.test('a runner gets values by id or by name, of the environment that it asks for', async (t) => {
+    const made = await world.newCredential()
+    const field = world.type.field
+    await ann.put(`/api/v1/app-credentials/${made.id}/environments/staging`, {
+      keys: [
+        { fieldId: field.host, keyValue: 'staging.example.org' },
+        { fieldId: field.password, keyValue: 'hunter3 hunter3' }
+      ]
+    })
+    const { id, credentialName, typeName, environment, revision, expiresAt, values } = await runner().resolve(
+      project,
+      {
+        name: made.credentialName.toUpperCase()
+      }
+    )
+    t.match(
+      { id, credentialName, environment, revision, expiresAt },
+      { id: made.id, credentialName: made.credentialName, environment: 'main', revision: 2, expiresAt: null }
+    )
+    t.type(typeName, 'string')
+    t.same(values, { host: 'mail.example.org', password: 'hunter2 hunter2' })
+    const staging = await runner().resolve(project, { id: made.id }, { environment: 'staging' })
+    t.same(staging.values, { host: 'staging.example.org', password: 'hunter3 hunter3' })
+  })
+
+  t.test('what cannot be resolved is an error with its code, and is never kept', async (t) => {
+    const latchkey = runner({ keepSeconds: 60 })
+    const name = uniqueName('later')
+    const error = await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { name }))
+    t.match(error, { code: 'not-found', message: 'There is no such credential in this project. (not-found)' })
+    proxy.next({ status: 500 })
+    await thrown(t, sdk.LatchkeyError, latchkey.resolve(project, { name }))
+    await world.newCredential({ credentialName: name })
+    t.ok((await latchkey.resolve(project, { name })).values)
+  })
+
+  t.test('nothing is kept unless that is asked for', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner()
+    await latchkey.resolve(project, { id })
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 2)
+  })
+
+  t.test('values are kept for as long as is said, and the log has one hand-out', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner({ keepSeconds: 1 })
+    const one = await latchkey.resolve(project, { id })
+    one.values.password = 'changed here'
+    t.equal((await latchkey.resolve(project, { id })).values.password, 'hunter2 hunter2', 'each has its own')
+    t.equal(asked(), 1)
+    const events = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=credential.resolved`)
+    t.equal(events.json.data.length, 1)
+    await new Promise((resolve) => setTimeout(resolve, 1050))
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 2)
+  })
+
+  t.test('no longer than the credential lives', async (t) => {
+    const expiresAt = new Date(Date.now() + 700).toISOString()
+    const { id } = await world.newCredential({ expiresAt })
+    const latchkey = runner({ keepSeconds: 60 })
+    await latchkey.resolve(project, { id })
+    await new Promise((resolve) => setTimeout(resolve, 750))
+    t.equal((await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { id }))).code, 'expired')
+  })
+
+  t.test('projects, environments and spellings are kept apart', async (t) => {
+    const { id, credentialName: name } = await world.newCredential()
+    const latchkey = runner({ keepSeconds: 60 })
+    await latchkey.resolve(project, { id })
+    await latchkey.resolve(project, { id: id.toUpperCase() })
+    t.equal(asked(), 1, 'an id has one meaning in either case')
+    await latchkey.resolve(project, { name })
+    await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { id }, { environment: 'staging' }))
+    await thrown(t, sdk.LatchkeyError, latchkey.resolve(await newProject(ann), { id }))
+    t.equal(asked(), 4)
+  })
+
+  t.test('a newer revision that is seen ends what was kept', async (t) => {
+    const { id, credentialName: name } = await world.newCredential()
+    const spellings = [name.toUpperCase(), name]
+    const ways: Record<string, (latchkey: ReturnType<typeof runner>) => Promise<unknown>> = {
+      'by a list': (latchkey) => latchkey.listCredentialsByProject({ path: { projectId: project } }),
+      'by another spelling': (latchkey) => latchkey.resolve(project, { name: spellings.pop()! }),
+      'by several at once': (latchkey) =>
+        latchkey.resolveCredentials({
+          path: { id: project },
+          body: { credentials: [{ name }, { name: 'none' }] }
+        })
+    }
+    for (const [way, see] of Object.entries(ways)) {
+      const latchkey = runner({ keepSeconds: 60 })
+      await latchkey.resolve(project, { id })
+      await see(latchkey)
+      proxy.passed.length = 0
+      await latchkey.resolve(project, { id })
+      t.equal(asked(), 0, `${way}: of the same revision, it is kept`)
+      await change(id, `new ${way}`)
+      await see(latchkey)
+      t.equal((await latchkey.resolve(project, { id })).values.password, `new ${way}`, way)
+    }
+  })
+
+  t.test('an answer that is overtaken by a newer revision is asked for again', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner({ keepSeconds: 60 })
+    const stale = JSON.stringify(
+      await latchkey.resolveCredentials({ path: { id: project }, body: { credentials: [{ id }] } })
+    )
+    await change(id, 'the new one')
+    await latchkey.listCredentialsByProject({ path: { projectId: project } })
+    proxy.next({ status: 200, headers: { 'content-type': 'application/json' }, body: stale })
+    t.equal((await latchkey.resolve(project, { id })).values.password, 'the new one')
+  })
+
+  t.test('a change by the same client ends what was kept, and what is under way is not', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner({ keepSeconds: 60 })
+    await latchkey.resolve(project, { id })
+    await latchkey.putUsage({ path: { id, consumer: 'workflow:42' } })
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 1, 'a usage changes no value')
+    await t.rejects(
+      latchkey.updateAppCredential({ path: { id }, body: {} }),
+      'a runner may not, but it was meant'
+    )
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 2)
+    latchkey.forget()
+    proxy.before = () => {
+      latchkey.forget()
+    }
+    t.teardown(() => {
+      proxy.before = () => {}
+    })
+    await latchkey.resolve(project, { id })
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 4, 'what was forgotten under way is not kept')
+  })
+
+  t.test('a refused runner has nothing left', async (t) => {
+    const type = await newType(ann)
+    const own = await newProject(ann)
+    const made = await newToken(ann, ['credentials:resolve', 'credentials:read'], { projectId: own })
+    const { id } = (
+      await ann.post('/api/v1/app-credentials', {
+        credentialName: uniqueName('credential'),
+        credentialTypeId: type.id,
+        keys: [
+          { fieldId: type.field.host, keyValue: 'x' },
+          { fieldId: type.field.password, keyValue: 'y' }
+        ],
+        projectIds: [own]
+      })
+    ).json
+    const latchkey = world.client({ token: made.bearer!, keepSeconds: 60 })
+    await latchkey.resolve(own, { id })
+    const [token] = (await ann.get(`/api/v1/access-tokens?projectId=${own}`)).json
+    await ann.delete(`/api/v1/access-tokens/${token.id}`)
+    await latchkey.resolve(own, { id })
+    await thrown(t, sdk.LatchkeyError, latchkey.listCredentialsByProject({ path: { projectId: own } }))
+    t.equal((await thrown(t, sdk.LatchkeyError, latchkey.resolve(own, { id }))).status, 401)
+  })
+
+  t.test('no more are kept than is said', async (t) => {
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) ids.push((await world.newCredential()).id)
+    const latchkey = runner({ keepSeconds: 60, keepMost: 2 })
+    for (const id of [...ids, ...ids.slice(1)]) await latchkey.resolve(project, { id })
+    t.equal(asked(), 3)
+    await latchkey.resolve(project, { id: ids[0]! })
+    t.equal(asked(), 4, 'the oldest went')
+  })
+
+  t.test('those who ask for the same at once share one request', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner()
+    const all = await Promise.all(Array.from({ length: 20 }, () => latchkey.resolve(project, { id })))
+    t.equal(asked(), 1)
+    t.equal(new Set(all.map(({ values }) => values)).size, 20)
+    proxy.next({ status: 500 })
+    const failed = await Promise.allSettled([
+      latchkey.resolve(project, { id }),
+      latchkey.resolve(project, { id })
+    ])
+    t.ok(failed.every(({ status }) => status === 'rejected'))
+    t.ok(await latchkey.resolve(project, { id }), 'an error is not shared with those who come later')
+  })
+
+  t.test('who leaves takes nobody along, and the last one ends the request', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner({ retries: 0 })
+    let ended = false
+    proxy.before = () => new Promise((resolve) => setTimeout(resolve, 300))
+    t.teardown(() => {
+      proxy.before = () => {}
+    })
+    const [one, other] = [new AbortController(), new AbortController()]
+    const left = latchkey.resolve(project, { id }, { signal: one.signal })
+    const stayed = latchkey.resolve(project, { id })
+    setTimeout(() => one.abort(new Error('gone')), 50)
+    t.equal((await thrown(t, Error, left)).message, 'gone')
+    t.ok((await stayed).values)
+    t.equal(asked(), 1)
+    const watching = sdk.createClient({
+      baseUrl: proxy.origin,
+      token: tokens.runner,
+      fetch: (input, init) => {
+        init?.signal?.addEventListener('abort', () => {
+          ended = true
+        })
+        return fetch(input, init)
+      }
+    })
+    const alone = watching.resolve(project, { id }, { signal: other.signal })
+    setTimeout(() => other.abort(new Error('gone too')), 50)
+    t.equal((await thrown(t, Error, alone)).message, 'gone too')
+    t.ok(ended, 'nobody waits: the request is ended')
+    proxy.before = () => {}
+    t.ok((await watching.resolve(project, { id })).values, 'and joined by nobody')
+    t.equal((await service.admin.get('/livez')).status, 200)
+  })
+}
