@@ -14,8 +14,8 @@ interface Source {
   imports: string[]
 }
 
-async function sourcesIn(folder: string): Promise<Source[]> {
-  const entries = await readdir(join(root, folder), { recursive: true })
+async function sourcesIn(folder: string, recursive = true): Promise<Source[]> {
+  const entries = await readdir(join(root, folder), { recursive })
   const files = entries.filter((entry) => entry.endsWith('.ts')).map((entry) => join(folder, entry))
   return Promise.all(
     files.map(async (path) => {
@@ -31,6 +31,8 @@ async function sourcesIn(folder: string): Promise<Source[]> {
 
 const sources = await sourcesIn('src')
 const migrations = await sourcesIn('migrations')
+// What is generated below it comes and goes.
+const client = await sourcesIn('sdk/typescript/src', false)
 
 /** The part that a file belongs to: a folder of src, a feature, or a file that stands for itself. */
 function partOf(path: string): string {
@@ -204,6 +206,19 @@ t.test('a migration stands by itself', async (t) => {
     )
     t.match(path, /^migrations\/\d{8}T\d{6}_[a-z0-9_]+\.ts$/, 'named by when and what')
   }
+})
+
+t.test('the TypeScript client stands by itself, on web standards alone', async (t) => {
+  t.ok(client.length >= 7, `${client.length} files`)
+  const isOwn = (name: string) => /^sdk\/typescript\/src\/[\w./-]+\.ts$/.test(name)
+  for (const { path, imports } of client) {
+    t.same(
+      imports.filter((name) => !isOwn(name)),
+      [],
+      path
+    )
+  }
+  t.same(where(/\b(process|Buffer|console|localStorage|sessionStorage|document|window)\s*[.[]/g, client), [])
 })
 
 t.test('every foreign key has an index that begins with its columns', async (t) => {

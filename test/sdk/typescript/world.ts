@@ -10,14 +10,11 @@ export type { Sdk }
 
 export const PACKAGE = join(import.meta.dirname, '../../../sdk/typescript')
 
-/** The package as it was built. */
-export const load = (): Promise<typeof Sdk> => import(join(PACKAGE, 'dist/index.js'))
-
 export type World = Awaited<ReturnType<typeof startWorld>>
 
-/** The service, Ann, a project of hers with a runner, and a way to the service on which things go wrong. */
-export async function startWorld(t: Test) {
-  const sdk = await load()
+/** The client as it was built, the service, Ann, a project of hers with a runner, and a way to the service on which things go wrong. */
+export async function startWorld(t: Test, built = PACKAGE) {
+  const sdk: typeof Sdk = await import(join(built, 'dist/index.js'))
   const service = await startTestApp(t)
   const proxy: FaultyProxy = await startFaultyProxy(t, service.origin)
   const ann = await service.newUser({ name: 'Ann' })

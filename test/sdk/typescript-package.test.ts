@@ -1,0 +1,147 @@
+// What `npm pack` of sdk/typescript gives, in an empty project; and that the README's programs do what it says.
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { PACKAGE, startWorld } from './typescript/world.ts'
+
+const run = promisify(execFile)
+
+/** The files below a folder, by what they hold. */
+async function contents(folder: string): Promise<Record<string, string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const hashes = files.map(async (file) => [
+    file,
+    createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex')
+  ])
+  return Object.fromEntries(await Promise.all(hashes))
+}
+
+t.test('the package of the TypeScript client', async (t) => {
+  // A checkout, as it is before anything is generated: other tests build in the place itself at the same time.
+  const directory = t.testdir({ empty: { 'package.json': '{ "private": true, "type": "module" }' } })
+  const [checkout, project] = [join(directory, 'sdk/typescript'), join(directory, 'empty')]
+  await cp(PACKAGE, checkout, {
+    recursive: true,
+    filter: (path) => !/\/(generated|dist|node_modules)$/.test(path)
+  })
+  await cp(join(PACKAGE, '../../openapi.yaml'), join(directory, 'openapi.yaml'))
+  await run('npm', ['pack', '--pack-destination', project], { cwd: checkout })
+  await rename(join(checkout, 'dist'), join(directory, 'dist'))
+  const generated = join(checkout, 'src/generated')
+  const first = await contents(generated)
+
+  t.test('is generated the same from the same document', async (t) => {
+    t.ok(Object.keys(first).length > 10)
+    await run('npm', ['run', 'generate'], { cwd: checkout })
+    t.same(await contents(generated), first)
+  })
+
+  const [tarball] = (await readdir(project)).filter((name) => name.endsWith('.tgz'))
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: project })
+  const installed = join(project, 'node_modules/@latchkey/client')
+
+  t.test('has what runs, its types, a README and the licence, and needs nothing', async (t) => {
+    const files = await readdir(installed, { recursive: true })
+    for (const name of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'LICENSE', 'package.json'])
+      t.ok(files.includes(name), name)
+    t.notOk(files.some((name) => /^(src|scripts|tsconfig)/.test(name)))
+    t.same(await readdir(join(project, 'node_modules/@latchkey')), ['client'])
+    t.same(
+      (await readdir(join(project, 'node_modules'))).filter((name) => !name.startsWith('.')),
+      ['@latchkey']
+    )
+    for (const name of files.filter((one) => one.endsWith('.js'))) {
+      const text = await readFile(join(installed, name), 'utf8')
+      t.notMatch(text, /['"]node:|\brequire\(|\bprocess\.|\bBuffer\b/, `${name} is of web standards alone`)
+    }
+  })
+
+  const readme = await readFile(join(PACKAGE, 'README.md'), 'utf8')
+  const programs = [...readme.matchAll(/<!-- program: ([\w-]+) -->\n```ts\n([\s\S]*?)```/g)]
+  for (const [, name, text] of programs) await writeFile(join(project, `${name}.ts`), text!)
+  await writeFile(join(project, 'types.ts'), TYPES)
+
+  t.test('has types that hold in the strictest project', async (t) => {
+    t.equal(readme.split('```ts').length - 1, programs.length, 'every program of the README is tried')
+    const compilerOptions = {
+      module: 'nodenext',
+      target: 'es2022',
+      lib: ['es2022'],
+      types: ['node'],
+      typeRoots: [join(PACKAGE, '../../node_modules/@types')],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      verbatimModuleSyntax: true,
+      skipLibCheck: false
+    }
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
+    const outcome = await run('tsc', ['-p', '.'], { cwd: project }).catch((error) => error)
+    t.equal(outcome.stdout, '')
+  })
+
+  t.test('runs the programs of the README against the service', async (t) => {
+    const { proxy, tokens, ann, project: id } = await startWorld(t, directory)
+    const env = {
+      PATH: process.env.PATH,
+      LATCHKEY_URL: proxy.origin,
+      EMAIL: ann.person.email,
+      PASSWORD: ann.person.password,
+      PERSONAL_TOKEN: tokens.personal,
+      PROJECT_TOKEN: tokens.runner,
+      PROJECT_ID: id,
+      MAIL_PASSWORD: 'hunter2 hunter2'
+    }
+    const expected: Record<string, string> = {
+      'sign-in': 'signed in as Ann\n',
+      create: 'created at revision 1\n',
+      pages: 'Mail server 1\n',
+      resolve: 'mail.example.org with a password of 15 characters\n',
+      errors: 'changed meanwhile\n'
+    }
+    t.same(
+      programs.map(([, name]) => name),
+      Object.keys(expected)
+    )
+    for (const [, name] of programs) {
+      const { stdout } = await run(process.execPath, [`${name}.js`], { cwd: project, env })
+      t.equal(stdout, expected[name!], `${name}`)
+    }
+  })
+})
+
+const TYPES = `
+import { type AppCredentialItem, type AuditEvent, createClient, LatchkeyError, type ProblemCode } from '@latchkey/client'
+
+export async function never(): Promise<void> {
+  const latchkey = createClient({ baseUrl: 'https://latchkey.example.org' })
+  for await (const one of latchkey.each('listAppCredentials')) one satisfies AppCredentialItem
+  for await (const one of latchkey.each('listAuditEvents', { query: { limit: 5 } })) one satisfies AuditEvent
+  // @ts-expect-error not a list
+  latchkey.each('getAppCredential')
+  // @ts-expect-error no such filter
+  latchkey.each('listAppCredentials', { query: { limit: 5 } })
+  // @ts-expect-error the path is missing
+  await latchkey.getAppCredential({})
+  // @ts-expect-error a body that the document does not have
+  await latchkey.createProject({ body: { title: 'x' } })
+  // @ts-expect-error either, not both
+  await latchkey.resolve('x', { id: 'x', name: 'x' })
+  const { values } = await latchkey.resolve('x', { id: 'x' })
+  // @ts-expect-error not known to be a string
+  values.host.toUpperCase()
+  const error: unknown = undefined
+  if (error instanceof LatchkeyError) {
+    error.code satisfies string | undefined
+    'name-taken' satisfies ProblemCode
+    // @ts-expect-error no such code
+    'name-token' satisfies ProblemCode
+  }
+}
+`
