@@ -116,8 +116,10 @@ export function createClient(options: LatchkeyOptions): Latchkey {
   const operations = Object.fromEntries(
     Object.entries(generated).map(([name, call]) => [
       name,
-      ({ body, path, query, headers, signal }: Record<string, unknown> = {}) =>
-        (call as (options: object) => Promise<unknown>)({ client, body, path, query, headers, signal })
+      async ({ body, path, query, headers, signal }: Record<string, unknown> = {}) => {
+        requireParts(path)
+        return (call as (options: object) => Promise<unknown>)({ client, body, path, query, headers, signal })
+      }
     ])
   ) as unknown as Operations
 
@@ -127,7 +129,7 @@ export function createClient(options: LatchkeyOptions): Latchkey {
   )
 
   return Object.assign(operations, {
-    signIn(body: SignIn) {
+    async signIn(body: SignIn) {
       if (token !== undefined) throw new TypeError('a client that has a token does not sign in')
       return operations.createSession({ body })
     },
@@ -157,6 +159,13 @@ function placeOf(baseUrl: string): string {
   if (username || password || search || hash)
     throw new TypeError('baseUrl has to be without a user, a query and a fragment')
   return href
+}
+
+// In a URL, `..` takes away the part before it, and so would name another operation.
+function requireParts(path: unknown): void {
+  for (const [name, part] of Object.entries(path ?? {}))
+    if (/^(\.{0,2}|undefined|null)$/.test(String(part)))
+      throw new TypeError(`path.${name} cannot be a part of a path`)
 }
 
 // Not crypto.randomUUID, which browsers have on secure pages only.

@@ -41,7 +41,7 @@ export async function callers(t: Test, world: World) {
       await latchkey.listAppCredentials()
       t.equal(passed().authorization, `Bearer ${tokens.personal}`)
       t.equal(passed().cookie, undefined)
-      t.throws(() => latchkey.signIn({ email, password }), { name: 'TypeError' })
+      await thrown(t, TypeError, latchkey.signIn({ email, password }))
     }
     t.equal(asked, 1)
     proxy.next({ status: 503 })
@@ -88,6 +88,11 @@ export async function callers(t: Test, world: World) {
       t.throws(() => client(options), { name }, inspect(options))
       t.throws(() => client(options), { message: /^(?!.*hunter2)/s })
     }
+    const latchkey = client({ token: tokens.personal })
+    proxy.passed.length = 0
+    for (const projectId of ['', '.', '..', undefined as unknown as string])
+      await thrown(t, TypeError, latchkey.removeCredentialFromProject({ path: { projectId, id: 'x' } }))
+    t.equal(proxy.passed.length, 0, 'no part of a path leads elsewhere')
     for (const token of ['', 'hunter2\nhunter2', 'hunter2 ü']) {
       const error = await thrown(t, TypeError, client({ token }).listProjects())
       t.notMatch(inspect(error), /hunter2/)
