@@ -14,6 +14,8 @@ const LONG = [
   'test/features/credentials/scale.test.ts',
   'test/plugins/faults.test.ts',
   'test/docs-keys.test.ts',
+  'test/sdk/typescript.test.ts',
+  'test/sdk/typescript-package.test.ts',
   'test/docs.test.ts',
   'test/features/keys/destroy.test.ts',
   'test/features/keys/fresh-keys.test.ts',
