@@ -11,6 +11,7 @@ interface Response {
 }
 interface Operation {
   parameters?: Parameter[]
+  requestBody?: { required?: boolean; content: Record<string, { schema?: { $ref?: string } }> }
   responses: Record<string, Response>
 }
 export interface Document {
@@ -49,11 +50,18 @@ export function shareParts(document: Document): Document {
     return { $ref: `#/components/${section}/${name}` } as never
   }
   nameEnumerations([paths, schemas], schemas)
+  // No body is null, to a validator.
+  const takesNull = ({ schema = {} }: { schema?: { $ref?: string } }) => {
+    const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
+    return [(named as { type?: string | string[] }).type].flat().includes('null')
+  }
   for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
     for (const [index, parameter] of operation.parameters?.entries() ?? []) {
       const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
       if (name) operation.parameters![index] = share('parameters', name, parameter)
     }
+    const { requestBody } = operation
+    if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)
     for (const [status, response] of Object.entries(operation.responses)) {
       for (const [header, part] of Object.entries(response.headers ?? {}))
         response.headers![header] = share('headers', header.replaceAll('-', ''), part)

@@ -109,7 +109,8 @@ export const transferAppCredential = {
 export const listUsages = {
   operationId: 'listUsages',
   summary: 'Who depends on a credential',
-  description: 'For its owner; for a machine of a project that it is linked to, those of its project.',
+  description:
+    'For its owner, with a token `credentials:read`; for a machine of a project that it is linked to, `usages:write`, and then those of its project.',
   tags,
   scopes: READ_USAGES,
   params: WithId,
