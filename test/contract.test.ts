@@ -75,7 +75,7 @@ t.test('the contract', async (t) => {
     const page = await caller.get('/docs/')
     t.equal(page.status, 200)
     t.match(page.text, 'swagger-ui')
-    t.match(page.headers.get('content-security-policy'), /default-src 'self'/)
+    t.match(page.headers.get('content-security-policy'), /default-src 'none'/)
     t.notMatch(page.headers.get('content-security-policy')!, /unsafe-eval/)
   })
 

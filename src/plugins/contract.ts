@@ -91,12 +91,13 @@ export const contract = fp(
               type: 'apiKey',
               in: 'cookie',
               name: cookieName(app.services.config.publicOrigin),
-              description: 'Set by `POST /api/v1/session`; over https its name begins with `__Host-`'
+              description:
+                'Set by `POST /api/v1/session` and sent by the browser, which lets no page fill it in; over https its name begins with `__Host-`'
             },
             bearer: {
               type: 'http',
               scheme: 'bearer',
-              description: 'An access token, with the scope that the operation names'
+              description: 'An access token, `lk_pat_…` or `lk_prj_…`, with a scope that the operation names'
             }
           }
         }
