@@ -1,5 +1,6 @@
 // Runs tap against one Postgres server for all test files: an own one on the embedded binaries, or TEST_DATABASE_URL.
-// With nothing: all but the long ones. `--long`: those. `--fuzz`: made-up requests. With files: these.
+// With nothing: all but those that follow. `--long`: whole worlds. `--fuzz`: made-up requests. `--browser`: a real one.
+// With files: these.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -30,12 +31,15 @@ const LONG = [
 ]
 /** Never the same twice, and as long as they are let; see there. */
 const FUZZ = 'test/fuzz/fuzz.test.ts'
+/** Need what npm does not bring: a Chromium. */
+const BROWSER = ['test/browser/swagger-ui.test.ts']
 
 function chosenFiles([first, ...others]: string[]): string[] {
-  if (first === undefined) return [...LONG, FUZZ].map((file) => `--exclude=${file}`)
+  if (first === undefined) return [...LONG, FUZZ, ...BROWSER].map((file) => `--exclude=${file}`)
   if (first === '--long') return LONG
   // It ends by its own clock.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
+  if (first === '--browser') return BROWSER
   return [first, ...others]
 }
 

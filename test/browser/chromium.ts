@@ -1,0 +1,87 @@
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { type Browser, chromium, type Page, type Request } from 'playwright-core'
+import type { Test } from 'tap'
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+
+/** Where the machine's Chromium is: `CHROMIUM`, or one in `PATH`. Undefined when there is none. */
+export function findChromium(): string | undefined {
+  const { CHROMIUM, PATH = '' } = process.env
+  if (CHROMIUM) return CHROMIUM
+  const places = PATH.split(delimiter).flatMap((folder) => NAMES.map((name) => join(folder, name)))
+  return places.find((place) => existsSync(place))
+}
+
+/** A browser with an empty profile that calls nobody by itself; closed when the test ends. */
+export async function startBrowser(t: Test, executablePath: string): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath,
+    // Its sandbox does not run as root.
+    chromiumSandbox: process.getuid?.() !== 0,
+    args: [
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync'
+    ]
+  })
+  t.teardown(() => browser.close())
+  return browser
+}
+
+interface Complaint {
+  text: string
+  url: string
+}
+
+export interface WatchedPage {
+  page: Page
+  requests: Request[]
+  /** What the Content-Security-Policy kept from happening. */
+  violations: string[]
+  /** Errors in the console and exceptions that nobody caught, but for answers of `refused`. */
+  complaints(): Complaint[]
+  /** Says that a request will be answered with this status on purpose, which Chromium calls an error, once. */
+  refused(status: number, url: string): void
+}
+
+/** A page of a new profile, of which everything is seen that should not happen. */
+export async function watchedPage(browser: Browser): Promise<WatchedPage> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } })
+  const page = await context.newPage()
+  const requests: Request[] = []
+  const violations: string[] = []
+  const complaints: Complaint[] = []
+  const refusals: Complaint[] = []
+  page.on('request', (request) => requests.push(request))
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push({ text: message.text(), url: message.location().url })
+  })
+  page.on('pageerror', (error) => complaints.push({ text: error.message, url: page.url() }))
+  await page.exposeFunction('reportViolation', (violation: string) => violations.push(violation))
+  await page.addInitScript(
+    `addEventListener('securitypolicyviolation', (event) => reportViolation(event.violatedDirective + ' ' + event.blockedURI))`
+  )
+  return {
+    page,
+    requests,
+    violations,
+    complaints() {
+      const left = [...refusals]
+      return complaints.filter(({ text, url }) => {
+        const index = left.findIndex((refusal) => refusal.url === url && text.startsWith(refusal.text))
+        if (index >= 0) left.splice(index, 1)
+        return index < 0
+      })
+    },
+    refused(status, url) {
+      refusals.push({
+        text: `Failed to load resource: the server responded with a status of ${status} (`,
+        url
+      })
+    }
+  }
+}

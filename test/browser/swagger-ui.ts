@@ -1,0 +1,92 @@
+import type { Locator, Request } from 'playwright-core'
+import type { WatchedPage } from './chromium.ts'
+
+export interface Shown {
+  status: number
+  // biome-ignore lint/suspicious/noExplicitAny: the body as the page shows it has no type here
+  body: any
+  /** Everything in the operation's block, as it is read. */
+  text: string
+  headers: Record<string, string>
+  request: Request
+}
+
+/** Swagger UI as a person uses it: what is in the page is read, and what is pressed is a button. */
+export class SwaggerUi {
+  readonly origin: string
+  readonly watched: WatchedPage
+
+  constructor(origin: string, watched: WatchedPage) {
+    this.origin = origin
+    this.watched = watched
+  }
+
+  get page() {
+    return this.watched.page
+  }
+
+  /** Loads it afresh. */
+  async open(): Promise<void> {
+    await this.page.goto(`${this.origin}/docs`)
+    await this.page.locator('.opblock').first().waitFor()
+  }
+
+  /** The block of an operation, unfolded. */
+  async operation(operationId: string): Promise<Locator> {
+    const block = this.page.locator(`.opblock[id$="-${operationId}"]`)
+    if (!(await block.locator('.execute').isVisible()))
+      await block.locator('.opblock-summary-control').click()
+    await block.locator('.execute').waitFor()
+    return block
+  }
+
+  /** What the page would send as the body of the operation, if nothing was changed. */
+  async proposedBody(operationId: string): Promise<string> {
+    return (await this.operation(operationId)).locator('textarea').inputValue()
+  }
+
+  /** Fills in parameters and body, presses "Execute", and gives the answer as the page shows it. */
+  async execute(operationId: string, values: Record<string, string> = {}, body?: object): Promise<Shown> {
+    const block = await this.operation(operationId)
+    for (const [name, value] of Object.entries(values))
+      await block.locator(`tr[data-param-name="${name}"] input`).fill(value)
+    if (body) await block.locator('textarea').fill(JSON.stringify(body, null, 2))
+    const answered = this.page.waitForResponse((response) => response.url().startsWith(`${this.origin}/`))
+    await block.locator('.execute').click()
+    const response = await answered
+    const headers = await response.allHeaders()
+    const status = response.status()
+    if (status >= 400) this.watched.refused(status, response.url())
+    // The answer before this one is shown until this one is.
+    const live = block.locator('.live-responses-table', { hasText: headers['x-request-id']! })
+    await live.waitFor()
+    const shown = await live.locator('.response-col_description .highlight-code code').first().innerText()
+    return {
+      status: Number.parseInt(await live.locator('.response-col_status').last().innerText(), 10),
+      body: JSON.parse(shown),
+      text: await block.innerText(),
+      headers,
+      request: response.request()
+    }
+  }
+
+  /** Opens the dialog of "Authorize". */
+  async authorization(): Promise<Locator> {
+    await this.page.locator('.auth-wrapper .btn.authorize').first().click()
+    const dialog = this.page.locator('.dialog-ux .modal-ux')
+    await dialog.waitFor()
+    return dialog
+  }
+
+  /** Enters a token in the dialog of "Authorize", in place of one that was there. */
+  async authorize(token: string): Promise<void> {
+    const dialog = await this.authorization()
+    const bearer = dialog.locator('.auth-container', { hasText: 'bearer' })
+    const logOut = bearer.getByRole('button', { name: /logout|remove/i })
+    if (await logOut.isVisible()) await logOut.click()
+    await bearer.locator('input').fill(token)
+    await bearer.getByRole('button', { name: /apply|authorize/i }).click()
+    await logOut.waitFor()
+    await dialog.locator('.close-modal').click()
+  }
+}
