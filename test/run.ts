@@ -1,6 +1,6 @@
 // Runs tap against one Postgres server for all test files: an own one on the embedded binaries, or TEST_DATABASE_URL.
 // With nothing: all but those that follow. `--long`: whole worlds. `--fuzz`: made-up requests. `--browser`: a real one.
-// With files: these.
+// `--sdk`: clients in other languages. With files: these.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -33,13 +33,16 @@ const LONG = [
 const FUZZ = 'test/fuzz/fuzz.test.ts'
 /** Need what npm does not bring: a Chromium. */
 const BROWSER = ['test/browser/swagger-ui.test.ts']
+/** Need what npm does not bring: Python, Go, and their registries. */
+const SDK = ['test/sdk/python.test.ts', 'test/sdk/go.test.ts']
 
 function chosenFiles([first, ...others]: string[]): string[] {
-  if (first === undefined) return [...LONG, FUZZ, ...BROWSER].map((file) => `--exclude=${file}`)
+  if (first === undefined) return [...LONG, FUZZ, ...BROWSER, ...SDK].map((file) => `--exclude=${file}`)
   if (first === '--long') return LONG
   // It ends by its own clock.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
   if (first === '--browser') return BROWSER
+  if (first === '--sdk') return ['--timeout=600', ...SDK]
   return [first, ...others]
 }
 

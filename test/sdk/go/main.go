@@ -1,0 +1,88 @@
+// One round trip by the client that oapi-codegen makes from openapi.yaml, with its functions alone.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+
+	"example/latchkey"
+
+	openapi "github.com/oapi-codegen/runtime/types"
+)
+
+const secret = "staple under glass"
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+func check(holds bool, what string) {
+	if !holds {
+		panic(what)
+	}
+}
+
+func main() {
+	ctx := context.Background()
+	origin := os.Getenv("BASE")
+
+	// The cookie that signing in sets is kept by the jar, and goes with what follows.
+	jar := must(cookiejar.New(nil))
+	person := must(latchkey.NewClientWithResponses(origin, latchkey.WithHTTPClient(&http.Client{Jar: jar})))
+	session := must(person.CreateSessionWithResponse(ctx, latchkey.SignIn{
+		Email:    openapi.Email(os.Getenv("EMAIL")),
+		Password: os.Getenv("PASSWORD"),
+	}))
+	check(session.JSON200 != nil, "signed in")
+
+	kind := must(person.CreateCredentialTypeWithResponse(ctx, nil, latchkey.NewCredentialType{
+		TypeName: "Go",
+		Fields:   []latchkey.NewCredentialTypeField{{FieldName: "apiKey", FieldLabel: "API key", FieldType: latchkey.Password}},
+	})).JSON201
+	check(kind != nil, "a type")
+	project := must(person.CreateProjectWithResponse(ctx, nil, latchkey.NewProject{Name: "Go"})).JSON201
+	check(project != nil, "a project")
+	retry := "go-1"
+	made := must(person.CreateAppCredentialWithResponse(ctx,
+		&latchkey.CreateAppCredentialParams{IdempotencyKey: &retry},
+		latchkey.NewAppCredential{
+			CredentialName:   "From Go",
+			CredentialTypeId: kind.Id,
+			Keys:             []latchkey.NewAppCredentialKey{{FieldId: kind.Fields[0].Id, KeyValue: secret}},
+			ProjectIds:       &[]openapi.UUID{project.Id},
+		})).JSON201
+	check(made != nil && made.Revision == 1, "a credential")
+
+	search := "from go"
+	page := must(person.ListAppCredentialsWithResponse(ctx, &latchkey.ListAppCredentialsParams{Search: &search})).JSON200
+	check(page != nil && page.Total == 1 && page.Data[0].Id == made.Id, "it is in the list")
+
+	token := must(person.CreateAccessTokenWithResponse(ctx, nil, latchkey.NewAccessToken{
+		Name:      "Go",
+		Scopes:    []latchkey.Scope{latchkey.CredentialsResolve},
+		ProjectId: &project.Id,
+	})).JSON201
+	check(token != nil, "a token")
+	machine := must(latchkey.NewClientWithResponses(origin, latchkey.WithRequestEditorFn(
+		func(_ context.Context, request *http.Request) error {
+			request.Header.Set("Authorization", "Bearer "+token.Token)
+			return nil
+		})))
+	name := "From Go"
+	answer := must(machine.ResolveCredentialsWithResponse(ctx, project.Id.String(), latchkey.ResolveRequest{
+		Credentials: []latchkey.AskedCredential{{Name: &name}},
+	})).JSON200
+	check(answer != nil && (*answer.Results[0].Values)["apiKey"] == secret, "the value is what was stored")
+
+	missing := must(person.GetAppCredentialWithResponse(ctx, "nothing"))
+	check(missing.StatusCode() == http.StatusNotFound, "404")
+	check(missing.ApplicationproblemJSON404 != nil && missing.ApplicationproblemJSON404.Code == "not-found", "a problem")
+
+	fmt.Println("round trip done")
+}

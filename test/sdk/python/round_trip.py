@@ -1,0 +1,68 @@
+"""One round trip by the client that openapi-python-client makes from openapi.yaml, with its functions alone."""
+
+import os
+from uuid import UUID
+
+from latchkey_client import AuthenticatedClient, Client
+from latchkey_client.api.access_tokens import create_access_token
+from latchkey_client.api.app_credentials import (
+    create_app_credential,
+    get_app_credential,
+    list_app_credentials,
+    resolve_credentials,
+)
+from latchkey_client.api.credential_types import create_credential_type
+from latchkey_client.api.projects import create_project
+from latchkey_client.api.session import create_session
+from latchkey_client.models import (
+    AskedCredential,
+    FieldType,
+    NewAccessToken,
+    NewAppCredential,
+    NewAppCredentialKey,
+    NewCredentialType,
+    NewCredentialTypeField,
+    NewProject,
+    Problem,
+    ResolveRequest,
+    Scope,
+    SignIn,
+)
+
+SECRET = "staple under glass"
+origin = os.environ["BASE"]
+
+# The cookie that signing in sets is kept by the client, and goes with what follows.
+person = Client(base_url=origin)
+session = create_session.sync(client=person, body=SignIn(os.environ["EMAIL"], os.environ["PASSWORD"]))
+assert session.user.email == os.environ["EMAIL"]
+
+field = NewCredentialTypeField(field_name="apiKey", field_label="API key", field_type=FieldType.PASSWORD)
+kind = create_credential_type.sync(client=person, body=NewCredentialType("Python", [field]))
+project = create_project.sync(client=person, body=NewProject("Python"))
+wanted = NewAppCredential(
+    credential_name="From Python",
+    credential_type_id=kind.id,
+    keys=[NewAppCredentialKey(field_id=kind.fields[0].id, key_value=SECRET)],
+    project_ids=[project.id],
+)
+made = create_app_credential.sync(client=person, body=wanted, idempotency_key="python-1")
+assert isinstance(made.id, UUID) and made.revision == 1
+
+page = list_app_credentials.sync(client=person, search="from py")
+assert [one.id for one in page.data] == [made.id] and page.total == 1
+
+token = create_access_token.sync(
+    client=person, body=NewAccessToken("Python", [Scope.CREDENTIALSRESOLVE], project_id=project.id)
+)
+machine = AuthenticatedClient(base_url=origin, token=token.token)
+answer = resolve_credentials.sync(
+    id=str(project.id), client=machine, body=ResolveRequest([AskedCredential(name="From Python")])
+)
+assert answer.results[0].values["apiKey"] == SECRET
+
+missing = get_app_credential.sync_detailed(id="nothing", client=person)
+assert missing.status_code == 404
+assert isinstance(missing.parsed, Problem) and missing.parsed.code == "not-found"
+
+print("round trip done")

@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process'
+
+export interface Ran {
+  code: number
+  out: string
+}
+
+/** Runs a program to its end, five minutes at the most, and gives what it printed on both streams. */
+export function runTool(
+  program: string,
+  args: string[],
+  { cwd, env = {} }: { cwd?: string; env?: Record<string, string> } = {}
+): Promise<Ran> {
+  return new Promise((resolve) => {
+    const options = { cwd, env: { ...process.env, ...env }, timeout: 300_000, maxBuffer: 16 * 1024 * 1024 }
+    execFile(program, args, options, (error, stdout, stderr) => {
+      const late = error?.killed ? 'timed out\n' : ''
+      const code = !error ? 0 : typeof error.code === 'number' ? error.code : 127
+      resolve({ code, out: stdout + stderr + late })
+    })
+  })
+}
+
+const OFFLINE = [
+  'Temporary failure in name resolution',
+  'Name or service not known',
+  'no such host',
+  'Connection refused',
+  'connection refused',
+  'Network is unreachable',
+  'network is unreachable',
+  'i/o timeout',
+  'NewConnectionError',
+  'ConnectTimeoutError',
+  'ReadTimeoutError',
+  'TLS handshake timeout',
+  'timed out',
+  'Could not find a version that satisfies the requirement',
+  '403 Forbidden'
+]
+
+/** Why a download failed that says nothing against the document: the registry is away or closed. Undefined otherwise. */
+export function offline({ out }: Ran): string | undefined {
+  const line = out.split('\n').find((one) => OFFLINE.some((sign) => one.includes(sign)))
+  return line?.trim()
+}
