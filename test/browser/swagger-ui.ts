@@ -59,7 +59,7 @@ export class SwaggerUi {
     if (status >= 400) this.watched.refused(status, response.url())
     // The answer before this one is shown until this one is.
     const live = block.locator('.live-responses-table', { hasText: headers['x-request-id']! })
-    await live.waitFor()
+    await live.scrollIntoViewIfNeeded()
     const shown = await live.locator('.response-col_description .highlight-code code').first().innerText()
     return {
       status: Number.parseInt(await live.locator('.response-col_status').last().innerText(), 10),
