@@ -1,4 +1,9 @@
 import { execFile } from 'node:child_process'
+import { copyFile, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { blocksOf } from '../helpers/doc-blocks.ts'
+
+const root = join(import.meta.dirname, '../..')
 
 export interface Ran {
   code: number
@@ -43,4 +48,13 @@ const OFFLINE = [
 export function offline({ out }: Ran): string | undefined {
   const line = out.split('\n').find((one) => OFFLINE.some((sign) => one.includes(sign)))
   return line?.trim()
+}
+
+/** The commands under this heading of `docs/clients.md`, one each; the document that they read is put into `cwd`. */
+export async function documented(heading: string, cwd: string): Promise<string[]> {
+  const blocks = blocksOf(await readFile(join(root, 'docs/clients.md'), 'utf8'))
+  await copyFile(join(root, 'openapi.yaml'), join(cwd, 'openapi.yaml'))
+  const [block, ...more] = blocks.filter((block) => block.heading === heading)
+  if (!block || more.length > 0) throw new Error(`docs/clients.md has no one block under ${heading}`)
+  return block.text.trim().split('\n')
 }
