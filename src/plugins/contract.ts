@@ -4,6 +4,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { stringify } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
+import { problemResponses } from '../problem-schemas.ts'
 import * as shared from '../schemas.ts'
 import { type Document, shareParts } from './contract-parts.ts'
 import { open } from './guards.ts'
@@ -139,7 +140,7 @@ function complete(route: RouteOptions): void {
     ...(inPerson ? [{ session: [] }] : []),
     ...(scopes ?? []).map((scope) => ({ bearer: [scope] }))
   ]
-  const responses = { ...shared.problemResponses(...refusals), ...(schema.response as object) }
+  const responses = { ...problemResponses(...refusals), ...(schema.response as object) }
   const those = (are: (status: number) => boolean) =>
     Object.fromEntries(Object.entries(responses).filter(([status]) => are(Number(status))))
   route.config = { ...route.config, problems: those((status) => status >= 400) }

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../plugins/principal.ts'
+import { problemResponses } from '../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -10,7 +11,6 @@ import {
   Name,
   namedEnum,
   nullable,
-  problemResponses,
   ref,
   ShownName,
   Success,

@@ -2,6 +2,7 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import type { FieldType } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
 import { READ, WRITE } from '../../plugins/principal.ts'
+import { problemResponses } from '../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -13,7 +14,6 @@ import {
   nullable,
   PageQuery,
   pageOf,
-  problemResponses,
   quantity,
   ref,
   SearchQuery,

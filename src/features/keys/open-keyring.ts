@@ -1,7 +1,7 @@
 import { type DataKeys, Keyring } from '../../crypto/keyring.ts'
-import type { RootKey } from '../../root-keys/root-key.ts'
 import { type Database, inTransaction, lockName } from '../../db/database.ts'
 import { record, systemOrigin } from '../../plugins/audit.ts'
+import type { RootKey } from '../../root-keys/root-key.ts'
 import { keyEvent } from './events.ts'
 import { type DataKeyRow, insertDataKey, listDataKeys, rewrapDataKey } from './repository.ts'
 import { newDataKey, unwrapAll, wrapped } from './root-keys.ts'

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
 import { READ } from '../../plugins/principal.ts'
+import { problemResponses } from '../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -8,7 +9,6 @@ import {
   Id,
   LocationHeader,
   PathId,
-  problemResponses,
   ref,
   ShownName,
   Success,

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
 import { READ } from '../../plugins/principal.ts'
+import { problemResponses } from '../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -11,7 +12,6 @@ import {
   namedEnum,
   PageQuery,
   pageOf,
-  problemResponses,
   ref,
   SearchQuery,
   ShownName,

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { problemResponses } from '../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -6,7 +7,6 @@ import {
   Id,
   nullable,
   Password,
-  problemResponses,
   ref,
   ShownName,
   Success,

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
+import { problemResponses } from '../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -11,7 +12,6 @@ import {
   PageQuery,
   Password,
   pageOf,
-  problemResponses,
   ref,
   SearchQuery,
   ShownName,

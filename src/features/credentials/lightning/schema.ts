@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
 import { READ, WRITE } from '../../../plugins/principal.ts'
+import { RetryAfterHeader } from '../../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -10,7 +11,6 @@ import {
   Id,
   MAX_URL_PART,
   nullable,
-  RetryAfterHeader,
   ref,
   ShownName,
   WithId

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../plugins/principal.ts'
+import { problemResponses } from '../../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -9,13 +10,12 @@ import {
   Id,
   nullable,
   PathId,
-  problemResponses,
   ref,
   Success,
   Timestamp,
   WithId
 } from '../../../schemas.ts'
-import { AppCredential, IfMatch, NewKey } from './schema.ts'
+import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 
 // A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may be hidden.
 const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })

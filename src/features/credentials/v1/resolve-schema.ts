@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { RESOLVE } from '../../../plugins/principal.ts'
+import { problemResponses } from '../../../problem-schemas.ts'
 import {
   answer,
   closed,
@@ -8,7 +9,6 @@ import {
   Id,
   namedEnum,
   nullable,
-  problemResponses,
   ref,
   ShownName,
   Timestamp,

@@ -6,7 +6,7 @@ import type { FieldRow } from '../../credential-types/repository.ts'
 import type { ItemRow } from '../list-repository.ts'
 import type { CredentialRow } from '../repository.ts'
 import { opener } from '../sealing.ts'
-import type * as schema from './schema.ts'
+import type * as schema from './resource-schema.ts'
 
 /** Of an id, as Postgres writes it. */
 const ID_LENGTH = 36

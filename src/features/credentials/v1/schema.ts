@@ -1,225 +1,34 @@
 import { Type } from '@sinclair/typebox'
 import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
 import { READ, REVEAL, WRITE } from '../../../plugins/principal.ts'
+import { problemResponses } from '../../../problem-schemas.ts'
 import {
   answer,
   closed,
-  counter,
-  Description,
   described,
-  EnvironmentName,
   ETagHeader,
   Id,
   LocationHeader,
-  Name,
-  nullable,
   PageQuery,
   PathId,
-  pageOf,
-  problemResponses,
-  quantity,
   ref,
   SearchQuery,
-  ShownName,
   Success,
-  Timestamp,
   WithId
 } from '../../../schemas.ts'
-import { MAX_ENVIRONMENTS } from '../limits.ts'
 
-const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
-const hostField = '019a0b1c-2d3e-7f40-8a51-000000000001'
-const passwordField = '019a0b1c-2d3e-7f40-8a51-000000000002'
-const time = '2026-11-21T10:15:30.000Z'
-const example = {
-  id,
-  credentialName: 'Mail server',
-  credentialTypeId: '019a0b1c-2d3e-7f40-8a51-00000000000a',
-  credentialType: { id: '019a0b1c-2d3e-7f40-8a51-00000000000a', typeName: 'smtp' },
-  description: 'For the nightly report',
-  ownerId: '019a0b1c-2d3e-7f40-8a51-00000000000b',
-  environments: ['main'],
-  projects: [{ id: '019a0b1c-2d3e-7f40-8a51-00000000000c', name: 'Reports' }],
-  usageCount: 0,
-  revision: 1,
-  expiresAt: null,
-  createdAt: time,
-  updatedAt: time
-}
-const hostKey = { fieldId: hostField, fieldName: 'host', secret: false, hasValue: true }
-const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: true, hasValue: true }
-const itemExample = { ...example, keys: [hostKey, passwordKey] }
-
-/** Any JSON value; the field's type says which. */
-const KeyValue = Type.Unknown({ description: 'As the field’s type has it; at most 64 KiB of JSON' })
-
-const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
-
-const ItemKey = closed(
-  { fieldId: Id, fieldName: FieldName, secret: Type.Boolean(), hasValue: Type.Boolean() },
-  { $id: 'AppCredentialItemKey', examples: [passwordKey] }
-)
-
-const Key = closed(
-  { ...ItemKey.properties, keyValue: Type.Optional(KeyValue) },
-  {
-    $id: 'AppCredentialKey',
-    description: '`keyValue` is there for fields that have a value and are not secret',
-    examples: [{ ...hostKey, keyValue: 'mail.example.org' }]
-  }
-)
-
-const TypeReference = closed(
-  { id: Id, typeName: ShownName },
-  { $id: 'CredentialTypeReference', examples: [example.credentialType] }
-)
-const ProjectReference = closed(
-  { id: Id, name: ShownName },
-  { $id: 'ProjectReference', examples: example.projects }
-)
-
-const shared = {
-  id: Id,
-  credentialName: ShownName,
-  credentialTypeId: Id,
-  credentialType: ref(TypeReference),
-  description: Description,
-  ownerId: Id,
-  environments: Type.Array(EnvironmentName, { maxItems: MAX_ENVIRONMENTS, examples: [['main', 'staging']] }),
-  projects: Type.Array(ref(ProjectReference), { description: 'Those that the caller is a member of' }),
-  usageCount: quantity('How many consumers depend on it'),
-  revision: counter({ description: 'One more with each change' }),
-  expiresAt: nullable(Timestamp),
-  createdAt: Timestamp,
-  updatedAt: Timestamp
-}
-
-export const AppCredential = closed(
-  { ...shared, keys: Type.Array(ref(Key), { maxItems: 64 }) },
-  {
-    $id: 'AppCredential',
-    examples: [{ ...example, keys: [{ ...hostKey, keyValue: 'mail.example.org' }, passwordKey] }]
-  }
-)
-
-export const AppCredentialItem = closed(
-  { ...shared, keys: Type.Array(ref(ItemKey), { maxItems: 64 }) },
-  { $id: 'AppCredentialItem', description: 'A credential without any of its values', examples: [itemExample] }
-)
-
-const AppCredentialPage = pageOf('AppCredentialPage', AppCredentialItem, [itemExample])
-
-export const NewKey = closed(
-  { fieldId: Id, keyValue: KeyValue },
-  { $id: 'NewAppCredentialKey', examples: [{ fieldId: hostField, keyValue: 'mail.example.org' }] }
-)
-
-const writable = {
-  description: Type.Optional(Description),
-  projectIds: Type.Optional(Type.Array(Id, { maxItems: 100 })),
-  expiresAt: Type.Optional(nullable(Timestamp))
-}
-
-export const NewAppCredential = closed(
-  {
-    credentialName: Name,
-    credentialTypeId: Id,
-    keys: Type.Array(ref(NewKey), { maxItems: 64 }),
-    ...writable
-  },
-  {
-    $id: 'NewAppCredential',
-    examples: [
-      {
-        credentialName: 'Mail server',
-        credentialTypeId: example.credentialTypeId,
-        keys: [
-          { fieldId: hostField, keyValue: 'mail.example.org' },
-          { fieldId: passwordField, keyValue: 'correct horse battery' }
-        ],
-        projectIds: [example.projects[0]!.id]
-      }
-    ]
-  }
-)
-
-export const AppCredentialUpdate = closed(
-  {
-    credentialName: Type.Optional(Name),
-    keys: Type.Optional(Type.Array(ref(NewKey), { maxItems: 64 })),
-    ...writable
-  },
-  {
-    $id: 'AppCredentialUpdate',
-    examples: [
-      { description: 'For the weekly report', keys: [{ fieldId: passwordField, keyValue: 'staple' }] }
-    ]
-  }
-)
-
-export const ProjectIds = closed(
-  { projectIds: Type.Array(Id, { maxItems: 100 }) },
-  { $id: 'ProjectIds', examples: [{ projectIds: [example.projects[0]!.id] }] }
-)
-
-const Assignment = closed(
-  { credentialId: Id, projectId: Id, assignedBy: nullable(Id), createdAt: Timestamp },
-  {
-    $id: 'ProjectAssignment',
-    examples: [
-      { credentialId: id, projectId: example.projects[0]!.id, assignedBy: example.ownerId, createdAt: time }
-    ]
-  }
-)
-
-// Without a body it is the same as `{}`.
-export const Reveal = nullable(
-  closed(
-    {
-      fieldIds: Type.Optional(Type.Array(Id, { maxItems: 64, description: 'Only these fields' })),
-      environment: Type.Optional({ ...EnvironmentName, default: 'main' })
-    },
-    { $id: 'RevealRequest', examples: [{ environment: 'main' }] }
-  )
-)
-
-const RevealedKey = closed(
-  { fieldId: Id, fieldName: FieldName, keyValue: KeyValue },
-  {
-    $id: 'RevealedKey',
-    examples: [{ fieldId: passwordField, fieldName: 'password', keyValue: 'correct horse battery' }]
-  }
-)
-
-const Revealed = closed(
-  {
-    id: Id,
-    revision: counter(),
-    environment: EnvironmentName,
-    keys: Type.Array(ref(RevealedKey), { maxItems: 64 })
-  },
-  {
-    $id: 'RevealedAppCredential',
-    examples: [
-      {
-        id,
-        revision: 1,
-        environment: 'main',
-        keys: RevealedKey['examples']
-      }
-    ]
-  }
-)
-
-export const IfMatch = Type.Object({
-  'if-match': Type.Optional(
-    Type.String({
-      maxLength: 1000,
-      description: 'Do it only at this revision, as in `ETag`; else 412',
-      examples: ['"3"']
-    })
-  )
-})
+import {
+  AppCredential,
+  AppCredentialItem,
+  AppCredentialPage,
+  AppCredentialUpdate,
+  Assignment,
+  IfMatch,
+  NewAppCredential,
+  ProjectIds,
+  Reveal,
+  Revealed
+} from './resource-schema.ts'
 
 const PathProjectId = Type.String({ ...PathId, description: 'The id of the project' })
 
