@@ -17,7 +17,8 @@ const FIXED = [
   'ip',
   'user_agent',
   'request_id',
-  'details',
+  // As the chain hashes it.
+  'details::text',
   'fold_key'
 ]
 const columnsOf = (row: string) => FIXED.map((column) => `${row}.${column}`).join(', ')
@@ -25,17 +26,17 @@ const columnsOf = (row: string) => FIXED.map((column) => `${row}.${column}`).joi
 // The same rule as before, as a condition that Postgres evaluates itself: sealing an event called a function that turned it
 // into JSON twice.
 const statements = [
-  `drop trigger audit_events_append_only on audit_events`,
-  `create or replace function audit_events_append_only() returns trigger language plpgsql as $$
-  begin
-    raise exception 'audit events are only ever added' using errcode = 'insufficient_privilege';
-  end $$`,
-  `create trigger audit_events_append_only before update on audit_events
+  // Replaced and not dropped, which would have readers wait, and everybody behind those that are at it.
+  `create or replace trigger audit_events_append_only before update on audit_events
     for each row when (old.position is not null or new.count < old.count
       or row(${columnsOf('old')}) is distinct from row(${columnsOf('new')}))
     execute function audit_events_append_only()`,
   `create trigger audit_events_no_delete before delete on audit_events
-    for each row execute function audit_events_append_only()`
+    for each row execute function audit_events_append_only()`,
+  `create or replace function audit_events_append_only() returns trigger language plpgsql as $$
+  begin
+    raise exception 'audit events are only ever added' using errcode = 'insufficient_privilege';
+  end $$`
 ]
 
 export async function up(db: Kysely<unknown>): Promise<void> {

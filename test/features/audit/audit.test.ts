@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
 import { sealBatch, verifyChain } from '../../../src/features/audit/chain.ts'
@@ -188,6 +189,14 @@ t.test('the audit log', async (t) => {
       if (['position', 'hash', 'count'].includes(name)) continue
       await t.rejects(change(name, type, false), /only ever added/, `${name}, before it is sealed`)
     }
+    const id = randomUUID()
+    await sql`insert into audit_events (id, action, outcome, actor_type, details)
+      values (${id}, 'test.counted', 'allowed', 'system', '{"n": 1}')`.execute(service.db)
+    await t.rejects(
+      sql`update audit_events set details = '{"n": 1.0}' where id = ${id}`.execute(service.db),
+      /only ever added/,
+      'another text of the same JSON, before it is sealed'
+    )
     t.equal(
       (await change('count', 'integer', false)).numAffectedRows,
       1n,
