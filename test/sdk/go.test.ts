@@ -2,7 +2,7 @@ import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { startTestApp } from '../helpers/app.ts'
-import { documented, offline, runTool } from './tool.ts'
+import { documented, runTool } from './tool.ts'
 
 t.setTimeout(600_000)
 
@@ -10,14 +10,16 @@ const main = join(import.meta.dirname, 'go/main.go')
 
 t.test('a Go client made from openapi.yaml as it stands does a round trip', async (t) => {
   const cwd = t.testdir()
-  const go = (...args: string[]) => runTool('go', args, { cwd, env: { GOFLAGS: '-mod=mod' } })
+  const go = (...args: string[]) => runTool('go', args, { cwd })
   const there = await go('version')
   if (there.code !== 0) return t.pass('the client is made', { skip: `no Go: ${there.out.trim()}` })
-  t.equal((await go('mod', 'init', 'example')).code, 0)
   for (const command of await documented('Go', cwd)) {
-    const done = await runTool('bash', ['-c', command], { cwd, env: { GOFLAGS: '-mod=mod' } })
-    const away = done.code !== 0 && offline(done)
-    if (away) return t.pass('the client is made', { skip: `${command}: ${away}` })
+    const done = await runTool('bash', ['-c', command], { cwd })
+    if (done.code !== 0) {
+      const registry = await go('list', '-m', 'golang.org/x/text@latest')
+      if (registry.code !== 0)
+        return t.pass('the client is made', { skip: `no registry: ${registry.out.trim()}` })
+    }
     t.equal(done.code, 0, done.out)
     // Fetching says what it fetches.
     t.notMatch(done.out, /warn/i, 'it has nothing to warn of')

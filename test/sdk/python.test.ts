@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { startTestApp } from '../helpers/app.ts'
-import { documented, offline, runTool } from './tool.ts'
+import { documented, runTool } from './tool.ts'
 
 t.setTimeout(600_000)
 
@@ -18,8 +18,11 @@ t.test('a Python client made from openapi.yaml as it stands does a round trip', 
   const python = join(cwd, 'venv/bin/python')
   const env = { PATH: `${join(cwd, 'venv/bin')}:${process.env.PATH}` }
   const installed = await runTool('bash', ['-c', install!], { cwd, env })
-  const away = installed.code !== 0 && offline(installed)
-  if (away) return t.pass('the client is made', { skip: `${install}: ${away}` })
+  if (installed.code !== 0) {
+    const registry = await runTool(python, ['-m', 'pip', 'download', '--no-deps', 'six'], { cwd })
+    if (registry.code !== 0)
+      return t.pass('the client is made', { skip: `no registry: ${registry.out.trim()}` })
+  }
   t.equal(installed.code, 0, installed.out)
 
   // It formats what it made by a program that need not be there.

@@ -26,30 +26,6 @@ export function runTool(
   })
 }
 
-const OFFLINE = [
-  'Temporary failure in name resolution',
-  'Name or service not known',
-  'no such host',
-  'Connection refused',
-  'connection refused',
-  'Network is unreachable',
-  'network is unreachable',
-  'i/o timeout',
-  'NewConnectionError',
-  'ConnectTimeoutError',
-  'ReadTimeoutError',
-  'TLS handshake timeout',
-  'timed out',
-  'Could not find a version that satisfies the requirement',
-  '403 Forbidden'
-]
-
-/** Why a download failed that says nothing against the document: the registry is away or closed. Undefined otherwise. */
-export function offline({ out }: Ran): string | undefined {
-  const line = out.split('\n').find((one) => OFFLINE.some((sign) => one.includes(sign)))
-  return line?.trim()
-}
-
 /** The commands under this heading of `docs/clients.md`, one each; the document that they read is put into `cwd`. */
 export async function documented(heading: string, cwd: string): Promise<string[]> {
   const blocks = blocksOf(await readFile(join(root, 'docs/clients.md'), 'utf8'))

@@ -85,11 +85,10 @@ async function create(
     if (row) {
       if (db.isTransaction) await record(db, origin, events)
       const secret = new Set(type.fields.filter((field) => field.secret).map((field) => field.id))
-      const main = sealed.fieldIds
-        .map(
-          (fieldId, index) => fieldId + (secret.has(fieldId) ? '' : sealed.values[index]!.toString('base64'))
-        )
-        .filter((_, index) => sealed.environments[index] === 'main')
+      const main = sealed.fieldIds.flatMap((fieldId, index) => {
+        if (sealed.environments[index] !== 'main') return []
+        return [fieldId + (secret.has(fieldId) ? '' : sealed.values[index]!.toString('base64'))]
+      })
       return {
         ...row,
         id,

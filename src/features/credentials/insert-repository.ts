@@ -2,14 +2,8 @@ import { type SqlBool, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import { insertEvents } from '../../plugins/audit.ts'
-
-/** Values as they are stored, one entry for each in the three lists. */
-export interface SealedKeys {
-  environments: string[]
-  fieldIds: string[]
-  values: Buffer[]
-  dataKeyNo: number
-}
+import { projectsAsJson } from './repository.ts'
+import type { SealedKeys } from './sealing.ts'
 
 export interface NewCredentialRow extends SealedKeys {
   id: string
@@ -123,13 +117,7 @@ const insertWhole = prepared((db, p: Params<NewCredentialRow>) =>
     .with('recorded', (q) => insertEvents(q as never, p.events, 'made'))
     .selectFrom(['made', 'type'])
     .select(['made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at', 'type.type_name'])
-    .select(
-      sql<string>`'[' || array_to_string(array(
-        select '{"id":"' || p.id || '","name":' || to_json(p.name) || '}'
-        from projects p where p.id = any(${p.projectIds}::uuid[]) order by p.name, p.id), ',') || ']'`.as(
-        'projects'
-      )
-    )
+    .select(projectsAsJson(sql`projects p where p.id = any(${p.projectIds}::uuid[])`).as('projects'))
 )
 
 /**

@@ -1,9 +1,9 @@
-import { type Expression, type Kysely, type SqlBool, sql } from 'kysely'
+import { type Expression, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import type { Tables } from '../../db/tables.ts'
 import { lookup, type Viewer } from '../../plugins/lookup.ts'
-import type { SealedKeys } from './insert-repository.ts'
+import type { SealedKeys } from './sealing.ts'
 
 export const credentials = (db: Kysely<Tables>) =>
   db.selectFrom('credentials as c').innerJoin('credential_types as t', 't.id', 'c.type_id')
@@ -21,6 +21,13 @@ export const OWN = [
   'c.updated_at'
 ] as const
 
+/** The projects `p` of this `from`, as a JSON array, by their names. */
+export const projectsAsJson = (from: RawBuilder<unknown>) =>
+  sql<string>`'[' || array_to_string(array(
+        select '{"id":"' || p.id || '","name":' || to_json(p.name) || '}'
+        from ${from}
+        order by p.name, p.id), ',') || ']'`
+
 /**
  * The columns of a credential as `viewer` may see it: with the projects that both are in, and the one `asked`. What a
  * credential has several of comes as one text, since Postgres takes longer for anything else: environments by their
@@ -31,13 +38,12 @@ export function columns(query: ReturnType<typeof credentials>, viewer: Viewer, a
   return query.select([...OWN, 't.type_name', 't.revision as type_revision']).select([
     sql<string>`array_to_string(array(select e.name from credential_environments e
         where e.credential_id = c.id), ' ')`.as('environments'),
-    sql<string>`'[' || array_to_string(array(
-        select '{"id":"' || p.id || '","name":' || to_json(p.name) || '}'
-        from credential_projects l
+    projectsAsJson(sql`credential_projects l
         ${asked ? sql`left join ${shared}` : sql`join ${shared}`}
         join projects p on p.id = l.project_id
-        where l.credential_id = c.id${asked ? sql` and (m.user_id is not null or l.project_id = ${asked})` : sql``}
-        order by p.name, p.id), ',') || ']'`.as('projects'),
+        where l.credential_id = c.id${asked ? sql` and (m.user_id is not null or l.project_id = ${asked})` : sql``}`).as(
+      'projects'
+    ),
     sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count')
   ])
 }

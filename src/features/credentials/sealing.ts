@@ -1,6 +1,5 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import { ValidationFailed } from '../../errors.ts'
-import type { SealedKeys } from './insert-repository.ts'
 import { MAX_VALUE_BYTES } from './limits.ts'
 
 /** A value that stays as it was; opened when it is sealed anew. */
@@ -10,6 +9,14 @@ export class Kept {
   constructor(open: () => unknown) {
     this.open = open
   }
+}
+
+/** Values as they are stored, one entry for each in the three lists. */
+export interface SealedKeys {
+  environments: string[]
+  fieldIds: string[]
+  values: Buffer[]
+  dataKeyNo: number
 }
 
 /** Values by field id, new ones and kept ones. */

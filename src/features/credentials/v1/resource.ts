@@ -65,7 +65,7 @@ const time = (value: Date | null) => (value ? `"${value.toISOString()}"` : 'null
 
 /** Ids, times and numbers need no escapes; `projects` is JSON as Postgres made it. */
 function itemOf(row: ItemRow, keys: string): string {
-  const environments = row.environments === 'main' ? '["main"]' : JSON.stringify(environmentsOf(row))
+  const environments = JSON.stringify(environmentsOf(row))
   return (
     `{"id":"${row.id}","credentialName":${text(row.name)},"credentialTypeId":"${row.type_id}",` +
     `"credentialType":{"id":"${row.type_id}","typeName":${text(row.type_name)}},` +
