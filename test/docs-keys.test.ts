@@ -1,12 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir, readFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
 import { createTestDatabase } from './helpers/database.ts'
 import { blocksOf } from './helpers/doc-blocks.ts'
+import { freePort } from './helpers/free-port.ts'
 import { age } from './helpers/keys.ts'
 import { Shell } from './helpers/shell.ts'
 
@@ -151,12 +150,4 @@ function dumps(version: number): boolean {
   } catch {
     return false
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -1,12 +1,11 @@
-import { once } from 'node:events'
 import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startTestApp } from './helpers/app.ts'
 import { type Block, blocksOf } from './helpers/doc-blocks.ts'
 import { followBlocks } from './helpers/doc-page.ts'
+import { freePort } from './helpers/free-port.ts'
 import { LIGHTNING_TOKEN, startLightning } from './helpers/lightning.ts'
 import { Shell } from './helpers/shell.ts'
 
@@ -121,12 +120,4 @@ async function anchorsOf(page: string): Promise<string[]> {
       .replace(/[^\p{L}\p{N} _-]/gu, '')
       .replaceAll(' ', '-')
   )
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
