@@ -5,11 +5,20 @@ import { join } from 'node:path'
 import { createClient } from '@hey-api/openapi-ts'
 import { parse } from 'yaml'
 
+interface Schema {
+  $ref?: string
+  type?: string
+  required?: string[]
+}
+type Contents = Record<string, { schema?: Schema; examples?: Record<string, unknown> }>
+interface Operation {
+  operationId: string
+  parameters?: { $ref?: string }[]
+  responses: Record<string, { content?: Contents }>
+}
 interface Document {
-  paths: Record<string, Record<string, { parameters?: { $ref?: string }[] }>>
-  components: {
-    responses: Record<string, { content: Record<string, { examples?: Record<string, unknown> }> }>
-  }
+  paths: Record<string, Record<string, Operation>>
+  components: { responses: Record<string, { content: Contents }>; schemas: Record<string, Schema> }
 }
 
 const here = join(import.meta.dirname, '..')
@@ -33,10 +42,24 @@ await createClient({
 const codes = Object.values(components.responses).flatMap(({ content }) =>
   Object.keys(content['application/problem+json']?.examples ?? {})
 )
-const creates = Object.entries(paths)
-  .filter(([, { post }]) => post?.parameters?.some(({ $ref }) => $ref?.endsWith('/IdempotencyKey')))
-  .map(([path]) => path)
-if (codes.length === 0 || creates.length === 0)
+// What an operation answers when it succeeds; all of ours have one such answer.
+const answerOf = ({ responses }: Operation) => {
+  const [, success] = Object.entries(responses).find(([status]) => status.startsWith('2')) ?? []
+  const given = success?.content?.['application/json']?.schema
+  const schema = given?.$ref ? components.schemas[given.$ref.split('/').at(-1)!] : given
+  return { answer: schema?.type ?? 'nothing', members: schema?.required ?? [] }
+}
+const operations = Object.entries(paths).flatMap(([path, methods]) =>
+  Object.values(methods).map((operation) => [
+    operation.operationId,
+    {
+      parts: [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]),
+      takesKey: operation.parameters?.some(({ $ref }) => $ref?.endsWith('/IdempotencyKey')) ?? false,
+      ...answerOf(operation)
+    }
+  ])
+)
+if (codes.length === 0 || !JSON.stringify(operations).includes('"takesKey":true'))
   throw new Error('the document is not of the form that is expected here')
 const quoted = (words: string[]) => [...new Set(words)].sort().map((word) => `'${word}'`)
 await writeFile(
@@ -44,7 +67,18 @@ await writeFile(
   `/** The codes of problems that the document names; a later service may have more. */
 export type ProblemCode = ${quoted(codes).join(' | ')};
 
-/** The paths whose POST takes an \`Idempotency-Key\`. */
-export const CREATES: ReadonlySet<string> = new Set([${quoted(creates).join(', ')}]);
+export interface Contract {
+  /** The names of the parts of the path. */
+  readonly parts: readonly string[];
+  /** Whether it takes an \`Idempotency-Key\`. */
+  readonly takesKey: boolean;
+  /** What a success answers. */
+  readonly answer: 'object' | 'array' | 'nothing';
+  /** What an object that is answered has for certain. */
+  readonly members: readonly string[];
+}
+
+/** What the document says of each operation, by operationId. */
+export const OPERATIONS: Readonly<Record<string, Contract>> = ${JSON.stringify(Object.fromEntries(operations), null, 2)};
 `
 )

@@ -1,30 +1,13 @@
-import { Caller, type Token } from './credentials.ts'
-import { LatchkeyNetworkError } from './errors.ts'
+import { againOf, changesValues, type Name } from './calls.ts'
+import { Caller, type Proof } from './credentials.ts'
 import { createConfig, createClient as createGenerated } from './generated/client/index.ts'
-import { CREATES } from './generated/contract.gen.ts'
+import { OPERATIONS } from './generated/contract.gen.ts'
 import * as generated from './generated/sdk.gen.ts'
-import type { CurrentSession, SignIn } from './generated/types.gen.ts'
+import type { CurrentSession, ResolveAnswer, SignIn } from './generated/types.gen.ts'
+import { type LatchkeyOptions, settingsOf } from './options.ts'
 import { eachOf, type Page } from './pages.ts'
 import { type Asked, type Resolved, type ResolveOptions, Resolver } from './resolve.ts'
-import { type Patience, transport } from './transport.ts'
-
-export interface LatchkeyOptions {
-  /** Where the service is, for example `https://latchkey.example.org`. */
-  baseUrl: string
-  /** Without one, the client is somebody who signs in. */
-  token?: Token | undefined
-  fetch?: typeof fetch | undefined
-  /** How often a request is sent again, at the most: 3, if not said. */
-  retries?: number | undefined
-  /** For one attempt: 10, if not said. */
-  attemptSeconds?: number | undefined
-  /** After this, no attempt begins: 30, if not said. */
-  totalSeconds?: number | undefined
-  /** How long `resolve` may give values again that it was given: 0, if not said, and 300 at the most. */
-  keepSeconds?: number | undefined
-  /** Of how many credentials it keeps values, at the most: 1000, if not said. */
-  keepMost?: number | undefined
-}
+import { Transport } from './transport.ts'
 
 type Generated = typeof generated
 type Given<O> = Pick<O, keyof O & ('body' | 'path' | 'query' | 'headers' | 'signal')>
@@ -63,68 +46,53 @@ export interface Latchkey extends Operations {
   forget(): void
 }
 
-// POST and DELETE that change no value: what is kept stays right.
-const CHANGES_NO_VALUE = /\/(resolve|reveal|usages\/[^/]+)$/
+const CALLS = { ...generated } as unknown as Record<Name, (options: object) => Promise<unknown>>
+
+interface Sent {
+  body?: unknown
+  path?: unknown
+  query?: unknown
+  headers?: unknown
+  signal?: unknown
+}
 
 /** A client of the service at `baseUrl`. Throws a TypeError or RangeError for options that cannot be meant. */
 export function createClient(options: LatchkeyOptions): Latchkey {
-  const {
-    token,
-    retries = 3,
-    attemptSeconds = 10,
-    totalSeconds = 30,
-    keepSeconds = 0,
-    keepMost = 1000
-  } = options
-  const bounds = { retries, attemptSeconds, totalSeconds, keepSeconds, keepMost }
-  for (const [name, value] of Object.entries(bounds))
-    if (!(value >= 0)) throw new RangeError(`${name} has to be 0 or more`)
-  if (keepSeconds > 300) throw new RangeError('keepSeconds has to be 300 or less')
-  const patience: Patience = { retries, attemptSeconds, totalSeconds }
-  const baseUrl = placeOf(options.baseUrl)
+  const { baseUrl, token, fetch, keepSeconds, keepMost, ...patience } = settingsOf(options)
+  const client = createGenerated(createConfig({ baseUrl, throwOnError: true }))
+  const transport = new Transport(fetch, new Caller(token), patience, ({ method }, { name }, status) => {
+    if (changesValues(name, method) || status === 401) resolver.forget()
+  })
 
-  const client = createGenerated(
-    createConfig({
-      baseUrl,
-      throwOnError: true,
-      parseAs: 'json',
-      fetch: transport({
-        fetch: options.fetch ?? ((...given) => fetch(...given)),
-        caller: new Caller(token),
-        patience,
-        watch({ method, url }, status) {
-          const changes = method !== 'GET' && !CHANGES_NO_VALUE.test(new URL(url).pathname)
-          if (changes || status === 401) resolver.forget()
-        }
-      }) as typeof fetch,
-      responseTransformer: async (answer) => {
-        resolver.note(answer)
-        return answer
+  // What is generated makes the request; what is answered is read by the transport, which knows the attempts.
+  async function perform(name: Name, given: Sent = {}, proof?: Proof): Promise<unknown> {
+    const { body, path, query, headers, signal } = given
+    const { parts, takesKey } = OPERATIONS[name]!
+    requireParts(parts, path)
+    let answer: unknown
+    await CALLS[name]({
+      ...{ client, body, path, query, headers, signal },
+      async fetch(request: Request) {
+        if (takesKey && !request.headers.has('idempotency-key'))
+          request.headers.set('idempotency-key', newKey())
+        answer = await transport.send(request, { name, again: againOf(name, request, takesKey) }, proof)
+        return new Response(null, { status: 204 })
       }
     })
-  )
-  client.interceptors.request.use((request, { url }) => {
-    if (request.method === 'POST' && CREATES.has(url) && !request.headers.has('idempotency-key'))
-      request.headers.set('idempotency-key', newKey())
-    return request
-  })
-  // The parser's message quotes the answer.
-  client.interceptors.error.use((error) =>
-    error instanceof SyntaxError ? new LatchkeyNetworkError('The answer is not JSON.', 1) : error
-  )
+    resolver.note(answer)
+    return answer
+  }
 
   const operations = Object.fromEntries(
-    Object.entries(generated).map(([name, call]) => [
-      name,
-      async ({ body, path, query, headers, signal }: Record<string, unknown> = {}) => {
-        requireParts(path)
-        return (call as (options: object) => Promise<unknown>)({ client, body, path, query, headers, signal })
-      }
-    ])
+    Object.keys(CALLS).map((name) => [name, async (given?: Sent) => perform(name as Name, given)])
   ) as unknown as Operations
 
   const resolver = new Resolver(
-    (id: string, body, signal) => operations.resolveCredentials({ path: { id }, body, signal }),
+    {
+      prove: (signal) => transport.prove(signal),
+      ask: (id, body, proof, signal) =>
+        perform('resolveCredentials', { path: { id }, body, signal }, proof) as Promise<ResolveAnswer>
+    },
     { seconds: keepSeconds, most: keepMost }
   )
 
@@ -151,21 +119,13 @@ export function ifMatch(revision: number): { 'if-match': string } {
   return { 'if-match': `"${revision}"` }
 }
 
-// Not quoted in the errors: somebody may have written a password into it.
-function placeOf(baseUrl: string): string {
-  if (!URL.canParse(baseUrl)) throw new TypeError('baseUrl is not an absolute URL')
-  const { protocol, username, password, search, hash, href } = new URL(baseUrl)
-  if (!/^https?:$/.test(protocol)) throw new TypeError('baseUrl has to begin with https:// or http://')
-  if (username || password || search || hash)
-    throw new TypeError('baseUrl has to be without a user, a query and a fragment')
-  return href
-}
-
 // In a URL, `..` takes away the part before it, and so would name another operation.
-function requireParts(path: unknown): void {
-  for (const [name, part] of Object.entries(path ?? {}))
-    if (/^(\.{0,2}|undefined|null)$/.test(String(part)))
+function requireParts(parts: readonly string[], path: unknown): void {
+  for (const name of parts) {
+    const part: unknown = Object(path)[name]
+    if (typeof part !== 'string' || /^\.{0,2}$/.test(part))
       throw new TypeError(`path.${name} cannot be a part of a path`)
+  }
 }
 
 // Not crypto.randomUUID, which browsers have on secure pages only.

@@ -1,10 +1,11 @@
 import type { ProblemCode } from './generated/contract.gen.ts'
 import type { InputError, Problem, ResolveErrorCode } from './generated/types.gen.ts'
+import { problemIn, scrubbed, scrubbedText } from './problem.ts'
 
 /** A code of the document, or one that a later service has. */
 export type Code = ProblemCode | (string & {})
 
-/** The service refused, or something between here and it did. Holds nothing of what was sent. */
+/** The service refused, or something between here and it did. Holds no token and no session. */
 export class LatchkeyError extends Error {
   override readonly name: string = 'LatchkeyError'
   readonly status: number
@@ -20,9 +21,11 @@ export class LatchkeyError extends Error {
   readonly attempts: number
   readonly #body: unknown
 
-  constructor(status: number, headers: Headers, body: unknown, attempts: number) {
+  constructor(status: number, headers: Headers, answer: unknown, attempts: number, secret?: string) {
+    const body = scrubbed(answer, secret)
     const problem = problemIn(headers, body)
-    const requestId = problem?.requestId ?? headers.get('x-request-id') ?? undefined
+    const header = headers.get('x-request-id')
+    const requestId = problem?.requestId ?? (header === null ? undefined : scrubbedText(header, secret))
     super(
       `${problem?.detail ?? 'The service did not do it.'} (${[problem?.code ?? 'no code', status, requestId].filter(Boolean).join(', ')})`
     )
@@ -70,16 +73,9 @@ export class LatchkeyResolveError extends Error {
 }
 
 /** Seconds, from either form of the header (RFC 9110, 10.2.3). */
-export function retryAfterIn(headers: Headers): number | undefined {
+function retryAfterIn(headers: Headers): number | undefined {
   const value = headers.get('retry-after')
   if (value === null) return undefined
   const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000
   return Number.isNaN(seconds) ? undefined : Math.max(0, Math.ceil(seconds))
-}
-
-function problemIn(headers: Headers, body: unknown): Problem | undefined {
-  const isProblem = /^application\/problem\+json\b/.test(headers.get('content-type') ?? '')
-  return isProblem && typeof body === 'object' && body !== null && 'code' in body
-    ? (body as Problem)
-    : undefined
 }

@@ -2,7 +2,6 @@ export {
   createClient,
   ifMatch,
   type Latchkey,
-  type LatchkeyOptions,
   type Listing,
   type Operations
 } from './client.ts'
@@ -16,4 +15,5 @@ export {
 } from './errors.ts'
 export type { ProblemCode } from './generated/contract.gen.ts'
 export type * from './generated/types.gen.ts'
+export type { LatchkeyOptions } from './options.ts'
 export { type Asked, Resolved, type ResolveOptions } from './resolve.ts'

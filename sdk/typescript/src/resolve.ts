@@ -1,11 +1,13 @@
+import type { Proof } from './credentials.ts'
 import { LatchkeyError, LatchkeyResolveError } from './errors.ts'
 import type { ResolveAnswer, ResolvedCredential, ResolveRequest } from './generated/types.gen.ts'
+import { type Found, type Keeping, Kept } from './kept.ts'
+import { unlessAborted } from './waiting.ts'
 
 /** One credential of a project: by its id, or by its name without regard to case. */
 export type Asked = { id: string; name?: never } | { name: string; id?: never }
 
 type Values = Record<string, unknown>
-type Found = Required<Omit<ResolvedCredential, 'name' | 'error'>>
 
 /** One credential as it was handed out. Neither `console.log` nor JSON shows its values. */
 export class Resolved<V extends Values = Values> {
@@ -40,13 +42,11 @@ export interface ResolveOptions {
   signal?: AbortSignal | undefined
 }
 
-/** How long values stay in memory, and of how many credentials. */
-export interface Keeping {
-  seconds: number
-  most: number
+export interface Resolving {
+  /** Who asks, now. */
+  prove(signal: AbortSignal | undefined): Promise<Proof>
+  ask(projectId: string, body: ResolveRequest, proof: Proof, signal: AbortSignal): Promise<ResolveAnswer>
 }
-
-type Ask = (projectId: string, body: ResolveRequest, signal: AbortSignal) => Promise<ResolveAnswer>
 
 /** A request under way, and how many wait for it. */
 interface Flight {
@@ -60,37 +60,39 @@ interface Flight {
 const MOST_REVISIONS = 10_000
 
 /**
- * Resolves with one request for all who ask for the same at once, and keeps values for as long as `keeping` says. What is
- * kept is given only while no newer revision has been seen, nothing was changed by this client, and it has not expired.
+ * Resolves with one request for all who ask for the same at once with the same proof, and keeps values for as long as
+ * `keeping` says. What is kept is given to who proves the same, while no newer revision has been seen, nothing was changed
+ * by this client, and it has not expired.
  */
 export class Resolver {
-  readonly #ask: Ask
-  readonly #keeping: Keeping
-  readonly #kept = new Map<string, { found: Found; until: number }>()
+  readonly #service: Resolving
+  readonly #kept: Kept
   readonly #flights = new Map<string, Flight>()
   /** The highest revision seen of each credential. */
   readonly #revisions = new Map<string, number>()
 
-  constructor(ask: Ask, keeping: Keeping) {
-    this.#ask = ask
-    this.#keeping = keeping
+  constructor(service: Resolving, keeping: Keeping) {
+    this.#service = service
+    this.#kept = new Kept(keeping)
   }
 
-  /** Throws LatchkeyResolveError when the credential cannot be resolved, and what `ask` throws. */
+  /** Throws LatchkeyResolveError when the credential cannot be resolved, and what proving and asking throw. */
   async resolve(projectId: string, asked: Asked, options: ResolveOptions): Promise<Resolved> {
     const { environment = 'main', signal } = options
-    signal?.throwIfAborted()
-    const key = JSON.stringify([projectId, environment, asked.id?.toLowerCase(), asked.name])
+    const proof = await this.#service.prove(signal)
+    // What one token was given is nothing to another: the key has it, and is never shown.
+    const key = JSON.stringify([proof.secret, projectId, environment, asked.id?.toLowerCase(), asked.name])
     const kept = this.#kept.get(key)
-    if (kept && Date.now() < kept.until && !this.#isOld(kept.found)) return new Resolved(kept.found)
+    if (kept && !this.#isOld(kept)) return new Resolved(kept)
     this.#kept.delete(key)
     const body = { credentials: [asked], environment }
-    const answer = await joined(this.#flights.get(key) ?? this.#depart(key, projectId, body), signal)
+    const answered = () => joined(this.#flights.get(key) ?? this.#depart(key, projectId, body, proof), signal)
+    let answer = await answered()
     // A shared answer may be older than what was seen while it was under way. Revisions of a backup that was put back
-    // may be lower, too: what was seen counts once.
+    // may be lower, too: what was seen counts once, and then what the service says.
     if (this.#isOld(answer)) {
       this.#revisions.delete(answer.id!)
-      return this.resolve(projectId, asked, options)
+      answer = await answered()
     }
     if (answer.error) throw new LatchkeyResolveError(answer.error.code, answer.error.detail)
     return new Resolved(answer as Found)
@@ -114,14 +116,14 @@ export class Resolver {
     this.#revisions.clear()
   }
 
-  #depart(key: string, projectId: string, body: ResolveRequest): Flight {
+  #depart(key: string, projectId: string, body: ResolveRequest, proof: Proof): Flight {
     const controller = new AbortController()
     // Whether nothing was forgotten since.
     const counts = () => this.#flights.get(key) === flight
-    const answer = this.#ask(projectId, body, controller.signal).then(
+    const answer = this.#service.ask(projectId, body, proof, controller.signal).then(
       ({ results }) => {
         const one = results[0]!
-        if (counts()) this.#keep(key, one)
+        if (counts() && !one.error && !this.#isOld(one)) this.#kept.set(key, one as Found)
         return one
       },
       (error) => {
@@ -140,15 +142,6 @@ export class Resolver {
     return flight
   }
 
-  #keep(key: string, one: ResolvedCredential): void {
-    if (one.error || this.#keeping.seconds <= 0 || this.#isOld(one)) return
-    const found = one as Found
-    const expires = found.expiresAt === null ? Infinity : Date.parse(found.expiresAt)
-    this.#kept.set(key, { found, until: Math.min(Date.now() + this.#keeping.seconds * 1000, expires) })
-    const [oldest] = this.#kept.keys()
-    if (this.#kept.size > this.#keeping.most) this.#kept.delete(oldest!)
-  }
-
   #isOld({ id, revision }: ResolvedCredential): boolean {
     return id !== undefined && revision !== undefined && revision < (this.#revisions.get(id) ?? 0)
   }
@@ -157,15 +150,9 @@ export class Resolver {
 /** The answer. Who leaves by their signal takes nobody along; when all have left, the request is ended. */
 async function joined(flight: Flight, signal: AbortSignal | undefined): Promise<ResolvedCredential> {
   flight.waiting++
-  let leave = () => {}
   try {
-    const left = new Promise<never>((_, reject) => {
-      leave = () => reject(signal?.reason)
-      signal?.addEventListener('abort', leave)
-    })
-    return await Promise.race([flight.answer, left])
+    return await unlessAborted(signal, flight.answer)
   } finally {
-    signal?.removeEventListener('abort', leave)
     if (--flight.waiting === 0) flight.end()
   }
 }

@@ -1,112 +1,163 @@
-import type { Caller } from './credentials.ts'
+import { isAnswer, jsonOf, MOST_BYTES, textOf } from './answers.ts'
+import type { Call } from './calls.ts'
+import type { Caller, Proof } from './credentials.ts'
 import { LatchkeyError, LatchkeyNetworkError, LatchkeyTimeoutError } from './errors.ts'
+import { pause, within } from './waiting.ts'
 
 /** How long to go on. All are bounds: whichever is met first ends it. */
 export interface Patience {
   /** How often a request is sent again, at the most. */
   retries: number
-  /** For one attempt, up to the last byte of its answer. */
+  /** For one attempt, from asking for the token up to the last byte of its answer. */
   attemptSeconds: number
   /** After this, no attempt begins. */
   totalSeconds: number
 }
 
-export interface Transport {
-  fetch: typeof fetch
-  caller: Caller
-  patience: Patience
-  /** Sees the request before it is first sent, and after each attempt, with the status when there was an answer. */
-  watch(request: Request, status?: number): void
+interface Attempt {
+  request: Request
+  body: string
+  call: Call
+  /** What proves who calls, when that was asked for already. */
+  proof: Proof | undefined
+  number: number
 }
 
+/** An answer was read and is of no use: the same request would give another such. */
+class Unusable extends LatchkeyNetworkError {}
+
 const PASSING = new Set([429, 502, 503, 504])
-/** POSTs that change nothing, each hand-out of which is audited. */
-const HANDS_OUT = /\/(resolve|reveal)$/
 const FIRST_DELAY_MS = 200
 const LONGEST_DELAY_MS = 5000
 
-/**
- * A `fetch` for the generated client: proves who calls, sends again what may be sent again, and throws for all but a
- * whole answer of success: LatchkeyError, LatchkeyNetworkError, LatchkeyTimeoutError, or the reason of the caller's signal.
- */
-export function transport({
-  fetch,
-  caller,
-  patience,
-  watch
-}: Transport): (request: Request) => Promise<Response> {
-  async function attempt(request: Request, body: string, attempts: number): Promise<Response> {
-    const proof = await caller.prove(request.headers)
-    const controller = new AbortController()
-    const stop = () => controller.abort(request.signal.reason)
-    request.signal.addEventListener('abort', stop)
-    let timedOut = false
-    const timer = setTimeout(() => {
-      timedOut = true
-      controller.abort()
-    }, patience.attemptSeconds * 1000)
-    try {
-      request.signal.throwIfAborted()
-      const { method, url } = request
-      const answer = await fetch(url, {
-        ...proof,
-        method,
-        signal: controller.signal,
-        // Nothing here redirects; what is sent goes nowhere else.
-        redirect: 'error',
-        cache: 'no-store',
-        ...(body !== '' && { body })
-      })
-      // All of it, here: an answer that breaks off is no answer.
-      const bytes = await answer.arrayBuffer()
-      caller.learn(answer)
-      return new Response(bytes.byteLength > 0 ? bytes : null, answer)
-    } catch (error) {
-      request.signal.throwIfAborted()
-      if (timedOut)
-        throw new LatchkeyTimeoutError(`No answer within ${patience.attemptSeconds} seconds.`, attempts)
-      throw new LatchkeyNetworkError(`No answer from the service${wordFor(error)}.`, attempts)
-    } finally {
-      clearTimeout(timer)
-      request.signal.removeEventListener('abort', stop)
-    }
+/** Sends requests: proves who calls, sends again what may be sent again, and makes of an answer what it says. */
+export class Transport {
+  readonly #fetch: typeof fetch
+  readonly #caller: Caller
+  readonly #patience: Patience
+  readonly #watch: (request: Request, call: Call, status?: number) => void
+
+  /** `watch` sees each request before it is first sent, and after each attempt, with the status when there was an answer. */
+  constructor(
+    fetch: typeof globalThis.fetch,
+    caller: Caller,
+    patience: Patience,
+    watch: (request: Request, call: Call, status?: number) => void
+  ) {
+    this.#fetch = fetch
+    this.#caller = caller
+    this.#patience = patience
+    this.#watch = watch
   }
 
-  return async (request) => {
+  /** Asks who calls, for as long as for an attempt. Throws what the token's function throws, too. */
+  prove(signal: AbortSignal | undefined): Promise<Proof> {
+    return within(
+      this.#patience.attemptSeconds,
+      () => this.#late('token', 1),
+      signal,
+      () => this.#caller.prove()
+    )
+  }
+
+  /**
+   * Gives the JSON of a whole answer of success, undefined for one that has none, and throws for all else: LatchkeyError,
+   * LatchkeyNetworkError, LatchkeyTimeoutError, the reason of the caller's signal, or what the token's function throws.
+   */
+  async send(request: Request, call: Call, proof?: Proof): Promise<unknown> {
+    const { retries, totalSeconds } = this.#patience
     const started = performance.now()
     const body = request.method === 'GET' || request.method === 'HEAD' ? '' : await request.text()
-    watch(request)
-    for (let attempts = 1; ; attempts++) {
-      let answer: Response | undefined
+    this.#watch(request, call)
+    for (let number = 1; ; number++) {
       let failure: LatchkeyError | LatchkeyNetworkError
       try {
-        answer = await attempt(request, body, attempts)
-        if (answer.ok) return answer
-        failure = new LatchkeyError(answer.status, answer.headers, await jsonOf(answer), attempts)
+        return await this.#attempt({ request, body, call, proof, number })
       } catch (error) {
-        if (!(error instanceof LatchkeyNetworkError)) throw error
+        if (!(error instanceof LatchkeyError || error instanceof LatchkeyNetworkError)) throw error
         failure = error
-      } finally {
-        watch(request, answer?.status)
       }
-      const delay = mayRepeat(request, failure) ? delayBefore(attempts, failure) : Infinity
-      if (attempts > patience.retries || performance.now() - started + delay >= patience.totalSeconds * 1000)
-        throw failure
+      const delay = mayRepeat(call, failure) ? delayBefore(number, failure) : Infinity
+      if (number > retries || performance.now() - started + delay >= totalSeconds * 1000) throw failure
       await pause(delay, request.signal)
     }
   }
+
+  async #attempt(attempt: Attempt): Promise<unknown> {
+    const { request, call, number } = attempt
+    let { proof } = attempt
+    let answer: Response | undefined
+    let text: string | undefined
+    try {
+      await within(
+        this.#patience.attemptSeconds,
+        () => this.#late(proof ? 'answer' : 'token', number),
+        request.signal,
+        async (signal) => {
+          proof ??= await this.#caller.prove()
+          signal.throwIfAborted()
+          answer = await this.#fetched(attempt, proof, signal)
+          // All of it, here: an answer that breaks off is no answer.
+          text = await textOf(answer)
+          this.#caller.learn(answer, proof, call.name === 'createSession')
+        }
+      )
+    } catch (error) {
+      request.signal.throwIfAborted()
+      // The token's function has errors of its own.
+      if (!proof || error instanceof LatchkeyTimeoutError) throw error
+      throw new LatchkeyNetworkError(`No answer from the service${wordFor(error)}.`, number)
+    } finally {
+      this.#watch(request, call, answer?.status)
+    }
+    return read(answer!, text, proof!, call, number)
+  }
+
+  #fetched({ request, body }: Attempt, { header, credentials }: Proof, signal: AbortSignal) {
+    const headers = new Headers(request.headers)
+    if (header) headers.set(...header)
+    return this.#fetch(request.url, {
+      method: request.method,
+      headers,
+      credentials,
+      signal,
+      // Nothing here redirects; what is sent goes nowhere else.
+      redirect: 'error',
+      cache: 'no-store',
+      ...(body !== '' && { body })
+    })
+  }
+
+  #late(what: 'token' | 'answer', number: number): LatchkeyTimeoutError {
+    return new LatchkeyTimeoutError(`No ${what} within ${this.#patience.attemptSeconds} seconds.`, number)
+  }
 }
 
-// What an attempt may have done already, a second one must not do again: so a POST needs its key. What only hands out is
-// asked for again when the service says that it did not, and not when its answer was lost: each hand-out is audited.
-function mayRepeat(
-  { method, url, headers }: Request,
-  failure: LatchkeyError | LatchkeyNetworkError
-): boolean {
+function read(
+  { ok, status, headers }: Response,
+  text: string | undefined,
+  { secret }: Proof,
+  { name }: Call,
+  number: number
+): unknown {
+  if (text === undefined)
+    throw new Unusable(`The answer is larger than ${MOST_BYTES / 1024 / 1024} MiB.`, number)
+  const body = text === '' ? undefined : jsonOf(text)
+  if (!ok) throw new LatchkeyError(status, headers, body, number, secret)
+  if ((body === undefined && text !== '') || !isAnswer(name, body))
+    throw new Unusable('This is not an answer of Latchkey.', number)
+  return body
+}
+
+function mayRepeat({ again }: Call, failure: LatchkeyError | LatchkeyNetworkError): boolean {
+  if (failure instanceof Unusable || again === 'never') return false
   if (failure instanceof LatchkeyError && !PASSING.has(failure.status)) return false
-  if (method !== 'POST' || headers.has('idempotency-key')) return true
-  const refused = failure instanceof LatchkeyError && failure.retryAfterSeconds !== undefined
-  return refused && HANDS_OUT.test(new URL(url).pathname)
+  return again === 'unless-refused' || saysNotDone(failure)
+}
+
+function saysNotDone(failure: LatchkeyError | LatchkeyNetworkError): boolean {
+  if (!(failure instanceof LatchkeyError)) return false
+  return [429, 503].includes(failure.status) && failure.retryAfterSeconds !== undefined
 }
 
 /** Milliseconds: at any moment (full jitter) below a bound that doubles, but not before the service wants it. */
@@ -114,29 +165,6 @@ function delayBefore(attempts: number, failure: LatchkeyError | LatchkeyNetworkE
   const bound = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempts - 1))
   const least = failure instanceof LatchkeyError ? (failure.retryAfterSeconds ?? 0) : 0
   return least * 1000 + Math.random() * bound
-}
-
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', end)
-      resolve()
-    }, milliseconds)
-    if (signal.aborted) end()
-    else signal.addEventListener('abort', end, { once: true })
-  })
-}
-
-async function jsonOf(answer: Response): Promise<unknown> {
-  try {
-    return await answer.json()
-  } catch {
-    return undefined
-  }
 }
 
 // The cause itself may hold bytes of the answer; its code, such as ECONNREFUSED, is a word.

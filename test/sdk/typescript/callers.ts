@@ -6,6 +6,8 @@ export async function callers(t: Test, world: World) {
   const { client, proxy, sdk, tokens, ann, service } = world
   const { email, password } = ann.person
   const passed = () => proxy.passed.at(-1)!.headers
+  /** The cookie that was sent for this. */
+  const passedAfter = (_: unknown) => passed().cookie!
 
   t.test('a person signs in, is known from then on, and signs out', async (t) => {
     const latchkey = client()
@@ -29,6 +31,45 @@ export async function callers(t: Test, world: World) {
     await thrown(t, sdk.LatchkeyError, latchkey.getSession())
     await thrown(t, sdk.LatchkeyError, latchkey.getSession())
     t.equal(passed().cookie, undefined)
+  })
+
+  t.test('an answer to a session of before leaves the one of now alone', async (t) => {
+    const latchkey = await world.signedIn({ retries: 0 })
+    const old = passedAfter(await latchkey.getSession())
+    // The old one ends while a request with it is on its way, on which the new one starts.
+    proxy.before = async () => {
+      proxy.before = () => {}
+      await latchkey.signIn({ email, password })
+      await fetch(`${service.origin}/api/v1/session`, { method: 'DELETE', headers: { cookie: old } })
+    }
+    await thrown(t, sdk.LatchkeyError, latchkey.getSession())
+    t.not(passedAfter(await latchkey.getSession()), old)
+  })
+
+  t.test('a mistyped password ends no session', async (t) => {
+    const latchkey = await world.signedIn()
+    const wrong = latchkey.signIn({ email, password: 'not the one' })
+    t.equal((await thrown(t, sdk.LatchkeyError, wrong)).code, 'invalid-credentials')
+    t.equal((await latchkey.getSession()).user.email, email)
+  })
+
+  t.test('a token that does not come is waited for no longer than an answer', async (t) => {
+    const token = () => new Promise<string>(() => {})
+    const hanging = client({ token, attemptSeconds: 0.2, retries: 0 })
+    const calls = {
+      operation: (signal?: AbortSignal) => hanging.getSession({ signal }),
+      resolve: (signal?: AbortSignal) => hanging.resolve(world.project, { name: 'x' }, { signal })
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      const error = await thrown(t, sdk.LatchkeyTimeoutError, call())
+      t.equal(error.message, 'No token within 0.2 seconds.', name)
+      const started = performance.now()
+      const reason = new Error('enough')
+      const controller = new AbortController()
+      setTimeout(() => controller.abort(reason), 20)
+      t.equal(await thrown(t, Error, call(controller.signal)), reason, name)
+      t.ok(performance.now() - started < 150, 'at once')
+    }
   })
 
   t.test('a program has a token, or what gives one', async (t) => {
@@ -82,7 +123,17 @@ export async function callers(t: Test, world: World) {
       [{ baseUrl: 'https://latchkey.example.org?key=hunter2' }, 'TypeError'],
       [{ retries: -1 }, 'RangeError'],
       [{ attemptSeconds: Number.NaN }, 'RangeError'],
-      [{ keepSeconds: 301 }, 'RangeError']
+      [{ keepSeconds: 301 }, 'RangeError'],
+      [{ attemptSeconds: Infinity }, 'RangeError'],
+      [{ attemptSeconds: 3e6 }, 'RangeError'],
+      [{ totalSeconds: Infinity }, 'RangeError'],
+      [{ keepMost: Infinity }, 'RangeError'],
+      [{ retries: null }, 'TypeError'],
+      [{ retries: '3' }, 'TypeError'],
+      [{ keepSeconds: null }, 'TypeError'],
+      [{ token: null }, 'TypeError'],
+      [{ fetch: null }, 'TypeError'],
+      [{ baseUrl: null }, 'TypeError']
     ]
     for (const [options, name] of bad) {
       t.throws(() => client(options), { name }, inspect(options))
@@ -92,11 +143,14 @@ export async function callers(t: Test, world: World) {
     proxy.passed.length = 0
     for (const projectId of ['', '.', '..', undefined as unknown as string])
       await thrown(t, TypeError, latchkey.removeCredentialFromProject({ path: { projectId, id: 'x' } }))
-    t.equal(proxy.passed.length, 0, 'no part of a path leads elsewhere')
-    for (const token of ['', 'hunter2\nhunter2', 'hunter2 ü']) {
+    for (const path of [undefined, {}, { projectId: 'x' }])
+      await thrown(t, TypeError, latchkey.removeCredentialFromProject({ path } as never))
+    const nothing = async () => undefined as unknown as string
+    for (const token of ['', 'hunter2\nhunter2', 'hunter2 ü', nothing]) {
       const error = await thrown(t, TypeError, client({ token }).listProjects())
       t.notMatch(inspect(error), /hunter2/)
     }
+    t.equal(proxy.passed.length, 0, 'nothing is sent, and no part of a path leads elsewhere')
   })
 
   t.test('neither a client nor what it gives shows a secret', async (t) => {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Test } from 'tap'
 import { thrown, type World } from './world.ts'
 
@@ -82,6 +83,94 @@ export async function errors(t: Test, world: World) {
       proxy.passed.some(({ url }) => url === '/elsewhere'),
       'what was sent is not sent elsewhere'
     )
+  })
+
+  t.test('an answer that echoes the token, or forges lines, is no part of an error', async (t) => {
+    const { personal } = world.tokens
+    const headers = { 'content-type': 'application/problem+json', 'x-request-id': personal }
+    const problem = { status: 400, title: 'x', code: 'bad-request', requestId: `of ${personal}` }
+    const detail = `no\n\u001b[31mINFO ${personal}\u2028\u0085`
+    const bodies = [
+      { ...problem, detail, errors: 'none', consumers: [1], [personal]: [{ deep: personal }] },
+      { ...problem, detail, errors: [{ path: '/x', code: 'x', message: detail }] },
+      { ...problem, detail: { personal }, code: { personal } },
+      { detail: null },
+      [null],
+      personal
+    ]
+    const forTwo = client({ token: personal, retries: 0 })
+    for (const body of bodies) {
+      proxy.next({ status: 400, headers, body: JSON.stringify(body) })
+      const error = await thrown(t, sdk.LatchkeyError, forTwo.listProjects())
+      const shown = [inspect(error, { depth: 9, showHidden: true }), JSON.stringify(error.body)].join()
+      t.notOk(shown.includes(personal), shown)
+      t.notMatch(error.message, /[\p{Cc}\u2028]/u)
+      t.notMatch(JSON.stringify(error.problem), /\\u00|\\n/)
+      t.ok(Array.isArray(error.errors))
+      t.ok(error.code === undefined || error.code === 'bad-request')
+    }
+    const session = await world.signedIn()
+    await session.getSession()
+    const [, secret] = proxy.passed.at(-1)!.headers.cookie!.split('=')
+    proxy.next({ status: 400, headers, body: JSON.stringify({ ...problem, detail: `of ${secret}` }) })
+    const error = await thrown(t, sdk.LatchkeyError, session.getSession())
+    t.match(error.message, 'of [secret] (')
+  })
+
+  t.test('what is JSON and not of the form of the document is no success', async (t) => {
+    const headers = { 'content-type': 'application/json' }
+    const page = { data: [], total: 0, page: 1, pageSize: 20 }
+    const one = { id: 'x', credentialName: 'x', typeName: 'x', environment: 'main', revision: 1 }
+    const calls: [() => Promise<unknown>, unknown[]][] = [
+      [() => latchkey.getSession(), ['', null, [], 'x', 1]],
+      [() => latchkey.listSessions(), ['', null, {}]],
+      [
+        () => latchkey.each('listProjects').next(),
+        [
+          {},
+          { ...page, data: null },
+          { ...page, data: [null] },
+          { ...page, pageSize: 0 },
+          { ...page, total: '1' }
+        ]
+      ],
+      [() => latchkey.each('listAuditEvents').next(), [{}, { data: [] }, { data: [{}], nextCursor: null }]],
+      [
+        () => latchkey.resolve(world.project, { name: 'x' }),
+        [
+          {},
+          { results: [] },
+          { results: [null] },
+          { results: [{}] },
+          { results: [{ error: 'x' }] },
+          { results: [{ ...one, expiresAt: null }] },
+          { results: [{ ...one, expiresAt: 'x', values: {} }] }
+        ]
+      ]
+    ]
+    for (const [call, answers] of calls)
+      for (const answer of answers) {
+        proxy.next({ status: 200, headers, body: answer === '' ? '' : JSON.stringify(answer) })
+        const error = await thrown(t, sdk.LatchkeyNetworkError, call())
+        t.equal(error.message, 'This is not an answer of Latchkey.', JSON.stringify(answer))
+      }
+    proxy.next({ status: 204 })
+    await thrown(t, sdk.LatchkeyNetworkError, latchkey.getSession())
+    proxy.next({ status: 204 })
+    t.equal(await latchkey.lightningDeleteCredential({ path: { id: UNKNOWN } }), undefined)
+    const patient = await world.signedIn()
+    proxy.next('refused', { status: 502 }, { status: 200, body: '<h1>Sign in</h1>' })
+    const third = await thrown(t, sdk.LatchkeyNetworkError, patient.getSession())
+    t.equal(third.attempts, 3, 'it says how often it was sent')
+  })
+
+  t.test('an answer that is too large is not read to its end, nor asked for again', async (t) => {
+    proxy.passed.length = 0
+    proxy.next({ status: 200, body: `"${'x'.repeat(33 * 1024 * 1024)}"` })
+    const patient = client({ token: world.tokens.personal })
+    const error = await thrown(t, sdk.LatchkeyNetworkError, patient.listProjects())
+    t.equal(error.message, 'The answer is larger than 32 MiB.')
+    t.equal(proxy.passed.length, 1)
   })
 
   t.test('no answer, and none in time, are errors of their own', async (t) => {

@@ -74,6 +74,25 @@ export async function pages(t: Test, world: World) {
     t.equal((await list.walk()).length, 7, 'a page is asked for again like anything else')
   })
 
+  t.test('a list that says there is more, and gives nothing more, ends', async (t) => {
+    const headers = { 'content-type': 'application/json' }
+    const answer = (body: object) => ({ status: 200, headers, body: JSON.stringify(body) })
+    const page = answer({ data: [], total: 1000, page: 1, pageSize: 20 })
+    const last = answer({ data: [], nextCursor: 'x' })
+    const same = answer({ data: [{ id: 'x' }], nextCursor: 'x' })
+    for (const [name, faults, requests] of [
+      ['listProjects', [page, page, page], 1],
+      ['listAuditEvents', [last, last, last], 1],
+      ['listAuditEvents', [same, same, same], 2]
+    ] as const) {
+      proxy.passed.length = 0
+      proxy.next(...faults)
+      for await (const _ of latchkey.each(name)) t.ok(proxy.passed.length <= requests)
+      t.equal(proxy.passed.length, requests)
+      proxy.calm()
+    }
+  })
+
   t.test('the audit log goes on by its cursor, whatever is added', async (t) => {
     const { id } = await world.newCredential()
     for (let i = 0; i < 5; i++) await latchkey.revealAppCredential({ path: { id }, body: {} })

@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import { newProject, newType, uniqueName } from '../../helpers/things.ts'
 import { newToken } from '../../helpers/tokens.ts'
-import { thrown, type World } from './world.ts'
+import { PACKAGE, thrown, type World } from './world.ts'
 
 export async function resolve(t: Test, world: World) {
   const { sdk, proxy, project, ann, service, tokens } = world
@@ -73,6 +76,86 @@ export async function resolve(t: Test, world: World) {
     t.equal(asked(), 2)
   })
 
+  t.test('their time is over by a clock that nobody sets back', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner({ keepSeconds: 0.5 })
+    await latchkey.resolve(project, { id })
+    const { now } = Date
+    t.teardown(() => {
+      Date.now = now
+    })
+    Date.now = () => now() - 3_600_000
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 1)
+    await new Promise((resolve) => setTimeout(resolve, 550))
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 2)
+  })
+
+  t.test('then they leave the memory, though nobody asks', async (t) => {
+    const { id } = await world.newCredential()
+    const expiresAt = new Date(Date.now() + 800).toISOString()
+    const expiring = await world.newCredential({ expiresAt })
+    const latchkey = runner({ keepSeconds: 0.4 })
+    await latchkey.resolve(project, { id })
+    const longer = runner({ keepSeconds: 60 })
+    await longer.resolve(project, { id })
+    await longer.resolve(project, { id: expiring.id })
+    const [{ now }, { now: today }] = [performance, Date]
+    const [before, day] = [performance.now(), Date.now()]
+    await new Promise((resolve) => setTimeout(resolve, 900))
+    t.teardown(() => {
+      performance.now = now
+      Date.now = today
+    })
+    // Whatever were still there would be given now.
+    performance.now = () => before
+    Date.now = () => day
+    proxy.passed.length = 0
+    await latchkey.resolve(project, { id })
+    t.equal(asked(), 1)
+    await thrown(t, sdk.LatchkeyResolveError, longer.resolve(project, { id: expiring.id }))
+    t.equal(asked(), 2)
+    await longer.resolve(project, { id })
+    t.equal(asked(), 2, 'what has time left is still there')
+  })
+
+  t.test('a program that has kept values can end', async (t) => {
+    const { id } = await world.newCredential()
+    const program = `
+      import { createClient } from ${JSON.stringify(join(PACKAGE, 'dist/index.js'))}
+      const [baseUrl, token, project, id] = process.argv.slice(-4)
+      const { values } = await createClient({ baseUrl, token, keepSeconds: 300 }).resolve(project, { id })
+      process.stdout.write(values.password)`
+    const args = ['--input-type=module', '--eval', program, '--', proxy.origin, tokens.runner, project, id]
+    const ended = await promisify(execFile)(process.execPath, args, { timeout: 30_000 })
+    t.equal(ended.stdout, 'hunter2 hunter2')
+  })
+
+  t.test('what one token was given, another is not', async (t) => {
+    const { id } = await world.newCredential()
+    const other = await newToken(ann, ['credentials:resolve'], { projectId: await newProject(ann) })
+    for (const keepSeconds of [0, 60]) {
+      let token = tokens.runner
+      const latchkey = runner({ token: () => token, keepSeconds })
+      await latchkey.resolve(project, { id })
+      token = other.bearer!
+      await thrown(t, sdk.LatchkeyError, latchkey.resolve(project, { id }))
+      // At once, with each token in turn.
+      proxy.passed.length = 0
+      const turns = [tokens.runner, other.bearer!]
+      const both = runner({ token: () => turns.shift()!, keepSeconds })
+      const [mine, others] = await Promise.allSettled([1, 2].map(() => both.resolve(project, { id })))
+      t.equal(mine!.status, 'fulfilled')
+      t.equal(others!.status, 'rejected')
+      t.same(
+        proxy.passed.map(({ headers }) => headers.authorization).sort(),
+        [`Bearer ${tokens.runner}`, `Bearer ${other.bearer}`].sort(),
+        'the token that was asked for is the one that is sent'
+      )
+    }
+  })
+
   t.test('no longer than the credential lives', async (t) => {
     const expiresAt = new Date(Date.now() + 700).toISOString()
     const { id } = await world.newCredential({ expiresAt })
@@ -129,6 +212,40 @@ export async function resolve(t: Test, world: World) {
     await latchkey.listCredentialsByProject({ path: { projectId: project } })
     proxy.next({ status: 200, headers: { 'content-type': 'application/json' }, body: stale })
     t.equal((await latchkey.resolve(project, { id })).values.password, 'the new one')
+  })
+
+  t.test('answers that contradict themselves are asked for again once', async (t) => {
+    const { id } = await world.newCredential()
+    const latchkey = runner({ keepSeconds: 60 })
+    const { results } = await latchkey.resolveCredentials({
+      path: { id: project },
+      body: { credentials: [{ id }] }
+    })
+    const [one] = results
+    const body = JSON.stringify({ results: [one, { ...one, revision: 9 }] })
+    const fault = { status: 200, headers: { 'content-type': 'application/json' }, body }
+    proxy.passed.length = 0
+    proxy.next(fault, fault, fault)
+    t.ok((await latchkey.resolve(project, { id })).values)
+    t.equal(asked(), 2)
+    proxy.calm()
+  })
+
+  t.test('an environment may have the name of an operation', async (t) => {
+    const { id } = await world.newCredential()
+    const keys = Object.values(world.type.field).map((fieldId) => ({ fieldId, keyValue: 'x' }))
+    let token = tokens.runner
+    const latchkey = runner({ token: () => token, keepSeconds: 60 })
+    for (const environment of ['resolve', 'reveal']) {
+      await ann.put(`/api/v1/app-credentials/${id}/environments/${environment}`, { keys })
+      token = tokens.runner
+      await latchkey.resolve(project, { id }, { environment })
+      token = tokens.personal
+      await latchkey.deleteEnvironment({ path: { id, environment } })
+      token = tokens.runner
+      const gone = latchkey.resolve(project, { id }, { environment })
+      t.equal((await thrown(t, sdk.LatchkeyResolveError, gone)).code, 'environment-not-configured')
+    }
   })
 
   t.test('a change by the same client ends what was kept, and what is under way is not', async (t) => {

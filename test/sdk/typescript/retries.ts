@@ -75,6 +75,30 @@ export async function retries(t: Test, world: World) {
     t.equal(times(), 3, 'but the service says when it has not')
   })
 
+  t.test('what somebody else wrote meanwhile is not overwritten', async (t) => {
+    const { id } = await latchkey.createProject({ body: { name: uniqueName('project') } })
+    const name = uniqueName('mine')
+    const rename = () => latchkey.updateProject({ path: { id }, body: { name } })
+    const { id: credential } = await world.newCredential()
+    const end = () => latchkey.deleteEnvironment({ path: { id: credential, environment: 'staging' } })
+    const calls: (() => Promise<unknown>)[] = [rename, end]
+    for (const call of calls)
+      for (const fault of ['lost', { status: 502 }, { status: 503 }] as const) {
+        proxy.passed.length = 0
+        proxy.next(fault)
+        await t.rejects(call())
+        t.equal(times(), 1, `${JSON.stringify(fault)}`)
+      }
+    proxy.passed.length = 0
+    proxy.next({ status: 503, headers: { 'retry-after': '0' } })
+    t.equal((await rename()).name, name)
+    t.equal(times(), 2, 'the service says that it has not done it')
+    proxy.passed.length = 0
+    proxy.next('lost')
+    await latchkey.putUsage({ path: { id: credential, consumer: 'workflow:42' } })
+    t.equal(times(), 2, 'a usage holds nothing that could be overwritten')
+  })
+
   t.test('refusals are final', async (t) => {
     await t.rejects(latchkey.createProject({ body: { name: '' } }))
     t.equal(times(), 1)
