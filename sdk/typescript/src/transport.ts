@@ -23,8 +23,12 @@ interface Attempt {
   number: number
 }
 
-/** An answer was read and is of no use: the same request would give another such. */
-class Unusable extends LatchkeyNetworkError {}
+/** A whole answer; its text is undefined when it is too large. */
+interface Given {
+  answer: Response
+  text: string | undefined
+  secret: string | undefined
+}
 
 const PASSING = new Set([429, 502, 503, 504])
 const FIRST_DELAY_MS = 200
@@ -54,7 +58,7 @@ export class Transport {
   prove(signal: AbortSignal | undefined): Promise<Proof> {
     return within(
       this.#patience.attemptSeconds,
-      () => this.#late('token', 1),
+      () => this.#late('token', 0),
       signal,
       () => this.#caller.prove()
     )
@@ -70,47 +74,46 @@ export class Transport {
     const body = request.method === 'GET' || request.method === 'HEAD' ? '' : await request.text()
     this.#watch(request, call)
     for (let number = 1; ; number++) {
-      let failure: LatchkeyError | LatchkeyNetworkError
-      try {
-        return await this.#attempt({ request, body, call, proof, number })
-      } catch (error) {
-        if (!(error instanceof LatchkeyError || error instanceof LatchkeyNetworkError)) throw error
-        failure = error
-      }
+      const outcome = await this.#attempt({ request, body, call, proof, number })
+      const isLost = outcome instanceof LatchkeyNetworkError
+      if (!isLost && outcome.answer.ok) return read(outcome, call, number)
+      const failure = isLost ? outcome : refusalOf(outcome, number)
       const delay = mayRepeat(call, failure) ? delayBefore(number, failure) : Infinity
       if (number > retries || performance.now() - started + delay >= totalSeconds * 1000) throw failure
       await pause(delay, request.signal)
     }
   }
 
-  async #attempt(attempt: Attempt): Promise<unknown> {
+  /** Gives the error when there is no answer, and throws what is not the service's: it is not to be tried again. */
+  async #attempt(attempt: Attempt): Promise<Given | LatchkeyNetworkError> {
     const { request, call, number } = attempt
     let { proof } = attempt
-    let answer: Response | undefined
-    let text: string | undefined
+    let status: number | undefined
     try {
-      await within(
+      return await within(
         this.#patience.attemptSeconds,
-        () => this.#late(proof ? 'answer' : 'token', number),
+        () => (proof ? this.#late('answer', number) : this.#late('token', number - 1)),
         request.signal,
         async (signal) => {
           proof ??= await this.#caller.prove()
           signal.throwIfAborted()
-          answer = await this.#fetched(attempt, proof, signal)
+          const answer = await this.#fetched(attempt, proof, signal)
+          status = answer.status
           // All of it, here: an answer that breaks off is no answer.
-          text = await textOf(answer)
+          const text = await textOf(answer)
           this.#caller.learn(answer, proof, call.name === 'createSession')
+          return { answer, text, secret: proof.secret }
         }
       )
     } catch (error) {
       request.signal.throwIfAborted()
+      if (error instanceof LatchkeyTimeoutError) return error
       // The token's function has errors of its own.
-      if (!proof || error instanceof LatchkeyTimeoutError) throw error
-      throw new LatchkeyNetworkError(`No answer from the service${wordFor(error)}.`, number)
+      if (!proof) throw error
+      return new LatchkeyNetworkError(`No answer from the service${wordFor(error)}.`, number)
     } finally {
-      this.#watch(request, call, answer?.status)
+      this.#watch(request, call, status)
     }
-    return read(answer!, text, proof!, call, number)
   }
 
   #fetched({ request, body }: Attempt, { header, credentials }: Proof, signal: AbortSignal) {
@@ -133,24 +136,22 @@ export class Transport {
   }
 }
 
-function read(
-  { ok, status, headers }: Response,
-  text: string | undefined,
-  { secret }: Proof,
-  { name }: Call,
-  number: number
-): unknown {
+// The same request would be answered the same: what is of no use is not asked for again.
+function read({ text }: Given, { name }: Call, number: number): unknown {
   if (text === undefined)
-    throw new Unusable(`The answer is larger than ${MOST_BYTES / 1024 / 1024} MiB.`, number)
-  const body = text === '' ? undefined : jsonOf(text)
-  if (!ok) throw new LatchkeyError(status, headers, body, number, secret)
+    throw new LatchkeyNetworkError(`The answer is larger than ${MOST_BYTES / 1024 / 1024} MiB.`, number)
+  const body = jsonOf(text)
   if ((body === undefined && text !== '') || !isAnswer(name, body))
-    throw new Unusable('This is not an answer of Latchkey.', number)
+    throw new LatchkeyNetworkError('This is not an answer of Latchkey.', number)
   return body
 }
 
+function refusalOf({ answer: { status, headers }, text, secret }: Given, number: number): LatchkeyError {
+  return new LatchkeyError(status, headers, jsonOf(text ?? ''), number, secret)
+}
+
 function mayRepeat({ again }: Call, failure: LatchkeyError | LatchkeyNetworkError): boolean {
-  if (failure instanceof Unusable || again === 'never') return false
+  if (again === 'never') return false
   if (failure instanceof LatchkeyError && !PASSING.has(failure.status)) return false
   return again === 'unless-refused' || saysNotDone(failure)
 }
