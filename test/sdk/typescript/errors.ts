@@ -104,8 +104,9 @@ export async function errors(t: Test, world: World) {
       const error = await thrown(t, sdk.LatchkeyError, forTwo.listProjects())
       const shown = [inspect(error, { depth: 9, showHidden: true }), JSON.stringify(error.body)].join()
       t.notOk(shown.includes(personal), 'no token')
-      t.notMatch(error.message, /[\p{Cc}\u2028]/u)
-      t.notMatch(JSON.stringify(error.problem), /\\u00|\\n/)
+      // Not by notMatch, which would print them.
+      const texts = [error.message, error.problem?.detail, ...error.errors.map(({ message }) => message)]
+      t.notOk(/[\p{Cc}\u2028]/u.test(texts.join('')), 'no control characters')
       t.ok(Array.isArray(error.errors))
       t.ok(error.code === undefined || error.code === 'bad-request')
     }
@@ -114,7 +115,7 @@ export async function errors(t: Test, world: World) {
     const [, secret] = proxy.passed.at(-1)!.headers.cookie!.split('=')
     proxy.next({ status: 400, headers, body: JSON.stringify({ ...problem, detail: `of ${secret}` }) })
     const error = await thrown(t, sdk.LatchkeyError, session.getSession())
-    t.match(error.message, 'of [secret] (')
+    t.ok(error.message.startsWith('of [secret] ('), 'no session')
   })
 
   t.test('what is JSON and not of the form of the document is no success', async (t) => {
