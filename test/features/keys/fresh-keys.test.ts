@@ -17,6 +17,7 @@ import {
   reveal,
   uniqueName
 } from '../../helpers/things.ts'
+import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/app-credentials'
 const SECRET = 'hunter2 hunter2'
@@ -32,15 +33,11 @@ const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'
 t.test('a replica that has not heard of a new data key serves what is under it', async (t) => {
   const { service, ann, type } = await newWorld(t)
   const projectId = await newProject(ann)
-  const made = await ann.post('/api/v1/access-tokens', {
-    name: 'machine',
-    scopes: ['credentials:resolve'],
-    projectId
-  })
+  const token = await newToken(ann, ['credentials:resolve'], { projectId })
   const replica = await startReplica(t, service)
   const there = replica.client(ann)
   const machine = replica.client()
-  machine.bearer = made.json.token
+  machine.bearer = token.bearer
   const note = { keys: [{ fieldId: type.field['note'], keyValue: 'n' }] }
   const asks: Record<string, (id: string) => Promise<{ status: number; text: string }>> = {
     get: (id) => there.get(`${path}/${id}`),
@@ -117,13 +114,7 @@ t.test('a number that nobody made costs one look, and is answered as what it is'
 t.test('many numbers that nobody made do not keep a batch from handing out what opens', async (t) => {
   const { service, ann, type } = await newWorld(t)
   const projectId = await newProject(ann)
-  const made = await ann.post('/api/v1/access-tokens', {
-    name: 'machine',
-    scopes: ['credentials:resolve'],
-    projectId
-  })
-  const machine = service.anonymous()
-  machine.bearer = made.json.token
+  const machine = await newToken(ann, ['credentials:resolve'], { projectId })
   const credentials = []
   for (let i = 0; i < 8; i++)
     credentials.push({ id: (await newCredential(ann, type, { projectIds: [projectId] })).id })
