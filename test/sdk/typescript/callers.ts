@@ -55,20 +55,22 @@ export async function callers(t: Test, world: World) {
 
   t.test('a token that does not come is waited for no longer than an answer', async (t) => {
     const token = () => new Promise<string>(() => {})
-    const hanging = client({ token, attemptSeconds: 0.2, retries: 0 })
-    const calls = {
-      operation: (signal?: AbortSignal) => hanging.getSession({ signal }),
-      resolve: (signal?: AbortSignal) => hanging.resolve(world.project, { name: 'x' }, { signal })
+    const calls = (attemptSeconds: number) => {
+      const hanging = client({ token, attemptSeconds, retries: 0 })
+      return {
+        operation: (signal?: AbortSignal) => hanging.getSession({ signal }),
+        resolve: (signal?: AbortSignal) => hanging.resolve(world.project, { name: 'x' }, { signal })
+      }
     }
-    for (const [name, call] of Object.entries(calls)) {
+    for (const [name, call] of Object.entries(calls(0.2))) {
       const error = await thrown(t, sdk.LatchkeyTimeoutError, call())
       t.equal(error.message, 'No token within 0.2 seconds.', name)
-      const started = performance.now()
+    }
+    for (const [name, call] of Object.entries(calls(600))) {
       const reason = new Error('enough')
       const controller = new AbortController()
       setTimeout(() => controller.abort(reason), 20)
-      t.equal(await thrown(t, Error, call(controller.signal)), reason, name)
-      t.ok(performance.now() - started < 150, 'at once')
+      t.equal(await thrown(t, Error, call(controller.signal)), reason, `${name}: at once`)
     }
   })
 

@@ -64,21 +64,21 @@ export async function resolve(t: Test, world: World) {
 
   t.test('values are kept for as long as is said, and the log has one hand-out', async (t) => {
     const { id } = await world.newCredential()
-    const latchkey = runner({ keepSeconds: 1 })
+    const latchkey = runner({ keepSeconds: 3 })
     const one = await latchkey.resolve(project, { id })
     one.values.password = 'changed here'
     t.equal((await latchkey.resolve(project, { id })).values.password, 'hunter2 hunter2', 'each has its own')
     t.equal(asked(), 1)
     const events = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=credential.resolved`)
     t.equal(events.json.data.length, 1)
-    await new Promise((resolve) => setTimeout(resolve, 1050))
+    await new Promise((resolve) => setTimeout(resolve, 3050))
     await latchkey.resolve(project, { id })
     t.equal(asked(), 2)
   })
 
   t.test('their time is over by a clock that nobody sets back', async (t) => {
     const { id } = await world.newCredential()
-    const latchkey = runner({ keepSeconds: 0.5 })
+    const latchkey = runner({ keepSeconds: 3 })
     await latchkey.resolve(project, { id })
     const { now } = Date
     t.teardown(() => {
@@ -87,14 +87,14 @@ export async function resolve(t: Test, world: World) {
     Date.now = () => now() - 3_600_000
     await latchkey.resolve(project, { id })
     t.equal(asked(), 1)
-    await new Promise((resolve) => setTimeout(resolve, 550))
+    await new Promise((resolve) => setTimeout(resolve, 3050))
     await latchkey.resolve(project, { id })
     t.equal(asked(), 2)
   })
 
   t.test('then they leave the memory, though nobody asks', async (t) => {
     const { id } = await world.newCredential()
-    const expiresAt = new Date(Date.now() + 800).toISOString()
+    const expiresAt = new Date(Date.now() + 3000).toISOString()
     const expiring = await world.newCredential({ expiresAt })
     const latchkey = runner({ keepSeconds: 0.4 })
     await latchkey.resolve(project, { id })
@@ -103,7 +103,7 @@ export async function resolve(t: Test, world: World) {
     await longer.resolve(project, { id: expiring.id })
     const [{ now }, { now: today }] = [performance, Date]
     const [before, day] = [performance.now(), Date.now()]
-    await new Promise((resolve) => setTimeout(resolve, 900))
+    await new Promise((resolve) => setTimeout(resolve, 3100))
     t.teardown(() => {
       performance.now = now
       Date.now = today
@@ -157,11 +157,11 @@ export async function resolve(t: Test, world: World) {
   })
 
   t.test('no longer than the credential lives', async (t) => {
-    const expiresAt = new Date(Date.now() + 700).toISOString()
+    const expiresAt = new Date(Date.now() + 3000).toISOString()
     const { id } = await world.newCredential({ expiresAt })
     const latchkey = runner({ keepSeconds: 60 })
     await latchkey.resolve(project, { id })
-    await new Promise((resolve) => setTimeout(resolve, 750))
+    await new Promise((resolve) => setTimeout(resolve, 3050))
     t.equal((await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { id }))).code, 'expired')
   })
 
