@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
+import { run } from './query.ts'
 import { endsConnection, isStaleStatement } from './sqlstate.ts'
 
 interface Lane {
@@ -44,7 +45,7 @@ export class Pipeline {
     try {
       const client = await lane.client
       lane.gather()
-      return await client.query(query)
+      return await run(client, query)
     } catch (error) {
       if (endsConnection(error)) lane.forget()
       throw error

@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { Keyring } from '../../../crypto/keyring.ts'
 import type { Database } from '../../../db/database.ts'
+import { Recent } from '../../../recent.ts'
 import { typeAt } from '../../credential-types/known-types.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import type { ItemRow } from '../list-repository.ts'
@@ -44,6 +45,61 @@ export async function toCredential(
     createdAt: row.created_at.toISOString(),
     updatedAt: row.updated_at.toISOString(),
     keys
+  }
+}
+
+/** What a credential's answer is made of, all of it: a column that is not here does not compile. */
+const MADE_OF: Record<keyof CredentialRow, true> = {
+  id: true,
+  owner_id: true,
+  type_id: true,
+  name: true,
+  description: true,
+  revision: true,
+  sealed_revision: true,
+  expires_at: true,
+  created_at: true,
+  updated_at: true,
+  type_name: true,
+  type_revision: true,
+  environments: true,
+  projects: true,
+  usage_count: true,
+  values: true
+}
+const COLUMNS = Object.keys(MADE_OF) as (keyof CredentialRow)[]
+
+function isSame(one: CredentialRow, other: CredentialRow): boolean {
+  return COLUMNS.every((column) => {
+    const [a, b] = [one[column], other[column]]
+    return a === b || (a instanceof Date && b instanceof Date && a.getTime() === b.getTime())
+  })
+}
+
+/** How many answers are kept (about twice as many at the most), and how long one may be. */
+const KEPT = 1_000
+const MAX_KEPT_LENGTH = 4_096
+
+/**
+ * The same as JSON. Opening values takes longer than anything else in a read, so the last answers are kept, each
+ * with the row that it was made of, sealed values and all: it is given only for a row that has nothing else in it.
+ */
+export class CredentialTexts {
+  readonly #db: Database
+  readonly #keyring: Keyring
+  readonly #kept = new Recent<string, { row: CredentialRow; text: string }>(KEPT)
+
+  constructor(db: Database, keyring: Keyring) {
+    this.#db = db
+    this.#keyring = keyring
+  }
+
+  async of(row: CredentialRow): Promise<string> {
+    const kept = this.#kept.get(row.id)
+    if (kept && isSame(kept.row, row)) return kept.text
+    const text = JSON.stringify(await toCredential(this.#db, this.#keyring, row))
+    if (text.length <= MAX_KEPT_LENGTH) this.#kept.set(row.id, { row, text })
+    return text
   }
 }
 

@@ -21,7 +21,7 @@ import { revealCredential } from '../reveal.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
 import { updateCredential } from '../update.ts'
 import { typeById } from '../which-type.ts'
-import { toCredential, toItems } from './resource.ts'
+import { CredentialTexts, toCredential, toItems } from './resource.ts'
 import * as schema from './schema.ts'
 
 const credential = { seen: seen(repository.visibleCredential), own: own(repository.visibleHead) }
@@ -30,6 +30,7 @@ const projectAdmin = member('admin', 'projectId')
 
 export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, keyring } = app.services
+  const texts = new CredentialTexts(db, keyring)
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request, reply) => {
     const { credentialTypeId, search, page = 1, pageSize = 20 } = request.query
@@ -68,7 +69,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const row = credential.seen.of(request)
       reply.header('etag', etagOf(row.revision))
-      return toCredential(db, keyring, row)
+      return asJson(reply, await texts.of(row))
     }
   )
 

@@ -1,0 +1,104 @@
+import { sql } from 'kysely'
+import t from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import { addMember, newCredential, newProject, newType } from '../../helpers/things.ts'
+
+const path = '/api/v1/app-credentials'
+
+t.test('what was read before is never what it was before', async (t) => {
+  const service = await startTestApp(t)
+  const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const { host, note } = type.field
+  const { id } = await newCredential(ann, type)
+  const own = `${path}/${id}`
+  const project = await newProject(ann)
+  await addMember(ann, project, bob, 'editor')
+  const fields = (await ann.get(`/api/v1/credential-types/${type.id}`)).json.fields as object[]
+
+  const changes: [string, () => Promise<{ status: number }>, object][] = [
+    ['its name', () => ann.put(own, { credentialName: 'other' }), { credentialName: 'other' }],
+    ['its description', () => ann.put(own, { description: 'd' }), { description: 'd' }],
+    [
+      'its end',
+      () => ann.put(own, { expiresAt: '2100-01-01T00:00:00.000Z' }),
+      { expiresAt: '2100-01-01T00:00:00.000Z' }
+    ],
+    [
+      'a value',
+      () => ann.put(own, { keys: [{ fieldId: host, keyValue: 'other.example.org' }] }),
+      { keys: [{ keyValue: 'other.example.org' }, {}, { hasValue: false }] }
+    ],
+    [
+      'a secret value',
+      () => ann.put(own, { keys: [{ fieldId: note, keyValue: 'n' }] }),
+      { keys: [{}, {}, { hasValue: true }] }
+    ],
+    [
+      'its environments',
+      () =>
+        ann.put(`${own}/environments/staging`, {
+          keys: fields.slice(0, 2).map((field) => ({ fieldId: (field as { id: string }).id, keyValue: 's' }))
+        }),
+      { environments: ['main', 'staging'] }
+    ],
+    ['an environment less', () => ann.delete(`${own}/environments/staging`), { environments: ['main'] }],
+    ['a consumer', () => ann.put(`${own}/usages/workflow:1`), { usageCount: 1 }],
+    [
+      'its projects',
+      () => ann.post(`${own}/assign-projects`, { projectIds: [project] }),
+      { projects: [{ id: project }] }
+    ],
+    [
+      'the name of a project',
+      () => ann.put(`/api/v1/projects/${project}`, { name: 'renamed' }),
+      { projects: [{ name: 'renamed' }] }
+    ],
+    [
+      'the name of its type',
+      () => ann.put(`/api/v1/credential-types/${type.id}`, { typeName: 'type renamed' }),
+      { credentialType: { typeName: 'type renamed' } }
+    ],
+    ['its owner', () => ann.post(`${own}/transfer`, { email: bob.person.email }), { ownerId: bob.person.id }]
+  ]
+  let last = (await ann.get(own)).text
+  for (const [what, change, expected] of changes) {
+    t.match({ status: (await change()).status }, { status: /^20[01]$/ }, what)
+    for (let i = 0; i < 3; i++) {
+      const { json, text } = await (what === 'its owner' ? bob : ann).get(own)
+      t.match(json, expected, what)
+      t.not(text, last, what)
+      if (i === 2) last = text
+    }
+  }
+
+  t.same((await bob.get(own)).json.projects.length, 1)
+  await ann.delete(`/api/v1/projects/${project}/members/${bob.person.id}`)
+  t.same((await bob.get(own)).json.projects, [], 'each sees the projects that are his')
+  t.equal((await ann.get(own)).json.projects.length, 1)
+  t.same((await bob.get(own)).json.projects, [])
+  for (let i = 0; i < 2; i++) t.equal((await eve.get(own)).status, 404)
+
+  const flip = () =>
+    sql`update credential_keys set value = set_byte(value, 20, get_byte(value, 20) # 1)
+        where credential_id = ${id} and field_id = ${host}`.execute(service.db)
+  await flip()
+  for (let i = 0; i < 2; i++) t.equal((await bob.get(own)).json.code, 'decryption-failed', 'tampered with')
+  await flip()
+  t.equal((await bob.get(own)).status, 200)
+  t.equal((await bob.delete(own)).status, 409)
+  await bob.delete(`${own}/usages/workflow:1`)
+  t.equal((await bob.delete(own)).status, 200)
+  t.equal((await bob.get(own)).status, 404)
+})
+
+t.test('a large answer is right each time', async (t) => {
+  const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
+  const ann = await service.newUser()
+  const type = await newType(ann, [
+    { fieldName: 'text', fieldLabel: 'Text', fieldType: 'multiline', secret: false }
+  ])
+  const large = 'a'.repeat(20_000)
+  const made = await newCredential(ann, type, { keys: [{ fieldId: type.field['text'], keyValue: large }] })
+  for (let i = 0; i < 2; i++) t.equal((await ann.get(`${path}/${made.id}`)).json.keys[0].keyValue, large)
+})
