@@ -1,26 +1,35 @@
-/** A map of at most about twice `size` entries: those that were not asked for lately make room for others. */
-export class Recent<Key, Value> {
-  readonly #size: number
-  #young = new Map<Key, Value>()
-  #old = new Map<Key, Value>()
+/**
+ * Values by key, as many as have room in `max`, in whatever unit their sizes are given: those that were not asked for
+ * longest go first. One that is larger than a hundredth of it is not kept.
+ */
+export class Recent<Value> {
+  readonly #max: number
+  readonly #kept = new Map<string, { value: Value; size: number }>()
+  #size = 0
 
-  constructor(size: number) {
-    this.#size = size
+  constructor(max: number) {
+    this.#max = max
   }
 
-  get(key: Key): Value | undefined {
-    const young = this.#young.get(key)
-    if (young !== undefined) return young
-    const old = this.#old.get(key)
-    if (old !== undefined) this.set(key, old)
-    return old
+  get(key: string): Value | undefined {
+    const kept = this.#kept.get(key)
+    if (!kept) return undefined
+    // The one that was used longest ago comes first.
+    this.#kept.delete(key)
+    this.#kept.set(key, kept)
+    return kept.value
   }
 
-  set(key: Key, value: Value): void {
-    if (this.#young.size >= this.#size && !this.#young.has(key)) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(key, value)
+  put(key: string, value: Value, size: number): void {
+    this.delete(key)
+    if (size > this.#max / 100) return
+    this.#kept.set(key, { value, size })
+    this.#size += size
+    while (this.#size > this.#max) this.delete(this.#kept.keys().next().value!)
+  }
+
+  delete(key: string): void {
+    this.#size -= this.#kept.get(key)?.size ?? 0
+    this.#kept.delete(key)
   }
 }

@@ -34,11 +34,12 @@ export class PostgresDriver implements Driver {
       const options = `${connection.options ?? ''} ${settings}`
       return new Pipeline({ ...connection, options }, lanes, onConnectionError)
     }
+    // They look for rows by their keys. While tables are small, or were when the plan was made, Postgres would rather
+    // read them whole and hash them, which takes longer to set up than the look-ups take.
+    const byKey = '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off'
     this.#lanes = {
-      // They look for rows by their keys. While tables are small, or were when the plan was made, Postgres would rather
-      // read them whole and hash them, which takes longer to set up than the look-ups take.
-      quick: lane(2, '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off'),
-      long: lane(4, ''),
+      quick: lane(2, byKey),
+      long: lane(4, byKey),
       search: lane(2, '-c plan_cache_mode=auto')
     }
   }

@@ -1,52 +1,18 @@
-import { type Expression, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
+import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
-import type { Tables } from '../../db/tables.ts'
 import { lookup, type Viewer } from '../../plugins/lookup.ts'
 import type { SealedKeys } from './sealing.ts'
 
-export const credentials = (db: Kysely<Tables>) =>
-  db.selectFrom('credentials as c').innerJoin('credential_types as t', 't.id', 'c.type_id')
-
-export const OWN = [
-  'c.id',
-  'c.owner_id',
-  'c.type_id',
-  'c.name',
-  'c.description',
-  'c.revision',
-  'c.sealed_revision',
-  'c.expires_at',
-  'c.created_at',
-  'c.updated_at'
-] as const
+/** The project `p` as JSON, without a line feed in it. */
+export const projectAsJson = sql<string>`'{"id":"' || p.id || '","name":' || to_json(p.name) || '}'`
 
 /** The projects `p` of this `from`, as a JSON array, by their names. */
 export const projectsAsJson = (from: RawBuilder<unknown>) =>
   sql<string>`'[' || array_to_string(array(
-        select '{"id":"' || p.id || '","name":' || to_json(p.name) || '}'
+        select ${projectAsJson}
         from ${from}
         order by p.name, p.id), ',') || ']'`
-
-/**
- * The columns of a credential as `viewer` may see it: with the projects that both are in, and the one `asked`. What a
- * credential has several of comes as one text, since Postgres takes longer for anything else: environments by their
- * names with spaces between, projects as a JSON array.
- */
-export function columns(query: ReturnType<typeof credentials>, viewer: Viewer, asked?: Expression<string>) {
-  const shared = sql`project_members m on m.project_id = l.project_id and m.user_id = ${viewer}`
-  return query.select([...OWN, 't.type_name', 't.revision as type_revision']).select([
-    sql<string>`array_to_string(array(select e.name from credential_environments e
-        where e.credential_id = c.id), ' ')`.as('environments'),
-    projectsAsJson(sql`credential_projects l
-        ${asked ? sql`left join ${shared}` : sql`join ${shared}`}
-        join projects p on p.id = l.project_id
-        where l.credential_id = c.id${asked ? sql` and (m.user_id is not null or l.project_id = ${asked})` : sql``}`).as(
-      'projects'
-    ),
-    sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count')
-  ])
-}
 
 /**
  * The fields that have a value in the environment `main`, with spaces between: each by its id, and right behind it the
@@ -56,7 +22,7 @@ const values = sql<string>`array_to_string(array(
     select k.field_id || case when f.secret then '' else encode(k.value, 'base64') end
     from credential_keys k
     join credential_type_fields f on f.id = k.field_id
-    where k.credential_id = c.id and k.environment = 'main'), ' ')`.as('values')
+    where k.credential_id = c.id and k.environment = 'main'), ' ')`
 
 const isMember = (viewer: Viewer) => sql<SqlBool>`exists (select from credential_projects l
   join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
@@ -64,9 +30,29 @@ const isMember = (viewer: Viewer) => sql<SqlBool>`exists (select from credential
 
 const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or ${isMember(viewer)})`
 
-/** The credential as its owner, or a member of a project that it is linked to, sees it. */
+/**
+ * The credential as its owner, or a member of a project that it is linked to, sees it: with the projects that both are in.
+ * What it has several of comes as one text, since Postgres takes longer for anything else: environments with spaces
+ * between, projects as a JSON array by their names.
+ */
 export const visibleCredential = lookup((db, p: Params<{ id: string }>, viewer) =>
-  columns(credentials(db), viewer).select(values).where('c.id', '=', p.id).where(isVisible(viewer))
+  db
+    .selectFrom('credentials as c')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .where('c.id', '=', p.id)
+    .where(isVisible(viewer))
+    .select(['c.id', 'c.owner_id', 'c.type_id', 'c.name', 'c.description', 'c.revision', 'c.sealed_revision'])
+    .select(['c.expires_at', 'c.created_at', 'c.updated_at', 't.type_name', 't.revision as type_revision'])
+    .select([
+      sql<string>`array_to_string(array(select e.name from credential_environments e
+        where e.credential_id = c.id), ' ')`.as('environments'),
+      projectsAsJson(sql`credential_projects l
+        join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
+        join projects p on p.id = l.project_id
+        where l.credential_id = c.id`).as('projects'),
+      sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count'),
+      values.as('values')
+    ])
 )
 
 /** Whose it is and what it is called, for the same people. */

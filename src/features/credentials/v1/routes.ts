@@ -21,7 +21,9 @@ import { revealCredential } from '../reveal.ts'
 import { etagOf, revisionsOf } from '../revision.ts'
 import { updateCredential } from '../update.ts'
 import { typeById } from '../which-type.ts'
-import { CredentialTexts, toCredential, toItems } from './resource.ts'
+import { CredentialTexts } from './credential-texts.ts'
+import { toItems } from './items.ts'
+import { toCredential } from './resource.ts'
 import * as schema from './schema.ts'
 
 const credential = { seen: seen(repository.visibleCredential), own: own(repository.visibleHead) }
