@@ -16,8 +16,11 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json openapi.yaml LICENSE ./
 COPY migrations ./migrations
 COPY src ./src
-# Compiled once here: the service reads it at its start, and cannot write it.
-RUN NODE_COMPILE_CACHE=/app/node_modules/.cache/compiled node src/cli.ts openapi && rm -rf /tmp/*
+# Compiled once here, by a start that fails for its port and by loading the migrations: the service reads it at its start, and
+# cannot write it. Node looks for it under the number of its user, and writes it for its own eyes.
+RUN export NODE_COMPILE_CACHE=/app/node_modules/.cache/compiled; \
+    for file in migrations/*.ts; do node "$file" || exit 1; done; \
+    ! PORT=none node src/main.js && cd "$NODE_COMPILE_CACHE" && mv *-0 "$(echo *-0 | sed 's/-0$/-1000/')" && chmod -R a+rX .
 
 # The image's user `node`, as a number so that an orchestrator can see that it is not root.
 USER 1000:1000
@@ -26,4 +29,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/livez', { signal: AbortSignal.timeout(4000) }).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
-CMD ["node", "--max-semi-space-size=4", "--max-old-space-size=512", "src/main.ts"]
+CMD ["node", "--max-semi-space-size=4", "--max-old-space-size=512", "src/main.js"]

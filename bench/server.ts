@@ -31,7 +31,7 @@ export function startService(
   }
   // `node`, its options, and the program.
   const options = packageJson.scripts.start.split(' ').slice(1, -1)
-  return startServer('../src/main.ts', '/readyz', env, directory, signal, options)
+  return startServer('../src/main.js', '/readyz', env, directory, signal, options)
 }
 
 /** The routes to compare with, `bench/reference.ts`. */

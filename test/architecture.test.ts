@@ -16,7 +16,7 @@ interface Source {
 
 async function sourcesIn(folder: string, recursive = true): Promise<Source[]> {
   const entries = await readdir(join(root, folder), { recursive })
-  const files = entries.filter((entry) => entry.endsWith('.ts')).map((entry) => join(folder, entry))
+  const files = entries.filter((entry) => /\.[jt]s$/.test(entry)).map((entry) => join(folder, entry))
   return Promise.all(
     files.map(async (path) => {
       const text = await readFile(join(root, path), 'utf8')
@@ -39,7 +39,8 @@ function partOf(path: string): string {
   const feature = /^src\/features\/([^/]+)\//.exec(path)
   if (feature) return `feature ${feature[1]}`
   return (
-    /^src\/(crypto|db|plugins|root-keys)\//.exec(path)?.[1] ?? path.replace(/^src\//, '').replace(/\.ts$/, '')
+    /^src\/(crypto|db|plugins|root-keys)\//.exec(path)?.[1] ??
+    path.replace(/^src\//, '').replace(/\.[jt]s$/, '')
   )
 }
 const isFile = (name: string) => /^(src|migrations|test)\/|^package\.json$/.test(name)
@@ -164,7 +165,7 @@ t.test('nobody imports what starts things, but what starts things', async (t) =>
       .filter((source) => source.imports.includes(name))
       .map((source) => source.path)
       .sort()
-  t.same(importersOf('src/main.ts'), [])
+  t.same(importersOf('src/main.js'), [])
   t.same(importersOf('src/cli.ts'), [])
   t.same(
     importersOf('src/app.ts').filter((path) => !['src/serve.ts', 'src/cli.ts'].includes(path)),

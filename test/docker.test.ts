@@ -1,10 +1,12 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { glob, readFile } from 'node:fs/promises'
+import { cp, glob, readdir, readFile, rename, stat, symlink } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
 
@@ -84,7 +86,7 @@ t.test('no production dependency needs the install script that the image leaves 
 t.test('the service starts without development dependencies', async (t) => {
   const { dependencies } = JSON.parse(await read('package.json'))
   let seen = 0
-  for await (const path of glob(['src/**/*.ts', 'migrations/**/*.ts'], { cwd: fileURLToPath(root) })) {
+  for await (const path of glob(['src/**/*.{js,ts}', 'migrations/**/*.ts'], { cwd: fileURLToPath(root) })) {
     // a dynamic import may name one: the embedded default is for machines that have it
     const source = await read(path)
     for (const [, name = ''] of source.matchAll(
@@ -125,6 +127,53 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
     'no secret in it'
   )
   t.match(last('HEALTHCHECK'), / CMD \["node", /, 'no curl')
+})
+
+t.test('what is compiled in the image is all that its user needs compiled', async (t) => {
+  const [uid] = all('USER').at(-1)!.split(':')
+  const app = t.testdir({ node_modules: {} })
+  for (const path of ['package.json', 'migrations', 'src'])
+    await cp(new URL(path, root), join(app, path), { recursive: true })
+  for (const name of await readdir(new URL('node_modules', root)))
+    if (!name.startsWith('.'))
+      await symlink(fileURLToPath(new URL(`node_modules/${name}`, root)), join(app, 'node_modules', name))
+  const { PATH } = process.env
+  const run = all('RUN')
+    .find((text) => text.includes('main.js'))!
+    .replaceAll('/app/', `${app}/`)
+    .replaceAll('-0', `-${process.getuid!()}`)
+    .replace(`-${uid}`, '-image')
+  await promisify(execFile)('sh', ['-c', run], { cwd: app, env: { PATH } })
+
+  const compiled = join(app, 'node_modules/.cache/compiled')
+  const [folder, ...others] = await readdir(compiled)
+  t.same(others, [])
+  t.match(folder, /^v.*-image$/)
+  for (const file of await readdir(join(compiled, folder!)))
+    if (((await stat(join(compiled, folder!, file))).mode & 0o044) !== 0o044)
+      t.fail(`${file} is for its maker only`)
+
+  await rename(join(compiled, folder!), join(compiled, folder!.replace('-image', `-${process.getuid!()}`)))
+  const env = { PATH, NODE_DEBUG_NATIVE: 'COMPILE_CACHE', NODE_COMPILE_CACHE: compiled, PORT: 'none' }
+  const transpiled: string[] = []
+  for (const file of [
+    'src/main.js',
+    ...(await readdir(join(app, 'migrations'))).map((name) => `migrations/${name}`)
+  ]) {
+    const { stdout, stderr } = spawnSync(process.execPath, [file], {
+      cwd: app,
+      env,
+      encoding: 'utf8',
+      maxBuffer: 2 ** 28
+    })
+    for (const [, result] of `${stdout}${stderr}`.matchAll(/transpile cache for StrippedTypeScript (.*)/g))
+      transpiled.push(result!)
+  }
+  t.ok(transpiled.length > 100, `${transpiled.length} files have types`)
+  t.same(
+    transpiled.filter((result) => !result.endsWith('...success')),
+    []
+  )
 })
 
 t.test('the health check follows /livez', async (t) => {

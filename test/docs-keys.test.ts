@@ -20,7 +20,7 @@ const WORDS = `
 latchkey() { node "${root}/src/cli.ts" "$@"; }
 start_service() {
   : > service.log
-  node "${root}/src/main.ts" >> service.log 2>&1 < /dev/null &
+  node "${root}/src/main.js" >> service.log 2>&1 < /dev/null &
   echo $! > service.pid
   for _ in $(seq 300); do
     if grep -q 'listens on' service.log; then return; fi

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 
-const main = join(import.meta.dirname, '../../src/main.ts')
+const main = join(import.meta.dirname, '../../src/main.js')
 
 export interface Running {
   child: ChildProcess
@@ -13,7 +13,7 @@ export interface Running {
   exited: Promise<number | null>
 }
 
-/** Starts `src/main.ts` as a process of its own with this environment and no other; killed when the test ends. */
+/** Starts `src/main.js` as a process of its own with this environment and no other; killed when the test ends. */
 export function startProcess(t: Test, cwd: string, env: Record<string, string>): Running {
   const { PATH = '', TMPDIR = '' } = process.env
   const child = spawn(process.execPath, [main], {
