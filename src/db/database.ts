@@ -37,9 +37,9 @@ const types: pg.CustomTypesConfig = {
 /** Bounds on every wait: to connect, to run, for a lock, and inside a transaction that forgot to end. */
 const limits = {
   // Compiling a plan pays for minutes of work, not for milliseconds. A plan that looks at the parameters is made for each
-  // execution, which takes longer than most of our statements run; only searches need one. The time zone is what
-  // `timestampOf` expects.
-  options: '-c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC',
+  // execution, which takes longer than most of our statements run; only searches need one. Time zone and
+  // date style are what `timestampOf` and lists expect.
+  options: '-c jit=off -c plan_cache_mode=force_generic_plan -c timezone=UTC -c datestyle=ISO',
   connectionTimeoutMillis: 5_000,
   statement_timeout: 10_000,
   lock_timeout: 5_000,

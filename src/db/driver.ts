@@ -34,8 +34,9 @@ export class PostgresDriver implements Driver {
       const options = `${connection.options ?? ''} ${settings}`
       return new Pipeline({ ...connection, options }, lanes, onConnectionError)
     }
-    // They look for rows by their keys. While tables are small, or were when the plan was made, Postgres would rather
-    // read them whole and hash them, which takes longer to set up than the look-ups take.
+    // Nearly all look for rows by keys and indexes. While tables are small, or were when the plan was made, Postgres would
+    // rather read them whole and hash them, which takes longer to set up than the look-ups take. A join on what has
+    // no index does not belong here: it is for `search`.
     const byKey = '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off'
     this.#lanes = {
       quick: lane(2, byKey),

@@ -73,10 +73,16 @@ class PreparedQuery extends Query {
 }
 
 /** Runs one statement; rejects with what Postgres says against it, or with what became of the connection. */
-export function run(client: pg.ClientBase, query: pg.QueryConfig): Promise<pg.QueryResult> {
-  return new Promise((resolve, reject) => {
-    client.query(
-      new PreparedQuery(query, undefined, (error, result) => (error ? reject(error) : resolve(result)))
-    )
-  })
+export async function run(client: pg.ClientBase, query: pg.QueryConfig): Promise<pg.QueryResult> {
+  try {
+    return await new Promise<pg.QueryResult>((resolve, reject) => {
+      client.query(
+        new PreparedQuery(query, undefined, (error, result) => (error ? reject(error) : resolve(result)))
+      )
+    })
+  } catch (error) {
+    // It comes from the socket, and is to say who asked.
+    if (error instanceof Error) Error.captureStackTrace(error)
+    throw error
+  }
 }

@@ -85,5 +85,7 @@ t.test('a failing statement says why, and fails no other', async (t) => {
     { reason: { code: '22012' } },
     { value: { rows: [{ result: 2 }] } }
   ])
+  const error = await divide(0).catch((reason) => reason)
+  t.match(error.stack, /query\.test\.ts/, 'and from where it was sent')
   t.same((await divide(6)).rows, [{ result: 1 }])
 })

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import t from 'tap'
+import { Recent } from '../../../src/recent.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import { addMember, newCredential, newProject, newType } from '../../helpers/things.ts'
 
@@ -92,13 +93,46 @@ t.test('what was read before is never what it was before', async (t) => {
   t.equal((await bob.get(own)).status, 404)
 })
 
-t.test('a large answer is right each time', async (t) => {
+t.test('values are opened once for the same row, unless they are large', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const ann = await service.newUser()
   const type = await newType(ann, [
     { fieldName: 'text', fieldLabel: 'Text', fieldType: 'multiline', secret: false }
   ])
-  const large = 'a'.repeat(20_000)
-  const made = await newCredential(ann, type, { keys: [{ fieldId: type.field['text'], keyValue: large }] })
-  for (let i = 0; i < 2; i++) t.equal((await ann.get(`${path}/${made.id}`)).json.keys[0].keyValue, large)
+  const { keyring } = service.app.services
+  const values = keyring.values.bind(keyring)
+  let opened = 0
+  keyring.values = (context) => {
+    opened++
+    return values(context)
+  }
+  for (const [length, times] of [
+    [100, 1],
+    [60_000, 3]
+  ] as const) {
+    const keyValue = 'a'.repeat(length)
+    const { id } = await newCredential(ann, type, { keys: [{ fieldId: type.field['text'], keyValue }] })
+    opened = 0
+    for (let i = 0; i < 3; i++) t.equal((await ann.get(`${path}/${id}`)).json.keys[0].keyValue, keyValue)
+    t.equal(opened, times, `${length} characters`)
+  }
+})
+
+t.test('what is kept has nothing of who asked', async (t) => {
+  const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
+  const ann = await service.newUser({ name: 'Ann Personal' })
+  const { id } = await newCredential(ann, await newType(ann))
+  const kept: unknown[] = []
+  const { put } = Recent.prototype
+  t.teardown(() => {
+    Recent.prototype.put = put
+  })
+  Recent.prototype.put = function (key, value, size) {
+    kept.push(value)
+    put.call(this, key, value, size)
+  }
+  await ann.get(`${path}/${id}`)
+  const text = JSON.stringify(kept)
+  t.match(text, 'mail.example.org')
+  for (const own of [ann.person.email, 'Ann Personal', 'caller_']) t.notOk(text.includes(own), own)
 })

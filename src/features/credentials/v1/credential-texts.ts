@@ -25,24 +25,32 @@ const MADE_OF: Record<keyof CredentialRow, true> = {
 }
 const COLUMNS = Object.keys(MADE_OF) as (keyof CredentialRow)[]
 
-function isSame(one: CredentialRow, other: CredentialRow): boolean {
-  return COLUMNS.every((column) => {
-    const [a, b] = [one[column], other[column]]
+type Parts = CredentialRow[keyof CredentialRow][]
+
+/** The columns alone: whoever asked is in the same row. */
+const partsOf = (row: CredentialRow): Parts => COLUMNS.map((column) => row[column])
+
+function isMadeOf(parts: Parts, row: CredentialRow): boolean {
+  return COLUMNS.every((column, i) => {
+    const [a, b] = [parts[i], row[column]]
     return a === b || (a instanceof Date && b instanceof Date && a.getTime() === b.getTime())
   })
 }
 
-/** Characters of all kept answers together: thousands of usual ones. */
+/** Characters of all kept answers and what they were made of: a thousand of usual ones and more. */
 const MAX_KEPT = 4 * 1024 * 1024
+
+const lengthOf = (parts: Parts) =>
+  parts.reduce<number>((length, part) => length + (typeof part === 'string' ? part.length : 8), 0)
 
 /**
  * The same as JSON. Opening values takes longer than anything else in a read, so the last answers are kept, each
- * with the row that it was made of, sealed values and all: it is given only for a row that has nothing else in it.
+ * with what it was made of, sealed values and all: it is given only for a row that has nothing else in it.
  */
 export class CredentialTexts {
   readonly #db: Database
   readonly #keyring: Keyring
-  readonly #kept = new Recent<{ row: CredentialRow; text: string }>(MAX_KEPT)
+  readonly #kept = new Recent<{ parts: Parts; text: string }>(MAX_KEPT)
 
   constructor(db: Database, keyring: Keyring) {
     this.#db = db
@@ -51,10 +59,10 @@ export class CredentialTexts {
 
   async of(row: CredentialRow): Promise<string> {
     const kept = this.#kept.get(row.id)
-    if (kept && isSame(kept.row, row)) return kept.text
+    if (kept && isMadeOf(kept.parts, row)) return kept.text
     const text = JSON.stringify(await toCredential(this.#db, this.#keyring, row))
-    // The row has about as much in it as what was made of it.
-    this.#kept.put(row.id, { row, text }, 2 * text.length)
+    const parts = partsOf(row)
+    this.#kept.put(row.id, { parts, text }, text.length + lengthOf(parts))
     return text
   }
 }

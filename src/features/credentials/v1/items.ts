@@ -12,7 +12,7 @@ export async function toItems(db: Database, rows: readonly ItemRow[]): Promise<s
   const keysOf = new Map<string, string>()
   const items: string[] = []
   for (const row of rows) {
-    const filled = (parts.filled.get(row.id) ?? []).join(' ')
+    const filled = parts.filled.get(row.id) ?? ''
     const sort = row.type_id + filled
     let keys = keysOf.get(sort)
     if (keys === undefined) {
@@ -24,7 +24,7 @@ export async function toItems(db: Database, rows: readonly ItemRow[]): Promise<s
   return `[${items.join(',')}]`
 }
 
-type Parts = Record<'environments' | 'filled' | 'usages' | 'projects', Map<string, string[]>>
+type Parts = Record<'environments' | 'filled' | 'usages' | 'projects', Map<string, string>>
 
 /** What the credentials of a page have several of, by credential id. */
 function partsOf(rows: readonly ItemRow[]): Parts {
@@ -33,18 +33,18 @@ function partsOf(rows: readonly ItemRow[]): Parts {
     environments: byCredential(row?.environments, ' '),
     filled: byCredential(row?.filled, ' '),
     usages: byCredential(row?.usages, ' '),
-    projects: byCredential(row?.projects, '\n')
+    projects: byCredential(row?.projects, '\n', ',')
   }
 }
 
-function byCredential(text: string | null | undefined, separator: string): Map<string, string[]> {
-  const found = new Map<string, string[]>()
+/** The parts behind each id, with `joint` between them. */
+function byCredential(text: string | null | undefined, separator: string, joint = separator) {
+  const found = new Map<string, string>()
   if (!text) return found
   for (const part of text.split(separator)) {
     const id = part.slice(0, ID_LENGTH)
-    const others = found.get(id)
-    if (others) others.push(part.slice(ID_LENGTH))
-    else found.set(id, [part.slice(ID_LENGTH)])
+    const before = found.get(id)
+    found.set(id, before === undefined ? part.slice(ID_LENGTH) : before + joint + part.slice(ID_LENGTH))
   }
   return found
 }
@@ -65,8 +65,8 @@ function itemOf(row: ItemRow, { environments, usages, projects }: Parts, keys: s
     `{"id":"${id}","credentialName":${text(row.name)},"credentialTypeId":"${row.type_id}",` +
     `"credentialType":{"id":"${row.type_id}","typeName":${text(row.type_name)}},` +
     `"description":${text(row.description)},"ownerId":"${row.owner_id}",` +
-    `"environments":${JSON.stringify(environmentsOf(environments.get(id) ?? []))},` +
-    `"projects":[${(projects.get(id) ?? []).join(',')}],"usageCount":${usages.get(id)?.[0] ?? 0},` +
+    `"environments":${JSON.stringify(environmentsOf(environments.get(id) ?? ''))},` +
+    `"projects":[${projects.get(id) ?? ''}],"usageCount":${usages.get(id) ?? 0},` +
     `"revision":${row.revision},"expiresAt":${time(row.expires_at)},` +
     `"createdAt":${time(row.created_at)},"updatedAt":${time(row.updated_at)},"keys":${keys}}`
   )

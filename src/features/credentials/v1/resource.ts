@@ -35,7 +35,7 @@ export async function toCredential(
     credentialType: { id: row.type_id, typeName: row.type_name },
     description: row.description,
     ownerId: row.owner_id,
-    environments: environmentsOf(row.environments.split(' ')),
+    environments: environmentsOf(row.environments),
     projects: JSON.parse(row.projects),
     usageCount: row.usage_count,
     revision: row.revision,
@@ -46,8 +46,9 @@ export async function toCredential(
   }
 }
 
-/** Their names, `main` first if it is there. */
-export function environmentsOf(names: readonly string[]): string[] {
+/** Names with spaces between, as a list with `main` first if it is there. */
+export function environmentsOf(text: string): string[] {
+  const names = text.split(' ')
   const others = names.filter((name) => name !== '' && name !== 'main').sort()
   return names.includes('main') ? ['main', ...others] : others
 }
