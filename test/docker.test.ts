@@ -140,9 +140,9 @@ t.test('what is compiled in the image is all that its user needs compiled', asyn
   const { PATH } = process.env
   const run = all('RUN')
     .find((text) => text.includes('main.js'))!
-    .replaceAll('/app/', `${app}/`)
-    .replaceAll('-0', `-${process.getuid!()}`)
     .replace(`-${uid}`, '-image')
+    .replaceAll('-0', `-${process.getuid!()}`)
+    .replaceAll('/app/', `${app}/`)
   await promisify(execFile)('sh', ['-c', run], { cwd: app, env: { PATH } })
 
   const compiled = join(app, 'node_modules/.cache/compiled')

@@ -37,6 +37,8 @@ function isMadeOf(parts: Parts, row: CredentialRow): boolean {
   })
 }
 
+type Serialize = (credential: Record<string, unknown>) => string
+
 /** Characters of all kept answers and what they were made of: a thousand of usual ones and more. */
 const MAX_KEPT = 4 * 1024 * 1024
 
@@ -57,10 +59,11 @@ export class CredentialTexts {
     this.#keyring = keyring
   }
 
-  async of(row: CredentialRow): Promise<string> {
+  /** `serialize` is the route's, so that only what its response schema names gets out. */
+  async of(row: CredentialRow, serialize: Serialize): Promise<string> {
     const kept = this.#kept.get(row.id)
     if (kept && isMadeOf(kept.parts, row)) return kept.text
-    const text = JSON.stringify(await toCredential(this.#db, this.#keyring, row))
+    const text = serialize(await toCredential(this.#db, this.#keyring, row))
     const parts = partsOf(row)
     this.#kept.put(row.id, { parts, text }, text.length + lengthOf(parts))
     return text

@@ -71,7 +71,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const row = credential.seen.of(request)
       reply.header('etag', etagOf(row.revision))
-      return asJson(reply, await texts.of(row))
+      return asJson(reply, await texts.of(row, reply.getSerializationFunction('200', 'application/json')!))
     }
   )
 
