@@ -11,6 +11,8 @@ import {
 } from 'kysely'
 import { compilerDialect } from './compiler.ts'
 import type { Database } from './database.ts'
+import { gathered } from './gathered.ts'
+import { byNumber, forMany, type SqlTypes, textOf } from './many.ts'
 import type { Tables } from './tables.ts'
 
 /**
@@ -64,34 +66,62 @@ const params = new Proxy({} as Record<string, Expression<unknown>>, {
 
 const compiler = new Kysely<Tables>({ dialect: compilerDialect })
 
+interface Options<P> {
+  /** Which kind of read it is, when it is not a quick one. */
+  read?: Read
+  /** The SQL types of a read's parameters: all that ask for it at a time are answered by one statement. */
+  together?: SqlTypes<P>
+}
+
 /**
  * A query whose text is built and compiled once, at its first use; gives its rows. Building a query anew for each
- * request costs more than sending it. `read` says which kind of read it is, when it is not a quick one.
+ * request costs more than sending it.
  */
 export function prepared<P extends object, R>(
   build: (db: Kysely<Tables>, params: Params<P>) => Compilable<R>,
-  options: { read?: Read } = {}
+  { read: kind, together }: Options<P> = {}
 ): (db: Database, values: P) => Promise<R[]> {
-  let compiled: CompiledQuery<R> | undefined
-  let read: Read | undefined
-  let name: string | undefined
-  return async (db, values) => {
-    if (!compiled) {
-      compiled = build(compiler, params as Params<P>).compile()
-      if (options.read) kinds.set(compiled.query, options.read)
-      read = readOf(compiled.query)
-      name = nameOf(compiled)
-    }
-    const parameters = compiled.parameters.map((parameter) =>
+  const compile = once(() => {
+    const query = build(compiler, params as Params<P>).compile()
+    if (kind) kinds.set(query.query, kind)
+    return { query, read: readOf(query.query), name: nameOf(query) }
+  })
+  const valuesOf = (query: CompiledQuery, values: P) =>
+    query.parameters.map((parameter) =>
       parameter instanceof Parameter ? values[parameter.name as keyof P] : parameter
     )
-    const driver = read && name !== undefined ? drivers.get(db) : undefined
-    // What Kysely would do besides, is for queries that are not compiled yet.
-    if (driver)
-      return (await driver.read(read!, { name: name!, text: compiled.sql, values: parameters })) as R[]
-    const result = await db.executeQuery<R>({ ...compiled, parameters, queryId: createQueryId() })
-    return result.rows
+
+  // What Kysely would do besides, is for queries that are not compiled yet.
+  async function readOne(reader: Reader, values: P) {
+    const { query, read, name } = compile()
+    const rows = await reader.read(read!, { name: name!, text: query.sql, values: valuesOf(query, values) })
+    return rows as R[]
   }
+  const many = once(() => forMany(build, together!))
+  const readTogether = gathered<Reader, P, R[]>((reader) => ({
+    async send(asked) {
+      if (asked.length === 1) return [await readOne(reader, asked[0]!)]
+      const query = { name: nameOf(many())!, text: many().sql, values: [textOf(asked)] }
+      return byNumber((await reader.read(compile().read!, query)) as R[], asked.length)
+    },
+    most: 32,
+    // Of those that take longer, one is not to hold up all others.
+    atOnce: compile().read === 'quick' ? 1 : 2
+  }))
+
+  return async (db, values) => {
+    const { query, read, name } = compile()
+    const reader = read && name !== undefined ? readers.get(db) : undefined
+    if (reader) return together ? readTogether(reader, values) : readOne(reader, values)
+    const parameters = valuesOf(query, values)
+    return (await db.executeQuery<R>({ ...query, parameters, queryId: createQueryId() } as CompiledQuery<R>))
+      .rows
+  }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
 }
 
 interface Reader {
@@ -99,9 +129,9 @@ interface Reader {
 }
 
 // Of databases, and of no transactions, whose statements have to go their own way.
-const drivers = new WeakMap<Database, Reader>()
+const readers = new WeakMap<Database, Reader>()
 
 /** Has prepared reads on this database go straight to its driver. */
 export function readBy(db: Database, driver: Reader): void {
-  drivers.set(db, driver)
+  readers.set(db, driver)
 }

@@ -1,12 +1,12 @@
 import type { FastifyRequest } from 'fastify'
-import { type Expression, type QueryCreator, sql } from 'kysely'
+import { type Expression, type QueryCreator, type RawBuilder, sql } from 'kysely'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
-import { isOfRow, isRetryable } from '../db/sqlstate.ts'
+import { gathered } from '../db/gathered.ts'
+import { isRetryable } from '../db/sqlstate.ts'
 import { type Params, prepared } from '../db/statement.ts'
 import type { Tables } from '../db/tables.ts'
 import { Unavailable } from '../errors.ts'
 import { uuidv7 } from '../ids.ts'
-import { Gathered } from './gathered.ts'
 import type { Services } from './services.ts'
 
 /** What a thing that events tell of is. */
@@ -92,16 +92,19 @@ const FIELDS =
   e."targetName", e."ownerId", e."projectId", e.ip, e."userAgent", e."requestId", e.details`)
 
 /**
- * Inserts events, as `eventRows` writes them, in one text whatever they are and however many; with `made`, once for each
- * row of that: so that one statement does something and records it.
+ * Inserts events, as `eventRows` writes them, in one text whatever they are and however many; `from` a table with such
+ * texts: so that one statement does something and records it.
  */
-export function insertEvents(db: QueryCreator<Tables>, events: Expression<string>, made?: string) {
-  const from = made ? sql`${sql.ref(made)}, ` : sql``
+export function insertEvents(
+  db: QueryCreator<Tables>,
+  events: Expression<unknown>,
+  from?: RawBuilder<unknown>
+) {
   return db
     .insertInto('audit_events')
     .columns(COLUMNS)
     .expression(
-      sql`select ${FIELDS} from ${from}jsonb_to_recordset(${events}::jsonb) as e(${RECORD})` as never
+      sql`select ${FIELDS} from ${from ? sql`${from}, ` : sql``}jsonb_to_recordset(${events}::jsonb) as e(${RECORD})` as never
     )
 }
 
@@ -154,7 +157,14 @@ export async function record(db: Database, origin: Origin, events: readonly Audi
   await insertAll(db, { events: JSON.stringify(eventRows(origin, events)) }).catch(unrecorded)
 }
 
-const gathered = new WeakMap<Database, Gathered<object>>()
+const insertTogether = gathered<Database, object[], undefined>((db) => ({
+  async send(events) {
+    await insertAll(db, { events: JSON.stringify(events.flat()) })
+    return events.map(() => undefined)
+  },
+  most: 500,
+  atOnce: 1
+}))
 
 /**
  * Writes what is about to be handed out, in a transaction of its own, which has ended when this returns: what is not in
@@ -162,12 +172,7 @@ const gathered = new WeakMap<Database, Gathered<object>>()
  */
 export async function recordNow(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
   if (events.length === 0) return
-  let writer = gathered.get(db)
-  if (!writer) {
-    writer = new Gathered((rows) => insertAll(db, { events: JSON.stringify(rows) }), isOfRow)
-    gathered.set(db, writer)
-  }
-  await writer.write(eventRows(origin, events)).catch(unrecorded)
+  await insertTogether(db, eventRows(origin, events)).catch(unrecorded)
 }
 
 export interface Denial {

@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import { type Expression, type Kysely, type SelectQueryBuilder, sql } from 'kysely'
 import type { Database } from '../db/database.ts'
+import type { SqlTypes } from '../db/many.ts'
 import { type Params, prepared } from '../db/statement.ts'
 import type { Tables } from '../db/tables.ts'
-import { type SessionProof, type SessionRow, sessionOf } from './session-principal.ts'
-import { type TokenProof, type TokenRow, tokenOf } from './token-principal.ts'
+import { SESSION_PROOF, type SessionProof, type SessionRow, sessionOf } from './session-principal.ts'
+import { TOKEN_PROOF, type TokenProof, type TokenRow, tokenOf } from './token-principal.ts'
 
 /** The user for whom something is looked up. */
 export type Viewer = Expression<string | null>
@@ -27,23 +28,29 @@ interface Both<Caller, Row> {
 /** `build` gives no row or one, with an `id` in it. */
 export function lookup<Values extends object, Row extends { id: string }>(
   // biome-ignore lint/suspicious/noExplicitAny: tables and aliases are the query's own; only its row matters here
-  build: (db: Kysely<Tables>, params: Params<Values>, viewer: Viewer) => SelectQueryBuilder<any, any, Row>
+  build: (db: Kysely<Tables>, params: Params<Values>, viewer: Viewer) => SelectQueryBuilder<any, any, Row>,
+  types: SqlTypes<Values>
 ): Lookup<Values, Row> {
   type WithViewer = Values & { viewer: string }
-  const alone = prepared((db, p: Params<WithViewer>) => build(db, p, p.viewer))
+  const alone = prepared((db, p: Params<WithViewer>) => build(db, p, p.viewer), {
+    together: { ...types, viewer: 'uuid' } as SqlTypes<WithViewer>
+  })
 
   function along<Proof extends object, Caller extends object>(
     // biome-ignore lint/suspicious/noExplicitAny: as above
-    callerOf: (db: Kysely<Tables>, proof: Params<Proof>) => SelectQueryBuilder<any, any, Caller>
+    callerOf: (db: Kysely<Tables>, proof: Params<Proof>) => SelectQueryBuilder<any, any, Caller>,
+    proofTypes: SqlTypes<Proof>
   ) {
-    const statement = prepared((db, p: Params<Proof & Values>) =>
-      db
-        .selectFrom(callerOf(db, p as never).as('caller'))
-        .leftJoinLateral(build(db, p as never, sql.ref('caller.caller_user_id')).as('found'), (join) =>
-          join.onTrue()
-        )
-        // Each of the two names its columns.
-        .select(sql<Caller & Row>`caller.*, found.*` as never)
+    const statement = prepared(
+      (db, p: Params<Proof & Values>) =>
+        db
+          .selectFrom(callerOf(db, p as never).as('caller'))
+          .leftJoinLateral(build(db, p as never, sql.ref('caller.caller_user_id')).as('found'), (join) =>
+            join.onTrue()
+          )
+          // Each of the two names its columns.
+          .select(sql<Caller & Row>`caller.*, found.*` as never),
+      { together: { ...proofTypes, ...types } as SqlTypes<Proof & Values> }
     )
     return async (db: Database, proof: Proof, values: Values): Promise<Both<Caller, Row> | undefined> => {
       const [row] = (await statement(db, { ...proof, ...values })) as (Caller & Row & { id: string | null })[]
@@ -53,8 +60,8 @@ export function lookup<Values extends object, Row extends { id: string }>(
 
   return {
     alone: async (db, viewer, values) => (await alone(db, { ...values, viewer } as WithViewer))[0],
-    withSession: along<SessionProof, SessionRow>(sessionOf),
-    withToken: along<TokenProof, TokenRow>(tokenOf)
+    withSession: along<SessionProof, SessionRow>(sessionOf, SESSION_PROOF),
+    withToken: along<TokenProof, TokenRow>(tokenOf, TOKEN_PROOF)
   }
 }
 

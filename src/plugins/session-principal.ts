@@ -19,6 +19,8 @@ export interface SessionProof {
   idleMinutes: number
 }
 
+export const SESSION_PROOF = { tokenHash: 'bytea', idleMinutes: 'int' }
+
 /** The session of this token, whether it lives or not, and whose it is. */
 export function sessionOf(db: Kysely<Tables>, p: Params<SessionProof>) {
   return db
@@ -42,7 +44,7 @@ export function sessionOf(db: Kysely<Tables>, p: Params<SessionProof>) {
     ])
 }
 
-const findSession = prepared(sessionOf)
+const findSession = prepared(sessionOf, { together: SESSION_PROOF })
 
 export type SessionRow = Awaited<ReturnType<typeof findSession>>[number]
 

@@ -12,6 +12,8 @@ export interface TokenProof {
   tokenHash: Buffer
 }
 
+export const TOKEN_PROOF = { tokenHash: 'bytea' }
+
 /** The access token that is in force, and whose it is. */
 export function tokenOf(db: Kysely<Tables>, p: Params<TokenProof>) {
   return db
@@ -36,7 +38,7 @@ export function tokenOf(db: Kysely<Tables>, p: Params<TokenProof>) {
     )
 }
 
-const findToken = prepared(tokenOf)
+const findToken = prepared(tokenOf, { together: TOKEN_PROOF })
 
 export type TokenRow = Awaited<ReturnType<typeof findToken>>[number]
 

@@ -1,12 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
 import type { ConnectionOptions } from '../../src/db/driver.ts'
 import { isDatabaseError, isRetryable, isUnavailable, violates } from '../../src/db/sqlstate.ts'
 import { type Params, prepared } from '../../src/db/statement.ts'
+import type { Tables } from '../../src/db/tables.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startProxy } from '../helpers/proxy.ts'
@@ -464,6 +465,55 @@ const longPidOf = prepared(
     db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid'), sql<string>`${p.id}::text`.as('id')]),
   { read: 'long' }
 )
+
+t.test('reads that are asked for together are one statement, and each gets its own rows', async (t) => {
+  const { db } = await openDatabase(t)
+  type Asked = { text: string; count: number; bytes: Buffer; list: (string | null)[]; time: Date | null }
+  const types = { text: 'text', count: 'int', bytes: 'bytea', list: 'text[]', time: 'timestamptz' }
+  const build = (db: Kysely<Tables>, p: Params<Asked>) =>
+    db
+      .selectFrom(sql`generate_series(1, ${p.count}::int)`.as<'s'>(sql`s(n)`))
+      .select([
+        sql<number>`n`.as('n'),
+        sql<string>`${p.text}::text`.as('text'),
+        sql<Buffer>`${p.bytes}::bytea`.as('bytes'),
+        sql<string[]>`${p.list}::text[]`.as('list'),
+        sql<Date | null>`${p.time}::timestamptz`.as('time'),
+        sql<string>`statement_timestamp()::text`.as('statement')
+      ])
+      .orderBy(sql`n`, 'desc')
+  const read = prepared(build, { together: types })
+  const odd = ['', 'null', '\\x00', `" ' \\ \t\n é 🔑 {}`, '$1']
+  const asked = odd.map((text, i) => ({
+    text,
+    count: i,
+    bytes: Buffer.from([i, 0, 255]),
+    list: i === 2 ? [] : [text, null, 'x,"y'],
+    time: i % 2 ? new Date(`2026-01-02T03:04:05.00${i}Z`) : null
+  }))
+  const answers = await Promise.all(asked.map((one) => read(db, one)))
+  for (const [i, { count, ...one }] of asked.entries()) {
+    const numbers = Array.from({ length: count }, (_, n) => count - n)
+    t.same(
+      answers[i]!.map(({ statement: _, ...row }) => row),
+      numbers.map((n) => ({ n, ...one, asked_number: i }))
+    )
+  }
+  t.equal(new Set(answers.flat().map(({ statement }) => statement)).size, 1)
+
+  const wrong = { ...asked[1]!, list: null as never, time: 'no time' as never }
+  const results = await Promise.allSettled([asked[1]!, wrong, asked[3]!].map((one) => read(db, one)))
+  t.match(results, [
+    { status: 'fulfilled', value: [{ text: 'null' }] },
+    { status: 'rejected', reason: { code: '22007' } },
+    { status: 'fulfilled', value: [{ n: 3 }, { n: 2 }, { n: 1 }] }
+  ])
+  await inTransaction(db, async (trx) => {
+    const [one] = await read(trx, asked[1]!)
+    t.equal(one!.text, 'null')
+    t.notOk('asked_number' in one!, 'alone, in its transaction')
+  })
+})
 
 t.test('a read that is said to be long does not share a connection with the quick ones', async (t) => {
   const { db } = await openDatabase(t, { poolSize: 1 })

@@ -103,7 +103,7 @@ const byId = (db: Kysely<Tables>, p: Params<{ id: string }>) =>
     .select((eb) => [fieldsOf(eb), usageCount(eb)])
 
 /** Everybody who is signed in sees every type. */
-export const visibleType = lookup(byId)
+export const visibleType = lookup(byId, { id: 'uuid' })
 
 const findById = prepared(byId)
 

@@ -80,7 +80,7 @@ async function create(
       environmentNames: [...byEnvironment.keys()],
       projectIds: [...input.projectIds],
       linkIds: input.projectIds.map(() => uuidv7()),
-      events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
+      events: db.isTransaction ? [] : eventRows(origin, events)
     }).catch(explainTaken)
     if (row) {
       if (db.isTransaction) await record(db, origin, events)

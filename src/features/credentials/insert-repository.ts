@@ -1,5 +1,7 @@
-import { type SqlBool, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
+import { gathered } from '../../db/gathered.ts'
+import { askedRows, byNumber, type SqlTypes, textOf } from '../../db/many.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import { insertEvents } from '../../plugins/audit.ts'
 import { projectsAsJson } from './repository.ts'
@@ -18,29 +20,42 @@ export interface NewCredentialRow extends SealedKeys {
   projectIds: string[]
   linkIds: string[]
   /** Of audit events, as `insertEvents` takes them. */
-  events: string
+  events: object[]
 }
 
-const sealedRows = (p: Params<SealedKeys>) =>
-  sql`unnest(${p.environments}::text[], ${p.fieldIds}::uuid[], ${p.values}::bytea[])`
+const TYPES: SqlTypes<NewCredentialRow> = {
+  id: 'uuid',
+  ownerId: 'uuid',
+  typeId: 'uuid',
+  typeRevision: 'int',
+  name: 'text',
+  description: 'text',
+  externalId: 'text',
+  expiresAt: 'timestamptz',
+  environmentNames: 'text[]',
+  projectIds: 'uuid[]',
+  linkIds: 'uuid[]',
+  environments: 'text[]',
+  fieldIds: 'uuid[]',
+  values: 'bytea[]',
+  dataKeyNo: 'int',
+  events: 'jsonb'
+}
 
-const insertWhole = prepared((db, p: Params<NewCredentialRow>) =>
+const PROPERTIES = Object.keys(TYPES) as (keyof NewCredentialRow)[]
+
+const insertAll = prepared((db, p: Params<{ asked: string }>) =>
   db
+    .with(
+      (cte) => cte('asked').materialized(),
+      (q) => q.selectFrom(askedRows(p.asked, TYPES)).select(['asked_number', ...PROPERTIES])
+    )
     .with('type', (q) =>
       q
         .selectFrom('credential_types')
-        .where('id', '=', p.typeId)
-        .where('revision', '=', p.typeRevision)
-        .select(['id', 'type_name'])
+        .where('id', 'in', (eb) => eb.selectFrom('asked').select('typeId'))
+        .select(['id', 'type_name', 'revision'])
         .forKeyShare()
-    )
-    .with('allowed', (q) =>
-      q
-        .selectFrom('project_members')
-        .where('user_id', '=', p.ownerId)
-        .where('role', 'in', [sql.lit('owner'), sql.lit('admin'), sql.lit('editor')] as never)
-        .where(sql<SqlBool>`project_id = any(${p.projectIds}::uuid[])`)
-        .select('project_id')
     )
     .with('made', (q) =>
       q
@@ -48,83 +63,94 @@ const insertWhole = prepared((db, p: Params<NewCredentialRow>) =>
         .columns(['id', 'owner_id', 'type_id', 'name', 'description', 'external_id', 'expires_at'])
         .expression((eb) =>
           eb
-            .selectFrom('type')
-            .where(sql<SqlBool>`(select count(*) from allowed) = cardinality(${p.projectIds}::uuid[])`)
+            .selectFrom('asked as a')
+            .innerJoin('type', (join) =>
+              join.onRef('type.id', '=', 'a.typeId').onRef('type.revision', '=', 'a.typeRevision')
+            )
+            .where(sql<boolean>`cardinality(a."projectIds") = (select count(*) from project_members m
+              where m.user_id = a."ownerId" and m.role in ('owner', 'admin', 'editor')
+                and m.project_id = any(a."projectIds"))`)
             .select([
-              sql<string>`${p.id}::uuid`.as('id'),
-              sql<string>`${p.ownerId}::uuid`.as('owner_id'),
-              'type.id as type_id',
-              sql<string>`${p.name}::text`.as('name'),
-              sql<string | null>`${p.description}::text`.as('description'),
-              sql<string | null>`${p.externalId}::text`.as('external_id'),
-              sql<Date | null>`${p.expiresAt}::timestamptz`.as('expires_at')
+              'a.id',
+              'a.ownerId',
+              'a.typeId',
+              'a.name',
+              'a.description',
+              'a.externalId',
+              'a.expiresAt'
             ])
         )
-        .returning(['id', 'revision', 'sealed_revision', 'created_at', 'updated_at'])
+        .returning(['id', 'type_id', 'revision', 'sealed_revision', 'created_at', 'updated_at'])
+    )
+    .with('done', (q) =>
+      q
+        .selectFrom('asked')
+        .where('id', 'in', (eb) => eb.selectFrom('made').select('id'))
+        .select(PROPERTIES)
     )
     .with('environment', (q) =>
       q
         .insertInto('credential_environments')
         .columns(['credential_id', 'name'])
         .expression((eb) =>
-          eb
-            .selectFrom('made')
-            .select(['made.id', sql<string>`unnest(${p.environmentNames}::text[])`.as('name')])
+          eb.selectFrom('done').select(['id', sql<string>`unnest("environmentNames")`.as('name')])
         )
     )
     .with('key', (q) =>
       q
         .insertInto('credential_keys')
         .columns(['credential_id', 'environment', 'field_id', 'value', 'data_key_no'])
-        .expression((eb) =>
-          eb
-            .selectFrom([
-              'made',
-              sql<{ environment: string; field_id: string; value: Buffer }>`${sealedRows(p)}`.as<'k'>(
-                sql`k(environment, field_id, value)`
-              )
-            ])
-            .select([
-              'made.id',
-              'k.environment',
-              'k.field_id',
-              'k.value',
-              sql<number>`${p.dataKeyNo}::int`.as('data_key_no')
-            ])
+        .expression(
+          (eb) =>
+            eb
+              .selectFrom([
+                'done',
+                sql`unnest(environments, "fieldIds", "values")`.as<'k'>(sql`k(environment, field_id, value)`)
+              ])
+              .select(sql<never>`id, environment, field_id, value, "dataKeyNo"` as never) as never
         )
     )
     .with('link', (q) =>
       q
         .insertInto('credential_projects')
         .columns(['id', 'credential_id', 'project_id', 'assigned_by'])
-        .expression((eb) =>
-          eb
-            .selectFrom([
-              'made',
-              sql<{
-                id: string
-                project_id: string
-              }>`unnest(${p.linkIds}::uuid[], ${p.projectIds}::uuid[])`.as<'l'>(sql`l(id, project_id)`)
-            ])
-            .select([
-              'l.id',
-              'made.id as credential_id',
-              'l.project_id',
-              sql<string>`${p.ownerId}::uuid`.as('assigned_by')
-            ])
+        .expression(
+          sql`select l.id, done.id, l.project_id, "ownerId" from done, unnest("linkIds", "projectIds") l(id, project_id)` as never
         )
     )
-    .with('recorded', (q) => insertEvents(q as never, p.events, 'made'))
-    .selectFrom(['made', 'type'])
-    .select(['made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at', 'type.type_name'])
-    .select(projectsAsJson(sql`projects p where p.id = any(${p.projectIds}::uuid[])`).as('projects'))
+    .with('recorded', (q) => insertEvents(q as never, sql.ref('done.events'), sql`done`))
+    .selectFrom('made')
+    .innerJoin('asked', 'asked.id', 'made.id')
+    .innerJoin('type', 'type.id', 'made.type_id')
+    .select(['asked.asked_number', 'type.type_name'])
+    .select(['made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at'])
+    .select(projectsAsJson(sql`projects p where p.id = any(asked."projectIds")`).as('projects'))
 )
 
+type Inserted = Omit<Awaited<ReturnType<typeof insertAll>>[number], 'asked_number'>
+
+async function insert(db: Database, asked: readonly NewCredentialRow[]): Promise<(Inserted | undefined)[]> {
+  const rows = await insertAll(db, { asked: textOf(asked) })
+  return byNumber(rows, asked.length).map(([row]) => row)
+}
+
+const insertTogether = gathered<Database, NewCredentialRow, Inserted | undefined>((db) => ({
+  send: (asked) => insert(db, asked),
+  most: 32,
+  atOnce: 2
+}))
+
+/** Of values, that goes with others. */
+const MOST_BYTES = 64 * 1024
+
 /**
- * Inserts a credential with its environments, values, links and audit events in one statement. Gives undefined, with nothing
- * inserted, when the type is not at that revision (any more), or the owner may not link to one of the projects.
+ * Inserts a credential with its environments, values, links and audit events in one statement, together with others that
+ * come at the time; in a transaction, alone. Gives undefined, with nothing inserted, when the type is not at that revision
+ * (any more), or the owner may not link to one of the projects.
  */
-export async function insertCredential(db: Database, values: NewCredentialRow) {
-  const [row] = await insertWhole(db, values)
-  return row
+export async function insertCredential(db: Database, row: NewCredentialRow): Promise<Inserted | undefined> {
+  const bytes = row.values.reduce((sum, value) => sum + value.length, 0)
+  if (!db.isTransaction && bytes <= MOST_BYTES) return insertTogether(db, row)
+  const [inserted] = await insert(db, [row])
+  return inserted
 }

@@ -1,4 +1,4 @@
-import { type Expression, type Kysely, type RawBuilder, sql } from 'kysely'
+import { type Expression, type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import type { Tables } from '../../db/tables.ts'
@@ -7,26 +7,47 @@ import { projectAsJson } from './repository.ts'
 
 const OWN = ['c.id', 'c.owner_id', 'c.type_id', 'c.name', 'c.description', 'c.revision'] as const
 
-/** In UTC. As text, since making times of them only to write them again takes a tenth of a list. */
 const inUtc = (column: 'expires_at' | 'created_at' | 'updated_at') =>
-  sql`(${sql.ref(`c.${column}`)} at time zone 'UTC')::text`
+  sql`${sql.ref(`c.${column}`)} at time zone 'UTC'`
+
+const jsonOf = (column: string) => sql`coalesce(to_json(${sql.ref(column)})::text, 'null')`
+
+/** What is in an item's columns: times in UTC, nothing for one that is not set; names as JSON. */
+export type ItemColumns = [
+  id: string,
+  ownerId: string,
+  typeId: string,
+  typeRevision: string,
+  revision: string,
+  expiresAt: string,
+  createdAt: string,
+  updatedAt: string,
+  typeName: string,
+  name: string,
+  description: string
+]
+
+/**
+ * `ItemColumns` with tabs between, of which there are none in JSON. As one text, since Postgres and the driver take
+ * longer for columns than for what is in them.
+ */
+const itemAsText = sql<string>`concat_ws(e'\t', c.id, c.owner_id, c.type_id, t.revision, c.revision,
+  coalesce((${inUtc('expires_at')})::text, ''), ${inUtc('created_at')}, ${inUtc('updated_at')},
+  ${jsonOf('t.type_name')}, ${jsonOf('c.name')}, ${jsonOf('c.description')})`
 
 const rowsOf = (db: Kysely<Tables>) =>
   db.selectFrom('credentials as c').select([...OWN, 'c.expires_at', 'c.created_at', 'c.updated_at'])
 
 /**
- * The credentials of a page, newest first, as `viewer` may see them: with the projects that both are in, and the one
- * `asked`. What they have several of is looked up once for the whole page, and stands in one of its rows: a text for each
- * sort of it, with parts that begin with the credential's id.
+ * A page of credentials as `viewer` may see them, with the projects that both are in, and the one `asked`: one row, however
+ * many there are. What they have several of is looked up once for the whole page; its parts begin with the credential's id.
  */
-function items(
+function pageOf(
   db: Kysely<Tables>,
   page: ReturnType<typeof rowsOf>,
   viewer: Viewer,
   asked?: Expression<string>
 ) {
-  const ofPage = (text: RawBuilder<unknown>) =>
-    sql<string | null>`case when c.id = (select id from page limit 1) then coalesce((${text}), '') end`
   const inPage = sql`any(array(select id from page))`
   // A scalar, so that it is looked up for each link: a join might begin with all that the viewer is a member of.
   const isShared = sql`(select true from project_members m where m.project_id = l.project_id and m.user_id = ${viewer})`
@@ -35,30 +56,23 @@ function items(
       (cte) => cte('page').materialized(),
       () => page
     )
-    .selectFrom('page as c')
-    .innerJoin('credential_types as t', 't.id', 'c.type_id')
-    .select([...OWN, 't.type_name', 't.revision as type_revision'])
-    .select([
-      inUtc('expires_at').$castTo<string | null>().as('expires_at'),
-      inUtc('created_at').$castTo<string>().as('created_at'),
-      inUtc('updated_at').$castTo<string>().as('updated_at')
-    ])
-    .select([
-      ofPage(sql`select string_agg(e.credential_id || e.name, ' ')
-        from credential_environments e where e.credential_id = ${inPage}`).as('environments'),
+    .selectNoFrom([
+      // Newest first, a line each.
+      sql<string | null>`(select string_agg(${itemAsText}, e'\n' order by c.created_at desc, c.id desc)
+        from page c join credential_types t on t.id = c.type_id)`.as('items'),
+      sql<string | null>`(select string_agg(e.credential_id || e.name, ' ')
+        from credential_environments e where e.credential_id = ${inPage})`.as('environments'),
       // The fields that have a value in the environment `main`.
-      ofPage(sql`select string_agg(k.credential_id || k.field_id::text, ' ')
-        from credential_keys k where k.credential_id = ${inPage} and k.environment = 'main'`).as('filled'),
-      ofPage(sql`select string_agg(u.credential_id || u.count::text, ' ')
+      sql<string | null>`(select string_agg(k.credential_id || k.field_id::text, ' ')
+        from credential_keys k where k.credential_id = ${inPage} and k.environment = 'main')`.as('filled'),
+      sql<string | null>`(select string_agg(u.credential_id || u.count::text, ' ')
         from (select credential_id, count(*) from credential_usages
-          where credential_id = ${inPage} group by credential_id) u`).as('usages'),
-      ofPage(sql`select string_agg(l.credential_id || ${projectAsJson}, e'\n' order by p.name, p.id)
+          where credential_id = ${inPage} group by credential_id) u)`.as('usages'),
+      sql<string | null>`(select string_agg(l.credential_id || ${projectAsJson}, e'\n' order by p.name, p.id)
         from credential_projects l join projects p on p.id = l.project_id
         where l.credential_id = ${inPage}
-          and (${isShared}${asked ? sql` or l.project_id = ${asked}` : sql``})`).as('projects')
+          and (${isShared}${asked ? sql` or l.project_id = ${asked}` : sql``}))`.as('projects')
     ])
-    .orderBy('c.created_at', 'desc')
-    .orderBy('c.id', 'desc')
 }
 
 export interface ListFilter {
@@ -68,10 +82,18 @@ export interface ListFilter {
   pattern: string | undefined
 }
 
-type ListParams = Params<{ ownerId: string; typeId: string; pattern: string; limit: number; offset: number }>
+type ListParams = Params<{
+  ownerId: string
+  typeId: string | null
+  pattern: string | null
+  limit: number
+  offset: number
+}>
+
+const PARAMS = { ownerId: 'uuid', typeId: 'uuid', pattern: 'text', limit: 'bigint', offset: 'bigint' }
 
 // One text for each combination of filters, so that each can use its own index.
-function listStatements(byType: boolean, bySearch: boolean) {
+function listStatement(byType: boolean, bySearch: boolean) {
   const matching = (db: Kysely<Tables>, p: ListParams) =>
     rowsOf(db)
       .where('c.owner_id', '=', p.ownerId)
@@ -86,45 +108,49 @@ function listStatements(byType: boolean, bySearch: boolean) {
           .where('owner_id', '=', p.ownerId)
           .$if(byType, (query) => query.where('type_id', '=', p.typeId))
           .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
-  const read = bySearch ? 'search' : 'long'
-  return {
-    page: prepared(
-      (db, p: ListParams) => {
-        const page = matching(db, p)
-          .orderBy('c.created_at', 'desc')
-          .orderBy('c.id', 'desc')
-          .limit(sql<number>`${p.limit}::bigint`)
-          .offset(sql<number>`${p.offset}::bigint`)
-        return items(db, page, p.ownerId).select(total(db, p).as('total'))
-      },
-      { read }
-    ),
-    total: prepared(total, { read })
-  }
+  return prepared(
+    (db, p: ListParams) => {
+      const page = matching(db, p)
+        .orderBy('c.created_at', 'desc')
+        .orderBy('c.id', 'desc')
+        .limit(sql<number>`${p.limit}::bigint`)
+        .offset(sql<number>`${p.offset}::bigint`)
+      return pageOf(db, page, p.ownerId).select(total(db, p).as('total'))
+    },
+    bySearch ? { read: 'search' } : { read: 'long', together: PARAMS }
+  )
 }
 
-const lists = [false, true].map((byType) => [false, true].map((bySearch) => listStatements(byType, bySearch)))
+const lists = [false, true].map((byType) => [false, true].map((bySearch) => listStatement(byType, bySearch)))
 
-/** One page of the owner's credentials, newest first, and how many match in all. */
+/** One page of the owner's credentials, and how many match in all. */
 export async function listCredentials(db: Database, filter: ListFilter, limit: number, offset: number) {
-  const statements = lists[Number(filter.typeId !== undefined)]![Number(filter.pattern !== undefined)]!
-  const values = { ...filter, typeId: filter.typeId ?? '', pattern: filter.pattern ?? '', limit, offset }
-  const rows = await statements.page(db, values)
-  if (rows.length > 0 || offset === 0) return { rows, total: rows[0]?.total ?? 0 }
-  // A page past the end.
-  const [count] = await statements.total(db, values)
-  return { rows, total: count!.total }
+  const list = lists[Number(filter.typeId !== undefined)]![Number(filter.pattern !== undefined)]!
+  const values = {
+    ownerId: filter.ownerId,
+    typeId: filter.typeId ?? null,
+    pattern: filter.pattern ?? null,
+    limit,
+    offset
+  }
+  const [page] = await list(db, values)
+  return page!
 }
 
-/** All credentials of the project, newest first, whoever owns them. The caller is known to be a member. */
-export const listProjectCredentials = prepared(
+const listByProject = prepared(
   (db, p: Params<{ projectId: string; viewer: string | null }>) => {
     const page = rowsOf(db).where('c.id', 'in', (eb) =>
       eb.selectFrom('credential_projects').where('project_id', '=', p.projectId).select('credential_id')
     )
-    return items(db, page, p.viewer, p.projectId)
+    return pageOf(db, page, p.viewer, p.projectId)
   },
-  { read: 'long' }
+  { read: 'long', together: { projectId: 'uuid', viewer: 'uuid' } }
 )
 
-export type ItemRow = Awaited<ReturnType<typeof listProjectCredentials>>[number]
+/** All credentials of the project, whoever owns them. The caller is known to be a member. */
+export async function listProjectCredentials(db: Database, projectId: string, viewer: string | null) {
+  const [page] = await listByProject(db, { projectId, viewer })
+  return page!
+}
+
+export type Page = Awaited<ReturnType<typeof listProjectCredentials>>

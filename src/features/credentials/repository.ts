@@ -35,33 +35,47 @@ const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or ${
  * What it has several of comes as one text, since Postgres takes longer for anything else: environments with spaces
  * between, projects as a JSON array by their names.
  */
-export const visibleCredential = lookup((db, p: Params<{ id: string }>, viewer) =>
-  db
-    .selectFrom('credentials as c')
-    .innerJoin('credential_types as t', 't.id', 'c.type_id')
-    .where('c.id', '=', p.id)
-    .where(isVisible(viewer))
-    .select(['c.id', 'c.owner_id', 'c.type_id', 'c.name', 'c.description', 'c.revision', 'c.sealed_revision'])
-    .select(['c.expires_at', 'c.created_at', 'c.updated_at', 't.type_name', 't.revision as type_revision'])
-    .select([
-      sql<string>`array_to_string(array(select e.name from credential_environments e
+export const visibleCredential = lookup(
+  (db, p: Params<{ id: string }>, viewer) =>
+    db
+      .selectFrom('credentials as c')
+      .innerJoin('credential_types as t', 't.id', 'c.type_id')
+      .where('c.id', '=', p.id)
+      .where(isVisible(viewer))
+      .select([
+        'c.id',
+        'c.owner_id',
+        'c.type_id',
+        'c.name',
+        'c.description',
+        'c.revision',
+        'c.sealed_revision'
+      ])
+      .select(['c.expires_at', 'c.created_at', 'c.updated_at', 't.type_name', 't.revision as type_revision'])
+      .select([
+        sql<string>`array_to_string(array(select e.name from credential_environments e
         where e.credential_id = c.id), ' ')`.as('environments'),
-      projectsAsJson(sql`credential_projects l
+        projectsAsJson(sql`credential_projects l
         join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
         join projects p on p.id = l.project_id
         where l.credential_id = c.id`).as('projects'),
-      sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as('usage_count'),
-      values.as('values')
-    ])
+        sql<number>`(select count(*) from credential_usages u where u.credential_id = c.id)`.as(
+          'usage_count'
+        ),
+        values.as('values')
+      ]),
+  { id: 'uuid' }
 )
 
 /** Whose it is and what it is called, for the same people. */
-export const visibleHead = lookup((db, p: Params<{ id: string }>, viewer) =>
-  db
-    .selectFrom('credentials as c')
-    .where('c.id', '=', p.id)
-    .where(isVisible(viewer))
-    .select(['c.id', 'c.owner_id', 'c.name'])
+export const visibleHead = lookup(
+  (db, p: Params<{ id: string }>, viewer) =>
+    db
+      .selectFrom('credentials as c')
+      .where('c.id', '=', p.id)
+      .where(isVisible(viewer))
+      .select(['c.id', 'c.owner_id', 'c.name']),
+  { id: 'uuid' }
 )
 
 /** The credential as the user sees it; undefined for one that is hidden or not there. */

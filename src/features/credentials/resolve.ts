@@ -44,43 +44,45 @@ type AskedParams = Params<{ projectId: string; ids: string[]; names: string[]; e
 // All that are asked for in one statement, however many. By ids alone, which is how machines ask that ask often, the
 // links are found without a look at the other credentials of the project.
 const findAll = (byName: boolean) =>
-  prepared((db, p: AskedParams) =>
-    db
-      .selectFrom('credential_projects as l')
-      .innerJoin('credentials as c', 'c.id', 'l.credential_id')
-      .innerJoin('credential_types as t', 't.id', 'c.type_id')
-      .where('l.project_id', '=', p.projectId)
-      .$if(!byName, (query) => query.where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`))
-      .$if(byName, (query) =>
-        query.where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
+  prepared(
+    (db, p: AskedParams) =>
+      db
+        .selectFrom('credential_projects as l')
+        .innerJoin('credentials as c', 'c.id', 'l.credential_id')
+        .innerJoin('credential_types as t', 't.id', 'c.type_id')
+        .where('l.project_id', '=', p.projectId)
+        .$if(!byName, (query) => query.where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`))
+        .$if(byName, (query) =>
+          query.where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
           select lower(asked) from unnest(${p.names}::text[]) asked))`)
-      )
-      .select([
-        'c.id',
-        'c.owner_id',
-        'c.name',
-        't.type_name',
-        'c.revision',
-        'c.sealed_revision',
-        'c.expires_at'
-      ])
-      .select([
-        sql<
-          string[]
-        >`array(select asked from unnest(${p.names}::text[]) asked where lower(asked) = lower(c.name))`.as(
-          'asked_as'
-        ),
-        sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
-        sql<boolean>`exists (select from credential_environments e
+        )
+        .select([
+          'c.id',
+          'c.owner_id',
+          'c.name',
+          't.type_name',
+          'c.revision',
+          'c.sealed_revision',
+          'c.expires_at'
+        ])
+        .select([
+          sql<
+            string[]
+          >`array(select asked from unnest(${p.names}::text[]) asked where lower(asked) = lower(c.name))`.as(
+            'asked_as'
+          ),
+          sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
+          sql<boolean>`exists (select from credential_environments e
           where e.credential_id = c.id and e.name = ${p.environment})`.as('configured'),
-        sql<
-          { fieldId: string; fieldName: string; sealed: string }[]
-        >`(select coalesce(json_agg(json_build_object(
+          sql<
+            { fieldId: string; fieldName: string; sealed: string }[]
+          >`(select coalesce(json_agg(json_build_object(
             'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64')) order by f.position), '[]')
           from credential_keys k
           join credential_type_fields f on f.id = k.field_id
           where k.credential_id = c.id and k.environment = ${p.environment})`.as('keys')
-      ])
+        ]),
+    { together: { projectId: 'uuid', ids: 'uuid[]', names: 'text[]', environment: 'text' } }
   )
 
 const findById = findAll(false)

@@ -6,6 +6,9 @@ import { addMember, newCredential, newProject, newType } from '../../helpers/thi
 
 const path = '/api/v1/app-credentials'
 
+type Keys = { keys: { keyValue?: unknown }[] }
+const withoutValues = (one: Keys) => ({ ...one, keys: one.keys.map(({ keyValue: _, ...key }) => key) })
+
 t.test('what was read before is never what it was before', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
@@ -65,11 +68,13 @@ t.test('what was read before is never what it was before', async (t) => {
   let last = (await ann.get(own)).text
   for (const [what, change, expected] of changes) {
     t.match({ status: (await change()).status }, { status: /^20[01]$/ }, what)
+    const owner = what === 'its owner' ? bob : ann
     for (let i = 0; i < 3; i++) {
-      const { json, text } = await (what === 'its owner' ? bob : ann).get(own)
+      const { json, text } = await owner.get(own)
       t.match(json, expected, what)
       t.not(text, last, what)
       if (i === 2) last = text
+      t.strictSame((await owner.get(path)).json.data, [withoutValues(json)], `${what}, in a list`)
     }
   }
 
@@ -78,6 +83,12 @@ t.test('what was read before is never what it was before', async (t) => {
   t.same((await bob.get(own)).json.projects, [], 'each sees the projects that are his')
   t.equal((await ann.get(own)).json.projects.length, 1)
   t.same((await bob.get(own)).json.projects, [])
+  const [seen] = (await ann.get(`${path}/by-project/${project}`)).json
+  for (let i = 0; i < 2; i++) {
+    t.same((await bob.get(path)).json.data[0].projects, [])
+    t.same((await ann.get(`${path}/by-project/${project}`)).json, [seen])
+    t.equal(seen.projects.length, 1)
+  }
   for (let i = 0; i < 2; i++) t.equal((await eve.get(own)).status, 404)
 
   const flip = () =>

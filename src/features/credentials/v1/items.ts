@@ -1,44 +1,56 @@
 import type { Database } from '../../../db/database.ts'
-import type { FieldRow } from '../../credential-types/repository.ts'
-import type { ItemRow } from '../list-repository.ts'
+import { Recent } from '../../../recent.ts'
+import type { ItemColumns, Page } from '../list-repository.ts'
 import { environmentsOf, fieldsOf, ID_LENGTH } from './resource.ts'
 
+/** Characters of all kept items and what they were made of: a thousand of usual ones and more. */
+const MAX_KEPT = 2 * 1024 * 1024
+
 /**
- * The credentials of one page without any value, as a JSON array of `AppCredentialItem`. Written here by hand: a page has
- * hundreds of small objects, most of them alike, and making them only to have them serialised takes most of a list's time.
+ * Credentials without any value, as JSON arrays of `AppCredentialItem`. Written here by hand: a page has hundreds of small
+ * objects, and making them only to have them serialised takes most of a list's time. The last items are kept, each with all
+ * that it was made of, and given again only where there is nothing else.
  */
-export async function toItems(db: Database, rows: readonly ItemRow[]): Promise<string> {
-  const parts = partsOf(rows)
-  const keysOf = new Map<string, string>()
-  const items: string[] = []
-  for (const row of rows) {
-    const filled = parts.filled.get(row.id) ?? ''
-    const sort = row.type_id + filled
-    let keys = keysOf.get(sort)
-    if (keys === undefined) {
-      keys = itemKeys(await fieldsOf(db, row), filled)
-      keysOf.set(sort, keys)
+export class ItemTexts {
+  readonly #db: Database
+  readonly #kept = new Recent<{ madeOf: string; json: string }>(MAX_KEPT)
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  async of(page: Page): Promise<string> {
+    const environments = byCredential(page.environments, ' ')
+    const filled = byCredential(page.filled, ' ')
+    const usages = byCredential(page.usages, ' ')
+    const projects = byCredential(page.projects, '\n', ',')
+    const items: string[] = []
+    for (const columns of page.items?.split('\n') ?? []) {
+      const id = columns.slice(0, ID_LENGTH)
+      const madeOf =
+        `${columns}\t${environments.get(id) ?? ''}\t${filled.get(id) ?? ''}\t` +
+        `${usages.get(id) ?? 0}\t${projects.get(id) ?? ''}`
+      const kept = this.#kept.get(id)
+      items.push(kept?.madeOf === madeOf ? kept.json : await this.#make(id, madeOf))
     }
-    items.push(itemOf(row, parts, keys))
+    return `[${items.join(',')}]`
   }
-  return `[${items.join(',')}]`
-}
 
-type Parts = Record<'environments' | 'filled' | 'usages' | 'projects', Map<string, string>>
-
-/** What the credentials of a page have several of, by credential id. */
-function partsOf(rows: readonly ItemRow[]): Parts {
-  const row = rows.find((row) => row.environments !== null)
-  return {
-    environments: byCredential(row?.environments, ' '),
-    filled: byCredential(row?.filled, ' '),
-    usages: byCredential(row?.usages, ' '),
-    projects: byCredential(row?.projects, '\n', ',')
+  async #make(id: string, madeOf: string): Promise<string> {
+    const parts = madeOf.split('\t') as Parts
+    const json = copyOf(itemOf(parts, await keysOf(this.#db, parts)))
+    this.#kept.put(id, { madeOf: copyOf(madeOf), json }, madeOf.length + json.length)
+    return json
   }
 }
+
+type Parts = [...ItemColumns, environments: string, filled: string, usages: string, projects: string]
+
+/** A text of its own. What is cut out of a text, or made of such, keeps all of that in memory. */
+const copyOf = (text: string) => Buffer.from(text).toString()
 
 /** The parts behind each id, with `joint` between them. */
-function byCredential(text: string | null | undefined, separator: string, joint = separator) {
+function byCredential(text: string | null, separator: string, joint = separator) {
   const found = new Map<string, string>()
   if (!text) return found
   for (const part of text.split(separator)) {
@@ -49,30 +61,33 @@ function byCredential(text: string | null | undefined, separator: string, joint 
   return found
 }
 
-const text = (value: string | null) => JSON.stringify(value)
-
 /** A time of Postgres's in UTC, with milliseconds as the contract has it. */
-function time(value: string | null): string {
-  if (value === null) return 'null'
+function time(value: string): string {
+  if (value === '') return 'null'
   const fraction = value.slice(20, 23).padEnd(3, '0')
   return `"${value.slice(0, 10)}T${value.slice(11, 19)}.${fraction}Z"`
 }
 
-/** Ids, times and numbers need no escapes; projects are JSON as Postgres made it. */
-function itemOf(row: ItemRow, { environments, usages, projects }: Parts, keys: string): string {
-  const { id } = row
+/** Ids, times and numbers need no escapes; names and projects are JSON as Postgres made it. */
+function itemOf(parts: Parts, keys: string): string {
+  const [id, ownerId, typeId, , revision, expiresAt, createdAt, updatedAt, typeName, name, description] =
+    parts
+  const [environments, , usages, projects] = parts.slice(-4) as [string, string, string, string]
   return (
-    `{"id":"${id}","credentialName":${text(row.name)},"credentialTypeId":"${row.type_id}",` +
-    `"credentialType":{"id":"${row.type_id}","typeName":${text(row.type_name)}},` +
-    `"description":${text(row.description)},"ownerId":"${row.owner_id}",` +
-    `"environments":${JSON.stringify(environmentsOf(environments.get(id) ?? ''))},` +
-    `"projects":[${projects.get(id) ?? ''}],"usageCount":${usages.get(id) ?? 0},` +
-    `"revision":${row.revision},"expiresAt":${time(row.expires_at)},` +
-    `"createdAt":${time(row.created_at)},"updatedAt":${time(row.updated_at)},"keys":${keys}}`
+    `{"id":"${id}","credentialName":${name},"credentialTypeId":"${typeId}",` +
+    `"credentialType":{"id":"${typeId}","typeName":${typeName}},` +
+    `"description":${description},"ownerId":"${ownerId}",` +
+    `"environments":${JSON.stringify(environmentsOf(environments))},` +
+    `"projects":[${projects}],"usageCount":${usages},` +
+    `"revision":${revision},"expiresAt":${time(expiresAt)},` +
+    `"createdAt":${time(createdAt)},"updatedAt":${time(updatedAt)},"keys":${keys}}`
   )
 }
 
-function itemKeys(fields: readonly FieldRow[], filled: string): string {
+async function keysOf(db: Database, parts: Parts): Promise<string> {
+  const [, , type_id, typeRevision] = parts
+  const filled = parts.at(-3)!
+  const fields = await fieldsOf(db, { type_id, type_revision: Number(typeRevision) })
   const keys = fields.map(({ id: fieldId, field_name: fieldName, secret }) => ({
     fieldId,
     fieldName,

@@ -22,7 +22,7 @@ import { etagOf, revisionsOf } from '../revision.ts'
 import { updateCredential } from '../update.ts'
 import { typeById } from '../which-type.ts'
 import { CredentialTexts } from './credential-texts.ts'
-import { toItems } from './items.ts'
+import { ItemTexts } from './items.ts'
 import { toCredential } from './resource.ts'
 import * as schema from './schema.ts'
 
@@ -33,6 +33,7 @@ const projectAdmin = member('admin', 'projectId')
 export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, keyring } = app.services
   const texts = new CredentialTexts(db, keyring)
+  const items = new ItemTexts(db)
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request, reply) => {
     const { credentialTypeId, search, page = 1, pageSize = 20 } = request.query
@@ -41,9 +42,9 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       typeId: credentialTypeId,
       pattern: search ? likePattern(search) : undefined
     }
-    const { rows, total } = await listCredentials(db, filter, pageSize, (page - 1) * pageSize)
-    const items = await toItems(db, rows)
-    return asJson(reply, `{"data":${items},"total":${total},"page":${page},"pageSize":${pageSize}}`)
+    const found = await listCredentials(db, filter, pageSize, (page - 1) * pageSize)
+    const data = await items.of(found)
+    return asJson(reply, `{"data":${data},"total":${found.total},"page":${page},"pageSize":${pageSize}}`)
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -135,8 +136,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
-      const rows = await listProjectCredentials(db, { projectId: id, viewer: userId })
-      return asJson(reply, await toItems(db, rows))
+      return asJson(reply, await items.of(await listProjectCredentials(db, id, userId)))
     }
   )
 
