@@ -1,4 +1,4 @@
-import { isOfRow } from './sqlstate.ts'
+import { isLockTimeout, isOfRow, isRetryable } from './sqlstate.ts'
 
 /** How many may wait for the next statement. */
 const MOST_WAITING = 5_000
@@ -31,17 +31,22 @@ export class WaitedTooLong extends Error {
 
 /**
  * One statement for many callers: those that come in one turn of the event loop, or while as many statements as may be are
- * under way, go together with the next. When one fails for what may be wrong with one of them, each is tried alone, so that
- * nobody fails for another.
+ * under way, go together with the next. When one fails for what may be about one of them, each half of them is tried
+ * without the other, so that nobody fails for somebody else.
  */
 export class Gathered<Asked, Answer> {
   readonly #gathering: Gathering<Asked, Answer>
   #waiting: Waiting<Asked, Answer>[] = []
   #underWay = 0
   #scheduled = false
+  #watched = false
 
   constructor(gathering: Gathering<Asked, Answer>) {
     this.#gathering = gathering
+  }
+
+  get idle(): boolean {
+    return this.#underWay === 0 && this.#waiting.length === 0
   }
 
   /** Gives the statement's answer; throws what kept it from being run, WaitedTooLong among it. */
@@ -49,6 +54,7 @@ export class Gathered<Asked, Answer> {
     return new Promise((done, failed) => {
       if (this.#waiting.length >= MOST_WAITING) return failed(new WaitedTooLong())
       this.#waiting.push({ asked, until: performance.now() + WAITS_MS, done, failed })
+      this.#watch()
       if (this.#scheduled || this.#underWay >= this.#gathering.atOnce) return
       this.#scheduled = true
       setImmediate(() => {
@@ -58,49 +64,80 @@ export class Gathered<Asked, Answer> {
     })
   }
 
-  #sendNext(): void {
-    while (this.#waiting.length > 0 && this.#underWay < this.#gathering.atOnce) {
-      const batch = this.#next()
-      if (batch.length > 0) this.#run(batch)
+  /** Refuses those that have waited for too long, whether the statement before them ends or not. */
+  #watch(): void {
+    const first = this.#waiting[0]
+    if (this.#watched || !first) return
+    this.#watched = true
+    const look = () => {
+      this.#watched = false
+      const now = performance.now()
+      while (this.#waiting[0] && this.#waiting[0].until <= now)
+        this.#waiting.shift()!.failed(new WaitedTooLong())
+      this.#watch()
     }
+    setTimeout(look, Math.max(1, first.until - performance.now() + 1)).unref()
   }
 
-  #next(): Waiting<Asked, Answer>[] {
+  #sendNext(): void {
     const { most, atOnce } = this.#gathering
-    const share = Math.ceil(this.#waiting.length / (atOnce - this.#underWay))
-    const batch = this.#waiting.splice(0, Math.min(most, share))
-    const now = performance.now()
-    return batch.filter(({ until, failed }) => {
-      if (until < now) failed(new WaitedTooLong())
-      return until >= now
-    })
+    while (this.#waiting.length > 0 && this.#underWay < atOnce) {
+      const share = Math.ceil(this.#waiting.length / (atOnce - this.#underWay))
+      this.#run(this.#waiting.splice(0, Math.min(most, share)))
+    }
   }
 
   async #run(batch: readonly Waiting<Asked, Answer>[]): Promise<void> {
     this.#underWay++
-    const sent = this.#gathering.send(batch.map(({ asked }) => asked))
-    const answers = await sent.catch((error: unknown) => {
-      if (batch.length > 1 && isOfRow(error)) for (const one of batch) this.#sendAlone(one)
-      else for (const { failed } of batch) failed(error)
-    })
+    const tell = await this.#send(batch)
     this.#underWay--
     this.#sendNext()
-    if (answers) for (const [i, { done }] of batch.entries()) done(answers[i]!)
+    tell()
   }
 
-  #sendAlone({ asked, done, failed }: Waiting<Asked, Answer>): void {
-    this.#gathering.send([asked]).then(([answer]) => done(answer!), failed)
+  /** Gives what tells each caller. */
+  async #send(batch: readonly Waiting<Asked, Answer>[]): Promise<() => void> {
+    try {
+      const answers = await this.#gathering.send(batch.map(({ asked }) => asked))
+      return () => {
+        for (const [i, { done }] of batch.entries()) done(answers[i]!)
+      }
+    } catch (error) {
+      if (batch.length === 1 || !isOfOne(error)) {
+        return () => {
+          for (const { failed } of batch) failed(error)
+        }
+      }
+      const half = Math.ceil(batch.length / 2)
+      const tell = await this.#send(batch.slice(0, half))
+      tell()
+      return this.#send(batch.slice(half))
+    }
   }
 }
 
-/** Asks on a database, where all that ask at a time are gathered. */
+/** Its row, or what it had to wait for. */
+const isOfOne = (error: unknown) => isOfRow(error) || isRetryable(error) || isLockTimeout(error)
+
+/**
+ * Asks on a database, where all that ask at a time are gathered; by groups, those of one group, so that no group waits for
+ * what another does.
+ */
 export function gathered<On extends object, Asked, Answer>(
-  gatheringOn: (on: On) => Gathering<Asked, Answer>
+  gatheringOn: (on: On) => Gathering<Asked, Answer>,
+  groupOf: (asked: Asked) => string = () => ''
 ): (on: On, asked: Asked) => Promise<Answer> {
-  const each = new WeakMap<On, Gathered<Asked, Answer>>()
-  return (on, asked) => {
-    const one = each.get(on) ?? new Gathered(gatheringOn(on))
-    each.set(on, one)
-    return one.ask(asked)
+  const everywhere = new WeakMap<On, Map<string, Gathered<Asked, Answer>>>()
+  return async (on, asked) => {
+    const groups = everywhere.get(on) ?? new Map<string, Gathered<Asked, Answer>>()
+    everywhere.set(on, groups)
+    const group = groupOf(asked)
+    const one = groups.get(group) ?? new Gathered(gatheringOn(on))
+    groups.set(group, one)
+    try {
+      return await one.ask(asked)
+    } finally {
+      if (one.idle && groups.get(group) === one) groups.delete(group)
+    }
   }
 }

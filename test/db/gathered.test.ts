@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
-import { Gathered, type Gathering } from '../../src/db/gathered.ts'
+import { Gathered, type Gathering, gathered } from '../../src/db/gathered.ts'
 import { isUnavailable } from '../../src/db/sqlstate.ts'
 
 /** Answers each number with its tenfold; notes what went together. */
@@ -21,13 +21,17 @@ function tenfold(options: Partial<Gathering<number, number>> = {}) {
   return { sent, ask: (...asked: number[]) => Promise.all(asked.map((number) => gathered.ask(number))) }
 }
 
+const underWay = async (sent: unknown[]) => {
+  while (sent.length === 0) await sleep(1)
+}
+
 const ofOneRow = (code: string) =>
   Object.assign(new pg.DatabaseError('refused', 1, 'error'), { code, severity: 'ERROR' })
 
 t.test('those that come in one turn go together, and those that come meanwhile with the next', async (t) => {
   const { sent, ask } = tenfold()
   const first = ask(1, 2)
-  await sleep(5)
+  await underWay(sent)
   const [second, third] = [ask(3), ask(4, 5)]
   t.same(await Promise.all([first, second, third]), [[10, 20], [30], [40, 50]])
   t.same(sent, [
@@ -74,7 +78,7 @@ t.test('who asks what cannot be, fails alone', async (t) => {
     { status: 'rejected', reason: { code: '23505' } },
     { status: 'fulfilled', value: [30] }
   ])
-  t.same(sent, [[1, 2, 3], [1], [2], [3]])
+  t.same(sent, [[1, 2, 3], [1, 2], [1], [2], [3]])
   t.same(await ask(4), [40])
 })
 
@@ -89,21 +93,53 @@ t.test('what is wrong with the database fails all at once, and is not tried for 
   t.same(sent, [[1, 2, 3, 4]])
 })
 
-t.test('what waits longer than it may is refused, and not sent', async (t) => {
+t.test('what waits longer than it may is refused in time, and not sent', async (t) => {
   const { sent, ask } = tenfold({
     async send(asked) {
-      if (asked.includes(1)) await sleep(5_500)
+      if (asked.includes(1)) await sleep(8_000)
       return asked
     }
   })
   const first = ask(1)
-  await sleep(20)
+  await underWay(sent)
+  let ended = false
+  first.then(() => {
+    ended = true
+  })
   const error = await ask(2).catch((error) => error)
   t.match(error, { name: 'WaitedTooLong' })
   t.ok(isUnavailable(error), 'which may go better later')
+  t.notOk(ended, 'while the one before is still under way')
   await first
   await ask(3)
   t.same(sent, [[1], [3]])
+})
+
+t.test('no group waits for another', async (t) => {
+  const sent: string[][] = []
+  const waits = new Map([['a', 50]])
+  const ask = gathered<object, string, string>(
+    () => ({
+      most: 10,
+      atOnce: 1,
+      async send(asked) {
+        sent.push([...asked])
+        await sleep(waits.get(asked[0]![0]!) ?? 0)
+        return asked
+      }
+    }),
+    (asked) => asked[0]!
+  )
+  const on = {}
+  const ended: string[] = []
+  const all = ['a1', 'b1', 'a2', 'b2'].map((one) => ask(on, one).then((answer) => ended.push(answer)))
+  await Promise.all(all)
+  t.same(sent, [
+    ['a1', 'a2'],
+    ['b1', 'b2']
+  ])
+  t.same(ended, ['b1', 'b2', 'a1', 'a2'])
+  t.equal(await ask(on, 'a3'), 'a3')
 })
 
 t.test('there is an end to how many wait', async (t) => {

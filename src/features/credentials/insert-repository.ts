@@ -79,6 +79,8 @@ const insertAll = prepared((db, p: Params<{ asked: string }>) =>
               'a.externalId',
               'a.expiresAt'
             ])
+            // In one order for all, so that two that take the same names do not wait for each other.
+            .orderBy(sql`lower(a.name)`)
         )
         .returning(['id', 'type_id', 'revision', 'sealed_revision', 'created_at', 'updated_at'])
     )
@@ -134,18 +136,18 @@ async function insert(db: Database, asked: readonly NewCredentialRow[]): Promise
   return byNumber(rows, asked.length).map(([row]) => row)
 }
 
-const insertTogether = gathered<Database, NewCredentialRow, Inserted | undefined>((db) => ({
-  send: (asked) => insert(db, asked),
-  most: 32,
-  atOnce: 2
-}))
+// Each owner's: what one has to wait for, a type that is being changed or a name that is being taken, is no other's to.
+const insertTogether = gathered<Database, NewCredentialRow, Inserted | undefined>(
+  (db) => ({ send: (asked) => insert(db, asked), most: 32, atOnce: 2 }),
+  ({ ownerId }) => ownerId
+)
 
 /** Of values, that goes with others. */
 const MOST_BYTES = 64 * 1024
 
 /**
- * Inserts a credential with its environments, values, links and audit events in one statement, together with others that
- * come at the time; in a transaction, alone. Gives undefined, with nothing inserted, when the type is not at that revision
+ * Inserts a credential with its environments, values, links and audit events in one statement, together with others of its
+ * owner that come at the time; in a transaction, alone. Gives undefined, with nothing inserted, when the type is not at that revision
  * (any more), or the owner may not link to one of the projects.
  */
 export async function insertCredential(db: Database, row: NewCredentialRow): Promise<Inserted | undefined> {

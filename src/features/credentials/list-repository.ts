@@ -93,7 +93,7 @@ type ListParams = Params<{
 const PARAMS = { ownerId: 'uuid', typeId: 'uuid', pattern: 'text', limit: 'bigint', offset: 'bigint' }
 
 // One text for each combination of filters, so that each can use its own index.
-function listStatement(byType: boolean, bySearch: boolean) {
+function listStatements(byType: boolean, bySearch: boolean) {
   const matching = (db: Kysely<Tables>, p: ListParams) =>
     rowsOf(db)
       .where('c.owner_id', '=', p.ownerId)
@@ -108,20 +108,25 @@ function listStatement(byType: boolean, bySearch: boolean) {
           .where('owner_id', '=', p.ownerId)
           .$if(byType, (query) => query.where('type_id', '=', p.typeId))
           .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
-  return prepared(
-    (db, p: ListParams) => {
-      const page = matching(db, p)
-        .orderBy('c.created_at', 'desc')
-        .orderBy('c.id', 'desc')
-        .limit(sql<number>`${p.limit}::bigint`)
-        .offset(sql<number>`${p.offset}::bigint`)
-      return pageOf(db, page, p.ownerId).select(total(db, p).as('total'))
-    },
-    bySearch ? { read: 'search' } : { read: 'long', together: PARAMS }
-  )
+  const build = (db: Kysely<Tables>, p: ListParams) => {
+    const page = matching(db, p)
+      .orderBy('c.created_at', 'desc')
+      .orderBy('c.id', 'desc')
+      .limit(sql<number>`${p.limit}::bigint`)
+      .offset(sql<number>`${p.offset}::bigint`)
+    return pageOf(db, page, p.ownerId).select(total(db, p).as('total'))
+  }
+  const read = bySearch ? 'search' : 'long'
+  return {
+    alone: prepared(build, { read }),
+    together: prepared(build, bySearch ? { read } : { read, together: PARAMS })
+  }
 }
 
-const lists = [false, true].map((byType) => [false, true].map((bySearch) => listStatement(byType, bySearch)))
+const lists = [false, true].map((byType) => [false, true].map((bySearch) => listStatements(byType, bySearch)))
+
+/** A page that far from the first takes longer than others, which are not to wait for it. */
+const FAR = 2_000
 
 /** One page of the owner's credentials, and how many match in all. */
 export async function listCredentials(db: Database, filter: ListFilter, limit: number, offset: number) {
@@ -133,7 +138,7 @@ export async function listCredentials(db: Database, filter: ListFilter, limit: n
     limit,
     offset
   }
-  const [page] = await list(db, values)
+  const [page] = await (offset > FAR ? list.alone : list.together)(db, values)
   return page!
 }
 
@@ -144,7 +149,7 @@ const listByProject = prepared(
     )
     return pageOf(db, page, p.viewer, p.projectId)
   },
-  { read: 'long', together: { projectId: 'uuid', viewer: 'uuid' } }
+  { read: 'long' }
 )
 
 /** All credentials of the project, whoever owns them. The caller is known to be a member. */

@@ -41,8 +41,11 @@ export type Result = Resolved | (Asked & { error: { code: RefusalCode; detail: s
 
 type AskedParams = Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>
 
+const PARAMS = { projectId: 'uuid', ids: 'uuid[]', names: 'text[]', environment: 'text' }
+
 // All that are asked for in one statement, however many. By ids alone, which is how machines ask that ask often, the
-// links are found without a look at the other credentials of the project.
+// links are found without a look at the other credentials of the project. By names, all of those are looked at: that takes
+// longer the more there are, and is nobody else's to wait for.
 const findAll = (byName: boolean) =>
   prepared(
     (db, p: AskedParams) =>
@@ -82,7 +85,7 @@ const findAll = (byName: boolean) =>
           join credential_type_fields f on f.id = k.field_id
           where k.credential_id = c.id and k.environment = ${p.environment})`.as('keys')
         ]),
-    { together: { projectId: 'uuid', ids: 'uuid[]', names: 'text[]', environment: 'text' } }
+    byName ? { read: 'long' } : { together: PARAMS }
   )
 
 const findById = findAll(false)

@@ -1,10 +1,13 @@
 import type { Database } from '../../../db/database.ts'
 import { Recent } from '../../../recent.ts'
+import type { FieldRow } from '../../credential-types/repository.ts'
 import type { ItemColumns, Page } from '../list-repository.ts'
 import { environmentsOf, fieldsOf, ID_LENGTH } from './resource.ts'
 
 /** Characters of all kept items and what they were made of: a thousand of usual ones and more. */
 const MAX_KEPT = 2 * 1024 * 1024
+/** Items of a page that is kept. */
+const MOST_KEPT = 100
 
 /**
  * Credentials without any value, as JSON arrays of `AppCredentialItem`. Written here by hand: a page has hundreds of small
@@ -24,23 +27,40 @@ export class ItemTexts {
     const filled = byCredential(page.filled, ' ')
     const usages = byCredential(page.usages, ' ')
     const projects = byCredential(page.projects, '\n', ',')
+    const lines = page.items?.split('\n') ?? []
     const items: string[] = []
-    for (const columns of page.items?.split('\n') ?? []) {
+    const keys = new Map<string, string>()
+    for (const columns of lines) {
       const id = columns.slice(0, ID_LENGTH)
       const madeOf =
         `${columns}\t${environments.get(id) ?? ''}\t${filled.get(id) ?? ''}\t` +
         `${usages.get(id) ?? 0}\t${projects.get(id) ?? ''}`
-      const kept = this.#kept.get(id)
-      items.push(kept?.madeOf === madeOf ? kept.json : await this.#make(id, madeOf))
+      // One that is long would only drive out all others.
+      const kept = lines.length <= MOST_KEPT ? this.#kept.get(id) : undefined
+      if (kept?.madeOf === madeOf) {
+        items.push(kept.json)
+        continue
+      }
+      const parts = madeOf.split('\t') as Parts
+      const json = itemOf(parts, await this.#keysOf(parts, keys))
+      items.push(json)
+      if (lines.length > MOST_KEPT) continue
+      this.#kept.put(id, { madeOf: copyOf(madeOf), json: copyOf(json) }, madeOf.length + json.length)
     }
     return `[${items.join(',')}]`
   }
 
-  async #make(id: string, madeOf: string): Promise<string> {
-    const parts = madeOf.split('\t') as Parts
-    const json = copyOf(itemOf(parts, await keysOf(this.#db, parts)))
-    this.#kept.put(id, { madeOf: copyOf(madeOf), json }, madeOf.length + json.length)
-    return json
+  /** Most of a page are alike: each sort is written once. */
+  async #keysOf(parts: Parts, known: Map<string, string>): Promise<string> {
+    const [, , type_id, typeRevision] = parts
+    const filled = parts.at(-3)!
+    const sort = type_id + typeRevision + filled
+    let keys = known.get(sort)
+    if (keys === undefined) {
+      keys = keysOf(await fieldsOf(this.#db, { type_id, type_revision: Number(typeRevision) }), filled)
+      known.set(sort, keys)
+    }
+    return keys
   }
 }
 
@@ -84,10 +104,7 @@ function itemOf(parts: Parts, keys: string): string {
   )
 }
 
-async function keysOf(db: Database, parts: Parts): Promise<string> {
-  const [, , type_id, typeRevision] = parts
-  const filled = parts.at(-3)!
-  const fields = await fieldsOf(db, { type_id, type_revision: Number(typeRevision) })
+function keysOf(fields: readonly FieldRow[], filled: string): string {
   const keys = fields.map(({ id: fieldId, field_name: fieldName, secret }) => ({
     fieldId,
     fieldName,
