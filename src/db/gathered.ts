@@ -1,4 +1,4 @@
-import { isLockTimeout, isOfRow, isRetryable } from './sqlstate.ts'
+import { isOfRow, isRetryable } from './sqlstate.ts'
 
 /** How many may wait for the next statement. */
 const MOST_WAITING = 5_000
@@ -116,8 +116,8 @@ export class Gathered<Asked, Answer> {
   }
 }
 
-/** Its row, or what it had to wait for. */
-const isOfOne = (error: unknown) => isOfRow(error) || isRetryable(error) || isLockTimeout(error)
+/** Not for a lock that was not to be had in time: all have waited for long then, and would again. */
+const isOfOne = (error: unknown) => isOfRow(error) || isRetryable(error)
 
 /**
  * Asks on a database, where all that ask at a time are gathered; by groups, those of one group, so that no group waits for

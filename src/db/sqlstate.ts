@@ -22,11 +22,6 @@ export function isRetryable(error: unknown): boolean {
   return isDatabaseError(error) && RETRYABLE.has(error.code ?? '')
 }
 
-/** A lock that was not to be had in time. */
-export function isLockTimeout(error: unknown): boolean {
-  return isDatabaseError(error) && error.code === '55P03'
-}
-
 // PostgreSQL appendix A: read-only, lock and statement time-outs, shutting down, starting, too many connections,
 // disk full, out of memory, and the two of a lost race.
 const UNAVAILABLE = new Set([

@@ -25,7 +25,7 @@ const underWay = async (sent: unknown[]) => {
   while (sent.length === 0) await sleep(1)
 }
 
-const ofOneRow = (code: string) =>
+const refusal = (code: string) =>
   Object.assign(new pg.DatabaseError('refused', 1, 'error'), { code, severity: 'ERROR' })
 
 t.test('those that come in one turn go together, and those that come meanwhile with the next', async (t) => {
@@ -68,7 +68,7 @@ t.test('no more go together than may, and no more are under way', async (t) => {
 t.test('who asks what cannot be, fails alone', async (t) => {
   const { sent, ask } = tenfold({
     async send(asked) {
-      if (asked.includes(2)) throw ofOneRow('23505')
+      if (asked.includes(2)) throw refusal('23505')
       return asked
     }
   })
@@ -82,16 +82,21 @@ t.test('who asks what cannot be, fails alone', async (t) => {
   t.same(await ask(4), [40])
 })
 
-t.test('what is wrong with the database fails all at once, and is not tried for each', async (t) => {
-  const { sent, ask } = tenfold({
-    async send() {
-      throw ofOneRow('57P01')
+for (const code of ['57P01', '55P03']) {
+  t.test(
+    `what is wrong with the database (${code}) fails all at once, and is not tried for each`,
+    async (t) => {
+      const { sent, ask } = tenfold({
+        async send() {
+          throw refusal(code)
+        }
+      })
+      const results = await Promise.allSettled([1, 2, 3, 4].map((number) => ask(number)))
+      t.ok(results.every((result) => result.status === 'rejected'))
+      t.same(sent, [[1, 2, 3, 4]])
     }
-  })
-  const results = await Promise.allSettled([1, 2, 3, 4].map((number) => ask(number)))
-  t.ok(results.every((result) => result.status === 'rejected'))
-  t.same(sent, [[1, 2, 3, 4]])
-})
+  )
+}
 
 t.test('what waits longer than it may is refused in time, and not sent', async (t) => {
   const { sent, ask } = tenfold({
