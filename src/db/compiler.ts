@@ -1,15 +1,19 @@
 import {
   type Dialect,
   DummyDriver,
+  Kysely,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler
 } from 'kysely'
+import type { Tables } from './tables.ts'
 
-/** Compiles queries to Postgres SQL and runs none. */
-export const compilerDialect: Dialect = {
+const dialect: Dialect = {
   createDriver: () => new DummyDriver(),
   createAdapter: () => new PostgresAdapter(),
   createIntrospector: (db) => new PostgresIntrospector(db),
   createQueryCompiler: () => new PostgresQueryCompiler()
 }
+
+/** Compiles queries to Postgres SQL and runs none. */
+export const compiler = new Kysely<Tables>({ dialect })

@@ -2,18 +2,17 @@ import {
   type Compilable,
   type CompiledQuery,
   type Expression,
-  Kysely,
+  type Kysely,
   type SelectQueryBuilder,
   sql
 } from 'kysely'
-import { compilerDialect } from './compiler.ts'
+import { compiler } from './compiler.ts'
 import type { Tables } from './tables.ts'
 
 /** The SQL type of each property. */
 export type SqlTypes<T> = { readonly [K in keyof T]: string }
 
 const NUMBER = 'asked_number'
-const compiler = new Kysely<Tables>({ dialect: compilerDialect })
 
 /** What many ask for, as the text that `askedRows` takes, numbered from 0. */
 export function textOf(asked: readonly object[]): string {
@@ -46,8 +45,7 @@ export function forMany<P extends object, R>(
   types: SqlTypes<P>
 ): CompiledQuery {
   const columns = Object.keys(types).map((name) => [name, sql.ref(`asked.${name}`)])
-  // biome-ignore lint/suspicious/noExplicitAny: tables and aliases are the query's own
-  const answer = build(compiler, Object.fromEntries(columns)) as SelectQueryBuilder<any, any, any>
+  const answer = build(compiler, Object.fromEntries(columns)) as SelectQueryBuilder<Tables, never, object>
   return compiler
     .selectFrom(askedRows(sql<string>`${''}`, types))
     .innerJoinLateral(answer.as('answer'), (join) => join.onTrue())

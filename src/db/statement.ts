@@ -3,13 +3,13 @@ import {
   type CompiledQuery,
   createQueryId,
   type Expression,
-  Kysely,
+  type Kysely,
   type OperationNode,
   type RootOperationNode,
   SelectQueryNode,
   sql
 } from 'kysely'
-import { compilerDialect } from './compiler.ts'
+import { compiler } from './compiler.ts'
 import type { Database } from './database.ts'
 import { gathered } from './gathered.ts'
 import { byNumber, forMany, type SqlTypes, textOf } from './many.ts'
@@ -63,8 +63,6 @@ export type Params<P> = { readonly [K in keyof P]: Expression<P[K]> }
 const params = new Proxy({} as Record<string, Expression<unknown>>, {
   get: (_, name) => sql`${new Parameter(String(name))}`
 })
-
-const compiler = new Kysely<Tables>({ dialect: compilerDialect })
 
 interface Options<P> {
   /** Which kind of read it is, when it is not a quick one. */

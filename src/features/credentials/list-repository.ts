@@ -5,8 +5,6 @@ import type { Tables } from '../../db/tables.ts'
 import type { Viewer } from '../../plugins/lookup.ts'
 import { projectAsJson } from './repository.ts'
 
-const OWN = ['c.id', 'c.owner_id', 'c.type_id', 'c.name', 'c.description', 'c.revision'] as const
-
 const inUtc = (column: 'expires_at' | 'created_at' | 'updated_at') =>
   sql`${sql.ref(`c.${column}`)} at time zone 'UTC'`
 
@@ -36,7 +34,10 @@ const itemAsText = sql<string>`concat_ws(e'\t', c.id, c.owner_id, c.type_id, t.r
   ${jsonOf('t.type_name')}, ${jsonOf('c.name')}, ${jsonOf('c.description')})`
 
 const rowsOf = (db: Kysely<Tables>) =>
-  db.selectFrom('credentials as c').select([...OWN, 'c.expires_at', 'c.created_at', 'c.updated_at'])
+  db
+    .selectFrom('credentials as c')
+    .select(['c.id', 'c.owner_id', 'c.type_id', 'c.name', 'c.description', 'c.revision'])
+    .select(['c.expires_at', 'c.created_at', 'c.updated_at'])
 
 /**
  * A page of credentials as `viewer` may see them, with the projects that both are in, and the one `asked`: one row, however
