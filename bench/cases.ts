@@ -65,6 +65,7 @@ export function casesOf(origin: string, seeded: Seeded, callers: Callers): Case[
       rival: 'list page 50',
       load: read('large', `${base}?page=50`)
     },
+    { name: 'list anew', reference: 'joined', load: read('large', ...seldomRead()) },
     { name: 'search', reference: 'joined', load: read('small', search) },
     { name: 'search in 100,000', reference: 'joined', rival: 'search', load: read('large', search) },
     { name: 'by project', reference: 'joined', load: read('small', `${base}/by-project/${project.id}`) },
@@ -125,6 +126,16 @@ export function casesOf(origin: string, seeded: Seeded, callers: Callers): Case[
     },
     { name: 'sign in', records: true, slow: true, load: send('POST', {}, signers.map(signInRequest)) }
   ]
+}
+
+/** Some 2,100 pages of 11 to 30 credentials, of which the service keeps an eighth. */
+function seldomRead(): string[] {
+  return Array.from({ length: 20 }, (_, i) => 11 + i).flatMap((pageSize) =>
+    Array.from(
+      { length: Math.floor(2_000 / pageSize) },
+      (_, i) => `${base}?page=${i + 1}&pageSize=${pageSize}`
+    )
+  )
 }
 
 const signInRequest = ({ email, password }: Person) => ({

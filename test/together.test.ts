@@ -5,6 +5,7 @@ import { createDatabase, type Database } from '../src/db/database.ts'
 import { insertCredential } from '../src/features/credentials/insert-repository.ts'
 import { startTestApp } from './helpers/app.ts'
 import type { Client } from './helpers/client.ts'
+import { keepNothing } from './helpers/keep-nothing.ts'
 import { watchStatements } from './helpers/statements.ts'
 import { addMember, newCredential, newCredentialBody, newProject, newType } from './helpers/things.ts'
 import { newToken } from './helpers/tokens.ts'
@@ -12,6 +13,7 @@ import { newToken } from './helpers/tokens.ts'
 const path = '/api/v1/app-credentials'
 
 t.test('what is read at once is what is read one after the other', async (t) => {
+  keepNothing(t)
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const people = [await service.newUser(), await service.newUser(), await service.newUser()]
   const requests: [name: string, send: () => ReturnType<Client['get']>][] = []

@@ -154,12 +154,13 @@ export interface Tables {
     assigned_by: string | null
     created_at: CreatedAt
   }
-  /** Kept by a trigger on `credentials`; what is counted is the sum over the parts. */
+  /** Kept by triggers. What is counted is the sum over the parts; the marks together stand for all that lists show. */
   credential_totals: {
     owner_id: string
     type_id: string
     part: number
     total: number
+    mark: bigint
   }
   credential_usages: {
     credential_id: string

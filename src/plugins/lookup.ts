@@ -75,6 +75,31 @@ export interface Along {
 /** What a route looks up along with the caller; undefined when there is nothing to look for. */
 export type AlongOf = (request: FastifyRequest) => Along | undefined
 
+/**
+ * What a request looks up for its caller, who is known by then: found along with the caller where the route's guard has
+ * this `along`. Gives undefined where there is no such row, or no values to look for; throws as `principal` does.
+ */
+export function lookedUp<Values extends object, Row>(
+  lookup: Lookup<Values, Row>,
+  valuesOf: (request: FastifyRequest) => Values | undefined
+): { along: AlongOf; of(request: FastifyRequest): Promise<Row | undefined> } {
+  const found = new WeakMap<FastifyRequest, Row | undefined>()
+  return {
+    along(request) {
+      const values = valuesOf(request)
+      const keep = (row: unknown) => found.set(request, row as Row | undefined)
+      return values && { lookup: lookup as unknown as Along['lookup'], values, keep }
+    },
+    async of(request) {
+      // Who is nobody, or a machine, is refused before anything else is.
+      const { userId } = request.principal
+      if (found.has(request)) return found.get(request)
+      const values = valuesOf(request)
+      return values && lookup.alone(request.server.services.db, userId, values)
+    }
+  }
+}
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     along?: AlongOf

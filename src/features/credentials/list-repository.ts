@@ -2,7 +2,7 @@ import { type Expression, type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/statement.ts'
 import type { Tables } from '../../db/tables.ts'
-import type { Viewer } from '../../plugins/lookup.ts'
+import { lookup, type Viewer } from '../../plugins/lookup.ts'
 import { projectAsJson } from './repository.ts'
 
 const inUtc = (column: 'expires_at' | 'created_at' | 'updated_at') =>
@@ -76,6 +76,22 @@ function pageOf(
     ])
 }
 
+/** Of the owner's credentials, or those of one type. */
+const totals = (db: Kysely<Tables>, ownerId: Viewer, typeId: Expression<string | null>) =>
+  db
+    .selectFrom('credential_totals')
+    .where('owner_id', '=', ownerId)
+    .where(sql<boolean>`(${typeId}::uuid is null or type_id = ${typeId})`)
+
+const markOf = sql<string>`coalesce(sum(mark), 0)::text`
+
+/** Stands for all that the lists of the owner's credentials show: it is another one whenever any of that has changed. */
+export const listMark = lookup(
+  (db, p: Params<{ typeId: string | null }>, viewer) =>
+    totals(db, viewer, p.typeId).select([sql<string>`${viewer}::uuid`.as('id'), markOf.as('mark')]),
+  { typeId: 'uuid' }
+)
+
 export interface ListFilter {
   ownerId: string
   typeId: string | undefined
@@ -104,18 +120,16 @@ function listStatements(byType: boolean, bySearch: boolean) {
   const total = (db: Kysely<Tables>, p: ListParams) =>
     bySearch
       ? matching(db, p).clearSelect().select(sql<number>`count(*)`.as('total'))
-      : db
-          .selectFrom('credential_totals')
-          .where('owner_id', '=', p.ownerId)
-          .$if(byType, (query) => query.where('type_id', '=', p.typeId))
-          .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
+      : totals(db, p.ownerId, p.typeId).select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
   const build = (db: Kysely<Tables>, p: ListParams) => {
     const page = matching(db, p)
       .orderBy('c.created_at', 'desc')
       .orderBy('c.id', 'desc')
       .limit(sql<number>`${p.limit}::bigint`)
       .offset(sql<number>`${p.offset}::bigint`)
-    return pageOf(db, page, p.ownerId).select(total(db, p).as('total'))
+    return pageOf(db, page, p.ownerId)
+      .select(total(db, p).as('total'))
+      .select(totals(db, p.ownerId, p.typeId).select(markOf.as('mark')).$asScalar().$notNull().as('mark'))
   }
   const read = bySearch ? 'search' : 'long'
   return {
@@ -129,7 +143,7 @@ const lists = [false, true].map((byType) => [false, true].map((bySearch) => list
 /** A page that far from the first takes longer than others, which are not to wait for it. */
 const FAR = 2_000
 
-/** One page of the owner's credentials, and how many match in all. */
+/** One page of the owner's credentials, how many match in all, and the `listMark` of the moment. */
 export async function listCredentials(db: Database, filter: ListFilter, limit: number, offset: number) {
   const list = lists[Number(filter.typeId !== undefined)]![Number(filter.pattern !== undefined)]!
   const values = {

@@ -1,73 +1,35 @@
 import type { Database } from '../../../db/database.ts'
-import { Recent } from '../../../recent.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import type { ItemColumns, Page } from '../list-repository.ts'
 import { environmentsOf, fieldsOf, ID_LENGTH } from './resource.ts'
 
-/** Characters of all kept items and what they were made of: a thousand of usual ones and more. */
-const MAX_KEPT = 2 * 1024 * 1024
-/** Items of a page that is kept. */
-const MOST_KEPT = 100
-
 /**
- * Credentials without any value, as JSON arrays of `AppCredentialItem`. Written here by hand: a page has hundreds of small
- * objects, and making them only to have them serialised takes most of a list's time. The last items are kept, each with all
- * that it was made of, and given again only where there is nothing else.
+ * Credentials without any value, as a JSON array of `AppCredentialItem`. Written here by hand: a page has hundreds of small
+ * objects, and making them only to have them serialised takes most of a list's time.
  */
-export class ItemTexts {
-  readonly #db: Database
-  readonly #kept = new Recent<{ madeOf: string; json: string }>(MAX_KEPT)
-
-  constructor(db: Database) {
-    this.#db = db
-  }
-
-  async of(page: Page): Promise<string> {
-    const environments = byCredential(page.environments, ' ')
-    const filled = byCredential(page.filled, ' ')
-    const usages = byCredential(page.usages, ' ')
-    const projects = byCredential(page.projects, '\n', ',')
-    const lines = page.items?.split('\n') ?? []
-    const items: string[] = []
-    const keys = new Map<string, string>()
-    for (const columns of lines) {
-      const id = columns.slice(0, ID_LENGTH)
-      const madeOf =
-        `${columns}\t${environments.get(id) ?? ''}\t${filled.get(id) ?? ''}\t` +
-        `${usages.get(id) ?? 0}\t${projects.get(id) ?? ''}`
-      // One that is long would only drive out all others.
-      const kept = lines.length <= MOST_KEPT ? this.#kept.get(id) : undefined
-      if (kept?.madeOf === madeOf) {
-        items.push(kept.json)
-        continue
-      }
-      const parts = madeOf.split('\t') as Parts
-      const json = itemOf(parts, await this.#keysOf(parts, keys))
-      items.push(json)
-      if (lines.length > MOST_KEPT) continue
-      this.#kept.put(id, { madeOf: copyOf(madeOf), json: copyOf(json) }, madeOf.length + json.length)
-    }
-    return `[${items.join(',')}]`
-  }
-
-  /** Most of a page are alike: each sort is written once. */
-  async #keysOf(parts: Parts, known: Map<string, string>): Promise<string> {
-    const [, , type_id, typeRevision] = parts
-    const filled = parts.at(-3)!
-    const sort = type_id + typeRevision + filled
+export async function itemsOf(db: Database, page: Page): Promise<string> {
+  const environments = byCredential(page.environments, ' ')
+  const filled = byCredential(page.filled, ' ')
+  const usages = byCredential(page.usages, ' ')
+  const projects = byCredential(page.projects, '\n', ',')
+  // Most of a page are alike: each sort is written once.
+  const known = new Map<string, string>()
+  const items: string[] = []
+  for (const line of page.items?.split('\n') ?? []) {
+    const columns = line.split('\t') as ItemColumns
+    const [id, , type_id, revision] = columns
+    const has = filled.get(id) ?? ''
+    const sort = type_id + revision + has
     let keys = known.get(sort)
     if (keys === undefined) {
-      keys = keysOf(await fieldsOf(this.#db, { type_id, type_revision: Number(typeRevision) }), filled)
+      keys = keysOf(await fieldsOf(db, { type_id, type_revision: Number(revision) }), has)
       known.set(sort, keys)
     }
-    return keys
+    const parts = [environments.get(id) ?? '', projects.get(id) ?? '', usages.get(id) ?? '0', keys] as const
+    items.push(itemOf(columns, ...parts))
   }
+  return `[${items.join(',')}]`
 }
-
-type Parts = [...ItemColumns, environments: string, filled: string, usages: string, projects: string]
-
-/** A text of its own. What is cut out of a text, or made of such, keeps all of that in memory. */
-const copyOf = (text: string) => Buffer.from(text).toString()
 
 /** The parts behind each id, with `joint` between them. */
 function byCredential(text: string | null, separator: string, joint = separator) {
@@ -89,10 +51,15 @@ function time(value: string): string {
 }
 
 /** Ids, times and numbers need no escapes; names and projects are JSON as Postgres made it. */
-function itemOf(parts: Parts, keys: string): string {
+function itemOf(
+  columns: ItemColumns,
+  environments: string,
+  projects: string,
+  usages: string,
+  keys: string
+): string {
   const [id, ownerId, typeId, , revision, expiresAt, createdAt, updatedAt, typeName, name, description] =
-    parts
-  const [environments, , usages, projects] = parts.slice(-4) as [string, string, string, string]
+    columns
   return (
     `{"id":"${id}","credentialName":${name},"credentialTypeId":"${typeId}",` +
     `"credentialType":{"id":"${typeId}","typeName":${typeName}},` +

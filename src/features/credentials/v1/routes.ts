@@ -14,7 +14,7 @@ import { createCredential, type NewCredential } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
 import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { unlink } from '../links.ts'
-import { listCredentials, listProjectCredentials } from '../list-repository.ts'
+import { listProjectCredentials } from '../list-repository.ts'
 import { explainInUse, removeCredential } from '../remove.ts'
 import * as repository from '../repository.ts'
 import { revealCredential } from '../reveal.ts'
@@ -22,7 +22,8 @@ import { etagOf, revisionsOf } from '../revision.ts'
 import { updateCredential } from '../update.ts'
 import { typeById } from '../which-type.ts'
 import { CredentialTexts } from './credential-texts.ts'
-import { ItemTexts } from './items.ts'
+import { itemsOf } from './items.ts'
+import { ListTexts, lister } from './list-texts.ts'
 import { toCredential } from './resource.ts'
 import * as schema from './schema.ts'
 
@@ -33,18 +34,13 @@ const projectAdmin = member('admin', 'projectId')
 export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, keyring } = app.services
   const texts = new CredentialTexts(db, keyring)
-  const items = new ItemTexts(db)
+  const lists = new ListTexts(db)
 
-  app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request, reply) => {
-    const { credentialTypeId, search, page = 1, pageSize = 20 } = request.query
-    const filter = {
-      ownerId: signedIn.of(request).userId,
-      typeId: credentialTypeId,
-      pattern: search ? likePattern(search) : undefined
-    }
-    const found = await listCredentials(db, filter, pageSize, (page - 1) * pageSize)
-    const data = await items.of(found)
-    return asJson(reply, `{"data":${data},"total":${found.total},"page":${page},"pageSize":${pageSize}}`)
+  app.get('', { schema: schema.listAppCredentials, preHandler: lister }, async (request, reply) => {
+    const { userId: ownerId, mark } = lister.of(request)
+    const { credentialTypeId: typeId, search, page = 1, pageSize = 20 } = request.query
+    const pattern = search ? likePattern(search) : undefined
+    return asJson(reply, await lists.of({ ownerId, typeId, pattern }, page, pageSize, mark))
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -136,7 +132,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
-      return asJson(reply, await items.of(await listProjectCredentials(db, id, userId)))
+      return asJson(reply, await itemsOf(db, await listProjectCredentials(db, id, userId)))
     }
   )
 
@@ -174,6 +170,6 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 /** Sends what is JSON already; as the handler's answer, for whose type it stands. */
-function asJson(reply: FastifyReply, json: string): never {
+function asJson(reply: FastifyReply, json: string | Buffer): never {
   return reply.type('application/json; charset=utf-8').send(json) as never
 }

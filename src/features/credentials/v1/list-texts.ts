@@ -1,0 +1,50 @@
+import type { Database } from '../../../db/database.ts'
+import { guard } from '../../../plugins/guards.ts'
+import { lookedUp } from '../../../plugins/lookup.ts'
+import { Recent } from '../../../recent.ts'
+import { isUuid } from '../../../schemas.ts'
+import { type ListFilter, listCredentials, listMark } from '../list-repository.ts'
+import { itemsOf } from './items.ts'
+
+/** What somebody searches for is seldom searched for again: that has no mark. */
+const ownMark = lookedUp(listMark, ({ query }): { typeId: string | null } | undefined => {
+  const { credentialTypeId, search } = query as { credentialTypeId?: string; search?: string }
+  if (search) return undefined
+  if (credentialTypeId === undefined) return { typeId: null }
+  return typeof credentialTypeId === 'string' && isUuid(credentialTypeId)
+    ? { typeId: credentialTypeId }
+    : undefined
+})
+/** Anybody who is known, with the mark of their list. */
+export const lister = Object.assign(
+  guard(async (request) => {
+    const { userId } = request.principal
+    return { userId, mark: (await ownMark.of(request))?.mark }
+  }),
+  { along: ownMark.along }
+)
+
+/** Bytes of all kept pages: some 250 of 20 usual credentials. */
+const MAX_KEPT = 4 * 1024 * 1024
+
+/** Pages of lists as JSON. The last ones are kept, each with the owner's mark when it was read. */
+export class ListTexts {
+  readonly #db: Database
+  readonly #kept = new Recent<{ mark: string; json: Buffer }>(MAX_KEPT)
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  /** `mark` is the owner's at the moment, of that type; undefined for what is not kept. Throws as the database. */
+  async of(filter: ListFilter, page: number, pageSize: number, mark: string | undefined): Promise<Buffer> {
+    const key = [filter.ownerId, filter.typeId, page, pageSize].join(' ')
+    const kept = mark === undefined ? undefined : this.#kept.get(key)
+    if (kept && kept.mark === mark) return kept.json
+    const found = await listCredentials(this.#db, filter, pageSize, (page - 1) * pageSize)
+    const data = await itemsOf(this.#db, found)
+    const json = Buffer.from(`{"data":${data},"total":${found.total},"page":${page},"pageSize":${pageSize}}`)
+    if (mark !== undefined) this.#kept.put(key, { mark: found.mark, json }, json.length)
+    return json
+  }
+}
