@@ -96,7 +96,7 @@ export class Pipeline {
       gathering = true
       stream ??= (client as unknown as { connection: { stream: Socket } }).connection.stream
       stream.cork()
-      setImmediate(release)
+      process.nextTick(release)
     }
     const lane: Lane = { pending: 0, client: client.connect().then(() => client), forget, gather }
     client.on('error', (error) => {

@@ -24,8 +24,14 @@ export interface NewCredential {
   valuesFor(type: TypeWithFields): Map<string, Values>
 }
 
+/** A new credential as its owner sees it, and its values in `main`: who has just stored them has not to open them. */
+export interface Made {
+  row: Omit<CredentialRow, 'values'>
+  values: Values
+}
+
 /**
- * Creates a credential of the owner's, sealed, linked and recorded, and gives it as its owner sees it: in one statement,
+ * Creates a credential of the owner's, sealed, linked and recorded: in one statement,
  * or in the transaction that `db` is. Throws NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, Unavailable
  * when it cannot be recorded, and what the input throws; then nothing is created.
  */
@@ -34,7 +40,7 @@ export async function createCredential(
   ownerId: string,
   origin: Origin,
   input: NewCredential
-): Promise<CredentialRow> {
+): Promise<Made> {
   const { db } = services
   try {
     return await create(services, ownerId, origin, input)
@@ -51,7 +57,7 @@ async function create(
   ownerId: string,
   origin: Origin,
   input: NewCredential
-): Promise<CredentialRow> {
+): Promise<Made> {
   for (let attempt = 1; attempt <= 4; attempt++) {
     const type = await input.findType(db, attempt > 1)
     let byEnvironment: Map<string, Values>
@@ -67,7 +73,7 @@ async function create(
     const links = linkEvents(credential, { added: input.projectIds, removed: [] })
     const sealed = sealAll(keyring, id, 1, byEnvironment)
     const events = [eventOf('created', credential), ...links]
-    const row = await insertCredential(db, {
+    const inserted = await insertCredential(db, {
       ...sealed,
       id,
       ownerId,
@@ -82,15 +88,10 @@ async function create(
       linkIds: input.projectIds.map(() => uuidv7()),
       events: db.isTransaction ? [] : eventRows(origin, events)
     }).catch(explainTaken)
-    if (row) {
+    if (inserted) {
       if (db.isTransaction) await record(db, origin, events)
-      const secret = new Set(type.fields.filter((field) => field.secret).map((field) => field.id))
-      const main = sealed.fieldIds.flatMap((fieldId, index) => {
-        if (sealed.environments[index] !== 'main') return []
-        return [fieldId + (secret.has(fieldId) ? '' : sealed.values[index]!.toString('base64'))]
-      })
-      return {
-        ...row,
+      const row = {
+        ...inserted,
         id,
         owner_id: ownerId,
         type_id: type.id,
@@ -99,9 +100,9 @@ async function create(
         expires_at: input.expiresAt,
         type_revision: type.revision,
         environments: [...byEnvironment.keys()].join(' '),
-        usage_count: 0,
-        values: main.join(' ')
+        usage_count: 0
       }
+      return { row, values: byEnvironment.get('main') ?? new Map() }
     }
     // Not allowed to link, or the type has changed since it was read: then once more with the type as it is now.
     await requireEditor(db, ownerId, input.projectIds)

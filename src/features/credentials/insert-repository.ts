@@ -138,7 +138,7 @@ async function insert(db: Database, asked: readonly NewCredentialRow[]): Promise
 
 // Each owner's: what one has to wait for, a type that is being changed or a name that is being taken, is no other's to.
 const insertTogether = gathered<Database, NewCredentialRow, Inserted | undefined>(
-  (db) => ({ send: (asked) => insert(db, asked), most: 32, atOnce: 2 }),
+  (db) => ({ send: (asked) => insert(db, asked), most: 32, atOnce: 1 }),
   ({ ownerId }) => ownerId
 )
 

@@ -74,7 +74,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const input = readInput(request.body)
       const credential = await answerCreated(request, reply, (db) =>
         inTransaction(db, async (trx) => {
-          const row = await createCredential({ ...app.services, db: trx }, userId, originOf(request), {
+          const { row } = await createCredential({ ...app.services, db: trx }, userId, originOf(request), {
             name: input.name,
             description: null,
             externalId: input.externalId,

@@ -2,7 +2,7 @@ import type { Keyring } from '../../../crypto/keyring.ts'
 import type { Database } from '../../../db/database.ts'
 import { Recent } from '../../../recent.ts'
 import type { CredentialRow } from '../repository.ts'
-import { toCredential } from './resource.ts'
+import { sealedIn, toCredential } from './resource.ts'
 
 /** What a credential's answer is made of, all of it: a column that is not here does not compile. */
 const MADE_OF: Record<keyof CredentialRow, true> = {
@@ -63,7 +63,7 @@ export class CredentialTexts {
   async of(row: CredentialRow, serialize: Serialize): Promise<string> {
     const kept = this.#kept.get(row.id)
     if (kept && isMadeOf(kept.parts, row)) return kept.text
-    const text = serialize(await toCredential(this.#db, this.#keyring, row))
+    const text = serialize(await toCredential(this.#db, row, sealedIn(this.#keyring, row)))
     const parts = partsOf(row)
     this.#kept.put(row.id, { parts, text }, text.length + lengthOf(parts))
     return text

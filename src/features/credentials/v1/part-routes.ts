@@ -12,7 +12,7 @@ import { etagOf, revisionsOf } from '../revision.ts'
 import { transferCredential } from '../transfer.ts'
 import * as usages from '../usages.ts'
 import * as schema from './part-schema.ts'
-import { toCredential } from './resource.ts'
+import { sealedIn, toCredential } from './resource.ts'
 
 const ownCredential = own(visibleHead)
 
@@ -31,7 +31,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const row = await putEnvironment(services, owner_id, id, revisions, environment, request.body.keys)
         const details = { environment, revision: row.revision, changed: ['keys'] }
         const events = [eventOf('updated', row, { details })]
-        return { result: await toCredential(db, keyring, row), events }
+        return { result: await toCredential(db, row, sealedIn(keyring, row)), events }
       })
       reply.header('etag', etagOf(changed.revision))
       return changed

@@ -4,29 +4,26 @@ import type { Database } from '../../../db/database.ts'
 import { typeAt } from '../../credential-types/known-types.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import type { CredentialRow } from '../repository.ts'
-import { opener } from '../sealing.ts'
+import { opener, type Values } from '../sealing.ts'
 import type * as schema from './resource-schema.ts'
 
 /** Of an id, as Postgres writes it. */
 export const ID_LENGTH = 36
 
-/** The credential with the values of the fields that are not secret; the secret ones are not in the row. */
+/** What the credential's fields hold in `main`, by field id; what is secret need not be known here. */
+type Held = ReadonlyMap<string, () => unknown>
+
+/** The credential with the values of the fields that are not secret. Throws as opening a value does. */
 export async function toCredential(
   db: Database,
-  keyring: Keyring,
-  row: CredentialRow
+  row: Omit<CredentialRow, 'values'>,
+  held: Held
 ): Promise<Static<typeof schema.AppCredential>> {
   const fields = await fieldsOf(db, row)
-  const values = valuesOf(row)
-  const open = opener(keyring, {
-    credentialId: row.id,
-    environment: 'main',
-    sealedRevision: row.sealed_revision
-  })
   const keys = fields.map(({ id: fieldId, field_name: fieldName, secret }) => {
-    const sealed = values.get(fieldId)
-    const key = { fieldId, fieldName, secret, hasValue: sealed !== undefined }
-    return sealed && !secret ? { ...key, keyValue: open(fieldId, Buffer.from(sealed, 'base64')) } : key
+    const value = held.get(fieldId)
+    const key = { fieldId, fieldName, secret, hasValue: value !== undefined }
+    return value && !secret ? { ...key, keyValue: value() } : key
   })
   return {
     id: row.id,
@@ -53,10 +50,21 @@ export function environmentsOf(text: string): string[] {
   return names.includes('main') ? ['main', ...others] : others
 }
 
-/** Sealed values (base64) by field id; empty for one that is there and secret. */
-function valuesOf({ values }: CredentialRow): Map<string, string> {
+/** What is in the row: values that open when they are asked for, and of secret ones that they are there. */
+export function sealedIn(keyring: Keyring, { id, sealed_revision, values }: CredentialRow): Held {
   if (values === '') return new Map()
-  return new Map(values.split(' ').map((value) => [value.slice(0, ID_LENGTH), value.slice(ID_LENGTH)]))
+  const open = opener(keyring, { credentialId: id, environment: 'main', sealedRevision: sealed_revision })
+  return new Map(
+    values.split(' ').map((value) => {
+      const fieldId = value.slice(0, ID_LENGTH)
+      return [fieldId, () => open(fieldId, Buffer.from(value.slice(ID_LENGTH), 'base64'))]
+    })
+  )
+}
+
+/** What was stored just now. */
+export function storedAs(values: Values): Held {
+  return new Map([...values].map(([fieldId, value]) => [fieldId, () => value]))
 }
 
 export async function fieldsOf(

@@ -24,7 +24,7 @@ import { typeById } from '../which-type.ts'
 import { CredentialTexts } from './credential-texts.ts'
 import { itemsOf } from './items.ts'
 import { ListTexts, lister } from './list-texts.ts'
-import { toCredential } from './resource.ts'
+import { sealedIn, storedAs, toCredential } from './resource.ts'
 import * as schema from './schema.ts'
 
 const credential = { seen: seen(repository.visibleCredential), own: own(repository.visibleHead) }
@@ -56,9 +56,14 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
     }
     return answerCreated(request, reply, async (trx) => {
-      const row = await createCredential({ ...app.services, db: trx }, userId, originOf(request), input)
+      const { row, values } = await createCredential(
+        { ...app.services, db: trx },
+        userId,
+        originOf(request),
+        input
+      )
       const headers = { location: `/api/v1/app-credentials/${row.id}`, etag: etagOf(row.revision) }
-      return { headers, body: await toCredential(db, keyring, row) }
+      return { headers, body: await toCredential(db, row, storedAs(values)) }
     })
   })
 
@@ -91,7 +96,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const { row, links } = await updateCredential(services, owner_id, id, revisions, update)
         const details = { revision: row.revision, changed: Object.keys(request.body) }
         const events = [eventOf('updated', row, { details }), ...linkEvents(row, links)]
-        return { result: await toCredential(db, keyring, row), events }
+        return { result: await toCredential(db, row, sealedIn(keyring, row)), events }
       })
       reply.header('etag', etagOf(updated.revision))
       return updated
