@@ -1,6 +1,7 @@
 import { fastify } from 'fastify'
 import t from 'tap'
 import { buildApp } from '../src/app.ts'
+import { newAccessToken } from '../src/crypto/access-tokens.ts'
 import { guard, guardsRequired, open } from '../src/plugins/guards.ts'
 import { signedIn } from '../src/plugins/principal.ts'
 import { startTestApp } from './helpers/app.ts'
@@ -75,6 +76,7 @@ t.test('only those that are meant to be are open to everybody', async (t) => {
 t.test('whoever is nobody gets 401 from every route, whatever else is wrong', async (t) => {
   const json = { 'content-type': 'application/json' }
   const token = 'A'.repeat(43)
+  const authorization = `Bearer ${newAccessToken('project')}`
   const attempts: [string, RawRequest][] = [
     ['without anything', {}],
     ['a garbage cookie', { headers: { cookie: 'latchkey_session=garbage' } }],
@@ -87,6 +89,13 @@ t.test('whoever is nobody gets 401 from every route, whatever else is wrong', as
       { headers: { authorization: 'Bearer x', cookie: admin.cookie! } }
     ],
     ['a garbage body', { headers: json, body: '{"a":' }],
+    ['a token of the right form', { headers: { authorization } }],
+    ['such a token, a garbage body', { headers: { ...json, authorization }, body: '{"a":' }],
+    ['such a token, a body not of the schema', { headers: { ...json, authorization }, body: '{"a":1}' }],
+    [
+      'such a token, a body of another type',
+      { headers: { 'content-type': 'text/plain', authorization }, body: 'garbage' }
+    ],
     ['a body of another type', { headers: { 'content-type': 'text/plain' }, body: 'garbage' }],
     ['from another site', { headers: { ...json, origin: 'https://evil.example' }, body: '{}' }]
   ]

@@ -2,43 +2,81 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CrossSiteRequest } from '../errors.ts'
 import type { Guard } from './guards.ts'
+import type { Along } from './lookup.ts'
 import { principalOf, requireScope } from './principal.ts'
 import { fromElsewhere } from './same-site.ts'
-import { cookieName, principalOfSession } from './session-principal.ts'
-import { principalOfToken } from './token-principal.ts'
+import { cookieName, principalOfSession, type SessionProof, sessionProofOf } from './session-principal.ts'
+import { principalOfToken, type TokenProof, tokenProofOf } from './token-principal.ts'
+
+type Proof = { session: SessionProof; token?: never } | { session?: never; token: TokenProof }
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** What has the form of a proof, until somebody has looked whether it is one. */
+    unproven: Proof | null
+  }
   interface FastifyInstance {
     /** An onRequest hook for everything below `signedIn`. */
     authenticate: (request: FastifyRequest) => Promise<void>
   }
 }
 
-/** Finds who calls, before anything of the request is read; refuses with 401 whoever is nobody. */
+/**
+ * Finds who calls, before anything of the request is read; refuses with 401 whoever is nobody. Where the route's guard looks
+ * up what the body names, the caller is found when that is valid, or is not, and only who cannot be anybody is refused before.
+ */
 export const authentication = fp(
   async (app) => {
-    const cookie = cookieName(app.services.config.publicOrigin)
+    const { services } = app
+    const cookie = cookieName(services.config.publicOrigin)
 
     app.decorateRequest('caller', null)
     app.decorateRequest('principal', { getter: principalOf })
+    app.decorateRequest('unproven', null)
+    app.decorateRequest('foundAlong', null)
+
+    function proofOf({ headers, cookies }: FastifyRequest): Proof {
+      // A caller who sends Authorization means it: the cookie does not stand in for one that is wrong.
+      return headers.authorization === undefined
+        ? { session: sessionProofOf(services, cookies[cookie]) }
+        : { token: tokenProofOf(headers.authorization) }
+    }
+
+    async function identify(request: FastifyRequest, { session, token }: Proof, along?: Along) {
+      request.unproven = null
+      request.caller = session
+        ? await principalOfSession(services, session, along)
+        : await principalOfToken(services, token, along)
+      // A browser sends the cookie for whoever asks; a token is sent by whoever has it.
+      if (session && fromElsewhere(request, services.config)) throw new CrossSiteRequest()
+      requireScope(request.caller, request.routeOptions.config.scopes ?? [])
+    }
 
     app.addHook('onRoute', (route) => {
-      const along = [route.preHandler ?? []].flat().find((guard) => (guard as Guard<unknown>).along)
-      if (along) route.config = { ...route.config, along: (along as Guard<unknown>).along! }
+      const handlers = [route.preHandler ?? []].flat()
+      const guard = handlers.find((handler) => (handler as Guard<unknown>).along) as
+        | Guard<unknown>
+        | undefined
+      if (!guard) return
+      const { along, alongBody = false } = guard
+      route.config = { ...route.config, along: along!, alongBody }
+      if (!alongBody) return
+      route.preHandler = [
+        (request: FastifyRequest) => identify(request, request.unproven!, along!(request)),
+        ...handlers
+      ]
+      // Whatever is wrong with a request, nobody is told who is not known.
+      route.errorHandler = async (error, request) => {
+        if (request.unproven) await identify(request, request.unproven)
+        throw error
+      }
     })
 
     app.decorate('authenticate', async (request: FastifyRequest) => {
-      const { authorization } = request.headers
-      const along = request.routeOptions.config.along?.(request)
-      // A caller who sends Authorization means it: the cookie does not stand in for one that is wrong.
-      request.caller =
-        authorization === undefined
-          ? await principalOfSession(app.services, request.cookies[cookie], along)
-          : await principalOfToken(app.services, authorization, along)
-      // A browser sends the cookie for whoever asks; a token is sent by whoever has it.
-      if (request.caller.type === 'session' && fromElsewhere(request, app.services.config))
-        throw new CrossSiteRequest()
-      requireScope(request.caller, request.routeOptions.config.scopes ?? [])
+      const proof = proofOf(request)
+      const { along, alongBody } = request.routeOptions.config
+      if (alongBody) request.unproven = proof
+      else await identify(request, proof, along?.(request))
     })
   },
   { name: 'authentication', fastify: '5.x', dependencies: ['services', '@fastify/cookie'] }

@@ -9,6 +9,8 @@ export interface Guard<Found> {
   of(request: FastifyRequest): Found
   /** What it looks up, to be asked for along with the caller. */
   along?: AlongOf
+  /** It takes from the body what it looks up: the caller is found when that is read. */
+  alongBody?: boolean
 }
 
 const guards = new WeakSet<object>()

@@ -53,18 +53,22 @@ function freshSince(idleMinutes: Expression<number> | number) {
   return sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
 }
 
+/** What the cookie proves, if there is such a session; throws Unauthenticated for what cannot be one. */
+export function sessionProofOf({ config }: Services, token: string | undefined): SessionProof {
+  if (!token || !TOKEN.test(token)) throw new Unauthenticated()
+  return { tokenHash: hashToken(token), idleMinutes: config.sessionIdleMinutes }
+}
+
 /** Who has this session; throws Unauthenticated for none that lives. `along` gets what it looks up. */
 export async function principalOfSession(
   { db, config }: Services,
-  token: string | undefined,
+  proof: SessionProof,
   along?: Along
 ): Promise<SessionPrincipal> {
-  if (!token || !TOKEN.test(token)) throw new Unauthenticated()
-  const proof = { tokenHash: hashToken(token), idleMinutes: config.sessionIdleMinutes }
   const both = await along?.lookup.withSession(db, proof, along.values)
   const row = along ? both?.caller : (await findSession(db, proof))[0]
   if (!row) throw new Unauthenticated()
-  along?.keep(both?.found)
+  along?.keep(both!.found)
   if (!row.caller_live) {
     // Gone for good, so that a clock that jumps back revives nothing.
     await db.deleteFrom('sessions').where('id', '=', row.caller_session_id).execute()

@@ -42,23 +42,23 @@ const findToken = prepared(tokenOf, { together: TOKEN_PROOF })
 
 export type TokenRow = Awaited<ReturnType<typeof findToken>>[number]
 
-/**
- * Whose token it is that the Authorization header holds (RFC 6750, 2.1); throws Unauthenticated for any other. `along`
- * gets what it looks up.
- */
+/** What the Authorization header proves (RFC 6750, 2.1), if there is such a token; throws Unauthenticated for what cannot be one. */
+export function tokenProofOf(authorization: string): TokenProof {
+  const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1]
+  if (!token || !looksLikeAccessToken(token)) throw new Unauthenticated()
+  return { tokenHash: hashToken(token) }
+}
+
+/** Whose token it is; throws Unauthenticated for one that is not in force. `along` gets what it looks up. */
 export async function principalOfToken(
   { db }: Services,
-  authorization: string,
+  proof: TokenProof,
   along?: Along
 ): Promise<Principal> {
-  const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1]
-  // What cannot be a token is not looked for.
-  if (!token || !looksLikeAccessToken(token)) throw new Unauthenticated()
-  const proof = { tokenHash: hashToken(token) }
   const both = await along?.lookup.withToken(db, proof, along.values)
   const row = along ? both?.caller : (await findToken(db, proof))[0]
   if (!row) throw new Unauthenticated()
-  along?.keep(both?.found)
+  along?.keep(both!.found)
   if (row.caller_stale) {
     await db
       .updateTable('access_tokens')

@@ -87,8 +87,8 @@ const markOf = sql<string>`coalesce(sum(mark), 0)::text`
 
 /** Stands for all that the lists of the owner's credentials show: it is another one whenever any of that has changed. */
 export const listMark = lookup(
-  (db, p: Params<{ typeId: string | null }>, viewer) =>
-    totals(db, viewer, p.typeId).select([sql<string>`${viewer}::uuid`.as('id'), markOf.as('mark')]),
+  (db, p: Params<{ typeId: string | null }>, { userId }) =>
+    totals(db, userId, p.typeId).select([sql<string>`${userId}::uuid`.as('id'), markOf.as('mark')]),
   { typeId: 'uuid' }
 )
 

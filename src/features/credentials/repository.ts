@@ -36,7 +36,7 @@ const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or ${
  * between, projects as a JSON array by their names.
  */
 export const visibleCredential = lookup(
-  (db, p: Params<{ id: string }>, viewer) =>
+  (db, p: Params<{ id: string }>, { userId: viewer }) =>
     db
       .selectFrom('credentials as c')
       .innerJoin('credential_types as t', 't.id', 'c.type_id')
@@ -69,7 +69,7 @@ export const visibleCredential = lookup(
 
 /** Whose it is and what it is called, for the same people. */
 export const visibleHead = lookup(
-  (db, p: Params<{ id: string }>, viewer) =>
+  (db, p: Params<{ id: string }>, { userId: viewer }) =>
     db
       .selectFrom('credentials as c')
       .where('c.id', '=', p.id)
@@ -79,8 +79,9 @@ export const visibleHead = lookup(
 )
 
 /** The credential as the user sees it; undefined for one that is hidden or not there. */
-export function findCredential(db: Database, viewer: string, id: string) {
-  return visibleCredential.alone(db, viewer, { id })
+export async function findCredential(db: Database, viewer: string, id: string) {
+  const [row] = await visibleCredential.alone(db, { userId: viewer, projectId: null }, { id })
+  return row
 }
 
 export type CredentialRow = NonNullable<Awaited<ReturnType<typeof findCredential>>>

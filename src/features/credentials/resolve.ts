@@ -1,8 +1,11 @@
-import { sql } from 'kysely'
+import { type Expression, type Kysely, sql } from 'kysely'
 import { DecryptionFailed } from '../../crypto/aead.ts'
 import { UnknownDataKey } from '../../crypto/keyring.ts'
 import { type Params, prepared } from '../../db/statement.ts'
+import type { Tables } from '../../db/tables.ts'
 import { AnswerTooLarge } from '../../errors.ts'
+import { ID_LENGTH } from '../../ids.ts'
+import { lookup, type Viewer } from '../../plugins/lookup.ts'
 import type { Services } from '../../plugins/services.ts'
 import { opener } from './sealing.ts'
 
@@ -39,78 +42,89 @@ const DETAILS: Record<RefusalCode, string> = {
 
 export type Result = Resolved | (Asked & { error: { code: RefusalCode; detail: string } })
 
-type AskedParams = Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>
+type ById = { ids: string[]; environment: string }
+type ByIdOrName = ById & { projectId: string; names: string[] }
 
-const PARAMS = { projectId: 'uuid', ids: 'uuid[]', names: 'text[]', environment: 'text' }
+/** What is linked to the project, with the values of one environment. */
+const linked = (db: Kysely<Tables>, projectId: Viewer, environment: Expression<string>) =>
+  db
+    .selectFrom('credential_projects as l')
+    .innerJoin('credentials as c', 'c.id', 'l.credential_id')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .where('l.project_id', '=', projectId)
+    .select([
+      'c.id',
+      'c.owner_id',
+      'c.name',
+      't.type_name',
+      'c.revision',
+      'c.sealed_revision',
+      'c.expires_at'
+    ])
+    .select([
+      sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
+      sql<boolean>`exists (select from credential_environments e
+        where e.credential_id = c.id and e.name = ${environment})`.as('configured'),
+      // In the fields' order, with spaces between: id, name, a colon, and what is sealed (base64).
+      sql<string>`array_to_string(array(
+        select f.id || f.field_name || ':' || encode(k.value, 'base64')
+        from credential_keys k
+        join credential_type_fields f on f.id = k.field_id
+        where k.credential_id = c.id and k.environment = ${environment}
+        order by f.position), ' ')`.as('values')
+    ])
 
-// All that are asked for in one statement, however many. By ids alone, which is how machines ask that ask often, the
-// links are found without a look at the other credentials of the project. By names, all of those are looked at: that takes
-// longer the more there are, and is nobody else's to wait for.
-const findAll = (byName: boolean) =>
-  prepared(
-    (db, p: AskedParams) =>
-      db
-        .selectFrom('credential_projects as l')
-        .innerJoin('credentials as c', 'c.id', 'l.credential_id')
-        .innerJoin('credential_types as t', 't.id', 'c.type_id')
-        .where('l.project_id', '=', p.projectId)
-        .$if(!byName, (query) => query.where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`))
-        .$if(byName, (query) =>
-          query.where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
-          select lower(asked) from unnest(${p.names}::text[]) asked))`)
-        )
-        .select([
-          'c.id',
-          'c.owner_id',
-          'c.name',
-          't.type_name',
-          'c.revision',
-          'c.sealed_revision',
-          'c.expires_at'
-        ])
-        .select([
-          sql<
-            string[]
-          >`array(select asked from unnest(${p.names}::text[]) asked where lower(asked) = lower(c.name))`.as(
-            'asked_as'
-          ),
-          sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
-          sql<boolean>`exists (select from credential_environments e
-          where e.credential_id = c.id and e.name = ${p.environment})`.as('configured'),
-          sql<
-            { fieldId: string; fieldName: string; sealed: string }[]
-          >`(select coalesce(json_agg(json_build_object(
-            'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64')) order by f.position), '[]')
-          from credential_keys k
-          join credential_type_fields f on f.id = k.field_id
-          where k.credential_id = c.id and k.environment = ${p.environment})`.as('keys')
-        ]),
-    byName ? { read: 'long' } : { together: PARAMS }
-  )
+/**
+ * By ids alone, which is how machines ask that ask often: the links are found without a look at the other credentials of
+ * the project.
+ */
+export const linkedById = lookup(
+  (db, p: Params<ById>, { projectId }) =>
+    linked(db, projectId, p.environment)
+      .where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`)
+      .select(sql<string[]>`'{}'::text[]`.as('asked_as')),
+  { ids: 'uuid[]', environment: 'text' }
+)
 
-const findById = findAll(false)
-const findByIdOrName = findAll(true)
+// All credentials of the project are looked at: that takes longer the more there are, and is nobody else's to wait for.
+const linkedByIdOrName = prepared(
+  (db, p: Params<ByIdOrName>) =>
+    linked(db, p.projectId, p.environment)
+      .where(
+        sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
+          select lower(asked) from unnest(${p.names}::text[]) asked))`
+      )
+      .select(
+        sql<string[]>`array(select asked from unnest(${p.names}::text[]) asked
+          where lower(asked) = lower(c.name))`.as('asked_as')
+      ),
+  { read: 'long' }
+)
 
-type Row = Awaited<ReturnType<typeof findById>>[number]
+/** What `linkedById` takes, when no name is among those asked for. */
+export function idsOf(asked: readonly { id?: string; name?: string }[]): string[] | undefined {
+  const ids = asked.flatMap(({ id, name }) => (id !== undefined && name === undefined ? [id] : []))
+  return ids.length === asked.length ? ids : undefined
+}
+
+type Row = Awaited<ReturnType<typeof linkedByIdOrName>>[number]
 
 /**
  * What a project's machine gets, in the order asked: the values of each credential that is linked to the project, or why
- * not. One that fails does not spoil the others. `rows` are those handed out, for the audit log.
+ * not. One that fails does not spoil the others; `handedOut` is for the audit log. `foundById` is what `linkedById` gave,
+ * when only ids are asked for.
  */
 export async function resolveCredentials(
   { db, keyring }: Services,
   projectId: string,
   asked: readonly Asked[],
-  environment: string
+  environment: string,
+  foundById: readonly Row[] | undefined
 ): Promise<{ results: Result[]; handedOut: Row[]; undecryptable: Row[] }> {
   const ids = asked.flatMap((one) => ('id' in one ? [one.id.toLowerCase()] : []))
   const names = asked.flatMap((one) => ('name' in one ? [one.name] : []))
-  const find = names.length > 0 ? findByIdOrName : findById
-  const rows = await find(db, { projectId, ids, names, environment })
-  const bytes = rows.reduce(
-    (sum, row) => sum + row.keys.reduce((size, key) => size + key.sealed.length, 0),
-    0
-  )
+  const rows = foundById ?? (await linkedByIdOrName(db, { projectId, ids, names, environment }))
+  const bytes = rows.reduce((sum, row) => sum + row.values.length, 0)
   if (bytes > MAX_BYTES) throw new AnswerTooLarge()
   const byId = new Map(rows.map((row) => [row.id, row]))
   // Which names mean the same is for the database to say.
@@ -133,9 +147,9 @@ export async function resolveCredentials(
     if (!row.configured) return refuse('environment-not-configured')
     const open = opener(keyring, { credentialId: row.id, environment, sealedRevision: row.sealed_revision })
     try {
-      const values = row.keys.map(({ fieldId, fieldName, sealed }) => [
+      const values = partsOf(row.values).map(({ fieldId, fieldName, sealed }) => [
         fieldName,
-        open(fieldId, Buffer.from(sealed, 'base64'))
+        open(fieldId, sealed)
       ])
       handedOut.set(row.id, row)
       return {
@@ -155,4 +169,16 @@ export async function resolveCredentials(
     }
   })
   return { results, handedOut: [...handedOut.values()], undecryptable: [...undecryptable.values()] }
+}
+
+function partsOf(values: string): { fieldId: string; fieldName: string; sealed: Buffer }[] {
+  if (values === '') return []
+  return values.split(' ').map((value) => {
+    const colon = value.indexOf(':')
+    return {
+      fieldId: value.slice(0, ID_LENGTH),
+      fieldName: value.slice(ID_LENGTH, colon),
+      sealed: Buffer.from(value.slice(colon + 1), 'base64')
+    }
+  })
 }

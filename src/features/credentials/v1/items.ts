@@ -1,7 +1,8 @@
 import type { Database } from '../../../db/database.ts'
+import { ID_LENGTH } from '../../../ids.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import type { ItemColumns, Page } from '../list-repository.ts'
-import { environmentsOf, fieldsOf, ID_LENGTH } from './resource.ts'
+import { environmentsOf, fieldsOf } from './resource.ts'
 
 /**
  * Credentials without any value, as a JSON array of `AppCredentialItem`. Written here by hand: a page has hundreds of small

@@ -19,7 +19,8 @@ const ownMark = lookedUp(listMark, ({ query }): { typeId: string | null } | unde
 export const lister = Object.assign(
   guard(async (request) => {
     const { userId } = request.principal
-    return { userId, mark: (await ownMark.of(request))?.mark }
+    const [found] = (await ownMark.of(request)) ?? []
+    return { userId, mark: found?.mark }
   }),
   { along: ownMark.along }
 )

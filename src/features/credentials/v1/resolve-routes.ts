@@ -1,28 +1,39 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from '@sinclair/typebox'
 import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../errors.ts'
 import { originOf, recordDenials, recordNow } from '../../../plugins/audit.ts'
 import { guard } from '../../../plugins/guards.ts'
+import { lookedUp } from '../../../plugins/lookup.ts'
 import { isUuid } from '../../../schemas.ts'
 import { eventOf } from '../events.ts'
-import { type Asked, resolveCredentials } from '../resolve.ts'
+import { type Asked, idsOf, linkedById, resolveCredentials } from '../resolve.ts'
 import * as schema from './resolve-schema.ts'
 
-/** Machines of the project in the path. People have no way here: they reveal what is theirs. */
-const machine = guard((request) => {
-  const { caller } = request
-  const { id } = request.params as { id: string }
-  if (caller?.type !== 'project-token') throw new InsufficientScope()
-  if (!isUuid(id)) throw new NotFound()
-  if (caller.projectId !== id.toLowerCase())
-    throw new Forbidden({ detail: 'The token is of another project.' })
-  return caller
+const linked = lookedUp(linkedById, ({ body }) => {
+  const { credentials, environment = 'main' } = body as Static<typeof schema.ResolveRequest>
+  const ids = idsOf(credentials)
+  return ids && { ids, environment }
 })
+
+/** Machines of the project in the path. People have no way here: they reveal what is theirs. */
+const machine = Object.assign(
+  guard(async (request) => {
+    const { caller } = request
+    const { id } = request.params as { id: string }
+    if (caller?.type !== 'project-token') throw new InsufficientScope()
+    if (!isUuid(id)) throw new NotFound()
+    if (caller.projectId !== id.toLowerCase())
+      throw new Forbidden({ detail: 'The token is of another project.' })
+    return { projectId: caller.projectId, foundById: await linked.of(request) }
+  }),
+  { along: linked.along, alongBody: true }
+)
 
 export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
   app.post('/:id/resolve', { schema: schema.resolveCredentials, preHandler: machine }, async (request) => {
-    const { projectId } = machine.of(request)
+    const { projectId, foundById } = machine.of(request)
     const { credentials, environment = 'main' } = request.body
     const asked = credentials.map(oneOf)
     requireDistinct(asked)
@@ -30,7 +41,8 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       app.services,
       projectId,
       asked,
-      environment
+      environment,
+      foundById
     )
     const origin = originOf(request)
     if (undecryptable.length > 0)

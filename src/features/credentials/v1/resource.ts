@@ -1,14 +1,12 @@
 import type { Static } from '@sinclair/typebox'
 import type { Keyring } from '../../../crypto/keyring.ts'
 import type { Database } from '../../../db/database.ts'
+import { ID_LENGTH } from '../../../ids.ts'
 import { typeAt } from '../../credential-types/known-types.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import type { CredentialRow } from '../repository.ts'
 import { opener, type Values } from '../sealing.ts'
 import type * as schema from './resource-schema.ts'
-
-/** Of an id, as Postgres writes it. */
-export const ID_LENGTH = 36
 
 /** What the credential's fields hold in `main`, by field id; what is secret need not be known here. */
 type Held = ReadonlyMap<string, () => unknown>
