@@ -125,7 +125,10 @@ const insertDenials = prepared((db, p: Params<{ events: string }>) =>
         where not e."ifThere" or coalesce(c.id, u.id, s.id, t.id) is not null` as never
     )
     .onConflict((conflict) =>
-      conflict.column('fold_key').doUpdateSet({ count: sql<number>`audit_events.count + 1` })
+      conflict
+        .column('fold_key')
+        .where('fold_key', 'is not', null)
+        .doUpdateSet({ count: sql<number>`audit_events.count + 1` })
     )
     .returning('id')
 )
