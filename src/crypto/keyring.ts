@@ -45,9 +45,37 @@ export interface DataKeys {
 /** Reads the data keys that there are, and unwraps those that are not held. */
 export type KeySource = (held: ReadonlySet<number>) => Promise<DataKeys>
 
+/** Derived keys that a data key keeps. */
+const MAX_KEPT = 1_000
+
+/** A data key, with the keys that were derived from it to open something: they go when it goes. */
+class DataKey {
+  readonly #key: KeyObject
+  readonly #kept = new Map<string, KeyObject>()
+
+  constructor(bytes: Buffer) {
+    this.#key = createSecretKey(bytes)
+  }
+
+  derive(label: string, context: readonly string[]): KeyObject {
+    return deriveKey(this.#key, label, context)
+  }
+
+  /** The same, derived once: what was opened is opened again, more often than not. */
+  keep(label: string, context: readonly string[]): KeyObject {
+    const id = JSON.stringify([label, ...context])
+    let key = this.#kept.get(id)
+    if (key) return key
+    if (this.#kept.size >= MAX_KEPT) this.#kept.clear()
+    key = this.derive(label, context)
+    this.#kept.set(id, key)
+    return key
+  }
+}
+
 interface Held {
   readonly current: number
-  readonly keys: ReadonlyMap<number, KeyObject>
+  readonly keys: ReadonlyMap<number, DataKey>
 }
 
 /**
@@ -63,7 +91,7 @@ export class Keyring {
   readonly #sought = new Set<number>()
 
   constructor(keys: ReadonlyMap<number, Buffer>, current: number, source?: KeySource) {
-    const made = [...keys].map(([number, key]) => [number, createSecretKey(key)] as const)
+    const made = [...keys].map(([number, key]) => [number, new DataKey(key)] as const)
     this.#held = heldOf(new Map(made), current)
     this.#source = source
   }
@@ -112,28 +140,30 @@ export class Keyring {
     const held = this.#held.keys
     const { current, numbers, unwrapped } = await this.#source(new Set(held.keys()))
     const keys = numbers.map(
-      (number) => [number, held.get(number) ?? createSecretKey(unwrapped.get(number)!)] as const
+      (number) => [number, held.get(number) ?? new DataKey(unwrapped.get(number)!)] as const
     )
     this.#held = heldOf(new Map(keys), current)
   }
 
   #box(label: string, context: readonly string[]): Box {
     const { current, keys } = this.#held
-    const derived = new Map<number, KeyObject>()
+    let sealing: KeyObject | undefined
+    const opening = new Map<number, KeyObject>()
     const keyOf = (number: number) => {
-      const known = derived.get(number)
+      const known = opening.get(number)
       if (known) return known
       const dataKey = keys.get(number)
       if (!dataKey) throw this.#sought.has(number) ? new DecryptionFailed() : new UnknownDataKey(number)
-      const key = deriveKey(dataKey, label, context)
-      derived.set(number, key)
+      const key = dataKey.keep(label, context)
+      opening.set(number, key)
       return key
     }
     return {
       dataKeyNo: current,
       seal: (bind, plaintext) => {
         const header = headerOf(current)
-        return Buffer.concat([header, seal(keyOf(current), plaintext, bound(header, context, bind))])
+        sealing ??= keys.get(current)!.derive(label, context)
+        return Buffer.concat([header, seal(sealing, plaintext, bound(header, context, bind))])
       },
       open: (bind, sealed) => {
         if (sealed.length < SHORTEST || sealed[0] !== FORMAT) throw new DecryptionFailed()
@@ -153,7 +183,7 @@ export class Keyring {
   }
 }
 
-function heldOf(keys: ReadonlyMap<number, KeyObject>, current: number): Held {
+function heldOf(keys: ReadonlyMap<number, DataKey>, current: number): Held {
   if (!keys.has(current)) throw new RangeError('the current data key is not among the keys')
   return { keys, current }
 }

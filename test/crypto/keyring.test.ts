@@ -53,6 +53,23 @@ t.test('what was sealed opens, under the current data key and under an older one
   t.throws(() => before.values(CONTEXT).open([FIELD], fresh), { name: 'UnknownDataKey', number: 8 })
 })
 
+t.test('keys that are kept are kept apart', async (t) => {
+  const contexts: ValueContext[] = []
+  for (let i = 0; i < 700; i++)
+    for (const environment of ['main', 'staging'])
+      contexts.push({ ...CONTEXT, environment, sealedRevision: i, credentialId: `credential ${i % 7}` })
+  const sealed = contexts.map((context, i) => keyring.values(context).seal([FIELD], text(`value ${i}`)))
+  // More than are kept, and each of them twice.
+  for (let round = 0; round < 2; round++) {
+    for (const [i, context] of contexts.entries()) {
+      const box = keyring.values(context)
+      if (box.open([FIELD], sealed[i]!).toString() !== `value ${i}`) t.fail(`${i}`)
+      t.throws(() => box.open([FIELD], sealed[(i + 1) % sealed.length]!), failed)
+    }
+  }
+  t.throws(() => keyring.answers('main', '3').open([FIELD], sealed[6]!), failed)
+})
+
 t.test('the same value twice gives different bytes', async (t) => {
   const box = keyring.values(CONTEXT)
   const sealed = Array.from({ length: 100 }, () => box.seal([FIELD], text('secret')).toString('hex'))
