@@ -221,7 +221,8 @@ export const findSealedValues = prepared(
         from credential_type_fields f
         left join credential_keys k on k.credential_id = c.id and k.environment = ${p.environment} and k.field_id = f.id
         where f.type_id = c.type_id)`.as('keys')
-      ])
+      ]),
+  { together: { ownerId: 'uuid', id: 'uuid', environment: 'text' } }
 )
 
 const findLinked = prepared((db, p: Params<{ projectId: string; id: string }>) =>
