@@ -1,16 +1,27 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
 import { type Database, lockName } from './database.ts'
 
 const folder = join(import.meta.dirname, '../../migrations')
 
-async function getMigrations(): Promise<Record<string, Migration>> {
+/** `failed` is told what a step threw, before Kysely goes on in a transaction that Postgres has given up. */
+async function getMigrations(failed: (error: Error) => void): Promise<Record<string, Migration>> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.ts'))
   const entries = files.map(async (file): Promise<[string, Migration]> => {
-    return [file.replace(/\.ts$/, ''), await import(pathToFileURL(join(folder, file)).href)]
+    const { up } = (await import(pathToFileURL(join(folder, file)).href)) as Migration
+    const name = file.replace(/\.ts$/, '')
+    const step = async (db: Kysely<unknown>) => {
+      try {
+        await up(db)
+      } catch (error) {
+        failed(new Error(`migration ${name}: ${(error as Error).message}`, { cause: error }))
+        throw error
+      }
+    }
+    return [name, { up: step }]
   })
   return Object.fromEntries(await Promise.all(entries))
 }
@@ -25,9 +36,15 @@ export async function migrate(db: Database): Promise<string[]> {
     await sql`set local statement_timeout = 0`.execute(trx)
     await sql`set local lock_timeout = '60s'`.execute(trx)
     await lockName(trx, 'migrate')
-    const migrator = new Migrator({ db: trx, provider: { getMigrations } })
-    const { error, results } = await migrator.migrateToLatest()
-    if (error) throw error
+    let failed: Error | undefined
+    const provider = {
+      getMigrations: () =>
+        getMigrations((error) => {
+          failed = error
+        })
+    }
+    const { error, results } = await new Migrator({ db: trx, provider }).migrateToLatest()
+    if (error) throw failed ?? error
     return (results ?? []).map((result) => result.migrationName)
   })
 }

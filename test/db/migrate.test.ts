@@ -49,6 +49,17 @@ t.test('replicas that start at once on an empty database make one schema between
   t.same(await schemaOf(made.db), await schemaOf(once.db))
 })
 
+t.test('a step that fails is named, with what was wrong', async (t) => {
+  const { db } = await emptyDatabase(t)
+  const steps = await migrate(db)
+  const last = steps.at(-1)!
+  await sql`delete from kysely_migration where name = ${last}`.execute(db)
+  const schema = await schemaOf(db)
+  const message = new RegExp(`^migration ${last}: .*(does not exist|already exists)$`)
+  await t.rejects(migrate(db), { message, cause: { code: /^42/ } })
+  t.same(await schemaOf(db), schema)
+})
+
 t.test('a migration that is cut off in the middle leaves nothing, and runs the next time', async (t) => {
   const made = await emptyDatabase(t)
   const before = await schemaOf(made.db)
