@@ -1,5 +1,5 @@
 // nonce (12) ‖ ciphertext ‖ tag (16)
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, type KeyObject, randomFillSync } from 'node:crypto'
 
 export const KEY_BYTES = 32
 export const NONCE_BYTES = 12
@@ -13,9 +13,23 @@ export class DecryptionFailed extends Error {
   }
 }
 
+// Random bytes are asked for in lots, since asking takes longer than making them. Each is used once.
+const lot = Buffer.alloc(NONCE_BYTES * 256)
+let used = lot.length
+
+function newNonce(): Buffer {
+  if (used === lot.length) {
+    randomFillSync(lot)
+    used = 0
+  }
+  const nonce = Buffer.from(lot.subarray(used, used + NONCE_BYTES))
+  used += NONCE_BYTES
+  return nonce
+}
+
 /** Seals with AES-256-GCM under a random nonce (NIST SP 800-38D, 8.2.2); `context` is authenticated, not stored. */
 export function seal(key: KeyObject, plaintext: Buffer, context: Buffer): Buffer {
-  const nonce = randomBytes(NONCE_BYTES)
+  const nonce = newNonce()
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
   cipher.setAAD(context)
   return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
