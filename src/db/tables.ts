@@ -154,13 +154,12 @@ export interface Tables {
     assigned_by: string | null
     created_at: CreatedAt
   }
-  /** Kept by triggers. What is counted is the sum over the parts; the marks together stand for all that lists show. */
+  /** Kept by triggers; what is counted is the sum over the parts. */
   credential_totals: {
     owner_id: string
     type_id: string
     part: number
     total: number
-    mark: bigint
   }
   credential_usages: {
     credential_id: string
@@ -174,5 +173,11 @@ export interface Tables {
     answer: Buffer | null
     data_key_no: number | null
     expires_at: Date
+  }
+  /** Kept by triggers; an owner's together stand for all that their lists show. */
+  list_marks: {
+    owner_id: string
+    part: number
+    mark: bigint
   }
 }

@@ -109,15 +109,16 @@ export function lookedUp<Values extends object, Row>(
     async of(request) {
       const { caller } = request
       if (!caller) throw new Unauthenticated()
+      // Used once: what is done again, because it has changed meanwhile, looks again.
+      const found = request.foundAlong as Row[] | null
+      request.foundAlong = null
+      if (found) return found
       const values = valuesOf(request)
       const asking =
         caller.type === 'project-token'
           ? { userId: null, projectId: caller.projectId }
           : { userId: caller.userId, projectId: null }
-      return (
-        (request.foundAlong as Row[] | null) ??
-        (values && lookup.alone(request.server.services.db, asking, values))
-      )
+      return values && lookup.alone(request.server.services.db, asking, values)
     }
   }
 }

@@ -76,20 +76,16 @@ function pageOf(
     ])
 }
 
-/** Of the owner's credentials, or those of one type. */
-const totals = (db: Kysely<Tables>, ownerId: Viewer, typeId: Expression<string | null>) =>
+const markOf = (db: Kysely<Tables>, ownerId: Viewer) =>
   db
-    .selectFrom('credential_totals')
+    .selectFrom('list_marks')
     .where('owner_id', '=', ownerId)
-    .where(sql<boolean>`(${typeId}::uuid is null or type_id = ${typeId})`)
-
-const markOf = sql<string>`coalesce(sum(mark), 0)::text`
+    .select(sql<string>`coalesce(sum(mark), 0)::text`.as('mark'))
 
 /** Stands for all that the lists of the owner's credentials show: it is another one whenever any of that has changed. */
 export const listMark = lookup(
-  (db, p: Params<{ typeId: string | null }>, { userId }) =>
-    totals(db, userId, p.typeId).select([sql<string>`${userId}::uuid`.as('id'), markOf.as('mark')]),
-  { typeId: 'uuid' }
+  (db, _: Params<object>, { userId }) => markOf(db, userId).select(sql<string>`${userId}::uuid`.as('id')),
+  {}
 )
 
 export interface ListFilter {
@@ -120,7 +116,11 @@ function listStatements(byType: boolean, bySearch: boolean) {
   const total = (db: Kysely<Tables>, p: ListParams) =>
     bySearch
       ? matching(db, p).clearSelect().select(sql<number>`count(*)`.as('total'))
-      : totals(db, p.ownerId, p.typeId).select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
+      : db
+          .selectFrom('credential_totals')
+          .where('owner_id', '=', p.ownerId)
+          .$if(byType, (query) => query.where('type_id', '=', p.typeId))
+          .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
   const build = (db: Kysely<Tables>, p: ListParams) => {
     const page = matching(db, p)
       .orderBy('c.created_at', 'desc')
@@ -129,7 +129,7 @@ function listStatements(byType: boolean, bySearch: boolean) {
       .offset(sql<number>`${p.offset}::bigint`)
     return pageOf(db, page, p.ownerId)
       .select(total(db, p).as('total'))
-      .select(totals(db, p.ownerId, p.typeId).select(markOf.as('mark')).$asScalar().$notNull().as('mark'))
+      .select(markOf(db, p.ownerId).$asScalar().$notNull().as('mark'))
   }
   const read = bySearch ? 'search' : 'long'
   return {

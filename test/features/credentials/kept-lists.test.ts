@@ -117,7 +117,7 @@ t.test('whatever a page is read from has a mark', async (t) => {
     .flatMap((text) => [...text.matchAll(/\b(?:from|join)\s+"?([a-z_]+)/g)].map((found) => found[1]!))
   const { rows } = await sql<{ name: string; marked: boolean }>`
     select c.relname as name, exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
-      where g.tgrelid = c.oid and p.prosrc like '%insert into credential_totals%mark%') as marked
+      where g.tgrelid = c.oid and p.prosrc like '%insert into list_marks%') as marked
     from pg_class c where c.relkind = 'r' and c.relname = any(${names})
     order by 1`.execute(service.db)
   const marked = rows.filter((row) => row.marked).map((row) => row.name)
@@ -130,8 +130,8 @@ t.test('whatever a page is read from has a mark', async (t) => {
     'project_members',
     'projects'
   ])
-  // They do not change but with their credential's revision; and the mark itself.
-  t.strictSame(others, ['credential_environments', 'credential_keys', 'credential_totals'])
+  // The first two do not change but with their credential's revision, nor the totals but with credentials.
+  t.strictSame(others, ['credential_environments', 'credential_keys', 'credential_totals', 'list_marks'])
 })
 
 t.test('what one replica has changed, another does not show as it was', async (t) => {

@@ -2,19 +2,12 @@ import type { Database } from '../../../db/database.ts'
 import { guard } from '../../../plugins/guards.ts'
 import { lookedUp } from '../../../plugins/lookup.ts'
 import { Recent } from '../../../recent.ts'
-import { isUuid } from '../../../schemas.ts'
 import { type ListFilter, listCredentials, listMark } from '../list-repository.ts'
 import { itemsOf } from './items.ts'
 
 /** What somebody searches for is seldom searched for again: that has no mark. */
-const ownMark = lookedUp(listMark, ({ query }): { typeId: string | null } | undefined => {
-  const { credentialTypeId, search } = query as { credentialTypeId?: string; search?: string }
-  if (search) return undefined
-  if (credentialTypeId === undefined) return { typeId: null }
-  return typeof credentialTypeId === 'string' && isUuid(credentialTypeId)
-    ? { typeId: credentialTypeId }
-    : undefined
-})
+const ownMark = lookedUp(listMark, ({ query }) => ((query as { search?: string }).search ? undefined : {}))
+
 /** Anybody who is known, with the mark of their list. */
 export const lister = Object.assign(
   guard(async (request) => {
@@ -37,7 +30,7 @@ export class ListTexts {
     this.#db = db
   }
 
-  /** `mark` is the owner's at the moment, of that type; undefined for what is not kept. Throws as the database. */
+  /** `mark` is the owner's at the moment; undefined for what is not kept. Throws as the database. */
   async of(filter: ListFilter, page: number, pageSize: number, mark: string | undefined): Promise<Buffer> {
     const key = [filter.ownerId, filter.typeId, page, pageSize].join(' ')
     const kept = mark === undefined ? undefined : this.#kept.get(key)

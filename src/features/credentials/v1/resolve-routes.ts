@@ -17,14 +17,14 @@ const linked = lookedUp(linkedById, ({ body }) => {
 
 /** Machines of the project in the path. People have no way here: they reveal what is theirs. */
 const machine = Object.assign(
-  guard(async (request) => {
+  guard((request) => {
     const { caller } = request
     const { id } = request.params as { id: string }
     if (caller?.type !== 'project-token') throw new InsufficientScope()
     if (!isUuid(id)) throw new NotFound()
     if (caller.projectId !== id.toLowerCase())
       throw new Forbidden({ detail: 'The token is of another project.' })
-    return { projectId: caller.projectId, foundById: await linked.of(request) }
+    return caller
   }),
   { along: linked.along, alongBody: true }
 )
@@ -33,7 +33,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
   app.post('/:id/resolve', { schema: schema.resolveCredentials, preHandler: machine }, async (request) => {
-    const { projectId, foundById } = machine.of(request)
+    const { projectId } = machine.of(request)
     const { credentials, environment = 'main' } = request.body
     const asked = credentials.map(oneOf)
     requireDistinct(asked)
@@ -42,7 +42,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       projectId,
       asked,
       environment,
-      foundById
+      await linked.of(request)
     )
     const origin = originOf(request)
     if (undecryptable.length > 0)
