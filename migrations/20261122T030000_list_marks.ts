@@ -11,8 +11,12 @@ const count = (rows: string) => `insert into credential_totals as t (owner_id, t
     group by owner_id, type_id having sum(number) <> 0 order by owner_id, type_id
   on conflict (owner_id, type_id, part) do update set total = t.total + excluded.total;`
 
+/** Plans that are made once look for rows by keys, also where the first change was of many. */
+const BY_KEY = 'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off'
+
 const trigger = (name: string, body: string) =>
-  `create or replace function ${name}() returns trigger language plpgsql as $$ begin ${body} return null; end $$`
+  `create or replace function ${name}() returns trigger language plpgsql ${BY_KEY} as $$
+  begin ${body} return null; end $$`
 
 const on = (event: string, table: string, rows: string, execute: string) =>
   `create trigger ${table}_marked_${event} after ${event} on ${table}
@@ -20,6 +24,14 @@ const on = (event: string, table: string, rows: string, execute: string) =>
 
 const made = 'select owner_id, type_id, 1 as number from made'
 const gone = 'select owner_id, type_id, -1 as number from gone'
+const changed = (...columns: string[]) => `select id from made join gone using (id)
+  where ${columns.map((column) => `made.${column} <> gone.${column}`).join(' or ')}`
+
+// Whose credentials these are, who changes that has to have ended: what it changes is not seen before, and its own mark
+// may be there first. So who looks for owners waits for those who make others, and they for it: by the rows of
+// credentials, of projects (which a link locks as its foreign key does) and of types (which a credential locks).
+const settled = (table: string, ids: string, lock: 'share' | 'key share' | 'update') =>
+  `perform from ${table} where id in (${ids}) order by id for ${lock};`
 
 const statements = [
   // Random numbers, of which one is another whenever something changes that a list of the owner's shows: all of an owner
@@ -36,7 +48,14 @@ const statements = [
     // The mark comes first: what else an owner's transaction has changed may have taken it already.
     `if tg_op = 'INSERT' then ${mark('select owner_id from made')} ${count(made)}
      elsif tg_op = 'DELETE' then ${mark('select owner_id from gone')} ${count(gone)}
-     else ${mark('select owner_id from made union all select owner_id from gone')}
+     else
+       ${settled(
+         'projects',
+         `select l.project_id from made join gone using (id)
+           join credential_projects l on l.credential_id = made.id where made.owner_id <> gone.owner_id`,
+         'key share'
+       )}
+       ${mark('select owner_id from made union all select owner_id from gone')}
        ${count(`${made} union all ${gone}`)}
      end if;`
   ),
@@ -48,7 +67,8 @@ const statements = [
   // Environments and values have none: with them the credential's revision changes.
   trigger(
     'mark_by_credential',
-    mark('select c.owner_id from changed join credentials c on c.id = changed.credential_id')
+    settled('credentials', 'select credential_id from changed', 'share') +
+      mark('select c.owner_id from changed join credentials c on c.id = changed.credential_id')
   ),
   ...['credential_projects', 'credential_usages'].flatMap((table) => [
     on('insert', table, 'new table as changed', 'mark_by_credential'),
@@ -56,23 +76,30 @@ const statements = [
   ]),
 
   // Who sees a project of theirs with a credential, is a member of it.
-  trigger('mark_by_member', mark('select user_id as owner_id from changed')),
+  // Who is being deleted needs no mark.
+  trigger(
+    'mark_by_member',
+    settled('users', 'select user_id from changed', 'key share') +
+      mark('select u.id as owner_id from changed join users u on u.id = changed.user_id')
+  ),
   on('insert', 'project_members', 'new table as changed', 'mark_by_member'),
   on('delete', 'project_members', 'old table as changed', 'mark_by_member'),
 
   trigger(
     'mark_by_project',
-    mark(`select c.owner_id from changed
-      join credential_projects l on l.project_id = changed.id
-      join credentials c on c.id = l.credential_id`)
+    settled('projects', changed('name'), 'update') +
+      mark(`select c.owner_id from credential_projects l
+        join credentials c on c.id = l.credential_id
+        where l.project_id in (${changed('name')})`)
   ),
-  on('update', 'projects', 'new table as changed', 'mark_by_project'),
+  on('update', 'projects', 'old table as gone new table as made', 'mark_by_project'),
 
   trigger(
     'mark_by_type',
-    mark('select c.owner_id from changed join credential_totals c on c.type_id = changed.id')
+    settled('credential_types', changed('type_name', 'revision'), 'update') +
+      mark(`select owner_id from credential_totals where type_id in (${changed('type_name', 'revision')})`)
   ),
-  on('update', 'credential_types', 'new table as changed', 'mark_by_type')
+  on('update', 'credential_types', 'old table as gone new table as made', 'mark_by_type')
 ]
 
 export async function up(db: Kysely<unknown>): Promise<void> {

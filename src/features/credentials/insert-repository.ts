@@ -57,6 +57,15 @@ const insertAll = prepared((db, p: Params<{ asked: string }>) =>
         .select(['id', 'type_name', 'revision'])
         .forKeyShare()
     )
+    // Before anything is made: who changes a project waits for its new credentials, and not the other way round.
+    .with('project', (q) =>
+      q
+        .selectFrom('projects')
+        .where(sql<boolean>`id in (select unnest("projectIds") from asked)`)
+        .select('id')
+        .orderBy('id')
+        .forKeyShare()
+    )
     .with('made', (q) =>
       q
         .insertInto('credentials')
@@ -67,9 +76,10 @@ const insertAll = prepared((db, p: Params<{ asked: string }>) =>
             .innerJoin('type', (join) =>
               join.onRef('type.id', '=', 'a.typeId').onRef('type.revision', '=', 'a.typeRevision')
             )
-            .where(sql<boolean>`cardinality(a."projectIds") = (select count(*) from project_members m
+            .where(sql<boolean>`cardinality(a."projectIds") = (select count(*) from project p
+              join project_members m on m.project_id = p.id
               where m.user_id = a."ownerId" and m.role in ('owner', 'admin', 'editor')
-                and m.project_id = any(a."projectIds"))`)
+                and p.id = any(a."projectIds"))`)
             .select([
               'a.id',
               'a.ownerId',

@@ -35,6 +35,16 @@ export async function transferCredential(
         const code = user ? 'own-email' : 'unknown-user'
         throw new ValidationFailed({ errors: [{ path: '/body/email', code, message }] })
       }
+      // Whoever takes the new owner out of one of them, waits until it is theirs, or they are out.
+      await trx
+        .selectFrom('projects')
+        .select('id')
+        .where('id', 'in', (eb) =>
+          eb.selectFrom('credential_projects').select('project_id').where('credential_id', '=', id)
+        )
+        .orderBy('id')
+        .forKeyShare()
+        .execute()
       const projects = await trx
         .selectFrom('credential_projects as l')
         .leftJoin('project_members as m', (join) =>

@@ -1,4 +1,5 @@
 // Pages of lists are kept, and given again as long as the owner's mark is what it was.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
@@ -132,6 +133,89 @@ t.test('whatever a page is read from has a mark', async (t) => {
   ])
   // The first two do not change but with their credential's revision, nor the totals but with credentials.
   t.strictSame(others, ['credential_environments', 'credential_keys', 'credential_totals', 'list_marks'])
+})
+
+t.test('two changes at once, of which neither sees the other, are both in the lists', async (t) => {
+  const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
+  const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const ids = { project: '', id: '' }
+  const own = () => `${path}/${ids.id}`
+  const transfer = () => ann.post(`${own()}/transfer`, { email: bob.person.email })
+  const { project, id } = { project: () => ids.project, id: () => ids.id }
+
+  // The first is not committed before the second is done, or waits for it.
+  const pairs: [string, () => ReturnType<typeof sql>, () => Promise<{ status: number }>][] = [
+    [
+      'a project is renamed while one is made in it',
+      () => sql`update projects set name = 'later' where id = ${project()}`,
+      () => newCredential(ann, type, { projectIds: [project()] }).then(() => ({ status: 201 }))
+    ],
+    [
+      'a project is renamed while one is linked to it',
+      () => sql`update projects set name = 'later' where id = ${project()}`,
+      () => ann.post(`${own()}/assign-projects`, { projectIds: [project()] })
+    ],
+    [
+      'a project is renamed while one of its credentials is given away',
+      () => sql`update projects set name = 'later' where id = ${project()}`,
+      transfer
+    ],
+    [
+      'one is used no more while it is given away',
+      () => sql`delete from credential_usages where credential_id = ${id()}`,
+      transfer
+    ],
+    [
+      'one is taken out of a project while it is given away',
+      () => sql`delete from credential_projects where credential_id = ${id()}`,
+      transfer
+    ],
+    [
+      'the new owner leaves a project while it is given away',
+      () => sql`delete from project_members where project_id = ${project()} and user_id = ${bob.person.id}`,
+      transfer
+    ],
+    [
+      'a type is renamed while one of it is made',
+      () => sql`update credential_types set type_name = 'of ' || id where id = ${type.id}`,
+      () => newCredential(ann, type).then(() => ({ status: 201 }))
+    ],
+    [
+      'a type is renamed while one of it is given away',
+      () => sql`update credential_types set type_name = 'now ' || id where id = ${type.id}`,
+      transfer
+    ]
+  ]
+  for (const [what, first, second] of pairs) {
+    await sql`delete from credential_usages`.execute(service.db)
+    await sql`delete from credentials`.execute(service.db)
+    ids.project = await newProject(eve)
+    await addMember(eve, ids.project, ann, 'editor')
+    await addMember(eve, ids.project, bob, 'editor')
+    const linked = what.includes('given away') ? { projectIds: [ids.project] } : {}
+    ids.id = (await newCredential(ann, type, linked)).id
+    if (what.includes('used')) await ann.put(`${own()}/usages/workflow:1`)
+    let done = false
+    const read = () => Promise.all([ann.get(path), bob.get(path)])
+    const going = await service.db.transaction().execute(async (trx) => {
+      await first().execute(trx)
+      const going = second().finally(() => {
+        done = true
+      })
+      for (let i = 0; i < 10 && !done; i++) {
+        await read()
+        await sleep(30)
+      }
+      await read()
+      return { going }
+    })
+    t.match(await going.going, { status: /^20/ }, what)
+    for (const client of [ann, bob]) {
+      const [kept, fresh] = [await client.get(path), await client.get(`${path}?search=credential`)]
+      t.strictSame(kept.json, fresh.json, `${what}: ${client === ann ? 'hers' : 'his'}`)
+    }
+  }
 })
 
 t.test('what one replica has changed, another does not show as it was', async (t) => {

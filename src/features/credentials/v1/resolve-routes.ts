@@ -29,10 +29,14 @@ const machine = Object.assign(
   { along: linked.along, alongBody: true }
 )
 
+/** A hundred names of two hundred characters, each of them escaped: it is read before its caller is known. */
+const MAX_BODY = 256 * 1024
+
 export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
-  app.post('/:id/resolve', { schema: schema.resolveCredentials, preHandler: machine }, async (request) => {
+  const options = { schema: schema.resolveCredentials, preHandler: machine, bodyLimit: MAX_BODY }
+  app.post('/:id/resolve', options, async (request) => {
     const { projectId } = machine.of(request)
     const { credentials, environment = 'main' } = request.body
     const asked = credentials.map(oneOf)
