@@ -204,7 +204,12 @@ export const RevisionChanged = problem(
   'Changed meanwhile',
   'The revision in If-Match is not the current one.'
 )
-export const BodyTooLarge = problem('body-too-large', 413, 'Body too large', 'A body has 1 MiB at the most.')
+export const BodyTooLarge = problem(
+  'body-too-large',
+  413,
+  'Body too large',
+  'A body has 1 MiB at the most, that of a resolve 256 KiB.'
+)
 export const AnswerTooLarge = problem(
   'answer-too-large',
   413,

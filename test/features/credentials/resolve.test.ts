@@ -1,5 +1,6 @@
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
+import { send } from '../../helpers/raw.ts'
 import { addMember, newCredential, newProject, newType, uniqueName } from '../../helpers/things.ts'
 import { newToken } from '../../helpers/tokens.ts'
 
@@ -162,6 +163,19 @@ t.test('machines of a project', async (t) => {
       400,
       'and for no more'
     )
+  })
+
+  t.test('ask with what a hundred of the longest names take, and no more', async (t) => {
+    const escaped = '\\ud83d\\udd11'.repeat(200)
+    const names = Array.from(
+      { length: 100 },
+      (_, i) => `{"name":"${i}${escaped.slice(12 * String(i).length)}"}`
+    )
+    const body = `{"credentials":[${names.join(',')}]}`
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${machine.bearer}` }
+    const ask = (body: string) => send(service.origin, url, { method: 'POST', headers, body })
+    t.equal((await ask(body)).status, 200)
+    t.match((await ask(body.padEnd(256 * 1024 + 1))).json, { status: 413, code: 'body-too-large' })
   })
 
   t.test('ask for either an id or a name', async (t) => {
