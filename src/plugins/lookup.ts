@@ -98,11 +98,13 @@ export function lookedUp<Values extends object, Row>(
   lookup: Lookup<Values, Row>,
   valuesOf: (request: FastifyRequest) => Values | undefined
 ): { along: AlongOf; of(request: FastifyRequest): Promise<Row[] | undefined> } {
+  // What another lookup has found is not taken for this one's.
+  const by = Symbol('looked up')
   return {
     along(request) {
       const values = valuesOf(request)
       const keep = (rows: unknown[]) => {
-        request.foundAlong = rows
+        request.foundAlong = { by, rows }
       }
       return values && { lookup: lookup as unknown as Along['lookup'], values, keep }
     },
@@ -110,9 +112,11 @@ export function lookedUp<Values extends object, Row>(
       const { caller } = request
       if (!caller) throw new Unauthenticated()
       // Used once: what is done again, because it has changed meanwhile, looks again.
-      const found = request.foundAlong as Row[] | null
-      request.foundAlong = null
-      if (found) return found
+      const { foundAlong } = request
+      if (foundAlong?.by === by) {
+        request.foundAlong = null
+        return foundAlong.rows as Row[]
+      }
       const values = valuesOf(request)
       const asking =
         caller.type === 'project-token'
@@ -126,7 +130,7 @@ export function lookedUp<Values extends object, Row>(
 declare module 'fastify' {
   interface FastifyRequest {
     /** What was looked up along with the caller: null where nothing was. */
-    foundAlong: unknown[] | null
+    foundAlong: { by: symbol; rows: unknown[] } | null
   }
   interface FastifyContextConfig {
     along?: AlongOf
