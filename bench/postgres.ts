@@ -76,7 +76,7 @@ async function connect({ url, close }: Server): Promise<Postgres> {
     async settle() {
       for (const deadline = Date.now() + SETTLED_WITHIN_MS; ; await sleep(100)) {
         const { rowCount } = await client.query(
-          `select from audit_events where position is null and outcome = 'allowed' limit 1`
+          `select from audit_unsealed where settled_at <= now() limit 1`
         )
         if (!rowCount) return
         if (Date.now() > deadline) throw new Error('the service does not seal its audit events')

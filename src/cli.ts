@@ -8,7 +8,7 @@ import { createDatabase, type Database } from './db/database.ts'
 import type { ConnectionOptions } from './db/driver.ts'
 import { startEmbedded } from './db/embedded.ts'
 import { migrate } from './db/migrate.ts'
-import { verifyChain } from './features/audit/chain.ts'
+import { type Broken, verifyChain } from './features/audit/chain.ts'
 import { exportLines } from './features/audit/export.ts'
 import { destroyDataKey } from './features/keys/destroy.ts'
 import { rotateDataKey } from './features/keys/rotate.ts'
@@ -31,8 +31,8 @@ const commands: Record<string, Command> = {
     run: (config) => withDatabase(config, migrateDatabase, { query_timeout: 0 })
   },
   'audit verify': {
-    does: 'walk the audit chain and name the first event that is not as it was sealed',
-    run: (config) => withDatabase(config, verifyAudit)
+    does: 'walk the audit chain and name the first event that is not as it was sealed, or not in it',
+    run: (config) => withDatabase(config, verifyAudit, { statement_timeout: 0, query_timeout: 0 })
   },
   'audit export': {
     does: 'write all audit events as JSON Lines, oldest first',
@@ -78,15 +78,16 @@ async function migrateDatabase(db: Database) {
 
 async function verifyAudit(db: Database) {
   const { verified, unsealed, head, broken } = await verifyChain(db)
-  if (broken) {
-    const which = broken.id ? `event ${broken.id}` : 'the event'
-    throw new Error(
-      `${which} at position ${broken.position} of the audit chain is ${broken.what}; ${verified} before it are right`
-    )
-  }
+  if (broken) throw new Error(`${sentenceOf(broken)}; the ${verified} before it are right`)
   tell(
     `${verified} events are right, ${unsealed} are not sealed yet. Head: ${head.position} ${head.hash.toString('hex')}`
   )
+}
+
+function sentenceOf({ what, position, id }: Broken): string {
+  const event = id ? `event ${id}` : 'the event'
+  if (position) return `${event} at position ${position} of the audit chain is ${what}`
+  return `${event} is ${what}, and not once in the audit chain`
 }
 
 async function exportAudit(db: Database) {

@@ -70,10 +70,28 @@ t.test(
     t.equal(events.length, head.position)
     t.match(events.at(-1), { action: 'project.created', position: head.position, hash: head.hash })
 
-    await service.db.transaction().execute(async (trx) => {
-      await sql`set local session_replication_role = replica`.execute(trx)
-      await sql`update audit_events set outcome = 'denied' where position = 2`.execute(trx)
-    })
+    await sql`insert into audit_events (id, occurred_at, action, outcome, actor_type) values (gen_random_uuid(),
+      now() + interval '1 hour', 'test.new', 'allowed', 'system')`.execute(service.db)
+    const more = await latchkey(service.databaseUrl, 'audit', 'export')
+    const lines = more.out.trim().split('\n')
+    t.equal(lines.length, events.length + 1)
+    t.match(JSON.parse(lines.at(-1)!), { action: 'test.new', position: null, hash: null }, 'not sealed')
+
+    const tamper = (statement: ReturnType<typeof sql>) =>
+      service.db.transaction().execute(async (trx) => {
+        await sql`set local session_replication_role = replica`.execute(trx)
+        await statement.execute(trx)
+      })
+    await tamper(sql`delete from audit_unsealed`)
+    const added = await latchkey(service.databaseUrl, 'audit', 'verify')
+    t.equal(added.code, 1)
+    t.match(
+      added.err,
+      /^latchkey: event [0-9a-f-]{36} is added, and not once in the audit chain; the \d+ before/
+    )
+
+    await tamper(sql`update audit_events set outcome = 'denied'
+      where id = (select event_id from audit_chain where position = 2)`)
     const broken = await latchkey(service.databaseUrl, 'audit', 'verify')
     t.equal(broken.code, 1)
     t.match(broken.err, /^latchkey: event [0-9a-f-]{36} at position 2 of the audit chain is changed/)

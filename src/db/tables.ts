@@ -70,8 +70,15 @@ export interface Tables {
     details: Json<Record<string, unknown>>
     count: Generated<number>
     fold_key: string | null
-    position: number | null
-    hash: Buffer | null
+  }
+  audit_chain: {
+    position: number
+    event_id: string
+    hash: Buffer
+  }
+  audit_unsealed: {
+    event_id: string
+    settled_at: Date
   }
   login_failures: {
     id: string

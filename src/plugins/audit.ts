@@ -116,7 +116,8 @@ const insertDenials = prepared((db, p: Params<{ events: string }>) =>
     .columns([...COLUMNS, 'fold_key'])
     .expression(
       sql`select e.id, e.action, e.outcome, e."actorType", e."actorId", e."actorName", e."targetType", e."targetId",
-          e."targetName", c.owner_id, e."projectId", e.ip, e."userAgent", e."requestId", e.details, e."foldKey"
+          e."targetName", c.owner_id, e."projectId", e.ip, e."userAgent", e."requestId", e.details,
+          floor(extract(epoch from now()) / 60) || '/' || e."foldKey"
         from jsonb_to_recordset(${p.events}::jsonb) as e(${RECORD})
         left join credentials c on e."targetType" = 'credential' and c.id = e."targetId"
         left join users u on e."targetType" = 'user' and u.id = e."targetId"
@@ -187,10 +188,9 @@ export interface Denial {
   ifThere: boolean
 }
 
-/** Writes what was refused; the same refusal to the same actor within a minute is counted on the first. */
+/** Writes what was refused; the same refusal to the same actor within a minute of the database's is counted on the first. */
 export async function recordDenials(db: Database, origin: Origin, denials: readonly Denial[]): Promise<void> {
   if (denials.length === 0) return
-  const minute = Math.floor(Date.now() / 60_000)
   const rows = denials.map(({ action, target, projectId, details, ifThere }) => ({
     id: uuidv7(),
     action,
@@ -201,14 +201,7 @@ export async function recordDenials(db: Database, origin: Origin, denials: reado
     projectId,
     details,
     ifThere,
-    foldKey: [
-      minute,
-      action,
-      origin.actorType,
-      origin.actorId ?? origin.ip,
-      target?.id,
-      details['code']
-    ].join('/')
+    foldKey: [action, origin.actorType, origin.actorId ?? origin.ip, target?.id, details['code']].join('/')
   }))
   // The same statement must not meet one key twice.
   const distinct = [...new Map(rows.map((row) => [row.foldKey, row])).values()]

@@ -6,40 +6,37 @@ const BATCH = 500
 /** Before the first event. */
 const GENESIS = Buffer.alloc(32)
 
-// Everything of an event but its hash, as text that Postgres writes in one way.
-const COLUMNS = [
-  'id::text',
-  '(extract(epoch from occurred_at) * 1000000)::bigint::text',
-  'action',
-  'outcome',
-  'actor_type',
-  'actor_id::text',
-  'actor_name',
-  'target_type',
-  'target_id::text',
-  'target_name',
-  'owner_id::text',
-  'project_id::text',
-  'ip',
-  'user_agent',
-  'request_id',
-  'details::text',
-  'count::text'
-].join(', ')
+// Everything of an event but its place in the chain, as text that Postgres writes in one way.
+const CONTENT = sql.raw(
+  `array_to_json(array[${[
+    'id::text',
+    '(extract(epoch from occurred_at) * 1000000)::bigint::text',
+    'action',
+    'outcome',
+    'actor_type',
+    'actor_id::text',
+    'actor_name',
+    'target_type',
+    'target_id::text',
+    'target_name',
+    'owner_id::text',
+    'project_id::text',
+    'ip',
+    'user_agent',
+    'request_id',
+    'details::text',
+    'count::text'
+  ].join(', ')}])::text`
+)
 
-interface EventText {
-  id: string
-  /** A JSON array of them. */
-  content: string
-  position: number | null
-  hash: Buffer | null
-}
-
-/** SHA-256 over the hash before it and the event: its position and every column, as a JSON array. */
+/**
+ * SHA-256 over the hash before it and the event: its position and every column, as a JSON array. Postgres writes arrays of
+ * texts as JSON.stringify does.
+ */
 function hashOf(previous: Buffer, position: number, content: string): Buffer {
   return createHash('sha256')
     .update(previous)
-    .update(JSON.stringify([position, ...JSON.parse(content)]))
+    .update(`[${position},${content.slice(1)}`)
     .digest()
 }
 
@@ -50,46 +47,59 @@ export interface Head {
 
 /** The last sealed event's position and hash; position 0 before the first. */
 export async function findHead(db: Database): Promise<Head> {
-  const row = await db
-    .selectFrom('audit_events')
-    .where('position', 'is not', null)
+  const head = await db
+    .selectFrom('audit_chain')
     .select(['position', 'hash'])
     .orderBy('position', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return row ? { position: row.position!, hash: row.hash! } : { position: 0, hash: GENESIS }
+  return head ?? { position: 0, hash: GENESIS }
 }
 
 /**
- * Gives the next events their places in the chain, a batch at the most, and gives how many it was. Replicas that do it
- * at once take turns. A denial waits until its minute is over, since it is counted until then.
+ * Gives the next events that are settled their places in the chain, a batch at the most, and gives how many it was.
+ * Replicas that do it at once take turns.
  */
 export function sealBatch(db: Database): Promise<number> {
   return inTransaction(db, async (trx) => {
     await lockName(trx, 'audit-chain')
-    const head = await findHead(trx)
-    const { rows } =
-      await sql<EventText>`select id, array_to_json(array[${sql.raw(COLUMNS)}])::text as content, position, hash
-      from audit_events
-      where position is null and (outcome = 'allowed' or occurred_at < now() - interval '2 minutes')
-      order by id limit ${BATCH} for update`.execute(trx)
-    let { position, hash } = head
+    let { position, hash } = await findHead(trx)
+    // Locked, so that who is still counting a denial is waited for. The events are looked up one by one: no plan is to read
+    // them all for the few that are new.
+    const { rows } = await sql<{ id: string; content: string }>`select e.id, e.content
+      from audit_unsealed u
+      cross join lateral (
+        select id, ${CONTENT} as content from audit_events where id = u.event_id for update
+      ) e
+      where u.settled_at <= now()
+      order by u.event_id limit ${BATCH}`.execute(trx)
     const ids: string[] = []
     const positions: number[] = []
     const hashes: Buffer[] = []
-    for (const row of rows) {
-      hash = hashOf(hash, ++position, row.content)
-      ids.push(row.id)
+    for (const { id, content } of rows) {
+      hash = hashOf(hash, ++position, content)
+      ids.push(id)
       positions.push(position)
       hashes.push(hash)
     }
     if (rows.length > 0) {
-      await sql`update audit_events e set position = s.position, hash = s.hash
-        from unnest(${ids}::uuid[], ${positions}::bigint[], ${hashes}::bytea[]) s(id, position, hash)
-        where e.id = s.id`.execute(trx)
+      await sql`with sealed as (
+          insert into audit_chain (position, event_id, hash)
+          select s.position, s.id, s.hash
+          from unnest(${positions}::bigint[], ${ids}::uuid[], ${hashes}::bytea[]) s(position, id, hash)
+        )
+        delete from audit_unsealed where event_id = any(${ids}::uuid[])`.execute(trx)
     }
     return rows.length
   })
+}
+
+/** An event that is not as it was recorded: one that is not in the chain, nor new, was added past it. */
+export interface Broken {
+  what: 'changed' | 'missing' | 'added' | 'repeated'
+  /** In the chain, if it has one. */
+  position?: number
+  id?: string
 }
 
 export interface Verdict {
@@ -97,32 +107,50 @@ export interface Verdict {
   verified: number
   unsealed: number
   head: Head
-  /** The first event that was changed, removed or inserted. */
-  broken: { position: number; id: string | undefined; what: 'changed' | 'missing' } | undefined
+  broken: Broken | undefined
 }
 
-/** Walks the chain from its beginning and names the first event that is not as it was sealed. */
+/** Walks the chain from its beginning, then looks whether all events are in it, and names the first that is not right. */
 export async function verifyChain(db: Database): Promise<Verdict> {
   let head: Head = { position: 0, hash: GENESIS }
-  const { rows: counted } = await sql<{ unsealed: number }>`
-    select count(*) as unsealed from audit_events where position is null`.execute(db)
-  const verdict = (broken: Verdict['broken']): Verdict => ({
+  const unsealed = await db
+    .selectFrom('audit_unsealed')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  const verdict = (broken: Broken | undefined): Verdict => ({
     verified: head.position,
-    unsealed: counted[0]!.unsealed,
+    unsealed: unsealed.count,
     head,
     broken
   })
   for (;;) {
-    const { rows } =
-      await sql<EventText>`select id, array_to_json(array[${sql.raw(COLUMNS)}])::text as content, position, hash
-      from audit_events where position > ${head.position} order by position limit ${BATCH}`.execute(db)
-    if (rows.length === 0) return verdict(undefined)
-    for (const row of rows) {
+    const { rows } = await sql<{ position: number; id: string; hash: Buffer; content: string | null }>`
+      select c.position, c.event_id as id, c.hash, e.content
+      from audit_chain c
+      left join lateral (select ${CONTENT} as content from audit_events where id = c.event_id offset 0) e on true
+      where c.position > ${head.position} order by c.position limit ${BATCH}`.execute(db)
+    if (rows.length === 0) return verdict(await findUnplaced(db))
+    for (const { id, content, ...row } of rows) {
       const position = head.position + 1
-      if (row.position !== position) return verdict({ position, id: undefined, what: 'missing' })
-      const hash = hashOf(head.hash, position, row.content)
-      if (!row.hash?.equals(hash)) return verdict({ position, id: row.id, what: 'changed' })
+      if (row.position !== position) return verdict({ what: 'missing', position })
+      if (content === null) return verdict({ what: 'missing', position, id })
+      const hash = hashOf(head.hash, position, content)
+      if (!row.hash.equals(hash)) return verdict({ what: 'changed', position, id })
       head = { position, hash }
     }
   }
+}
+
+/** The first event that does not have one place: in the chain, or among those that are not sealed yet. */
+async function findUnplaced(db: Database): Promise<Broken | undefined> {
+  const { rows } = await sql<{ id: string; events: number; places: number }>`
+    select id, sum(event) as events, sum(place) as places
+    from (select id, 1 as event, 0 as place from audit_events
+      union all select event_id, 0, 1 from audit_chain
+      union all select event_id, 0, 1 from audit_unsealed) all_of
+    group by id having sum(event) <> sum(place)
+    order by id limit 1`.execute(db)
+  const [row] = rows
+  if (!row) return undefined
+  return { id: row.id, what: row.places === 0 ? 'added' : row.events === 0 ? 'missing' : 'repeated' }
 }

@@ -70,20 +70,31 @@ export function listEvents(db: Database, viewer: string | undefined, filter: Aud
 
 export type EventRow = Awaited<ReturnType<typeof listEvents>>[number]
 
-/** The next events, oldest first, with their places in the chain. */
-export function listEventsAfter(db: Database, id: string, limit: number) {
+/** The next sealed events, in the order of the chain, with their places in it. */
+export function listSealedAfter(db: Database, position: number, limit: number) {
   return db
-    .selectFrom('audit_events as e')
-    .select([...columns, 'e.position', 'e.hash'])
-    .where(sql<boolean>`e.id > ${id}::uuid`)
-    .orderBy('e.id')
+    .selectFrom('audit_chain as c')
+    .innerJoin('audit_events as e', 'e.id', 'c.event_id')
+    .select([...columns, 'c.position', 'c.hash'])
+    .where('c.position', '>', position)
+    .orderBy('c.position')
     .limit(limit)
+    .execute()
+}
+
+/** All events that have no place in the chain yet, oldest first: those of the last seconds, and denials of the last two minutes. */
+export function listUnsealed(db: Database) {
+  return db
+    .selectFrom('audit_unsealed as u')
+    .innerJoin('audit_events as e', 'e.id', 'u.event_id')
+    .select(columns)
+    .orderBy('e.id')
     .execute()
 }
 
 /** How many events have no place in the chain yet, counted up to `atMost`. */
 export async function countUnsealed(db: Database, atMost: number): Promise<number> {
   const { rows } = await sql<{ count: number }>`select count(*) as count
-    from (select from audit_events where position is null limit ${atMost}) unsealed`.execute(db)
+    from (select from audit_unsealed limit ${atMost}) unsealed`.execute(db)
   return rows[0]!.count
 }

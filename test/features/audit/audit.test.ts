@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
 import { sealBatch, verifyChain } from '../../../src/features/audit/chain.ts'
@@ -178,33 +178,51 @@ t.test('the audit log', async (t) => {
       select column_name as name, data_type as type from information_schema.columns where table_name = 'audit_events'`.execute(
       service.db
     )
-    t.ok(columns.length >= 20)
-    const change = (name: string, type: string, isSealed: boolean) =>
-      sql`update audit_events set ${sql.ref(name)} = ${sql.raw(OTHER[type]!)}
-        where id = (select id from audit_events where (position is not null) = ${isSealed} limit 1)`.execute(
-        service.db
-      )
-    await newProject(ann)
-    for (const { name, type } of columns) {
-      if (['position', 'hash', 'count'].includes(name)) continue
-      await t.rejects(change(name, type, false), /only ever added/, `${name}, before it is sealed`)
+    t.ok(columns.length >= 18)
+    const insert = async (outcome: 'allowed' | 'denied', age: string) => {
+      const id = randomUUID()
+      await sql`insert into audit_events (id, occurred_at, action, outcome, actor_type, details, fold_key)
+        values (${id}, now() - ${age}::interval, 'test.counted', ${outcome}, 'system', '{"n": 1}',
+          ${outcome === 'denied' ? id : null})`.execute(service.db)
+      return id
     }
-    const id = randomUUID()
-    await sql`insert into audit_events (id, action, outcome, actor_type, details)
-      values (${id}, 'test.counted', 'allowed', 'system', '{"n": 1}')`.execute(service.db)
-    await t.rejects(
-      sql`update audit_events set details = '{"n": 1.0}' where id = ${id}`.execute(service.db),
-      /only ever added/,
-      'another text of the same JSON, before it is sealed'
-    )
-    t.equal(
-      (await change('count', 'integer', false)).numAffectedRows,
-      1n,
-      'what is not sealed yet is counted'
-    )
+    const change = (id: string, column: string, value: string) =>
+      sql`update audit_events set ${sql.ref(column)} = ${sql.raw(value)} where id = ${id}`.execute(service.db)
+
+    const ids = { done: await insert('allowed', '0'), denied: await insert('denied', '1 minute') }
+    for (const [of, id] of Object.entries(ids)) {
+      for (const { name, type } of columns) {
+        if (of === 'denied' && name === 'count') continue
+        await t.rejects(change(id, name, OTHER[type]!), /only ever added/, `${name} of what was ${of}`)
+      }
+      await t.rejects(
+        change(id, 'details', `'{"n": 1.0}'`),
+        /only ever added/,
+        'another text of the same JSON'
+      )
+    }
+    const counted = await change(ids.denied, 'count', 'count + 1')
+    t.equal(counted.numAffectedRows, 1n, 'a denial is counted')
+    await t.rejects(change(ids.denied, 'count', 'count - 1'), /only ever added/, 'and not counted down')
+    const late = await insert('denied', '100 seconds')
+    await t.rejects(change(late, 'count', 'count + 1'), /only ever added/, 'nor when its minute is long over')
+
     await sealBatch(service.db)
-    for (const { name, type } of columns)
-      await t.rejects(change(name, type, true), /only ever added/, `${name}, once it is sealed`)
+    const sealed = await sql<{ id: string }>`select event_id as id from audit_chain`.execute(service.db)
+    const isSealed = (id: string) => sealed.rows.some((row) => row.id === id)
+    t.same(
+      [isSealed(ids.done), isSealed(ids.denied), isSealed(late)],
+      [true, false, false],
+      'denials are not sealed as long as they are counted'
+    )
+    const onChain = [
+      sql`delete from audit_chain`,
+      sql`truncate audit_chain`,
+      sql`update audit_chain set position = position + 1000`,
+      sql`update audit_chain set event_id = gen_random_uuid()`,
+      sql`update audit_chain set hash = decode(repeat('00', 32), 'hex')`
+    ]
+    for (const attempt of onChain) await t.rejects(attempt.execute(service.db), /only ever added/)
   })
 
   t.test('hands nothing out when it cannot be written', async (t) => {
@@ -294,36 +312,120 @@ t.test('the audit chain', async (t) => {
         if (error.message !== 'undo') throw error
       })
   }
-  await tamper('an event changed', [sql`update audit_events set actor_name = 'Eve' where position = 4`], {
+  const at = (position: number) => sql`(select event_id from audit_chain where position = ${position})`
+  const insertEvent = sql`insert into audit_events (id, action, outcome, actor_type)
+    values ('00000000-0000-7000-8000-000000000000', 'credential.revealed', 'allowed', 'user')`
+  await tamper('an event changed', [sql`update audit_events set actor_name = 'Eve' where id = ${at(4)}`], {
     position: 4,
     what: 'changed'
   })
-  await tamper('an event removed', [sql`delete from audit_events where position = 5`], {
+  await tamper('an event removed', [sql`delete from audit_events where id = ${at(5)}`], {
     position: 5,
     what: 'missing'
   })
   await tamper(
+    'an event removed with its place',
+    [sql`delete from audit_events where id = ${at(5)}`, sql`delete from audit_chain where position = 5`],
+    { position: 5, what: 'missing' }
+  )
+  await tamper(
     'an event inserted',
     [
-      sql`update audit_events set position = position + 1000 where position >= 6`,
-      sql`insert into audit_events (id, action, outcome, actor_type, position, hash)
-        select gen_random_uuid(), 'credential.revealed', 'allowed', 'user', 6, decode(repeat('00', 32), 'hex')`
+      insertEvent,
+      sql`update audit_chain set position = position + 1000 where position >= 6`,
+      sql`insert into audit_chain (position, event_id, hash)
+        values (6, '00000000-0000-7000-8000-000000000000', decode(repeat('00', 32), 'hex'))`
     ],
     { position: 6, what: 'changed' }
   )
+  await tamper('an event inserted past the chain', [insertEvent], {
+    id: '00000000-0000-7000-8000-000000000000',
+    position: undefined,
+    what: 'added'
+  })
   await tamper(
     'a time changed by the least there is',
-    [sql`update audit_events set occurred_at = occurred_at + interval '1 microsecond' where position = 2`],
+    [sql`update audit_events set occurred_at = occurred_at + interval '1 microsecond' where id = ${at(2)}`],
     { position: 2, what: 'changed' }
   )
   await tamper(
     'two events swapped',
     [
-      sql`update audit_events set position = 1000 where position = 2`,
-      sql`update audit_events set position = 2 where position = 3`,
-      sql`update audit_events set position = 3 where position = 1000`
+      sql`update audit_chain set position = 1000 where position = 2`,
+      sql`update audit_chain set position = 2 where position = 3`,
+      sql`update audit_chain set position = 3 where position = 1000`
     ],
     { position: 2, what: 'changed' }
   )
+  const id = randomUUID()
+  // Not settled as long as this test takes.
+  await sql`insert into audit_events (id, occurred_at, action, outcome, actor_type)
+    values (${id}, now() + interval '1 hour', 'test.new', 'allowed', 'system')`.execute(service.db)
+  await tamper('an event removed before it was sealed', [sql`delete from audit_events where id = ${id}`], {
+    id,
+    position: undefined,
+    what: 'missing'
+  })
+  await tamper('an event kept from being sealed', [sql`delete from audit_unsealed where event_id = ${id}`], {
+    id,
+    position: undefined,
+    what: 'added'
+  })
+  await tamper(
+    'an event that is sealed, to be sealed again',
+    [sql`insert into audit_unsealed (event_id, settled_at) values (${at(3)}, now())`],
+    { position: undefined, what: 'repeated' }
+  )
   t.equal((await verifyChain(service.db)).broken, undefined, 'and as it was, it is right')
+
+  await sql`insert into audit_unsealed (event_id, settled_at)
+    select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now() from generate_series(1, 600) n`.execute(
+    service.db
+  )
+  const project = await newProject(ann)
+  await sealBatch(service.db)
+  const { rows } = await sql`select from audit_chain c join audit_events e on e.id = c.event_id
+    where e.target_id = ${project}`.execute(service.db)
+  t.equal(rows.length, 1, 'what is gone does not keep what is there from being sealed')
+})
+
+t.test('the hash of an event is what anybody computes from its columns', async (t) => {
+  const service = await startTestApp(t)
+  const id = randomUUID()
+  const odd = Array.from({ length: 0x2fff }, (_, code) => String.fromCharCode(code + 1)).join('')
+  await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, target_name, details)
+    values (${id}, 'test.odd', 'allowed', 'system', ${odd}, '\ud83d\udd11"\\/', '{"n": [1.50, null]}')`.execute(
+    service.db
+  )
+  while ((await sealBatch(service.db)) > 0) {}
+  const { rows } = await sql<
+    Record<string, string> & { position: number; hash: Buffer; previous: Buffer | null }
+  >`
+    select c.position, c.hash, p.hash as previous, e.id,
+      (extract(epoch from e.occurred_at) * 1000000)::bigint::text as at, e.details::text as details
+    from audit_events e join audit_chain c on c.event_id = e.id left join audit_chain p on p.position = c.position - 1
+    where e.id = ${id}`.execute(service.db)
+  const { position, previous, hash, at, details } = rows[0]!
+  const nobody = [null, null, null, null, null, null]
+  const columns = [
+    id,
+    at,
+    'test.odd',
+    'allowed',
+    'system',
+    null,
+    odd,
+    null,
+    null,
+    '\u{1f511}"\\/',
+    ...nobody.slice(1)
+  ]
+  const content = JSON.stringify([position, ...columns, details, '1'])
+  t.equal(
+    createHash('sha256')
+      .update(previous ?? Buffer.alloc(32))
+      .update(content)
+      .digest('hex'),
+    hash.toString('hex')
+  )
 })
