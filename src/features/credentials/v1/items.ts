@@ -1,8 +1,12 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Database } from '../../../db/database.ts'
 import { ID_LENGTH } from '../../../ids.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import type { ItemColumns, Page } from '../list-repository.ts'
 import { environmentsOf, fieldsOf } from './resource.ts'
+
+/** How many are written before others have their turn: some milliseconds' worth, and more than a page has. */
+const AT_A_TIME = 500
 
 /**
  * Credentials without any value, as a JSON array of `AppCredentialItem`. Written here by hand: a page has hundreds of small
@@ -17,6 +21,7 @@ export async function itemsOf(db: Database, page: Page): Promise<string> {
   const known = new Map<string, string>()
   const items: string[] = []
   for (const line of page.items?.split('\n') ?? []) {
+    if (items.length > 0 && items.length % AT_A_TIME === 0) await nextTurn()
     const columns = line.split('\t') as ItemColumns
     const [id, , type_id, revision] = columns
     const has = filled.get(id) ?? ''
