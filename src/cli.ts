@@ -32,7 +32,7 @@ const commands: Record<string, Command> = {
   },
   'audit verify': {
     does: 'walk the audit chain and name the first event that is not as it was sealed, or not in it',
-    run: (config) => withDatabase(config, verifyAudit, { statement_timeout: 0, query_timeout: 0 })
+    run: (config) => withDatabase(config, verifyAudit, { query_timeout: 0 })
   },
   'audit export': {
     does: 'write all audit events as JSON Lines, oldest first',
@@ -78,16 +78,17 @@ async function migrateDatabase(db: Database) {
 
 async function verifyAudit(db: Database) {
   const { verified, unsealed, head, broken } = await verifyChain(db)
-  if (broken) throw new Error(`${sentenceOf(broken)}; the ${verified} before it are right`)
+  if (broken) throw new Error(sentenceOf(broken, verified))
   tell(
     `${verified} events are right, ${unsealed} are not sealed yet. Head: ${head.position} ${head.hash.toString('hex')}`
   )
 }
 
-function sentenceOf({ what, position, id }: Broken): string {
+function sentenceOf({ what, position, id }: Broken, verified: number): string {
   const event = id ? `event ${id}` : 'the event'
-  if (position) return `${event} at position ${position} of the audit chain is ${what}`
-  return `${event} is ${what}, and not once in the audit chain`
+  return position
+    ? `${event} at position ${position} of the audit chain is ${what}; ${verified} before it are right`
+    : `${event} is ${what}, and not in the audit chain; ${verified} are in it and right`
 }
 
 async function exportAudit(db: Database) {

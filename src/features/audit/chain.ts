@@ -63,40 +63,41 @@ export async function findHead(db: Database): Promise<Head> {
 export function sealBatch(db: Database): Promise<number> {
   return inTransaction(db, async (trx) => {
     await lockName(trx, 'audit-chain')
+    // Before they are read: who is counting one is waited for. What is there is looked up one by one: no plan is to read all
+    // events for the few that are new.
+    const { rows: taken } = await sql<{ id: string }>`delete from audit_unsealed
+      where event_id in (
+        select event_id from audit_unsealed u
+        where settled_at <= now() and (select id from audit_events where id = u.event_id) is not null
+        order by event_id limit ${BATCH})
+      returning event_id as id`.execute(trx)
+    if (taken.length === 0) return 0
+    const { rows } = await sql<{
+      id: string
+      content: string
+    }>`select id, ${CONTENT} as content from audit_events e
+      where id = any(${taken.map(({ id }) => id)}::uuid[])
+        and not exists (select from audit_chain where event_id = e.id)
+      order by id`.execute(trx)
     let { position, hash } = await findHead(trx)
-    // Locked, so that who is still counting a denial is waited for. The events are looked up one by one: no plan is to read
-    // them all for the few that are new.
-    const { rows } = await sql<{ id: string; content: string }>`select e.id, e.content
-      from audit_unsealed u
-      cross join lateral (
-        select id, ${CONTENT} as content from audit_events where id = u.event_id for update
-      ) e
-      where u.settled_at <= now()
-      order by u.event_id limit ${BATCH}`.execute(trx)
-    const ids: string[] = []
     const positions: number[] = []
     const hashes: Buffer[] = []
-    for (const { id, content } of rows) {
+    for (const { content } of rows) {
       hash = hashOf(hash, ++position, content)
-      ids.push(id)
       positions.push(position)
       hashes.push(hash)
     }
-    if (rows.length > 0) {
-      await sql`with sealed as (
-          insert into audit_chain (position, event_id, hash)
-          select s.position, s.id, s.hash
-          from unnest(${positions}::bigint[], ${ids}::uuid[], ${hashes}::bytea[]) s(position, id, hash)
-        )
-        delete from audit_unsealed where event_id = any(${ids}::uuid[])`.execute(trx)
-    }
-    return rows.length
+    await sql`insert into audit_chain (position, event_id, hash)
+      select s.position, s.id, s.hash
+      from unnest(${positions}::bigint[], ${rows.map(({ id }) => id)}::uuid[], ${hashes}::bytea[])
+        s(position, id, hash)`.execute(trx)
+    return taken.length
   })
 }
 
-/** An event that is not as it was recorded: one that is not in the chain, nor new, was added past it. */
+/** An event that is not as it was recorded; one that is neither in the chain nor to be sealed was added past it. */
 export interface Broken {
-  what: 'changed' | 'missing' | 'added' | 'repeated'
+  what: 'changed' | 'missing' | 'added'
   /** In the chain, if it has one. */
   position?: number
   id?: string
@@ -141,16 +142,18 @@ export async function verifyChain(db: Database): Promise<Verdict> {
   }
 }
 
-/** The first event that does not have one place: in the chain, or among those that are not sealed yet. */
+/** An event that has no place, neither in the chain nor among those that are not sealed yet, or a place of no event. */
 async function findUnplaced(db: Database): Promise<Broken | undefined> {
-  const { rows } = await sql<{ id: string; events: number; places: number }>`
-    select id, sum(event) as events, sum(place) as places
-    from (select id, 1 as event, 0 as place from audit_events
-      union all select event_id, 0, 1 from audit_chain
-      union all select event_id, 0, 1 from audit_unsealed) all_of
-    group by id having sum(event) <> sum(place)
-    order by id limit 1`.execute(db)
-  const [row] = rows
-  if (!row) return undefined
-  return { id: row.id, what: row.places === 0 ? 'added' : row.events === 0 ? 'missing' : 'repeated' }
+  return inTransaction(db, async (trx) => {
+    // It reads all there is, at once: sealing may go on meanwhile.
+    await sql`set local statement_timeout = 0`.execute(trx)
+    const { rows } = await sql<Broken & { id: string }>`
+      (select e.id, 'added' as what from audit_events e
+        where not exists (select from audit_chain where event_id = e.id)
+          and not exists (select from audit_unsealed where event_id = e.id) limit 1)
+      union all
+      (select u.event_id, 'missing' from audit_unsealed u
+        where not exists (select from audit_events where id = u.event_id) limit 1)`.execute(trx)
+    return rows[0]
+  })
 }

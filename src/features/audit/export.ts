@@ -1,27 +1,16 @@
 import type { Database } from '../../db/database.ts'
-import { listSealedAfter, listUnsealed } from './repository.ts'
+import { listEventsAfter } from './repository.ts'
 import { toEvent } from './resource.ts'
 
-const PAGE = 1_000
-
-/** Every event there is as one JSON line each: the chain from its beginning, then what has no place in it yet. */
+/** Every event there is as one JSON line each, oldest first, with its place in the chain; read in batches. */
 export async function* exportLines(db: Database): AsyncGenerator<string> {
-  let after = 0
+  let after = '00000000-0000-0000-0000-000000000000'
   for (;;) {
-    // Of one moment: between the two, nothing is sealed that neither would have.
-    const { sealed, unsealed } = await db
-      .transaction()
-      .setIsolationLevel('repeatable read')
-      .execute(async (trx) => {
-        const sealed = await listSealedAfter(trx, after, PAGE)
-        return { sealed, unsealed: sealed.length < PAGE ? await listUnsealed(trx) : undefined }
-      })
-    for (const { position, hash, ...event } of sealed) {
-      yield JSON.stringify({ ...toEvent(event), position, hash: hash.toString('hex') })
-      after = position
+    const rows = await listEventsAfter(db, after, 1_000)
+    if (rows.length === 0) return
+    for (const { position, hash, ...event } of rows) {
+      yield JSON.stringify({ ...toEvent(event), position, hash: hash?.toString('hex') ?? null })
     }
-    if (!unsealed) continue
-    for (const event of unsealed) yield JSON.stringify({ ...toEvent(event), position: null, hash: null })
-    return
+    after = rows.at(-1)!.id
   }
 }

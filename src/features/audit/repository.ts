@@ -70,25 +70,15 @@ export function listEvents(db: Database, viewer: string | undefined, filter: Aud
 
 export type EventRow = Awaited<ReturnType<typeof listEvents>>[number]
 
-/** The next sealed events, in the order of the chain, with their places in it. */
-export function listSealedAfter(db: Database, position: number, limit: number) {
+/** The next events, oldest first, with their places in the chain. */
+export function listEventsAfter(db: Database, id: string, limit: number) {
   return db
-    .selectFrom('audit_chain as c')
-    .innerJoin('audit_events as e', 'e.id', 'c.event_id')
+    .selectFrom('audit_events as e')
+    .leftJoin('audit_chain as c', 'c.event_id', 'e.id')
     .select([...columns, 'c.position', 'c.hash'])
-    .where('c.position', '>', position)
-    .orderBy('c.position')
-    .limit(limit)
-    .execute()
-}
-
-/** All events that have no place in the chain yet, oldest first: those of the last seconds, and denials of the last two minutes. */
-export function listUnsealed(db: Database) {
-  return db
-    .selectFrom('audit_unsealed as u')
-    .innerJoin('audit_events as e', 'e.id', 'u.event_id')
-    .select(columns)
+    .where(sql<boolean>`e.id > ${id}::uuid`)
     .orderBy('e.id')
+    .limit(limit)
     .execute()
 }
 
