@@ -31,7 +31,7 @@ export interface Measured extends Figures {
 }
 
 const WARM_UP_SECONDS = 1
-/** Until V8 has compiled what a route runs: a resolve takes twice as long before its twenty-thousandth as after it. */
+/** Until V8 has compiled what a route runs: at first a resolve takes twice as long as after these many. */
 const WARM = { requests: 25_000, seconds: 12 }
 /** More than these many would wait for each other's hashes and for nothing else. */
 const SLOW_CONNECTIONS = 16
