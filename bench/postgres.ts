@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { startEmbedded } from '../src/db/embedded.ts'
+import { startEmbedded } from '../src/embedded/postgres.ts'
 import { postmasterOf } from './cpu.ts'
 
 const SETTLED_WITHIN_MS = 60_000

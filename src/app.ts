@@ -1,35 +1,35 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
+import { auditRoutes } from './audit/routes.ts'
+import { authentication } from './auth/authentication.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
-import { auditRoutes } from './features/audit/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
 import { lightningRoutes } from './features/credentials/lightning/routes.ts'
 import { credentialPartRoutes } from './features/credentials/v1/part-routes.ts'
 import { resolveRoutes } from './features/credentials/v1/resolve-routes.ts'
 import { credentialRoutes } from './features/credentials/v1/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
-import { keyRefreshing } from './features/keys/refresh-job.ts'
-import { keyRotation } from './features/keys/rotation-job.ts'
+import { keyRefreshJob } from './features/keys/refresh-job.ts'
+import { retryOnKeyChange } from './features/keys/retry-on-key-change.ts'
+import { keyRotationJob } from './features/keys/rotation-job.ts'
 import { projectRoutes } from './features/projects/routes.ts'
 import { sessionRoutes, signInRoutes } from './features/session/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
-import { authentication } from './plugins/authentication.ts'
-import { cleanInput } from './plugins/clean-input.ts'
-import { contract } from './plugins/contract.ts'
-import { documents } from './plugins/documents.ts'
-import { answerProblem, answerUnreadable, errorHandler } from './plugins/error-handler.ts'
-import { guardsRequired } from './plugins/guards.ts'
-import { headers } from './plugins/headers.ts'
-import { housekeeping } from './plugins/housekeeping.ts'
-import { jsonBody } from './plugins/json-body.ts'
-import { freshKeys } from './plugins/keys.ts'
-import { type LogStream, standardOutput } from './plugins/log-stream.ts'
-import { loggerOptions, requestIdOf, requestLog } from './plugins/logging.ts'
-import { metrics } from './plugins/metrics.ts'
-import { buildSerializer } from './plugins/serialization.ts'
-import { type Services, services } from './plugins/services.ts'
-import { buildValidator } from './plugins/validation.ts'
-import { MAX_URL_PART } from './schemas.ts'
+import { cleanInput } from './http/clean-input.ts'
+import { documents } from './http/documents.ts'
+import { answerProblem, answerUnreadable, errorHandler } from './http/error-handler.ts'
+import { guardsRequired } from './http/guard.ts'
+import { jsonBody } from './http/json-body.ts'
+import { type LogStream, standardOutput } from './http/log-stream.ts'
+import { metrics } from './http/metrics.ts'
+import { contract } from './http/openapi.ts'
+import { loggerOptions, requestIdOf, requestLog } from './http/request-log.ts'
+import { MAX_URL_PART } from './http/schemas.ts'
+import { headers } from './http/security-headers.ts'
+import { buildSerializer } from './http/serialization.ts'
+import { buildValidator } from './http/validation.ts'
+import { cleanup } from './jobs/cleanup.ts'
+import { type Services, services } from './services.ts'
 
 /** The service on one page, put together and not started. `logTo` takes the log's lines instead of stdout. */
 export async function buildApp(made: Services, logTo: LogStream = standardOutput()) {
@@ -64,16 +64,16 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
   await app.register(contract)
   await app.register(cookie)
   await app.register(authentication)
-  await app.register(housekeeping)
-  await app.register(keyRefreshing)
-  await app.register(keyRotation)
+  await app.register(cleanup)
+  await app.register(keyRefreshJob)
+  await app.register(keyRotationJob)
 
   await app.register(documents)
   await app.register(healthRoutes)
   await app.register(signInRoutes, { prefix: '/api/v1' })
   await app.register(async (signedIn) => {
     signedIn.addHook('onRequest', signedIn.authenticate)
-    await signedIn.register(freshKeys)
+    await signedIn.register(retryOnKeyChange)
     await signedIn.register(sessionRoutes, { prefix: '/api/v1' })
     await signedIn.register(accessTokenRoutes, { prefix: '/api/v1/access-tokens' })
     await signedIn.register(userRoutes, { prefix: '/api/v1/users' })

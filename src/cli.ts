@@ -1,19 +1,19 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import { type Broken, verifyChain } from './audit/chain.ts'
+import { exportLines } from './audit/export.ts'
+import { systemOrigin } from './audit/record.ts'
 import { type Config, readConfig } from './config.ts'
 import { Keyring } from './crypto/keyring.ts'
-import { rootKeysIn } from './data-directory.ts'
 import { createDatabase, type Database } from './db/database.ts'
 import type { ConnectionOptions } from './db/driver.ts'
-import { startEmbedded } from './db/embedded.ts'
 import { migrate } from './db/migrate.ts'
-import { type Broken, verifyChain } from './features/audit/chain.ts'
-import { exportLines } from './features/audit/export.ts'
+import { rootKeysIn } from './embedded/data-directory.ts'
+import { startEmbedded } from './embedded/postgres.ts'
 import { destroyDataKey } from './features/keys/destroy.ts'
 import { rotateDataKey } from './features/keys/rotate.ts'
 import { keyStatus, statusLines } from './features/keys/status.ts'
-import { systemOrigin } from './plugins/audit.ts'
 import { fail, requireNode, tell } from './terminal.ts'
 
 requireNode(24)
@@ -119,7 +119,7 @@ async function destroyKey(db: Database, words: string[]) {
 async function writeOpenapi() {
   // Only here: the other commands start faster without the whole service.
   const { buildApp } = await import('./app.ts')
-  const { openapiYaml } = await import('./plugins/contract.ts')
+  const { openapiYaml } = await import('./http/openapi.ts')
   const config = readConfig({ LOG_LEVEL: 'silent' })
   const db = createDatabase({})
   const app = await buildApp({ config, db, keyring: new Keyring(new Map([[1, randomBytes(32)]]), 1) })

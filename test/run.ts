@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startEmbedded } from '../src/db/embedded.ts'
+import { startEmbedded } from '../src/embedded/postgres.ts'
 import { prepareTemplate } from './helpers/database.ts'
 
 /** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
@@ -13,13 +13,13 @@ const LONG = [
   'test/permissions.test.ts',
   'test/leak.test.ts',
   'test/features/credentials/scale.test.ts',
-  'test/plugins/faults.test.ts',
+  'test/http/faults.test.ts',
   'test/docs-keys.test.ts',
   'test/sdk/typescript.test.ts',
   'test/sdk/typescript-package.test.ts',
   'test/docs.test.ts',
   'test/features/keys/destroy.test.ts',
-  'test/features/keys/fresh-keys.test.ts',
+  'test/features/keys/retry-on-key-change.test.ts',
   'test/features/keys/interleavings.test.ts',
   'test/features/keys/kill.test.ts',
   'test/features/keys/reencryption.test.ts',

@@ -8,8 +8,8 @@ import {
 } from 'kysely'
 import pg from 'pg'
 import { type ConnectionOptions, PostgresDriver } from './driver.ts'
-import { isRetryable } from './sqlstate.ts'
-import { readBy } from './statement.ts'
+import { isRetryable } from './errors.ts'
+import { readBy } from './prepared.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>

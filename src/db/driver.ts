@@ -2,10 +2,10 @@ import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledQuery, DatabaseConnection, Driver, QueryResult, TransactionSettings } from 'kysely'
 import pg from 'pg'
+import { endsConnection } from './errors.ts'
 import { Pipeline } from './pipeline.ts'
+import { nameOf, type Read, readOf } from './prepared.ts'
 import { run } from './query.ts'
-import { endsConnection } from './sqlstate.ts'
-import { nameOf, type Read, readOf } from './statement.ts'
 
 /** How long a server has to say goodbye. */
 const GOODBYE_MS = 2_000

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
+import { endsConnection, isStaleStatement } from './errors.ts'
 import { run } from './query.ts'
-import { endsConnection, isStaleStatement } from './sqlstate.ts'
 
 interface Lane {
   client: Promise<pg.Client>

@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { startTestApp } from '../helpers/app.ts'
-import { send } from '../helpers/raw.ts'
+import { send } from '../helpers/raw-request.ts'
 import { bytesOf, operationsOf, requestsOf, type Step } from './requests.ts'
 import { encodedPart } from './url.ts'
 import { type Caller, type Seen, World } from './world.ts'

@@ -1,7 +1,7 @@
 import type { TestApp } from '../helpers/app.ts'
 import { Canaries, randomWord } from '../helpers/canary.ts'
 import type { Answer, Client } from '../helpers/client.ts'
-import { newProject, newType } from '../helpers/things.ts'
+import { newProject, newType } from '../helpers/fixtures.ts'
 import { Blank } from './blank.ts'
 import { kindOf, type Step } from './requests.ts'
 

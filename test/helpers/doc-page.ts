@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
 import { parse } from 'yaml'
-import { Answers } from './answers.ts'
 import type { Block } from './doc-blocks.ts'
+import { Answers } from './normalized-answers.ts'
 import type { Ran, Shell } from './shell.ts'
 
 /** What curl exits with, by `--fail-with-body`, when it was refused. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
+import { systemOrigin } from '../../src/audit/record.ts'
 import { reencryptAll } from '../../src/features/keys/reencrypt.ts'
 import { rotateDataKey } from '../../src/features/keys/rotate.ts'
-import { systemOrigin } from '../../src/plugins/audit.ts'
 import type { TestApp } from './app.ts'
 
 export const operator = systemOrigin('command line')

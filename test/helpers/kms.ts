@@ -8,7 +8,7 @@ import {
   randomUUID
 } from 'node:crypto'
 import type { Test } from 'tap'
-import { type Answer, type Asked, type StandIn, startStandIn } from './stand-in.ts'
+import { type Answer, type Asked, type FakeServer, startFakeServer } from './fake-server.ts'
 
 const REGION = 'eu-west-1'
 const LATEST_SKEW_MS = 5 * 60_000
@@ -16,7 +16,7 @@ const LATEST_SKEW_MS = 5 * 60_000
 /** What the next calls meet; afterwards all is well. */
 export type KmsFault = 'silent' | 'throttled' | 'failing' | 'denied' | 'garbage' | 'no json' | 'short key'
 
-export interface Kms extends StandIn {
+export interface Kms extends FakeServer {
   /** The standard variables by which AWS's SDK finds this server and its credentials. */
   env: Record<string, string>
   /** `Encrypt` and `Decrypt`, as they came and were signed well. */
@@ -69,7 +69,7 @@ export async function startKms(t: Test): Promise<Kms> {
     }
   }
 
-  const standIn = await startStandIn(t, (asked) => {
+  const standIn = await startFakeServer(t, (asked) => {
     const unsigned = signatureFault(asked, accessKeyId, secret)
     if (unsigned) return unsigned
     const action = String(asked.headers['x-amz-target']).replace('TrentService.', '')

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { startStandIn } from './stand-in.ts'
+import { startFakeServer } from './fake-server.ts'
 
 export const LIGHTNING_TOKEN = 'a-personal-access-token-of-lightning'
 
@@ -38,7 +38,7 @@ const CREDENTIALS = [
 
 /** A server that answers `GET /api/credentials` as Lightning 2.15 does: three credentials, without their bodies. */
 export async function startLightning(t: Test): Promise<string> {
-  const { origin } = await startStandIn(t, ({ method, url, headers }) => {
+  const { origin } = await startFakeServer(t, ({ method, url, headers }) => {
     const answer = (status: number, body: object) => ({
       status,
       headers: { 'content-type': 'application/json; charset=utf-8' },

@@ -1,5 +1,5 @@
 import type { Client } from './client.ts'
-import { uniqueName } from './things.ts'
+import { uniqueName } from './fixtures.ts'
 
 /** A caller by a new personal token of the client's. */
 export async function newToken(client: Client, scopes: string[], more: object = {}): Promise<Client> {

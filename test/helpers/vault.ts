@@ -1,12 +1,12 @@
 // As much of Vault as its transit engine's encrypt and decrypt: tokens, namespaces, associated data, key versions.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
-import { type Answer, type StandIn, startStandIn } from './stand-in.ts'
+import { type Answer, type FakeServer, startFakeServer } from './fake-server.ts'
 
 /** What the next calls meet; afterwards all is well. */
 export type VaultFault = 'silent' | 'throttled' | 'sealed' | 'garbage' | 'redirected' | 'echo' | 'short key'
 
-export interface Vault extends StandIn {
+export interface Vault extends FakeServer {
   /** The variables by which the service finds this server and its token. */
   env: Record<string, string>
   token: string
@@ -54,7 +54,7 @@ export async function startVault(t: Test, options: { namespace?: string } = {}):
     }
   }
 
-  const standIn = await startStandIn(t, ({ method, url, headers, body }) => {
+  const standIn = await startFakeServer(t, ({ method, url, headers, body }) => {
     if (headers['x-vault-token'] !== token) return refusal(403, 'permission denied')
     if ((headers['x-vault-namespace'] ?? '') !== (options.namespace ?? '')) {
       return refusal(404, `no handler for route "${url}". route entry not found.`)

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import t from 'tap'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
+import { newCredential, newType, reveal } from '../helpers/fixtures.ts'
 import { startKms } from '../helpers/kms.ts'
-import { newPlace } from '../helpers/place.ts'
-import { newCredential, newType, reveal } from '../helpers/things.ts'
+import { serviceStarts } from '../helpers/service-starts.ts'
 import { startVault } from '../helpers/vault.ts'
 
 t.test('a move from a key of one kind to another leaves every value readable', async (t) => {
-  const place = await newPlace(t)
+  const place = await serviceStarts(t)
   const kms = await startKms(t)
   const vault = await startVault(t)
   vault.rotate('latchkey')

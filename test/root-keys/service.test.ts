@@ -5,14 +5,14 @@ import { openKeyring } from '../../src/features/keys/open-keyring.ts'
 import { rotateDataKey } from '../../src/features/keys/rotate.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
+import { newCredential, newType, reveal } from '../helpers/fixtures.ts'
 import { operator } from '../helpers/keys.ts'
 import { startKms } from '../helpers/kms.ts'
-import { newPlace } from '../helpers/place.ts'
-import { newCredential, newType, reveal } from '../helpers/things.ts'
+import { serviceStarts } from '../helpers/service-starts.ts'
 import { startVault } from '../helpers/vault.ts'
 
 t.test('what runs needs KMS no more; what starts without it says why it cannot, and ends', async (t) => {
-  const place = await newPlace(t)
+  const place = await serviceStarts(t)
   const kms = await startKms(t)
   const keys: Record<string, string> = {
     ...kms.env,
@@ -41,7 +41,7 @@ t.test('what runs needs KMS no more; what starts without it says why it cannot, 
 })
 
 t.test('a move whose new key cannot be used changes nothing', async (t) => {
-  const place = await newPlace(t)
+  const place = await serviceStarts(t)
   const old = newRootKey('old')
   const [root] = parseRootKeys(old)
   await openKeyring(place.db, [root!])
@@ -54,7 +54,7 @@ t.test('a move whose new key cannot be used changes nothing', async (t) => {
 })
 
 t.test('a key of that name in another Vault is found out before it makes a data key', async (t) => {
-  const place = await newPlace(t)
+  const place = await serviceStarts(t)
   const [ours, theirs] = [await startVault(t), await startVault(t)]
   const rootsOf = (vault: typeof ours) => {
     vault.rotate('latchkey')
@@ -71,7 +71,7 @@ t.test('a key of that name in another Vault is found out before it makes a data 
 })
 
 t.test('replicas that start at once with a slow keeper make one data key between them', async (t) => {
-  const place = await newPlace(t)
+  const place = await serviceStarts(t)
   const vault = await startVault(t)
   vault.rotate('latchkey')
   vault.faults.push('silent')
@@ -88,7 +88,7 @@ t.test(
   'a file of keys that others may read stops the start',
   { skip: process.platform === 'win32' },
   async (t) => {
-    const place = await newPlace(t)
+    const place = await serviceStarts(t)
     const key = newRootKey('main')
     const file = join(place.cwd, 'root.keys')
     await writeFile(file, key)

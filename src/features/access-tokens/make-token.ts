@@ -1,7 +1,7 @@
 import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
 import type { Transaction } from '../../db/database.ts'
-import { Forbidden, Unauthenticated } from '../../errors.ts'
+import { Forbidden, Unauthenticated } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { insertToken, lockAdmin, lockMaker, type TokenHolder } from './repository.ts'
 

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
-import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../plugins/principal.ts'
-import { problemResponses } from '../../problem-schemas.ts'
+import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
+import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { problemResponses } from '../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -16,7 +16,7 @@ import {
   Success,
   Timestamp,
   WithId
-} from '../../schemas.ts'
+} from '../../http/schemas.ts'
 
 const Scope = namedEnum('Scope', [...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])])
 const scopes = Type.Array(Scope, {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
-import { type Params, prepared } from '../../db/statement.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { BuiltInType } from './catalogue.ts'
 import { fieldsOf, HEAD, types } from './repository.ts'
 

@@ -1,6 +1,6 @@
-import { Forbidden, NotFound } from '../../errors.ts'
-import { guard } from '../../plugins/guards.ts'
-import { isUuid } from '../../schemas.ts'
+import { guard } from '../../http/guard.ts'
+import { Forbidden, NotFound } from '../../http/problems.ts'
+import { isUuid } from '../../http/schemas.ts'
 import { findTypeHead } from './repository.ts'
 
 /** A type's owner, and administrators of the service; of a built-in type nobody. */

@@ -1,6 +1,6 @@
 import { inTransaction } from '../../db/database.ts'
-import { NotFound } from '../../errors.ts'
-import type { Services } from '../../plugins/services.ts'
+import { NotFound } from '../../http/problems.ts'
+import type { Services } from '../../services.ts'
 import * as writes from './write-repository.ts'
 
 /** Throws NotFound, and the foreign key's violation while a credential is of the type: see `explainInUse`. */

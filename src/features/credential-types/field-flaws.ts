@@ -1,4 +1,4 @@
-import { type InputError, ValidationFailed } from '../../errors.ts'
+import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { takesPattern, valueFlaw } from './field-values.ts'
 import { MAX_INSTRUCTIONS, sizeOfPattern } from './patterns.ts'
 import type { FieldRow } from './repository.ts'

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Static } from '@sinclair/typebox'
 import type { FieldType } from '../../db/tables.ts'
-import { type InputError, ValidationFailed } from '../../errors.ts'
+import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { refuseFlaws } from './field-flaws.ts'
 import type { FieldRow } from './repository.ts'

@@ -1,6 +1,6 @@
 import type { Database } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { TypeInUse } from '../../errors.ts'
+import { violates } from '../../db/errors.ts'
+import { TypeInUse } from '../../http/problems.ts'
 import { countUsages } from './repository.ts'
 
 const HELD = ['credentials_type_id_fkey', 'credential_keys_field_id_fkey']

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { type Database, inTransaction, lockName, type Transaction } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
+import { violates } from '../../db/errors.ts'
 import { type BuiltInField, type BuiltInType, catalogue } from './catalogue.ts'
 import { freeNames, listTypesWithFields, type RenamedType, upsertTypes } from './catalogue-repository.ts'
 import { type FieldRow, lockTypes, type TypeRow } from './repository.ts'

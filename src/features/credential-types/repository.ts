@@ -1,10 +1,10 @@
 import { type ExpressionBuilder, type Kysely, type QueryCreator, type Selectable, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
+import { lookup } from '../../auth/lookup.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import { likePattern } from '../../db/search.ts'
-import { type Params, prepared } from '../../db/statement.ts'
+import { likePattern } from '../../db/like-pattern.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { Tables } from '../../db/tables.ts'
-import { lookup } from '../../plugins/lookup.ts'
 
 export const FIELD = [
   'id',

@@ -1,8 +1,8 @@
 import { type TSchema, Type } from '@sinclair/typebox'
+import { READ, WRITE } from '../../auth/principal.ts'
 import type { FieldType } from '../../db/tables.ts'
-import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
-import { READ, WRITE } from '../../plugins/principal.ts'
-import { problemResponses } from '../../problem-schemas.ts'
+import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { problemResponses } from '../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -21,7 +21,7 @@ import {
   Success,
   Timestamp,
   WithId
-} from '../../schemas.ts'
+} from '../../http/schemas.ts'
 
 export const FIELD_TYPES = [
   'text',

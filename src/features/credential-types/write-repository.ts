@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { NameTaken, Unauthenticated } from '../../errors.ts'
+import { violates } from '../../db/errors.ts'
+import { NameTaken, Unauthenticated } from '../../http/problems.ts'
 import { FIELD, type FieldRow } from './repository.ts'
 
 /** The unique index that decides who has a name. */

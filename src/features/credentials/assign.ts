@@ -1,5 +1,5 @@
 import { type Database, inTransaction } from '../../db/database.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../http/problems.ts'
 import { listLinks, replaceLinks } from './links.ts'
 import { lockCredential, updateCredential } from './repository.ts'
 import { requireRevision } from './revision.ts'

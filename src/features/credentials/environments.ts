@@ -1,6 +1,11 @@
 import { inTransaction } from '../../db/database.ts'
-import { EnvironmentNotConfigured, MainEnvironment, NotFound, TooManyEnvironments } from '../../errors.ts'
-import type { Services } from '../../plugins/services.ts'
+import {
+  EnvironmentNotConfigured,
+  MainEnvironment,
+  NotFound,
+  TooManyEnvironments
+} from '../../http/problems.ts'
+import type { Services } from '../../services.ts'
 import { applyKeys, defaultsOf, type KeyInput } from './input.ts'
 import { MAX_ENVIRONMENTS } from './limits.ts'
 import * as repository from './repository.ts'

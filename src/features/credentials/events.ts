@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../../plugins/audit.ts'
+import type { AuditEvent } from '../../audit/record.ts'
 import type { LinkChanges } from './links.ts'
 
 interface Credential {

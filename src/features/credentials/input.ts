@@ -1,4 +1,4 @@
-import { type InputError, ValidationFailed } from '../../errors.ts'
+import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { hasNoValue, valueFlaw } from '../credential-types/field-values.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import type { Values } from './sealing.ts'

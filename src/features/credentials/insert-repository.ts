@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
+import { insertEvents } from '../../audit/record.ts'
+import { askedRows, byNumber, type SqlTypes, textOf } from '../../db/batch-query.ts'
+import { gathered } from '../../db/batcher.ts'
 import type { Database } from '../../db/database.ts'
-import { gathered } from '../../db/gathered.ts'
-import { askedRows, byNumber, type SqlTypes, textOf } from '../../db/many.ts'
-import { type Params, prepared } from '../../db/statement.ts'
-import { insertEvents } from '../../plugins/audit.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import { projectsAsJson } from './repository.ts'
 import type { SealedKeys } from './sealing.ts'
 

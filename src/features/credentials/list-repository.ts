@@ -1,8 +1,8 @@
 import { type Expression, type Kysely, sql } from 'kysely'
+import { lookup, type Viewer } from '../../auth/lookup.ts'
 import type { Database } from '../../db/database.ts'
-import { type Params, prepared } from '../../db/statement.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { Tables } from '../../db/tables.ts'
-import { lookup, type Viewer } from '../../plugins/lookup.ts'
 import { projectAsJson } from './repository.ts'
 
 const inUtc = (column: 'expires_at' | 'created_at' | 'updated_at') =>

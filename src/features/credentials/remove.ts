@@ -1,6 +1,6 @@
 import type { Database } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { CredentialInUse, NotFound, RevisionChanged } from '../../errors.ts'
+import { violates } from '../../db/errors.ts'
+import { CredentialInUse, NotFound, RevisionChanged } from '../../http/problems.ts'
 import { deleteCredential, findCredential, listConsumers } from './repository.ts'
 
 /**

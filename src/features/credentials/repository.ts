@@ -1,7 +1,7 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
+import { lookup, type Viewer } from '../../auth/lookup.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import { type Params, prepared } from '../../db/statement.ts'
-import { lookup, type Viewer } from '../../plugins/lookup.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { SealedKeys } from './sealing.ts'
 
 /** The project `p` as JSON, without a line feed in it. */

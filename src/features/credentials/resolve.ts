@@ -1,12 +1,12 @@
 import { type Expression, type Kysely, sql } from 'kysely'
+import { lookup, type Viewer } from '../../auth/lookup.ts'
 import { DecryptionFailed } from '../../crypto/aead.ts'
 import { UnknownDataKey } from '../../crypto/keyring.ts'
-import { type Params, prepared } from '../../db/statement.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { Tables } from '../../db/tables.ts'
-import { AnswerTooLarge } from '../../errors.ts'
+import { AnswerTooLarge } from '../../http/problems.ts'
 import { ID_LENGTH } from '../../ids.ts'
-import { lookup, type Viewer } from '../../plugins/lookup.ts'
-import type { Services } from '../../plugins/services.ts'
+import type { Services } from '../../services.ts'
 import { opener } from './sealing.ts'
 
 /** Of all that is opened for one answer, as it is stored. */

@@ -1,5 +1,5 @@
-import { EnvironmentNotConfigured, NotFound, ValidationFailed } from '../../errors.ts'
-import type { Services } from '../../plugins/services.ts'
+import { EnvironmentNotConfigured, NotFound, ValidationFailed } from '../../http/problems.ts'
+import type { Services } from '../../services.ts'
 import { findSealedValues } from './repository.ts'
 import { opener } from './sealing.ts'
 

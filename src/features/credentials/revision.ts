@@ -1,4 +1,4 @@
-import { RevisionChanged } from '../../errors.ts'
+import { RevisionChanged } from '../../http/problems.ts'
 
 /** The entity tag of a revision (RFC 9110, 8.8.3). */
 export function etagOf(revision: number): string {

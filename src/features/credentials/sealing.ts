@@ -1,5 +1,5 @@
 import type { Keyring } from '../../crypto/keyring.ts'
-import { ValidationFailed } from '../../errors.ts'
+import { ValidationFailed } from '../../http/problems.ts'
 import { MAX_VALUE_BYTES } from './limits.ts'
 
 /** A value that stays as it was; opened when it is sealed anew. */

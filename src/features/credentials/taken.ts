@@ -1,5 +1,5 @@
-import { violates } from '../../db/sqlstate.ts'
-import { ExternalIdTaken, NameTaken, NotFound } from '../../errors.ts'
+import { violates } from '../../db/errors.ts'
+import { ExternalIdTaken, NameTaken, NotFound } from '../../http/problems.ts'
 
 /** Throws what the violated constraint of a credential's means; what else was thrown, as it is. */
 export function explainTaken(error: unknown): never {

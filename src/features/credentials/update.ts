@@ -1,6 +1,6 @@
 import { inTransaction } from '../../db/database.ts'
-import { NotFound } from '../../errors.ts'
-import type { Services } from '../../plugins/services.ts'
+import { NotFound } from '../../http/problems.ts'
+import type { Services } from '../../services.ts'
 import { applyKeys, type KeyInput } from './input.ts'
 import { type LinkChanges, replaceLinks } from './links.ts'
 import * as repository from './repository.ts'

@@ -1,6 +1,6 @@
 import type { Database } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { NotFound } from '../../errors.ts'
+import { violates } from '../../db/errors.ts'
+import { NotFound } from '../../http/problems.ts'
 
 /** Oldest first; with a project, only those that were registered for that one. */
 export function listUsages(db: Database, credentialId: string, projectId: string | null) {

@@ -1,5 +1,5 @@
 import type { Database } from '../../db/database.ts'
-import { ValidationFailed } from '../../errors.ts'
+import { ValidationFailed } from '../../http/problems.ts'
 import { readType, typeOnceRead } from '../credential-types/known-types.ts'
 import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
 

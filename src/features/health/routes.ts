@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { sql } from 'kysely'
-import { Unavailable } from '../../errors.ts'
-import { open } from '../../plugins/guards.ts'
+import { open } from '../../http/guard.ts'
+import { Unavailable } from '../../http/problems.ts'
 import * as schema from './schema.ts'
 
 const ok = { status: 'ok' } as const

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { answer, closed } from '../../schemas.ts'
+import { answer, closed } from '../../http/schemas.ts'
 
 export const Health = closed({ status: Type.Literal('ok') }, { $id: 'Health', examples: [{ status: 'ok' }] })
 

@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../../plugins/audit.ts'
+import type { AuditEvent } from '../../audit/record.ts'
 
 /** What happened to a data key. It has no id; its number is its name. */
 export function keyEvent(

@@ -1,6 +1,6 @@
 import type { Registry } from 'prom-client'
 import type { Database } from '../../db/database.ts'
-import { cached, gaugeOf } from '../../plugins/metrics.ts'
+import { cached, gaugeOf } from '../../http/metrics.ts'
 import { countNamed, listDataKeys } from './repository.ts'
 
 /** Past this many, a scrape does not count on: it costs the same on any database. */

@@ -1,6 +1,6 @@
+import { record, systemOrigin } from '../../audit/record.ts'
 import { type DataKeys, Keyring } from '../../crypto/keyring.ts'
 import { type Database, inTransaction, lockName } from '../../db/database.ts'
-import { record, systemOrigin } from '../../plugins/audit.ts'
 import type { RootKey } from '../../root-keys/root-key.ts'
 import { keyEvent } from './events.ts'
 import { type DataKeyRow, insertDataKey, listDataKeys, rewrapDataKey } from './repository.ts'

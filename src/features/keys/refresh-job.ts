@@ -1,14 +1,14 @@
 import fp from 'fastify-plugin'
-import { inBackground } from '../../plugins/background.ts'
+import { runPeriodically } from '../../jobs/periodic.ts'
 
 /** By how much a replica lags behind a rotation, at the most, give or take a fifth; requests that meet a new key do not wait for it. */
 const EVERY_MS = 5_000
 
 /** Has the keyring learn of new and destroyed data keys while the service runs. */
-export const keyRefreshing = fp(
+export const keyRefreshJob = fp(
   async (app) => {
     const { keyring } = app.services
-    inBackground(app, { everyMs: EVERY_MS, failure: 'the data keys were not refreshed' }, async () => {
+    runPeriodically(app, { everyMs: EVERY_MS, failure: 'the data keys were not refreshed' }, async () => {
       try {
         await keyring.refresh()
       } catch (error) {

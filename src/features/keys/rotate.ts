@@ -1,5 +1,5 @@
+import { type Origin, record } from '../../audit/record.ts'
 import { type Database, inTransaction, lockName } from '../../db/database.ts'
-import { type Origin, record } from '../../plugins/audit.ts'
 import type { RootKey } from '../../root-keys/root-key.ts'
 import { keyEvent } from './events.ts'
 import { currentOf, DATA_KEYS_LOCK } from './open-keyring.ts'

@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { Counter, Gauge } from 'prom-client'
-import { systemOrigin } from '../../plugins/audit.ts'
-import { inBackground } from '../../plugins/background.ts'
+import { systemOrigin } from '../../audit/record.ts'
+import { runPeriodically } from '../../jobs/periodic.ts'
 import { destroyDataKey, KeyNotDestroyed } from './destroy.ts'
 import { measureKeys } from './key-metrics.ts'
 import { reencryptAll } from './reencrypt.ts'
@@ -18,7 +18,7 @@ const origin = systemOrigin('service')
  * Makes a new data key when the current one is old, seals anew what is under retired ones, and destroys those that have
  * been retired for long and that nothing names. Every replica does it; the database has them take turns.
  */
-export const keyRotation = fp(
+export const keyRotationJob = fp(
   async (app) => {
     const { db, keyring, config } = app.services
     const rootKey = config.rootKeys?.[0]
@@ -80,14 +80,14 @@ export const keyRotation = fp(
     }
 
     // Each for itself: while a root key's provider is away, the two that need none go on.
-    inBackground(app, { everyMs: EVERY_MS, failure: 'the data key was not rotated' }, () =>
+    runPeriodically(app, { everyMs: EVERY_MS, failure: 'the data key was not rotated' }, () =>
       rotateByAge().catch((error) => {
         // A replica that still runs with an old root key: those with the new one do it.
         if (!(error instanceof RootKeyNotCurrent)) throw error
       })
     )
-    inBackground(app, { everyMs: EVERY_MS, failure: 'values were not sealed anew' }, reencrypt)
-    inBackground(app, { everyMs: EVERY_MS, failure: 'old data keys were not destroyed' }, destroyOld)
+    runPeriodically(app, { everyMs: EVERY_MS, failure: 'values were not sealed anew' }, reencrypt)
+    runPeriodically(app, { everyMs: EVERY_MS, failure: 'old data keys were not destroyed' }, destroyOld)
   },
   { name: 'key-rotation', fastify: '5.x', dependencies: ['services', 'metrics'] }
 )

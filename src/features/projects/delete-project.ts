@@ -1,5 +1,5 @@
 import type { Transaction } from '../../db/database.ts'
-import { NotFound } from '../../errors.ts'
+import { NotFound } from '../../http/problems.ts'
 import { linkEvents } from '../credentials/events.ts'
 import { unlinkAll } from '../credentials/links.ts'
 import { deleteProject as deleteRow } from './repository.ts'

@@ -1,8 +1,8 @@
 import type { Database, Transaction } from '../../db/database.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { type Params, prepared } from '../../db/statement.ts'
+import { violates } from '../../db/errors.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { ProjectRole } from '../../db/tables.ts'
-import { AlreadyMember } from '../../errors.ts'
+import { AlreadyMember } from '../../http/problems.ts'
 
 export interface MemberRow {
   user_id: string

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { NotFound } from '../../errors.ts'
-import { type AuditEvent, audited } from '../../plugins/audit.ts'
-import { answerCreated } from '../../plugins/idempotency.ts'
-import { member } from '../../plugins/membership.ts'
-import { isUuid, success } from '../../schemas.ts'
+import { type AuditEvent, audited } from '../../audit/record.ts'
+import { answerCreated } from '../../http/idempotency.ts'
+import { NotFound } from '../../http/problems.ts'
+import { isUuid, success } from '../../http/schemas.ts'
 import { listMembers, type MemberRow } from './member-repository.ts'
 import * as schema from './member-schema.ts'
 import { addMember, changeMember, removeMember } from './members.ts'
+import { member } from './membership.ts'
 
 export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
-import { READ } from '../../plugins/principal.ts'
-import { problemResponses } from '../../problem-schemas.ts'
+import { READ } from '../../auth/principal.ts'
+import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { problemResponses } from '../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -14,7 +14,7 @@ import {
   Success,
   Timestamp,
   WithId
-} from '../../schemas.ts'
+} from '../../http/schemas.ts'
 import { ProjectRole } from './schema.ts'
 
 const ann = {

@@ -1,8 +1,8 @@
 import { type Database, inTransaction, type Transaction } from '../../db/database.ts'
 import type { ProjectRole } from '../../db/tables.ts'
-import { Forbidden, LastOwner, NotFound, ValidationFailed } from '../../errors.ts'
-import { atLeast } from '../../plugins/membership.ts'
+import { Forbidden, LastOwner, NotFound, ValidationFailed } from '../../http/problems.ts'
 import { deleteMember, findRoles, insertMember, type MemberRow, updateMember } from './member-repository.ts'
+import { atLeast } from './membership.ts'
 import { lockProject } from './repository.ts'
 
 /**

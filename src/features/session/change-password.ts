@@ -1,9 +1,9 @@
+import { type Origin, record } from '../../audit/record.ts'
+import type { SessionPrincipal } from '../../auth/principal.ts'
 import { hashPassword, passwordFits } from '../../crypto/passwords.ts'
 import { inTransaction } from '../../db/database.ts'
-import { WrongPassword } from '../../errors.ts'
-import { type Origin, record } from '../../plugins/audit.ts'
-import type { SessionPrincipal } from '../../plugins/principal.ts'
-import type { Services } from '../../plugins/services.ts'
+import { WrongPassword } from '../../http/problems.ts'
+import type { Services } from '../../services.ts'
 import { countAttempt } from './limiter.ts'
 import { deleteSessionsBut, findPasswordHash, setPassword } from './repository.ts'
 

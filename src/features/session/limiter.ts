@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
-import { TooManyAttempts } from '../../errors.ts'
+import { TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 
 const WINDOW_SECONDS = 15 * 60

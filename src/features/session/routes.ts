@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { CrossSiteRequest, NotFound } from '../../errors.ts'
-import { type AuditEvent, audited, originOf } from '../../plugins/audit.ts'
-import { open } from '../../plugins/guards.ts'
-import { inPerson } from '../../plugins/principal.ts'
-import { fromElsewhere } from '../../plugins/same-site.ts'
-import { cookieName } from '../../plugins/session-principal.ts'
-import { isUuid, success } from '../../schemas.ts'
+import { type AuditEvent, audited, originOf } from '../../audit/record.ts'
+import { isCrossSite } from '../../auth/cross-site.ts'
+import { inPerson } from '../../auth/principal.ts'
+import { cookieName } from '../../auth/session-principal.ts'
+import { open } from '../../http/guard.ts'
+import { CrossSiteRequest, NotFound } from '../../http/problems.ts'
+import { isUuid, success } from '../../http/schemas.ts'
 import { changePassword } from './change-password.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
@@ -18,7 +18,7 @@ export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('/session', { schema: schema.createSession, preHandler: open }, async (request, reply) => {
     // A page elsewhere must not be able to sign somebody in as somebody else.
-    if (fromElsewhere(request, config)) throw new CrossSiteRequest()
+    if (isCrossSite(request, config)) throw new CrossSiteRequest()
     const { user, session, token } = await signIn(app.services, request.body, originOf(request))
     reply.setCookie(cookieName(config.publicOrigin), token, cookieOptions(config.publicOrigin))
     return { user: toUser(user), session: toSession(session) }

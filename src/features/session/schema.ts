@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { problemResponses } from '../../problem-schemas.ts'
+import { problemResponses } from '../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -13,7 +13,7 @@ import {
   stringEnum,
   Timestamp,
   WithId
-} from '../../schemas.ts'
+} from '../../http/schemas.ts'
 
 const session = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',

@@ -1,10 +1,10 @@
+import { type Origin, record, recordDenials } from '../../audit/record.ts'
 import { passwordFits } from '../../crypto/passwords.ts'
 import { hashToken, newToken } from '../../crypto/tokens.ts'
 import { inTransaction } from '../../db/database.ts'
-import { InvalidCredentials, TooManyAttempts } from '../../errors.ts'
+import { InvalidCredentials, TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
-import { type Origin, record, recordDenials } from '../../plugins/audit.ts'
-import type { Services } from '../../plugins/services.ts'
+import type { Services } from '../../services.ts'
 import { countAttempt } from './limiter.ts'
 import { findAccount, insertSession } from './repository.ts'
 

@@ -1,6 +1,6 @@
 import { inTransaction } from '../../db/database.ts'
-import { LastOwner, NotFound } from '../../errors.ts'
-import type { Services } from '../../plugins/services.ts'
+import { LastOwner, NotFound } from '../../http/problems.ts'
+import type { Services } from '../../services.ts'
 import { lockProjectsOf, ownsAlone } from '../projects/repository.ts'
 import { keepAnAdministrator } from './keep-administrator.ts'
 import { bequeathTypes, deleteUser as deleteRow, lockUser } from './repository.ts'

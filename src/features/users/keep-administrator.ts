@@ -1,5 +1,5 @@
 import { lockName, type Transaction } from '../../db/database.ts'
-import { Forbidden, LastAdministrator } from '../../errors.ts'
+import { Forbidden, LastAdministrator } from '../../http/problems.ts'
 import { countAdministrators } from './repository.ts'
 
 /**

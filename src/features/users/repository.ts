@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
-import { likePattern } from '../../db/search.ts'
-import { violates } from '../../db/sqlstate.ts'
-import { type Params, prepared } from '../../db/statement.ts'
+import { violates } from '../../db/errors.ts'
+import { likePattern } from '../../db/like-pattern.ts'
+import { type Params, prepared } from '../../db/prepared.ts'
 import type { UserRole } from '../../db/tables.ts'
-import { EmailTaken, UserOwnsCredentials } from '../../errors.ts'
+import { EmailTaken, UserOwnsCredentials } from '../../http/problems.ts'
 
 const columns = ['id', 'email', 'name', 'role', 'disabled_at', 'created_at', 'updated_at'] as const
 

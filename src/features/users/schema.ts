@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { IdempotencyHeaders } from '../../plugins/idempotency.ts'
-import { problemResponses } from '../../problem-schemas.ts'
+import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { problemResponses } from '../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -18,7 +18,7 @@ import {
   Success,
   Timestamp,
   WithId
-} from '../../schemas.ts'
+} from '../../http/schemas.ts'
 
 const UserRole = namedEnum('UserRole', ['admin', 'user'])
 

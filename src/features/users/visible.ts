@@ -1,6 +1,6 @@
-import { NotFound } from '../../errors.ts'
-import { guard } from '../../plugins/guards.ts'
-import { isUuid } from '../../schemas.ts'
+import { guard } from '../../http/guard.ts'
+import { NotFound } from '../../http/problems.ts'
+import { isUuid } from '../../http/schemas.ts'
 import { findUser } from './repository.ts'
 
 /** The user in the path, for administrators and for themself: to everybody else one who is there is unknown too. */

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { looksLikeAccessToken, newAccessToken } from '../../../src/crypto/access-tokens.ts'
 import { startTestApp } from '../../helpers/app.ts'
-import { newCredential, newType } from '../../helpers/things.ts'
+import { newCredential, newType } from '../../helpers/fixtures.ts'
 import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/access-tokens'

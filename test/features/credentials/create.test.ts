@@ -8,7 +8,7 @@ import {
   newType,
   reveal,
   uniqueName
-} from '../../helpers/things.ts'
+} from '../../helpers/fixtures.ts'
 
 const UNKNOWN = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const path = '/api/v1/app-credentials'

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import t from 'tap'
 import { Recent } from '../../../src/recent.ts'
 import { startTestApp } from '../../helpers/app.ts'
-import { addMember, newCredential, newProject, newType } from '../../helpers/things.ts'
+import { addMember, newCredential, newProject, newType } from '../../helpers/fixtures.ts'
 
 const path = '/api/v1/app-credentials'
 

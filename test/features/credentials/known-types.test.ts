@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
+import { newCredential, newCredentialBody, newType } from '../../helpers/fixtures.ts'
 import { startReplica } from '../../helpers/replica.ts'
-import { newCredential, newCredentialBody, newType } from '../../helpers/things.ts'
 
 const path = '/api/v1/app-credentials'
 

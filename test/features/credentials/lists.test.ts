@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
 import type { Client } from '../../helpers/client.ts'
-import { addMember, newCredential, newProject, newType } from '../../helpers/things.ts'
+import { addMember, newCredential, newProject, newType } from '../../helpers/fixtures.ts'
 import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/app-credentials'

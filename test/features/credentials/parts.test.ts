@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { addMember, newCredential, newProject, newType, reveal } from '../../helpers/things.ts'
+import { addMember, newCredential, newProject, newType, reveal } from '../../helpers/fixtures.ts'
 
 const path = '/api/v1/app-credentials'
 const UNKNOWN = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { send } from '../../helpers/raw.ts'
-import { addMember, newCredential, newProject, newType, uniqueName } from '../../helpers/things.ts'
+import { addMember, newCredential, newProject, newType, uniqueName } from '../../helpers/fixtures.ts'
+import { send } from '../../helpers/raw-request.ts'
 import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/app-credentials'

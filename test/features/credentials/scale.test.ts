@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { keepNothing } from '../../helpers/keep-nothing.ts'
-import { newCredential, newType } from '../../helpers/things.ts'
+import { disableCaches } from '../../helpers/disable-caches.ts'
+import { newCredential, newType } from '../../helpers/fixtures.ts'
 
 const TABLES = ['credentials', 'credential_keys', 'credential_environments', 'credential_totals']
 const PATHS = [
@@ -12,7 +12,7 @@ const PATHS = [
 ]
 
 t.test('a page costs the same however many credentials others have', async (t) => {
-  keepNothing(t)
+  disableCaches(t)
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { newCredential, newProject, newType, reveal } from '../../helpers/things.ts'
+import { newCredential, newProject, newType, reveal } from '../../helpers/fixtures.ts'
 
 const path = '/api/v1/app-credentials'
 

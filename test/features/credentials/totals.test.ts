@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { newCredential, newCredentialBody, newType } from '../../helpers/things.ts'
+import { newCredential, newCredentialBody, newType } from '../../helpers/fixtures.ts'
 
 const path = '/api/v1/app-credentials'
 

@@ -4,9 +4,9 @@ import t from 'tap'
 import { destroyDataKey } from '../../../src/features/keys/destroy.ts'
 import { startTestApp, type TestApp } from '../../helpers/app.ts'
 import { eventually } from '../../helpers/eventually.ts'
+import { newCredential, newCredentialBody, newType, reveal } from '../../helpers/fixtures.ts'
 import { age, keyEvents, operator, reencrypt, rotate, valuesByKey } from '../../helpers/keys.ts'
 import { startReplica } from '../../helpers/replica.ts'
-import { newCredential, newCredentialBody, newType, reveal } from '../../helpers/things.ts'
 
 const path = '/api/v1/app-credentials'
 

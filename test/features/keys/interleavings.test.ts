@@ -5,9 +5,9 @@ import { reencryptAll } from '../../../src/features/keys/reencrypt.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import type { Client } from '../../helpers/client.ts'
 import { eventually } from '../../helpers/eventually.ts'
+import { newProject, newType, uniqueName } from '../../helpers/fixtures.ts'
 import { rotate, valuesByKey } from '../../helpers/keys.ts'
 import { startReplica } from '../../helpers/replica.ts'
-import { newProject, newType, uniqueName } from '../../helpers/things.ts'
 
 t.setTimeout(240_000)
 

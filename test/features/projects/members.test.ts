@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Answer, Client } from '../../helpers/client.ts'
-import { CREW, memberPath, outcome, PROJECTS, startCrew } from './crew.ts'
+import { memberPath, outcome, PEOPLE, PROJECTS, startWithRoles } from '../../helpers/project-roles.ts'
 
-const { service, olga, adam, vera, mimi, nora, newProject, rolesIn } = await startCrew(t)
+const { service, olga, adam, vera, mimi, nora, newProject, rolesIn } = await startWithRoles(t)
 
 t.test('administrators of the service are nobody in a project', async (t) => {
   const project = await newProject()
@@ -17,11 +17,11 @@ t.test('owners are changed and taken out by owners', async (t) => {
   t.same(outcome(await adam.put(memberPath(project, olga), { role: 'viewer' })), [403, 'forbidden'])
   t.same(outcome(await adam.put(memberPath(project, olga), { role: 'owner' })), [403, 'forbidden'])
   t.same(outcome(await adam.delete(memberPath(project, olga))), [403, 'forbidden'])
-  t.same(await rolesIn(project), CREW)
+  t.same(await rolesIn(project), PEOPLE)
 
   t.equal((await olga.put(memberPath(project, mimi), { role: 'owner' })).json.role, 'owner')
   t.equal((await mimi.put(memberPath(project, olga), { role: 'viewer' })).json.role, 'viewer')
-  t.same(await rolesIn(project), { ...CREW, Olga: 'viewer', Mimi: 'owner' })
+  t.same(await rolesIn(project), { ...PEOPLE, Olga: 'viewer', Mimi: 'owner' })
 })
 
 t.test('the last owner neither leaves nor becomes less', async (t) => {
@@ -135,7 +135,7 @@ t.test('a role that is lost between the guard and the change counts as lost', as
     const project = await newProject()
     await olga.put(memberPath(project, mimi), { role: 'owner' })
     t.same(outcome(await whileWaiting(project, () => act(project), who, role)), [403, 'forbidden'], name)
-    const roles = { ...CREW, Mimi: 'owner', [who === adam ? 'Adam' : 'Olga']: role }
+    const roles = { ...PEOPLE, Mimi: 'owner', [who === adam ? 'Adam' : 'Olga']: role }
     t.same(await rolesIn(project, mimi), roles, `${name}: nothing else has changed`)
   }
 })

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { uuidv7 } from '../../../src/ids.ts'
 import type { Answer, Client } from '../../helpers/client.ts'
-import { CREW, memberPath, outcome, PROJECTS, startCrew } from './crew.ts'
+import { memberPath, outcome, PEOPLE, PROJECTS, startWithRoles } from '../../helpers/project-roles.ts'
 
-const { service, olga, adam, eddy, vera, mimi, nora, newProject, rolesIn } = await startCrew(t)
+const { service, olga, adam, eddy, vera, mimi, nora, newProject, rolesIn } = await startWithRoles(t)
 
 t.test('who creates a project owns it', async (t) => {
   const made = await vera.post(PROJECTS, { name: 'Report', description: 'Of the day' })
@@ -67,7 +67,7 @@ t.test('each role may do what the table says, and no more', async (t) => {
         `${role}: ${name}`
       )
       if (status < 400) continue
-      t.same(await rolesIn(project), CREW, `${role}: ${name}: the members are as before`)
+      t.same(await rolesIn(project), PEOPLE, `${role}: ${name}: the members are as before`)
       t.equal((await olga.get(project)).json.name, 'Report', `${role}: ${name}: the project is as before`)
     }
   }
@@ -112,7 +112,7 @@ t.test('what is not as the contract says is refused where it stands', async (t) 
     t.match(answer.json.errors, [{ path, code }], name)
     t.notMatch(answer.text, /x@example|root|xxx/, name)
   }
-  t.same(await rolesIn(project), CREW)
+  t.same(await rolesIn(project), PEOPLE)
 })
 
 t.test('an id that is none is unknown, as is one of nothing', async (t) => {

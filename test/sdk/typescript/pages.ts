@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { newType, uniqueName } from '../../helpers/things.ts'
+import { newType, uniqueName } from '../../helpers/fixtures.ts'
 import type { World } from './world.ts'
 
 export async function pages(t: Test, world: World) {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
-import { newProject, newType, uniqueName } from '../../helpers/things.ts'
+import { newProject, newType, uniqueName } from '../../helpers/fixtures.ts'
 import { newToken } from '../../helpers/tokens.ts'
 import { PACKAGE, thrown, type World } from './world.ts'
 

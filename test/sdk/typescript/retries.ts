@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { uniqueName } from '../../helpers/things.ts'
+import { uniqueName } from '../../helpers/fixtures.ts'
 import { thrown, type World } from './world.ts'
 
 export async function retries(t: Test, world: World) {

@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import type * as Sdk from '../../../sdk/typescript/src/index.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import { type FaultyProxy, startFaultyProxy } from '../../helpers/faulty-proxy.ts'
-import { newCredential, newProject, newType } from '../../helpers/things.ts'
+import { newCredential, newProject, newType } from '../../helpers/fixtures.ts'
 import { newToken } from '../../helpers/tokens.ts'
 
 export type { Sdk }

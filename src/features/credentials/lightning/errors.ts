@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Problem } from '../../../errors.ts'
-import { settledProblem } from '../../../plugins/error-handler.ts'
+import { settledProblem } from '../../../http/error-handler.ts'
+import type { Problem } from '../../../http/problems.ts'
 
 /** What is wrong with which fields, in Lightning's words. */
 export class LightningInvalid extends Error {

@@ -1,4 +1,4 @@
-import { isUuid } from '../../../schemas.ts'
+import { isUuid } from '../../../http/schemas.ts'
 import { hasNoValue, valueFlaw } from '../../credential-types/field-values.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import { defaultsOf } from '../input.ts'

@@ -1,6 +1,6 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../../db/database.ts'
-import { type Params, prepared } from '../../../db/statement.ts'
+import { type Params, prepared } from '../../../db/prepared.ts'
 
 interface LinkRow {
   id: string

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
-import { READ, WRITE } from '../../../plugins/principal.ts'
-import { RetryAfterHeader } from '../../../problem-schemas.ts'
+import { READ, WRITE } from '../../../auth/principal.ts'
+import { IdempotencyHeaders } from '../../../http/idempotency.ts'
+import { RetryAfterHeader } from '../../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -14,7 +14,7 @@ import {
   ref,
   ShownName,
   WithId
-} from '../../../schemas.ts'
+} from '../../../http/schemas.ts'
 import { MAX_ENVIRONMENTS } from '../limits.ts'
 
 // Lightning's times have seconds.

@@ -1,6 +1,6 @@
+import { lookedUp } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
-import { guard } from '../../../plugins/guards.ts'
-import { lookedUp } from '../../../plugins/lookup.ts'
+import { guard } from '../../../http/guard.ts'
 import { Recent } from '../../../recent.ts'
 import { type ListFilter, listCredentials, listMark } from '../list-repository.ts'
 import { itemsOf } from './items.ts'

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../plugins/principal.ts'
-import { problemResponses } from '../../../problem-schemas.ts'
+import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../auth/principal.ts'
+import { problemResponses } from '../../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -14,7 +14,7 @@ import {
   Success,
   Timestamp,
   WithId
-} from '../../../schemas.ts'
+} from '../../../http/schemas.ts'
 import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 
 // A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may be hidden.

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../errors.ts'
-import { originOf, recordDenials, recordNow } from '../../../plugins/audit.ts'
-import { guard } from '../../../plugins/guards.ts'
-import { lookedUp } from '../../../plugins/lookup.ts'
-import { isUuid } from '../../../schemas.ts'
+import { originOf, recordAndCommit, recordDenials } from '../../../audit/record.ts'
+import { lookedUp } from '../../../auth/lookup.ts'
+import { guard } from '../../../http/guard.ts'
+import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../http/problems.ts'
+import { isUuid } from '../../../http/schemas.ts'
 import { eventOf } from '../events.ts'
 import { type Asked, idsOf, linkedById, resolveCredentials } from '../resolve.ts'
 import * as schema from './resolve-schema.ts'
@@ -61,7 +61,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
           : []
       )
     ])
-    await recordNow(
+    await recordAndCommit(
       db,
       origin,
       handedOut.map((row) => {

@@ -12,7 +12,7 @@ import {
   ref,
   ShownName,
   Timestamp
-} from '../../../schemas.ts'
+} from '../../../http/schemas.ts'
 import { MAX_ENVIRONMENTS } from '../limits.ts'
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'

@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
-import { likePattern } from '../../../db/search.ts'
-import { NotFound } from '../../../errors.ts'
-import { audited, originOf, recordNow } from '../../../plugins/audit.ts'
-import { answerCreated } from '../../../plugins/idempotency.ts'
-import { member, memberOrMachine } from '../../../plugins/membership.ts'
-import { own, seen } from '../../../plugins/ownership.ts'
-import { signedIn } from '../../../plugins/principal.ts'
-import { isUuid, success } from '../../../schemas.ts'
-import { timeOf } from '../../../times.ts'
+import { audited, originOf, recordAndCommit } from '../../../audit/record.ts'
+import { own, seen } from '../../../auth/ownership.ts'
+import { signedIn } from '../../../auth/principal.ts'
+import { likePattern } from '../../../db/like-pattern.ts'
+import { answerCreated } from '../../../http/idempotency.ts'
+import { NotFound } from '../../../http/problems.ts'
+import { isUuid, success } from '../../../http/schemas.ts'
+import { timeOf } from '../../../http/times.ts'
+import { member, memberOrMachine } from '../../projects/membership.ts'
 import { assignProjects } from '../assign.ts'
 import { createCredential, type NewCredential } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
@@ -168,7 +168,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       })
       const fields = revealed.keys.map((key) => key.fieldName)
       const details = { environment, revision: revealed.revision, sealedRevision, fields }
-      await recordNow(db, originOf(request), [eventOf('revealed', row, { details })])
+      await recordAndCommit(db, originOf(request), [eventOf('revealed', row, { details })])
       return revealed
     }
   )

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { IdempotencyHeaders } from '../../../plugins/idempotency.ts'
-import { READ, REVEAL, WRITE } from '../../../plugins/principal.ts'
-import { problemResponses } from '../../../problem-schemas.ts'
+import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
+import { IdempotencyHeaders } from '../../../http/idempotency.ts'
+import { problemResponses } from '../../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -15,7 +15,7 @@ import {
   SearchQuery,
   Success,
   WithId
-} from '../../../schemas.ts'
+} from '../../../http/schemas.ts'
 
 import {
   AppCredential,

@@ -1,0 +1,21 @@
+import type { FastifyRequest } from 'fastify'
+import type { Config } from '../config.ts'
+
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/**
+ * Whether a browser says that this change was asked for by a page of another site (OWASP CSRF Prevention: Fetch
+ * Metadata, then Origin). Callers that are no browsers send neither header.
+ */
+export function isCrossSite(request: FastifyRequest, config: Config): boolean {
+  if (SAFE.has(request.method)) return false
+  const { origin, 'sec-fetch-site': site } = request.headers
+  if (origin !== undefined) {
+    if (config.corsOrigins.includes(origin)) return false
+    const own = config.publicOrigin
+      ? [config.publicOrigin]
+      : [`http://${request.host}`, `https://${request.host}`]
+    if (!own.includes(origin)) return true
+  }
+  return site !== undefined && site !== 'same-origin' && site !== 'none'
+}

@@ -1,0 +1,89 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { access, constants, link, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { ConfigError } from '../config.ts'
+import { FileRefused, readPrivateFile } from '../private-file.ts'
+import { parseRootKeys } from '../root-keys/list.ts'
+import { newRootKey } from '../root-keys/local.ts'
+import type { RootKey } from '../root-keys/root-key.ts'
+
+/** Makes the directory of the embedded default, closed to everybody else. Throws a ConfigError when it cannot be had. */
+export async function prepareDataDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(dirname(directory), { recursive: true })
+    await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+    await access(`${directory}/.`, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    throw new ConfigError(
+      'LATCHKEY_DATA_DIR',
+      `has to be a directory that can be made and written (${(error as NodeJS.ErrnoException).code})`
+    )
+  }
+}
+
+/** The root keys kept in the directory, having made one if there is none; `made` gives the path of a new one. */
+export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; made: string | undefined }> {
+  const path = join(directory, 'root.keys')
+  const made = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
+  try {
+    return { keys: parseRootKeys(readPrivate(path)), made }
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
+    throw error
+  }
+}
+
+/** The first administrator's password kept in the directory, having made one if there is none. */
+export async function adminPasswordIn(directory: string): Promise<string> {
+  const path = join(directory, 'admin.password')
+  await writeOnce(path, randomBytes(18).toString('base64url'))
+  return readPrivate(path).trim()
+}
+
+/**
+ * Writes a file of mode 0600 unless it is there; gives whether it wrote. The file appears whole and on disk, or not at
+ * all: a root key that a power cut takes back would take all values with it, and half a key would stop every start.
+ */
+async function writeOnce(path: string, line: string): Promise<boolean> {
+  if (await isThere(path)) return false
+  const draft = `${path}.${randomUUID()}`
+  const file = await open(draft, 'wx', 0o600)
+  try {
+    await file.chmod(0o600)
+    await file.writeFile(`${line}\n`)
+    await file.sync()
+    await link(draft, path)
+  } catch (error) {
+    // Somebody else was quicker.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  } finally {
+    await file.close()
+    await unlink(draft)
+  }
+  const directory = await open(dirname(path))
+  await directory.sync().finally(() => directory.close())
+  return true
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    }
+  )
+}
+
+function readPrivate(path: string): string {
+  try {
+    return readPrivateFile(path)
+  } catch (error) {
+    if (!(error instanceof FileRefused)) throw error
+    throw new ConfigError('LATCHKEY_DATA_DIR', `has a file that ${error.message}: ${path}`)
+  }
+}

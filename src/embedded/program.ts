@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { copyFile, open, rm, stat, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Owner, Place } from './directory.ts'
+
+const LOG_BYTES = 5_000_000
+const TAIL_BYTES = 2_000
+
+/** Where Postgres writes, from the first start on, in `home/postgres.log`. */
+export interface Log {
+  fd: number
+  /** Lets tail() begin here. */
+  mark(): Promise<void>
+  /** The last lines since the mark. */
+  tail(): Promise<string>
+  close(): Promise<void>
+}
+
+/** Opens the log, and keeps it and its predecessor, `postgres.log.1`, from growing beyond some megabytes. */
+export async function openLog({ home, runAs }: Place): Promise<Log> {
+  const path = join(home, 'postgres.log')
+  const file = await open(path, 'a+', 0o600)
+  if (runAs) await file.chown(runAs.uid, runAs.gid)
+  const rotate = async () => {
+    if ((await stat(path)).size < LOG_BYTES) return
+    await rm(`${path}.1`, { force: true })
+    await copyFile(path, `${path}.1`)
+    await truncate(path)
+  }
+  await rotate()
+  const timer = setInterval(() => rotate().catch(() => {}), 60_000).unref()
+  let start = 0
+  return {
+    fd: file.fd,
+    async mark() {
+      start = (await file.stat()).size
+    },
+    async tail() {
+      const { size } = await file.stat()
+      const from = Math.max(size - TAIL_BYTES, size < start ? 0 : start)
+      const { buffer } = await file.read(Buffer.alloc(size - from), 0, size - from, from)
+      return buffer.toString('utf8').trim()
+    },
+    async close() {
+      clearInterval(timer)
+      await file.close()
+    }
+  }
+}
+
+export interface Program {
+  child: ChildProcess
+  /** The exit code, null for a signal; rejects when the program could not be started at all. */
+  ended: Promise<number | null>
+}
+
+/** Runs a program of Postgres as `runAs`, with an environment of its own, into the log. */
+export function run(
+  file: string,
+  args: string[],
+  options: { runAs: Owner | undefined; log: Log; detached: boolean }
+): Program {
+  const child = spawn(file, args, {
+    ...options.runAs,
+    // Its messages are looked at, so they have to be English; the working directory is one that anybody can enter.
+    env: { LC_ALL: 'C', TZ: 'UTC' },
+    cwd: '/',
+    detached: options.detached,
+    stdio: ['ignore', options.log.fd, options.log.fd]
+  })
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('exit', resolve)
+    child.once('error', (cause) => {
+      const reason = 'it needs glibc (Alpine has none), and as root the right to become another user'
+      reject(new Error(`cannot run ${file}, ${reason}: set DATABASE_URL`, { cause }))
+    })
+  })
+  ended.catch(() => {})
+  return { child, ended }
+}

@@ -1,0 +1,96 @@
+import { STATUS_CODES } from 'node:http'
+import { enumerations } from './schemas.ts'
+
+interface Parameter {
+  name: string
+  in: string
+}
+interface Response {
+  content?: Record<string, unknown>
+  headers?: Record<string, object>
+}
+interface Operation {
+  parameters?: Parameter[]
+  requestBody?: { required?: boolean; content: Record<string, { schema?: { $ref?: string } }> }
+  responses: Record<string, Response>
+}
+export interface Document {
+  paths: Record<string, Record<string, Operation>>
+  components: Record<string, Record<string, object>>
+}
+
+/** The parameters that are named components, by where they stand and what they are called. */
+const PARAMETERS: Record<string, string> = {
+  'path:id': 'Id',
+  'path:projectId': 'ProjectId',
+  'path:userId': 'UserId',
+  'path:environment': 'Environment',
+  'path:consumer': 'Consumer',
+  'query:page': 'Page',
+  'query:pageSize': 'PageSize',
+  'query:search': 'Search',
+  'header:if-match': 'IfMatch',
+  'header:idempotency-key': 'IdempotencyKey'
+}
+
+/**
+ * Moves what many operations have into `components`, and refers to it there: error responses, parameters, response
+ * headers and named enumerations. `components` come last in what it gives. Throws when two that share a name
+ * are not the same.
+ */
+export function shareParts(document: Document): Document {
+  const { paths, components: own, ...head } = document
+  const { securitySchemes = {}, schemas = {} } = own
+  const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, schemas }
+  const share = (section: 'parameters' | 'headers' | 'responses', name: string, part: object) => {
+    const parts: Record<string, object> = components[section]
+    parts[name] ??= part
+    if (JSON.stringify(parts[name]) !== JSON.stringify(part))
+      throw new Error(`two different parts of the document are both called ${section}/${name}`)
+    return { $ref: `#/components/${section}/${name}` } as never
+  }
+  nameEnumerations([paths, schemas], schemas)
+  // No body is null, to a validator.
+  const takesNull = ({ schema = {} }: { schema?: { $ref?: string } }) => {
+    const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
+    return [(named as { type?: string | string[] }).type].flat().includes('null')
+  }
+  for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
+    for (const [index, parameter] of operation.parameters?.entries() ?? []) {
+      const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
+      if (name) operation.parameters![index] = share('parameters', name, parameter)
+    }
+    const { requestBody } = operation
+    if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)
+    for (const [status, response] of Object.entries(operation.responses)) {
+      for (const [header, part] of Object.entries(response.headers ?? {}))
+        response.headers![header] = share('headers', header.replaceAll('-', ''), part)
+      if (response.headers && Object.keys(response.headers).length === 0) delete response.headers
+      if (Number(status) >= 400)
+        operation.responses[status] = share('responses', responseName(status, response), response)
+    }
+  }
+  const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
+  return { ...head, paths, components: Object.fromEntries(sections) }
+}
+
+/** By what HTTP calls the status. The surface that answers in a form of its own has names of its own. */
+function responseName(status: string, { content = {} }: Response): string {
+  const name = STATUS_CODES[status]!.replaceAll(' ', '')
+  return 'application/problem+json' in content ? name : `Lightning${name}`
+}
+
+function nameEnumerations(node: unknown, schemas: Record<string, object>): void {
+  if (typeof node !== 'object' || node === null) return
+  for (const child of Object.values(node)) nameEnumerations(child, schemas)
+  const schema = node as { type?: unknown; enum?: unknown; $ref?: string }
+  const name = schema.type === 'string' && enumerations.get(JSON.stringify(schema.enum))
+  if (!name || schemas[name] === node) return
+  schemas[name] = { type: 'string', enum: schema.enum }
+  delete schema.type
+  delete schema.enum
+  schema.$ref = `#/components/schemas/${name}`
+}
+
+const sorted = (parts: Record<string, object>) =>
+  Object.fromEntries(Object.entries(parts).sort(([a], [b]) => (a < b ? -1 : 1)))

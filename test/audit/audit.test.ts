@@ -1,0 +1,450 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t from 'tap'
+import { sealBatch, verifyChain } from '../../src/audit/chain.ts'
+import type { Database } from '../../src/db/database.ts'
+import { startTestApp } from '../helpers/app.ts'
+import { addMember, newCredential, newProject, newType } from '../helpers/fixtures.ts'
+import { newToken } from '../helpers/tokens.ts'
+
+const path = '/api/v1/audit-events'
+const credentials = '/api/v1/app-credentials'
+
+/** Another value of each type. */
+const OTHER: Record<string, string> = {
+  uuid: 'gen_random_uuid()',
+  text: `'other'`,
+  'timestamp with time zone': 'now()',
+  jsonb: `'{"other": true}'`,
+  integer: 'count + 1'
+}
+
+/** Every column of an event, also those that are not thought of here. */
+async function columnsOfEvents(db: Database): Promise<{ name: string; type: string }[]> {
+  const { rows } = await sql<{ name: string; type: string }>`
+    select column_name as name, data_type as type from information_schema.columns where table_name = 'audit_events'`.execute(
+    db
+  )
+  return rows
+}
+
+t.test('the audit log', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser({ name: 'Ann' })
+  const type = await newType(ann)
+
+  t.test('has every change and every reveal, with who, what and where', async (t) => {
+    const project = await newProject(ann)
+    const made = await newCredential(ann, type, { projectIds: [project] })
+    const url = `${credentials}/${made.id}`
+    await ann.put(url, { description: 'x', keys: [{ fieldId: type.field.note, keyValue: 'n' }] })
+    const revealed = await ann.post(
+      `${url}/reveal`,
+      {},
+      { headers: { 'x-request-id': 'reveal-1', 'user-agent': 'tester' } }
+    )
+    t.equal(revealed.status, 200)
+    await ann.post(`${url}/assign-projects`, { projectIds: [] })
+    await ann.put(`${url}/usages/job`)
+    await ann.delete(`${url}/usages/job`)
+    await ann.put(`${url}/environments/staging`, {
+      keys: [
+        { fieldId: type.field.host, keyValue: 'h' },
+        { fieldId: type.field.password, keyValue: 'p' }
+      ]
+    })
+    await ann.delete(`${url}/environments/staging`)
+    await ann.delete(url)
+    const events = (await ann.get(`${path}?credentialId=${made.id}`)).json.data
+    const actions = events.map((event: { action: string }) => event.action).reverse()
+    t.same(actions, [
+      'credential.created',
+      'credential.linked',
+      'credential.updated',
+      'credential.revealed',
+      'credential.unlinked',
+      'usage.added',
+      'usage.removed',
+      'credential.updated',
+      'credential.updated',
+      'credential.deleted'
+    ])
+    const reveal = events.find((event: { action: string }) => event.action === 'credential.revealed')
+    t.match(reveal, {
+      outcome: 'allowed',
+      actor: { type: 'user', id: ann.person.id, name: 'Ann' },
+      target: { type: 'credential', id: made.id, name: made.credentialName },
+      ip: '127.0.0.1',
+      userAgent: 'tester',
+      requestId: 'reveal-1',
+      details: { environment: 'main', revision: 2, sealedRevision: 2, fields: ['host', 'password', 'note'] }
+    })
+    t.notMatch(JSON.stringify(events), /hunter2|mail\.example/)
+  })
+
+  t.test('has sign-ins, failures and denials, alike ones of a minute counted', async (t) => {
+    const bob = await service.newUser()
+    const { id } = await newCredential(ann, type)
+    for (let i = 0; i < 5; i++) await bob.post(`${credentials}/${id}/reveal`, {})
+    await bob.get(`${credentials}/${id}`)
+    await service
+      .anonymous()
+      .post('/api/v1/session', { email: bob.person.email, password: 'wrong wrong wrong' })
+    const seen = (await ann.get(`${path}?credentialId=${id}&outcome=denied`)).json.data
+    const reveals = seen.filter((event: { action: string }) => event.action === 'revealAppCredential')
+    t.equal(
+      reveals.reduce((sum: number, event: { count: number }) => sum + event.count, 0),
+      5
+    )
+    t.ok(reveals.length <= 2, 'folded')
+    t.match(reveals[0], { actor: { id: bob.person.id }, details: { code: 'not-found', status: 404 } })
+    const unknown = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+    await bob.get(`${credentials}/${unknown}`)
+    t.same(
+      (await service.admin.get(`${path}?credentialId=${unknown}`)).json.data,
+      [],
+      'what is not there hides nothing'
+    )
+    const failed = (await service.admin.get(`${path}?action=session.failed`)).json.data[0]
+    t.match(failed, {
+      outcome: 'denied',
+      actor: { type: 'anonymous', id: null },
+      target: { type: 'user', id: bob.person.id }
+    })
+    t.equal(
+      (await service.admin.get(`${path}?action=session.started&actorId=${bob.person.id}`)).json.data.length,
+      1
+    )
+  })
+
+  t.test('is read by administrators whole, and by others for what is theirs', async (t) => {
+    const [bob, carl] = [await service.newUser(), await service.newUser()]
+    const project = await newProject(ann)
+    await addMember(ann, project, bob, 'editor')
+    const { id } = await newCredential(bob, type, { projectIds: [project] })
+    const ids = async (client: typeof bob, query = '') =>
+      (await client.get(`${path}?credentialId=${id}${query}`)).json.data.map(
+        (event: { action: string }) => event.action
+      )
+    t.same(await ids(bob), ['credential.linked', 'credential.created'], 'the credential’s owner')
+    t.same(await ids(ann), ['credential.linked'], 'the project’s owner: what the project has to do with')
+    t.same(await ids(carl), [], 'somebody else')
+    t.same(await ids(service.admin), ['credential.linked', 'credential.created'])
+    await addMember(ann, project, carl, 'viewer')
+    t.same(await ids(carl), [], 'a viewer of the project')
+    const reader = await newToken(bob, ['audit:read'])
+    t.equal((await ids(reader)).length, 2)
+    const admins = await newToken(service.admin, ['audit:read'])
+    t.same(await ids(admins), [], 'an administrator’s token sees what is the person’s')
+    t.equal((await (await newToken(bob, ['credentials:read'])).get(path)).status, 403)
+    t.equal((await bob.get(`${path}/head`)).status, 403)
+  })
+
+  t.test('comes in pages, and by filters', async (t) => {
+    const first = (await service.admin.get(`${path}?limit=3`)).json
+    t.equal(first.data.length, 3)
+    const second = (await service.admin.get(`${path}?limit=3&cursor=${first.nextCursor}`)).json
+    const ids = [...first.data, ...second.data].map((event: { id: string }) => event.id)
+    t.equal(new Set(ids).size, 6)
+    t.same(ids, [...ids].sort().reverse(), 'newest first')
+    let cursor = ''
+    let count = 0
+    for (;;) {
+      const page = (await service.admin.get(`${path}?limit=200${cursor}`)).json
+      count += page.data.length
+      if (!page.nextCursor) break
+      cursor = `&cursor=${page.nextCursor}`
+    }
+    const { total } = await service.db
+      .selectFrom('audit_events')
+      .select((eb) => eb.fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow()
+    t.equal(count, total)
+    t.same((await service.admin.get(`${path}?from=2090-01-01T00:00:00Z`)).json.data, [])
+    t.same((await service.admin.get(`${path}?to=2020-01-01T00:00:00Z`)).json.data, [])
+    for (const bad of [
+      'limit=0',
+      'limit=201',
+      'cursor=x',
+      'from=x',
+      'outcome=maybe',
+      'credentialId=x',
+      'more=1'
+    ]) {
+      t.equal((await service.admin.get(`${path}?${bad}`)).status, 400, bad)
+    }
+  })
+
+  t.test('is only ever added to', async (t) => {
+    const attempts = [
+      sql`delete from audit_events`,
+      sql`truncate audit_events`,
+      sql`update audit_events set actor_name = 'nobody'`,
+      sql`update audit_events set count = 0`
+    ]
+    for (const attempt of attempts) await t.rejects(attempt.execute(service.db), /only ever added/)
+
+    const columns = await columnsOfEvents(service.db)
+    t.ok(columns.length >= 18)
+    const insert = async (outcome: 'allowed' | 'denied') => {
+      const id = randomUUID()
+      await sql`insert into audit_events (id, action, outcome, actor_type, details, fold_key)
+        values (${id}, 'test.counted', ${outcome}, 'system', '{"n": 1}', ${outcome === 'denied' ? id : null})`.execute(
+        service.db
+      )
+      return id
+    }
+    const change = (id: string, column: string, value: string) =>
+      sql`update audit_events set ${sql.ref(column)} = ${sql.raw(value)} where id = ${id}`.execute(service.db)
+    const refusesAll = async (id: string, what: string, but?: string) => {
+      for (const { name, type } of columns) {
+        if (name !== but)
+          await t.rejects(change(id, name, OTHER[type]!), /only ever added/, `${name} of ${what}`)
+      }
+    }
+    await refusesAll(await insert('allowed'), 'what was done')
+    const denied = await insert('denied')
+    await refusesAll(denied, 'a denial', 'count')
+    await t.rejects(
+      change(denied, 'details', `'{"n": 1.0}'`),
+      /only ever added/,
+      'another text of the same JSON'
+    )
+    t.equal((await change(denied, 'count', 'count + 1')).numAffectedRows, 1n, 'a denial is counted')
+    await t.rejects(change(denied, 'count', 'count - 1'), /only ever added/, 'and not counted down')
+
+    const isSealed = async (id: string) =>
+      (await sql`select from audit_chain where event_id = ${id}`.execute(service.db)).rows.length === 1
+    await sealBatch(service.db)
+    t.equal(await isSealed(denied), false, 'a denial is not sealed while it is counted')
+    await t.rejects(sql`update audit_unsealed set settled_at = now()`.execute(service.db), /only ever added/)
+    await sql`delete from audit_unsealed where event_id = ${denied}`.execute(service.db)
+    await sql`insert into audit_unsealed values (${denied}, now())`.execute(service.db)
+    while (!(await isSealed(denied))) await sealBatch(service.db)
+    await refusesAll(denied, 'a denial that is sealed')
+    const onChain = [
+      sql`delete from audit_chain`,
+      sql`truncate audit_chain`,
+      sql`update audit_chain set position = position + 1000`,
+      sql`update audit_chain set event_id = gen_random_uuid()`,
+      sql`update audit_chain set hash = decode(repeat('00', 32), 'hex')`
+    ]
+    for (const attempt of onChain) await t.rejects(attempt.execute(service.db), /only ever added/)
+  })
+
+  t.test('hands nothing out when it cannot be written', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const project = await newProject(ann)
+    await ann.post(`${credentials}/${id}/assign-projects`, { projectIds: [project] })
+    const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
+    const bob = await service.newUser()
+    await sql`alter table audit_events add constraint no_more check (false) not valid`.execute(service.db)
+    try {
+      const attempts: [string, Promise<{ status: number; text: string }>][] = [
+        ['reveal', ann.post(`${credentials}/${id}/reveal`, {})],
+        ['resolve', machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })],
+        ['a change', ann.put(`${credentials}/${id}`, { description: 'changed' })],
+        ['a denial', bob.get(`${credentials}/${id}`)]
+      ]
+      for (const [name, attempt] of attempts) {
+        const { status, text } = await attempt
+        t.equal(status, 503, name)
+        t.notMatch(text, 'hunter2')
+      }
+    } finally {
+      await sql`alter table audit_events drop constraint no_more`.execute(service.db)
+    }
+    t.equal((await ann.get(`${credentials}/${id}`)).json.description, null, 'and nothing was changed')
+  })
+
+  t.test('records each of many hand-outs at once, and what one of them cannot, the others can', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const ids = Array.from({ length: 40 }, (_, i) => `handed-out-${i}`)
+    await sql`alter table audit_events add constraint not_this check (request_id <> 'handed-out-20') not valid`.execute(
+      service.db
+    )
+    const answers = await Promise.all(
+      ids.map((requestId) =>
+        ann.post(`${credentials}/${id}/reveal`, {}, { headers: { 'x-request-id': requestId } })
+      )
+    )
+    await sql`alter table audit_events drop constraint not_this`.execute(service.db)
+    const refused = answers.flatMap(({ status }, i) => (status === 200 ? [] : [`${i}: ${status}`]))
+    t.same(refused, ['20: 503'])
+    const events = await service.db
+      .selectFrom('audit_events')
+      .where('action', '=', 'credential.revealed')
+      .where('request_id', 'like', 'handed-out-%')
+      .select('request_id')
+      .execute()
+    t.same(
+      new Set(events.map((event) => event.request_id)),
+      new Set(ids.filter((requestId) => requestId !== 'handed-out-20'))
+    )
+    t.equal(events.length, 39, 'each once')
+  })
+})
+
+t.test('the audit chain', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  for (let i = 0; i < 8; i++) await newProject(ann)
+  const sealed = await Promise.all([
+    sealBatch(service.db),
+    sealBatch(service.db),
+    sealBatch(service.app.services.db)
+  ])
+  const whole = await verifyChain(service.db)
+  t.equal(whole.broken, undefined)
+  t.equal(whole.unsealed, 0)
+  t.ok(sealed.reduce((sum, count) => sum + count, 0) <= whole.verified, 'none is sealed twice')
+  t.ok(whole.verified >= 10)
+  const head = (await service.admin.get(`${path}/head`)).json
+  t.same(head, { position: whole.head.position, hash: whole.head.hash.toString('hex') })
+  await newProject(ann)
+  t.equal((await verifyChain(service.db)).unsealed, 1)
+  await sealBatch(service.db)
+  t.equal((await verifyChain(service.db)).verified, whole.verified + 1, 'positions go on')
+
+  const tamper = async (name: string, statements: ReturnType<typeof sql>[], broken: object) => {
+    await service.db
+      .transaction()
+      .execute(async (trx) => {
+        await sql`set local session_replication_role = replica`.execute(trx)
+        for (const statement of statements) await statement.execute(trx)
+        t.match((await verifyChain(trx)).broken, broken, name)
+        throw new Error('undo')
+      })
+      .catch((error) => {
+        if (error.message !== 'undo') throw error
+      })
+  }
+  const at = (position: number) => sql`(select event_id from audit_chain where position = ${position})`
+  const insertEvent = sql`insert into audit_events (id, action, outcome, actor_type)
+    values ('00000000-0000-7000-8000-000000000000', 'credential.revealed', 'allowed', 'user')`
+  const checked: Record<string, string> = { outcome: `'denied'`, actor_type: `'system'` }
+  for (const { name, type } of await columnsOfEvents(service.db)) {
+    const value = sql.raw(checked[name] ?? OTHER[type]!)
+    // By what alike denials were found while they were counted; it tells nothing that other columns do not.
+    if (name === 'fold_key') continue
+    await tamper(
+      `an event's ${name} changed`,
+      [sql`update audit_events set ${sql.ref(name)} = ${value} where id = ${at(4)}`],
+      { position: 4, what: name === 'id' ? 'missing' : 'changed' }
+    )
+  }
+  await tamper('an event removed', [sql`delete from audit_events where id = ${at(5)}`], {
+    position: 5,
+    what: 'missing'
+  })
+  await tamper(
+    'an event removed with its place',
+    [sql`delete from audit_events where id = ${at(5)}`, sql`delete from audit_chain where position = 5`],
+    { position: 5, what: 'missing' }
+  )
+  await tamper(
+    'an event inserted',
+    [
+      insertEvent,
+      sql`update audit_chain set position = position + 1000 where position >= 6`,
+      sql`insert into audit_chain (position, event_id, hash)
+        values (6, '00000000-0000-7000-8000-000000000000', decode(repeat('00', 32), 'hex'))`
+    ],
+    { position: 6, what: 'changed' }
+  )
+  await tamper('an event inserted past the chain', [insertEvent], {
+    id: '00000000-0000-7000-8000-000000000000',
+    position: undefined,
+    what: 'added'
+  })
+  await tamper(
+    'a time changed by the least there is',
+    [sql`update audit_events set occurred_at = occurred_at + interval '1 microsecond' where id = ${at(2)}`],
+    { position: 2, what: 'changed' }
+  )
+  await tamper(
+    'two events swapped',
+    [
+      sql`update audit_chain set position = 1000 where position = 2`,
+      sql`update audit_chain set position = 2 where position = 3`,
+      sql`update audit_chain set position = 3 where position = 1000`
+    ],
+    { position: 2, what: 'changed' }
+  )
+  const id = randomUUID()
+  // A denial, which is not sealed as long as this test takes.
+  await sql`insert into audit_events (id, action, outcome, actor_type, fold_key)
+    values (${id}, 'test.new', 'denied', 'system', ${id})`.execute(service.db)
+  await tamper('an event removed before it was sealed', [sql`delete from audit_events where id = ${id}`], {
+    id,
+    position: undefined,
+    what: 'missing'
+  })
+  await tamper('an event kept from being sealed', [sql`delete from audit_unsealed where event_id = ${id}`], {
+    id,
+    position: undefined,
+    what: 'added'
+  })
+  t.equal((await verifyChain(service.db)).broken, undefined, 'and as it was, it is right')
+
+  await sql`insert into audit_unsealed (event_id, settled_at)
+    select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now() from generate_series(1, 600) n`.execute(
+    service.db
+  )
+  const project = await newProject(ann)
+  await sealBatch(service.db)
+  const { rows } = await sql`select from audit_chain c join audit_events e on e.id = c.event_id
+    where e.target_id = ${project}`.execute(service.db)
+  t.equal(rows.length, 1, 'what is gone does not keep what is there from being sealed')
+  await sql`delete from audit_unsealed where event_id < '00000000-0000-7000-8001-000000000000'`.execute(
+    service.db
+  )
+
+  await sql`insert into audit_unsealed select event_id, now() from audit_chain`.execute(service.db)
+  const { position } = (await verifyChain(service.db)).head
+  while ((await sealBatch(service.db)) > 0) {}
+  const verdict = await verifyChain(service.db)
+  t.equal(verdict.broken, undefined)
+  t.equal(verdict.head.position, position, 'no event is sealed twice')
+})
+
+t.test('the hash of an event is what anybody computes from its columns', async (t) => {
+  const service = await startTestApp(t)
+  const id = randomUUID()
+  const odd = Array.from({ length: 0x2fff }, (_, code) => String.fromCharCode(code + 1)).join('')
+  await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, target_name, details)
+    values (${id}, 'test.odd', 'allowed', 'system', ${odd}, '\ud83d\udd11"\\/', '{"n": [1.50, null]}')`.execute(
+    service.db
+  )
+  while ((await sealBatch(service.db)) > 0) {}
+  const { rows } = await sql<
+    Record<string, string> & { position: number; hash: Buffer; previous: Buffer | null }
+  >`
+    select c.position, c.hash, p.hash as previous, e.id,
+      (extract(epoch from e.occurred_at) * 1000000)::bigint::text as at, e.details::text as details
+    from audit_events e join audit_chain c on c.event_id = e.id left join audit_chain p on p.position = c.position - 1
+    where e.id = ${id}`.execute(service.db)
+  const { position, previous, hash, at, details } = rows[0]!
+  const nobody = [null, null, null, null, null, null]
+  const columns = [
+    id,
+    at,
+    'test.odd',
+    'allowed',
+    'system',
+    null,
+    odd,
+    null,
+    null,
+    '\u{1f511}"\\/',
+    ...nobody.slice(1)
+  ]
+  const content = JSON.stringify([position, ...columns, details, '1'])
+  t.equal(
+    createHash('sha256')
+      .update(previous ?? Buffer.alloc(32))
+      .update(content)
+      .digest('hex'),
+    hash.toString('hex')
+  )
+})

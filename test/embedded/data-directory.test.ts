@@ -1,0 +1,84 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from '../../src/embedded/data-directory.ts'
+
+async function newDirectory(t: Test) {
+  const parent = await mkdtemp(join(tmpdir(), 'latchkey-data-'))
+  t.teardown(() => rm(parent, { recursive: true, force: true }))
+  const directory = join(parent, 'some/where')
+  await prepareDataDirectory(directory)
+  return directory
+}
+const modeOf = async (path: string) => (await stat(path)).mode & 0o777
+
+t.test('the directory and what is in it are made once, and closed to others', async (t) => {
+  const directory = await newDirectory(t)
+  t.equal(await modeOf(directory), 0o700)
+  const first = await rootKeysIn(directory)
+  const password = await adminPasswordIn(directory)
+  t.equal(first.made, join(directory, 'root.keys'))
+  t.match(password, /^[A-Za-z0-9_-]{24}$/)
+  t.same(await readdir(directory), ['admin.password', 'root.keys'], 'nothing else is left')
+  for (const file of await readdir(directory)) t.equal(await modeOf(join(directory, file)), 0o600, file)
+  await prepareDataDirectory(directory)
+  const second = await rootKeysIn(directory)
+  t.equal(second.made, undefined)
+  t.equal(second.keys[0]!.fingerprint, first.keys[0]!.fingerprint)
+  t.equal(await adminPasswordIn(directory), password)
+})
+
+t.test('those who start at once agree on one key, which none of them sees half of', async (t) => {
+  const directory = await newDirectory(t)
+  const all = await Promise.all(Array.from({ length: 20 }, () => rootKeysIn(directory)))
+  t.equal(all.filter(({ made }) => made).length, 1)
+  t.equal(new Set(all.map(({ keys }) => keys[0]!.fingerprint)).size, 1)
+  t.same(await readdir(directory), ['root.keys'])
+})
+
+t.test('a file that is wrong stops the start: one line, without any of the file', async (t) => {
+  const directory = await newDirectory(t)
+  await rootKeysIn(directory)
+  const path = join(directory, 'root.keys')
+  const whole = await readFile(path, 'utf8')
+  for (const text of ['', '\n', whole.slice(0, 20), whole.slice(0, -4), 'canary']) {
+    await writeFile(path, text)
+    const error = await rootKeysIn(directory).catch((caught) => caught)
+    t.match(error, {
+      name: 'ConfigError',
+      message: /^LATCHKEY_DATA_DIR has a root\.keys that is no list of keys/
+    })
+    t.notMatch(error.message, '\n')
+    t.notMatch(error.message, 'canary')
+    t.notMatch(error.message, whole.split(':')[1]!.slice(0, 6))
+    t.equal(await readFile(path, 'utf8'), text, 'and it is left as it was')
+  }
+})
+
+t.test('a file that others may read stops the start', { skip: process.platform === 'win32' }, async (t) => {
+  const directory = await newDirectory(t)
+  await rootKeysIn(directory)
+  for (const mode of [0o640, 0o604, 0o620, 0o666]) {
+    await chmod(join(directory, 'root.keys'), mode)
+    await t.rejects(rootKeysIn(directory), {
+      name: 'ConfigError',
+      message: /^LATCHKEY_DATA_DIR has a file that others may read or write \(chmod 600\): .*root\.keys$/
+    })
+  }
+})
+
+t.test('a directory that cannot be had stops the start', async (t) => {
+  const directory = await newDirectory(t)
+  const file = join(directory, 'file')
+  await writeFile(file, '')
+  for (const path of [file, join(file, 'below'), join(file, 'further/below')]) {
+    await t.rejects(prepareDataDirectory(path), {
+      name: 'ConfigError',
+      message: /^LATCHKEY_DATA_DIR has to be /
+    })
+  }
+  const closed = join(directory, 'closed')
+  await mkdir(closed, { mode: 0o500 })
+  if (process.getuid?.() !== 0) await t.rejects(prepareDataDirectory(closed), { name: 'ConfigError' })
+})

@@ -1,0 +1,354 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  access,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  rmdir,
+  stat,
+  unlink,
+  writeFile
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { findBinaries, findPackage } from '../../src/embedded/binaries.ts'
+import { findPlace, unlessMissing } from '../../src/embedded/directory.ts'
+import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from '../../src/embedded/postgres.ts'
+import { identityOf } from '../../src/embedded/processes.ts'
+
+const isRoot = process.getuid?.() === 0
+// Whom Postgres runs as.
+const server = isRoot ? { uid: 65534, gid: 65534 } : {}
+const run = promisify(execFile)
+const quiet = { durable: false }
+
+const modeOf = async (path: string) => (await stat(path)).mode & 0o7777
+const isThere = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false
+  )
+const eventually = async (holds: () => boolean | Promise<boolean>, what: string) => {
+  for (const deadline = Date.now() + 10_000; !(await holds()); await sleep(10)) {
+    if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`)
+  }
+}
+const postmasterOf = async (directory: string) =>
+  Number.parseInt(await readFile(join(directory, 'postgres/postmaster.pid'), 'utf8'), 10)
+const isAlive = async (pid: number) => (await identityOf(pid)) !== undefined
+
+/** The pids of the programs that work on this directory. */
+async function programsOf(directory: string): Promise<string[]> {
+  const pids = await readdir('/proc').catch(() => [])
+  const found = pids.map(async (pid) => {
+    const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    // initdb starts a shell for each of its steps, whose line has the program in quotes.
+    return /\/(postgres|initdb)["\0]/.test(line) && line.includes(directory) ? [pid] : []
+  })
+  return (await Promise.all(found)).flat()
+}
+
+async function killPrograms(directory: string, signal: NodeJS.Signals): Promise<void> {
+  for (const pid of await programsOf(directory)) {
+    await unlessMissing((async () => process.kill(Number(pid), signal))())
+  }
+}
+
+/** A directory that goes away at the end of the test, with whatever a failed one left running there. */
+async function makeDirectory(t: Test): Promise<string> {
+  const directory = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-embedded-')))
+  t.teardown(async () => {
+    await killPrograms(directory, 'SIGQUIT')
+    await eventually(async () => (await programsOf(directory)).length === 0, 'everything has ended')
+    await rm(directory, { recursive: true, maxRetries: 5 })
+  })
+  return directory
+}
+
+const ready = await makeDirectory(t)
+await (await startEmbedded({ directory: ready, ...quiet })).stop()
+
+/** Such a directory with a cluster in it. */
+async function makeReadyDirectory(t: Test): Promise<string> {
+  const directory = await makeDirectory(t)
+  await run('cp', ['-a', join(ready, 'postgres'), directory])
+  return directory
+}
+
+async function start(t: Test, options: EmbeddedOptions): Promise<EmbeddedPostgres> {
+  const started = await startEmbedded(options)
+  t.teardown(() => started.stop())
+  return started
+}
+
+async function query(started: EmbeddedPostgres, text: string, values: unknown[] = []) {
+  const client = new pg.Client(started.connection)
+  await client.connect()
+  try {
+    return (await client.query(text, values)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** A process that counts in a table; `count` is what was acknowledged to it so far. */
+function startChild(t: Test, directory: string): ChildProcess & { count: number } {
+  const script = join(import.meta.dirname, '../fixtures/embedded-child.ts')
+  const child = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const counting = Object.assign(child, { count: 0 })
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    counting.count = Number(line)
+  })
+  return counting
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const closed = once(child, 'close')
+  child.kill('SIGKILL')
+  await closed
+}
+
+t.test('a cluster is made once and kept, for this user alone', async (t) => {
+  const directory = join(await makeDirectory(t), 'data')
+  // A directory of mode 0700 in the temporary one would be out of reach for root's server.
+  await chmod(dirname(directory), 0o755)
+  const first = await start(t, { directory })
+  const [row] = await query(
+    first,
+    `select lower('ÄÖÉ') as letters, current_setting('fsync') as fsync, current_setting('TimeZone') as zone,
+      current_setting('listen_addresses') as addresses, current_setting('server_encoding') as encoding`
+  )
+  t.same(row, { letters: 'äöé', fsync: 'on', zone: 'UTC', addresses: '', encoding: 'UTF8' })
+  await query(first, 'create table kept (word text primary key)')
+  await query(first, 'insert into kept values ($1)', ['here'])
+
+  const cluster = join(directory, 'postgres')
+  t.equal(first.connection.host, cluster)
+  t.equal(await modeOf(cluster), 0o700)
+  t.equal(await modeOf(join(cluster, '.s.PGSQL.5432')), 0o700)
+  t.equal((await stat(cluster)).uid, server.uid ?? process.getuid?.())
+  t.equal(await modeOf(directory), isRoot ? 0o710 : 0o700)
+  const log = join(directory, 'postgres.log')
+  t.equal(await modeOf(log), 0o600)
+
+  await t.rejects(query(first, 'insert into kept values ($1)', ['here']), { code: '23505' })
+  await t.rejects(query(first, 'select $1::uuid', ['here']), { code: '22P02' })
+  t.notMatch(await readFile(log, 'utf8'), /here|kept/, 'the log holds no statement and no value')
+
+  const pid = await postmasterOf(directory)
+  if (process.platform === 'linux') {
+    const group = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ')[4]
+    t.equal(Number(group), pid, 'Ctrl-C does not reach it')
+  }
+  await Promise.all([first.stop(), first.stop()])
+  t.notOk(await isAlive(pid))
+  const left = (await readdir(directory)).filter((name) => !name.startsWith('binaries-'))
+  t.same(left.sort(), ['postgres', 'postgres.log'])
+
+  const second = await start(t, { directory, maxConnections: 20 })
+  t.same(await query(second, 'select word from kept'), [{ word: 'here' }])
+  t.same(await query(second, 'show max_connections'), [{ max_connections: '20' }])
+})
+
+t.test('one process at a time; what was acknowledged to a killed one is there', async (t) => {
+  const directory = await makeReadyDirectory(t)
+  const child = startChild(t, directory)
+  await eventually(() => child.count > 20, 'the child counts')
+  const pid = await postmasterOf(directory)
+  await t.rejects(startEmbedded({ directory }), { message: new RegExp(`in use by process ${child.pid}\\b`) })
+  const before = child.count
+  await eventually(() => child.count > before, 'the child counts on')
+
+  await kill(child)
+  t.ok(await isAlive(pid), 'a killed process leaves its server running')
+  const said: string[] = []
+  const started = await start(t, { directory, ...quiet, notice: (line) => said.push(line) })
+  t.notOk(await isAlive(pid))
+  t.match(said, [new RegExp(`process ${pid}\\b`)])
+  const [row] = await query(started, 'select count(*)::int as rows, max(number) from counted')
+  t.equal(row.rows, row.max)
+  t.ok(row.max >= child.count, `${row.max} rows of ${child.count} acknowledged`)
+  await t.rejects(startEmbedded({ directory }), {
+    message: new RegExp(`in use by process ${process.pid}\\b`)
+  })
+  t.same(await query(started, 'select 1 as one'), [{ one: 1 }])
+})
+
+t.test('an end that nobody asked for is told, and the next start is not kept from it', async (t) => {
+  const directory = await makeReadyDirectory(t)
+  const ended: (number | null)[] = []
+  const first = await start(t, { directory, onExit: (code) => ended.push(code) })
+  await query(first, 'create table kept (word text)')
+  process.kill(await postmasterOf(directory), 'SIGKILL')
+  await eventually(() => ended.length > 0, 'the end is told')
+  t.same(ended, [null])
+  await first.stop()
+
+  const second = await start(t, { directory, ...quiet, onExit: (code) => ended.push(code) })
+  t.same(await query(second, 'select word from kept'), [])
+  await second.stop()
+  t.same(ended, [null], 'stop() is no such end')
+})
+
+t.test('a process that got the pid of a former server is left alone', async (t) => {
+  const directory = await makeReadyDirectory(t)
+  const stranger = spawn('sleep', ['60'], { ...server, cwd: '/', stdio: 'ignore' })
+  t.teardown(() => stranger.kill())
+  await once(stranger, 'spawn')
+  const lines = [stranger.pid, join(directory, 'postgres'), '1', '5432', '', '', '', 'ready']
+  await writeFile(join(directory, 'postgres/postmaster.pid'), `${lines.join('\n')}\n`)
+  await start(t, { directory, ...quiet })
+  t.ok((await isAlive(stranger.pid!)) && stranger.exitCode === null && stranger.signalCode === null)
+})
+
+t.test('a cluster that was cut short in the making is made anew', async (t) => {
+  const directory = await makeDirectory(t)
+  const child = startChild(t, directory)
+  const half = async () => (await readdir(directory)).find((name) => name.startsWith('postgres.new-'))
+  await eventually(async () => {
+    const name = await half()
+    return name !== undefined && (await isThere(join(directory, name, 'global')))
+  }, 'initdb is at work')
+  await kill(child)
+  await killPrograms(directory, 'SIGKILL')
+  t.notOk(await isThere(join(directory, 'postgres')))
+  await eventually(async () => (await programsOf(directory)).length === 0, 'initdb has ended')
+  t.ok(await half())
+  const started = await start(t, { directory, ...quiet })
+  t.same(await query(started, 'select 1 as one'), [{ one: 1 }])
+  t.notOk(await half())
+})
+
+t.test('a failed start tells what Postgres said, and lets go of the directory', async (t) => {
+  const directory = await makeReadyDirectory(t)
+  const version = join(directory, 'postgres/PG_VERSION')
+  const right = await readFile(version)
+  await writeFile(version, '9.6\n')
+  await t.rejects(startEmbedded({ directory }), { message: /initialized by PostgreSQL version 9\.6/ })
+  await writeFile(version, right)
+  await start(t, { directory, ...quiet })
+})
+
+t.test('a path that is too long for a socket', async (t) => {
+  const directory = join(await makeDirectory(t), 'long'.repeat(20), 'way'.repeat(20), 'data')
+  await chmod(dirname(dirname(dirname(directory))), 0o755)
+  await mkdir(directory, { recursive: true })
+  await run('cp', ['-a', join(ready, 'postgres'), directory])
+  const socketOf = async () =>
+    (await readFile(join(directory, 'postgres/postmaster.pid'), 'utf8')).split('\n')[4]!
+  const child = startChild(t, directory)
+  await eventually(() => child.count > 0, 'the child counts')
+  await kill(child)
+  const left = await socketOf()
+  t.ok(await isThere(left))
+
+  const started = await start(t, { directory, ...quiet })
+  t.notOk(await isThere(left), 'what a killed process left is removed')
+  const { host } = started.connection
+  t.equal(host, await socketOf())
+  t.ok(host.length < 80)
+  t.equal(await modeOf(host), 0o700)
+  t.equal((await stat(host)).uid, server.uid ?? process.getuid?.())
+  t.ok((await query(started, 'select from counted')).length > 0)
+  await started.stop()
+  t.notOk(await isThere(host))
+})
+
+t.test('a directory that others may write to is refused', async (t) => {
+  const directory = await makeDirectory(t)
+  await chmod(directory, 0o777)
+  await t.rejects(startEmbedded({ directory }), { message: /anybody may write/ })
+})
+
+t.test(
+  'root: where nobody else can come, the cluster is kept elsewhere',
+  { skip: !isRoot && 'needs root' },
+  async (t) => {
+    const directory = join(await makeDirectory(t), 'data')
+    const record = join(directory, 'postgres.location')
+    let home: string | undefined
+    t.teardown(async () => {
+      if (!home) return
+      await rm(home, { recursive: true })
+      await rmdir(dirname(home)).catch(() => {})
+    })
+    const said: string[] = []
+    const first = await start(t, { directory, ...quiet, notice: (line) => said.push(line) })
+    home = (await readFile(record, 'utf8')).trim()
+    t.match(said, [home])
+    t.ok(first.connection.host.startsWith(home))
+    t.equal(await modeOf(home), 0o711)
+    t.equal(await modeOf(join(home, 'postgres')), 0o700)
+    await query(first, 'create table kept (word text)')
+    await first.stop()
+
+    const second = await start(t, { directory, ...quiet })
+    t.same(await query(second, 'select word from kept'), [])
+    await second.stop()
+    await writeFile(record, `${home}-gone\n`)
+    await t.rejects(
+      startEmbedded({ directory }),
+      { message: /is not there any more/ },
+      'rather than an empty one'
+    )
+  }
+)
+
+t.test('the programs', async (t) => {
+  const installed = await findPackage()
+  const directory = await makeDirectory(t)
+  const copy = join(directory, 'package')
+  const copyPackage = () => run('cp', ['-a', installed, copy])
+  const works = async (t: Test, native: string) => {
+    const { stdout } = await run(join(native, 'bin/initdb'), ['--version'], { ...server, cwd: '/', env: {} })
+    await run(join(native, 'bin/postgres'), ['--version'], { ...server, cwd: '/', env: {} })
+    t.match(stdout, /PostgreSQL/)
+  }
+
+  t.test('get the links and modes that an installation without scripts leaves out', async (t) => {
+    await copyPackage()
+    await chmod(directory, 0o755)
+    const links = JSON.parse(await readFile(join(copy, 'native/pg-symlinks.json'), 'utf8'))
+    t.ok(links.length > 3)
+    for (const { target } of links) await unlink(join(copy, target))
+    for (const name of await readdir(join(copy, 'native/bin')))
+      await chmod(join(copy, 'native/bin', name), 0o644)
+    const place = await findPlace(join(directory, 'data'), () => {})
+    const native = await findBinaries(copy, place, (line) => t.fail(line))
+    t.equal(native, join(copy, 'native'))
+    for (const { target } of links) t.ok(await isThere(join(copy, target)), target)
+    await works(t, native)
+    t.equal(await findBinaries(copy, place, (line) => t.fail(line)), native)
+  })
+
+  t.test('are copied from where they cannot be run', async (t) => {
+    // For root: where the server's user does not come. For others: where the links cannot be made.
+    await rm(copy, { recursive: true, force: true })
+    await copyPackage()
+    await unlink(join(copy, 'native/lib/libpq.so.5')).catch(() => {})
+    const libraries = join(copy, 'native/lib')
+    await chmod(isRoot ? copy : libraries, isRoot ? 0o700 : 0o555)
+    t.teardown(() => chmod(libraries, 0o755))
+    const data = join(directory, 'data')
+    const place = await findPlace(data, () => {})
+    await mkdir(join(data, 'binaries-of-an-older-version'))
+    const said: string[] = []
+    const native = await findBinaries(copy, place, (line) => said.push(line))
+    t.match(said, [copy])
+    t.ok(native.startsWith(data))
+    await works(t, native)
+    t.equal((await readdir(data)).filter((name) => name.startsWith('binaries-')).length, 1)
+    t.equal(await findBinaries(copy, place, (line) => t.fail(line)), native, 'once')
+  })
+})

@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { openKeyring } from '../../../src/features/keys/open-keyring.ts'
+import { reencryptAll } from '../../../src/features/keys/reencrypt.ts'
+import { parseRootKeys } from '../../../src/root-keys/list.ts'
+import { newRootKey } from '../../../src/root-keys/local.ts'
+import { startTestApp } from '../../helpers/app.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import {
+  newCredential,
+  newCredentialBody,
+  newProject,
+  newType,
+  reveal,
+  uniqueName
+} from '../../helpers/fixtures.ts'
+import { rotate, valuesByKey } from '../../helpers/keys.ts'
+import { startReplica } from '../../helpers/replica.ts'
+import { newToken } from '../../helpers/tokens.ts'
+
+const path = '/api/v1/app-credentials'
+const SECRET = 'hunter2 hunter2'
+
+async function newWorld(t: Test) {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  return { service, ann, type: await newType(ann) }
+}
+
+const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'>) => app.services.keyring
+
+t.test('a replica that has not heard of a new data key serves what is under it', async (t) => {
+  const { service, ann, type } = await newWorld(t)
+  const projectId = await newProject(ann)
+  const token = await newToken(ann, ['credentials:resolve'], { projectId })
+  const replica = await startReplica(t, service)
+  const there = replica.client(ann)
+  const machine = replica.client()
+  machine.bearer = token.bearer
+  const note = { keys: [{ fieldId: type.field['note'], keyValue: 'n' }] }
+  const asks: Record<string, (id: string) => Promise<{ status: number; text: string }>> = {
+    get: (id) => there.get(`${path}/${id}`),
+    reveal: (id) => there.post(`${path}/${id}/reveal`, {}),
+    resolve: (id) => machine.post(`/api/v1/projects/${projectId}/resolve`, { credentials: [{ id }] }),
+    'update of a name': (id) => there.put(`${path}/${id}`, { credentialName: uniqueName('new') }),
+    'update of a value': (id) => there.put(`${path}/${id}`, note),
+    'new environment': (id) => there.put(`${path}/${id}/environments/test`, { keys: keysOf() }),
+    'environment gone': (id) => there.delete(`${path}/${id}/environments/other`)
+  }
+  const keysOf = () => newCredentialBody(type).keys
+  for (const [what, ask] of Object.entries(asks)) {
+    const number = await rotate(service)
+    await keyringOf(service).refresh()
+    const { id } = await newCredential(ann, type, { projectIds: [projectId] })
+    await ann.put(`${path}/${id}/environments/other`, { keys: keysOf() })
+    t.notOk(keyringOf(replica).toJSON().numbers.includes(number), `${what}: it has not heard`)
+    const before = (await ann.get(`${path}/${id}`)).json.revision
+    const answer = await ask(id)
+    t.equal(answer.status, 200, `${what}: ${answer.text}`)
+    t.notMatch(answer.text, 'decryption-failed')
+    t.equal(keyringOf(replica).current, number, `${what}: it has now`)
+    const changes = /update|environment/.test(what) ? 1 : 0
+    t.equal((await ann.get(`${path}/${id}`)).json.revision, before + changes, `${what}: done once`)
+    t.equal((await reveal(there, id))['password'], SECRET)
+    const { rows } = await sql<{ count: number }>`select count(*) as count from audit_events
+      where target_id = ${id} and outcome = 'denied'`.execute(service.db)
+    t.equal(rows[0]!.count, 0, `${what}: no denial is recorded`)
+  }
+
+  const number = await rotate(service)
+  await keyringOf(service).refresh()
+  const key = { headers: { 'idempotency-key': randomUUID() } }
+  const body = newCredentialBody(type)
+  const first = await ann.post(path, body, key)
+  t.notOk(keyringOf(replica).toJSON().numbers.includes(number))
+  const again = await there.post(path, body, key)
+  t.equal(again.headers.get('idempotency-replayed'), 'true', 'an answer kept under the new key')
+  t.same(again.json, first.json)
+})
+
+t.test('all replicas write under the new key within seconds, without being asked to', async (t) => {
+  const { service, ann, type } = await newWorld(t)
+  const replica = await startReplica(t, service)
+  const number = await rotate(service)
+  const began = Date.now()
+  await eventually(
+    () => [service, replica].every((one) => keyringOf(one).current === number),
+    'both have heard'
+  )
+  t.ok(Date.now() - began < 7_500, `after ${Date.now() - began} ms`)
+  await newCredential(ann, type)
+  await newCredential(replica.client(ann), type)
+  t.same(await valuesByKey(service), { [number]: 4 })
+})
+
+t.test('a number that nobody made costs one look, and is answered as what it is', async (t) => {
+  const { service, ann, type } = await newWorld(t)
+  const { id } = await newCredential(ann, type)
+  await sql`update credential_keys set value = set_byte(value, 4, 99) where credential_id = ${id}`.execute(
+    service.db
+  )
+  for (let i = 0; i < 3; i++) {
+    const answer = await ann.post(`${path}/${id}/reveal`, {})
+    t.match([answer.status, answer.json.code], [500, 'decryption-failed'])
+  }
+  const { rows } = await sql<{ count: number }>`select sum(count) as count from audit_events
+    where target_id = ${id} and outcome = 'denied'`.execute(service.db)
+  t.equal(Number(rows[0]!.count), 3, 'each is recorded')
+  const metrics = await service.app.metrics.registry.metrics()
+  t.match(metrics, /^latchkey_decryption_failures_total\{where="request"\} 3$/m)
+})
+
+t.test('many numbers that nobody made do not keep a batch from handing out what opens', async (t) => {
+  const { service, ann, type } = await newWorld(t)
+  const projectId = await newProject(ann)
+  const machine = await newToken(ann, ['credentials:resolve'], { projectId })
+  const credentials = []
+  for (let i = 0; i < 8; i++)
+    credentials.push({ id: (await newCredential(ann, type, { projectIds: [projectId] })).id })
+  for (const [i, { id }] of credentials.slice(1).entries())
+    await sql`update credential_keys set value = set_byte(value, 4, ${100 + i}::int) where credential_id = ${id}`.execute(
+      service.db
+    )
+  const answer = await machine.post(`/api/v1/projects/${projectId}/resolve`, { credentials })
+  t.equal(answer.status, 200)
+  t.match(answer.json.results, [
+    { values: { password: SECRET } },
+    ...credentials.slice(1).map(() => ({ error: { code: 'decryption-failed' } }))
+  ])
+})
+
+t.test('a replica that cannot unwrap a new key says try again, and keeps serving what it can', async (t) => {
+  const { service, ann, type } = await newWorld(t)
+  const old = await newCredential(ann, type)
+  const replica = await startReplica(t, service)
+  const there = replica.client(ann)
+  // The others have a new root key; this replica was not restarted.
+  const rootKeys = [...parseRootKeys(newRootKey('new')), ...service.rootKeys]
+  const keyring = await openKeyring(service.db, rootKeys)
+  await rotate({ db: service.db, rootKeys })
+  await keyring.refresh()
+  await reencryptAll(service.db, keyring)
+  const refused = await there.post(`${path}/${old.id}/reveal`, {})
+  t.match([refused.status, refused.json.code], [503, 'unavailable'])
+  t.ok(Number(refused.headers.get('retry-after')) > 0)
+  t.notMatch(refused.text, /fingerprint|root/i)
+  const { rows } = await sql`select 1 from audit_events where outcome = 'denied'`.execute(service.db)
+  t.equal(rows.length, 0, 'that was no denial')
+  const made = await newCredential(there, type)
+  t.equal((await reveal(there, made.id))['password'], SECRET, 'what it writes, it can read')
+  await eventually(
+    () => replica.log.some((line) => line.includes('the data keys were not refreshed')),
+    'its operator hears of it'
+  )
+  await reencryptAll(service.db, keyring)
+  t.same(await valuesByKey(service), { 2: 4 }, 'the others seal it anew')
+  t.match(await replica.app.metrics.registry.metrics(), /^latchkey_keyring_refresh_failures_total [1-9]\d*$/m)
+})

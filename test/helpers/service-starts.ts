@@ -1,0 +1,70 @@
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+import { buildApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { start } from '../../src/start.ts'
+import { Client } from './client.ts'
+import { Contract, type OpenapiDocument } from './contract.ts'
+import { createTestDatabase } from './database.ts'
+import { startProcess } from './process.ts'
+
+const ADMIN = { email: 'root@example.org', password: 'a long enough one' }
+type Env = Record<string, string>
+
+/** A database of its own, and whole starts of the service on it, with the root keys that each is given. */
+export async function serviceStarts(t: Test) {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const common = {
+    DATABASE_URL: database.url,
+    LATCHKEY_ADMIN_EMAIL: ADMIN.email,
+    LATCHKEY_ADMIN_PASSWORD: ADMIN.password,
+    LOG_LEVEL: 'silent'
+  }
+  const cwd = t.testdir()
+  const started = (keys: Env) => {
+    // AWS's SDK reads the environment itself.
+    Object.assign(
+      process.env,
+      Object.fromEntries(Object.entries(keys).filter(([name]) => /^AWS_/.test(name)))
+    )
+    const told = { notice() {}, connectionError() {}, databaseEnded() {} }
+    return start(readConfig({ ...common, ...keys }), told)
+  }
+  return {
+    db: database.db,
+    cwd,
+    /** The service with these keys, and its administrator, signed in. */
+    async serve(keys: Env) {
+      const service = await started(keys)
+      const app = await buildApp(service)
+      let stopped: Promise<void> | undefined
+      const stop = () => {
+        stopped ??= app.close().then(() => service.close())
+        return stopped
+      }
+      t.teardown(stop)
+      await app.listen({ host: '127.0.0.1', port: 0 })
+      const origin = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+      const admin = new Client(origin, new Contract(app.swagger() as unknown as OpenapiDocument))
+      await admin.signIn(ADMIN)
+      return { admin, stop }
+    },
+    /** Why the service does not start with these keys. */
+    async refusal(keys: Env): Promise<string> {
+      const service = await started(keys).catch((error) => error as Error)
+      if (service instanceof Error) return service.message
+      await service.close()
+      throw new Error('it started')
+    },
+    /** The one line with which a process ends that cannot start with these keys. */
+    async lastLine(keys: Env): Promise<string> {
+      const service = startProcess(t, cwd, { ...common, ...keys })
+      t.equal(await service.exited, 1)
+      t.equal(service.output().trim().split('\n').length, 1, service.output())
+      return service.output().trim()
+    },
+    wrappings: () =>
+      database.db.selectFrom('data_keys').select(['number', 'root_key_fingerprint', 'wrapped']).execute()
+  }
+}

@@ -1,0 +1,509 @@
+import { randomUUID } from 'node:crypto'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import t, { type Test } from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import { type RawAnswer, type RawRequest, send, sendRawBytes } from '../helpers/raw-request.ts'
+
+const service = await startTestApp(t)
+const { origin } = service
+const ann = await service.newUser()
+
+/** Sent with every request here, and to be found in no answer and in no line of the log. */
+const CANARY = 'canary-5d1f0c'
+const JSON_TYPE = 'application/json'
+
+/** That the answer is a problem of this status and code, whole, and that nothing sent comes back in it. */
+function isProblem(t: Test, name: string, answer: RawAnswer, status: number, code?: string) {
+  t.equal(answer.status, status, `${name}: ${status}`)
+  t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8', `${name}: type`)
+  const { json, headers } = answer
+  t.match(json, { status, title: String, detail: String, requestId: String }, `${name}: shape`)
+  if (code) t.equal(json?.code, code, `${name}: ${code}`)
+  t.match(json?.code, /^[a-z]+(-[a-z]+)*$/, `${name}: a code`)
+  t.equal(json?.requestId, headers['x-request-id'], `${name}: request id`)
+  t.notMatch(answer.text + JSON.stringify(headers), CANARY, `${name}: no echo`)
+}
+
+// Two routes that take a body, the one open and the other behind a session.
+const routes: { path: string; method: string; headers: () => Record<string, string>; good: object }[] = [
+  {
+    method: 'POST',
+    path: '/api/v1/session',
+    headers: () => ({}),
+    good: { email: `${CANARY}@example.org`, password: CANARY }
+  },
+  {
+    method: 'PUT',
+    path: '/api/v1/users/me/password',
+    headers: () => ({ cookie: ann.cookie! }),
+    good: { currentPassword: CANARY, newPassword: `${CANARY}-long-enough` }
+  }
+]
+
+async function eachRoute(work: (route: (typeof routes)[number], name: string) => Promise<void>) {
+  for (const route of routes) await work(route, `${route.method} ${route.path}`)
+}
+
+const sendTo = (route: (typeof routes)[number], request: RawRequest) =>
+  send(origin, route.path, {
+    method: route.method,
+    ...request,
+    headers: { ...route.headers(), 'content-type': JSON_TYPE, ...request.headers }
+  })
+
+// Slow senders are waited for by the last test, while the others run.
+const slow = (() => {
+  const start = 'POST /api/v1/session HTTP/1.1\r\nHost: x\r\n'
+  const type = 'Content-Type: application/json\r\n'
+  return {
+    'slow headers': sendRawBytes(origin, `${start}X-Slow: ${CANARY}`),
+    'no byte at all': sendRawBytes(origin, ''),
+    'a slow body': sendRawBytes(origin, `${start}${type}Content-Length: 100\r\n\r\n{"email":"${CANARY}`),
+    'a slow chunk': sendRawBytes(
+      origin,
+      `${start}${type}Transfer-Encoding: chunked\r\n\r\n40\r\n{"email":"${CANARY}`
+    ),
+    ...Object.fromEntries(
+      Array.from({ length: 50 }, (_, i) => [
+        `slow headers ${i}`,
+        sendRawBytes(origin, `${start}X-Slow: ${i}`)
+      ])
+    )
+  }
+})()
+
+t.test('a body is application/json in UTF-8, as it is', async (t) => {
+  const types = [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    `multipart/form-data; boundary=${CANARY}`,
+    'application/jsonx',
+    'application/json5',
+    'text/json',
+    'application/vnd.api+json',
+    'application',
+    '*/*',
+    `${CANARY}/json`,
+    'application/json; charset=latin1',
+    'application/json; charset=utf-16',
+    'application/json;charset="iso-8859-1"',
+    `application/json; charset=${CANARY}`
+  ]
+  await eachRoute(async (route, name) => {
+    const body = JSON.stringify(route.good)
+    for (const type of types) {
+      const answer = await sendTo(route, { headers: { 'content-type': type }, body })
+      isProblem(t, `${name} ${type}`, answer, 415, 'unsupported-media-type')
+    }
+    const untyped = await send(origin, route.path, { method: route.method, headers: route.headers(), body })
+    isProblem(t, `${name} without a type`, untyped, 415, 'unsupported-media-type')
+  })
+})
+
+t.test('the type may be written in any of its ways', async (t) => {
+  const types = [
+    'application/json',
+    'application/json; charset=utf-8',
+    'application/json;charset="UTF-8"',
+    'Application/JSON ; Charset=Utf-8'
+  ]
+  for (const type of types) {
+    const answer = await sendTo(routes[0]!, {
+      headers: { 'content-type': type },
+      body: JSON.stringify({ email: ann.person.email, password: ann.person.password })
+    })
+    t.equal(answer.status, 200, type)
+  }
+})
+
+t.test('a compressed body is refused', async (t) => {
+  await eachRoute(async (route, name) => {
+    const body = JSON.stringify(route.good)
+    const cases: [string, Buffer | string][] = [
+      ['gzip', gzipSync(body)],
+      ['br', brotliCompressSync(body)],
+      ['deflate', body],
+      ['identity, gzip', body],
+      [CANARY, body],
+      ['gzip', gzipSync(Buffer.alloc(100 * 1024 * 1024))]
+    ]
+    for (const [encoding, bytes] of cases) {
+      const answer = await sendTo(route, { headers: { 'content-encoding': encoding }, body: bytes })
+      isProblem(t, `${name} ${encoding}`, answer, 415, 'unsupported-media-type')
+    }
+  })
+})
+
+/** A text of JSON made of the good body's, with this put in after its opening brace. */
+const with_ = (route: (typeof routes)[number], more: string) =>
+  JSON.stringify(route.good).replace('{', `{${more},`)
+const firstKey = (route: (typeof routes)[number]) => Object.keys(route.good)[0]!
+const bytesWith = (route: (typeof routes)[number], bytes: number[]) => {
+  const [before, after] = JSON.stringify(route.good).split(CANARY, 2) as [string, string]
+  return Buffer.concat([Buffer.from(before + CANARY), Buffer.from(bytes), Buffer.from(`${after}"}`)])
+}
+
+t.test('a body that is not one JSON document in UTF-8 is malformed', async (t) => {
+  await eachRoute(async (route, name) => {
+    const good = JSON.stringify(route.good)
+    const key = firstKey(route)
+    const escaped = `\\u00${key.charCodeAt(0).toString(16)}${key.slice(1)}`
+    const cases: Record<string, string | Buffer> = {
+      'white space': ' \n',
+      'cut off': good.slice(0, -1),
+      'cut off in a string': good.slice(0, -5),
+      'cut off in an escape': `${good.slice(0, -2)}\\u00`,
+      'more behind it': `${good} ${CANARY}`,
+      'two documents': `${good}\n${good}`,
+      'a comma too many': good.replace('}', ',}'),
+      'a comment': `/* ${CANARY} */${good}`,
+      'single quotes': good.replaceAll('"', "'"),
+      NaN: with_(route, '"n":NaN'),
+      'a raw control character': good.replace(CANARY, `${CANARY}\n`),
+      'a wrong escape': good.replace(CANARY, `\\x41${CANARY}`),
+      'not UTF-8': bytesWith(route, [0xff]),
+      'UTF-8 that is longer than it has to be': bytesWith(route, [0xc0, 0x80]),
+      'half a surrogate pair in UTF-8': bytesWith(route, [0xed, 0xa0, 0x80]),
+      'a character cut off': bytesWith(route, [0xe2, 0x82]),
+      'UTF-16': Buffer.from(good, 'utf16le'),
+      'a key twice': with_(route, `"${key}":"${CANARY}"`),
+      'a key twice, once in escapes': with_(route, `"${escaped}":"${CANARY}"`),
+      'a key twice, further in': with_(route, `"x":[{"a":{"b":1,"c":[],"b":2}}]`),
+      'a key twice, with braces in strings between': with_(route, `"x":{"a":"}{\\"","b":",","a":1}`),
+      'an empty key twice': with_(route, `"x":{"":1,"":2}`),
+      __proto__: with_(route, `"__proto__":{"${CANARY}":1}`),
+      '__proto__ in escapes': with_(route, `"\\u005f_proto__":{"admin":true}`),
+      '__proto__ further in': with_(route, `"x":[{"__proto__":null}]`),
+      'constructor.prototype': with_(route, `"constructor":{"prototype":{"admin":true}}`)
+    }
+    for (const [what, body] of Object.entries(cases)) {
+      isProblem(t, `${name}: ${what}`, await sendTo(route, { body }), 400, 'malformed-body')
+    }
+  })
+})
+
+t.test('what JSON can say and the service cannot hold is invalid', async (t) => {
+  await eachRoute(async (route, name) => {
+    const key = firstKey(route)
+    const deep = (open: string, close: string) => open.repeat(30_000) + close.repeat(30_000)
+    const cases: [string, string, string][] = [
+      ['30,000 arrays', deep('[', ']'), 'too-deep'],
+      ['30,000 objects', `${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}`, 'too-deep'],
+      ['30,000 arrays that do not end', '['.repeat(30_000), 'too-deep'],
+      ['30,000 arrays in a property', with_(route, `"x":${deep('[', ']')}`), 'too-deep'],
+      ['1e400', with_(route, '"x":1e400'), 'number-out-of-range'],
+      ['-1e400, further in', with_(route, '"x":[{"y":-1e400}]'), 'number-out-of-range'],
+      [
+        '1e400 where a text belongs',
+        JSON.stringify({ ...route.good, [key]: 0 }).replace(':0', ':1e400'),
+        'number-out-of-range'
+      ],
+      ['NUL in a value', JSON.stringify({ ...route.good, [key]: `${CANARY}\0` }), 'nul-character'],
+      ['NUL in a key', with_(route, `"${CANARY}\\u0000":1`), 'nul-character'],
+      ['NUL further in', with_(route, `"x":["\\u0000"]`), 'nul-character'],
+      ['half a surrogate pair', with_(route, `"x":"${CANARY}\\ud800"`), 'lone-surrogate'],
+      ['the other half', with_(route, `"x":"\\udc00${CANARY}"`), 'lone-surrogate'],
+      ['two halves the wrong way round', with_(route, `"x":"\\udc00\\ud800"`), 'lone-surrogate'],
+      ['half a surrogate pair in a key', with_(route, `"\\ud800${CANARY}":1`), 'lone-surrogate']
+    ]
+    for (const [what, body, code] of cases) {
+      const answer = await sendTo(route, { body })
+      isProblem(t, `${name}: ${what}`, answer, 400, 'validation-failed')
+      t.match(answer.json?.errors, [{ code }], `${name}: ${what}: ${code}`)
+    }
+  })
+})
+
+t.test('32 levels are not too deep, nor are brackets in a text', async (t) => {
+  const brackets = { email: ann.person.email, password: '[{'.repeat(100) }
+  t.equal((await sendTo(routes[0]!, { body: JSON.stringify(brackets) })).status, 401)
+  const levels = (count: number) =>
+    sendTo(routes[0]!, { body: `{"x":${'['.repeat(count - 1)}${']'.repeat(count - 1)}}` })
+  t.match((await levels(32)).json.errors, [{ code: 'required' }])
+  t.match((await levels(33)).json.errors, [{ code: 'too-deep' }])
+})
+
+t.test('nothing in a body is dropped, and nothing is turned into what it is not', async (t) => {
+  await eachRoute(async (route, name) => {
+    const [first, second] = Object.keys(route.good) as [string, string]
+    const cases: [string, unknown, string, string][] = [
+      ['an unknown property', { ...route.good, [CANARY]: 1 }, '/body', 'unknown-property'],
+      ['isAdmin', { ...route.good, role: 'admin' }, '/body', 'unknown-property'],
+      ['a property too few', { [first]: CANARY }, `/body/${second}`, 'required'],
+      ['a number for a text', { ...route.good, [second]: 123_456_789_012 }, `/body/${second}`, 'wrong-type'],
+      ['true for a text', { ...route.good, [second]: true }, `/body/${second}`, 'wrong-type'],
+      ['null for a text', { ...route.good, [second]: null }, `/body/${second}`, 'wrong-type'],
+      ['an array for a text', { ...route.good, [second]: [CANARY] }, `/body/${second}`, 'wrong-type'],
+      ['an object for a text', { ...route.good, [second]: { a: CANARY } }, `/body/${second}`, 'wrong-type'],
+      ['an array', [route.good], '/body', 'wrong-type'],
+      ['a text', CANARY, '/body', 'wrong-type'],
+      ['a number', 42, '/body', 'wrong-type'],
+      ['null', null, '/body', 'wrong-type']
+    ]
+    for (const [what, body, path, code] of cases) {
+      const answer = await sendTo(route, { body: JSON.stringify(body) })
+      isProblem(t, `${name}: ${what}`, answer, 400, 'validation-failed')
+      if (second === 'password' || path === '/body')
+        t.match(answer.json.errors, [{ path, code }], `${name}: ${what}`)
+    }
+    const none = await send(origin, route.path, { method: route.method, headers: route.headers() })
+    isProblem(t, `${name}: no body at all`, none, 400, 'validation-failed')
+    isProblem(t, `${name}: an empty one`, await sendTo(route, { body: '' }), 400, 'validation-failed')
+  })
+})
+
+t.test('a body over the limit is refused, without being read to its end', async (t) => {
+  await eachRoute(async (route, name) => {
+    const large = Buffer.from(JSON.stringify({ [CANARY]: 'x'.repeat(2 * 1024 * 1024) }))
+    isProblem(t, `${name}: 2 MiB`, await sendTo(route, { body: large }), 413, 'body-too-large')
+    const chunks = Array.from({ length: 32 }, (_, i) => large.subarray(i * 65_536, (i + 1) * 65_536))
+    isProblem(
+      t,
+      `${name}: in chunks, without a length`,
+      await sendTo(route, { body: chunks }),
+      413,
+      'body-too-large'
+    )
+    const { method, path } = route
+    const cookie = Object.entries(route.headers()).map(([key, value]) => `${key}: ${value}\r\n`)
+    const announced = await sendRawBytes(
+      origin,
+      `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n${cookie.join('')}Content-Length: 1000000000000\r\n\r\n`
+    )
+    isProblem(t, `${name}: only announced`, announced, 413, 'body-too-large')
+    t.ok(announced.closedAfterMs < 5_000, 'at once')
+  })
+  const nearly = JSON.stringify({ email: ann.person.email, password: 'x'.repeat(1024 * 1024 - 100) })
+  isProblem(t, 'just under the limit', await sendTo(routes[0]!, { body: nearly }), 400, 'validation-failed')
+})
+
+t.test('a query has only what is known, each once, and of its type', async (t) => {
+  const list = '/api/v1/credential-types'
+  const cases: [string, string][] = [
+    [`/api/v1/session?${CANARY}=1`, 'unknown-property'],
+    ['/api/v1/session?__proto__=1', 'unknown-property'],
+    ['/api/v1/session?constructor=1', 'unknown-property'],
+    [`/livez?${CANARY}`, 'unknown-property'],
+    [`${list}?${CANARY}=1`, 'unknown-property'],
+    [`${list}?page=1&page=2`, 'wrong-type'],
+    [`${list}?search=${CANARY}&search=b`, 'wrong-type'],
+    [`${list}?page=${CANARY}`, 'wrong-type'],
+    [`${list}?page=1.5`, 'wrong-type'],
+    [`${list}?page=1e400`, ''],
+    [`${list}?page=NaN`, 'wrong-type'],
+    [`${list}?page=0`, 'out-of-range'],
+    [`${list}?page=-1`, 'out-of-range'],
+    [`${list}?page=99999999999999999999`, 'out-of-range'],
+    [`${list}?pageSize=0`, 'out-of-range'],
+    [`${list}?pageSize=101`, 'out-of-range'],
+    [`${list}?search=${'x'.repeat(201)}`, 'too-long'],
+    [`${list}?search=${CANARY}%00`, 'nul-character']
+  ]
+  for (const [path, code] of cases) {
+    const answer = await send(origin, path, { headers: { cookie: ann.cookie! } })
+    isProblem(t, path, answer, 400, 'validation-failed')
+    if (code) t.match(answer.json?.errors, [{ code }], `${path}: ${code}`)
+  }
+})
+
+t.test('a URL that is not UTF-8 in percent signs cannot be read, in its path or its query', async (t) => {
+  const paths = [
+    `/%ff${CANARY}`,
+    '/api/v1/projects/%ff',
+    '/api/v1/projects/%ed%a0%80',
+    '/api/v1/projects/%c0%80',
+    '/api/v1/projects/%',
+    '/api/v1/projects/%zz',
+    `/api/v1/credential-types?search=${CANARY}%ff`,
+    '/api/v1/credential-types?search=%ed%a0%80',
+    '/api/v1/credential-types?search=%c0%80',
+    '/api/v1/credential-types?search=%',
+    '/api/v1/credential-types?search=%zz',
+    '/api/v1/credential-types?%ff=1'
+  ]
+  for (const path of paths) {
+    const answer = await send(origin, path, { headers: { cookie: ann.cookie! } })
+    isProblem(t, path, answer, 400, 'malformed-url')
+    t.equal(answer.headers['x-content-type-options'], 'nosniff', path)
+    if (path.startsWith('/api')) t.equal(answer.headers['cache-control'], 'no-store', path)
+  }
+})
+
+t.test('what is no route is not found', async (t) => {
+  const paths = [
+    `/${CANARY}`,
+    '/',
+    '/api',
+    '/api/v1',
+    '/api/v1/',
+    `/api/v1/${CANARY}`,
+    '/api/v1/session/',
+    '/api/v1//session',
+    '//api/v1/session',
+    '/API/v1/session',
+    '/api/v2/session',
+    '/api/v1/session/../session',
+    '/api/v1/session;x=1',
+    '/api/v1/%73ession/x',
+    `/api/v1/${CANARY}\u00e9`.replace('\u00e9', '%C3%A9'),
+    '/.env',
+    '/metrics/x',
+    '/livez/x'
+  ]
+  for (const path of paths) {
+    for (const method of ['GET', 'POST', 'DELETE']) {
+      const answer = await send(origin, path, { method, headers: { cookie: ann.cookie! } })
+      isProblem(t, `${method} ${path}`, answer, 404, 'not-found')
+      if (path.startsWith('/api/')) t.equal(answer.headers['cache-control'], 'no-store', path)
+    }
+  }
+})
+
+t.test('a method that a route has not is refused', async (t) => {
+  for (const path of [
+    '/api/v1/session',
+    '/api/v1/sessions',
+    '/livez',
+    '/openapi.json',
+    '/api/v1/credential-types'
+  ]) {
+    for (const method of ['TRACE', 'PATCH', 'PROPFIND', 'OPTIONS', 'SEARCH', 'LOCK', 'PURGE', 'REPORT']) {
+      const answer = await send(origin, path, { method, headers: { cookie: ann.cookie! } })
+      t.ok([404, 405].includes(answer.status), `${method} ${path}: ${answer.status}`)
+      isProblem(t, `${method} ${path}`, answer, answer.status)
+    }
+  }
+  const connect = await sendRawBytes(origin, `CONNECT ${CANARY}:80 HTTP/1.1\r\nHost: x\r\n\r\n`)
+  t.notOk(connect.status >= 200 && connect.status < 300, 'CONNECT')
+})
+
+t.test('headers that are too large are refused', async (t) => {
+  const cases: Record<string, RawRequest> = {
+    'one header': { headers: { 'x-large': CANARY.repeat(2_000) } },
+    'a cookie': { headers: { cookie: `latchkey_session=${'x'.repeat(20_000)}` } },
+    'many headers': {
+      headers: Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`x-header-${i}`, CANARY]))
+    }
+  }
+  for (const [name, request] of Object.entries(cases)) {
+    isProblem(t, name, await send(origin, '/api/v1/session', request), 431)
+  }
+  const path = `/api/v1/projects/${'x'.repeat(20_000)}`
+  const answer = await send(origin, path)
+  t.ok([414, 431].includes(answer.status), 'a path')
+  isProblem(t, 'a path', answer, answer.status)
+})
+
+t.test(
+  'a request that two readers could read differently is refused, and its connection closed',
+  async (t) => {
+    const head = 'POST /api/v1/session HTTP/1.1\r\n'
+    const type = `Content-Type: ${JSON_TYPE}\r\n`
+    const body = JSON.stringify(routes[0]!.good)
+    const smuggled = `GET /api/v1/${CANARY} HTTP/1.1\r\nHost: x\r\n\r\n`
+    const cases: Record<string, string> = {
+      'Content-Length and Transfer-Encoding': `${head}Host: x\r\n${type}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+      'Transfer-Encoding and Content-Length': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n${smuggled}`,
+      'two lengths': `${head}Host: x\r\n${type}Content-Length: 5\r\nContent-Length: 6\r\n\r\n${body}`,
+      'a negative length': `${head}Host: x\r\n${type}Content-Length: -5\r\n\r\n${body}`,
+      'a length with a sign': `${head}Host: x\r\n${type}Content-Length: +5\r\n\r\n${body}`,
+      'a chunk with a wrong size': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\n${CANARY}\r\n{}\r\n0\r\n\r\n${smuggled}`,
+      'a chunk longer than its size': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n${smuggled}`,
+      'an encoding that is not known': `${head}Host: x\r\n${type}Transfer-Encoding: chunked, ${CANARY}\r\n\r\n0\r\n\r\n`,
+      'two hosts': `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nHost: ${CANARY}\r\n\r\n`,
+      'two hosts that are alike': 'GET /livez HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n',
+      'a header folded over two lines': `GET /livez HTTP/1.1\r\nHost: x\r\nX-A: a\r\n ${CANARY}\r\n\r\n`,
+      'a space before the colon': `GET /livez HTTP/1.1\r\nHost : x\r\n\r\n`,
+      'a NUL in a header': `GET /livez HTTP/1.1\r\nHost: x\r\nX-A: ${CANARY}\0\r\n\r\n`,
+      'a line that ends in CR alone': `GET /livez HTTP/1.1\r\nHost: x\r\nX-A: a\rX-B: ${CANARY}\r\n\r\n`,
+      'a space in the path': `GET /livez ${CANARY} HTTP/1.1\r\nHost: x\r\n\r\n`,
+      'no HTTP': `${CANARY}\r\n\r\n`,
+      'HTTP/3.0': 'GET /livez HTTP/3.0\r\nHost: x\r\n\r\n',
+      'an unknown method': `${CANARY.toUpperCase()} /livez HTTP/1.1\r\nHost: x\r\n\r\n`,
+      TLS: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'
+    }
+    for (const [name, bytes] of Object.entries(cases)) {
+      const answer = await sendRawBytes(origin, bytes)
+      isProblem(t, name, answer, 400)
+      t.ok(answer.closedAfterMs < 5_000, `${name}: closed at once`)
+      t.equal(answer.all.match(/HTTP\/1\.1 /g)?.length, 1, `${name}: one answer`)
+    }
+    const noHost = await sendRawBytes(origin, `GET /${CANARY} HTTP/1.1\r\n\r\n`)
+    t.equal(noHost.status, 400, 'no host')
+  }
+)
+
+t.test('an expectation that is not known is none', async (t) => {
+  const answer = await sendRawBytes(
+    origin,
+    `GET /${CANARY} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: ${CANARY}\r\n\r\n`
+  )
+  isProblem(t, 'Expect', answer, 404)
+})
+
+t.test('a request id that is fit for a log is kept, and another is replaced', async (t) => {
+  const id = `Trace-1.${randomUUID()}:7_x`
+  const kept = await send(origin, '/api/v1/session', { headers: { 'x-request-id': id } })
+  t.equal(kept.headers['x-request-id'], id)
+  t.equal(kept.json.requestId, id)
+  t.ok(service.log.some((line) => JSON.parse(line).requestId === id))
+  const hostile = [
+    `${CANARY} with spaces`,
+    'x'.repeat(1_000),
+    'x'.repeat(129),
+    '',
+    '"},{"level":"fatal"',
+    '../../etc/passwd',
+    'a\tb',
+    '<script>',
+    `${CANARY},b`,
+    'caf\u00e9'
+  ]
+  const seen = new Set<unknown>()
+  for (const given of hostile) {
+    const answer = await send(origin, '/api/v1/session', { headers: { 'x-request-id': given } })
+    isProblem(t, JSON.stringify(given.slice(0, 20)), answer, 401)
+    t.match(answer.headers['x-request-id'], /^[0-9a-f-]{36}$/)
+    seen.add(answer.headers['x-request-id'])
+  }
+  t.equal(seen.size, hostile.length, 'by a new one each time')
+  const two = await sendRawBytes(
+    origin,
+    `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: ${CANARY}\r\nX-Request-Id: b\r\n\r\n`
+  )
+  isProblem(t, 'two of them', two, 401)
+  const split = await sendRawBytes(
+    origin,
+    `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: a\r\n\r\nSet-Cookie: ${CANARY}\r\n\r\n`
+  )
+  t.notMatch(split.all, CANARY)
+})
+
+t.test('whatever was sent, the log has nothing of it, and one object a line', async (t) => {
+  t.ok(service.log.length > 300, 'all of this was logged')
+  for (const line of service.log) {
+    if (line.includes(CANARY)) t.fail(line)
+    t.equal(line.indexOf('\n'), line.length - 1)
+    t.type(JSON.parse(line), 'object')
+  }
+  t.notOk(
+    service.log.some((line) => JSON.parse(line).status >= 500),
+    'and nothing of it was a fault'
+  )
+})
+
+t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
+  const waits: number[] = []
+  for (let i = 0; i < 3; i++) {
+    const from = performance.now()
+    t.equal((await send(origin, '/livez')).status, 200)
+    waits.push(performance.now() - from)
+  }
+  // The shortest: a busy machine holds up one now and then.
+  t.ok(Math.min(...waits) < 1_000, 'others are served')
+  for (const [name, sent] of Object.entries(slow)) {
+    const answer = await sent
+    t.ok(answer.closedAfterMs < 15_000, `${name}: after ${Math.round(answer.closedAfterMs)} ms`)
+    if (answer.all) isProblem(t, name, answer, 408)
+  }
+})

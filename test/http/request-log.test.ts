@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto'
+import t from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import { send } from '../helpers/raw-request.ts'
+
+const service = await startTestApp(t)
+const { origin, admin } = service
+
+const linesOf = (requestId: string) =>
+  service.log.map((line) => JSON.parse(line)).filter((line) => line.requestId === requestId)
+const requestLineOf = (requestId: string) => linesOf(requestId).filter((line) => line.msg === 'request')
+
+t.test(
+  'each request has one line: what was asked, what came of it, how long it took, and who asked',
+  async (t) => {
+    const ann = await service.newUser()
+    const cases: [string, string, object, number, string, string | undefined][] = [
+      ['GET', '/api/v1/session', { cookie: ann.cookie! }, 200, '/api/v1/session', ann.person.id],
+      [
+        'GET',
+        `/api/v1/projects/${randomUUID()}`,
+        { cookie: ann.cookie! },
+        404,
+        '/api/v1/projects/:id',
+        ann.person.id
+      ],
+      ['GET', '/api/v1/users?page=1', { cookie: ann.cookie! }, 403, '/api/v1/users', ann.person.id],
+      ['GET', '/api/v1/session', {}, 401, '/api/v1/session', undefined],
+      ['POST', '/api/v1/session', {}, 400, '/api/v1/session', undefined],
+      [
+        'POST',
+        '/api/v1/session',
+        { 'content-type': 'text/plain', 'content-length': 0 },
+        415,
+        '/api/v1/session',
+        undefined
+      ],
+      ['GET', '/nothing/at/all', {}, 404, 'unknown', undefined],
+      ['TRACE', '/api/v1/session', {}, 404, 'unknown', undefined],
+      ['GET', '/api/v1/projects/%ff', {}, 400, 'unknown', undefined]
+    ]
+    for (const [method, path, headers, status, route, principal] of cases) {
+      const requestId = randomUUID()
+      await send(origin, path, { method, headers: { ...headers, 'x-request-id': requestId } })
+      const name = `${method} ${path} ${status}`
+      const lines = requestLineOf(requestId)
+      t.equal(lines.length, 1, `${name}: one line`)
+      const { time, durationMs, ...rest } = lines[0]
+      t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+      t.ok(durationMs >= 0 && durationMs < 10_000)
+      const expected = { level: 'info', requestId, method, route, status, msg: 'request' }
+      t.same(rest, principal ? { ...expected, principal } : expected, `${name}: these and no more`)
+    }
+  }
+)
+
+t.test('no line holds a cookie, a token, a password, a body, a query or a header', async (t) => {
+  const ann = await service.newUser()
+  const canary = `canary${randomUUID().slice(0, 8)}`
+  const headers = {
+    authorization: `Bearer ${canary}`,
+    cookie: `latchkey_session=${canary}; other=${canary}`,
+    'user-agent': canary,
+    referer: `https://${canary}.example`,
+    'x-anything': canary,
+    'idempotency-key': canary,
+    'if-match': canary
+  }
+  const body = JSON.stringify({
+    email: `${canary}@example.org`,
+    password: canary,
+    [canary]: canary,
+    name: canary
+  })
+  const json = { 'content-type': 'application/json' }
+  for (const path of ['/api/v1/session', '/api/v1/users', `/api/v1/${canary}`, '/api/v1/users/me/password']) {
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
+      const withBody = method === 'GET' ? {} : { body }
+      for (const more of [headers, { cookie: ann.cookie!, ...json }, { cookie: admin.cookie!, ...json }]) {
+        await send(origin, `${path}?search=${canary}`, { method, headers: more, ...withBody })
+      }
+    }
+  }
+  await service.anonymous().signIn({ email: `${canary}@example.org`, password: canary })
+  const all = service.log.join('')
+  t.ok(service.log.length > 50)
+  const traces = [
+    canary,
+    Buffer.from(canary).toString('base64').slice(0, -4),
+    Buffer.from(canary).toString('hex'),
+    ann.cookie!.split('=')[1]!,
+    admin.cookie!.split('=')[1]!,
+    admin.person.password,
+    ann.person.email
+  ]
+  for (const trace of traces) t.notMatch(all, trace, trace.slice(0, 8))
+})
+
+t.test('what has line breaks in it is one line of the log', async (t) => {
+  const forged = 'x\r\n{"level":"fatal","msg":"forged"}'
+  for (const client of [admin, service.anonymous()]) {
+    await client.post('/api/v1/users', { email: `a${forged}@b.cd`, name: forged, password: forged })
+    await client.post('/api/v1/projects', { name: forged })
+    await client.get(`/api/v1/credential-types?search=${encodeURIComponent(forged)}`)
+    await client.get(`/api/v1/projects/${encodeURIComponent(forged)}`)
+    await client.get(`/api/v1/${encodeURIComponent(forged)}`)
+    await client.request('POST', '/api/v1/session', { email: `${forged}@example.org`, password: forged })
+  }
+  for (const line of service.log) {
+    t.equal(line.indexOf('\n'), line.length - 1)
+    const { level, msg } = JSON.parse(line)
+    t.ok(level !== 'fatal' && msg !== 'forged')
+  }
+})
+
+t.test('what should never be passed to the log is not printed where it is', async (t) => {
+  const before = service.log.length
+  const secret = 'canary-99cc'
+  service.app.log.warn(
+    {
+      headers: { cookie: secret },
+      body: { keyValue: secret },
+      request: { headers: { authorization: secret }, body: secret },
+      cookie: secret,
+      authorization: secret,
+      user: { password: secret },
+      key: { keyValue: secret },
+      answer: { token: secret },
+      req: { method: 'GET', url: `/?token=${secret}`, headers: { cookie: secret } },
+      res: { statusCode: 200, headers: { 'set-cookie': secret } }
+    },
+    'by mistake'
+  )
+  t.equal(service.log.length, before + 1)
+  t.notMatch(service.log.at(-1), secret)
+})

@@ -1,0 +1,77 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mock } from 'node:test'
+import { fastify } from 'fastify'
+import { sql } from 'kysely'
+import t from 'tap'
+import { readConfig } from '../../src/config.ts'
+import { Keyring } from '../../src/crypto/keyring.ts'
+import type { Database } from '../../src/db/database.ts'
+import { cleanup } from '../../src/jobs/cleanup.ts'
+import { services } from '../../src/services.ts'
+import { createTestDatabase } from '../helpers/database.ts'
+import { eventually } from '../helpers/eventually.ts'
+
+async function keepHouse(db: Database) {
+  const app = fastify()
+  const keyring = new Keyring(new Map([[1, Buffer.alloc(32)]]), 1)
+  await app.register(services, { config: readConfig({}), db, keyring })
+  await app.register(cleanup)
+  await app.ready()
+  return app
+}
+
+t.test('what has expired is deleted now and then, and what lives stays', async (t) => {
+  const { db, drop } = await createTestDatabase()
+  t.teardown(drop)
+  const userId = randomUUID()
+  await sql`insert into users (id, email, name, password_hash, role)
+    values (${userId}, 'ann@example.org', 'Ann', '', 'user')`.execute(db)
+  const session = (name: string, seen: string, expires: string) =>
+    sql`insert into sessions
+    (id, token_hash, user_id, ip, user_agent, last_seen_at, expires_at) values (${randomUUID()},
+     ${randomBytes(32)}, ${userId}, '::1', ${name}, now() + ${seen}::interval, now() + ${expires}::interval)`.execute(
+      db
+    )
+  await session('lives', '-29 minutes', '1 hour')
+  await session('idle', '-31 minutes', '1 hour')
+  await session('expired', '-1 minute', '-1 minute')
+  const failure = (address: string, at: string) =>
+    sql`insert into login_failures (id, account, address, at)
+    values (${randomUUID()}, ${randomBytes(32)}, ${address}, now() + ${at}::interval)`.execute(db)
+  await failure('recent', '-14 minutes')
+  await failure('old', '-2 hours')
+  const key = (name: string, expires: string) =>
+    sql`insert into idempotency_keys (principal, key, expires_at)
+    values ('ann', ${name}, now() + ${expires}::interval)`.execute(db)
+  await key('fresh', '1 minute')
+  await key('stale', '-1 minute')
+
+  const left = async () => {
+    const { rows } = await sql<{ name: string }>`select user_agent as name from sessions
+      union all select address from login_failures union all select key from idempotency_keys order by 1`.execute(
+      db
+    )
+    return rows.map((row) => row.name)
+  }
+  mock.timers.enable({ apis: ['setInterval'] })
+  const apps = await Promise.all([keepHouse(db), keepHouse(db)])
+  t.teardown(() => mock.timers.reset())
+  mock.timers.tick(9 * 60_000)
+  t.equal((await left()).length, 7, 'not all the time')
+  mock.timers.tick(60_000)
+  await eventually(async () => (await left()).length === 3, 'all that has expired is gone')
+  t.same(await left(), ['fresh', 'lives', 'recent'])
+  await Promise.all(apps.map((app) => app.close()))
+})
+
+t.test('a database that is away costs the house a round, not the process', async (t) => {
+  const { db, drop } = await createTestDatabase()
+  t.teardown(drop)
+  await sql`alter table sessions rename to mislaid`.execute(db)
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const app = await keepHouse(db)
+  mock.timers.tick(20 * 60_000)
+  await app.close()
+  t.pass('it closes')
+})
