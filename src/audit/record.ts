@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { type Expression, type QueryCreator, type RawBuilder, sql } from 'kysely'
-import { gathered } from '../db/batcher.ts'
+import { createBatcher } from '../db/batcher.ts'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
 import { isRetryable } from '../db/errors.ts'
 import { type Params, prepared } from '../db/prepared.ts'
@@ -163,13 +163,13 @@ export async function record(db: Database, origin: Origin, events: readonly Audi
   await insertAll(db, { events: JSON.stringify(eventRows(origin, events)) }).catch(unrecorded)
 }
 
-const insertTogether = gathered<Database, object[], undefined>((db) => ({
-  async send(events) {
+const insertTogether = createBatcher<Database, object[], undefined>((db) => ({
+  async run(events) {
     await insertAll(db, { events: JSON.stringify(events.flat()) })
     return events.map(() => undefined)
   },
-  most: 500,
-  atOnce: 1
+  maxSize: 500,
+  concurrency: 1
 }))
 
 /**

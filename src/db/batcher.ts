@@ -1,143 +1,107 @@
-import { isOfRow, isRetryable } from './errors.ts'
+import { isRetryable, isRowError } from './errors.ts'
 
-/** How many may wait for the next statement. */
-const MOST_WAITING = 5_000
-/** How long one waits before its statement is under way. */
-const WAITS_MS = 5_000
+const MAX_WAITING = 5_000
+const MAX_WAIT_MS = 5_000
 
-export interface Gathering<Asked, Answer> {
-  /** Runs one statement for all of these; gives an answer for each, in their order. */
-  send(asked: readonly Asked[]): Promise<readonly Answer[]>
-  /** How many one statement is for, at most. */
-  most: number
-  /** How many statements are under way at once, at most. */
-  atOnce: number
+export interface BatchOptions<Input, Output> {
+  /** Runs one statement for all inputs. Returns one output per input, in the same order. */
+  run(inputs: readonly Input[]): Promise<readonly Output[]>
+  /** The largest number of inputs in one batch. */
+  maxSize: number
+  /** The largest number of batches that run at the same time. */
+  concurrency: number
 }
 
-interface Waiting<Asked, Answer> {
-  asked: Asked
-  until: number
-  done: (answer: Answer) => void
-  failed: (error: unknown) => void
+interface Entry<Input, Output> {
+  input: Input
+  deadline: number
+  resolve: (output: Output) => void
+  reject: (error: unknown) => void
 }
 
-/** What was not sent because what came before it took too long. */
-export class WaitedTooLong extends Error {
+/** Thrown for an input that waited too long for its batch to start, or that found the queue full. */
+export class BatchTimeout extends Error {
   constructor() {
-    super('waited too long for the statements before')
-    this.name = 'WaitedTooLong'
+    super('timed out waiting for a batch to start')
+    this.name = 'BatchTimeout'
   }
 }
 
 /**
- * One statement for many callers: those that come in one turn of the event loop, or while as many statements as may be are
- * under way, go together with the next. When one fails for what may be about one of them, each half of them is tried
- * without the other, so that nobody fails for somebody else.
+ * Collects concurrent calls into batches. Calls made in one turn of the event loop, or while `concurrency` batches are
+ * running, share the next batch. If a batch fails with a row-level error, it is split in half and each half is retried,
+ * so one bad input cannot fail the others.
  */
-export class Gathered<Asked, Answer> {
-  readonly #gathering: Gathering<Asked, Answer>
-  #waiting: Waiting<Asked, Answer>[] = []
-  #underWay = 0
+export class Batcher<Input, Output> {
+  readonly #options: BatchOptions<Input, Output>
+  readonly #queue: Entry<Input, Output>[] = []
+  #running = 0
   #scheduled = false
-  #watched = false
+  #timer: NodeJS.Timeout | undefined
 
-  constructor(gathering: Gathering<Asked, Answer>) {
-    this.#gathering = gathering
+  constructor(options: BatchOptions<Input, Output>) {
+    this.#options = options
   }
 
-  get idle(): boolean {
-    return this.#underWay === 0 && this.#waiting.length === 0
-  }
-
-  /** Gives the statement's answer; throws what kept it from being run, WaitedTooLong among it. */
-  ask(asked: Asked): Promise<Answer> {
-    return new Promise((done, failed) => {
-      if (this.#waiting.length >= MOST_WAITING) return failed(new WaitedTooLong())
-      this.#waiting.push({ asked, until: performance.now() + WAITS_MS, done, failed })
-      this.#watch()
-      if (this.#scheduled || this.#underWay >= this.#gathering.atOnce) return
+  /** Returns the output for this input. Throws what the batch threw, or BatchTimeout if it never started. */
+  add(input: Input): Promise<Output> {
+    return new Promise((resolve, reject) => {
+      if (this.#queue.length >= MAX_WAITING) return reject(new BatchTimeout())
+      this.#queue.push({ input, deadline: performance.now() + MAX_WAIT_MS, resolve, reject })
+      this.#timer ??= setTimeout(() => this.#expire(), MAX_WAIT_MS).unref()
+      if (this.#scheduled || this.#running >= this.#options.concurrency) return
       this.#scheduled = true
       setImmediate(() => {
         this.#scheduled = false
-        this.#sendNext()
+        this.#start()
       })
     })
   }
 
-  /** Refuses those that have waited for too long, whether the statement before them ends or not. */
-  #watch(): void {
-    const first = this.#waiting[0]
-    if (this.#watched || !first) return
-    this.#watched = true
-    const look = () => {
-      this.#watched = false
-      const now = performance.now()
-      while (this.#waiting[0] && this.#waiting[0].until <= now)
-        this.#waiting.shift()!.failed(new WaitedTooLong())
-      this.#watch()
-    }
-    setTimeout(look, Math.max(1, first.until - performance.now() + 1)).unref()
+  /** Rejects entries that have waited too long, even if the running batch never ends. */
+  #expire(): void {
+    const now = performance.now()
+    while (this.#queue[0] && this.#queue[0].deadline <= now) this.#queue.shift()!.reject(new BatchTimeout())
+    const next = this.#queue[0]
+    this.#timer = next && setTimeout(() => this.#expire(), next.deadline - now + 1).unref()
   }
 
-  #sendNext(): void {
-    const { most, atOnce } = this.#gathering
-    while (this.#waiting.length > 0 && this.#underWay < atOnce) {
-      const share = Math.ceil(this.#waiting.length / (atOnce - this.#underWay))
-      this.#run(this.#waiting.splice(0, Math.min(most, share)))
+  #start(): void {
+    const { maxSize, concurrency } = this.#options
+    while (this.#queue.length > 0 && this.#running < concurrency) {
+      const share = Math.ceil(this.#queue.length / (concurrency - this.#running))
+      this.#running++
+      this.#run(this.#queue.splice(0, Math.min(maxSize, share))).finally(() => {
+        this.#running--
+        this.#start()
+      })
     }
   }
 
-  async #run(batch: readonly Waiting<Asked, Answer>[]): Promise<void> {
-    this.#underWay++
-    const tell = await this.#send(batch)
-    this.#underWay--
-    this.#sendNext()
-    tell()
-  }
-
-  /** Gives what tells each caller. */
-  async #send(batch: readonly Waiting<Asked, Answer>[]): Promise<() => void> {
+  async #run(batch: readonly Entry<Input, Output>[]): Promise<void> {
     try {
-      const answers = await this.#gathering.send(batch.map(({ asked }) => asked))
-      return () => {
-        for (const [i, { done }] of batch.entries()) done(answers[i]!)
-      }
+      const outputs = await this.#options.run(batch.map(({ input }) => input))
+      for (const [i, { resolve }] of batch.entries()) resolve(outputs[i]!)
     } catch (error) {
-      if (batch.length === 1 || !isOfOne(error)) {
-        return () => {
-          for (const { failed } of batch) failed(error)
-        }
+      if (batch.length === 1 || !(isRowError(error) || isRetryable(error))) {
+        for (const { reject } of batch) reject(error)
+        return
       }
       const half = Math.ceil(batch.length / 2)
-      const tell = await this.#send(batch.slice(0, half))
-      tell()
-      return this.#send(batch.slice(half))
+      await this.#run(batch.slice(0, half))
+      await this.#run(batch.slice(half))
     }
   }
 }
 
-/** Not for a lock that was not to be had in time: all have waited for long then, and would again. */
-const isOfOne = (error: unknown) => isOfRow(error) || isRetryable(error)
-
-/**
- * Asks on a database, where all that ask at a time are gathered; by groups, those of one group, so that no group waits for
- * what another does.
- */
-export function gathered<On extends object, Asked, Answer>(
-  gatheringOn: (on: On) => Gathering<Asked, Answer>,
-  groupOf: (asked: Asked) => string = () => ''
-): (on: On, asked: Asked) => Promise<Answer> {
-  const everywhere = new WeakMap<On, Map<string, Gathered<Asked, Answer>>>()
-  return async (on, asked) => {
-    const groups = everywhere.get(on) ?? new Map<string, Gathered<Asked, Answer>>()
-    everywhere.set(on, groups)
-    const group = groupOf(asked)
-    const one = groups.get(group) ?? new Gathered(gatheringOn(on))
-    groups.set(group, one)
-    try {
-      return await one.ask(asked)
-    } finally {
-      if (one.idle && groups.get(group) === one) groups.delete(group)
-    }
+/** Returns a function that batches calls per target (a database, or a connection pool). */
+export function createBatcher<Target extends object, Input, Output>(
+  optionsFor: (target: Target) => BatchOptions<Input, Output>
+): (target: Target, input: Input) => Promise<Output> {
+  const batchers = new WeakMap<Target, Batcher<Input, Output>>()
+  return (target, input) => {
+    const batcher = batchers.get(target) ?? new Batcher(optionsFor(target))
+    batchers.set(target, batcher)
+    return batcher.add(input)
   }
 }

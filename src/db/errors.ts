@@ -10,8 +10,8 @@ export function violates(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code?.startsWith('23') === true && error.constraint === constraint
 }
 
-/** Whether `error` is about what one row has in it: data that does not fit, a constraint, a trigger's refusal (classes 22, 23, P0). */
-export function isOfRow(error: unknown): boolean {
+/** True for an error about one row's data: bad input, a constraint, a trigger (classes 22, 23, P0). */
+export function isRowError(error: unknown): boolean {
   return isDatabaseError(error) && /^(22|23|P0)/.test(error.code ?? '')
 }
 
@@ -58,7 +58,7 @@ const NETWORK = new Set([
 ])
 // pg and pg-pool give these no code.
 const MESSAGES =
-  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|the pipeline is closed|waited too long for the statements before)/
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|the pipeline is closed|timed out waiting for a batch to start)/
 
 /**
  * Whether the connection's prepared statement is not what it was: made under other columns (a migration has changed them

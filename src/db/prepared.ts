@@ -10,7 +10,7 @@ import {
   sql
 } from 'kysely'
 import { byNumber, forMany, type SqlTypes, textOf } from './batch-query.ts'
-import { gathered } from './batcher.ts'
+import { createBatcher } from './batcher.ts'
 import { compiler } from './compiler.ts'
 import type { Database } from './database.ts'
 import type { Tables } from './tables.ts'
@@ -96,15 +96,15 @@ export function prepared<P extends object, R>(
     return rows as R[]
   }
   const many = once(() => forMany(build, together!))
-  const readTogether = gathered<Reader, P, R[]>((reader) => ({
-    async send(asked) {
+  const readTogether = createBatcher<Reader, P, R[]>((reader) => ({
+    async run(asked) {
       if (asked.length === 1) return [await readOne(reader, asked[0]!)]
       const query = { name: nameOf(many())!, text: many().sql, values: [textOf(asked)] }
       return byNumber((await reader.read(compile().read!, query)) as R[], asked.length)
     },
-    most: 32,
+    maxSize: 32,
     // Of those that take longer, one is not to hold up all others.
-    atOnce: compile().read === 'quick' ? 1 : 2
+    concurrency: compile().read === 'quick' ? 1 : 2
   }))
 
   return async (db, values) => {

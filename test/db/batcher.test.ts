@@ -1,27 +1,27 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
-import { Gathered, type Gathering, gathered } from '../../src/db/batcher.ts'
+import { Batcher, type BatchOptions } from '../../src/db/batcher.ts'
 import { isUnavailable } from '../../src/db/errors.ts'
 
 /** Answers each number with its tenfold; notes what went together. */
-function tenfold(options: Partial<Gathering<number, number>> = {}) {
+function tenfold(options: Partial<BatchOptions<number, number>> = {}) {
   const sent: number[][] = []
-  const gathered = new Gathered<number, number>({
-    most: 500,
-    atOnce: 1,
+  const batcher = new Batcher<number, number>({
+    maxSize: 500,
+    concurrency: 1,
     ...options,
-    async send(asked) {
+    async run(asked) {
       sent.push([...asked])
-      if (options.send) await options.send(asked)
+      if (options.run) await options.run(asked)
       await sleep(20)
       return asked.map((number) => number * 10)
     }
   })
-  return { sent, ask: (...asked: number[]) => Promise.all(asked.map((number) => gathered.ask(number))) }
+  return { sent, ask: (...asked: number[]) => Promise.all(asked.map((number) => batcher.add(number))) }
 }
 
-const underWay = async (sent: unknown[]) => {
+const started = async (sent: unknown[]) => {
   while (sent.length === 0) await sleep(1)
 }
 
@@ -31,7 +31,7 @@ const refusal = (code: string) =>
 t.test('those that come in one turn go together, and those that come meanwhile with the next', async (t) => {
   const { sent, ask } = tenfold()
   const first = ask(1, 2)
-  await underWay(sent)
+  await started(sent)
   const [second, third] = [ask(3), ask(4, 5)]
   t.same(await Promise.all([first, second, third]), [[10, 20], [30], [40, 50]])
   t.same(sent, [
@@ -43,15 +43,15 @@ t.test('those that come in one turn go together, and those that come meanwhile w
 })
 
 t.test('no more go together than may, and no more are under way', async (t) => {
-  let underWay = 0
+  let started = 0
   let most = 0
   const { sent, ask } = tenfold({
-    most: 3,
-    atOnce: 2,
-    async send(asked) {
-      most = Math.max(most, ++underWay)
+    maxSize: 3,
+    concurrency: 2,
+    async run(asked) {
+      most = Math.max(most, ++started)
       await sleep(20)
-      underWay--
+      started--
       return asked
     }
   })
@@ -67,7 +67,7 @@ t.test('no more go together than may, and no more are under way', async (t) => {
 
 t.test('who asks what cannot be, fails alone', async (t) => {
   const { sent, ask } = tenfold({
-    async send(asked) {
+    async run(asked) {
       if (asked.includes(2)) throw refusal('23505')
       return asked
     }
@@ -87,7 +87,7 @@ for (const code of ['57P01', '55P03']) {
     `what is wrong with the database (${code}) fails all at once, and is not tried for each`,
     async (t) => {
       const { sent, ask } = tenfold({
-        async send() {
+        async run() {
           throw refusal(code)
         }
       })
@@ -100,19 +100,19 @@ for (const code of ['57P01', '55P03']) {
 
 t.test('what waits longer than it may is refused in time, and not sent', async (t) => {
   const { sent, ask } = tenfold({
-    async send(asked) {
+    async run(asked) {
       if (asked.includes(1)) await sleep(8_000)
       return asked
     }
   })
   const first = ask(1)
-  await underWay(sent)
+  await started(sent)
   let ended = false
   first.then(() => {
     ended = true
   })
   const error = await ask(2).catch((error) => error)
-  t.match(error, { name: 'WaitedTooLong' })
+  t.match(error, { name: 'BatchTimeout' })
   t.ok(isUnavailable(error), 'which may go better later')
   t.notOk(ended, 'while the one before is still under way')
   await first
@@ -120,39 +120,12 @@ t.test('what waits longer than it may is refused in time, and not sent', async (
   t.same(sent, [[1], [3]])
 })
 
-t.test('no group waits for another', async (t) => {
-  const sent: string[][] = []
-  const waits = new Map([['a', 50]])
-  const ask = gathered<object, string, string>(
-    () => ({
-      most: 10,
-      atOnce: 1,
-      async send(asked) {
-        sent.push([...asked])
-        await sleep(waits.get(asked[0]![0]!) ?? 0)
-        return asked
-      }
-    }),
-    (asked) => asked[0]!
-  )
-  const on = {}
-  const ended: string[] = []
-  const all = ['a1', 'b1', 'a2', 'b2'].map((one) => ask(on, one).then((answer) => ended.push(answer)))
-  await Promise.all(all)
-  t.same(sent, [
-    ['a1', 'a2'],
-    ['b1', 'b2']
-  ])
-  t.same(ended, ['b1', 'b2', 'a1', 'a2'])
-  t.equal(await ask(on, 'a3'), 'a3')
-})
-
 t.test('there is an end to how many wait', async (t) => {
   const { sent, ask } = tenfold()
   const results = await Promise.allSettled(Array.from({ length: 5_001 }, (_, i) => ask(i)))
   t.same(
     results.flatMap((result) => (result.status === 'rejected' ? [result.reason.name] : [])),
-    ['WaitedTooLong']
+    ['BatchTimeout']
   )
   t.equal(sent.flat().length, 5_000)
 })

@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import { insertEvents } from '../../audit/record.ts'
 import { askedRows, byNumber, type SqlTypes, textOf } from '../../db/batch-query.ts'
-import { gathered } from '../../db/batcher.ts'
 import type { Database } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import { projectsAsJson } from './repository.ts'
@@ -146,23 +145,12 @@ async function insert(db: Database, asked: readonly NewCredentialRow[]): Promise
   return byNumber(rows, asked.length).map(([row]) => row)
 }
 
-// Each owner's: what one has to wait for, a type that is being changed or a name that is being taken, is no other's to.
-const insertTogether = gathered<Database, NewCredentialRow, Inserted | undefined>(
-  (db) => ({ send: (asked) => insert(db, asked), most: 32, atOnce: 1 }),
-  ({ ownerId }) => ownerId
-)
-
-/** Of values, that goes with others. */
-const MOST_BYTES = 64 * 1024
-
 /**
  * Inserts a credential with its environments, values, links and audit events in one statement, together with others of its
  * owner that come at the time; in a transaction, alone. Gives undefined, with nothing inserted, when the type is not at that revision
  * (any more), or the owner may not link to one of the projects.
  */
 export async function insertCredential(db: Database, row: NewCredentialRow): Promise<Inserted | undefined> {
-  const bytes = row.values.reduce((sum, value) => sum + value.length, 0)
-  if (!db.isTransaction && bytes <= MOST_BYTES) return insertTogether(db, row)
   const [inserted] = await insert(db, [row])
   return inserted
 }
