@@ -1,7 +1,7 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
 import { auditRoutes } from './audit/routes.ts'
-import { authentication } from './auth/authentication.ts'
+import { authentication, callersOnly } from './auth/authentication.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
 import { lightningRoutes } from './features/credentials/lightning/routes.ts'
@@ -72,7 +72,7 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
   await app.register(healthRoutes)
   await app.register(signInRoutes, { prefix: '/api/v1' })
   await app.register(async (signedIn) => {
-    signedIn.addHook('onRequest', signedIn.authenticate)
+    await signedIn.register(callersOnly)
     await signedIn.register(retryOnKeyChange)
     await signedIn.register(sessionRoutes, { prefix: '/api/v1' })
     await signedIn.register(accessTokenRoutes, { prefix: '/api/v1/access-tokens' })

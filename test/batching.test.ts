@@ -1,11 +1,8 @@
-// Requests that come at once share statements; none of them may notice.
+// Concurrent requests share statements for look-ups and audit events. No request may notice.
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import { createDatabase, type Database } from '../src/db/database.ts'
-import { insertCredential } from '../src/features/credentials/insert-repository.ts'
 import { startTestApp } from './helpers/app.ts'
 import type { Client } from './helpers/client.ts'
-import { disableCaches } from './helpers/disable-caches.ts'
 import { addMember, newCredential, newCredentialBody, newProject, newType } from './helpers/fixtures.ts'
 import { watchStatements } from './helpers/statements.ts'
 import { newToken } from './helpers/tokens.ts'
@@ -13,7 +10,6 @@ import { newToken } from './helpers/tokens.ts'
 const path = '/api/v1/app-credentials'
 
 t.test('what is read at once is what is read one after the other', async (t) => {
-  disableCaches(t)
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const people = [await service.newUser(), await service.newUser(), await service.newUser()]
   const requests: [name: string, send: () => ReturnType<Client['get']>][] = []
@@ -71,10 +67,10 @@ t.test('what is read at once is what is read one after the other', async (t) => 
     )
   }
   t.same(statements.refused, [], 'nobody spoils it for others')
-  const together = statements.sent.filter((text) => text.includes(' as asked('))
+  const together = statements.sent.filter((text) => text.includes(' as input('))
   for (const table of ['sessions', 'access_tokens', 'credential_types', 'credentials', 'credential_projects'])
     t.ok(
-      together.some((text) => new RegExp(`from "${table}"`).test(text)),
+      together.some((text) => new RegExp(`from "?${table}"?`).test(text)),
       table
     )
   t.notOk(
@@ -109,7 +105,7 @@ t.test('what is created at once is created as one after the other, each for itse
   ])
   t.ok(created.every(({ status }) => status === 201))
   const inserts = statements.sent.filter((text) => text.includes('insert into "credentials"'))
-  t.ok(inserts.length < 41, `${inserts.length} statements for 41 credentials`)
+  t.equal(inserts.length, 41, 'a statement for each')
   t.same(statements.refused, [])
 
   const mixed = await Promise.all([
@@ -169,43 +165,4 @@ t.test('what the creates of one wait for, keeps nobody else waiting', async (t) 
     }
   })
   t.ok((await waiting!).every(({ status }) => status === 201))
-})
-
-t.test('two replicas that take the same names in another order do not wait in a ring', async (t) => {
-  const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
-  const ann = await service.newUser()
-  const type = await newType(ann)
-  const replicas = [1, 2].map(() => createDatabase({ connectionString: service.databaseUrl }))
-  t.teardown(() => Promise.all(replicas.map((db) => db.destroy())))
-  // Over HTTP they hardly ever come as close together as here.
-  const create = async (db: Database, name: string) => {
-    const nothing = {
-      environmentNames: [],
-      projectIds: [],
-      linkIds: [],
-      environments: [],
-      fieldIds: [],
-      values: []
-    }
-    const of = {
-      ownerId: ann.person.id,
-      typeId: type.id,
-      typeRevision: 1,
-      description: null,
-      externalId: null
-    }
-    const more = { expiresAt: null, dataKeyNo: 1, events: [] }
-    await insertCredential(db, { id: randomUUID(), name, ...of, ...nothing, ...more })
-  }
-  const statements = watchStatements(t)
-  for (let round = 0; round < 12; round++) {
-    const names = Array.from({ length: 32 }, (_, i) => `${round} ${i}`)
-    const results = await Promise.allSettled([
-      ...names.map((name) => create(replicas[0]!, name)),
-      ...names.toReversed().map((name) => create(replicas[1]!, name))
-    ])
-    t.equal(results.filter(({ status }) => status === 'rejected').length, 32)
-  }
-  const codes = new Set(statements.refused.map((error) => (error as { code?: string }).code))
-  t.same([...codes], ['23505'], 'no deadlock, but names that are taken')
 })

@@ -1,83 +1,131 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Guard } from '../http/guard.ts'
-import { CrossSiteRequest } from '../http/problems.ts'
+import { CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
+import type { Services } from '../services.ts'
+import * as repository from './caller-repository.ts'
 import { isCrossSite } from './cross-site.ts'
-import type { Along } from './lookup.ts'
-import { principalOf, requireScope } from './principal.ts'
-import { cookieName, principalOfSession, type SessionProof, sessionProofOf } from './session-principal.ts'
-import { principalOfToken, type TokenProof, tokenProofOf } from './token-principal.ts'
-
-type Proof = { session: SessionProof; token?: never } | { session?: never; token: TokenProof }
+import type { Wanted } from './preload.ts'
+import { cookieName, type PresentedToken, presentedToken } from './presented-token.ts'
+import { type Principal, principalOf, requireScope } from './principal.ts'
 
 declare module 'fastify' {
-  interface FastifyRequest {
-    /** What has the form of a proof, until somebody has looked whether it is one. */
-    unproven: Proof | null
-  }
   interface FastifyInstance {
-    /** An onRequest hook for everything below `signedIn`. */
-    authenticate: (request: FastifyRequest) => Promise<void>
+    /**
+     * Finds who calls, together with the rows that the route's guard needs, once per request. Throws Unauthenticated
+     * for unknown callers, CrossSiteRequest for a request of another site, and InsufficientScope for a token that has
+     * no scope of the operation. Does nothing on open routes. `valid` says whether the request fits its schema: if not,
+     * the rows are not looked up.
+     */
+    authenticate(request: FastifyRequest, valid: boolean): Promise<void>
+  }
+  interface FastifyRequest {
+    authentication: Promise<void> | null
+  }
+  interface FastifyContextConfig {
+    /** Only known callers are answered. */
+    callersOnly?: boolean
   }
 }
 
-/**
- * Finds who calls, before anything of the request is read; refuses with 401 whoever is nobody. Where the route's guard looks
- * up what the body names, the caller is found when that is valid, or is not, and only who cannot be anybody is refused before.
- */
+/** The largest body that is read before the caller is known, in bytes. */
+const MAX_ANONYMOUS_BODY = 16 * 1024
+
+/** Session and token authentication, for the routes in scopes that register `callersOnly`. */
 export const authentication = fp(
   async (app) => {
-    const { services } = app
-    const cookie = cookieName(services.config.publicOrigin)
-
     app.decorateRequest('caller', null)
     app.decorateRequest('principal', { getter: principalOf })
-    app.decorateRequest('unproven', null)
-    app.decorateRequest('foundAlong', null)
-
-    function proofOf({ headers, cookies }: FastifyRequest): Proof {
-      // A caller who sends Authorization means it: the cookie does not stand in for one that is wrong.
-      return headers.authorization === undefined
-        ? { session: sessionProofOf(services, cookies[cookie]) }
-        : { token: tokenProofOf(headers.authorization) }
-    }
-
-    async function identify(request: FastifyRequest, { session, token }: Proof, along?: Along) {
-      request.unproven = null
-      request.caller = session
-        ? await principalOfSession(services, session, along)
-        : await principalOfToken(services, token, along)
-      // A browser sends the cookie for whoever asks; a token is sent by whoever has it.
-      if (session && isCrossSite(request, services.config)) throw new CrossSiteRequest()
-      requireScope(request.caller, request.routeOptions.config.scopes ?? [])
-    }
-
-    app.addHook('onRoute', (route) => {
-      const handlers = [route.preHandler ?? []].flat()
-      const guard = handlers.find((handler) => (handler as Guard<unknown>).along) as
-        | Guard<unknown>
-        | undefined
-      if (!guard) return
-      const { along, alongBody = false } = guard
-      route.config = { ...route.config, along: along!, alongBody }
-      if (!alongBody) return
-      route.preHandler = [
-        (request: FastifyRequest) => identify(request, request.unproven!, along!(request)),
-        ...handlers
-      ]
-      // Whatever is wrong with a request, nobody is told who is not known.
-      route.errorHandler = async (error, request) => {
-        if (request.unproven) await identify(request, request.unproven)
-        throw error
-      }
-    })
-
-    app.decorate('authenticate', async (request: FastifyRequest) => {
-      const proof = proofOf(request)
-      const { along, alongBody } = request.routeOptions.config
-      if (alongBody) request.unproven = proof
-      else await identify(request, proof, along?.(request))
+    app.decorateRequest('authentication', null)
+    app.decorateRequest('preloaded', null)
+    app.decorate('authenticate', async (request: FastifyRequest, valid: boolean) => {
+      if (request.routeOptions.config.callersOnly)
+        await (request.authentication ??= authenticate(request, valid))
     })
   },
   { name: 'authentication', fastify: '5.x', dependencies: ['services', '@fastify/cookie'] }
 )
+
+/**
+ * Refuses unknown callers on the routes of its scope. The caller is looked up when the request has arrived whole, so
+ * that what ends an access while the body is on its way is seen. Until then a body is read up to a small size only,
+ * or for a caller whose token has been looked up once before.
+ */
+export const callersOnly = fp(
+  async (app) => {
+    app.addHook('onRoute', (route) => {
+      const guard = [route.preHandler ?? []].flat().find((handler) => 'preload' in handler) as Guard<unknown>
+      route.config = { ...route.config, callersOnly: true, ...(guard?.preload && { preload: guard.preload }) }
+    })
+    app.addHook('onRequest', async (request) => {
+      const token = presentedToken(request, cookieName(app.services.config.publicOrigin))
+      if (mayBeLarge(request)) await identify(app.services, token, undefined)
+    })
+    app.addHook('preHandler', (request) => app.authenticate(request, true))
+  },
+  { name: 'callers-only', fastify: '5.x', dependencies: ['authentication'] }
+)
+
+function mayBeLarge({ headers }: FastifyRequest): boolean {
+  return (
+    headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > MAX_ANONYMOUS_BODY
+  )
+}
+
+async function authenticate(request: FastifyRequest, valid: boolean): Promise<void> {
+  const { services } = request.server
+  const { preload, scopes = [] } = request.routeOptions.config
+  const token = presentedToken(request, cookieName(services.config.publicOrigin))
+  const wanted = valid ? preload?.(request) : undefined
+  const { caller, rows } = await identify(services, token, wanted)
+  request.caller = caller
+  if (wanted) request.preloaded = { by: wanted.lookup, rows }
+  // A browser sends the cookie whichever site asks; a token is sent only by who has it.
+  if (token.kind === 'session' && isCrossSite(request, services.config)) throw new CrossSiteRequest()
+  requireScope(caller, scopes)
+}
+
+/** Looks up the token's caller, and the wanted rows with it. Throws Unauthenticated. */
+async function identify({ db, config }: Services, token: PresentedToken, wanted: Wanted | undefined) {
+  const params = {
+    tokenKind: token.kind,
+    tokenHash: token.hash,
+    sessionIdleMinutes: config.sessionIdleMinutes
+  }
+  const found = wanted
+    ? await wanted.lookup.findWithCaller(db, params, wanted.values)
+    : { caller: (await repository.findCaller(db, params))[0], rows: [] }
+  const row = found?.caller
+  if (!row) throw new Unauthenticated()
+  if (!row.caller_live) {
+    await repository.deleteEndedSession(db, row.caller_token_id)
+    throw new Unauthenticated()
+  }
+  if (row.caller_stale) {
+    if (token.kind === 'session')
+      await repository.touchSession(db, row.caller_token_id, config.sessionIdleMinutes)
+    else await repository.touchAccessToken(db, row.caller_token_id)
+  }
+  return { caller: principalOfRow(row), rows: found.rows }
+}
+
+function principalOfRow(row: repository.CallerRow): Principal {
+  const token = { tokenId: row.caller_token_id, scopes: row.caller_scopes! }
+  if (row.caller_project_id)
+    return { type: 'project-token', ...token, projectId: row.caller_project_id, name: row.caller_token_name! }
+  const user = {
+    userId: row.caller_user_id!,
+    email: row.caller_email!,
+    name: row.caller_name!,
+    role: row.caller_role!
+  }
+  if (row.caller_kind === 'access-token') return { type: 'personal-token', ...token, ...user }
+  return {
+    type: 'session',
+    sessionId: row.caller_token_id,
+    ...user,
+    createdAt: row.caller_created_at!,
+    lastSeenAt: row.caller_last_seen_at!,
+    expiresAt: row.caller_expires_at!
+  }
+}

@@ -1,31 +1,37 @@
+import type { FastifyRequest } from 'fastify'
 import { type Guard, guard } from '../http/guard.ts'
 import { Forbidden, NotFound } from '../http/problems.ts'
 import { isUuid } from '../http/schemas.ts'
-import { type Lookup, lookedUp } from './lookup.ts'
+import type { Lookup } from './lookup.ts'
+import { preloaded } from './preload.ts'
 
 /**
- * A guard of things that have an owner: gives the row of the id in the path to a caller who may see it, with the caller
- * in its query, and is NotFound otherwise: a thing that is hidden and a thing that is not there are one 404.
+ * A guard for owned resources: finds the row with the id in the path that the caller may see. Throws NotFound if it is
+ * missing or hidden, which callers cannot tell apart. `more` gives the lookup's other parameters.
  */
-export function seen<Row>(lookup: Lookup<{ id: string }, Row>): Guard<Row> {
-  const looked = lookedUp(lookup, ({ params }) => {
-    const { id } = params as { id: string }
-    return isUuid(id) ? { id } : undefined
+export function seen<Values extends { id: string }, Row>(
+  lookup: Lookup<Values, Row>,
+  more?: (request: FastifyRequest) => Omit<Values, 'id'>
+): Guard<Row> {
+  const { preload, rowsOf } = preloaded(lookup, (request) => {
+    const { id } = request.params as { id: string }
+    return isUuid(id) ? ({ id, ...more?.(request) } as Values) : undefined
   })
   const check = guard(async (request) => {
-    // Which throws for a machine, that sees nothing here.
-    const row = request.principal && (await looked.of(request))?.[0]
+    // `principal` throws for machines, which see none of these.
+    const row = request.principal && (await rowsOf(request))?.[0]
     if (!row) throw new NotFound()
     return row
   })
-  return Object.assign(check, { along: looked.along })
+  return Object.assign(check, { preload })
 }
 
-/** The same for its owner alone; Forbidden for others who may see it. */
-export function own<Row extends { owner_id: string | null }>(
-  lookup: Lookup<{ id: string }, Row>
+/** A guard for the owner alone. Throws Forbidden for others who may see the row. */
+export function own<Values extends { id: string }, Row extends { owner_id: string | null }>(
+  lookup: Lookup<Values, Row>,
+  more?: (request: FastifyRequest) => Omit<Values, 'id'>
 ): Guard<Row> {
-  const visible = seen(lookup)
+  const visible = seen(lookup, more)
   const check = guard(async (request) => {
     await visible(request)
     const row = visible.of(request)
@@ -33,5 +39,5 @@ export function own<Row extends { owner_id: string | null }>(
       throw new Forbidden({ detail: 'Only its owner may do this.' })
     return row
   })
-  return Object.assign(check, { along: visible.along })
+  return Object.assign(check, { preload: visible.preload! })
 }

@@ -1,61 +1,48 @@
-import {
-  type Compilable,
-  type CompiledQuery,
-  type Expression,
-  type Kysely,
-  type SelectQueryBuilder,
-  sql
-} from 'kysely'
+import { type Compilable, type CompiledQuery, type Expression, type Kysely, sql } from 'kysely'
 import { compiler } from './compiler.ts'
 import type { Tables } from './tables.ts'
 
-/** The SQL type of each property. */
-export type SqlTypes<T> = { readonly [K in keyof T]: string }
+/** The SQL type of each parameter. */
+export type SqlTypes<P> = { readonly [K in keyof P]: string }
 
-const NUMBER = 'asked_number'
-
-/** What many ask for, as the text that `askedRows` takes, numbered from 0. */
-export function textOf(asked: readonly object[]): string {
-  return JSON.stringify(asked.map(toJson))
-}
-
-function toJson(asked: object, number: number): object {
-  const row: Record<string, unknown> = { [NUMBER]: number }
-  for (const [name, value] of Object.entries(asked))
-    row[name] = Array.isArray(value) ? value.map(inJson) : inJson(value)
-  return row
-}
-
-/** Bytes as Postgres reads them from a text. */
-const inJson = (value: unknown) => (Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : value)
-
-/** A table function called `asked`: a row with these columns, and its number, for each in the text. */
-export function askedRows<T extends object>(text: Expression<string>, types: SqlTypes<T>) {
-  const columns = Object.entries({ [NUMBER]: 'int', ...types }).map(
-    ([name, type]) => sql`${sql.ref(name)} ${sql.raw(String(type))}`
-  )
-  return sql<T & { [NUMBER]: number }>`jsonb_to_recordset(${text}::jsonb)`.as<'asked'>(
-    sql`asked(${sql.join(columns)})`
-  )
-}
-
-/** A select for all that ask for it: each of its rows has the number of the one it is for. */
-export function forMany<P extends object, R>(
+/**
+ * Compiles a select into one that runs it for a batch of parameters. Its only parameter is the text that `batchInput`
+ * makes; each row has the `batch_index` of the input that it belongs to.
+ */
+export function compileBatch<P extends object, R>(
   build: (db: Kysely<Tables>, params: { readonly [K in keyof P]: Expression<P[K]> }) => Compilable<R>,
   types: SqlTypes<P>
 ): CompiledQuery {
-  const columns = Object.keys(types).map((name) => [name, sql.ref(`asked.${name}`)])
-  const answer = build(compiler, Object.fromEntries(columns)) as SelectQueryBuilder<Tables, never, object>
-  return compiler
-    .selectFrom(askedRows(sql<string>`${''}`, types))
-    .innerJoinLateral(answer.as('answer'), (join) => join.onTrue())
-    .select(sql`asked.${sql.ref(NUMBER)}, answer.*` as never)
-    .compile()
+  const names = Object.keys(types)
+  const columns = Object.entries({ batch_index: 'int', ...types }).map(
+    ([name, type]) => sql`${sql.ref(name)} ${sql.raw(String(type))}`
+  )
+  const inputs = sql`jsonb_to_recordset(${''}::jsonb) as input(${sql.join(columns)})`
+  const params = Object.fromEntries(names.map((name) => [name, sql.ref(`input.${name}`)]))
+  // `offset 0` keeps the planner from merging the select into the join, so it finds each input's rows by index.
+  const select = sql`select batch_index, output.* from ${inputs}
+    cross join lateral (select output.* from ${build(compiler, params as never) as never} as output offset 0) as output`
+  return select.compile(compiler)
 }
 
-/** The rows of `forMany`, by whom they are for. */
-export function byNumber<R>(rows: readonly R[], count: number): R[][] {
-  const answers: R[][] = Array.from({ length: count }, () => [])
-  for (const row of rows) answers[(row as R & { [NUMBER]: number })[NUMBER]]!.push(row)
-  return answers
+/** Encodes a batch of inputs as the parameter of a query that `compileBatch` made. */
+export function batchInput(inputs: readonly object[]): string {
+  return JSON.stringify(inputs.map((input, index) => ({ batch_index: index, ...encoded(input) })))
+}
+
+/** Groups the rows of a batch by their input, in the inputs' order. */
+export function groupByInput<R>(rows: readonly (R & { batch_index: number })[], count: number): R[][] {
+  const groups: R[][] = Array.from({ length: count }, () => [])
+  for (const row of rows) groups[row.batch_index]!.push(row)
+  return groups
+}
+
+function encoded(input: object): object {
+  return Object.fromEntries(
+    Object.entries(input).map(([name, value]) => [
+      name,
+      // Postgres reads bytes from JSON text in its hex format.
+      Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : value
+    ])
+  )
 }

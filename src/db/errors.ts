@@ -58,7 +58,7 @@ const NETWORK = new Set([
 ])
 // pg and pg-pool give these no code.
 const MESSAGES =
-  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|the pipeline is closed|timed out waiting for a batch to start)/
+  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|timed out waiting for a batch to start)/
 
 /**
  * Whether the connection's prepared statement is not what it was: made under other columns (a migration has changed them

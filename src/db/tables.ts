@@ -161,7 +161,7 @@ export interface Tables {
     assigned_by: string | null
     created_at: CreatedAt
   }
-  /** Kept by triggers; what is counted is the sum over the parts. */
+  /** Maintained by triggers. A total is the sum of its parts, which keep concurrent writers apart. */
   credential_totals: {
     owner_id: string
     type_id: string
@@ -180,11 +180,5 @@ export interface Tables {
     answer: Buffer | null
     data_key_no: number | null
     expires_at: Date
-  }
-  /** Kept by triggers; an owner's together stand for all that their lists show. */
-  list_marks: {
-    owner_id: string
-    part: number
-    mark: bigint
   }
 }

@@ -73,6 +73,8 @@ export async function settledProblem(error: unknown, request: FastifyRequest): P
   if (problem.code === 'decryption-failed')
     request.server.metrics.decryptionFailures.inc({ where: 'request' })
   try {
+    // What is wrong with a request is for known callers alone: the others get 401.
+    if (!request.caller && problem.status !== 401) await request.server.authenticate(request, false)
     await recordDenial(request, problem)
   } catch (failure) {
     problem = problemOf(failure)

@@ -1,16 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { AlongOf } from '../auth/lookup.ts'
+import type { Preload } from '../auth/preload.ts'
 
 /** A preHandler that throws when the caller may not, and keeps what it found for the handler. */
 export interface Guard<Found> {
   (request: FastifyRequest): Promise<void>
   /** What the check found. Throws when the check did not run: reading unchecked is a fault, not an answer. */
   of(request: FastifyRequest): Found
-  /** What it looks up, to be asked for along with the caller. */
-  along?: AlongOf
-  /** It takes from the body what it looks up: the caller is found when that is read. */
-  alongBody?: boolean
+  /** The rows that it needs, to be found in one statement with the caller. */
+  preload?: Preload
 }
 
 const guards = new WeakSet<object>()

@@ -1,17 +1,21 @@
-import { eventRows, type Origin, record } from '../../audit/record.ts'
-import { inTransaction } from '../../db/database.ts'
-import { isDatabaseError, isRetryable, isUnavailable } from '../../db/errors.ts'
-import { Unavailable } from '../../http/problems.ts'
+import { type AuditEvent, eventRows, type Origin, record } from '../../audit/record.ts'
+import type { Database } from '../../db/database.ts'
+import { Unavailable, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
-import type { TypeWithFields } from '../credential-types/repository.ts'
+import { readType, typeOnceRead } from '../credential-types/known-types.ts'
+import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
+import { atomicWrite } from './atomic-write.ts'
+import type { Changed } from './change.ts'
+import { mapConstraintError } from './constraint-errors.ts'
 import { eventOf, linkEvents } from './events.ts'
-import { insertCredential } from './insert-repository.ts'
 import { requireEditor } from './links.ts'
-import type { CredentialRow } from './repository.ts'
+import { insertCredential } from './repositories/write-repository.ts'
 import { sealAll, type Values } from './sealing.ts'
-import { explainTaken } from './taken.ts'
-import type { FindType } from './which-type.ts'
+import { showValues } from './shown-values.ts'
+
+/** Finds the type of a new credential, or throws. Unless `fresh`, it may return a cached one. */
+export type FindType = (db: Database, fresh: boolean) => Promise<TypeWithFields>
 
 export interface NewCredential {
   name: string
@@ -20,92 +24,106 @@ export interface NewCredential {
   projectIds: readonly string[]
   expiresAt: Date | null
   findType: FindType
-  /** What to store, by environment; throws what there is to say when the input does not fit the type. */
+  /** Returns the values to store, by environment. Throws if the input does not fit the type. */
   valuesFor(type: TypeWithFields): Map<string, Values>
 }
 
-/** A new credential as its owner sees it, and its values in `main`: who has just stored them has not to open them. */
-export interface Made {
-  row: Omit<CredentialRow, 'values'>
-  values: Values
-}
-
 /**
- * Creates a credential of the owner's, sealed, linked and recorded: in one statement,
- * or in the transaction that `db` is. Throws NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, Unavailable
- * when it cannot be recorded, and what the input throws; then nothing is created.
+ * Creates a credential of the owner's, with its values, links and audit events, in one statement. Throws NameTaken,
+ * ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is created.
  */
 export async function createCredential(
   services: Services,
   ownerId: string,
   origin: Origin,
   input: NewCredential
-): Promise<Made> {
-  const { db } = services
-  try {
-    return await create(services, ownerId, origin, input)
-  } catch (error) {
-    const isRefused = isDatabaseError(error) && (isRetryable(error) || !isUnavailable(error))
-    if (db.isTransaction || !isRefused) throw error
-    // Whether it was the credential or its event that was refused, only two statements tell.
-    return inTransaction(db, (trx) => create({ ...services, db: trx }, ownerId, origin, input))
-  }
+): Promise<Changed> {
+  const created = await atomicWrite(services.db, (db) =>
+    create({ ...services, db }, ownerId, origin, input)
+  ).catch(mapConstraintError)
+  if (created) return created
+  throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
 }
 
-async function create(
+async function create(services: Services, ownerId: string, origin: Origin, input: NewCredential) {
+  for (const fresh of [false, true, true]) {
+    const type = await input.findType(services.db, fresh)
+    let values: Map<string, Values>
+    try {
+      values = input.valuesFor(type)
+    } catch (error) {
+      // The input may fit the type as it is now.
+      if (!fresh) continue
+      throw error
+    }
+    const created = await insert(services, ownerId, origin, input, type, values)
+    if (created) return created
+    // The owner may not link to a project, or the type has changed since it was read.
+    await requireEditor(services.db, ownerId, input.projectIds)
+  }
+  return undefined
+}
+
+async function insert(
   { db, keyring }: Services,
   ownerId: string,
   origin: Origin,
-  input: NewCredential
-): Promise<Made> {
-  for (let attempt = 1; attempt <= 4; attempt++) {
-    const type = await input.findType(db, attempt > 1)
-    let byEnvironment: Map<string, Values>
-    try {
-      byEnvironment = input.valuesFor(type)
-    } catch (error) {
-      // The type may have come to fit since it was read.
-      if (attempt === 1) continue
-      throw error
-    }
-    const id = uuidv7()
-    const credential = { id, name: input.name, owner_id: ownerId }
-    const links = linkEvents(credential, { added: input.projectIds, removed: [] })
-    const sealed = sealAll(keyring, id, 1, byEnvironment)
-    const events = [eventOf('created', credential), ...links]
-    const inserted = await insertCredential(db, {
-      ...sealed,
-      id,
-      ownerId,
-      typeId: type.id,
-      typeRevision: type.revision,
-      name: input.name,
-      description: input.description,
-      externalId: input.externalId,
-      expiresAt: input.expiresAt,
-      environmentNames: [...byEnvironment.keys()],
-      projectIds: [...input.projectIds],
-      linkIds: input.projectIds.map(() => uuidv7()),
-      events: db.isTransaction ? [] : eventRows(origin, events)
-    }).catch(explainTaken)
-    if (inserted) {
-      if (db.isTransaction) await record(db, origin, events)
-      const row = {
-        ...inserted,
-        id,
-        owner_id: ownerId,
-        type_id: type.id,
-        name: input.name,
-        description: input.description,
-        expires_at: input.expiresAt,
-        type_revision: type.revision,
-        environments: [...byEnvironment.keys()].join(' '),
-        usage_count: 0
-      }
-      return { row, values: byEnvironment.get('main') ?? new Map() }
-    }
-    // Not allowed to link, or the type has changed since it was read: then once more with the type as it is now.
-    await requireEditor(db, ownerId, input.projectIds)
+  { name, description, externalId, projectIds, expiresAt }: NewCredential,
+  type: TypeWithFields,
+  values: Map<string, Values>
+): Promise<Changed | undefined> {
+  const id = uuidv7()
+  const credential = { id, name, owner_id: ownerId }
+  const events: AuditEvent[] = [
+    eventOf('created', credential),
+    ...linkEvents(credential, { added: projectIds, removed: [] })
+  ]
+  const environments = [...values.keys()]
+  const inserted = await insertCredential(db, {
+    ...sealAll(keyring, id, 1, values),
+    id,
+    ownerId,
+    typeId: type.id,
+    typeRevision: type.revision,
+    name,
+    description,
+    externalId,
+    expiresAt,
+    environmentNames: environments,
+    linkIds: projectIds.map(() => uuidv7()),
+    linkedProjectIds: projectIds,
+    events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
+  })
+  if (!inserted) return undefined
+  if (db.isTransaction) await record(db, origin, events)
+  const row = {
+    ...inserted,
+    id,
+    owner_id: ownerId,
+    type_id: type.id,
+    type_revision: type.revision,
+    name,
+    description,
+    expires_at: expiresAt,
+    environments,
+    usage_count: 0
   }
-  throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
+  return { row, shown: showValues(type.fields, values.get('main') ?? new Map()) }
+}
+
+/** Finds a type by its id. Throws ValidationFailed. */
+export function typeById(id: string): FindType {
+  return async (db, fresh) => {
+    const type = (fresh ? undefined : typeOnceRead(db, id)) ?? (await readType(db, id))
+    if (type) return type
+    const message = 'There is no credential type of this id.'
+    throw new ValidationFailed({
+      errors: [{ path: '/body/credentialTypeId', code: 'unknown-type', message }]
+    })
+  }
+}
+
+/** Finds a type by its name, regardless of case, or throws what `refuse` throws. */
+export function typeByName(name: string, refuse: () => never): FindType {
+  return async (db) => (await findTypeByName(db, name)) ?? refuse()
 }

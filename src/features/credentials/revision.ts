@@ -1,14 +1,15 @@
+import type { FastifyRequest } from 'fastify'
 import { RevisionChanged } from '../../http/problems.ts'
 
-/** The entity tag of a revision (RFC 9110, 8.8.3). */
+/** Returns the entity tag of a revision (RFC 9110 section 8.8.3). */
 export function etagOf(revision: number): string {
   return `"${revision}"`
 }
 
-/** The revisions that an If-Match header names; null when there is no header or it is `*`: then any will do. */
-export function revisionsOf(ifMatch: string | undefined): number[] | null {
+/** Returns the revisions that an If-Match header accepts, or null for any: no header, or `*`. */
+function revisionsOf(ifMatch: string | undefined): number[] | null {
   if (ifMatch === undefined || ifMatch.trim() === '*') return null
-  // A tag of another form, weak ones too, is of no revision (RFC 9110, 13.1.1: strong comparison).
+  // Tags of another form match nothing, weak ones included (RFC 9110 section 13.1.1: strong comparison).
   return ifMatch
     .split(',')
     .map((tag) => /^"(\d{1,9})"$/.exec(tag.trim())?.[1])
@@ -16,7 +17,20 @@ export function revisionsOf(ifMatch: string | undefined): number[] | null {
     .map(Number)
 }
 
-/** Throws RevisionChanged unless the current revision is one of those. */
+/** Throws RevisionChanged unless the current revision is accepted. */
 export function requireRevision(revisions: number[] | null, current: number): void {
   if (revisions && !revisions.includes(current)) throw new RevisionChanged()
+}
+
+/** A credential to change, of the owner's, if it is at a revision that the caller accepts. */
+export interface Target {
+  ownerId: string
+  id: string
+  /** Null for any revision. */
+  revisions: number[] | null
+}
+
+/** The target of a request, from its If-Match header and the row that its guard found. */
+export function targetOf(request: FastifyRequest, row: { id: string; owner_id: string }): Target {
+  return { ownerId: row.owner_id, id: row.id, revisions: revisionsOf(request.headers['if-match']) }
 }

@@ -1,7 +1,7 @@
 import type { Transaction } from '../../db/database.ts'
 import { NotFound } from '../../http/problems.ts'
 import { linkEvents } from '../credentials/events.ts'
-import { unlinkAll } from '../credentials/links.ts'
+import { unlinkAll } from '../credentials/repositories/link-repository.ts'
 import { deleteProject as deleteRow } from './repository.ts'
 
 /**

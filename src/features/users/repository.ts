@@ -156,3 +156,14 @@ export async function deleteUser(trx: Transaction, id: string): Promise<void> {
     throw violates(error, 'credentials_owner_id_fkey') ? new UserOwnsCredentials() : error
   }
 }
+
+/** Keeps the user with this e-mail address, who may sign in, from changes until the transaction ends. */
+export function lockUserByEmail(trx: Transaction, email: string) {
+  return trx
+    .selectFrom('users')
+    .select('id')
+    .where(sql`lower(email)`, '=', sql`lower(${email})`)
+    .where('disabled_at', 'is', null)
+    .forShare()
+    .executeTakeFirst()
+}

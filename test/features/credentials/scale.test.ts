@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { disableCaches } from '../../helpers/disable-caches.ts'
 import { newCredential, newType } from '../../helpers/fixtures.ts'
 
 const TABLES = ['credentials', 'credential_keys', 'credential_environments', 'credential_totals']
@@ -12,7 +11,6 @@ const PATHS = [
 ]
 
 t.test('a page costs the same however many credentials others have', async (t) => {
-  disableCaches(t)
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)

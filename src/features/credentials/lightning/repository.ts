@@ -20,31 +20,29 @@ const links = (viewer: Expression<string>) =>
   where l.credential_id = c.id)`.as('links')
 
 function statement(which: 'own' | 'project' | 'one') {
-  return prepared(
-    (db, p: Params<{ viewer: string; id: string }>) =>
-      db
-        .selectFrom('credentials as c')
-        .innerJoin('credential_types as t', 't.id', 'c.type_id')
-        .$if(which !== 'project', (query) => query.where('c.owner_id', '=', p.viewer))
-        .$if(which === 'one', (query) => query.where('c.id', '=', p.id))
-        .$if(which === 'project', (query) =>
-          query.where(
-            sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.id})`
-          )
+  return prepared((db, p: Params<{ viewer: string; id: string }>) =>
+    db
+      .selectFrom('credentials as c')
+      .innerJoin('credential_types as t', 't.id', 'c.type_id')
+      .$if(which !== 'project', (query) => query.where('c.owner_id', '=', p.viewer))
+      .$if(which === 'one', (query) => query.where('c.id', '=', p.id))
+      .$if(which === 'project', (query) =>
+        query.where(
+          sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.id})`
         )
-        .select([
-          'c.id',
-          'c.name',
-          't.type_name',
-          'c.external_id',
-          'c.owner_id',
-          'c.created_at',
-          'c.updated_at'
-        ])
-        .select(links(p.viewer))
-        .orderBy(sql`lower(c.name) collate "C"`)
-        .orderBy('c.id'),
-    which === 'one' ? {} : { read: 'long' }
+      )
+      .select([
+        'c.id',
+        'c.name',
+        't.type_name',
+        'c.external_id',
+        'c.owner_id',
+        'c.created_at',
+        'c.updated_at'
+      ])
+      .select(links(p.viewer))
+      .orderBy(sql`lower(c.name) collate "C"`)
+      .orderBy('c.id')
   )
 }
 

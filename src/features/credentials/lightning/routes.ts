@@ -10,10 +10,9 @@ import { Forbidden, NotFound } from '../../../http/problems.ts'
 import { isUuid } from '../../../http/schemas.ts'
 import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
 import { member, membershipOf } from '../../projects/membership.ts'
-import { createCredential } from '../create.ts'
+import { createCredential, typeByName } from '../create.ts'
 import { eventOf } from '../events.ts'
-import { explainInUse, removeCredential } from '../remove.ts'
-import { typeByName } from '../which-type.ts'
+import { mapInUse, removeCredential } from '../remove.ts'
 import { answerLightning, LightningInvalid } from './errors.ts'
 import { readInput, valuesOf } from './input.ts'
 import * as repository from './repository.ts'
@@ -98,9 +97,9 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const row = ownCredential.of(request)
       await audited(request, async ({ db }) => {
-        await removeCredential(db, row.owner_id, row.id, null)
+        await removeCredential(db, { ownerId: row.owner_id, id: row.id, revisions: null })
         return { result: undefined, events: [eventOf('deleted', row)] }
-      }).catch((error) => explainInUse(db, row.id, error))
+      }).catch((error) => mapInUse(db, row.id, error))
       return reply.code(204).send()
     }
   )

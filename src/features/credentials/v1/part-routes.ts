@@ -1,40 +1,52 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { audited } from '../../../audit/record.ts'
+import { audited, originOf } from '../../../audit/record.ts'
 import { own } from '../../../auth/ownership.ts'
 import { guard } from '../../../http/guard.ts'
-import { InsufficientScope, NotFound } from '../../../http/problems.ts'
+import {
+  EnvironmentNotConfigured,
+  InsufficientScope,
+  MainEnvironment,
+  NotFound,
+  TooManyEnvironments
+} from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
-import { putEnvironment, removeEnvironment } from '../environments.ts'
+import { changeCredential } from '../change.ts'
 import { eventOf } from '../events.ts'
-import { findInProject, visibleHead } from '../repository.ts'
-import { etagOf, revisionsOf } from '../revision.ts'
+import { applyKeys, defaultsOf } from '../input.ts'
+import { MAX_ENVIRONMENTS } from '../limits.ts'
+import { findInProject, visibleHead } from '../repositories/credential-repository.ts'
+import * as usages from '../repositories/usage-repository.ts'
+import { etagOf, targetOf } from '../revision.ts'
 import { transferCredential } from '../transfer.ts'
-import * as usages from '../usages.ts'
 import * as schema from './part-schema.ts'
-import { sealedIn, toCredential } from './resource.ts'
+import { toCredential } from './resource.ts'
 
 const ownCredential = own(visibleHead)
 
 /** What hangs on a credential: its environments and its usages. */
 export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const { db, keyring } = app.services
+  const { db } = app.services
 
   app.put(
     '/:id/environments/:environment',
     { schema: schema.putEnvironment, preHandler: ownCredential },
     async (request, reply) => {
-      const { id, owner_id } = ownCredential.of(request)
-      const revisions = revisionsOf(request.headers['if-match'])
+      const target = targetOf(request, ownCredential.of(request))
       const { environment } = request.params
-      const changed = await audited(request, async (services) => {
-        const row = await putEnvironment(services, owner_id, id, revisions, environment, request.body.keys)
-        const details = { environment, revision: row.revision, changed: ['keys'] }
-        const events = [eventOf('updated', row, { details })]
-        return { result: await toCredential(db, row, sealedIn(keyring, row)), events }
+      const changed = await changeCredential(app.services, originOf(request), target, {
+        values: (fields, values) => {
+          const had = values.get(environment)
+          if (!had && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
+          values.set(environment, applyKeys(fields, had ?? defaultsOf(fields), request.body.keys))
+        },
+        events: (row) => {
+          const details = { environment, revision: row.revision, changed: ['keys'] }
+          return [eventOf('updated', row, { details })]
+        }
       })
-      reply.header('etag', etagOf(changed.revision))
-      return changed
+      reply.header('etag', etagOf(changed.row.revision))
+      return toCredential(changed)
     }
   )
 
@@ -42,14 +54,16 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/:id/environments/:environment',
     { schema: schema.deleteEnvironment, preHandler: ownCredential },
     async (request) => {
-      const row = ownCredential.of(request)
-      const revisions = revisionsOf(request.headers['if-match'])
+      const target = targetOf(request, ownCredential.of(request))
       const { environment } = request.params
-      return audited(request, async (services) => {
-        await removeEnvironment(services, row.owner_id, row.id, revisions, environment)
-        const details = { environment, changed: ['environments'] }
-        return { result: success, events: [eventOf('updated', row, { details })] }
+      if (environment === 'main') throw new MainEnvironment()
+      await changeCredential(app.services, originOf(request), target, {
+        values: (_fields, values) => {
+          if (!values.delete(environment)) throw new EnvironmentNotConfigured()
+        },
+        events: (row) => [eventOf('updated', row, { details: { environment, changed: ['environments'] } })]
       })
+      return success
     }
   )
 
@@ -58,11 +72,10 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.transferAppCredential, preHandler: ownCredential },
     async (request) => {
       const row = ownCredential.of(request)
-      const revisions = revisionsOf(request.headers['if-match'])
       return audited(request, async ({ db }) => {
-        const to = await transferCredential(db, row.owner_id, row.id, revisions, request.body.email)
+        const to = await transferCredential(db, targetOf(request, row), request.body.email)
         const details = { from: row.owner_id, to }
-        // Both owners see it: the one who gave, and the one who has it now.
+        // Both owners see it.
         const events = [row.owner_id, to].map((owner_id) =>
           eventOf('transferred', { ...row, owner_id }, { details })
         )

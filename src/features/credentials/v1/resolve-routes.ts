@@ -1,21 +1,22 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { originOf, recordAndCommit, recordDenials } from '../../../audit/record.ts'
-import { lookedUp } from '../../../auth/lookup.ts'
+import { preloaded } from '../../../auth/preload.ts'
 import { guard } from '../../../http/guard.ts'
 import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../http/problems.ts'
 import { isUuid } from '../../../http/schemas.ts'
 import { eventOf } from '../events.ts'
-import { type Asked, idsOf, linkedById, resolveCredentials } from '../resolve.ts'
+import { linkedById } from '../repositories/value-repository.ts'
+import { idsOf, type ResolveItem, resolveCredentials } from '../resolve.ts'
 import * as schema from './resolve-schema.ts'
 
-const linked = lookedUp(linkedById, ({ body }) => {
+const linked = preloaded(linkedById, ({ body }) => {
   const { credentials, environment = 'main' } = body as Static<typeof schema.ResolveRequest>
   const ids = idsOf(credentials)
   return ids && { ids, environment }
 })
 
-/** Machines of the project in the path. People have no way here: they reveal what is theirs. */
+/** A guard for machines of the project in the path. People reveal what is theirs instead. */
 const machine = Object.assign(
   guard((request) => {
     const { caller } = request
@@ -26,10 +27,10 @@ const machine = Object.assign(
       throw new Forbidden({ detail: 'The token is of another project.' })
     return caller
   }),
-  { along: linked.along, alongBody: true }
+  { preload: linked.preload }
 )
 
-/** A hundred names of two hundred characters, each of them escaped: it is read before its caller is known. */
+/** Room for a hundred names of two hundred characters, each of them escaped. */
 const MAX_BODY = 256 * 1024
 
 export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -39,22 +40,22 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/:id/resolve', options, async (request) => {
     const { projectId } = machine.of(request)
     const { credentials, environment = 'main' } = request.body
-    const asked = credentials.map(oneOf)
-    requireDistinct(asked)
+    const items = credentials.map(oneOf)
+    requireDistinct(items)
     const { results, handedOut, undecryptable } = await resolveCredentials(
       app.services,
       projectId,
-      asked,
+      items,
       environment,
-      await linked.of(request)
+      await linked.rowsOf(request)
     )
     const origin = originOf(request)
     if (undecryptable.length > 0)
       app.metrics.decryptionFailures.inc({ where: 'request' }, undecryptable.length)
     await recordDenials(db, origin, [
       ...undecryptable.map((row) => refusal(row.id, 'decryption-failed', projectId)),
-      // Of what is there and not in this project; of what is not there nothing was denied. Of no project, for its admins
-      // are not to learn from the log which of the two it was; the credential's owner is.
+      // Recorded only for credentials that exist, and without the project, whose admins must not learn from the log
+      // that they do. Their owners may.
       ...results.flatMap((one) =>
         'error' in one && one.error.code === 'not-found' && 'id' in one
           ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifThere: true }]
@@ -73,15 +74,15 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-function oneOf({ id, name }: { id?: string; name?: string }, index: number): Asked {
+function oneOf({ id, name }: { id?: string; name?: string }, index: number): ResolveItem {
   if (id !== undefined && name === undefined) return { id }
   if (name !== undefined && id === undefined) return { name }
   const message = 'This takes either an id or a name.'
   throw new ValidationFailed({ errors: [{ path: `/body/credentials/${index}`, code: 'one-of', message }] })
 }
 
-function requireDistinct(asked: readonly Asked[]): void {
-  const keys = asked.map((one) => ('id' in one ? one.id : `name ${one.name}`).toLowerCase())
+function requireDistinct(items: readonly ResolveItem[]): void {
+  const keys = items.map((one) => ('id' in one ? one.id : `name ${one.name}`).toLowerCase())
   const index = keys.findIndex((key, at) => keys.indexOf(key) !== at)
   if (index < 0) return
   const message = 'An entry is there twice.'

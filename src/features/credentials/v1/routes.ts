@@ -1,46 +1,57 @@
+import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
 import { audited, originOf, recordAndCommit } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { likePattern } from '../../../db/like-pattern.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
+import { arrayText } from '../../../http/long-array.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { timeOf } from '../../../http/times.ts'
 import { member, memberOrMachine } from '../../projects/membership.ts'
-import { assignProjects } from '../assign.ts'
-import { createCredential, type NewCredential } from '../create.ts'
+import { changeCredential } from '../change.ts'
+import { createCredential, type NewCredential, typeById } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
 import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
-import { unlink } from '../links.ts'
-import { listProjectCredentials } from '../list-repository.ts'
-import { explainInUse, removeCredential } from '../remove.ts'
-import * as repository from '../repository.ts'
-import { revealCredential } from '../reveal.ts'
-import { etagOf, revisionsOf } from '../revision.ts'
-import { updateCredential } from '../update.ts'
-import { typeById } from '../which-type.ts'
-import { CredentialTexts } from './credential-texts.ts'
-import { itemsOf } from './items.ts'
-import { ListTexts, lister } from './list-texts.ts'
-import { sealedIn, storedAs, toCredential } from './resource.ts'
+import { mapInUse, removeCredential } from '../remove.ts'
+import { visibleCredential, visibleHead } from '../repositories/credential-repository.ts'
+import { listLinks, unlink } from '../repositories/link-repository.ts'
+import { type ItemRow, listCredentials, listProjectCredentials } from '../repositories/list-repository.ts'
+import { revealable } from '../repositories/value-repository.ts'
+import { revealValues } from '../reveal.ts'
+import { etagOf, targetOf } from '../revision.ts'
+import { fieldsOf, openShownValues } from '../shown-values.ts'
+import { toCredential, toItem } from './resource.ts'
+import { AppCredentialItem } from './resource-schema.ts'
 import * as schema from './schema.ts'
 
-const credential = { seen: seen(repository.visibleCredential), own: own(repository.visibleHead) }
+const visible = seen(visibleCredential)
+const owned = own(visibleHead)
 const projectReader = memberOrMachine('projectId')
 const projectAdmin = member('admin', 'projectId')
 
+interface RevealBody {
+  fieldIds?: string[]
+  environment?: string
+}
+const revealed = own(revealable, ({ body }) => ({
+  environment: (body as RevealBody | undefined)?.environment ?? 'main'
+}))
+
 export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, keyring } = app.services
-  const texts = new CredentialTexts(db, keyring)
-  const lists = new ListTexts(db)
 
-  app.get('', { schema: schema.listAppCredentials, preHandler: lister }, async (request, reply) => {
-    const { userId: ownerId, mark } = lister.of(request)
+  const itemOf = async (row: ItemRow) =>
+    toItem(row, { fields: await fieldsOf(db, row), filled: new Set(row.filled_fields) })
+
+  app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
+    const { userId: ownerId } = signedIn.of(request)
     const { credentialTypeId: typeId, search, page = 1, pageSize = 20 } = request.query
     const pattern = search ? likePattern(search) : undefined
-    return asJson(reply, await lists.of({ ownerId, typeId, pattern }, page, pageSize, mark))
+    const offset = (page - 1) * pageSize
+    const { rows, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)
+    return { data: await Promise.all(rows.map(itemOf)), total, page, pageSize }
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -55,75 +66,64 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       findType: typeById(request.body.credentialTypeId),
       valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
     }
-    return answerCreated(request, reply, async (trx) => {
-      const { row, values } = await createCredential(
-        { ...app.services, db: trx },
-        userId,
-        originOf(request),
-        input
-      )
-      const headers = { location: `/api/v1/app-credentials/${row.id}`, etag: etagOf(row.revision) }
-      return { headers, body: await toCredential(db, row, storedAs(values)) }
+    return answerCreated(request, reply, async (db) => {
+      const created = await createCredential({ ...app.services, db }, userId, originOf(request), input)
+      const { id, revision } = created.row
+      const headers = { location: `/api/v1/app-credentials/${id}`, etag: etagOf(revision) }
+      return { headers, body: toCredential(created) }
     })
   })
 
-  app.get(
-    '/:id',
-    { schema: schema.getAppCredential, preHandler: credential.seen },
-    async (request, reply) => {
-      const row = credential.seen.of(request)
-      reply.header('etag', etagOf(row.revision))
-      return asJson(reply, await texts.of(row, reply.getSerializationFunction('200', 'application/json')!))
-    }
-  )
+  app.get('/:id', { schema: schema.getAppCredential, preHandler: visible }, async (request, reply) => {
+    const row = visible.of(request)
+    const shown = openShownValues(keyring, await fieldsOf(db, row), row)
+    reply.header('etag', etagOf(row.revision))
+    return toCredential({ row, shown })
+  })
 
-  app.put(
-    '/:id',
-    { schema: schema.updateAppCredential, preHandler: credential.own },
-    async (request, reply) => {
-      const { id, owner_id } = credential.own.of(request)
-      const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
-      const update = {
+  app.put('/:id', { schema: schema.updateAppCredential, preHandler: owned }, async (request, reply) => {
+    const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
+    const changed = await changeCredential(
+      app.services,
+      originOf(request),
+      targetOf(request, owned.of(request)),
+      {
         name,
         description,
-        keys,
+        expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt'),
         projectIds: projectIds && distinctIds(projectIds, '/body/projectIds'),
-        expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt')
+        values: keys?.length
+          ? (fields, values) => values.set('main', applyKeys(fields, values.get('main') ?? new Map(), keys))
+          : undefined,
+        events: (row, links) => {
+          const details = { revision: row.revision, changed: Object.keys(request.body) }
+          return [eventOf('updated', row, { details }), ...linkEvents(row, links)]
+        }
       }
-      const revisions = revisionsOf(request.headers['if-match'])
-      // Opened before the commit: with a key that is not known here yet, all of it is done again.
-      const updated = await audited(request, async (services) => {
-        const { row, links } = await updateCredential(services, owner_id, id, revisions, update)
-        const details = { revision: row.revision, changed: Object.keys(request.body) }
-        const events = [eventOf('updated', row, { details }), ...linkEvents(row, links)]
-        return { result: await toCredential(db, row, sealedIn(keyring, row)), events }
-      })
-      reply.header('etag', etagOf(updated.revision))
-      return updated
-    }
-  )
+    )
+    reply.header('etag', etagOf(changed.row.revision))
+    return toCredential(changed)
+  })
 
-  app.delete('/:id', { schema: schema.deleteAppCredential, preHandler: credential.own }, async (request) => {
-    const row = credential.own.of(request)
+  app.delete('/:id', { schema: schema.deleteAppCredential, preHandler: owned }, async (request) => {
+    const row = owned.of(request)
     return audited(request, async ({ db }) => {
-      await removeCredential(db, row.owner_id, row.id, revisionsOf(request.headers['if-match']))
+      await removeCredential(db, targetOf(request, row))
       return { result: success, events: [eventOf('deleted', row)] }
-    }).catch((error) => explainInUse(db, row.id, error))
+    }).catch((error) => mapInUse(db, row.id, error))
   })
 
   app.post(
     '/:id/assign-projects',
-    { schema: schema.assignProjects, preHandler: credential.own },
+    { schema: schema.assignProjects, preHandler: owned },
     async (request, reply) => {
-      const row = credential.own.of(request)
-      const projectIds = distinctIds(request.body.projectIds, '/body/projectIds')
-      const revisions = revisionsOf(request.headers['if-match'])
-      const { links, revision } = await audited(request, async ({ db }) => {
-        const result = await assignProjects(db, row.owner_id, row.id, revisions, projectIds)
-        return { result, events: linkEvents(row, result.changes) }
+      const row = owned.of(request)
+      const changed = await changeCredential(app.services, originOf(request), targetOf(request, row), {
+        projectIds: distinctIds(request.body.projectIds, '/body/projectIds'),
+        events: linkEvents
       })
-      reply.header('etag', etagOf(revision))
-      return links.map((link) => ({
+      reply.header('etag', etagOf(changed.row.revision))
+      return (await listLinks(db, row.id)).map((link) => ({
         credentialId: link.credential_id,
         projectId: link.project_id,
         assignedBy: link.assigned_by,
@@ -137,7 +137,11 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
-      return asJson(reply, await itemsOf(db, await listProjectCredentials(db, id, userId)))
+      const rows = await listProjectCredentials(db, id, userId)
+      const serialize = reply.compileSerializationSchema(AppCredentialItem)
+      const text = arrayText(rows, async (row) => serialize(await itemOf(row)))
+      reply.type('application/json; charset=utf-8')
+      return Readable.from(text) as never
     }
   )
 
@@ -155,26 +159,14 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   )
 
-  app.post(
-    '/:id/reveal',
-    { schema: schema.revealAppCredential, preHandler: credential.own },
-    async (request) => {
-      const row = credential.own.of(request)
-      const { fieldIds, environment = 'main' } = request.body ?? {}
-      const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
-      const { revealed, sealedRevision } = await revealCredential(app.services, row.owner_id, row.id, {
-        fieldIds: wanted,
-        environment
-      })
-      const fields = revealed.keys.map((key) => key.fieldName)
-      const details = { environment, revision: revealed.revision, sealedRevision, fields }
-      await recordAndCommit(db, originOf(request), [eventOf('revealed', row, { details })])
-      return revealed
-    }
-  )
-}
-
-/** Sends what is JSON already; as the handler's answer, for whose type it stands. */
-function asJson(reply: FastifyReply, json: string | Buffer): never {
-  return reply.type('application/json; charset=utf-8').send(json) as never
+  app.post('/:id/reveal', { schema: schema.revealAppCredential, preHandler: revealed }, async (request) => {
+    const row = revealed.of(request)
+    const { fieldIds, environment = 'main' } = request.body ?? {}
+    const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
+    const keys = revealValues(keyring, row, environment, wanted)
+    const fields = keys.map((key) => key.fieldName)
+    const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision, fields }
+    await recordAndCommit(db, originOf(request), [eventOf('revealed', row, { details })])
+    return { id: row.id, revision: row.revision, environment, keys }
+  })
 }

@@ -1,8 +1,8 @@
-import type { Database } from '../../db/database.ts'
-import { violates } from '../../db/errors.ts'
-import { NotFound } from '../../http/problems.ts'
+import type { Database } from '../../../db/database.ts'
+import { violates } from '../../../db/errors.ts'
+import { NotFound } from '../../../http/problems.ts'
 
-/** Oldest first; with a project, only those that were registered for that one. */
+/** Lists usages, oldest first. With a project, only those that were registered for it. */
 export function listUsages(db: Database, credentialId: string, projectId: string | null) {
   return db
     .selectFrom('credential_usages')
@@ -15,8 +15,8 @@ export function listUsages(db: Database, credentialId: string, projectId: string
 }
 
 /**
- * Says that the consumer depends on the credential, for the project or, by the owner, for none; gives the usage, and
- * whether it is new. A delete of the credential that is under way wins or loses as a whole: NotFound, or refused.
+ * Registers that a consumer depends on the credential, for a project or, by the owner, for none. Returns the usage, and
+ * whether it is new. A concurrent deletion of the credential either fails, or makes this throw NotFound.
  */
 export async function putUsage(
   db: Database,
@@ -41,12 +41,12 @@ export async function putUsage(
     .where('project_id', 'is not distinct from', usage.project_id)
     .select(columns)
     .executeTakeFirst()
-  // Gone again since: as good as never there.
+  // Deleted meanwhile.
   if (!there) throw new NotFound()
   return { usage: there, isNew: false }
 }
 
-/** Gives whether the consumer was registered; with a project, only what was registered for that one is deleted. */
+/** Deletes a usage. With a project, only one that was registered for it. Returns false if there was none. */
 export async function deleteUsage(
   db: Database,
   credentialId: string,
@@ -60,4 +60,17 @@ export async function deleteUsage(
     .$if(projectId !== null, (query) => query.where('project_id', '=', projectId))
     .executeTakeFirst()
   return result.numDeletedRows > 0n
+}
+
+/** Lists the consumers of a credential, by name, up to a hundred. */
+export async function listConsumers(db: Database, credentialId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('credential_usages')
+    .where('credential_id', '=', credentialId)
+    .select('consumer')
+    .distinct()
+    .orderBy('consumer')
+    .limit(100)
+    .execute()
+  return rows.map((row) => row.consumer)
 }

@@ -4,8 +4,8 @@ import { type Kysely, sql } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
-import type { ConnectionOptions } from '../../src/db/driver.ts'
 import { isDatabaseError, isRetryable, isUnavailable, violates } from '../../src/db/errors.ts'
+import type { ConnectionOptions } from '../../src/db/pool.ts'
 import { type Params, prepared } from '../../src/db/prepared.ts'
 import type { Tables } from '../../src/db/tables.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
@@ -79,22 +79,25 @@ t.test('every data statement is prepared by name, once a connection', async (t) 
     reads.filter((row) => row.statement.includes('"login_failures"')),
     [{ name: /^latchkey_\d+$/, statement: /^select "id"/ }]
   )
-  const writes = await sql<{
-    name: string
-    statement: string
-  }>`select name, statement from pg_prepared_statements`
-    .execute(db)
-    .then(({ rows }) => rows)
-  t.match(writes, [{ name: /^latchkey_\d+$/, statement: /^insert into "login_failures"/ }])
+  const writes = await inTransaction(db, (trx) =>
+    trx
+      .selectFrom(sql<{ name: string; statement: string }>`pg_prepared_statements`.as('p'))
+      .select(['p.name', 'p.statement'])
+      .execute()
+  )
+  t.match(
+    writes.filter((row) => row.statement.includes('"login_failures"')),
+    [{ name: /^latchkey_\d+$/, statement: /^insert into "login_failures"/ }]
+  )
 })
 
-t.test('reads share two pipelined connections, however many there are at once', async (t) => {
+t.test('reads share a few connections, however many there are at once', async (t) => {
   const { db } = await openDatabase(t)
   const pids = await Promise.all(Array.from({ length: 100 }, () => pidOf(db)))
-  t.equal(new Set(pids).size, 2)
+  t.ok(new Set(pids).size <= 6)
 })
 
-t.test('whatever is more than a read goes through the pool', async (t) => {
+t.test('a statement that writes or locks runs on another connection than reads', async (t) => {
   const { db } = await openDatabase(t, { poolSize: 1 })
   const reads = new Set(await Promise.all([pidOf(db), pidOf(db)]))
   const pid = await pidOfWrite(db)
@@ -120,8 +123,8 @@ t.test('whatever is more than a read goes through the pool', async (t) => {
   for (const [name, query] of Object.entries(others)) {
     t.equal((await query.execute())[0]?.pid, pid, name)
   }
-  const raw = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db)
-  t.equal(raw.rows[0]?.pid, pid, 'raw SQL')
+  const raw = await sql<{ pid: number }>`/* raw */ select pg_backend_pid() as pid`.execute(db)
+  t.equal(raw.rows[0]?.pid, pid, 'raw SQL that does not begin with select')
 })
 
 t.test('a transaction has one connection to itself, and what it throws undoes it', async (t) => {
@@ -202,7 +205,8 @@ t.test('the error of one pipelined read is not that of the others', async (t) =>
 
 t.test('a statement that runs too long is ended, and the others go on', async (t) => {
   const { db } = await openDatabase(t, { statement_timeout: 200 })
-  const before = await pidOf(db)
+  const pids = async () => new Set(await Promise.all(Array.from({ length: 50 }, () => pidOf(db))))
+  const before = await pids()
   const [slow, ...others] = await Promise.all([
     caught(sleepFor(db, 5)),
     ...Array.from({ length: 20 }, () => pidOf(db)),
@@ -211,8 +215,8 @@ t.test('a statement that runs too long is ended, and the others go on', async (t
   t.match(slow, { code: '57014' })
   t.ok(isUnavailable(slow))
   t.match(others.pop(), { code: '57014' }, 'in a transaction too')
-  t.ok(others.includes(before))
-  t.equal(await pidOf(db), before, 'over the same connection')
+  t.ok(others.every((pid) => before.has(pid as number)))
+  t.same(await pids(), before, 'over the same connections')
   t.ok(await inTransaction(db, (trx) => pidOf(trx)))
 })
 
@@ -460,13 +464,13 @@ t.test('a query that is compiled once sees what its transaction wrote, and is in
   t.equal((await failuresOf(db, { account, address: '::1' })).length, 0)
 })
 
-const longPidOf = prepared(
+const lookUpPid = prepared(
   (db, p: Params<{ id: string }>) =>
     db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid'), sql<string>`${p.id}::text`.as('id')]),
-  { read: 'long' }
+  { batch: { id: 'text' } }
 )
 
-t.test('reads that are asked for together are one statement, and each gets its own rows', async (t) => {
+t.test('batched reads are one statement, and each gets its own rows', async (t) => {
   const { db } = await openDatabase(t)
   type Asked = { text: string; count: number; bytes: Buffer; list: (string | null)[]; time: Date | null }
   const types = { text: 'text', count: 'int', bytes: 'bytea', list: 'text[]', time: 'timestamptz' }
@@ -482,7 +486,7 @@ t.test('reads that are asked for together are one statement, and each gets its o
         sql<string>`statement_timestamp()::text`.as('statement')
       ])
       .orderBy(sql`n`, 'desc')
-  const read = prepared(build, { together: types })
+  const read = prepared(build, { batch: types })
   const odd = ['', 'null', '\\x00', `" ' \\ \t\n é 🔑 {}`, '$1']
   const asked = odd.map((text, i) => ({
     text,
@@ -496,7 +500,7 @@ t.test('reads that are asked for together are one statement, and each gets its o
     const numbers = Array.from({ length: count }, (_, n) => count - n)
     t.same(
       answers[i]!.map(({ statement: _, ...row }) => row),
-      numbers.map((n) => ({ n, ...one, asked_number: i }))
+      numbers.map((n) => ({ n, ...one, batch_index: i }))
     )
   }
   t.equal(new Set(answers.flat().map(({ statement }) => statement)).size, 1)
@@ -511,20 +515,20 @@ t.test('reads that are asked for together are one statement, and each gets its o
   await inTransaction(db, async (trx) => {
     const [one] = await read(trx, asked[1]!)
     t.equal(one!.text, 'null')
-    t.notOk('asked_number' in one!, 'alone, in its transaction')
+    t.notOk('batch_index' in one!, 'alone, in its transaction')
   })
 })
 
-t.test('a read that is said to be long does not share a connection with the quick ones', async (t) => {
+t.test('batched look-ups do not share a connection with other reads', async (t) => {
   const { db } = await openDatabase(t, { poolSize: 1 })
-  const quick = new Set(await Promise.all([pidOf(db), pidOf(db)]))
+  const reads = new Set(await Promise.all(Array.from({ length: 12 }, () => pidOf(db))))
   for (let i = 0; i < 2; i++) {
-    const [row] = await longPidOf(db, { id: `${i}` })
+    const [row] = await lookUpPid(db, { id: `${i}` })
     t.equal(row?.id, `${i}`)
-    t.notOk(quick.has(row!.pid))
+    t.notOk(reads.has(row!.pid))
   }
   await inTransaction(db, async (trx) => {
-    t.equal((await longPidOf(trx, { id: 'x' }))[0]?.pid, await pidOf(trx), 'in a transaction it is in it')
+    t.equal((await lookUpPid(trx, { id: 'x' }))[0]?.pid, await pidOf(trx), 'in a transaction it is in it')
   })
 })
 
@@ -533,8 +537,8 @@ t.test('a column that a migration changes under a prepared statement is read as 
   const account = randomBytes(32)
   await pidOfWrite(db, account)
   const found = async () => (await failuresOf(db, { account, address: '::1' })).length
-  // On both connections.
-  await Promise.all([found(), found()])
+  // On several connections.
+  await Promise.all([found(), found(), found(), found()])
   await sql`alter table login_failures alter column address type varchar(500)`.execute(db)
   t.same(await Promise.all([found(), found(), found()]), [1, 1, 1])
   await sql`alter table login_failures alter column address type text`.execute(db)

@@ -1,0 +1,98 @@
+import { type Expression, type Kysely, sql } from 'kysely'
+import type { SqlTypes } from '../db/batch-query.ts'
+import type { Database } from '../db/database.ts'
+import { type Params, prepared } from '../db/prepared.ts'
+import type { Tables } from '../db/tables.ts'
+import type { PresentedToken } from './presented-token.ts'
+
+/** Parameters of `callerByToken`. */
+export interface TokenParams {
+  tokenKind: PresentedToken['kind']
+  tokenHash: Buffer
+  sessionIdleMinutes: number
+}
+
+export const TOKEN_PARAMS: SqlTypes<TokenParams> = {
+  tokenKind: 'text',
+  tokenHash: 'bytea',
+  sessionIdleMinutes: 'int'
+}
+
+export interface CallerRow {
+  caller_kind: PresentedToken['kind']
+  /** Of the session, or of the access token. */
+  caller_token_id: string
+  caller_token_name: string | null
+  caller_scopes: string[] | null
+  /** Null for a project token. */
+  caller_user_id: string | null
+  caller_email: string | null
+  caller_name: string | null
+  caller_role: Tables['users']['role'] | null
+  /** Null for all but project tokens. */
+  caller_project_id: string | null
+  /** The times of a session. */
+  caller_created_at: Date | null
+  caller_last_seen_at: Date | null
+  caller_expires_at: Date | null
+  /** False for a session that has expired, or whose user is disabled. */
+  caller_live: boolean
+  /** True if the use of the session or token is due to be written down. */
+  caller_stale: boolean
+}
+
+/** Use is written down once a minute, and often enough for a shorter idle time to slide. */
+const lastUseToWrite = (idleMinutes: Expression<number> | number) =>
+  sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
+
+/**
+ * A table expression: the session with this token, live or not, or the access token with it that is in force. A check
+ * constraint makes every access token either a user's or a project's.
+ */
+export const callerByToken = (p: Params<TokenParams>) => sql<CallerRow>`(
+  select 'session' as caller_kind, s.id as caller_token_id, null as caller_token_name,
+    null::text[] as caller_scopes, u.id as caller_user_id, u.email as caller_email, u.name as caller_name,
+    u.role as caller_role, null::uuid as caller_project_id, s.created_at as caller_created_at,
+    s.last_seen_at as caller_last_seen_at, s.expires_at as caller_expires_at,
+    s.expires_at > now() and u.disabled_at is null
+      and s.last_seen_at > now() - make_interval(mins => ${p.sessionIdleMinutes}) as caller_live,
+    s.last_seen_at < ${lastUseToWrite(p.sessionIdleMinutes)} as caller_stale
+  from sessions s join users u on u.id = s.user_id
+  where ${p.tokenKind} = 'session' and s.token_hash = ${p.tokenHash}
+  union all
+  select 'access-token', t.id, t.name, t.scopes, u.id, u.email, u.name, u.role, t.project_id, null, null, null,
+    true, t.last_used_at is null or t.last_used_at < now() - interval '1 minute'
+  from access_tokens t left join users u on u.id = t.user_id
+  where ${p.tokenKind} = 'access-token' and t.token_hash = ${p.tokenHash}
+    and t.revoked_at is null and u.disabled_at is null and (t.expires_at is null or t.expires_at > now()))`
+
+export const findCaller = prepared(
+  (db: Kysely<Tables>, p: Params<TokenParams>) =>
+    db.selectFrom(callerByToken(p).as('caller')).select(sql<CallerRow>`caller.*` as never),
+  { batch: TOKEN_PARAMS }
+)
+
+/** Deletes a session that has ended, so that a clock that is set back cannot revive it. */
+export async function deleteEndedSession(db: Database, id: string): Promise<void> {
+  await db.deleteFrom('sessions').where('id', '=', id).execute()
+}
+
+/** Writes down the use of a session. Of several requests at once, one writes. */
+export async function touchSession(db: Database, id: string, idleMinutes: number): Promise<void> {
+  await db
+    .updateTable('sessions')
+    .set({ last_seen_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('last_seen_at', '<', lastUseToWrite(idleMinutes))
+    .execute()
+}
+
+/** Writes down the use of an access token. Of several requests at once, one writes. */
+export async function touchAccessToken(db: Database, id: string): Promise<void> {
+  await db
+    .updateTable('access_tokens')
+    .set({ last_used_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where(sql<boolean>`(last_used_at is null or last_used_at < now() - interval '1 minute')`)
+    .execute()
+}

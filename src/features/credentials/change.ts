@@ -1,0 +1,159 @@
+import { type AuditEvent, eventRows, type Origin, record, recordAndCommit } from '../../audit/record.ts'
+import type { Keyring } from '../../crypto/keyring.ts'
+import type { Database, Transaction } from '../../db/database.ts'
+import { NotFound, Unavailable } from '../../http/problems.ts'
+import { uuidv7 } from '../../ids.ts'
+import type { Services } from '../../services.ts'
+import { typeAt } from '../credential-types/known-types.ts'
+import { type FieldRow, findTypeWithFields } from '../credential-types/repository.ts'
+import { atomicWrite } from './atomic-write.ts'
+import { mapConstraintError } from './constraint-errors.ts'
+import { type LinkChanges, requireEditor } from './links.ts'
+import {
+  type ChangingCredential,
+  type CredentialRow,
+  findForChange
+} from './repositories/credential-repository.ts'
+import { lockCredential, updateCredential } from './repositories/write-repository.ts'
+import { requireRevision, type Target } from './revision.ts'
+import { opener, sealAll, UnchangedValue, type Values } from './sealing.ts'
+import { openShownValues, type ShownValues, showValues } from './shown-values.ts'
+
+/** A change of a credential. What is undefined stays as it is. */
+export interface Change {
+  name?: string | undefined
+  description?: string | null | undefined
+  expiresAt?: Date | null | undefined
+  projectIds?: readonly string[] | undefined
+  /** Changes the values by environment, in place. `environments` are the names of those that there are. */
+  values?: ((fields: readonly FieldRow[], values: Map<string, Values>) => void) | undefined
+  /** What to record, given the credential as it is then. */
+  events(row: ChangingCredential, links: LinkChanges): AuditEvent[]
+}
+
+/** A credential as its owner sees it after a change. */
+export interface Changed {
+  row: Omit<CredentialRow, 'values'>
+  shown: ShownValues
+}
+
+/**
+ * Changes a credential of the owner's as a whole, and returns it as it is then. The statement that writes holds only at
+ * the revision that was read, so nothing is locked while values are sealed; if another change came first, all is done
+ * again under a lock. A change of any value seals all values anew, under the next sealed revision: no older ciphertext
+ * opens any more. Throws NotFound, RevisionChanged, NameTaken, what `values` throws, NotFound or Forbidden for a project
+ * to link to, and DecryptionFailed if a value that stays does not open.
+ */
+export async function changeCredential(
+  services: Services,
+  origin: Origin,
+  target: Target,
+  change: Change
+): Promise<Changed> {
+  const changed = await atomicWrite(services.db, async (db) => {
+    if (db.isTransaction) await lock(db as Transaction, target)
+    return write({ ...services, db }, origin, target, change)
+  }).catch(mapConstraintError)
+  if (changed) return changed
+  throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
+}
+
+/** Locks the credential. Throws NotFound if it is not the owner's, and RevisionChanged. */
+export async function lock(trx: Transaction, { ownerId, id, revisions }: Target): Promise<void> {
+  const locked = await lockCredential(trx, ownerId, id)
+  if (!locked) throw new NotFound()
+  requireRevision(revisions, locked.revision)
+}
+
+async function write(services: Services, origin: Origin, { ownerId, id, revisions }: Target, change: Change) {
+  const { db, keyring } = services
+  const current = await findForChange(db, ownerId, id, change.values !== undefined)
+  if (!current) throw new NotFound()
+  requireRevision(revisions, current.revision)
+  const type = await typeOf(db, current)
+  const links = linkChanges(current.project_ids, change.projectIds)
+  // Opened before anything is written: if a data key is not known here yet, the request starts again.
+  const values = change.values && storedValues(services.keyring, current)
+  change.values?.(type.fields, values!)
+  const shown = values
+    ? showValues(type.fields, values.get('main') ?? new Map())
+    : openShownValues(keyring, type.fields, current)
+  const { name, description, expiresAt } = change
+  const row: ChangingCredential = {
+    ...current,
+    ...(name !== undefined && { name }),
+    ...(description !== undefined && { description }),
+    ...(expiresAt !== undefined && { expires_at: expiresAt }),
+    ...(values && { environments: [...values.keys()], sealed_revision: current.sealed_revision + 1 })
+  }
+  const isChanged =
+    values ||
+    links.added.length + links.removed.length > 0 ||
+    [name, description, expiresAt].some((one) => one !== undefined)
+  if (!isChanged) {
+    await recordEvents(db, origin, change.events(row, links))
+    return { row, shown }
+  }
+  row.revision++
+  const events = change.events(row, links)
+  const sealed = sealAll(keyring, id, row.sealed_revision, values ?? new Map())
+  const written = await updateCredential(db, {
+    ...sealed,
+    id,
+    ownerId,
+    revision: current.revision,
+    typeId: type.id,
+    typeRevision: type.revision,
+    name: row.name,
+    description: row.description,
+    expiresAt: row.expires_at,
+    sealedRevision: row.sealed_revision,
+    changesValues: values !== undefined,
+    environmentNames: values ? row.environments : [],
+    linkIds: links.added.map(() => uuidv7()),
+    linkedProjectIds: links.added,
+    unlinkedProjectIds: links.removed,
+    projectIds: change.projectIds ?? current.project_ids,
+    events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
+  })
+  if (!written) {
+    // Not allowed to link, or the credential or its type has changed since it was read.
+    await requireEditor(db, ownerId, links.added)
+    return undefined
+  }
+  if (db.isTransaction) await record(db, origin, events)
+  return { row: { ...row, ...written }, shown }
+}
+
+function recordEvents(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
+  return db.isTransaction ? record(db, origin, events) : recordAndCommit(db, origin, events)
+}
+
+async function typeOf(db: Database, { type_id, type_revision }: ChangingCredential) {
+  const type = db.isTransaction
+    ? await findTypeWithFields(db, type_id)
+    : await typeAt(db, type_id, type_revision)
+  // A type is deleted only when no credential is of it.
+  if (!type) throw new NotFound()
+  return type
+}
+
+/** The stored values by environment, each to be opened when it is needed. */
+function storedValues(keyring: Keyring, current: ChangingCredential): Map<string, Values> {
+  const { id, sealed_revision, environments, sealed_values } = current
+  const byEnvironment = new Map<string, Values>(environments.map((name) => [name, new Map()]))
+  for (const { environment, fieldId, sealed } of sealed_values) {
+    const open = opener(keyring, { credentialId: id, environment, sealedRevision: sealed_revision })
+    const value = new UnchangedValue(() => open(fieldId, Buffer.from(sealed, 'base64')))
+    byEnvironment.get(environment)!.set(fieldId, value)
+  }
+  return byEnvironment
+}
+
+function linkChanges(current: readonly string[], wanted: readonly string[] | undefined): LinkChanges {
+  if (!wanted) return { added: [], removed: [] }
+  return {
+    added: wanted.filter((id) => !current.includes(id)),
+    removed: current.filter((id) => !wanted.includes(id))
+  }
+}

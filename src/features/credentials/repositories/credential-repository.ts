@@ -1,0 +1,152 @@
+import { type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
+import { jsonArrayFrom } from 'kysely/helpers/postgres'
+import { lookup, type Viewer } from '../../../auth/lookup.ts'
+import type { Database } from '../../../db/database.ts'
+import { type Params, prepared } from '../../../db/prepared.ts'
+import type { Tables } from '../../../db/tables.ts'
+
+export type CredentialTables = Tables & { c: Tables['credentials']; t: Tables['credential_types'] }
+type Eb = ExpressionBuilder<CredentialTables, 'c' | 't'>
+
+/** The columns of a credential `c`. */
+export const OWN_COLUMNS = [
+  'c.id',
+  'c.owner_id',
+  'c.type_id',
+  'c.name',
+  'c.description',
+  'c.revision',
+  'c.sealed_revision',
+  'c.expires_at',
+  'c.created_at',
+  'c.updated_at'
+] as const
+
+/** The columns of a credential `c` with its type `t`. */
+export const CREDENTIAL = [...OWN_COLUMNS, 't.type_name', 't.revision as type_revision'] as const
+
+export const environments = sql<string[]>`array(select e.name from credential_environments e
+  where e.credential_id = c.id)`.as('environments')
+
+export const usageCount = sql<number>`(select count(*) from credential_usages u
+  where u.credential_id = c.id)`.as('usage_count')
+
+/** The credential's projects that the viewer is a member of, and the one that is `listed`, by name. */
+export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
+  jsonArrayFrom(
+    eb
+      .selectFrom('credential_projects as l')
+      .innerJoin('projects as p', 'p.id', 'l.project_id')
+      .whereRef('l.credential_id', '=', 'c.id')
+      .where(
+        sql<SqlBool>`(exists (select from project_members m
+          where m.project_id = l.project_id and m.user_id = ${viewer})
+          ${listed ? sql`or l.project_id = ${listed}` : sql``})`
+      )
+      .select(['p.id', 'p.name'])
+      .orderBy('p.name')
+      .orderBy('p.id')
+  ).as('projects')
+
+/**
+ * The fields with a value in `main`. Values that are not secret come along, sealed and in base64; secret ones leave the
+ * database only for `reveal`, `resolve` and changes.
+ */
+const openValues = (eb: Eb) =>
+  jsonArrayFrom(
+    eb
+      .selectFrom('credential_keys as k')
+      .innerJoin('credential_type_fields as f', 'f.id', 'k.field_id')
+      .whereRef('k.credential_id', '=', 'c.id')
+      .where('k.environment', '=', sql.lit('main'))
+      .select([
+        'k.field_id as fieldId',
+        sql<string | null>`case when not f.secret then encode(k.value, 'base64') end`.as('sealed')
+      ])
+  ).as('values')
+
+/** True for the owner, and for members of a project that the credential is linked to. */
+export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or exists (
+  select from credential_projects l
+  join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
+  where l.credential_id = c.id))`
+
+/** The credential as its owner or a member of one of its projects sees it. */
+export const visibleCredential = lookup(
+  (db, p: Params<{ id: string }>, { userId: viewer }) =>
+    db
+      .selectFrom('credentials as c')
+      .innerJoin('credential_types as t', 't.id', 'c.type_id')
+      .where('c.id', '=', p.id)
+      .where(isVisible(viewer))
+      .select(CREDENTIAL)
+      .select((eb) => [environments, usageCount, sharedProjects(eb, viewer), openValues(eb)]),
+  { id: 'uuid' }
+)
+
+/** The credential's owner and name, for the same callers. */
+export const visibleHead = lookup(
+  (db, p: Params<{ id: string }>, { userId: viewer }) =>
+    db
+      .selectFrom('credentials as c')
+      .where('c.id', '=', p.id)
+      .where(isVisible(viewer))
+      .select(['c.id', 'c.owner_id', 'c.name']),
+  { id: 'uuid' }
+)
+
+/** Returns the credential as the user sees it, or undefined if it is hidden or missing. */
+export async function findCredential(db: Database, userId: string, id: string) {
+  const [row] = await visibleCredential.find(db, { userId, projectId: null }, { id })
+  return row
+}
+
+export type CredentialRow = NonNullable<Awaited<ReturnType<typeof findCredential>>>
+
+const ownForChange = prepared(
+  (db: Kysely<Tables>, p: Params<{ ownerId: string; id: string; withValues: boolean }>) =>
+    db
+      .selectFrom('credentials as c')
+      .innerJoin('credential_types as t', 't.id', 'c.type_id')
+      .where('c.owner_id', '=', p.ownerId)
+      .where('c.id', '=', p.id)
+      .select(CREDENTIAL)
+      .select((eb) => [environments, usageCount, sharedProjects(eb, p.ownerId), openValues(eb)])
+      .select([
+        sql<string[]>`array(select l.project_id from credential_projects l
+        where l.credential_id = c.id)`.as('project_ids'),
+        sql<
+          { environment: string; fieldId: string; sealed: string }[]
+        >`(select coalesce(json_agg(json_build_object(
+          'environment', k.environment, 'fieldId', k.field_id, 'sealed', encode(k.value, 'base64'))), '[]')
+        from credential_keys k
+        where ${p.withValues}::boolean and k.credential_id = c.id)`.as('sealed_values')
+      ])
+)
+
+/**
+ * Returns what a change of the owner's credential starts from, `withValues` with all its sealed values, or undefined if
+ * it is not the owner's.
+ */
+export async function findForChange(db: Database, ownerId: string, id: string, withValues: boolean) {
+  const [row] = await ownForChange(db, { ownerId, id, withValues })
+  return row
+}
+
+export type ChangingCredential = NonNullable<Awaited<ReturnType<typeof findForChange>>>
+
+const inProject = prepared((db, p: Params<{ projectId: string; id: string }>) =>
+  db
+    .selectFrom('credentials as c')
+    .where('c.id', '=', p.id)
+    .where(sql<SqlBool>`(exists (select from credential_projects l
+        where l.credential_id = c.id and l.project_id = ${p.projectId})
+      or exists (select from credential_usages u where u.credential_id = c.id and u.project_id = ${p.projectId}))`)
+    .select(['c.id', 'c.name', 'c.owner_id'])
+)
+
+/** Returns the credential if it is linked to the project, or still has a usage that was registered for it. */
+export async function findInProject(db: Database, projectId: string, id: string) {
+  const [row] = await inProject(db, { projectId, id })
+  return row
+}

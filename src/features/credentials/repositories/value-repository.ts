@@ -1,0 +1,93 @@
+import { type Expression, type Kysely, sql } from 'kysely'
+import { lookup, type Viewer } from '../../../auth/lookup.ts'
+import { type Params, prepared } from '../../../db/prepared.ts'
+import type { Tables } from '../../../db/tables.ts'
+import { isVisible } from './credential-repository.ts'
+
+/** A field of the credential's type, with its sealed value in base64, or null if it has none. */
+export interface SealedField {
+  fieldId: string
+  fieldName: string
+  sealed: string | null
+}
+
+type TextParam = Expression<string>
+
+const isConfigured = (environment: TextParam) =>
+  sql<boolean>`exists (select from credential_environments e
+    where e.credential_id = c.id and e.name = ${environment})`.as('configured')
+
+/** The fields of the type of `c`, in their order, with the values of one environment. */
+const sealedFields = (environment: TextParam) =>
+  sql<SealedField[]>`(select coalesce(json_agg(json_build_object(
+      'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64')) order by f.position), '[]')
+    from credential_type_fields f
+    left join credential_keys k
+      on k.credential_id = c.id and k.environment = ${environment} and k.field_id = f.id
+    where f.type_id = c.type_id)`
+
+/** A visible credential, for its owner with its sealed values in one environment. */
+export const revealable = lookup(
+  (db, p: Params<{ id: string; environment: string }>, { userId: viewer }) =>
+    db
+      .selectFrom('credentials as c')
+      .where('c.id', '=', p.id)
+      .where(isVisible(viewer))
+      .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision'])
+      .select([
+        isConfigured(p.environment),
+        sql<SealedField[]>`case when c.owner_id = ${viewer} then ${sealedFields(p.environment)} end`.as(
+          'fields'
+        )
+      ]),
+  { id: 'uuid', environment: 'text' }
+)
+
+/** The credentials that are linked to a project, with their sealed values in one environment. */
+const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =>
+  db
+    .selectFrom('credential_projects as l')
+    .innerJoin('credentials as c', 'c.id', 'l.credential_id')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .where('l.project_id', '=', projectId as Expression<string>)
+    .select([
+      'c.id',
+      'c.owner_id',
+      'c.name',
+      'c.revision',
+      'c.sealed_revision',
+      'c.expires_at',
+      't.type_name'
+    ])
+    .select([
+      sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
+      isConfigured(environment),
+      sealedFields(environment).as('fields')
+    ])
+
+/** Finds linked credentials by id, without reading the project's other credentials. */
+export const linkedById = lookup(
+  (db, p: Params<{ ids: string[]; environment: string }>, { projectId }) =>
+    linked(db, projectId, p.environment)
+      .where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`)
+      .select(sql<string[]>`'{}'::text[]`.as('requested_names')),
+  { ids: 'uuid[]', environment: 'text' }
+)
+
+/** Finds linked credentials by id, or by name regardless of case. Reads the names of the whole project. */
+export const linkedByIdOrName = prepared(
+  (db, p: Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>) =>
+    linked(db, p.projectId, p.environment)
+      .where(
+        sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
+          select lower(requested) from unnest(${p.names}::text[]) requested))`
+      )
+      .select(
+        sql<string[]>`array(select requested from unnest(${p.names}::text[]) requested
+          where lower(requested) = lower(c.name))`.as('requested_names')
+      )
+)
+
+export type LinkedRow = Awaited<ReturnType<typeof linkedByIdOrName>>[number]
+
+export type RevealableRow = Awaited<ReturnType<typeof revealable.find>>[number]
