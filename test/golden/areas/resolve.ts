@@ -30,14 +30,13 @@ export async function resolve(r: Recorder, world: World): Promise<void> {
   await ask('environment.main', [{ id }], { environment: 'main' })
   await ask('environment.unknown', [{ id }], { environment: 'nothing' })
   await ask('environment.bad', [{ id }], { environment: 'No Thing' })
-  await ask(
-    'hundred',
-    Array.from({ length: 100 }, () => ({ id: NO_ID }))
-  )
-  await ask(
-    'too-many',
-    Array.from({ length: 101 }, () => ({ id: NO_ID }))
-  )
+  await ask('repeated-id', [{ id }, { id: id.toUpperCase() }])
+  await ask('repeated-name', [{ name: 'Outdated' }, { name: 'OUTDATED' }])
+  const nothing = Array.from({ length: 101 }, (_, index) => ({
+    id: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`
+  }))
+  await ask('hundred', nothing.slice(0, 100))
+  await ask('too-many', nothing)
   await ask('none', [])
   await ask('not-a-list', { id })
   await ask('missing', undefined)
