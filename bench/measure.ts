@@ -9,8 +9,8 @@ export interface Plan {
   rounds: number
   /** Of one window, roughly: a window has a fixed number of requests. */
   seconds: number
-  /** Of one side before it is measured. */
-  warmUp: number
+  /** Of each side: at the first number of connections of a route whichever comes first, later a short time. */
+  warmUp: { requests: number; seconds: number }
 }
 
 export interface Target {
@@ -43,9 +43,12 @@ export interface Setting {
   connections: number
   /** Both sides get as many requests, and the same ones; else as many as fit the window. */
   sameRequests: boolean
+  /** The route was measured before, so its code is compiled. */
+  isWarm: boolean
   signal: AbortSignal
 }
 
+const WARM_AGAIN_SECONDS = 1
 const LEAST_PER_CONNECTION = 4
 const LEAST = 32
 
@@ -93,11 +96,14 @@ class Measured {
   }
 
   async warmUp({ warmUp, seconds }: Plan): Promise<void> {
-    const until = performance.now() + warmUp * 1_000
-    for (let turn = 0; turn < 2 || performance.now() < until; turn++) {
+    const { isWarm } = this.#setting
+    const until = performance.now() + (isWarm ? WARM_AGAIN_SECONDS : warmUp.seconds) * 1_000
+    let answered = 0
+    for (let turn = 0; turn < 2 || (answered < warmUp.requests && performance.now() < until); turn++) {
       const count = countOf(Math.min(this.rate * seconds, 10_000), this.#setting)
       const sent = await this.#send(`warm-up ${turn}`, count, true)
       this.rate = count / sent.seconds
+      answered += count
     }
     await this.#target.side.settle()
   }

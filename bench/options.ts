@@ -23,10 +23,10 @@ export interface Options {
 
 const MEMORY = 'memory'
 const DEFAULTS = {
-  rounds: { against: 10, reference: 3, quick: 4, check: 5 },
+  rounds: { against: 24, reference: 6, quick: 12, check: 12 },
   connections: { full: [1, 16, 64], quick: [16] },
-  seconds: 0.5,
-  warmUp: { full: 4, quick: 2 },
+  seconds: 0.25,
+  warmUp: { full: { requests: 25_000, seconds: 15 }, quick: { requests: 10_000, seconds: 6 } },
   sizes: { owners: 500, each: 200 }
 }
 /** Routes of `--check`. */

@@ -42,16 +42,18 @@ async function measure(world: World): Promise<{ rows: Row[]; memory: Record<stri
   }
   const rows: Row[] = []
   for (const route of options.routes) {
+    let isWarm = false
     for (const draw of options.draws) {
       for (const connections of options.connections) {
         if (connections > (route.mostConnections ?? Number.POSITIVE_INFINITY)) continue
         const a: Target = { side: service, request: route.request }
         const request = options.against ? route.request : REFERENCES[route.reference]
-        const setting = { dataset, route: route.name, draw, connections, signal }
+        const setting = { dataset, route: route.name, draw, connections, isWarm, signal }
         const comparison = await compare(a, { side: other, request }, options.plan, {
           ...setting,
           sameRequests: options.against !== undefined
         })
+        isWarm = true
         const name = options.against ? other.name : route.reference
         rows.push({ ...comparison, route: route.name, with: name, draw, connections })
         tell(line(rows.at(-1)!))
