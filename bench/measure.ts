@@ -41,15 +41,18 @@ export interface Setting {
   route: string
   draw: DrawName
   connections: number
-  /** Both sides get as many requests, and the same ones; else as many as fit the window. */
-  sameRequests: boolean
+  /** Both sides get as many requests, and the same ones; else each gets as many as fit the window. */
+  sameRequests?: boolean
   /** The route was measured before, so its code is compiled. */
-  isWarm: boolean
+  isWarm?: boolean
   signal: AbortSignal
 }
 
 const WARM_AGAIN_SECONDS = 1
 const LEAST_PER_CONNECTION = 4
+/** Slow routes, whose windows are long, get fewer rounds. */
+const LONGEST_MS = 60_000
+const LEAST_ROUNDS = 5
 const LEAST = 32
 
 /** Measures two targets in turns. Takes back at the end what the requests have created. */
@@ -61,7 +64,9 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
   const counts = sameRequests ? new Array<number>(2).fill(Math.min(countA, countB)) : [countA, countB]
   for (const side of sides) await side.begin()
   const ratios: number[] = []
+  const until = performance.now() + LONGEST_MS
   for (let round = 0; round < plan.rounds; round++) {
+    if (round >= LEAST_ROUNDS && performance.now() > until) break
     const rates: [number[], number[]] = [[], []]
     for (const [turn, at] of [0, 1, 1, 0].entries()) {
       // The first two windows have the same requests, and the last two.
@@ -73,6 +78,16 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
   }
   const [ofA, ofB] = [await sides[0].end(), await sides[1].end()]
   return { a: ofA, b: ofB, ratio: ratioOf(ratios) }
+}
+
+/** Measures one target by itself. */
+export async function measureAlone(target: Target, plan: Plan, setting: Setting): Promise<Figures> {
+  const side = new Measured(target, setting)
+  await side.warmUp(plan)
+  await side.begin()
+  const count = countOf(side.rate * plan.seconds, setting)
+  for (let round = 0; round < plan.rounds; round++) await side.window(String(round), count)
+  return side.end()
 }
 
 function countOf(wanted: number, { connections }: Setting): number {

@@ -11,6 +11,8 @@ export interface Options {
   data: string | undefined
   routes: readonly Route[]
   memory: boolean
+  /** The reference routes are measured by themselves as well. */
+  references: boolean
   /** Everything is measured as it is for the results in docs/performance.md. */
   complete: boolean
   connections: readonly number[]
@@ -52,6 +54,7 @@ export function readOptions(): Options {
   })
   const { against, data, draw, quick } = values
   const check = values.check || values['write-baseline']
+  if (check && against) throw new Error('--check and --write-baseline measure this checkout alone')
   const short = quick || check
   const rounds = DEFAULTS.rounds[check ? 'check' : quick ? 'quick' : against ? 'against' : 'reference']
   const only = (values.only ?? (check ? CHECKED : undefined))?.split(',')
@@ -61,6 +64,7 @@ export function readOptions(): Options {
     data: data === undefined ? undefined : resolve(data),
     routes: routesOf(only),
     memory: only ? only.includes(MEMORY) : !short,
+    references: !against && !only && !check,
     complete: !only && !short && !values.connections && !draw && !values.owners && !values.each,
     connections: values.connections
       ? values.connections.split(',').map((text) => positive('connections', text))

@@ -14,6 +14,21 @@ export interface Row extends Comparison {
   connections: number
 }
 
+/** What a reference route reached by itself. */
+export interface ReferenceRow {
+  route: string
+  draw: DrawName
+  connections: number
+  figures: Figures
+}
+
+export interface Results {
+  rows: Row[]
+  references: ReferenceRow[]
+  /** By the name of the side. */
+  memory: Record<string, Memory>
+}
+
 const BEGIN = '<!-- results -->'
 const END = '<!-- /results -->'
 const page = join(import.meta.dirname, '../docs/performance.md')
@@ -35,13 +50,10 @@ export function line(row: Row): string {
 }
 
 /** Tables in Markdown, which can be read in a terminal as well. */
-export function tables(rows: readonly Row[], memory: Readonly<Record<string, Memory>>): string {
+export function tables({ rows, references, memory }: Results, isAgainst: boolean): string {
   const parts: string[] = []
-  if (rows.length > 0) {
-    const [{ with: other }] = rows as [Row]
-    const isAgainst = rows.every((row) => row.with === other) && other === 'other'
-    parts.push(isAgainst ? againstTable(rows) : referenceTable(rows))
-  }
+  if (references.length > 0) parts.push(referencesTable(references))
+  if (rows.length > 0) parts.push(isAgainst ? againstTable(rows) : routesTable(rows))
   if (Object.keys(memory).length > 0) parts.push(memoryTable(memory))
   return parts.join('\n\n')
 }
@@ -77,29 +89,26 @@ function againstTable(rows: readonly Row[]): string {
   )
 }
 
-function referenceTable(rows: readonly Row[]): string {
-  const references = new Map(
-    rows.map(({ with: name, draw, connections, b }) => [
-      `${name} ${draw} ${connections}`,
-      [`*${name}*`, draw, connections, ...figures(b), '', '', '']
-    ])
-  )
+const FIGURES = ['req/s', 'p50 ms', 'p99 ms', 'CPU µs Node', 'CPU µs Postgres']
+
+function referencesTable(references: readonly ReferenceRow[]): string {
   return table(
-    [
-      ...['route', 'draw', 'conn.', 'req/s', 'p50 ms', 'p99 ms', 'CPU µs Node', 'CPU µs Postgres'],
-      ...['reference', 'ratio', '90 %']
-    ],
-    [
-      ...references.values(),
-      ...rows.map((row) => [
-        ...[row.route, row.draw, row.connections, ...figures(row.a)],
-        ...[row.with, row.ratio.median.toFixed(2), spread(row)]
-      ])
-    ]
+    ['reference', 'draw', 'conn.', ...FIGURES],
+    references.map((row) => [row.route, row.draw, row.connections, ...figures(row.figures)])
   )
 }
 
-function memoryTable(memory: Readonly<Record<string, Memory>>): string {
+function routesTable(rows: readonly Row[]): string {
+  return table(
+    ['route', 'draw', 'conn.', ...FIGURES, 'reference', 'ratio', '90 %'],
+    rows.map((row) => [
+      ...[row.route, row.draw, row.connections, ...figures(row.a)],
+      ...[row.with, row.ratio.median.toFixed(2), spread(row)]
+    ])
+  )
+}
+
+function memoryTable(memory: Results['memory']): string {
   const megabytes = (bytes: number | null) => (bytes === null ? '' : `${(bytes / 1e6).toFixed(0)} MB`)
   return table(
     ['', 'start to ready', 'resident after start', 'requests of the mix', 'resident after them'],

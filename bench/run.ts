@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkBaseline, writeBaseline } from './baseline.ts'
 import { prepareTemplate } from './dataset.ts'
-import { compare, type Target } from './measure.ts'
-import { type Memory, measureMemory } from './memory.ts'
+import { compare, measureAlone, type Target } from './measure.ts'
+import { measureMemory } from './memory.ts'
 import { type Options, readOptions } from './options.ts'
 import { openPostgres, type Postgres, TEMPLATE } from './postgres.ts'
-import { line, machine, type Row, tables, writeResults } from './report.ts'
+import { line, machine, type ReferenceRow, type Results, type Row, tables, writeResults } from './report.ts'
 import { REFERENCES, ROUTES, type Route } from './routes.ts'
 import type { Dataset } from './seed.ts'
 import { openReference, openService, type Side } from './side.ts'
@@ -29,54 +29,82 @@ interface World {
   signal: AbortSignal
 }
 
-/** Measures all that the options ask for. */
-async function measure(world: World): Promise<{ rows: Row[]; memory: Record<string, Memory> }> {
+async function measureMemories(world: World): Promise<Results['memory']> {
   const { options, dataset, service, other, signal } = world
-  const memory: Record<string, Memory> = {}
-  if (options.memory) {
-    for (const side of options.against ? [service, other] : [service]) {
-      const [mix] = ROUTES as [Route]
-      tell(`${MEMORY_REQUESTS} requests for the memory of ${side.name}`)
-      memory[side.name] = await measureMemory(side, dataset, { route: mix, count: MEMORY_REQUESTS, signal })
+  const memory: Results['memory'] = {}
+  if (!options.memory) return memory
+  const [route] = ROUTES as [Route]
+  for (const side of options.against ? [service, other] : [service]) {
+    tell(`${MEMORY_REQUESTS} requests for the memory of ${side.name}`)
+    memory[side.name] = await measureMemory(side, dataset, { route, count: MEMORY_REQUESTS, signal })
+  }
+  return memory
+}
+
+async function measureReferences(world: World): Promise<ReferenceRow[]> {
+  const { options, dataset, other: side, signal } = world
+  const rows: ReferenceRow[] = []
+  if (!options.references) return rows
+  for (const [route, request] of Object.entries(REFERENCES)) {
+    for (const connections of options.connections) {
+      const setting = { dataset, route, draw: 'uniform', connections, signal } as const
+      const figures = await measureAlone({ side, request }, options.plan, setting)
+      rows.push({ route, draw: 'uniform', connections, figures })
+      tell(`${route}, ${connections} connections: ${Math.round(figures.perSecond)}/s`)
     }
   }
+  return rows
+}
+
+async function measureRoute(world: World, route: Route): Promise<Row[]> {
+  const { options, dataset, service, other, signal } = world
+  const { against, plan, draws } = options
+  const most = route.mostConnections ?? Number.POSITIVE_INFINITY
   const rows: Row[] = []
-  for (const route of options.routes) {
-    let isWarm = false
-    for (const draw of options.draws) {
-      for (const connections of options.connections) {
-        if (connections > (route.mostConnections ?? Number.POSITIVE_INFINITY)) continue
-        const a: Target = { side: service, request: route.request }
-        const request = options.against ? route.request : REFERENCES[route.reference]
-        const setting = { dataset, route: route.name, draw, connections, isWarm, signal }
-        const comparison = await compare(a, { side: other, request }, options.plan, {
-          ...setting,
-          sameRequests: options.against !== undefined
-        })
-        isWarm = true
-        const name = options.against ? other.name : route.reference
-        rows.push({ ...comparison, route: route.name, with: name, draw, connections })
-        tell(line(rows.at(-1)!))
-      }
+  const targets: [Target, Target] = [
+    { side: service, request: route.request },
+    { side: other, request: against ? route.request : REFERENCES[route.reference] }
+  ]
+  for (const draw of draws) {
+    for (const connections of options.connections.filter((count) => count <= most)) {
+      const setting = { dataset, route: route.name, draw, connections, signal }
+      const comparison = await compare(...targets, plan, {
+        ...setting,
+        sameRequests: against !== undefined,
+        isWarm: rows.length > 0
+      })
+      const name = against ? other.name : route.reference
+      const row: Row = { ...comparison, route: route.name, with: name, draw, connections }
+      rows.push(row)
+      tell(line(row))
     }
   }
-  return { rows, memory }
+  return rows
+}
+
+/** Measures all that the options ask for. */
+async function measure(world: World): Promise<Results> {
+  const memory = await measureMemories(world)
+  const references = await measureReferences(world)
+  const rows: Row[] = []
+  for (const route of world.options.routes) rows.push(...(await measureRoute(world, route)))
+  return { rows, references, memory }
 }
 
 async function report(world: World, postgres: Postgres): Promise<void> {
   const before = machine(postgres.version)
   tell(before)
-  const { rows, memory } = await measure(world)
+  const results = await measure(world)
   const { against, check, complete } = world.options
   if (check) {
-    if (world.options.writeBaseline) return writeBaseline(rows)
-    for (const { text, holds } of await checkBaseline(rows)) {
+    if (world.options.writeBaseline) return writeBaseline(results.rows)
+    for (const { text, holds } of await checkBaseline(results.rows)) {
       if (!holds) process.exitCode = 1
       tell(text)
     }
     return
   }
-  const text = `${before}.\n\n${tables(rows, memory)}`
+  const text = `${before}.\n\n${tables(results, against !== undefined)}`
   tell(`\n${text}`)
   if (against || !complete) return
   await writeResults(text)
