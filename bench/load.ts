@@ -1,43 +1,196 @@
-import { randomBytes } from 'node:crypto'
-import * as autocannon from './load-autocannon.ts'
-import * as wrk from './load-wrk.ts'
+import { connect, type Socket } from 'node:net'
 
-/** One request; `{n}` in the body stands for something that no other request of the run has. */
 export interface Request {
-  method?: string
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   path: string
-  body?: string
+  headers?: Record<string, string>
+  body?: unknown
+  /** The request that takes this one back, such as the deletion of what it created. */
+  undo?: (answer: Answer) => Request
+  /** Returns false if an answer with a status of 2xx is wrong all the same. Called where bodies are read. */
+  isRight?: (body: string) => boolean
 }
 
-/** What is asked of one server: a random one of the requests, again and again. */
-export interface Load {
-  origin: string
-  method: string
-  headers: Record<string, string>
-  requests: readonly Request[]
+export interface Answer {
+  status: number
+  /** The status line and the headers. */
+  head: string
+  /** Empty unless bodies are read. */
+  body: string
 }
 
-export interface Answered {
-  requests: number
+export interface Sent {
   seconds: number
-  /** Milliseconds. */
-  p50: number
-  p99: number
-  /** Answers that are none of 2xx, and those that did not come. */
-  errors: number
+  /** Milliseconds, one for each request. */
+  latencies: number[]
 }
 
-export interface Generator {
-  name: string
-  run(load: Load, connections: number, seconds: number, signal: AbortSignal): Promise<Answered>
+export interface SendOptions {
+  connections: number
+  signal: AbortSignal
+  readBodies?: boolean
+  onAnswer?: (answer: Answer, request: Request, index: number) => void
 }
 
-/** wrk when it is there, because it leaves the service more of the CPU; else autocannon. */
-export async function findGenerator(directory: string): Promise<Generator> {
-  return (await wrk.isThere()) ? wrk.generator(directory) : autocannon.generator()
+const TIMEOUT_MS = 30_000
+const RECEIVE_BUFFER = 64 * 1024
+
+/**
+ * Sends the requests in their order over keep-alive connections, each with one request at a time. Rejects at the
+ * first answer that is not 2xx, is not right, or does not come.
+ */
+export async function send(
+  origin: string,
+  requests: readonly Request[],
+  { connections, signal, readBodies = false, onAnswer }: SendOptions
+): Promise<Sent> {
+  signal.throwIfAborted()
+  const { hostname, port, host } = new URL(origin)
+  // Before the clock starts.
+  const texts = requests.map((request) => textOf(request, host))
+  const opening = Array.from({ length: Math.min(connections, requests.length) }, () =>
+    Connection.open(hostname, Number(port))
+  )
+  const opened = await Promise.all(opening)
+  const abort = () => {
+    for (const connection of opened) connection.fail(signal.reason)
+  }
+  signal.addEventListener('abort', abort, { once: true })
+  const latencies = new Array<number>(requests.length)
+  let next = 0
+  const work = async (connection: Connection) => {
+    while (next < requests.length) {
+      const index = next++
+      const request = requests[index]!
+      const began = performance.now()
+      const answer = await connection.ask(texts[index]!, readBodies)
+      latencies[index] = performance.now() - began
+      if (
+        answer.status < 200 ||
+        answer.status > 299 ||
+        (readBodies && request.isRight?.(answer.body) === false)
+      ) {
+        throw new Error(
+          `${request.method} ${request.path} answers ${answer.status}: ${answer.body.slice(0, 1_000)}`
+        )
+      }
+      onAnswer?.(answer, request, index)
+    }
+  }
+  const began = performance.now()
+  try {
+    await Promise.all(opened.map(work))
+    return { seconds: (performance.now() - began) / 1_000, latencies }
+  } finally {
+    signal.removeEventListener('abort', abort)
+    for (const connection of opened) connection.close()
+  }
 }
 
-/** What makes the names of one run of the generator its own. */
-export function newPrefix(): string {
-  return `${randomBytes(5).toString('hex')}-`
+function textOf({ method, path, headers = {}, body }: Request, host: string): string {
+  const content = body === undefined ? '' : JSON.stringify(body)
+  const lines = [`${method} ${path} HTTP/1.1`, `host: ${host}`]
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
+  if (body !== undefined) lines.push('content-type: application/json', `content-length: ${content.length}`)
+  const text = `${lines.join('\r\n')}\r\n\r\n${content}`
+  // The length above counts characters, and the socket writes one byte for each.
+  if (/[^ -~]/.test(content)) throw new RangeError(`the body of ${method} ${path} is not ASCII`)
+  return text
+}
+
+/** One HTTP/1.1 connection that knows no more of HTTP than the service's answers need. */
+class Connection {
+  #socket: Socket | undefined
+  #waiting: { resolve(answer: Answer): void; reject(error: Error): void } | undefined
+  #failure: Error | undefined
+  #readBody = false
+  #head = ''
+  #body = ''
+  #status = 0
+  /** Bytes of the body that are still to come; undefined while the head is read. */
+  #missing: number | undefined
+
+  static open(host: string, port: number): Promise<Connection> {
+    const connection = new Connection()
+    const buffer = Buffer.allocUnsafe(RECEIVE_BUFFER)
+    const callback = (bytes: number) => {
+      connection.#receive(buffer, bytes)
+      return true
+    }
+    return new Promise((resolve, reject) => {
+      const socket = connect({ host, port, noDelay: true, onread: { buffer, callback } })
+      connection.#socket = socket
+      socket.setTimeout(TIMEOUT_MS, () => connection.fail(new Error(`no answer within ${TIMEOUT_MS} ms`)))
+      socket.once('connect', () => resolve(connection))
+      socket.on('error', (error) => {
+        reject(error)
+        connection.fail(error)
+      })
+      socket.on('close', () => connection.fail(new Error('the server closed the connection')))
+    })
+  }
+
+  ask(text: string, readBody: boolean): Promise<Answer> {
+    this.#readBody = readBody
+    this.#head = ''
+    this.#body = ''
+    this.#missing = undefined
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure)
+      this.#waiting = { resolve, reject }
+      this.#socket!.write(text, 'latin1')
+    })
+  }
+
+  close(): void {
+    this.#waiting = undefined
+    this.#failure ??= new Error('closed')
+    this.#socket!.destroy()
+  }
+
+  fail(error: Error): void {
+    this.#failure ??= error
+    this.#waiting?.reject(this.#failure)
+    this.#waiting = undefined
+    this.#socket?.destroy()
+  }
+
+  #receive(buffer: Buffer, bytes: number): void {
+    let from = 0
+    if (this.#missing === undefined) {
+      const text = this.#head + buffer.toString('latin1', 0, bytes)
+      const end = text.indexOf('\r\n\r\n')
+      if (end < 0) {
+        this.#head = text
+        return
+      }
+      from = end + 4 - this.#head.length
+      this.#head = text.slice(0, end + 2)
+      this.#status = Number(text.slice(9, 12))
+      const length = /\r\ncontent-length: (\d+)\r\n/i.exec(this.#head)?.[1]
+      if (length === undefined && this.#status !== 204) {
+        this.fail(new Error(`an answer without content-length:\n${this.#head}`))
+        return
+      }
+      this.#missing = Number(length ?? 0)
+      if (this.#status < 200 || this.#status > 299) this.#readBody = true
+    }
+    if (this.#readBody) this.#body += buffer.toString('latin1', from, bytes)
+    this.#missing -= bytes - from
+    if (this.#missing > 0) return
+    if (this.#missing < 0) {
+      this.fail(new Error('an answer longer than its content-length'))
+      return
+    }
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    waiting?.resolve({ status: this.#status, head: this.#head, body: this.#body })
+  }
+}
+
+/** The value of a header in the answer's head. Throws if it is not there. */
+export function headerOf({ head }: Answer, name: string): string {
+  const value = new RegExp(`\\r\\n${name}: ([^\\r]+)\\r\\n`, 'i').exec(head)?.[1]
+  if (value === undefined) throw new Error(`an answer without ${name}:\n${head}`)
+  return value
 }

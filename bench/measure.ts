@@ -1,175 +1,177 @@
-import type { Case, ReferenceName } from './cases.ts'
-import { cpuOf, cpuOfFamily } from './cpu.ts'
-import type { Answered, Load } from './load.ts'
-import type { Server } from './server.ts'
-import type { World } from './world.ts'
+import { type Request, send } from './load.ts'
+import { type DrawName, drawRequests } from './routes.ts'
+import type { Dataset } from './seed.ts'
+import type { Side } from './side.ts'
+import { median, quantile, type Ratio, ratioOf } from './statistics.ts'
 
-/** How long is measured. Each window of a route comes right after one of everything that it is compared with. */
 export interface Plan {
+  /** Each has four windows in the order ABBA, so that a machine that gets slower is no advantage to either side. */
   rounds: number
-  /** Of one window. */
+  /** Of one window, roughly: a window has a fixed number of requests. */
   seconds: number
-  connections: readonly number[]
-  /** References to compare everything with, besides its own. */
-  always: readonly ReferenceName[]
+  /** Of each side: at the first number of connections of a route whichever comes first, later a short time. */
+  warmUp: { requests: number; seconds: number }
 }
 
-export interface Figures extends Answered {
+export interface Target {
+  side: Side
+  request: Parameters<typeof drawRequests>[1]
+}
+
+export interface Figures {
+  requests: number
   perSecond: number
+  /** Milliseconds. */
+  p50: number
+  p99: number
   /** Microseconds for each request; null where there is no /proc. */
   nodeCpu: number | null
   postgresCpu: number | null
 }
 
-export interface Measured extends Figures {
-  name: string
+export interface Comparison {
+  a: Figures
+  b: Figures
+  /** Requests per second of `a` over those of `b`. */
+  ratio: Ratio
+}
+
+export interface Setting {
+  dataset: Dataset
+  route: string
+  draw: DrawName
   connections: number
-  /** How many of the reference's requests one second of it is worth, by the reference's name. */
-  ratios: Record<string, number>
-  /** The lowest and the highest of the rounds' ratios. */
-  spread: Record<string, [number, number]>
+  /** Both sides get as many requests, and the same ones; else each gets as many as fit the window. */
+  sameRequests?: boolean
+  /** The route was measured before, so its code is compiled. */
+  isWarm?: boolean
+  signal: AbortSignal
 }
 
-const WARM_UP_SECONDS = 1
-/** Until V8 has compiled what a route runs: at first a resolve takes twice as long as after these many. */
-const WARM = { requests: 25_000, seconds: 12 }
-/** More than these many would wait for each other's hashes and for nothing else. */
-const SLOW_CONNECTIONS = 16
-const SLOW_WINDOW = 4
+const WARM_AGAIN_SECONDS = 1
+const LEAST_PER_CONNECTION = 4
+/** Slow routes, whose windows are long, get fewer rounds. */
+const LONGEST_MS = 60_000
+const LEAST_ROUNDS = 5
+const LEAST = 32
 
-/** The case at each number of connections that it can have. */
-export async function measureCase(world: World, one: Case, plan: Plan): Promise<Measured[]> {
-  const measured: Measured[] = []
-  let answered = 0
-  for (let second = 0; second < WARM.seconds && answered < WARM.requests && !one.slow; second++) {
-    answered += (await world.generator.run(one.load, SLOW_CONNECTIONS, 1, world.signal)).requests
-  }
-  for (const connections of plan.connections) {
-    if (one.slow && connections > SLOW_CONNECTIONS) continue
-    measured.push(await measureAt(world, one, connections, plan))
-  }
-  return measured
-}
-
-async function measureAt(world: World, one: Case, connections: number, plan: Plan): Promise<Measured> {
-  const references = world.references()
-  const rival = one.rival ? world.cases().find(({ name }) => name === one.rival) : undefined
-  const names = new Set([...plan.always, ...(one.reference ? [one.reference] : [])])
-  await world.generator.run(one.load, connections, WARM_UP_SECONDS, world.signal)
-  await settle(world, one)
-  const windows: Figures[] = []
-  const ratios: Record<string, number[]> = {}
+/** Measures two targets in turns. Takes back at the end what the requests have created. */
+export async function compare(a: Target, b: Target, plan: Plan, setting: Setting): Promise<Comparison> {
+  const sides = [new Measured(a, setting), new Measured(b, setting)] as const
+  for (const side of sides) await side.warmUp(plan)
+  const { sameRequests } = setting
+  const [countA, countB] = sides.map(({ rate }) => countOf(rate * plan.seconds, setting)) as [number, number]
+  const counts = sameRequests ? new Array<number>(2).fill(Math.min(countA, countB)) : [countA, countB]
+  for (const side of sides) await side.begin()
+  const ratios: number[] = []
+  const until = performance.now() + LONGEST_MS
   for (let round = 0; round < plan.rounds; round++) {
-    const others: Record<string, number> = {}
-    for (const name of names) {
-      const { perSecond } = await watch(world, world.reference, references[name], connections, plan.seconds)
-      others[name] = perSecond
+    if (round >= LEAST_ROUNDS && performance.now() > until) break
+    const rates: [number[], number[]] = [[], []]
+    for (const [turn, at] of [0, 1, 1, 0].entries()) {
+      // The first two windows have the same requests, and the last two.
+      const seed = `${round}.${turn >> 1}`
+      rates[at as 0 | 1].push(await sides[at]!.window(seed, counts[at]!))
     }
-    if (rival) {
-      const { perSecond } = await watch(world, world.service, rival.load, connections, plan.seconds)
-      others[rival.name] = perSecond
+    const [ofA, ofB] = rates.map((two) => Math.sqrt(two[0]! * two[1]!)) as [number, number]
+    ratios.push(ofA / ofB)
+  }
+  const [ofA, ofB] = [await sides[0].end(), await sides[1].end()]
+  return { a: ofA, b: ofB, ratio: ratioOf(ratios) }
+}
+
+/** Measures one target by itself. */
+export async function measureAlone(target: Target, plan: Plan, setting: Setting): Promise<Figures> {
+  const side = new Measured(target, setting)
+  await side.warmUp(plan)
+  await side.begin()
+  const count = countOf(side.rate * plan.seconds, setting)
+  for (let round = 0; round < plan.rounds; round++) await side.window(String(round), count)
+  return side.end()
+}
+
+function countOf(wanted: number, { connections }: Setting): number {
+  return Math.max(LEAST, LEAST_PER_CONNECTION * connections, Math.round(wanted))
+}
+
+/** One side and what is known of it while it is measured. */
+class Measured {
+  /** Requests per second at the end of the warm-up. */
+  rate = 0
+  readonly #target: Target
+  readonly #setting: Setting
+  readonly #undo: Request[] = []
+  readonly #rates: number[] = []
+  readonly #latencies: number[] = []
+  #before: { node: number | null; postgres: number | null } = { node: null, postgres: null }
+
+  constructor(target: Target, setting: Setting) {
+    this.#target = target
+    this.#setting = setting
+  }
+
+  async warmUp({ warmUp, seconds }: Plan): Promise<void> {
+    const { isWarm } = this.#setting
+    const until = performance.now() + (isWarm ? WARM_AGAIN_SECONDS : warmUp.seconds) * 1_000
+    let answered = 0
+    for (let turn = 0; turn < 2 || (answered < warmUp.requests && performance.now() < until); turn++) {
+      const count = countOf(Math.min(this.rate * seconds, 10_000), this.#setting)
+      const sent = await this.#send(`warm-up ${turn}`, count, true)
+      this.rate = count / sent.seconds
+      answered += count
     }
-    const seconds = plan.seconds * (one.slow ? SLOW_WINDOW : 1)
-    const window = await watch(world, world.service, one.load, connections, seconds, () => settle(world, one))
-    windows.push(window)
-    for (const [name, perSecond] of Object.entries(others)) {
-      ratios[name] = [...(ratios[name] ?? []), window.perSecond / perSecond]
+    await this.#target.side.settle()
+  }
+
+  async begin(): Promise<void> {
+    this.#before = await this.#target.side.cpu()
+  }
+
+  async window(seed: string, count: number): Promise<number> {
+    const { seconds, latencies } = await this.#send(seed, count, false)
+    const rate = count / seconds
+    this.#rates.push(rate)
+    this.#latencies.push(...latencies)
+    // For the connections to the database that may end.
+    await this.#target.side.cpu()
+    return rate
+  }
+
+  async end(): Promise<Figures> {
+    const { side } = this.#target
+    // Sealing audit events is part of what a request costs.
+    await side.settle()
+    const after = await side.cpu()
+    const requests = this.#latencies.length
+    const each = (before: number | null, then: number | null) =>
+      before === null || then === null ? null : (then - before) / requests
+    const { signal } = this.#setting
+    await send(side.server.origin, this.#undo, { connections: 16, signal })
+    await side.settle()
+    return {
+      requests,
+      perSecond: median(this.#rates),
+      p50: quantile(this.#latencies, 0.5),
+      p99: quantile(this.#latencies, 0.99),
+      nodeCpu: each(this.#before.node, after.node),
+      postgresCpu: each(this.#before.postgres, after.postgres)
     }
   }
-  return {
-    name: one.name,
-    connections,
-    ...middle(windows),
-    // The machine's speed changes from one minute to the next and less so within a round, so each round gives a
-    // ratio, and these are what the median is taken of.
-    ratios: mapValues(ratios, median),
-    spread: mapValues(ratios, (all) => [Math.min(...all), Math.max(...all)])
+
+  #send(seed: string, count: number, readBodies: boolean) {
+    const { dataset, route, draw, connections, signal } = this.#setting
+    const requests = drawRequests(dataset, this.#target.request, {
+      draw,
+      seed: `${route} ${draw} ${connections} ${seed}`,
+      count
+    })
+    return send(this.#target.side.server.origin, requests, {
+      connections,
+      signal,
+      readBodies,
+      onAnswer: (answer, { undo }) => {
+        if (undo) this.#undo.push(undo(answer))
+      }
+    })
   }
 }
-
-const settle = async (world: World, one: Case) => {
-  if (one.records) await world.postgres.settle()
-}
-
-/** Lets the references compile and connect, so that the first case is not compared with cold ones. */
-export async function warmUp(world: World): Promise<void> {
-  for (const load of Object.values(world.references())) {
-    await world.generator.run(load, SLOW_CONNECTIONS, WARM_UP_SECONDS, world.signal)
-  }
-}
-
-/** A reference by itself, at these connections. */
-export async function measureReference(world: World, name: ReferenceName, plan: Plan): Promise<Measured[]> {
-  const measured: Measured[] = []
-  for (const connections of plan.connections) {
-    const load = world.references()[name]
-    await world.generator.run(load, connections, WARM_UP_SECONDS, world.signal)
-    const windows: Figures[] = []
-    for (let round = 0; round < plan.rounds; round++) {
-      windows.push(await watch(world, world.reference, load, connections, plan.seconds))
-    }
-    measured.push({ name, connections, ...middle(windows), ratios: {}, spread: {} })
-  }
-  return measured
-}
-
-/** One window, with the CPU that it took; `after`: what belongs to it and is done later. Throws for any error. */
-async function watch(
-  world: World,
-  server: Server,
-  load: Load,
-  connections: number,
-  seconds: number,
-  after: () => Promise<void> = async () => {}
-): Promise<Figures> {
-  const cpu = () => Promise.all([cpuOf(server.pid), cpuOfFamily(world.postgres.postmaster)])
-  const [node, postgres] = await cpu()
-  const answered = await world.generator.run(load, connections, seconds, world.signal)
-  await after()
-  const [nodeThen, postgresThen] = await cpu()
-  if (answered.errors > 0) {
-    const where = `${load.method} ${load.requests[0]!.path} at ${connections} connections`
-    throw new Error(
-      `${where}: ${answered.errors} errors among ${answered.requests} answers\n${server.output()}`
-    )
-  }
-  if (answered.requests === 0) {
-    throw new Error(`${load.method} ${load.requests[0]!.path}: not one answer in ${seconds} s`)
-  }
-  const each = (before: number | null, then: number | null) =>
-    before === null || then === null ? null : (then - before) / answered.requests
-  return {
-    ...answered,
-    perSecond: answered.requests / answered.seconds,
-    nodeCpu: each(node, nodeThen),
-    postgresCpu: each(postgres, postgresThen)
-  }
-}
-
-/** The median of each figure. */
-function middle(windows: readonly Figures[]): Figures {
-  const of = (pick: (window: Figures) => number) => median(windows.map(pick))
-  const ofKnown = (pick: (window: Figures) => number | null) => {
-    const known = windows.map(pick).filter((value) => value !== null)
-    return known.length > 0 ? median(known) : null
-  }
-  return {
-    requests: windows.reduce((sum, window) => sum + window.requests, 0),
-    seconds: windows.reduce((sum, window) => sum + window.seconds, 0),
-    errors: 0,
-    perSecond: of((window) => window.perSecond),
-    p50: of((window) => window.p50),
-    p99: of((window) => window.p99),
-    nodeCpu: ofKnown((window) => window.nodeCpu),
-    postgresCpu: ofKnown((window) => window.postgresCpu)
-  }
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const half = sorted.length / 2
-  return sorted.length % 2 ? sorted[Math.floor(half)]! : (sorted[half - 1]! + sorted[half]!) / 2
-}
-
-const mapValues = <A, B>(record: Record<string, A>, change: (value: A) => B): Record<string, B> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))

@@ -1,90 +1,96 @@
-import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { startEmbedded } from '../src/embedded/postgres.ts'
-import { postmasterOf } from './cpu.ts'
 
-const SETTLED_WITHIN_MS = 60_000
+const PREFIX = 'latchkey_bench_'
+export const TEMPLATE = `${PREFIX}template`
+const SEALED_WITHIN_MS = 120_000
+const CONNECTIONS = 150
 
-/** A Postgres server with an empty database on it, and a connection of our own for what is not measured. */
+/** A Postgres server, on which the benchmark makes databases of its own. */
 export interface Postgres {
-  readonly url: string
   readonly version: string
-  readonly client: pg.Client
-  /** Null when it is not on this machine. */
-  readonly postmaster: number | null
-  /** Waits until the service has sealed its audit events, so that this work falls on nobody else's figures. */
-  settle(): Promise<void>
+  /** Query the server outside of what is measured. */
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
+  /** The URL of one of its databases. */
+  urlOf(database: string): string
+  /** Makes an empty database in the place of any that has the name. */
+  create(database: string): Promise<void>
+  /** Makes a copy of the template, to which nothing may be connected. */
+  copy(side: string): Promise<string>
+  drop(database: string): Promise<void>
   close(): Promise<void>
 }
 
-/**
- * The server at `url`, on which a database is made and dropped again; without one the embedded server, as durable as
- * in production, with its data in `directory`.
- */
+/** The server at `url`; without one the embedded server, as durable as in production, with data in `directory`. */
 export async function openPostgres(url: string | undefined, directory: string): Promise<Postgres> {
-  const server = url ? await databaseOn(url) : await embeddedIn(directory)
+  const embedded = url
+    ? undefined
+    : await startEmbedded({ directory, durable: true, maxConnections: CONNECTIONS })
+  const stop = async () => embedded?.stop()
+  const urlOf = (database: string) => {
+    if (!embedded) return inDatabase(url!, database)
+    const { host, port, user } = embedded.connection
+    return `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
+  }
+  const client = new pg.Client({ connectionString: url ?? urlOf('postgres') })
+  // The next query rejects if the connection is lost.
+  client.on('error', () => {})
   try {
-    return await connect(server)
+    await client.connect()
   } catch (error) {
-    await server.close()
+    await stop()
     throw error
   }
-}
-
-interface Server {
-  url: string
-  close(): Promise<void>
-}
-
-async function embeddedIn(directory: string): Promise<Server> {
-  const server = await startEmbedded({ directory, durable: true, maxConnections: 150 })
-  const { host, port, user, database } = server.connection
-  const url = `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
-  return { url, close: server.stop }
-}
-
-async function databaseOn(url: string): Promise<Server> {
-  const name = `latchkey_bench_${randomBytes(6).toString('hex')}`
-  const administer = async (statement: string) => {
-    const client = new pg.Client({ connectionString: url })
-    await client.connect()
-    await client.query(statement).finally(() => client.end())
+  const query = async <Row extends pg.QueryResultRow>(text: string, values?: unknown[]) =>
+    (await client.query<Row>(text, values)).rows
+  const drop = async (database: string) => {
+    await query(`drop database if exists ${database} with (force)`)
   }
-  await administer(`create database ${name}`)
-  const own = new URL(url.replace('@/', '@localhost/'))
-  own.pathname = `/${name}`
-  return {
-    url: own.href.replace('@localhost/', '@/'),
-    close: () => administer(`drop database ${name} with (force)`)
+  const create = async (database: string, options = '') => {
+    await drop(database)
+    await query(`create database ${database} ${options}`)
   }
-}
-
-async function connect({ url, close }: Server): Promise<Postgres> {
-  const client = new pg.Client({ connectionString: url })
-  // What ends it is seen by the next statement.
-  client.on('error', () => {})
-  await client.connect()
-  const { rows } = await client.query<{ pid: number; version: string }>(
-    `select pg_backend_pid() as pid, current_setting('server_version') as version`
-  )
+  const [found] = await query<{ version: string }>(`select current_setting('server_version') as version`)
   return {
-    url,
-    client,
-    version: rows[0]!.version,
-    postmaster: await postmasterOf(rows[0]!.pid),
-    async settle() {
-      for (const deadline = Date.now() + SETTLED_WITHIN_MS; ; await sleep(100)) {
-        const { rowCount } = await client.query(
-          `select from audit_unsealed where settled_at <= now() limit 1`
-        )
-        if (!rowCount) return
-        if (Date.now() > deadline) throw new Error('the service does not seal its audit events')
-      }
+    version: found!.version,
+    query,
+    urlOf,
+    create: (database) => create(database),
+    async copy(side) {
+      const database = `${PREFIX}${side}`
+      await create(database, `template ${TEMPLATE} strategy file_copy`)
+      return database
     },
+    drop,
     async close() {
       await client.end().catch(() => {})
-      await close()
+      await stop()
     }
   }
+}
+
+function inDatabase(url: string, database: string): string {
+  // The URL of a Unix socket has no host, which URL does not parse.
+  const parsed = new URL(url.replace('@/', '@localhost/'))
+  parsed.pathname = `/${database}`
+  return url.includes('@/') ? parsed.href.replace('@localhost/', '@/') : parsed.href
+}
+
+/** Runs `work` with a connection to one database. */
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  return work(client).finally(() => client.end())
+}
+
+/** Waits until the service has sealed its audit events, which it does in the background. */
+export function auditIsSealed(url: string, signal: AbortSignal): Promise<void> {
+  return withClient(url, async (client) => {
+    for (const deadline = Date.now() + SEALED_WITHIN_MS; ; await sleep(100, undefined, { signal })) {
+      const { rowCount } = await client.query('select from audit_unsealed where settled_at <= now() limit 1')
+      if (!rowCount) return
+      if (Date.now() > deadline) throw new Error('the service does not seal its audit events')
+    }
+  })
 }

@@ -94,7 +94,7 @@ app.get<{ Params: { id: string } }>('/joined/:id', answering(columns), async (re
 const ACTOR = v7()
 const PROJECT = v7()
 /** One prepared insert of an audit event, committed by itself, over a pool: the least that a recorded act can be. */
-app.post('/insert', answering({ id: text }), async (request) => {
+app.post<{ Params: { id: string } }>('/insert/:id', answering({ id: text }), async (request) => {
   const id = v7()
   await pool.query({
     name: 'insert',
@@ -106,7 +106,7 @@ app.post('/insert', answering({ id: text }), async (request) => {
       'credential.resolved',
       ACTOR,
       'Bench',
-      id,
+      request.params.id,
       'Stripe billing production',
       PROJECT,
       request.ip,
@@ -117,4 +117,4 @@ app.post('/insert', answering({ id: text }), async (request) => {
   })
   return { id }
 })
-process.stdout.write(`Reference listens on ${await app.listen({ host: '127.0.0.1', port: 0 })}\n`)
+await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT) })

@@ -1,138 +1,157 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { join } from 'node:path'
-import type { Figures, Measured, Plan } from './measure.ts'
+import type { Comparison, Figures } from './measure.ts'
 import type { Memory } from './memory.ts'
-import type { PgbenchFigures } from './pgbench.ts'
-import type { Target } from './targets.ts'
-import type { World } from './world.ts'
+import type { DrawName } from './routes.ts'
+
+/** What one route reached with one draw and number of connections. */
+export interface Row extends Comparison {
+  route: string
+  /** What it is compared with. */
+  with: string
+  draw: DrawName
+  connections: number
+}
+
+/** What a reference route reached by itself. */
+export interface ReferenceRow {
+  route: string
+  draw: DrawName
+  connections: number
+  figures: Figures
+}
 
 export interface Results {
-  date: string
-  machine: Record<string, string | number>
-  plan: Plan
-  references: Measured[]
-  pgbench: PgbenchFigures[] | undefined
-  routes: Measured[]
-  memory: Memory | undefined
-  targets: Target[]
+  rows: Row[]
+  references: ReferenceRow[]
+  /** By the name of the side. */
+  memory: Record<string, Memory>
 }
 
-const root = join(import.meta.dirname, '..')
 const BEGIN = '<!-- results -->'
 const END = '<!-- /results -->'
+const page = join(import.meta.dirname, '../docs/performance.md')
 
-export function machineOf(world: World): Results['machine'] {
+export function machine(postgresVersion: string): string {
   const all = cpus()
-  return {
-    cpu: all[0]?.model.trim() ?? 'unknown',
-    cores: all.length,
-    memoryGiB: Math.round(totalmem() / 1024 ** 3),
-    node: process.versions.node,
-    postgres: world.postgres.version,
-    load: world.generator.name
-  }
+  const gibibytes = Math.round(totalmem() / 1024 ** 3)
+  return [
+    `${new Date().toISOString().slice(0, 10)}: ${all[0]?.model.trim() ?? 'unknown'}, ${all.length} cores`,
+    `${gibibytes} GiB, load average ${loadavg()[0]!.toFixed(1)}; Node ${process.versions.node}`,
+    `Postgres ${postgresVersion}`
+  ].join(', ')
 }
 
-/** Writes the figures to `bench/results.json`, and as tables between the markers in `docs/performance.md`. */
-export async function writeResults(results: Results): Promise<void> {
-  const tidy = (_: string, value: unknown) =>
-    typeof value === 'number' ? Number(value.toPrecision(5)) : value
-  await writeFile(join(root, 'bench/results.json'), `${JSON.stringify(results, tidy, 2)}\n`)
-  const page = join(root, 'docs/performance.md')
-  const text = await readFile(page, 'utf8')
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Error(`${page} has no place for results`)
-  const tables = `${BEGIN}\n${tablesOf(results)}\n`
-  await writeFile(page, text.slice(0, begin) + tables + text.slice(end))
+/** One line, as soon as it is measured. */
+export function line(row: Row): string {
+  const rates = `${whole(row.a.perSecond)}/s, ${row.with} ${whole(row.b.perSecond)}/s`
+  return `${row.route}, ${row.draw}, ${row.connections} connections: ${interval(row)} (${rates})`
 }
 
-/** The tables in Markdown, which reads in a terminal as well. */
-export function tablesOf({ date, machine, references, pgbench, routes, memory, targets }: Results): string {
-  const { cpu, cores, memoryGiB, node, postgres, load } = machine
-  const parts = [
-    `${date.slice(0, 10)}: ${cpu}, ${cores} cores, ${memoryGiB} GiB; Node ${node}, Postgres ${postgres}, ${load}.`,
-    table(
-      [
-        'route',
-        'conn.',
-        'requests/s',
-        'p50 ms',
-        'p99 ms',
-        'CPU µs Node',
-        'Postgres',
-        'of bare',
-        'of row',
-        'of its own'
-      ],
-      [
-        ...(pgbench ?? []).map((one) => ['*pgbench*', one.connections, whole(one.perSecond), ...empty(7)]),
-        ...references.map((one) => [`*${one.name}*`, one.connections, ...figuresOf(one), ...empty(3)]),
-        ...routes.map((one) => [
-          one.name,
-          one.connections,
-          ...figuresOf(one),
-          ratio(one.ratios.bare),
-          ratio(one.ratios.row),
-          Object.entries(one.ratios)
-            .filter(([name]) => name !== 'bare' && name !== 'row')
-            .map(([name, value]) => `${ratio(value)} ${name}`)
-            .join(', ')
-        ])
-      ]
-    )
-  ]
-  if (memory) {
-    parts.push(
-      table(
-        [
-          'start to ready',
-          'resident after start',
-          'after 10,000 requests',
-          `after ${whole(memory.requests)}`,
-          'at the end'
-        ],
-        [
-          [
-            `${whole(memory.startMs)} ms`,
-            ...[memory.afterStart, memory.afterFirst, memory.afterLast, memory.atEnd].map((bytes) =>
-              bytes === null ? '' : `${(bytes / 1e6).toFixed(1)} MB`
-            )
-          ]
-        ]
-      )
-    )
-  }
-  parts.push(
-    table(
-      ['target', 'bound', 'figure', 'at design speed', ''],
-      targets.map(({ what, is, bound, figure, atDesignSpeed, pass }) => [
-        what,
-        `${is} ${short(bound)}`,
-        short(figure),
-        atDesignSpeed === undefined ? '' : short(atDesignSpeed),
-        pass ? 'pass' : '**fail**'
-      ])
-    )
-  )
+/** Tables in Markdown, which can be read in a terminal as well. */
+export function tables({ rows, references, memory }: Results, isAgainst: boolean): string {
+  const parts: string[] = []
+  if (references.length > 0) parts.push(referencesTable(references))
+  if (rows.length > 0) parts.push(isAgainst ? againstTable(rows) : routesTable(rows))
+  if (Object.keys(memory).length > 0) parts.push(memoryTable(memory))
   return parts.join('\n\n')
 }
 
-const figuresOf = (one: Figures) => [
+function againstTable(rows: readonly Row[]): string {
+  return table(
+    [
+      ...[
+        'route',
+        'draw',
+        'conn.',
+        'this/other',
+        '90 %',
+        'req/s',
+        'other',
+        'p50 ms',
+        'other',
+        'p99 ms',
+        'other'
+      ],
+      ...['CPU Node', 'this/other', 'CPU Postgres', 'this/other']
+    ],
+    rows.map((row) => {
+      const { a, b } = row
+      return [
+        ...[row.route, row.draw, row.connections, row.ratio.median.toFixed(2), spread(row)],
+        ...[whole(a.perSecond), whole(b.perSecond)],
+        ...[a.p50.toFixed(2), b.p50.toFixed(2), a.p99.toFixed(2), b.p99.toFixed(2)],
+        ...cpu(a.nodeCpu, b.nodeCpu),
+        ...cpu(a.postgresCpu, b.postgresCpu)
+      ]
+    })
+  )
+}
+
+const FIGURES = ['req/s', 'p50 ms', 'p99 ms', 'CPU µs Node', 'CPU µs Postgres']
+
+function referencesTable(references: readonly ReferenceRow[]): string {
+  return table(
+    ['reference', 'draw', 'conn.', ...FIGURES],
+    references.map((row) => [row.route, row.draw, row.connections, ...figures(row.figures)])
+  )
+}
+
+function routesTable(rows: readonly Row[]): string {
+  return table(
+    ['route', 'draw', 'conn.', ...FIGURES, 'reference', 'ratio', '90 %'],
+    rows.map((row) => [
+      ...[row.route, row.draw, row.connections, ...figures(row.a)],
+      ...[row.with, row.ratio.median.toFixed(2), spread(row)]
+    ])
+  )
+}
+
+function memoryTable(memory: Results['memory']): string {
+  const megabytes = (bytes: number | null) => (bytes === null ? '' : `${(bytes / 1e6).toFixed(0)} MB`)
+  return table(
+    ['', 'start to ready', 'resident after start', 'requests of the mix', 'resident after them'],
+    Object.entries(memory).map(([name, one]) => [
+      name,
+      `${whole(one.startMs)} ms`,
+      megabytes(one.afterStart),
+      whole(one.requests),
+      megabytes(one.afterRequests)
+    ])
+  )
+}
+
+/** Puts the text between the markers of docs/performance.md. */
+export async function writeResults(text: string): Promise<void> {
+  const old = await readFile(page, 'utf8')
+  const [begin, end] = [old.indexOf(BEGIN), old.indexOf(END)]
+  if (begin < 0 || end < begin) throw new Error(`${page} has no place for results`)
+  await writeFile(page, `${old.slice(0, begin)}${BEGIN}\n${text}\n${old.slice(end)}`)
+}
+
+const interval = (row: Row) => `${row.ratio.median.toFixed(2)} [${spread(row)}]`
+const spread = ({ ratio }: Row) => `${ratio.low.toFixed(2)}–${ratio.high.toFixed(2)}`
+const whole = (value: number) => Math.round(value).toLocaleString('en')
+const micros = (value: number | null) => (value === null ? '' : whole(value))
+
+const figures = (one: Figures) => [
   whole(one.perSecond),
   one.p50.toFixed(2),
   one.p99.toFixed(2),
-  ...[one.nodeCpu, one.postgresCpu].map((micros) => (micros === null ? '' : whole(micros)))
+  micros(one.nodeCpu),
+  micros(one.postgresCpu)
 ]
-const whole = (value: number) => Math.round(value).toLocaleString('en')
-const ratio = (value: number | undefined) => (value === undefined ? '' : value.toFixed(2))
-const short = (value: number) => (value >= 100 ? whole(value) : value.toFixed(2))
-const empty = (count: number) => new Array<string>(count).fill('')
+
+/** The microseconds of both sides, and their ratio. */
+function cpu(a: number | null, b: number | null): [string, string] {
+  return a === null || b === null ? ['', ''] : [`${whole(a)} / ${whole(b)} µs`, (a / b).toFixed(2)]
+}
 
 function table(head: string[], rows: (string | number)[][]): string {
   const cells = [head, ...rows.map((row) => row.map(String))]
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
-  const line = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`
+  const format = (row: string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`
   const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`
-  return [line(cells[0]!), rule, ...cells.slice(1).map(line)].join('\n')
+  return [format(cells[0]!), rule, ...cells.slice(1).map(format)].join('\n')
 }

@@ -1,10 +1,15 @@
+import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
 /** How many items are serialized before other requests have their turn: a few milliseconds' work. */
-const PART = 250
+export const PART = 250
 
-/** The JSON text of an array that may be long, in parts. */
-export async function* arrayText<T>(items: readonly T[], serialize: (item: T) => Promise<string>) {
+/** The JSON text of an array, as a stream in parts. For arrays of more than `PART` items. */
+export function longArray<T>(items: readonly T[], serialize: (item: T) => Promise<string>): Readable {
+  return Readable.from(parts(items, serialize))
+}
+
+async function* parts<T>(items: readonly T[], serialize: (item: T) => Promise<string>) {
   let text = '['
   for (const [index, item] of items.entries()) {
     if (index > 0) text += ','

@@ -1,11 +1,10 @@
-import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { audited, originOf, recordAndCommit } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { likePattern } from '../../../db/like-pattern.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
-import { arrayText } from '../../../http/long-array.ts'
+import { longArray, PART } from '../../../http/long-array.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { timeOf } from '../../../http/times.ts'
@@ -138,10 +137,10 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
       const rows = await listProjectCredentials(db, id, userId)
+      if (rows.length <= PART) return Promise.all(rows.map(itemOf))
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
-      const text = arrayText(rows, async (row) => serialize(await itemOf(row)))
       reply.type('application/json; charset=utf-8')
-      return Readable.from(text) as never
+      return longArray(rows, async (row) => serialize(await itemOf(row))) as never
     }
   )
 
