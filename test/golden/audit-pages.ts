@@ -10,8 +10,8 @@ export interface AuditEvent {
 }
 
 /**
- * Merges repeated denials into one event. The service counts them per minute of the clock, so a run that crosses
- * a minute has two events where another run has one.
+ * Merges repeated denials into one event. The service counts them per minute of the clock, so a run that
+ * crosses a minute has two events where another run has one.
  */
 export function foldEvents<Event extends AuditEvent>(newestFirst: readonly Event[]): Event[] {
   const first = new Map<string, Event>()

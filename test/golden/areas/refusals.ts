@@ -3,7 +3,7 @@ import type { Operation } from '../coverage.ts'
 import type { Exchange, Options, Recorder } from '../recorder.ts'
 import { idOf, MAIL_KEYS, NO_ID, PASSWORD, SMTP, type World } from '../world.ts'
 
-/** Valid bodies, so that a request is refused for the reason under test. None is sent where it could succeed. */
+/** Valid bodies: a request is refused for the reason under test. None is sent where it could succeed. */
 const BODIES: Record<string, object> = {
   createSession: { email: 'nobody@example.org', password: PASSWORD },
   changePassword: { currentPassword: PASSWORD, newPassword: PASSWORD },
