@@ -9,8 +9,8 @@ const MARK = '### '
 type Texts = Map<string, string>
 
 /**
- * The answers as texts, by area and by name. The headers that most answers have are stored once, as `common-headers`;
- * an answer has those that differ from them.
+ * Returns the answers as texts, by area and by name. The headers that most answers share are stored once, as
+ * `common-headers`; each answer lists only the headers that differ.
  */
 export function textsOf(areas: ReadonlyMap<string, ReadonlyMap<string, Exchange>>): Map<string, Texts> {
   const common = commonHeaders([...areas.values()].flatMap((area) => [...area.values()]))

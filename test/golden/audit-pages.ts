@@ -10,7 +10,7 @@ export interface AuditEvent {
 }
 
 /**
- * Joins denials that are one denial counted again. The service counts within a minute of the clock, so a run that
+ * Merges repeated denials into one event. The service counts them per minute of the clock, so a run that
  * crosses a minute has two events where another run has one.
  */
 export function foldEvents<Event extends AuditEvent>(newestFirst: readonly Event[]): Event[] {

@@ -30,7 +30,7 @@ const UNSEEN: Record<string, string> = {
   503: 'takes a database that is away: see the tests of faults'
 }
 
-/** What is left to say of the coverage: declared answers that were not seen, and answers that are not declared. */
+/** Returns a line for each declared status that was not seen, and for each status that is not declared. */
 export function gapsOf(operations: readonly Operation[], seen: readonly Seen[]): string[] {
   const statuses = new Map(operations.map(({ operationId }) => [operationId, new Set<string>()]))
   const undeclared = new Set<string>()

@@ -16,7 +16,7 @@ export interface Sending {
   body?: string | Buffer | undefined
 }
 
-/** Sends one request over a connection of its own, with no header added but Host and the length of the body. */
+/** Sends one request over its own connection. Adds no headers but Host and Content-Length. */
 export async function send(origin: string, { method, path, headers, body }: Sending): Promise<Answer> {
   const { hostname, port } = new URL(origin)
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }

@@ -38,7 +38,7 @@ export interface Seen {
   status: number
 }
 
-/** Drives one service and writes down its answers, area by area. */
+/** Sends requests to one service and records its answers, area by area. */
 export class Recorder {
   origin: string
   readonly normaliser = new Normaliser()
@@ -68,7 +68,7 @@ export class Recorder {
     return received
   }
 
-  /** Writes down bytes that are no request which a client would send. */
+  /** Records the answer to raw bytes, for requests that no HTTP client would send. */
   async recordBytes(name: string, title: string, bytes: string): Promise<void> {
     const answer = await sendBytes(this.origin, bytes)
     const { status } = answer
@@ -82,7 +82,7 @@ export class Recorder {
     area.set(name, exchange)
   }
 
-  /** The same, not written down: what others need and have shown already. Throws unless it succeeds. */
+  /** Sends a request without recording the answer, to set up others. Throws unless it succeeds. */
   async quietly(method: string, path: string, options: Options = {}): Promise<Received> {
     const received = await this.#send('quiet', method, path, options)
     if (received.status >= 300) throw new Error(`${method} ${path}: ${received.status} ${received.text}`)
@@ -129,7 +129,7 @@ export class Recorder {
     return { ...answer, json: isJsonAnswer ? JSON.parse(answer.text) : undefined } satisfies Received
   }
 
-  /** Signs in without writing it down. */
+  /** Signs in without recording it. */
   async signIn(email: string, password: string): Promise<Caller> {
     const { headers } = await this.quietly('POST', '/api/v1/session', { json: { email, password } })
     return { cookie: new Map(headers).get('set-cookie')!.split(';')[0]! }

@@ -22,7 +22,7 @@ import { ADMIN_EMAIL, PASSWORD } from './world.ts'
 
 const CONTRACT = join(import.meta.dirname, '../../openapi.yaml')
 
-/** Drives every operation of a new service, and gives what it answered and what of the contract was not covered. */
+/** Calls every operation of a new service. Returns the answers, and the gaps in the coverage. */
 export async function record(): Promise<{ recorder: Recorder; gaps: string[] }> {
   const contract = await readFile(CONTRACT, 'utf8')
   const operations = operationsOf(parse(contract) as Contract)

@@ -25,11 +25,11 @@ export const smtpKeys = (values: Partial<Record<keyof typeof SMTP_FIELDS, unknow
   }))
 export const MAIL_KEYS = smtpKeys({ host: 'mail.example.org', user: 'ann', password: 'staple' })
 
-/** The people of the story, signed in. Of the project `mail`: ann is owner, bob admin, cem editor, dora viewer. */
+/** The users, signed in. In the project `mail`, ann is owner, bob admin, cem editor and dora viewer. */
 export type Person = 'admin' | 'rita' | 'ann' | 'bob' | 'cem' | 'dora' | 'eve'
 export type People = Record<Person, Caller>
 
-/** What the areas have made so far, by the names in the answers. */
+/** The resources that the areas have created so far, by their names in the answers. */
 export interface World {
   people: People
   ids: Record<string, string>

@@ -3,7 +3,7 @@ import type { Recorder } from '../recorder.ts'
 import type { Service } from '../service.ts'
 import { ADMIN_EMAIL, PASSWORD } from '../world.ts'
 
-/** The service as it is behind a proxy that ends TLS, for a browser application elsewhere; and while it stops. */
+/** Configuration behind a proxy that terminates TLS, with a browser application on another origin. */
 export const BEHIND_PROXY = {
   PUBLIC_URL: 'https://vault.example.org',
   CORS_ORIGINS: 'https://app.example.org,http://localhost:3000',

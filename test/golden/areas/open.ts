@@ -1,6 +1,6 @@
 import type { Recorder } from '../recorder.ts'
 
-/** What nobody has to be known for: probes, documents, and requests that reach no operation. */
+/** Requests that need no caller: probes, documents, and everything that reaches no operation. */
 export async function open(r: Recorder): Promise<void> {
   r.area('open')
   await r.get('livez', '/livez')

@@ -3,7 +3,7 @@ import type { Operation } from '../coverage.ts'
 import type { Exchange, Options, Recorder } from '../recorder.ts'
 import { idOf, MAIL_KEYS, NO_ID, PASSWORD, SMTP, type World } from '../world.ts'
 
-/** Bodies that would do, so that what is refused is refused for another reason. None is sent where it could succeed. */
+/** Valid bodies: a request is refused for the reason under test. None is sent where it could succeed. */
 const BODIES: Record<string, object> = {
   createSession: { email: 'nobody@example.org', password: PASSWORD },
   changePassword: { currentPassword: PASSWORD, newPassword: PASSWORD },
@@ -28,11 +28,11 @@ const BODIES: Record<string, object> = {
 /** Scopes that a project token may have. */
 const OF_PROJECTS = new Set(['credentials:read', 'credentials:resolve', 'usages:write'])
 
-/** Every operation with what no operation takes. What several answer alike is written down once. */
+/** Sends to every operation what none accepts. An answer that several operations share is stored once. */
 export async function refusals(r: Recorder, world: World, operations: readonly Operation[]): Promise<void> {
   r.area('refusals')
   const ann = { as: world.people.ann }
-  await things(r, world)
+  await createResources(r, world)
   const json = { 'content-type': 'application/json' }
   const body = (text: string, headers: Options['headers'] = json): Options => ({
     ...ann,
@@ -45,7 +45,7 @@ export async function refusals(r: Recorder, world: World, operations: readonly O
       .replace('{projectId}', id ?? idOf(world, 'refused-project'))
       .replace('{environment}', 'staging')
       .replace('{consumer}', 'job')
-      .replace('{id}', id ?? idOf(world, thingAt(path)))
+      .replace('{id}', id ?? idOf(world, resourceAt(path)))
 
   async function each(
     name: string,
@@ -156,8 +156,8 @@ export async function refusals(r: Recorder, world: World, operations: readonly O
   await each('head', reads, () => ({ ...ann, method: 'HEAD' }))
 }
 
-/** What is refused: things of their own, so that the audit log of the others stays short. */
-async function things(r: Recorder, { people, ids }: World): Promise<void> {
+/** Creates resources for this area alone, so that the audit log of the others stays short. */
+async function createResources(r: Recorder, { people, ids }: World): Promise<void> {
   const make = async (name: string, path: string, json: object, as = people.ann) => {
     ids[name] = (await r.quietly('POST', path, { as, json, name })).json.id
   }
@@ -184,7 +184,7 @@ async function things(r: Recorder, { people, ids }: World): Promise<void> {
   await make('refused-user', '/api/v1/users', { ...BODIES['createUser'], name: 'Refused' }, people.admin)
 }
 
-function thingAt(path: string): string {
+function resourceAt(path: string): string {
   if (path.includes('/projects/')) return 'refused-project'
   if (path.includes('/users/')) return 'refused-user'
   if (path.includes('/access-tokens/')) return 'refused-token'

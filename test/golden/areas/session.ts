@@ -4,7 +4,7 @@ import { ADMIN_EMAIL, NO_ID, PASSWORD } from '../world.ts'
 const path = '/api/v1/session'
 const text = (type: string) => ({ 'content-type': type })
 
-/** Signing in, with every kind of input that may go wrong, and out. Gives the first administrator, and its id. */
+/** Signing in and out, with every kind of invalid input. Returns the first administrator and its id. */
 export async function session(r: Recorder): Promise<{ admin: Caller; id: string }> {
   r.area('session')
   const json = { email: ADMIN_EMAIL, password: PASSWORD }
