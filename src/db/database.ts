@@ -23,6 +23,7 @@ const types: pg.CustomTypesConfig = {
 
 /** Limits on every wait: to connect, to run, for a lock, and in a transaction that does not end. */
 const limits = {
+  options: '-c plan_cache_mode=force_generic_plan',
   connectionTimeoutMillis: 5_000,
   statement_timeout: 10_000,
   lock_timeout: 5_000,

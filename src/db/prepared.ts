@@ -38,7 +38,6 @@ export function prepared<P extends object, R>(
   const batched = once(() => compileBatch(build, types!))
   const addToBatch = createBatcher<StatementPool, P, R[]>((pool) => ({
     async run(inputs) {
-      if (inputs.length === 1) return [await pool.query<R>(single().sql, valuesOf(single(), inputs[0]!))]
       const rows = await pool.query<R & { batch_index: number }>(batched().sql, [batchInput(inputs)])
       return groupByInput(rows, inputs.length)
     },
