@@ -1,11 +1,13 @@
+import { LRUCache } from 'lru-cache'
 import type { Test } from 'tap'
-import { Recent } from '../../src/recent.ts'
 
-/** From here on nothing is answered from memory: every answer is made from what the database says. */
+/** Turns all caches off, so that every answer comes from the database. */
 export function disableCaches(t: Test): void {
-  const { put } = Recent.prototype
-  Recent.prototype.put = () => {}
+  const { set } = LRUCache.prototype
+  LRUCache.prototype.set = function () {
+    return this
+  }
   t.teardown(() => {
-    Recent.prototype.put = put
+    LRUCache.prototype.set = set
   })
 }

@@ -1,7 +1,7 @@
 import type { Database } from '../../db/database.ts'
 import { ValidationFailed } from '../../http/problems.ts'
-import { readType, typeOnceRead } from '../credential-types/known-types.ts'
 import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
+import { getCached, loadType } from '../credential-types/type-cache.ts'
 
 /**
  * Finds the type that a new credential is of; throws what there is to say when there is none. Not `fresh`, it may be as it
@@ -12,7 +12,7 @@ export type FindType = (db: Database, fresh: boolean) => Promise<TypeWithFields>
 /** The type of this id; throws ValidationFailed. */
 export function typeById(id: string): FindType {
   return async (db, fresh) => {
-    const type = (fresh ? undefined : typeOnceRead(db, id)) ?? (await readType(db, id))
+    const type = (fresh ? undefined : getCached(db, id)) ?? (await loadType(db, id))
     if (type) return type
     const message = 'There is no credential type of this id.'
     throw new ValidationFailed({

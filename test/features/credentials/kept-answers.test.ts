@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
+import { LRUCache } from 'lru-cache'
 import t from 'tap'
-import { Recent } from '../../../src/recent.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import { addMember, newCredential, newProject, newType } from '../../helpers/fixtures.ts'
 
@@ -134,13 +134,13 @@ t.test('what is kept has nothing of who asked', async (t) => {
   const ann = await service.newUser({ name: 'Ann Personal' })
   const { id } = await newCredential(ann, await newType(ann))
   const kept: unknown[] = []
-  const { put } = Recent.prototype
+  const { set } = LRUCache.prototype
   t.teardown(() => {
-    Recent.prototype.put = put
+    LRUCache.prototype.set = set
   })
-  Recent.prototype.put = function (key, value, size) {
+  LRUCache.prototype.set = function (key, value, options) {
     kept.push(value)
-    put.call(this, key, value, size)
+    return set.call(this, key, value, options)
   }
   await ann.get(`${path}/${id}`)
   const text = JSON.stringify(kept)

@@ -1,6 +1,6 @@
+import { LRUCache } from 'lru-cache'
 import type { Keyring } from '../../../crypto/keyring.ts'
 import type { Database } from '../../../db/database.ts'
-import { Recent } from '../../../recent.ts'
 import type { CredentialRow } from '../repository.ts'
 import { sealedIn, toCredential } from './resource.ts'
 
@@ -52,7 +52,10 @@ const lengthOf = (parts: Parts) =>
 export class CredentialTexts {
   readonly #db: Database
   readonly #keyring: Keyring
-  readonly #kept = new Recent<{ parts: Parts; text: string }>(MAX_KEPT)
+  readonly #kept = new LRUCache<string, { parts: Parts; text: string }>({
+    maxSize: MAX_KEPT,
+    maxEntrySize: Math.floor(MAX_KEPT / 100)
+  })
 
   constructor(db: Database, keyring: Keyring) {
     this.#db = db
@@ -65,7 +68,7 @@ export class CredentialTexts {
     if (kept && isMadeOf(kept.parts, row)) return kept.text
     const text = serialize(await toCredential(this.#db, row, sealedIn(this.#keyring, row)))
     const parts = partsOf(row)
-    this.#kept.put(row.id, { parts, text }, text.length + lengthOf(parts))
+    this.#kept.set(row.id, { parts, text }, { size: text.length + lengthOf(parts) })
     return text
   }
 }

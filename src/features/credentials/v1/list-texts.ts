@@ -1,7 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import { lookedUp } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { guard } from '../../../http/guard.ts'
-import { Recent } from '../../../recent.ts'
 import { type ListFilter, listCredentials, listMark } from '../list-repository.ts'
 import { itemsOf } from './items.ts'
 
@@ -24,7 +24,10 @@ const MAX_KEPT = 4 * 1024 * 1024
 /** Pages of lists as JSON. The last ones are kept, each with the owner's mark when it was read. */
 export class ListTexts {
   readonly #db: Database
-  readonly #kept = new Recent<{ mark: string; json: Buffer }>(MAX_KEPT)
+  readonly #kept = new LRUCache<string, { mark: string; json: Buffer }>({
+    maxSize: MAX_KEPT,
+    maxEntrySize: Math.floor(MAX_KEPT / 100)
+  })
 
   constructor(db: Database) {
     this.#db = db
@@ -38,7 +41,7 @@ export class ListTexts {
     const found = await listCredentials(this.#db, filter, pageSize, (page - 1) * pageSize)
     const data = await itemsOf(this.#db, found)
     const json = Buffer.from(`{"data":${data},"total":${found.total},"page":${page},"pageSize":${pageSize}}`)
-    if (mark !== undefined) this.#kept.put(key, { mark: found.mark, json }, json.length)
+    if (mark !== undefined) this.#kept.set(key, { mark: found.mark, json }, { size: json.length })
     return json
   }
 }

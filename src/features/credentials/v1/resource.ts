@@ -2,8 +2,8 @@ import type { Static } from '@sinclair/typebox'
 import type { Keyring } from '../../../crypto/keyring.ts'
 import type { Database } from '../../../db/database.ts'
 import { ID_LENGTH } from '../../../ids.ts'
-import { typeAt } from '../../credential-types/known-types.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
+import { getAtRevision } from '../../credential-types/type-cache.ts'
 import type { CredentialRow } from '../repository.ts'
 import { opener, type Values } from '../sealing.ts'
 import type * as schema from './resource-schema.ts'
@@ -70,5 +70,5 @@ export async function fieldsOf(
   row: { type_id: string; type_revision: number }
 ): Promise<readonly FieldRow[]> {
   // A type that is gone has no credentials: this one went with it since.
-  return (await typeAt(db, row.type_id, row.type_revision))?.fields ?? []
+  return (await getAtRevision(db, row.type_id, row.type_revision))?.fields ?? []
 }
