@@ -1,9 +1,9 @@
 import { type ExpressionBuilder, sql } from 'kysely'
+import { atLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import type { Tables } from '../../db/tables.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
-import { atLeast } from '../projects/membership.ts'
 
 /** Ids of projects. */
 export interface LinkChanges {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
+import { atLeast } from '../../auth/roles.ts'
 import { type Database, inTransaction } from '../../db/database.ts'
 import { NewOwnerMayNotLink, NotFound, ValidationFailed } from '../../http/problems.ts'
-import { atLeast } from '../projects/membership.ts'
 import { lockCredential, setOwner } from './repository.ts'
 import { requireRevision } from './revision.ts'
 import { explainTaken } from './taken.ts'
