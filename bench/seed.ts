@@ -5,7 +5,7 @@ import { type BuiltInType, catalogue } from '../src/features/credential-types/ca
 import { installCatalogue } from '../src/features/credential-types/install.ts'
 import { sealAll } from '../src/features/credentials/sealing.ts'
 import { openKeyring } from '../src/features/keys/open-keyring.ts'
-import { ensureAdministrator } from '../src/features/users/first-administrator.ts'
+import { ensureAdministrator } from '../src/features/users/service.ts'
 import { uuidv7 } from '../src/ids.ts'
 import { parseRootKeys } from '../src/root-keys/list.ts'
 import { newRootKey } from '../src/root-keys/local.ts'
