@@ -197,6 +197,6 @@ export interface Tables {
   list_marks: {
     owner_id: string
     part: number
-    mark: bigint
+    mark: number
   }
 }
