@@ -92,9 +92,8 @@ async function readMigrated(t: Test): Promise<Schema> {
     select table_name || '.' || column_name as name, udt_name as type, is_nullable = 'YES' as nullable,
       is_nullable = 'YES' or column_default is not null or is_identity = 'YES' as optional
     from information_schema.columns
-    where table_schema = 'public' and table_name not in ('kysely_migration', 'kysely_migration_lock')`.execute(
-    db
-  )
+    where table_schema = 'public'
+      and table_name not in ('kysely_migration', 'kysely_migration_lock')`.execute(db)
   return new Map(rows.map(({ name, type, ...rest }) => [name, { type: TYPES[type] ?? type, ...rest }]))
 }
 

@@ -3,7 +3,7 @@ import { takesPattern, validateValue } from './field-values.ts'
 import { MAX_INSTRUCTIONS, sizeOfPattern } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
-/** Of all fields of a type as JSON. Bounds the size of a page of types. */
+/** Maximum size of the fields of a type as JSON. Bounds the size of a page of types. */
 const MAX_BYTES = 256 * 1024
 
 /** Throws ValidationFailed if the fields are invalid. Their positions are those of the list in the body. */

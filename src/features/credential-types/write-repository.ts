@@ -28,7 +28,7 @@ export async function insertType(
   const stored = fields.map((field) => ({ ...field, type_id: type.id }))
   try {
     return await db
-      .with('made', (q) =>
+      .with('inserted', (q) =>
         q.insertInto('credential_types').values(type).returning(['revision', 'created_at', 'updated_at'])
       )
       .with('fields', (q) =>
@@ -37,7 +37,7 @@ export async function insertType(
           .columns(COLUMNS)
           .expression((eb) => eb.selectFrom(rowsOf(stored)).select(COLUMNS) as never)
       )
-      .selectFrom('made')
+      .selectFrom('inserted')
       .select(['revision', 'created_at', 'updated_at'])
       .executeTakeFirstOrThrow()
   } catch (error) {

@@ -8,8 +8,8 @@ import { deleteSessionsOf } from '../session/repository.ts'
 import * as repository from './repository.ts'
 
 /**
- * Changes a user. Disabling also ends their sessions and tokens. Throws NotFound, EmailTaken,
- * LastAdministrator.
+ * Changes a user. A new password ends their sessions; disabling ends their sessions and tokens. Throws
+ * NotFound, EmailTaken, LastAdministrator.
  */
 export async function changeUser(
   trx: Transaction,
