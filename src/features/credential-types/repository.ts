@@ -72,7 +72,7 @@ const pageOfTypes = prepared((db, p: Params<{ pattern: string; limit: number; of
     )
     .selectFrom('t')
     .select(WHOLE)
-    .select((eb) => [fieldsOf(eb as never), usageCount(eb as never)])
+    .select((eb) => [fieldsOf(eb), usageCount(eb)])
     .orderBy('t.created_at', 'desc')
     .orderBy('t.id', 'desc')
 )

@@ -35,7 +35,7 @@ export async function insertType(
         q
           .insertInto('credential_type_fields')
           .columns(COLUMNS)
-          .expression((eb) => eb.selectFrom(rowsOf(stored)).select(COLUMNS) as never)
+          .expression((eb) => eb.selectFrom(rowsOf(stored)).select(COLUMNS))
       )
       .selectFrom('inserted')
       .select(['revision', 'created_at', 'updated_at'])
@@ -86,7 +86,7 @@ export async function saveFields(trx: Transaction, fields: readonly StoredField[
   await trx
     .insertInto('credential_type_fields')
     .columns(COLUMNS)
-    .expression((eb) => eb.selectFrom(rowsOf(fields)).select(COLUMNS) as never)
+    .expression((eb) => eb.selectFrom(rowsOf(fields)).select(COLUMNS))
     .onConflict((conflict) =>
       conflict.column('id').doUpdateSet((eb) => {
         const [, ...changed] = FIELD
