@@ -5,7 +5,7 @@ import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './embedded/da
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
 import { openKeyring } from './features/keys/open-keyring.ts'
-import { ensureAdministrator } from './features/users/first-administrator.ts'
+import { ensureAdministrator } from './features/users/service.ts'
 import type { Services } from './services.ts'
 
 export interface Started extends Services {

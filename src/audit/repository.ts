@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { rolesAtLeast } from '../auth/roles.ts'
 import type { Database } from '../db/database.ts'
 
 const columns = [
@@ -47,7 +48,7 @@ export function listEvents(db: Database, viewer: string | undefined, filter: Aud
             eb
               .selectFrom('project_members as m')
               .where('m.user_id', '=', viewer!)
-              .where('m.role', 'in', ['admin', 'owner'])
+              .where('m.role', 'in', rolesAtLeast('admin'))
               .select('m.project_id')
           )
         ])

@@ -1,21 +1,33 @@
-import type { ColumnType, Generated } from 'kysely'
+import type { ColumnType, Generated, Selectable } from 'kysely'
 
 /** Written as a Date or left to the database, read as a Date, never changed. */
 type CreatedAt = ColumnType<Date, Date | undefined, never>
 type Json<T> = ColumnType<T, string | null, string | null>
 
-export type UserRole = 'admin' | 'user'
-export type ProjectRole = 'owner' | 'admin' | 'editor' | 'viewer'
-export type FieldType =
-  | 'text'
-  | 'password'
-  | 'multiline'
-  | 'number'
-  | 'boolean'
-  | 'url'
-  | 'email'
-  | 'select'
-  | 'json'
+export const USER_ROLES = ['admin', 'user'] as const
+export type UserRole = (typeof USER_ROLES)[number]
+
+export const PROJECT_ROLES = ['owner', 'admin', 'editor', 'viewer'] as const
+export type ProjectRole = (typeof PROJECT_ROLES)[number]
+
+export const FIELD_TYPES = [
+  'text',
+  'password',
+  'multiline',
+  'number',
+  'boolean',
+  'url',
+  'email',
+  'select',
+  'json'
+] as const
+export type FieldType = (typeof FIELD_TYPES)[number]
+
+/** A row of a table as selected, with only these columns. */
+export type Row<Table extends keyof Tables, Column extends keyof Selectable<Tables[Table]>> = Pick<
+  Selectable<Tables[Table]>,
+  Column
+>
 
 export interface Tables {
   users: {

@@ -2,7 +2,7 @@ import type { Client } from './client.ts'
 
 let count = 0
 
-/** A name that nothing else in the run has. */
+/** A name that is unique in the test run. */
 export function uniqueName(prefix: string): string {
   return `${prefix} ${process.pid}-${++count}`
 }
@@ -13,7 +13,7 @@ export interface TestType {
   field: Record<string, string>
 }
 
-/** A type with a plain `host`, a secret `password` and an optional secret `note`, or with `fields`. */
+/** Creates a type with `fields`, or with a public `host`, a secret `password` and an optional `note`. */
 export async function newType(client: Client, fields?: object[]): Promise<TestType> {
   const made = await client.post('/api/v1/credential-types', {
     typeName: uniqueName('type'),
@@ -28,7 +28,7 @@ export async function newType(client: Client, fields?: object[]): Promise<TestTy
   return { id: made.json.id, field: Object.fromEntries(named.map((field) => [field.fieldName, field.id])) }
 }
 
-/** A project of the client's. */
+/** Creates a project of which the client is the owner. */
 export async function newProject(client: Client): Promise<string> {
   const made = await client.post('/api/v1/projects', { name: uniqueName('project') })
   if (made.status !== 201) throw new Error(`no project: ${made.text}`)
@@ -45,7 +45,7 @@ export async function addMember(
   if (made.status !== 201) throw new Error(`no member: ${made.text}`)
 }
 
-/** The body of a create that is fine, for a type as `newType` makes it. */
+/** A valid body for creating a credential, for a type from `newType`. */
 export function newCredentialBody(type: TestType, more: object = {}) {
   return {
     credentialName: uniqueName('credential'),
@@ -58,14 +58,14 @@ export function newCredentialBody(type: TestType, more: object = {}) {
   }
 }
 
-/** Creates a credential and gives its resource. */
+/** Creates a credential and returns the resource. */
 export async function newCredential(client: Client, type: TestType, more: object = {}) {
   const made = await client.post('/api/v1/app-credentials', newCredentialBody(type, more))
   if (made.status !== 201) throw new Error(`no credential: ${made.text}`)
   return made.json
 }
 
-/** What reveal gives, by field name. */
+/** Returns the revealed values by field name. */
 export async function reveal(client: Client, id: string): Promise<Record<string, unknown>> {
   const answer = await client.post(`/api/v1/app-credentials/${id}/reveal`, {})
   if (answer.status !== 200) throw new Error(`not revealed: ${answer.text}`)

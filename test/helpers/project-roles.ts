@@ -4,10 +4,10 @@ import type { Answer, Client } from './client.ts'
 
 export const PROJECTS = '/api/v1/projects'
 
-/** The roles of a project as `newProject` makes it. */
+/** The members and roles of a project from `newProject`. */
 export const PEOPLE = { Olga: 'owner', Adam: 'admin', Eddy: 'editor', Vera: 'viewer', Mimi: 'viewer' }
 
-/** The service with people for the roles of a project: Mimi to do things to, and Nora, who is no member. */
+/** Starts the service with a user for each role, Mimi as the member to change, and Nora, not a member. */
 export async function startWithRoles(t: Test) {
   const service: TestApp = await startTestApp(t)
   const newUser = (name: string) => service.newUser({ name })
@@ -22,7 +22,7 @@ export async function startWithRoles(t: Test) {
     service,
     ...{ olga, adam, eddy, vera, mimi, nora },
 
-    /** Gives the path of a new project with this crew. */
+    /** Creates a project with these members and returns its path. */
     async newProject(): Promise<string> {
       const { headers } = await olga.post(PROJECTS, { name: 'Report' })
       const path = headers.get('location')!
@@ -32,7 +32,7 @@ export async function startWithRoles(t: Test) {
       return path
     },
 
-    /** The roles by name, as one of the members sees them. */
+    /** Returns the roles by user name. */
     async rolesIn(project: string, who: Client = adam): Promise<Record<string, string>> {
       const { json } = await who.get(`${project}/members`)
       return Object.fromEntries(json.map((one: { name: string; role: string }) => [one.name, one.role]))

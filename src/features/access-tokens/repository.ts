@@ -1,35 +1,19 @@
 import { type ExpressionBuilder, sql } from 'kysely'
+import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import type { Tables } from '../../db/tables.ts'
+import type { Row, Tables } from '../../db/tables.ts'
 
 const columns = ['id', 'name', 'scopes', 'project_id', 'expires_at', 'last_used_at', 'created_at'] as const
 
-export interface AccessTokenRow {
-  id: string
-  name: string
-  scopes: string[]
-  project_id: string | null
-  expires_at: Date | null
-  last_used_at: Date | null
-  created_at: Date
-}
+export type AccessTokenRow = Row<'access_tokens', (typeof columns)[number]>
 
-/** Whose tokens: a person's, or a project's. */
+/** The owner of a token: a user or a project. */
 export type TokenHolder = { user_id: string; project_id: null } | { user_id: null; project_id: string }
-
-export interface NewAccessTokenRow {
-  id: string
-  token_hash: Buffer
-  name: string
-  scopes: string[]
-  created_by: string
-  expires_at: Date | null
-}
 
 export function insertToken(
   trx: Transaction,
   holder: TokenHolder,
-  token: NewAccessTokenRow
+  token: Row<'access_tokens', 'id' | 'token_hash' | 'name' | 'scopes' | 'created_by' | 'expires_at'>
 ): Promise<AccessTokenRow> {
   return trx
     .insertInto('access_tokens')
@@ -38,8 +22,11 @@ export function insertToken(
     .executeTakeFirstOrThrow()
 }
 
-/** Whether the user may sign in; keeps them from being disabled until the transaction ends, or waits until they are. */
-export async function lockMaker(trx: Transaction, userId: string): Promise<boolean> {
+/**
+ * Returns false if the user is disabled or deleted. Otherwise locks the user against that until the
+ * transaction ends.
+ */
+export async function lockEnabledUser(trx: Transaction, userId: string): Promise<boolean> {
   const row = await trx
     .selectFrom('users')
     .select('id')
@@ -50,14 +37,17 @@ export async function lockMaker(trx: Transaction, userId: string): Promise<boole
   return row !== undefined
 }
 
-/** Whether the user is an admin or owner of the project; keeps them one until the transaction ends. */
+/**
+ * Returns false if the user is not an admin of the project. Otherwise locks the role until the transaction
+ * ends.
+ */
 export async function lockAdmin(trx: Transaction, projectId: string, userId: string): Promise<boolean> {
   const row = await trx
     .selectFrom('project_members')
     .select('role')
     .where('project_id', '=', projectId)
     .where('user_id', '=', userId)
-    .where('role', 'in', ['owner', 'admin'])
+    .where('role', 'in', rolesAtLeast('admin'))
     .forShare()
     .executeTakeFirst()
   return row !== undefined
@@ -68,7 +58,7 @@ const heldBy = (holder: TokenHolder) => (eb: ExpressionBuilder<Tables, 'access_t
     ? eb('project_id', '=', holder.project_id)
     : eb.and([eb('user_id', '=', holder.user_id), eb('project_id', 'is', null)])
 
-/** The holder's tokens that are not revoked, newest first. */
+/** Returns the holder's tokens that are not revoked, newest first. */
 export function listTokens(db: Database, holder: TokenHolder): Promise<AccessTokenRow[]> {
   return db
     .selectFrom('access_tokens')
@@ -82,8 +72,8 @@ export function listTokens(db: Database, holder: TokenHolder): Promise<AccessTok
 }
 
 /**
- * Revokes a token of the user's own, or of a project where the user is an admin or owner. Gives it; undefined when
- * there is none, or it is revoked already.
+ * Revokes a personal token of the user's, or a token of a project where the user is an admin. Returns
+ * undefined if there is no such token or it is already revoked.
  */
 export function revokeToken(db: Database, userId: string, id: string) {
   return db
@@ -99,7 +89,7 @@ export function revokeToken(db: Database, userId: string, id: string) {
             .selectFrom('project_members as m')
             .whereRef('m.project_id', '=', 't.project_id')
             .where('m.user_id', '=', userId)
-            .where('m.role', 'in', ['owner', 'admin'])
+            .where('m.role', 'in', rolesAtLeast('admin'))
             .select('m.user_id')
         )
       ])
@@ -108,7 +98,7 @@ export function revokeToken(db: Database, userId: string, id: string) {
     .executeTakeFirst()
 }
 
-/** Ends all that act as the user. */
+/** Revokes all personal tokens of the user. */
 export async function revokeTokensOf(db: Database, userId: string): Promise<void> {
   await db
     .updateTable('access_tokens')

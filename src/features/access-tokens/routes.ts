@@ -2,17 +2,23 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { inPerson, PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
+import { newAccessToken } from '../../crypto/access-tokens.ts'
+import { hashToken } from '../../crypto/tokens.ts'
+import type { Transaction } from '../../db/database.ts'
 import { guard } from '../../http/guard.ts'
-import { answerCreated } from '../../http/idempotency.ts'
-import { NotFound, ValidationFailed } from '../../http/problems.ts'
+import { created } from '../../http/idempotency.ts'
+import { Forbidden, NotFound, Unauthenticated, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
+import { uuidv7 } from '../../ids.ts'
 import { membershipOf } from '../projects/membership.ts'
-import { makeToken } from './make-token.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 
-/** Whose tokens the caller, in person, may make and see: their own, or those of the project that they administer. */
+/**
+ * The owner of the tokens that a request is about: the caller, or the project in `projectId`, of which they
+ * are an admin.
+ */
 const holder = guard(async (request): Promise<repository.TokenHolder> => {
   await inPerson(request)
   const { projectId } = { ...(request.query as object), ...(request.body as object) } as {
@@ -28,27 +34,18 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('', { schema: schema.createAccessToken, preHandler: holder }, async (request, reply) => {
     const { name, scopes, expiresAt = null } = request.body
-    const whose = holder.of(request)
-    requireScopesFor(whose.project_id ? PROJECT_SCOPES : PERSONAL_SCOPES, scopes)
+    const owner = holder.of(request)
+    requireScopesFor(owner.project_id ? PROJECT_SCOPES : PERSONAL_SCOPES, scopes)
     const expires_at = futureOf(timeOf(expiresAt, '/body/expiresAt'))
-    return answerCreated(request, reply, (db) =>
-      audited(
-        request,
-        async ({ db }) => {
-          const { token, row } = await makeToken(db, whose, request.principal.userId, {
-            name,
-            scopes,
-            expiresAt: expires_at
-          })
-          const headers = { location: `/api/v1/access-tokens/${row.id}` }
-          return {
-            result: { headers, body: { ...toAccessToken(row), token } },
-            events: [eventOf('token.created', row, { scopes })]
-          }
-        },
-        db
-      )
-    )
+    return created(request, reply, async ({ db }) => {
+      const values = { name, scopes, expires_at, created_by: request.principal.userId }
+      const { token, row } = await createToken(db, owner, values)
+      return {
+        headers: { location: `/api/v1/access-tokens/${row.id}` },
+        body: { ...toAccessToken(row), token },
+        events: [eventOf('token.created', row, { scopes })]
+      }
+    })
   })
 
   app.get('', { schema: schema.listAccessTokens, preHandler: holder }, async (request) => {
@@ -64,6 +61,28 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return { result: success, events: [eventOf('token.revoked', row)] }
     })
   })
+}
+
+/**
+ * Creates a token and returns it with its row. Checks its creator again and locks them: a user who is being
+ * disabled, or is losing the role in the project, must not leave a new token behind. Throws Unauthenticated,
+ * Forbidden.
+ */
+async function createToken(
+  trx: Transaction,
+  owner: repository.TokenHolder,
+  values: { name: string; scopes: string[]; expires_at: Date | null; created_by: string }
+) {
+  if (!(await repository.lockEnabledUser(trx, values.created_by))) throw new Unauthenticated()
+  if (owner.project_id && !(await repository.lockAdmin(trx, owner.project_id, values.created_by)))
+    throw new Forbidden()
+  const token = newAccessToken(owner.project_id ? 'project' : 'personal')
+  const row = await repository.insertToken(trx, owner, {
+    id: uuidv7(),
+    token_hash: hashToken(token),
+    ...values
+  })
+  return { token, row }
 }
 
 function futureOf(time: Date | null): Date | null {

@@ -82,7 +82,8 @@ export const createAccessToken = {
   description:
     'Without `projectId` a personal one: it acts as its maker, with the scopes `' +
     PERSONAL_SCOPES.join('`, `') +
-    '`. With `projectId` one of that project, for its admins and owners to make: a machine of the project, whoever leaves it, with the scopes `' +
+    '`. With `projectId` one of that project, for its admins and owners to make: a machine of the ' +
+    'project, whoever leaves it, with the scopes `' +
     PROJECT_SCOPES.join('`, `') +
     '`. Only in person: a token makes no tokens.',
   tags,
@@ -95,8 +96,8 @@ export const listAccessTokens = {
   operationId: 'listAccessTokens',
   summary: 'List access tokens',
   description:
-    'My own; with `projectId` those of the project, for its admins and owners. Those that are not revoked, newest first, without the ' +
-    'tokens themselves.',
+    'My own; with `projectId` those of the project, for its admins and owners. Those that are not ' +
+    'revoked, newest first, without the tokens themselves.',
   tags,
   querystring: closed({
     projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))

@@ -11,26 +11,30 @@ const withFieldsByIds = prepared((db, p: Params<{ ids: readonly string[] }>) =>
     .select(fieldsOf)
 )
 
-/** Those of the types that there are, in no order. */
+/** Returns the types that exist, in no particular order. */
 export function listTypesWithFields(db: Database, ids: readonly string[]) {
   return withFieldsByIds(db, { ids })
 }
 
-/** A type that had to give its name to a built-in one. */
+/** A type that was renamed because a built-in type takes its name. */
 export interface RenamedType {
   id: string
   from: string
   to: string
 }
 
-/** Gives every other type of one of these names the first free `name (2)`, `name (3)`, …. */
-export async function freeNames(trx: Transaction, types: readonly BuiltInType[]): Promise<RenamedType[]> {
+/** Renames every other type with one of these names to the first free `name (2)`, `name (3)`, …. */
+export async function renameConflicting(
+  trx: Transaction,
+  types: readonly BuiltInType[]
+): Promise<RenamedType[]> {
   const ids = types.map((type) => type.id)
   const names = types.map((type) => type.typeName)
   const { rows } = await sql<RenamedType>`
-    update credential_types t set type_name = other.name, updated_at = now()
+    update credential_types t set type_name = other.new_name, updated_at = now()
     from (
-      select o.id, o.type_name as had, o.type_name || ' (' || coalesce(free.n::text, o.id::text) || ')' as name
+      select o.id, o.type_name as old_name,
+        o.type_name || ' (' || coalesce(free.n::text, o.id::text) || ')' as new_name
       from unnest(${ids}::uuid[], ${names}::text[]) as b(id, name)
       join credential_types o on lower(o.type_name) = lower(b.name) and o.id <> b.id
       left join lateral (
@@ -41,7 +45,7 @@ export async function freeNames(trx: Transaction, types: readonly BuiltInType[])
       ) free on true
     ) other
     where t.id = other.id
-    returning t.id, other.had as "from", t.type_name as "to"`.execute(trx)
+    returning t.id, other.old_name as "from", t.type_name as "to"`.execute(trx)
   return rows
 }
 

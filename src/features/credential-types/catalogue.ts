@@ -1,9 +1,11 @@
-/** One field of a built-in type; null where the field has no such property. */
+import type { FieldType } from '../../db/tables.ts'
+
+/** One field of a built-in type. A property that the field does not have is null. */
 export interface BuiltInField {
   id: string
   fieldName: string
   fieldLabel: string
-  fieldType: 'text' | 'password' | 'multiline' | 'number' | 'boolean' | 'url' | 'email' | 'select' | 'json'
+  fieldType: FieldType
   required: boolean
   secret: boolean
   description: string | null
@@ -21,7 +23,7 @@ export interface BuiltInType {
 
 type Rest = Partial<Pick<BuiltInField, 'description' | 'defaultValue' | 'options' | 'pattern'>>
 
-function helper(fieldType: BuiltInField['fieldType'], secret: boolean) {
+function helper(fieldType: FieldType, secret: boolean) {
   return (id: string, fieldName: string, fieldLabel: string, rest: Rest = {}): BuiltInField => ({
     id,
     fieldName,
@@ -37,7 +39,7 @@ function helper(fieldType: BuiltInField['fieldType'], secret: boolean) {
   })
 }
 
-// The helper that a field is made with says whether it is secret.
+// Each helper fixes the field type and whether the field is secret.
 const open = helper('text', false)
 const openText = helper('multiline', false)
 const url = helper('url', false)
@@ -60,13 +62,13 @@ function builtIn(id: string, typeName: string, description: string, fields: Buil
   return { id, typeName, description, fields }
 }
 
-/**
- * The credential types that every installation has, in the order in which people meet them. An id never changes and is
- * never used again: rows and ciphertexts name it. Field names are those of the usual SDKs and of Lightning's schemas.
- */
-/** The type of any JSON object, in its one field `body`. */
+/** The built-in type for any JSON object, stored in its one field `body`. */
 export const RAW_TYPE_ID = '01a2004e-19f7-72a7-9967-38418053bd0a'
 
+/**
+ * The credential types of every installation, in display order. An id is permanent and never reused, because
+ * rows and ciphertexts refer to it. Field names follow the common SDKs and Lightning's schemas.
+ */
 export const catalogue: readonly BuiltInType[] = [
   builtIn(RAW_TYPE_ID, 'raw', 'Any JSON object', [
     json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body')
@@ -131,7 +133,7 @@ export const catalogue: readonly BuiltInType[] = [
     flag('01a2004e-1a1c-739a-9f0b-5fcbc1e7ebd7', 'ssl', 'Use TLS', true)
   ]),
   builtIn('01a2004e-1a1d-7fa4-98a4-a9c5b8e754a1', 'mongodb', 'MongoDB database or cluster', [
-    // not a url field: a user name and password may stand in it
+    // not a url field: it may contain a user name and password
     password('01a2004e-1a1e-7b10-9485-4c3489f24fe3', 'clusterUrl', 'Connection string', {
       description: 'mongodb:// or mongodb+srv://, with or without user name and password'
     }),
@@ -150,7 +152,7 @@ export const catalogue: readonly BuiltInType[] = [
     flag('01a2004e-1a28-7587-959f-04bb0f17df42', 'tls', 'Use TLS', true)
   ]),
   builtIn('01a2004e-1a29-7c03-809b-a66ddd8cafe8', 'amqp', 'AMQP broker, such as RabbitMQ', [
-    // not a url field: a user name and password stand in it
+    // not a url field: it contains a user name and password
     password('01a2004e-1a2a-75b6-a3a0-0d003fe3c1a7', 'url', 'Connection string', {
       description: 'amqp:// or amqps://, with user name, password and virtual host'
     })

@@ -2,17 +2,22 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Database, inTransaction, lockName, type Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { type BuiltInField, type BuiltInType, catalogue } from './catalogue.ts'
-import { freeNames, listTypesWithFields, type RenamedType, upsertTypes } from './catalogue-repository.ts'
+import {
+  listTypesWithFields,
+  type RenamedType,
+  renameConflicting,
+  upsertTypes
+} from './catalogue-repository.ts'
 import { type FieldRow, lockTypes, type TypeRow } from './repository.ts'
 import { NAME_KEY, saveFields } from './write-repository.ts'
 
-type Known = Pick<TypeRow, 'type_name' | 'description' | 'fields'>
+type InstalledType = Pick<TypeRow, 'type_name' | 'description' | 'fields'>
 
 /**
- * Brings the built-in types to what the catalogue says, in one transaction; when they are, one read is all. Replicas
- * that start together queue. A user's type that has taken the name of a built-in one becomes `name (2)`, and is given
- * back. What the catalogue no longer has stays: an older replica must not take away what a newer one brought, and
- * credentials may use it; a migration removes it.
+ * Updates the built-in types to match the catalogue, in one transaction; if they match already, this is a
+ * single read. Replicas that start together wait for each other. A user's type with the name of a built-in
+ * one becomes `name (2)` and is returned. Types and fields that the catalogue does not contain stay: a newer
+ * replica may have added them, and credentials may use them. Only a migration removes them.
  */
 export async function installCatalogue(
   db: Database,
@@ -23,7 +28,7 @@ export async function installCatalogue(
     try {
       return await inTransaction(db, (trx) => install(trx, types))
     } catch (error) {
-      // Somebody took a name between its look-up and its use.
+      // A concurrent request took the new name before it was used.
       if (attempt === 5 || !violates(error, NAME_KEY)) throw error
     }
   }
@@ -33,7 +38,7 @@ async function install(trx: Transaction, types: readonly BuiltInType[]): Promise
   await lockName(trx, 'catalogue')
   await lockTypes(trx, idsOf(types))
   const stale = await listStale(trx, types)
-  const renamed = await freeNames(trx, stale)
+  const renamed = await renameConflicting(trx, stale)
   await upsertTypes(trx, stale)
   await saveFields(
     trx,
@@ -44,18 +49,18 @@ async function install(trx: Transaction, types: readonly BuiltInType[]): Promise
   return renamed.filter(({ id }) => !idsOf(types).includes(id))
 }
 
-/** The types that are not in the database as they are here. */
+/** Returns the types that differ from the database. */
 async function listStale(db: Database, types: readonly BuiltInType[]): Promise<BuiltInType[]> {
-  const known = await listTypesWithFields(db, idsOf(types))
-  const byId = new Map(known.map((type) => [type.id, type]))
+  const installed = await listTypesWithFields(db, idsOf(types))
+  const byId = new Map(installed.map((type) => [type.id, type]))
   return types.filter((type) => !isUpToDate(type, byId.get(type.id)))
 }
 
 const idsOf = (types: readonly BuiltInType[]) => types.map((type) => type.id)
 
-function isUpToDate(type: BuiltInType, known: Known | undefined): boolean {
-  if (known?.type_name !== type.typeName || known.description !== type.description) return false
-  const byId = new Map(known.fields.map((field) => [field.id, field]))
+function isUpToDate(type: BuiltInType, installed: InstalledType | undefined): boolean {
+  if (installed?.type_name !== type.typeName || installed.description !== type.description) return false
+  const byId = new Map(installed.fields.map((field) => [field.id, field]))
   return type.fields.every((field, position) => isDeepStrictEqual(byId.get(field.id), rowOf(field, position)))
 }
 

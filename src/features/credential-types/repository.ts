@@ -4,7 +4,7 @@ import { lookup } from '../../auth/lookup.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { likePattern } from '../../db/like-pattern.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
-import type { Tables } from '../../db/tables.ts'
+import type { Row, Tables } from '../../db/tables.ts'
 
 export const FIELD = [
   'id',
@@ -20,22 +20,19 @@ export const FIELD = [
   'position'
 ] as const
 
-export type FieldRow = Pick<Selectable<Tables['credential_type_fields']>, (typeof FIELD)[number]>
+export type FieldRow = Row<'credential_type_fields', (typeof FIELD)[number]>
 
 export const HEAD = ['t.id', 't.type_name', 't.owner_id', 't.revision'] as const
 const WHOLE = [...HEAD, 't.description', 't.created_at', 't.updated_at'] as const
 
-export type TypeHead = Pick<
-  Selectable<Tables['credential_types']>,
-  'id' | 'type_name' | 'owner_id' | 'revision'
->
-/** A type as credentials need it; its fields are in their order. */
+export type TypeHead = Row<'credential_types', 'id' | 'type_name' | 'owner_id' | 'revision'>
+/** The part of a type that credentials need. The fields are in order. */
 export type TypeWithFields = TypeHead & { fields: FieldRow[] }
 export type TypeRow = Selectable<Tables['credential_types']> & { fields: FieldRow[]; usage_count: number }
 
 type Eb = ExpressionBuilder<Tables & { t: Tables['credential_types'] }, 't'>
 
-/** The fields of the type `t`, in their order. */
+/** The fields of the type `t`, in order. */
 export const fieldsOf = (eb: Eb) =>
   jsonArrayFrom(
     eb
@@ -63,7 +60,7 @@ export const types = (db: QueryCreator<Tables>) => db.selectFrom('credential_typ
 
 const pageOfTypes = prepared((db, p: Params<{ pattern: string; limit: number; offset: number }>) =>
   db
-    // Cut first: the fields and credentials of the types on the pages before it are not looked at.
+    // Paged first, so that the fields and credentials of the types on earlier pages are not read.
     .with('t', (q) =>
       types(q)
         .where('t.type_name', 'ilike', p.pattern)
@@ -75,7 +72,7 @@ const pageOfTypes = prepared((db, p: Params<{ pattern: string; limit: number; of
     )
     .selectFrom('t')
     .select(WHOLE)
-    .select((eb) => [fieldsOf(eb as never), usageCount(eb as never)])
+    .select((eb) => [fieldsOf(eb), usageCount(eb)])
     .orderBy('t.created_at', 'desc')
     .orderBy('t.id', 'desc')
 )
@@ -86,7 +83,7 @@ const total = prepared((db, p: Params<{ pattern: string }>) =>
     .select((eb) => eb.fn.countAll<number>().as('total'))
 )
 
-/** One page of all types, newest first, and how many there are. `search` is part of the name. */
+/** Returns one page of types, newest first, and the total. `search` matches a part of the name. */
 export async function listTypes(
   db: Database,
   page: { search: string | undefined; limit: number; offset: number }
@@ -102,7 +99,7 @@ const byId = (db: Kysely<Tables>, p: Params<{ id: string }>) =>
     .select(WHOLE)
     .select((eb) => [fieldsOf(eb), usageCount(eb)])
 
-/** Everybody who is signed in sees every type. */
+/** Every user sees every type. */
 export const visibleType = lookup(byId, { id: 'uuid' })
 
 const findById = prepared(byId)
@@ -124,8 +121,8 @@ const withFieldsById = prepared((db, p: Params<{ id: string }>) =>
 )
 
 /**
- * The type with its fields, all of one moment. Who writes values by them takes the type's row `for key share` where it
- * still has this `revision`, in the transaction of the write: see `lockTypes`.
+ * Finds a type with its fields. A transaction that writes values for these fields has to lock the type's row
+ * `for key share` and check that it still has this `revision`: see `lockTypes`.
  */
 export async function findTypeWithFields(db: Database, typeId: string): Promise<TypeWithFields | undefined> {
   const [row] = await withFieldsById(db, { id: typeId })
@@ -139,7 +136,7 @@ const withFieldsByName = prepared((db, p: Params<{ name: string }>) =>
     .select(fieldsOf)
 )
 
-/** The same, by the name without regard to case. */
+/** Finds a type with its fields by its name, ignoring case. */
 export async function findTypeByName(db: Database, name: string): Promise<TypeWithFields | undefined> {
   const [row] = await withFieldsByName(db, { name })
   return row
@@ -149,15 +146,16 @@ const usages = prepared((db, p: Params<{ id: string }>) =>
   db.selectFrom('credential_totals').where('type_id', '=', p.id).select(sumOfTotals.as('count'))
 )
 
-/** How many credentials are of this type. */
+/** Returns the number of credentials of this type. */
 export async function countUsages(db: Database, id: string): Promise<number> {
   const [row] = await usages(db, { id })
   return row!.count
 }
 
 /**
- * Keeps the types from being changed, and credentials of them from being written, until the transaction ends; gives
- * those that there are. Read their fields after it: what one statement locks and reads may be of two moments.
+ * Locks the types against changes, and against writes to their credentials, until the transaction ends.
+ * Returns the types that exist. Fields have to be read by a later statement: after a wait for the lock, this
+ * one would return old ones.
  */
 export function lockTypes(trx: Transaction, ids: readonly string[]): Promise<TypeHead[]> {
   return types(trx)

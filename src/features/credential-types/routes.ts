@@ -3,66 +3,78 @@ import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { seen } from '../../auth/ownership.ts'
 import { signedIn } from '../../auth/principal.ts'
-import { answerCreated } from '../../http/idempotency.ts'
-import { success } from '../../http/schemas.ts'
-import { changeable } from './changeable.ts'
-import { createType } from './create.ts'
-import { deleteType } from './delete.ts'
+import { guard } from '../../http/guard.ts'
+import { created } from '../../http/idempotency.ts'
+import { Forbidden, NotFound } from '../../http/problems.ts'
+import { isUuid, success } from '../../http/schemas.ts'
 import { newFields } from './fields.ts'
-import { explainInUse } from './in-use.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
-import { updateType } from './update.ts'
+import { createType, deleteType, mapTypeInUse, updateType } from './service.ts'
+
+/** The type in the path, for its owner and administrators. Built-in types cannot be changed. */
+const typeOwnerOrAdmin = guard(async (request) => {
+  const { id } = request.params as { id: string }
+  const type = isUuid(id) ? await repository.findTypeHead(request.server.services.db, id) : undefined
+  if (!type) throw new NotFound()
+  if (type.owner_id === null) throw new Forbidden({ detail: 'A built-in type never changes.' })
+  const { userId, role } = request.principal
+  if (type.owner_id !== userId && role !== 'admin')
+    throw new Forbidden({ detail: 'Only its owner or an administrator may do this.' })
+  return type
+})
 
 export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const { services } = app
+  const { db } = app.services
   const type = seen(repository.visibleType)
 
   app.get('', { schema: schema.listCredentialTypes, preHandler: signedIn }, async (request) => {
     const { page = 1, pageSize = 20, search } = request.query
     const offset = (page - 1) * pageSize
-    const { rows, total } = await repository.listTypes(services.db, { search, limit: pageSize, offset })
+    const { rows, total } = await repository.listTypes(db, { search, limit: pageSize, offset })
     return { data: rows.map(toCredentialType), total, page, pageSize }
   })
 
   app.post('', { schema: schema.createCredentialType, preHandler: signedIn }, async (request, reply) => {
     const { userId } = signedIn.of(request)
     const fields = newFields(request.body.fields)
-    return answerCreated(request, reply, (db) =>
-      audited(
-        request,
-        async ({ db }) => {
-          const row = await createType(db, userId, request.body, fields)
-          const headers = { location: `/api/v1/credential-types/${row.id}` }
-          return { result: { headers, body: toCredentialType(row) }, events: [eventOf('created', row)] }
-        },
-        db
-      )
-    )
+    return created(request, reply, async ({ db }) => {
+      const row = await createType(db, userId, request.body, fields)
+      return {
+        headers: { location: `/api/v1/credential-types/${row.id}` },
+        body: toCredentialType(row),
+        events: [eventOf('credential-type.created', row)]
+      }
+    })
   })
 
   app.get('/:id', { schema: schema.getCredentialType, preHandler: type }, async (request) =>
     toCredentialType(type.of(request))
   )
 
-  app.put('/:id', { schema: schema.updateCredentialType, preHandler: changeable }, async (request) =>
-    audited(request, async (services) => {
-      const row = await updateType(services, changeable.of(request).id, request.body)
-      return { result: toCredentialType(row), events: [eventOf('updated', row)] }
-    }).catch((error) => explainInUse(services.db, changeable.of(request).id, error))
-  )
-
-  app.delete('/:id', { schema: schema.deleteCredentialType, preHandler: changeable }, async (request) => {
-    const type = changeable.of(request)
-    return audited(request, async (services) => {
-      await deleteType(services, type.id)
-      return { result: success, events: [eventOf('deleted', type)] }
-    }).catch((error) => explainInUse(services.db, type.id, error))
+  app.put('/:id', { schema: schema.updateCredentialType, preHandler: typeOwnerOrAdmin }, async (request) => {
+    const { id } = typeOwnerOrAdmin.of(request)
+    return audited(request, async ({ db }) => {
+      const row = await updateType(db, id, request.body)
+      return { result: toCredentialType(row), events: [eventOf('credential-type.updated', row)] }
+    }).catch((error) => mapTypeInUse(db, id, error))
   })
+
+  app.delete(
+    '/:id',
+    { schema: schema.deleteCredentialType, preHandler: typeOwnerOrAdmin },
+    async (request) => {
+      const type = typeOwnerOrAdmin.of(request)
+      return audited(request, async ({ db }) => {
+        await deleteType(db, type.id)
+        return { result: success, events: [eventOf('credential-type.deleted', type)] }
+      }).catch((error) => mapTypeInUse(db, type.id, error))
+    }
+  )
 }
 
-function eventOf(what: string, { id, type_name }: { id: string; type_name: string }): AuditEvent {
-  return { action: `credential-type.${what}`, target: { type: 'credential-type', id, name: type_name } }
+function eventOf(action: string, { id, type_name }: { id: string; type_name: string }): AuditEvent {
+  return { action, target: { type: 'credential-type', id, name: type_name } }
 }
 
 function toCredentialType(row: repository.TypeRow): Static<typeof schema.CredentialType> {

@@ -1,6 +1,6 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../auth/principal.ts'
-import type { FieldType } from '../../db/tables.ts'
+import { FIELD_TYPES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
 import { problemResponses } from '../../http/problem-schemas.ts'
 import {
@@ -23,19 +23,7 @@ import {
   WithId
 } from '../../http/schemas.ts'
 
-export const FIELD_TYPES = [
-  'text',
-  'password',
-  'multiline',
-  'number',
-  'boolean',
-  'url',
-  'email',
-  'select',
-  'json'
-] as const satisfies readonly FieldType[]
-
-/** Fields at most in a type. */
+/** The largest number of fields in one type. */
 export const MAX_FIELDS = 64
 
 const host = {
@@ -68,8 +56,9 @@ const fieldName = Type.String({
 const fieldLabel = Type.String({ ...Name, description: 'What people read', examples: ['API key'] })
 const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
-    'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` true or false, ' +
-    '`url` an absolute URL, `email` an e-mail address, `select` one of the options, `json` any JSON value but null'
+    'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` ' +
+    'true or false, `url` an absolute URL, `email` an e-mail address, `select` one of the options, `json` ' +
+    'any JSON value but null'
 })
 const required = Type.Boolean({ description: 'Whether a credential has to have a value here' })
 const secret = Type.Boolean({
@@ -91,10 +80,10 @@ const pattern = Type.String({
   minLength: 1,
   maxLength: 1000,
   description:
-    'A regular expression in RE2 syntax (no look-around, no back-references), for `text`, `password`, `multiline`, `url` ' +
-    'and `email`. It is searched for anywhere in the value, as in JSON Schema: anchor it with `^` and `$` to mean the ' +
-    'whole. With a pattern, a value has 4,096 characters at the most; the patterns of a type may together compile to ' +
-    'no more than 2,500 RE2 instructions.',
+    'A regular expression in RE2 syntax (no look-around, no back-references), for `text`, `password`, ' +
+    '`multiline`, `url` and `email`. It is searched for anywhere in the value, as in JSON Schema: anchor ' +
+    'it with `^` and `$` to mean the whole. With a pattern, a value has 4,096 characters at the most; the ' +
+    'patterns of a type may together compile to no more than 2,500 RE2 instructions.',
   examples: ['^sk_[a-z0-9]{24}$']
 })
 
@@ -171,7 +160,9 @@ export const NewCredentialTypeField = closed(
     required: Type.Optional({ ...required, default: true }),
     secret: Type.Optional({
       ...secret,
-      description: `${secret.description}; true if not said, except for \`boolean\`, \`number\`, \`select\`, \`url\` and \`email\``
+      description:
+        `${secret.description}; true if not said, except for ` +
+        '`boolean`, `number`, `select`, `url` and `email`'
     }),
     ...optional
   },
@@ -200,8 +191,8 @@ export const CredentialTypeFieldChange = closed(
   {
     $id: 'CredentialTypeFieldChange',
     description:
-      'With an `id` it keeps what is absent and `null` clears; without, it is as in a new type: `fieldName`, ' +
-      '`fieldLabel` and `fieldType` are required',
+      'With an `id` it keeps what is absent and `null` clears; without, it is as in a new type: ' +
+      '`fieldName`, `fieldLabel` and `fieldType` are required',
     examples: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey]
   }
 )
@@ -250,7 +241,8 @@ export const createCredentialType = {
   operationId: 'createCredentialType',
   summary: 'Create a credential type',
   description:
-    'Everybody sees it; only the caller and administrators change it. Its fields, as JSON, have 256 KiB at the most.',
+    'Everybody sees it; only the caller and administrators change it. Its fields, as JSON, have 256 KiB ' +
+    'at the most.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
@@ -272,12 +264,13 @@ export const updateCredentialType = {
   operationId: 'updateCredentialType',
   summary: 'Change a credential type',
   description:
-    'For its owner and administrators; built-in types never change. What is absent is kept.\n\n' +
-    '`fields` is the whole list, in its new order: an entry with an `id` changes that field and keeps what the entry ' +
-    'does not say, one without adds a field, and a field that is not in the list is removed.\n\n' +
-    'Refused (409 `type-in-use`) while credentials of the type would no longer fit: removing a field that has values, ' +
-    'changing its type, making it no longer secret, removing one of its options, and adding a required field, or making ' +
-    'one required, that some credential has no value for. A new `pattern` is for values written from then on.',
+    'For its owner and administrators; built-in types never change. What is absent is kept.\n\n`fields` ' +
+    'is the whole list, in its new order: an entry with an `id` changes that field and keeps what the ' +
+    'entry does not say, one without adds a field, and a field that is not in the list is removed.\n\n' +
+    'Refused (409 `type-in-use`) while credentials of the type would no longer fit: removing a field that ' +
+    'has values, changing its type, making it no longer secret, removing one of its options, and adding a ' +
+    'required field, or making one required, that some credential has no value for. A new `pattern` is ' +
+    'for values written from then on.',
   tags,
   scopes: WRITE,
   params: WithId,

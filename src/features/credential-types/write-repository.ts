@@ -4,14 +4,14 @@ import { violates } from '../../db/errors.ts'
 import { NameTaken, Unauthenticated } from '../../http/problems.ts'
 import { FIELD, type FieldRow } from './repository.ts'
 
-/** The unique index that decides who has a name. */
+/** The unique index on the names of types. */
 export const NAME_KEY = 'credential_types_name_key'
 
 type StoredField = FieldRow & { type_id: string }
 
 const COLUMNS = [...FIELD, 'type_id'] as const
 
-/** The fields as rows: one parameter, whatever their number. */
+/** The fields as rows of a single parameter. */
 function rowsOf(fields: readonly StoredField[]) {
   return sql<StoredField>`json_to_recordset(${JSON.stringify(fields)}::json)`.as<'f'>(
     sql`f(id uuid, type_id uuid, field_name text, field_label text, field_type text, required boolean,
@@ -28,20 +28,20 @@ export async function insertType(
   const stored = fields.map((field) => ({ ...field, type_id: type.id }))
   try {
     return await db
-      .with('made', (q) =>
+      .with('inserted', (q) =>
         q.insertInto('credential_types').values(type).returning(['revision', 'created_at', 'updated_at'])
       )
       .with('fields', (q) =>
         q
           .insertInto('credential_type_fields')
           .columns(COLUMNS)
-          .expression((eb) => eb.selectFrom(rowsOf(stored)).select(COLUMNS) as never)
+          .expression((eb) => eb.selectFrom(rowsOf(stored)).select(COLUMNS))
       )
-      .selectFrom('made')
+      .selectFrom('inserted')
       .select(['revision', 'created_at', 'updated_at'])
       .executeTakeFirstOrThrow()
   } catch (error) {
-    // The owner was deleted while they were asking.
+    // The owner was deleted in the meantime.
     if (violates(error, 'credential_types_owner_id_fkey')) throw new Unauthenticated()
     throw violates(error, NAME_KEY) ? new NameTaken() : error
   }
@@ -52,7 +52,7 @@ export interface TypeChanges {
   description?: string | null
 }
 
-/** Throws NameTaken. With `fieldsChanged` the revision tells those who write values by the old ones. */
+/** Throws NameTaken. With `fieldsChanged`, a new revision invalidates writes based on the previous fields. */
 export async function updateType(
   trx: Transaction,
   id: string,
@@ -74,19 +74,19 @@ export async function updateType(
   }
 }
 
-/** False when it is gone already. */
+/** Returns false if the type does not exist. */
 export async function deleteType(db: Database, id: string): Promise<boolean> {
   const result = await db.deleteFrom('credential_types').where('id', '=', id).executeTakeFirst()
   return result.numDeletedRows > 0n
 }
 
-/** Inserts the fields, or changes those that are there. In one statement, so that two may swap their names. */
+/** Inserts or updates the fields in one statement, so that two of them can swap names. */
 export async function saveFields(trx: Transaction, fields: readonly StoredField[]): Promise<void> {
   if (fields.length === 0) return
   await trx
     .insertInto('credential_type_fields')
     .columns(COLUMNS)
-    .expression((eb) => eb.selectFrom(rowsOf(fields)).select(COLUMNS) as never)
+    .expression((eb) => eb.selectFrom(rowsOf(fields)).select(COLUMNS))
     .onConflict((conflict) =>
       conflict.column('id').doUpdateSet((eb) => {
         const [, ...changed] = FIELD
@@ -102,21 +102,21 @@ export async function deleteFields(trx: Transaction, ids: readonly string[]): Pr
 }
 
 /**
- * Of `emptied`, the fields that have a value anywhere; of `filled`, those that some credential of the type has none
- * for in one of its environments.
+ * Returns the fields of `mustBeEmpty` that have a value, and the fields of `mustBeFilled` that have none in
+ * an environment of some credential of the type.
  */
-export async function listUnfit(
+export async function listInvalidFields(
   trx: Transaction,
   typeId: string,
-  emptied: readonly string[],
-  filled: readonly string[]
+  mustBeEmpty: readonly string[],
+  mustBeFilled: readonly string[]
 ): Promise<string[]> {
-  if (emptied.length + filled.length === 0) return []
+  if (mustBeEmpty.length + mustBeFilled.length === 0) return []
   const { rows } = await sql<{ id: string }>`
-    select f.id from unnest(${emptied}::uuid[]) as f(id)
+    select f.id from unnest(${mustBeEmpty}::uuid[]) as f(id)
       where exists (select from credential_keys k where k.field_id = f.id)
     union all
-    select f.id from unnest(${filled}::uuid[]) as f(id)
+    select f.id from unnest(${mustBeFilled}::uuid[]) as f(id)
       where exists (
         select from credentials c
         left join credential_environments e on e.credential_id = c.id

@@ -4,8 +4,8 @@ import type { Database, Transaction } from '../../db/database.ts'
 import { NotFound, Unavailable } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
-import { typeAt } from '../credential-types/known-types.ts'
 import { type FieldRow, findTypeWithFields } from '../credential-types/repository.ts'
+import { getAtRevision } from '../credential-types/type-cache.ts'
 import { atomicWrite } from './atomic-write.ts'
 import { mapConstraintError } from './constraint-errors.ts'
 import { type LinkChanges, requireEditor } from './links.ts'
@@ -132,7 +132,7 @@ function recordEvents(db: Database, origin: Origin, events: readonly AuditEvent[
 async function typeOf(db: Database, { type_id, type_revision }: ChangingCredential) {
   const type = db.isTransaction
     ? await findTypeWithFields(db, type_id)
-    : await typeAt(db, type_id, type_revision)
+    : await getAtRevision(db, type_id, type_revision)
   // A type is deleted only when no credential is of it.
   if (!type) throw new NotFound()
   return type

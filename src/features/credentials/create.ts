@@ -3,8 +3,8 @@ import type { Database } from '../../db/database.ts'
 import { Unavailable, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
-import { readType, typeOnceRead } from '../credential-types/known-types.ts'
 import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
+import { getCached, loadType } from '../credential-types/type-cache.ts'
 import { atomicWrite } from './atomic-write.ts'
 import type { Changed } from './change.ts'
 import { mapConstraintError } from './constraint-errors.ts'
@@ -114,7 +114,7 @@ async function insert(
 /** Finds a type by its id. Throws ValidationFailed. */
 export function typeById(id: string): FindType {
   return async (db, fresh) => {
-    const type = (fresh ? undefined : typeOnceRead(db, id)) ?? (await readType(db, id))
+    const type = (fresh ? undefined : getCached(db, id)) ?? (await loadType(db, id))
     if (type) return type
     const message = 'There is no credential type of this id.'
     throw new ValidationFailed({

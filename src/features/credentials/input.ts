@@ -1,5 +1,5 @@
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
-import { hasNoValue, valueFlaw } from '../credential-types/field-values.ts'
+import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import type { Values } from './sealing.ts'
 
@@ -32,7 +32,7 @@ export function applyKeys(fields: readonly FieldRow[], had: Values, keys: readon
     if (hasNoValue(keyValue, field.field_type)) {
       if (keyValue === null || !field.secret) values.delete(id)
     } else {
-      const flaw = valueFlaw(field, keyValue)
+      const flaw = validateValue(field, keyValue)
       if (flaw) refuse(`${path}/keyValue`, flaw.code, flaw.message)
       values.set(id, keyValue)
     }

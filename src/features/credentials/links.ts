@@ -1,6 +1,6 @@
+import { atLeast } from '../../auth/roles.ts'
 import type { Database } from '../../db/database.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
-import { atLeast } from '../projects/membership.ts'
 import { listRoles } from './repositories/link-repository.ts'
 
 /** Ids of projects that a credential was linked to, and was taken out of. */

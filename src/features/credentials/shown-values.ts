@@ -1,7 +1,7 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import type { Database } from '../../db/database.ts'
-import { typeAt } from '../credential-types/known-types.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
+import { getAtRevision } from '../credential-types/type-cache.ts'
 import type { CredentialRow } from './repositories/credential-repository.ts'
 import { opener, plainValue, type Values } from './sealing.ts'
 
@@ -47,5 +47,5 @@ export async function fieldsOf(
   db: Database,
   row: { type_id: string; type_revision: number }
 ): Promise<readonly FieldRow[]> {
-  return (await typeAt(db, row.type_id, row.type_revision))?.fields ?? []
+  return (await getAtRevision(db, row.type_id, row.type_revision))?.fields ?? []
 }

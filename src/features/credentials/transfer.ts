@@ -1,6 +1,6 @@
+import { atLeast } from '../../auth/roles.ts'
 import { type Database, inTransaction } from '../../db/database.ts'
 import { NewOwnerMayNotLink, ValidationFailed } from '../../http/problems.ts'
-import { atLeast } from '../projects/membership.ts'
 import { lockUserByEmail } from '../users/repository.ts'
 import { lock } from './change.ts'
 import { mapConstraintError } from './constraint-errors.ts'

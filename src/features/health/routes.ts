@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { sql } from 'kysely'
 import { open } from '../../http/guard.ts'
 import { Unavailable } from '../../http/problems.ts'
+import { ping } from './repository.ts'
 import * as schema from './schema.ts'
 
 const ok = { status: 'ok' } as const
@@ -11,7 +11,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/readyz', { schema: schema.getReadiness, preHandler: open, logLevel: 'warn' }, async () => {
     if (app.stopping) throw new Unavailable({ detail: 'The service is stopping.', retryAfter: 5 })
-    await sql`select 1`.execute(app.services.db)
+    await ping(app.services.db)
     return ok
   })
 }

@@ -1,33 +1,30 @@
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
-import type { ProjectRole } from '../../db/tables.ts'
+import type { ProjectRole, Row } from '../../db/tables.ts'
 import { AlreadyMember } from '../../http/problems.ts'
 
-export interface MemberRow {
-  user_id: string
-  email: string
-  name: string
-  role: ProjectRole
-  created_at: Date
-}
+const columns = ['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'] as const
+
+export type MemberRow = Row<'project_members', 'user_id' | 'role' | 'created_at'> &
+  Row<'users', 'email' | 'name'>
 
 const membersOf = prepared((db, p: Params<{ projectId: string }>) =>
   db
     .selectFrom('project_members as m')
     .innerJoin('users as u', 'u.id', 'm.user_id')
     .where('m.project_id', '=', p.projectId)
-    .select(['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'])
+    .select(columns)
     .orderBy('m.created_at')
     .orderBy('m.user_id')
 )
 
-/** All members, in the order in which they came. */
+/** Returns all members, oldest membership first. */
 export function listMembers(db: Database, projectId: string): Promise<MemberRow[]> {
   return membersOf(db, { projectId })
 }
 
-/** The roles of these users in the project, and how many owners it has. */
+/** Returns the roles of the two users in the project, and its number of owners. */
 export async function findRoles(trx: Transaction, projectId: string, callerId: string, userId: string) {
   const rows = await trx
     .selectFrom('project_members')
@@ -43,7 +40,7 @@ export async function findRoles(trx: Transaction, projectId: string, callerId: s
   }
 }
 
-/** Gives undefined when nobody has that e-mail address. Throws AlreadyMember. */
+/** Returns undefined if nobody has the e-mail address. Throws AlreadyMember. */
 export async function insertMember(
   trx: Transaction,
   projectId: string,
@@ -74,16 +71,16 @@ export async function insertMember(
       )
       .selectFrom('m')
       .innerJoin('u', 'u.id', 'm.user_id')
-      .select(['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'])
+      .select(columns)
       .executeTakeFirst()
   } catch (error) {
-    // Deleted between the two halves of the statement.
+    // The user was deleted between the two parts of the statement.
     if (violates(error, 'project_members_user_id_fkey')) return undefined
     throw violates(error, 'project_members_pkey') ? new AlreadyMember() : error
   }
 }
 
-/** Gives undefined when the user is not a member. */
+/** Returns undefined if the user is not a member. */
 export function updateMember(
   trx: Transaction,
   projectId: string,
@@ -97,7 +94,7 @@ export function updateMember(
     .where('m.project_id', '=', projectId)
     .where('m.user_id', '=', userId)
     .whereRef('u.id', '=', 'm.user_id')
-    .returning(['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'])
+    .returning(columns)
     .executeTakeFirst()
 }
 

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited } from '../../audit/record.ts'
-import { answerCreated } from '../../http/idempotency.ts'
+import { created } from '../../http/idempotency.ts'
 import { NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { listMembers, type MemberRow } from './member-repository.ts'
 import * as schema from './member-schema.ts'
-import { addMember, changeMember, removeMember } from './members.ts'
 import { member } from './membership.ts'
+import { addMember, changeMember, removeMember } from './service.ts'
 
 export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
@@ -21,20 +21,14 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('', { schema: schema.addProjectMember, preHandler: admin }, async (request, reply) => {
     const { id } = admin.of(request)
-    return answerCreated(request, reply, (db) =>
-      audited(
-        request,
-        async ({ db }) => {
-          const row = await addMember(db, request.principal.userId, id, request.body)
-          const headers = { location: `/api/v1/projects/${id}/members/${row.user_id}` }
-          return {
-            result: { headers, body: toMember(row) },
-            events: [eventOf('member.added', id, row.user_id, { role: row.role })]
-          }
-        },
-        db
-      )
-    )
+    return created(request, reply, async ({ db }) => {
+      const row = await addMember(db, request.principal.userId, id, request.body)
+      return {
+        headers: { location: `/api/v1/projects/${id}/members/${row.user_id}` },
+        body: toMember(row),
+        events: [eventOf('member.added', id, row.user_id, { role: row.role })]
+      }
+    })
   })
 
   app.put('/:userId', { schema: schema.changeProjectMember, preHandler: admin }, async (request) => {
@@ -47,7 +41,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     })
   })
 
-  // Any member, for any member may leave; the rest is the act's.
+  // Every member may leave. `removeMember` checks the role for removing others.
   app.delete('/:userId', { schema: schema.removeProjectMember, preHandler: anyMember }, async (request) => {
     const userId = idOf(request.params.userId)
     const { id } = anyMember.of(request)

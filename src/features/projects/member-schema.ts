@@ -60,8 +60,9 @@ export const listProjectMembers = {
 export const addProjectMember = {
   operationId: 'addProjectMember',
   summary: 'Add a member to a project',
-  description: `For its owners and admins; only an owner makes an owner. Nobody having that e-mail address is 400 with the code \`unknown-user\` in
-\`errors\`; a member already is 409 \`already-member\`.`,
+  description:
+    'For its owners and admins; only an owner makes an owner. Nobody having that e-mail address is 400 ' +
+    'with the code `unknown-user` in\n`errors`; a member already is 409 `already-member`.',
   tags,
   params: WithId,
   headers: IdempotencyHeaders,
@@ -72,7 +73,9 @@ export const addProjectMember = {
 export const changeProjectMember = {
   operationId: 'changeProjectMember',
   summary: 'Change the role of a member',
-  description: `For the project's owners and admins; only an owner makes an owner, or changes one. The last owner stays one (409 \`last-owner\`).`,
+  description:
+    "For the project's owners and admins; only an owner makes an owner, or changes one. The last owner " +
+    'stays one (409 `last-owner`).',
   tags,
   params: WithMember,
   body: ref(ProjectMemberChange),
@@ -82,8 +85,9 @@ export const changeProjectMember = {
 export const removeProjectMember = {
   operationId: 'removeProjectMember',
   summary: 'Take a member out of a project, or leave it',
-  description: `For the project's owners and admins; only an owner takes an owner out. Every member may leave, but for the last owner (409
-\`last-owner\`).`,
+  description:
+    "For the project's owners and admins; only an owner takes an owner out. Every member may leave, but " +
+    'for the last owner (409\n`last-owner`).',
   tags,
   params: WithMember,
   response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }

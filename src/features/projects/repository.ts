@@ -1,22 +1,38 @@
 import { sql } from 'kysely'
+import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { likePattern } from '../../db/like-pattern.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
-import type { ProjectRole } from '../../db/tables.ts'
+import type { ProjectRole, Row } from '../../db/tables.ts'
 import { Unauthenticated } from '../../http/problems.ts'
 
-export interface ProjectRow {
-  id: string
-  name: string
-  description: string | null
-  created_at: Date
-  updated_at: Date
-  /** The caller's. */
-  role: ProjectRole
-}
-
 const columns = ['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'm.role'] as const
+
+type Project = Row<'projects', 'id' | 'name' | 'description' | 'created_at' | 'updated_at'>
+
+/** A project with the caller's role. */
+export type ProjectRow = Project & { role: ProjectRole }
+
+const findById = prepared((db, p: Params<{ projectId: string; userId: string }>) =>
+  db
+    .selectFrom('projects as p')
+    .leftJoin('project_members as m', (join) =>
+      join.onRef('m.project_id', '=', 'p.id').on('m.user_id', '=', p.userId)
+    )
+    .where('p.id', '=', p.projectId)
+    .select(columns)
+)
+
+/** Finds a project. `role` is null if the user is not a member. */
+export async function findProject(
+  db: Database,
+  userId: string,
+  projectId: string
+): Promise<(Project & { role: ProjectRole | null }) | undefined> {
+  const [row] = await findById(db, { projectId, userId })
+  return row
+}
 
 type Listed = Params<{ userId: string; pattern: string; limit: number; offset: number }>
 
@@ -42,7 +58,9 @@ const listing = (bySearch: boolean) => {
 const all = listing(false)
 const found = listing(true)
 
-/** One page of the user's projects, newest first, and how many there are. `search` is part of the name. */
+/**
+ * Returns one page of the user's projects, newest first, and the total. `search` matches a part of the name.
+ */
 export async function listProjects(
   db: Database,
   userId: string,
@@ -79,16 +97,17 @@ export async function insertProject(
       .select(columns)
       .executeTakeFirstOrThrow()
   } catch (error) {
-    // Deleted while they were asking.
+    // The user was deleted in the meantime.
     throw violates(error, 'project_members_user_id_fkey') ? new Unauthenticated() : error
   }
 }
 
-/** Changes what is not undefined. Gives undefined when the project is gone, or the user is not of one of the roles. */
+/**
+ * Changes the values that are set. Returns undefined if the project was deleted or the user is not its admin.
+ */
 export function updateProject(
   db: Database,
   userId: string,
-  roles: readonly ProjectRole[],
   id: string,
   values: { name: string | undefined; description: string | null | undefined }
 ): Promise<ProjectRow | undefined> {
@@ -99,12 +118,12 @@ export function updateProject(
     .where('p.id', '=', id)
     .whereRef('m.project_id', '=', 'p.id')
     .where('m.user_id', '=', userId)
-    .where(sql<boolean>`m.role = any(${roles}::text[])`)
+    .where('m.role', 'in', rolesAtLeast('admin'))
     .returning(columns)
     .executeTakeFirst()
 }
 
-/** False when the project is gone, or the user is not an owner. */
+/** Returns false if the project does not exist or the user is not an owner. */
 export async function deleteProject(db: Database, userId: string, id: string): Promise<boolean> {
   const result = await db
     .deleteFrom('projects as p')
@@ -117,7 +136,7 @@ export async function deleteProject(db: Database, userId: string, id: string): P
   return result.numDeletedRows > 0n
 }
 
-/** Keeps others from changing the project and its members until the end; false when there is none. */
+/** Locks the project and its members against changes. Returns false if the project does not exist. */
 export async function lockProject(trx: Transaction, id: string): Promise<boolean> {
   const row = await trx
     .selectFrom('projects')
@@ -128,7 +147,7 @@ export async function lockProject(trx: Transaction, id: string): Promise<boolean
   return row !== undefined
 }
 
-/** The same for all projects that the user is a member of. */
+/** Locks all projects of which the user is a member. */
 export async function lockProjectsOf(trx: Transaction, userId: string): Promise<void> {
   await trx
     .selectFrom('projects')
@@ -141,7 +160,9 @@ export async function lockProjectsOf(trx: Transaction, userId: string): Promise<
     .execute()
 }
 
-/** Whether the user is the only owner of any project; right for projects that are locked. */
+/**
+ * True if the user is the only owner of any project. Reliable only while `lockProjectsOf` holds the locks.
+ */
 export async function ownsAlone(trx: Transaction, userId: string): Promise<boolean> {
   const row = await trx
     .selectFrom('project_members as m')

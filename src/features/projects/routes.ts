@@ -2,15 +2,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { signedIn } from '../../auth/principal.ts'
-import { answerCreated } from '../../http/idempotency.ts'
+import { created } from '../../http/idempotency.ts'
 import { NotFound } from '../../http/problems.ts'
 import { success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
-import { deleteProject } from './delete-project.ts'
 import { memberRoutes } from './member-routes.ts'
 import { member } from './membership.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
+import { deleteProject } from './service.ts'
 
 export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
@@ -29,30 +29,26 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('', { schema: schema.createProject, preHandler: signedIn }, async (request, reply) => {
     const { name, description = null } = request.body
     const { userId } = signedIn.of(request)
-    return answerCreated(request, reply, (db) =>
-      audited(
-        request,
-        async ({ db }) => {
-          const row = await repository.insertProject(db, userId, { id: uuidv7(), name, description })
-          const result = { headers: { location: `/api/v1/projects/${row.id}` }, body: toProject(row) }
-          return { result, events: [eventOf('project.created', row)] }
-        },
-        db
-      )
-    )
+    return created(request, reply, async ({ db }) => {
+      const row = await repository.insertProject(db, userId, { id: uuidv7(), name, description })
+      return {
+        headers: { location: `/api/v1/projects/${row.id}` },
+        body: toProject(row),
+        events: [eventOf('project.created', row)]
+      }
+    })
   })
 
-  app.get('/:id', { schema: schema.getProject, preHandler: anyMember }, async (request) => {
-    const { createdAt, updatedAt, ...project } = anyMember.of(request)
-    return toProject({ ...project, created_at: createdAt, updated_at: updatedAt })
-  })
+  app.get('/:id', { schema: schema.getProject, preHandler: anyMember }, async (request) =>
+    toProject(anyMember.of(request))
+  )
 
   app.put('/:id', { schema: schema.updateProject, preHandler: admin }, async (request) => {
     const { id } = admin.of(request)
     const { name, description } = request.body
     const { userId } = request.principal
     return audited(request, async ({ db }) => {
-      const row = await repository.updateProject(db, userId, ['admin', 'owner'], id, { name, description })
+      const row = await repository.updateProject(db, userId, id, { name, description })
       if (!row) throw new NotFound()
       return { result: toProject(row), events: [eventOf('project.updated', row)] }
     })

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
+import { PROJECT_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
 import { problemResponses } from '../../http/problem-schemas.ts'
 import {
@@ -29,9 +30,7 @@ const mail = {
   updatedAt: '2026-11-21T10:15:30.000Z'
 }
 
-const ROLES = ['owner', 'admin', 'editor', 'viewer'] as const
-
-export const ProjectRole = namedEnum('ProjectRole', ROLES)
+export const ProjectRole = namedEnum('ProjectRole', PROJECT_ROLES)
 
 export const Project = closed(
   {

@@ -5,9 +5,12 @@ import { inTransaction } from '../../db/database.ts'
 import { WrongPassword } from '../../http/problems.ts'
 import type { Services } from '../../services.ts'
 import { countAttempt } from './limiter.ts'
-import { deleteSessionsBut, findPasswordHash, setPassword } from './repository.ts'
+import { deleteSessionsExcept, findPasswordHash, setPassword } from './repository.ts'
 
-/** Sets the caller's password and ends the caller's other sessions. A wrong current one counts as a failed sign-in. */
+/**
+ * Sets the caller's password and ends their other sessions. A wrong current password counts as a failed
+ * sign-in.
+ */
 export async function changePassword(
   { db }: Services,
   caller: SessionPrincipal,
@@ -19,10 +22,10 @@ export async function changePassword(
   if (!(await passwordFits(password_hash, currentPassword))) throw new WrongPassword()
   const passwordHash = await hashPassword(newPassword)
   await inTransaction(db, async (trx) => {
-    // An administrator's reset in between is not overwritten by whoever knew the password before it.
+    // Must not overwrite a reset by an administrator in the meantime.
     const user = { id: caller.userId, oldHash: password_hash, newHash: passwordHash }
     if (!(await setPassword(trx, user))) throw new WrongPassword()
-    await deleteSessionsBut(trx, caller.userId, caller.sessionId)
+    await deleteSessionsExcept(trx, caller.userId, caller.sessionId)
     const target = { type: 'user', id: caller.userId, name: caller.name } as const
     await record(trx, origin, [{ action: 'user.password-changed', target }])
   })

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 
-/** The account of that e-mail, disabled or not, with its password's hash. */
+/** Finds a user by e-mail address, disabled or not, with the hash of the password. */
 export function findAccount(db: Database, email: string) {
   return db
     .selectFrom('users')
@@ -14,7 +14,7 @@ export function findPasswordHash(db: Database, userId: string) {
   return db.selectFrom('users').select('password_hash').where('id', '=', userId).executeTakeFirstOrThrow()
 }
 
-/** Gives whether it did: not when the password is another than the one looked at, or the user is gone. */
+/** Returns false if the password changed in the meantime or the user was deleted. */
 export async function setPassword(
   db: Database,
   user: { id: string; oldHash: string; newHash: string }
@@ -29,8 +29,8 @@ export async function setPassword(
 }
 
 /**
- * Gives undefined when the user was disabled or deleted meanwhile, or has another password than the one looked at.
- * Waits for a change of the user that is under way: it would not see this session, and leave it alive.
+ * Returns undefined if the user was disabled or deleted in the meantime, or the password changed. Waits for a
+ * concurrent change of the user, which would not see this session and so not end it.
  */
 export function insertSession(
   db: Database,
@@ -80,7 +80,7 @@ export function listLiveSessions(db: Database, userId: string, idleMinutes: numb
     .execute()
 }
 
-/** False when the user has no such session. */
+/** Returns false if the user has no such session. */
 export async function deleteSession(db: Database, userId: string, id: string): Promise<boolean> {
   const result = await db
     .deleteFrom('sessions')
@@ -90,6 +90,12 @@ export async function deleteSession(db: Database, userId: string, id: string): P
   return result.numDeletedRows > 0n
 }
 
-export async function deleteSessionsBut(db: Database, userId: string, keepId: string): Promise<void> {
+/** Ends all sessions of the user. */
+export async function deleteSessionsOf(db: Database, userId: string): Promise<void> {
+  await db.deleteFrom('sessions').where('user_id', '=', userId).execute()
+}
+
+/** Ends all sessions of the user except one. */
+export async function deleteSessionsExcept(db: Database, userId: string, keepId: string): Promise<void> {
   await db.deleteFrom('sessions').where('user_id', '=', userId).where('id', '!=', keepId).execute()
 }

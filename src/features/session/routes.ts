@@ -12,12 +12,12 @@ import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import { signIn } from './sign-in.ts'
 
-/** The one way in that needs nobody signed in. */
+/** Sign-in, which needs no session. */
 export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { config } = app.services
 
   app.post('/session', { schema: schema.createSession, preHandler: open }, async (request, reply) => {
-    // A page elsewhere must not be able to sign somebody in as somebody else.
+    // Another site must not sign a user in to a different account.
     if (isCrossSite(request, config)) throw new CrossSiteRequest()
     const { user, session, token } = await signIn(app.services, request.body, originOf(request))
     reply.setCookie(cookieName(config.publicOrigin), token, cookieOptions(config.publicOrigin))
@@ -45,7 +45,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { userId, sessionId } = inPerson.of(request)
     await audited(request, async ({ db }) => {
       await repository.deleteSession(db, userId, sessionId)
-      return { result: undefined, events: [ended(sessionId)] }
+      return { result: undefined, events: [sessionEnded(sessionId)] }
     })
     reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
     return success
@@ -65,9 +65,9 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete('/sessions/:id', { schema: schema.endSession, preHandler: inPerson }, async (request) => {
     const { id } = request.params
     return audited(request, async ({ db }) => {
-      const found = isUuid(id) && (await repository.deleteSession(db, inPerson.of(request).userId, id))
-      if (!found) throw new NotFound()
-      return { result: success, events: [ended(id)] }
+      const ended = isUuid(id) && (await repository.deleteSession(db, inPerson.of(request).userId, id))
+      if (!ended) throw new NotFound()
+      return { result: success, events: [sessionEnded(id)] }
     })
   })
 
@@ -78,9 +78,14 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-const ended = (id: string): AuditEvent => ({ action: 'session.ended', target: { type: 'session', id } })
+const sessionEnded = (id: string): AuditEvent => ({
+  action: 'session.ended',
+  target: { type: 'session', id }
+})
 
-/** RFC 6265bis: no script reads it, no other site's form sends it; it ends with the browser or with the session. */
+/**
+ * RFC 6265bis: hidden from scripts, not sent by other sites' forms. A browser session cookie, without expiry.
+ */
 function cookieOptions(publicOrigin: string | undefined) {
   return {
     path: '/',

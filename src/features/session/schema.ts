@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { USER_ROLES } from '../../db/tables.ts'
 import { problemResponses } from '../../http/problem-schemas.ts'
 import {
   answer,
@@ -30,7 +31,7 @@ export const SignIn = closed(
 )
 
 export const SignedInUser = closed(
-  { id: Id, email: Email, name: ShownName, role: stringEnum(['admin', 'user']) },
+  { id: Id, email: Email, name: ShownName, role: stringEnum(USER_ROLES) },
   { $id: 'SignedInUser', examples: [ann] }
 )
 
@@ -71,8 +72,8 @@ export const createSession = {
   operationId: 'createSession',
   summary: 'Sign in',
   description:
-    'With e-mail address and password. The answer sets the session cookie. Too many failures, for the account or from the address, are 429 ' +
-    'until the time in `Retry-After` has passed.',
+    'With e-mail address and password. The answer sets the session cookie. Too many failures, for the ' +
+    'account or from the address, are 429 until the time in `Retry-After` has passed.',
   tags,
   body: ref(SignIn),
   response: {

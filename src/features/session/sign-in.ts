@@ -9,8 +9,9 @@ import { countAttempt } from './limiter.ts'
 import { findAccount, insertSession } from './repository.ts'
 
 /**
- * Starts a session: gives it, its user and its token, which is nowhere else. Unknown e-mail, wrong password and
- * disabled user are one InvalidCredentials after the same work (ASVS 5.0, 6.3.8).
+ * Starts a session. Returns it with its user and its token, of which only the hash is stored. An unknown
+ * e-mail address, a wrong password and a disabled user are the same InvalidCredentials after the same work
+ * (ASVS 5.0, 6.3.8).
  */
 export async function signIn(
   services: Services,
@@ -18,14 +19,14 @@ export async function signIn(
   origin: Origin
 ) {
   const { db, config } = services
-  // Who it was meant to be is written only if there is such a user: what was typed may be something else.
-  const failed = async (userId: string | undefined, code: string) => {
+  // Records the user only if one was found: the e-mail field may contain anything, such as a password.
+  const recordFailure = async (userId: string | undefined, code: string) => {
     const target = userId === undefined ? undefined : ({ type: 'user', id: userId } as const)
     const denial = { action: 'session.failed', target, projectId: null, details: { code }, ifThere: false }
     await recordDenials(db, origin, [denial])
   }
   const attempt = await countAttempt(db, email, origin.ip ?? '').catch(async (error) => {
-    if (error instanceof TooManyAttempts) await failed((await findAccount(db, email))?.id, error.code)
+    if (error instanceof TooManyAttempts) await recordFailure((await findAccount(db, email))?.id, error.code)
     throw error
   })
   const account = await findAccount(db, email)
@@ -53,7 +54,7 @@ export async function signIn(
       : undefined
   if (!account || !session) {
     const refusal = new InvalidCredentials()
-    await failed(account?.id, refusal.code)
+    await recordFailure(account?.id, refusal.code)
     throw refusal
   }
   await attempt.succeeded()

@@ -3,20 +3,12 @@ import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { likePattern } from '../../db/like-pattern.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
-import type { UserRole } from '../../db/tables.ts'
+import type { Row, UserRole } from '../../db/tables.ts'
 import { EmailTaken, UserOwnsCredentials } from '../../http/problems.ts'
 
 const columns = ['id', 'email', 'name', 'role', 'disabled_at', 'created_at', 'updated_at'] as const
 
-export interface UserRow {
-  id: string
-  email: string
-  name: string
-  role: UserRole
-  disabled_at: Date | null
-  created_at: Date
-  updated_at: Date
-}
+export type UserRow = Row<'users', (typeof columns)[number]>
 
 const findVisible = prepared((db, p: Params<{ id: string; callerId: string }>) =>
   db
@@ -37,13 +29,13 @@ const findVisible = prepared((db, p: Params<{ id: string; callerId: string }>) =
     )
 )
 
-/** The user, if the caller may know of them: an administrator of anybody, the others of themselves. */
+/** Finds a user whom the caller may see: administrators see everybody, other users only themselves. */
 export async function findUser(db: Database, callerId: string, id: string): Promise<UserRow | undefined> {
   const [row] = await findVisible(db, { id, callerId })
   return row
 }
 
-/** One page of all users, newest first, and how many there are. `search` is part of the name. */
+/** Returns one page of users, newest first, and the total. `search` matches a part of the name. */
 export async function listUsers(
   db: Database,
   page: { search: string | undefined; limit: number; offset: number }
@@ -65,26 +57,26 @@ export async function listUsers(
   return { rows, total }
 }
 
-/** Throws EmailTaken. */
+/** Throws EmailTaken if another user has the e-mail address. */
 export function insertUser(
   db: Database,
   user: { id: string; email: string; name: string; password_hash: string; role: UserRole }
 ): Promise<UserRow> {
-  return emailOfOne(db.insertInto('users').values(user).returning(columns).executeTakeFirstOrThrow())
+  return mapEmailTaken(db.insertInto('users').values(user).returning(columns).executeTakeFirstOrThrow())
 }
 
 export interface UserValues {
-  name: string | undefined
-  email: string | undefined
-  role: UserRole | undefined
-  disabled: boolean | undefined
+  name?: string
+  email?: string
+  role?: UserRole
+  disabled?: boolean
   passwordHash: string | undefined
 }
 
-/** Changes what is not undefined. Gives undefined when the user is gone; throws EmailTaken. */
+/** Changes the values that are set. Returns undefined if the user was deleted; throws EmailTaken. */
 export function updateUser(db: Database, id: string, values: UserValues): Promise<UserRow | undefined> {
   const { disabled, passwordHash, ...plain } = values
-  return emailOfOne(
+  return mapEmailTaken(
     db
       .updateTable('users')
       .set({ ...plain, updated_at: sql<Date>`now()` })
@@ -98,7 +90,7 @@ export function updateUser(db: Database, id: string, values: UserValues): Promis
   )
 }
 
-async function emailOfOne<T>(write: Promise<T>): Promise<T> {
+async function mapEmailTaken<T>(write: Promise<T>): Promise<T> {
   try {
     return await write
   } catch (error) {
@@ -106,30 +98,33 @@ async function emailOfOne<T>(write: Promise<T>): Promise<T> {
   }
 }
 
-export async function deleteSessions(trx: Transaction, userId: string): Promise<void> {
-  await trx.deleteFrom('sessions').where('user_id', '=', userId).execute()
-}
-
-/** How many administrators may sign in besides this user, and whether the caller is one who may. */
-export function countAdministrators(trx: Transaction, callerId: string, besidesId: string) {
+/**
+ * Counts the enabled administrators other than `userId`, and tells if the caller is an enabled administrator.
+ */
+export function countAdministrators(trx: Transaction, callerId: string, userId: string) {
   return trx
     .selectFrom('users')
     .where('role', '=', 'admin')
     .where('disabled_at', 'is', null)
     .select([
-      sql<number>`count(*) filter (where id <> ${besidesId})`.as('others'),
-      sql<boolean>`count(*) filter (where id = ${callerId}) > 0`.as('callerIsOne')
+      sql<number>`count(*) filter (where id <> ${userId})`.as('others'),
+      sql<boolean>`count(*) filter (where id = ${callerId}) > 0`.as('callerIsAdministrator')
     ])
     .executeTakeFirstOrThrow()
 }
 
-/** Keeps everybody from giving the user something (a type, a membership) until the end; undefined when there is none. */
+/**
+ * Locks the user, so that no type, credential or membership can be added for them until the transaction ends.
+ */
 export function lockUser(trx: Transaction, id: string) {
   return trx.selectFrom('users').select(['id', 'name']).where('id', '=', id).forUpdate().executeTakeFirst()
 }
 
-/** Gives the user's credential types to the heir; of an heir who is the user, to the oldest other administrator. */
-export async function bequeathTypes(trx: Transaction, userId: string, heirId: string): Promise<void> {
+/**
+ * Moves the user's credential types to `newOwnerId`; if that is the user, to the longest-standing other
+ * administrator.
+ */
+export async function reassignTypes(trx: Transaction, userId: string, newOwnerId: string): Promise<void> {
   await trx
     .updateTable('credential_types')
     .set((eb) => ({
@@ -139,7 +134,7 @@ export async function bequeathTypes(trx: Transaction, userId: string, heirId: st
         .where('role', '=', 'admin')
         .where('disabled_at', 'is', null)
         .where('id', '!=', userId)
-        .orderBy(sql`id = ${heirId}`, 'desc')
+        .orderBy(sql`id = ${newOwnerId}`, 'desc')
         .orderBy('created_at')
         .orderBy('id')
         .limit(1)
@@ -166,4 +161,9 @@ export function lockUserByEmail(trx: Transaction, email: string) {
     .where('disabled_at', 'is', null)
     .forShare()
     .executeTakeFirst()
+}
+
+export async function hasUsers(db: Database): Promise<boolean> {
+  const row = await db.selectFrom('users').select('id').limit(1).executeTakeFirst()
+  return row !== undefined
 }

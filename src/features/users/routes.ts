@@ -3,15 +3,23 @@ import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { administrator } from '../../auth/principal.ts'
 import { hashPassword } from '../../crypto/passwords.ts'
-import { answerCreated } from '../../http/idempotency.ts'
-import { NotFound } from '../../http/problems.ts'
+import { guard } from '../../http/guard.ts'
+import { created } from '../../http/idempotency.ts'
+import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
-import { changeUser } from './change-user.ts'
-import { deleteUser } from './delete-user.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
-import { visibleUser } from './visible.ts'
+import * as service from './service.ts'
+
+/** The user in the path, for administrators and for that user. For everybody else the user does not exist. */
+const userSelfOrAdmin = guard(async (request) => {
+  const { id } = request.params as { id: string }
+  const { db } = request.server.services
+  const user = isUuid(id) ? await repository.findUser(db, request.principal.userId, id) : undefined
+  if (!user) throw new NotFound()
+  return user
+})
 
 export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
@@ -26,32 +34,31 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('', { schema: schema.createUser, preHandler: administrator }, async (request, reply) => {
     const { email, name, password, role = 'user' } = request.body
     const password_hash = await hashPassword(password)
-    return answerCreated(request, reply, (db) =>
-      audited(
-        request,
-        async ({ db }) => {
-          const row = await repository.insertUser(db, { id: uuidv7(), email, name, password_hash, role })
-          const result = { headers: { location: `/api/v1/users/${row.id}` }, body: toUser(row) }
-          return { result, events: [eventOf('user.created', row, { role })] }
-        },
-        db
-      )
-    )
+    return created(request, reply, async ({ db }) => {
+      const row = await repository.insertUser(db, { id: uuidv7(), email, name, password_hash, role })
+      return {
+        headers: { location: `/api/v1/users/${row.id}` },
+        body: toUser(row),
+        events: [eventOf('user.created', row, { role })]
+      }
+    })
   })
 
-  app.get('/:id', { schema: schema.getUser, preHandler: visibleUser }, async (request) =>
-    toUser(visibleUser.of(request))
+  app.get('/:id', { schema: schema.getUser, preHandler: userSelfOrAdmin }, async (request) =>
+    toUser(userSelfOrAdmin.of(request))
   )
 
-  app.put('/:id', { schema: schema.updateUser, preHandler: visibleUser }, async (request) => {
-    const { id } = visibleUser.of(request)
-    return audited(request, async (services) => {
-      const row = await changeUser(services, request.principal, id, request.body)
-      const { role, disabled } = request.body
+  app.put('/:id', { schema: schema.updateUser, preHandler: userSelfOrAdmin }, async (request) => {
+    const { id } = userSelfOrAdmin.of(request)
+    const { password, ...values } = request.body
+    requireOwnName(request.principal.role, request.body)
+    const passwordHash = password === undefined ? undefined : await hashPassword(password)
+    return audited(request, async ({ db }) => {
+      const row = await service.changeUser(db, request.principal.userId, id, { ...values, passwordHash })
       const details = {
         changed: Object.keys(request.body),
-        ...(role !== undefined && { role }),
-        ...(disabled !== undefined && { disabled })
+        ...(values.role !== undefined && { role: values.role }),
+        ...(values.disabled !== undefined && { disabled: values.disabled })
       }
       return { result: toUser(row), events: [eventOf('user.updated', row, details)] }
     })
@@ -60,11 +67,17 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete('/:id', { schema: schema.deleteUser, preHandler: administrator }, async (request) => {
     const { id } = request.params
     if (!isUuid(id)) throw new NotFound()
-    return audited(request, async (services) => {
-      const user = await deleteUser(services, administrator.of(request).userId, id)
+    return audited(request, async ({ db }) => {
+      const user = await service.deleteUser(db, administrator.of(request).userId, id)
       return { result: success, events: [eventOf('user.deleted', user)] }
     })
   })
+}
+
+/** Throws Forbidden if a user who is not an administrator changes more than the name. */
+function requireOwnName(role: string, { name, ...rest }: Static<typeof schema.UserChanges>): void {
+  if (role === 'admin' || Object.values(rest).every((value) => value === undefined)) return
+  throw new Forbidden({ detail: 'Users change their own name; the rest is for an administrator.' })
 }
 
 function eventOf(

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { USER_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
 import { problemResponses } from '../../http/problem-schemas.ts'
 import {
@@ -20,7 +21,7 @@ import {
   WithId
 } from '../../http/schemas.ts'
 
-const UserRole = namedEnum('UserRole', ['admin', 'user'])
+const UserRole = namedEnum('UserRole', USER_ROLES)
 
 const ann = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
@@ -110,8 +111,10 @@ export const getUser = {
 export const updateUser = {
   operationId: 'updateUser',
   summary: 'Change a user',
-  description: `What is absent is kept. Administrators change everything, users their own name alone (403 otherwise). Disabling and a new password
-end all sessions of the user. The last administrator who may sign in stays one (409 \`last-administrator\`).`,
+  description:
+    'What is absent is kept. Administrators change everything, users their own name alone (403 ' +
+    'otherwise). Disabling and a new password\nend all sessions of the user. The last administrator who ' +
+    'may sign in stays one (409 `last-administrator`).',
   tags,
   params: WithId,
   body: ref(UserChanges),
@@ -121,10 +124,12 @@ end all sessions of the user. The last administrator who may sign in stays one (
 export const deleteUser = {
   operationId: 'deleteUser',
   summary: 'Delete a user',
-  description: `For administrators. Ends all sessions of the user. The user's credential types go to the administrator who deletes (of an
-administrator who deletes themself: to the administrator who has been there longest). Refused with 409 for a user who owns credentials
-(\`user-owns-credentials\`), for the only owner of a project (\`last-owner\`) and for the last administrator who may sign in
-(\`last-administrator\`).`,
+  description:
+    "For administrators. Ends all sessions of the user. The user's credential types go to the " +
+    'administrator who deletes (of an\nadministrator who deletes themself: to the administrator who has ' +
+    'been there longest). Refused with 409 for a user who owns credentials\n(`user-owns-credentials`), ' +
+    'for the only owner of a project (`last-owner`) and for the last administrator who may sign in\n' +
+    '(`last-administrator`).',
   tags,
   params: WithId,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }

@@ -8,7 +8,7 @@ import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/access-tokens'
 
-t.test('a token is known by its form', async (t) => {
+t.test('tokens are recognised by their format', async (t) => {
   for (const kind of ['personal', 'project'] as const) {
     const token = newAccessToken(kind)
     t.match(token, kind === 'personal' ? /^lk_pat_[\w-]{43}\w{6}$/ : /^lk_prj_[\w-]{43}\w{6}$/)
@@ -25,7 +25,7 @@ t.test('personal access tokens', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser({ name: 'Ann' })
 
-  t.test('are shown once, and kept as a hash', async (t) => {
+  t.test('are shown once and stored as a hash', async (t) => {
     const made = await ann.post(path, {
       name: 'Job',
       scopes: ['credentials:read'],
@@ -51,7 +51,7 @@ t.test('personal access tokens', async (t) => {
     t.notMatch(service.log.join(''), token)
   })
 
-  t.test('are refused for what they cannot be', async (t) => {
+  t.test('are refused if they are invalid', async (t) => {
     const cases: [string, object, string][] = [
       ['no scope', { name: 'x', scopes: [] }, '/body/scopes'],
       ['an unknown scope', { name: 'x', scopes: ['everything'] }, '/body/scopes/0'],
@@ -71,7 +71,7 @@ t.test('personal access tokens', async (t) => {
     }
   })
 
-  t.test('act as their maker, within their scopes', async (t) => {
+  t.test('act as their creator, within their scopes', async (t) => {
     const type = await newType(ann)
     const { id } = await newCredential(ann, type)
     const credentials = '/api/v1/app-credentials'
@@ -105,7 +105,7 @@ t.test('personal access tokens', async (t) => {
     t.equal((await bob.post(`${credentials}/${id}/reveal`, {})).status, 404, 'of others it sees nothing')
   })
 
-  t.test('need no same site, and take no cookie’s place', async (t) => {
+  t.test('are not checked for cross-site requests and do not replace a cookie', async (t) => {
     const caller = await newToken(ann, ['credentials:read'])
     caller.cookie = ann.cookie
     t.equal(
@@ -132,7 +132,7 @@ t.test('personal access tokens', async (t) => {
     )
   })
 
-  t.test('die when they are revoked, expire, or their maker is disabled', async (t) => {
+  t.test('stop working when they are revoked or expire, or their creator is disabled', async (t) => {
     const bob = await service.newUser()
     const url = '/api/v1/app-credentials'
     const [revoked, expiring, last] = [
@@ -158,7 +158,7 @@ t.test('personal access tokens', async (t) => {
     t.equal((await last.get(url)).status, 401, 'for good')
   })
 
-  t.test('say when they were used, once a minute at the most', async (t) => {
+  t.test('record their last use, at most once a minute', async (t) => {
     const bob = await service.newUser()
     const caller = await newToken(bob, ['credentials:read'])
     const used = async () => (await bob.get(path)).json[0].lastUsedAt

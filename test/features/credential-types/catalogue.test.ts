@@ -158,7 +158,7 @@ t.test('the catalogue has the types of the contract', async (t) => {
   t.equal(catalogue.find((type) => type.typeName === 'raw')?.fields.length, 1)
 })
 
-t.test('ids and names are well formed and given once', async (t) => {
+t.test('ids and names are well formed and unique', async (t) => {
   t.ok(unique(ids.map(([, id]) => id)), 'no id twice, of types and fields together')
   for (const [name, id] of ids) t.match(id, UUID_V7, name)
   t.ok(unique(catalogue.map((type) => type.typeName.toLowerCase())), 'no type name twice')
@@ -198,7 +198,7 @@ t.test('defaults, options and patterns fit their field', async (t) => {
   }
 })
 
-t.test('whatever could be a secret is one', async (t) => {
+t.test('every field that may hold a secret is secret', async (t) => {
   // named like a secret, yet public: identifiers, addresses and public halves
   const open = new Set(['ssh-key.publicKey', 'stripe.publishableKey'])
   const telling = /password|passphrase|secret|token|key|credential|body|headerValue|^pat$/i
@@ -218,6 +218,6 @@ t.test('whatever could be a secret is one', async (t) => {
   }
 })
 
-t.test('ids never change, and every id is held', async (t) => {
-  t.strictSame(Object.fromEntries(ids), frozen, 'what is new is added; a line that is there never changes')
+t.test('ids never change, and every id is frozen here', async (t) => {
+  t.strictSame(Object.fromEntries(ids), frozen, 'add new ids; never change a line')
 })

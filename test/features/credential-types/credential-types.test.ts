@@ -50,7 +50,7 @@ const invalid = (path: string, code: string) => ({
   errors: [{ path, code }]
 })
 
-t.test('a type is made, found, changed and deleted by its owner', async (t) => {
+t.test('a type is created, read, changed and deleted by its owner', async (t) => {
   const ann = await service.newUser()
   const answer = await ann.post(TYPES, {
     typeName: 'Weather',
@@ -134,7 +134,7 @@ t.test('a type is made, found, changed and deleted by its owner', async (t) => {
   t.equal((await ann.delete(`${TYPES}/${type.id}`)).status, 404)
 })
 
-t.test('what a field does not say is required, and secret unless its kind is seldom one', async (t) => {
+t.test('fields are required by default, and secret depending on their type', async (t) => {
   const options = ['a']
   const secret = { text: true, password: true, multiline: true, json: true }
   const shown = { number: false, boolean: false, select: false, url: false, email: false }
@@ -147,7 +147,7 @@ t.test('what a field does not say is required, and secret unless its kind is sel
   }
 })
 
-t.test('null says that there is none', async (t) => {
+t.test('null means that a property is absent', async (t) => {
   const none = { description: null, defaultValue: null, options: null, pattern: null }
   const type = await newType(service.admin, [text('a', none)], { description: null })
   t.strictSame(Object.keys(type.fields[0]), [
@@ -161,7 +161,7 @@ t.test('null says that there is none', async (t) => {
   ])
 })
 
-t.test('the list shows everybody all types, newest first', async (t) => {
+t.test('the list shows all types to every user, newest first', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const first = await newType(ann, [text('a'), text('b')], { typeName: '50% of a_b\\c' })
@@ -203,7 +203,7 @@ t.test('the list shows everybody all types, newest first', async (t) => {
   t.match((await ann.get(`${TYPES}?search=postgres`)).json.data, [{ builtIn: true, ownerId: null }])
 })
 
-t.test('what is malformed is refused with the place where it is', async (t) => {
+t.test('invalid input is refused with its path', async (t) => {
   const { admin } = service
   const before = (await admin.get(TYPES)).json.total
   const field = text('a')
@@ -303,7 +303,7 @@ t.test('what is malformed is refused with the place where it is', async (t) => {
   t.equal((await service.anonymous().get(TYPES)).status, 401)
 })
 
-t.test('a hostile pattern hurts nobody', async (t) => {
+t.test('a hostile pattern does not block the service', async (t) => {
   const defaultValue = `${'a'.repeat(4_000)}!`
   const hostile = ['(a+)+$', '(a|a)*$', '(a|aa)+$', '(.*a){12}$', '((a*)*)*$', '([a-z]+)*\\d$']
   const fields = hostile.map((pattern, i) => text(`f${i}`, { secret: false, pattern, defaultValue }))
@@ -320,7 +320,7 @@ t.test('a hostile pattern hurts nobody', async (t) => {
   t.ok(took < 10_000, `${Math.round(took)} ms for all`)
 })
 
-t.test('a name is used once, without regard to case', async (t) => {
+t.test('names are unique, ignoring case', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const { id } = await newType(ann, [text('a')], { typeName: 'Été' })
   const fields = [text('a')]
@@ -336,7 +336,7 @@ t.test('a name is used once, without regard to case', async (t) => {
     status: 409,
     code: 'name-taken'
   })
-  t.equal((await ann.put(`${TYPES}/${id}`, { typeName: 'ÉTÉ' })).status, 200, 'its own name in other letters')
+  t.equal((await ann.put(`${TYPES}/${id}`, { typeName: 'ÉTÉ' })).status, 200, 'its own name in upper case')
 
   const raced = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
@@ -347,7 +347,7 @@ t.test('a name is used once, without regard to case', async (t) => {
   t.equal((await ann.get(`${TYPES}?search=race`)).json.total, 1)
 })
 
-t.test('a retry under one Idempotency-Key makes one type', async (t) => {
+t.test('retries with one Idempotency-Key create one type', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const body = { typeName: 'Once', fields: [text('a')] }
   const headers = { 'idempotency-key': 'k-1' }
@@ -369,7 +369,7 @@ t.test('a retry under one Idempotency-Key makes one type', async (t) => {
   t.equal((await ann.post(TYPES, body, later)).status, 201, 'a refusal is not kept')
 })
 
-t.test('only its owner and administrators change a type, and nobody a built-in one', async (t) => {
+t.test('only its owner and administrators change a type, and nobody changes a built-in one', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const { id } = await newType(ann)
   const builtIn = catalogue[0]!.id
@@ -394,7 +394,7 @@ t.test('only its owner and administrators change a type, and nobody a built-in o
   for (const typeId of [UNKNOWN, 'no-id']) t.equal((await ann.get(`${TYPES}/${typeId}`)).status, 404, typeId)
 })
 
-t.test('fields are matched by id: changed, added, removed, in the order of the list', async (t) => {
+t.test('an update matches fields by id: changes, adds, removes and reorders them', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann, [
     text('a', { secret: false, defaultValue: 'x', pattern: '^x', description: 'A' }),
@@ -464,7 +464,7 @@ t.test('fields are matched by id: changed, added, removed, in the order of the l
   t.match((await ann.get(path)).json.fields, select.json.fields, 'a refusal changes nothing')
 })
 
-t.test('a change that credentials would not fit is refused, and changes nothing', async (t) => {
+t.test('a change that would invalidate credentials is refused and changes nothing', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann, [
     text('full', { required: false }),
@@ -539,7 +539,7 @@ t.test('a change that credentials would not fit is refused, and changes nothing'
   )
 })
 
-t.test('a type is deleted or used, whichever comes first', async (t) => {
+t.test('a concurrent delete and use of a type exclude each other', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   const id = await newCredential(service.db, ann.person.id, type.id, [])
@@ -550,7 +550,7 @@ t.test('a type is deleted or used, whichever comes first', async (t) => {
   await t.rejects(late, { message: /credentials_type_id_fkey/ })
 })
 
-t.test('simultaneous changes of one type come one after the other', async (t) => {
+t.test('concurrent changes of one type are serialized', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann, [text('a'), text('b')])
   const [a, b] = type.fields
@@ -574,7 +574,7 @@ t.test('simultaneous changes of one type come one after the other', async (t) =>
   t.equal((await findTypeWithFields(service.db, type.id))!.revision, 21)
 })
 
-t.test('a credential written by the old fields and their change exclude each other', async (t) => {
+t.test('a write for the old fields and a change of the fields exclude each other', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   const path = `${TYPES}/${type.id}`
@@ -612,7 +612,7 @@ t.test('a credential written by the old fields and their change exclude each oth
   t.strictSame(await claimed, [], 'the writer sees that the type has changed')
 })
 
-t.test('a type is found for its credentials, by id and by name', async (t) => {
+t.test('a type is found by id and by name', async (t) => {
   const raw = catalogue[0]!
   const expected = {
     id: raw.id,

@@ -22,7 +22,7 @@ async function rowsOf(db: Database) {
 
 const withName = (type: BuiltInType, typeName: string): BuiltInType => ({ ...type, typeName })
 
-t.test('a second start, and one at the same time, change nothing', async (t) => {
+t.test('a second start and a concurrent one change nothing', async (t) => {
   const { db, url } = await emptyDatabase(t)
   const replicas = Array.from({ length: 5 }, () => createDatabase({ connectionString: url }))
   await Promise.all(replicas.map((replica) => installCatalogue(replica)))
@@ -43,7 +43,7 @@ t.test('a second start, and one at the same time, change nothing', async (t) => 
   t.strictSame(await rowsOf(db), before, 'not a row was written')
 })
 
-t.test('what the catalogue changes is changed, and nothing else', async (t) => {
+t.test('types that differ from the catalogue are updated, and no others', async (t) => {
   const { db } = await createTestDatabase().then((database) => {
     t.teardown(database.drop)
     return database
@@ -63,7 +63,7 @@ t.test('what the catalogue changes is changed, and nothing else', async (t) => {
   t.match(await findTypeByName(db, 'raw'), { revision: 3, fields: [{ field_label: 'Body' }] })
 })
 
-t.test('what the catalogue no longer has stays', async (t) => {
+t.test('types that the catalogue no longer has stay', async (t) => {
   const { db } = await createTestDatabase().then((database) => {
     t.teardown(database.drop)
     return database
@@ -76,7 +76,7 @@ t.test('what the catalogue no longer has stays', async (t) => {
   t.strictSame(await rowsOf(db), before)
 })
 
-t.test("a user's type gives its name to a built-in one", async (t) => {
+t.test("a user's type with the name of a built-in one is renamed", async (t) => {
   const { db } = await emptyDatabase(t)
   const [first, second] = [catalogue[0]!, catalogue[1]!]
   const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'

@@ -7,7 +7,7 @@ import { startReplica } from '../../helpers/replica.ts'
 
 const service = await startTestApp(t)
 
-t.test('anybody may ask whether it lives and is ready, and learns no more than that', async (t) => {
+t.test('the probes are public and disclose nothing else', async (t) => {
   for (const path of ['/livez', '/readyz']) {
     for (const client of [service.anonymous(), service.admin]) {
       const answer = await client.get(path)
@@ -19,7 +19,7 @@ t.test('anybody may ask whether it lives and is ready, and learns no more than t
   }
 })
 
-t.test('probes are not in the log, unless they fail', async (t) => {
+t.test('probes are logged only if they fail', async (t) => {
   const replica = await startReplica(t, service, { env: { LOG_LEVEL: 'info' } })
   for (const path of ['/livez', '/readyz']) await replica.client().get(path)
   t.same(
@@ -28,7 +28,7 @@ t.test('probes are not in the log, unless they fail', async (t) => {
   )
 })
 
-t.test('a service that is stopping is alive and not ready, and still answers', async (t) => {
+t.test('a stopping service is alive, not ready, and still answers', async (t) => {
   const replica = await startReplica(t, service)
   replica.app.stopping = true
   const ready = await replica.client().get('/readyz')
@@ -38,7 +38,7 @@ t.test('a service that is stopping is alive and not ready, and still answers', a
   t.equal((await replica.client(service.admin).get('/api/v1/session')).status, 200)
 })
 
-t.test('what is under way when it closes gets its answer, and nothing new comes in', async (t) => {
+t.test('requests in progress at shutdown are answered, and new ones are refused', async (t) => {
   const replica = await startReplica(t, service)
   const ann = await service.newUser()
   const { answer, closed } = await service.db.transaction().execute(async (trx) => {

@@ -6,13 +6,13 @@ import { memberPath, outcome, PEOPLE, PROJECTS, startWithRoles } from '../../hel
 
 const { service, olga, adam, vera, mimi, nora, newProject, rolesIn } = await startWithRoles(t)
 
-t.test('administrators of the service are nobody in a project', async (t) => {
+t.test('administrators of the service have no role in a project', async (t) => {
   const project = await newProject()
   t.same(outcome(await service.admin.get(project)), [403, 'forbidden'])
   t.same(outcome(await service.admin.delete(project)), [403, 'forbidden'])
 })
 
-t.test('owners are changed and taken out by owners', async (t) => {
+t.test('only owners change and remove owners', async (t) => {
   const project = await newProject()
   t.same(outcome(await adam.put(memberPath(project, olga), { role: 'viewer' })), [403, 'forbidden'])
   t.same(outcome(await adam.put(memberPath(project, olga), { role: 'owner' })), [403, 'forbidden'])
@@ -24,7 +24,7 @@ t.test('owners are changed and taken out by owners', async (t) => {
   t.same(await rolesIn(project), { ...PEOPLE, Olga: 'viewer', Mimi: 'owner' })
 })
 
-t.test('the last owner neither leaves nor becomes less', async (t) => {
+t.test('the last owner can neither leave nor be demoted', async (t) => {
   const project = await newProject()
   t.same(outcome(await olga.delete(memberPath(project, olga))), [409, 'last-owner'])
   t.same(outcome(await olga.put(memberPath(project, olga), { role: 'admin' })), [409, 'last-owner'])
@@ -35,7 +35,7 @@ t.test('the last owner neither leaves nor becomes less', async (t) => {
   t.same(outcome(await olga.get(project)), [403, 'forbidden'])
 })
 
-t.test('a member is added by e-mail, and is one at once', async (t) => {
+t.test('a member is added by e-mail address and has access at once', async (t) => {
   const project = await newProject()
   const email = nora.person.email.toUpperCase()
   const added = await adam.post(`${project}/members`, { email, role: 'editor' })
@@ -43,7 +43,7 @@ t.test('a member is added by e-mail, and is one at once', async (t) => {
   t.equal(added.headers.get('location'), memberPath(project, nora))
   t.match(added.json, { userId: nora.person.id, email: nora.person.email, name: 'Nora', role: 'editor' })
   t.match((await nora.get(project)).json, { role: 'editor' })
-  t.same((await nora.get(`${project}/members`)).json.at(-1), added.json, 'the last to come is the last')
+  t.same((await nora.get(`${project}/members`)).json.at(-1), added.json, 'the newest member comes last')
   t.same(outcome(await adam.post(`${project}/members`, { email, role: 'viewer' })), [409, 'already-member'])
   t.same(outcome(await adam.put(memberPath(project, nora), { role: 'viewer' })), [200])
   t.match((await nora.get(project)).json, { role: 'viewer' })
@@ -55,7 +55,7 @@ t.test('a member is added by e-mail, and is one at once', async (t) => {
 const countOwners = async (project: string) =>
   Object.values(await rolesIn(project)).filter((role) => role === 'owner').length
 
-t.test('owners who leave at once leave an owner', async (t) => {
+t.test('owners who leave concurrently leave an owner', async (t) => {
   const ways: [string, (by: Client, other: Client, project: string) => Promise<Answer>][] = [
     ['leaving', (by, _, project) => by.delete(memberPath(project, by))],
     ['becoming less', (by, _, project) => by.put(memberPath(project, by), { role: 'viewer' })],
@@ -77,7 +77,7 @@ t.test('owners who leave at once leave an owner', async (t) => {
   }
 })
 
-t.test('an owner who leaves while the other one’s account is deleted leaves an owner', async (t) => {
+t.test('an owner who leaves while the account of the other one is deleted leaves an owner', async (t) => {
   for (let round = 0; round < 8; round++) {
     const project = await newProject()
     const ann = await service.newUser()
@@ -100,7 +100,8 @@ async function whileWaiting(
 ) {
   const id = project.slice(PROJECTS.length + 1)
   const { db } = service
-  const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  const waiting = sql`select 1 from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`
   let answer: Promise<Answer> | undefined
   await db.transaction().execute(async (trx) => {
     await trx.selectFrom('projects').select('id').where('id', '=', id).forUpdate().execute()
@@ -117,7 +118,7 @@ async function whileWaiting(
   return answer!
 }
 
-t.test('a role that is lost between the guard and the change counts as lost', async (t) => {
+t.test('a role that is lost between the guard and the change no longer counts', async (t) => {
   const { email } = nora.person
   const cases: [string, Client, 'admin' | 'viewer', (project: string) => Promise<Answer>][] = [
     ['adding', adam, 'viewer', (project) => adam.post(`${project}/members`, { email, role: 'viewer' })],
@@ -140,7 +141,7 @@ t.test('a role that is lost between the guard and the change counts as lost', as
   }
 })
 
-t.test('whoever becomes the last owner while leaving stays', async (t) => {
+t.test('an owner who becomes the last one while leaving stays', async (t) => {
   const project = await newProject()
   await olga.put(memberPath(project, mimi), { role: 'owner' })
   const leave = () => olga.delete(memberPath(project, olga))

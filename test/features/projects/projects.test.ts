@@ -6,7 +6,7 @@ import { memberPath, outcome, PEOPLE, PROJECTS, startWithRoles } from '../../hel
 
 const { service, olga, adam, eddy, vera, mimi, nora, newProject, rolesIn } = await startWithRoles(t)
 
-t.test('who creates a project owns it', async (t) => {
+t.test('the user who creates a project becomes its owner', async (t) => {
   const made = await vera.post(PROJECTS, { name: 'Report', description: 'Of the day' })
   t.equal(made.status, 201)
   const path = made.headers.get('location')!
@@ -19,7 +19,7 @@ t.test('who creates a project owns it', async (t) => {
   t.equal((await vera.post(PROJECTS, { name: 'Report' })).json.description, null, 'a name may be used twice')
 })
 
-t.test('each role may do what the table says, and no more', async (t) => {
+t.test('each role may do what the table says and no more', async (t) => {
   const email = nora.person.email
   const roles = { viewer: vera, editor: eddy, admin: adam, owner: olga, nobody: nora }
   // One status for each of the roles, in their order.
@@ -73,7 +73,7 @@ t.test('each role may do what the table says, and no more', async (t) => {
   }
 })
 
-t.test('what is not as the contract says is refused where it stands', async (t) => {
+t.test('invalid input is refused with its path', async (t) => {
   const project = await newProject()
   const members = `${project}/members`
   const long = 'x'.repeat(2001)
@@ -115,7 +115,7 @@ t.test('what is not as the contract says is refused where it stands', async (t) 
   t.same(await rolesIn(project), PEOPLE)
 })
 
-t.test('an id that is none is unknown, as is one of nothing', async (t) => {
+t.test('a malformed or unknown id is not found', async (t) => {
   const project = await newProject()
   for (const id of ['1', `${randomUUID()}0`, '%25', randomUUID()]) {
     const path = `${PROJECTS}/${id}`
@@ -134,7 +134,7 @@ t.test('an id that is none is unknown, as is one of nothing', async (t) => {
   }
 })
 
-t.test('changing a project keeps what is absent; null clears the description', async (t) => {
+t.test('an update keeps absent properties; null clears the description', async (t) => {
   const { json: made } = await olga.post(PROJECTS, { name: 'Report', description: 'Of the day' })
   const path = `${PROJECTS}/${made.id}`
   const renamed = (await olga.put(path, { name: 'News' })).json
@@ -146,7 +146,7 @@ t.test('changing a project keeps what is absent; null clears the description', a
 })
 
 t.test(
-  'the list has one’s own projects with one’s role, newest first, in pages, and is searched',
+  'the list has the projects of the caller with their role, newest first, paged and searchable',
   async (t) => {
     const ann = await service.newUser()
     const ids: string[] = []
@@ -200,7 +200,7 @@ t.test(
   }
 )
 
-t.test('deleting a project removes its members and links, and no credential', async (t) => {
+t.test('deleting a project removes its members and links but no credential', async (t) => {
   const project = await newProject()
   const { db } = service
   const [type_id, id] = [uuidv7(), uuidv7()]
@@ -228,27 +228,30 @@ t.test('deleting a project removes its members and links, and no credential', as
   t.same(left, [{ owner_id }])
 })
 
-t.test('a retry under its key gives the first answer again, for projects and for members', async (t) => {
-  const members = `${await newProject()}/members`
-  const email = nora.person.email
-  const cases: [string, object, object][] = [
-    [PROJECTS, { name: 'Once' }, { name: 'Twice' }],
-    [members, { email, role: 'viewer' }, { email, role: 'editor' }]
-  ]
-  const headers = { 'idempotency-key': randomUUID() }
-  for (const [path, body, other] of cases) {
-    headers['idempotency-key'] = randomUUID()
-    const twins = await Promise.all(Array.from({ length: 4 }, () => olga.post(path, body, { headers })))
-    t.same(new Set(twins.map(({ status }) => status)), new Set([201]), path)
-    t.equal(new Set(twins.map(({ text }) => text)).size, 1, 'the answers are the same')
-    t.equal(new Set(twins.map((twin) => twin.headers.get('location'))).size, 1)
-    t.equal(twins.filter((twin) => twin.headers.get('idempotency-replayed') === 'true').length, 3)
-    t.same(outcome(await olga.post(path, other, { headers })), [422, 'idempotency-key-reused'])
+t.test(
+  'a retry with the same Idempotency-Key gets the first answer, for projects and for members',
+  async (t) => {
+    const members = `${await newProject()}/members`
+    const email = nora.person.email
+    const cases: [string, object, object][] = [
+      [PROJECTS, { name: 'Once' }, { name: 'Twice' }],
+      [members, { email, role: 'viewer' }, { email, role: 'editor' }]
+    ]
+    const headers = { 'idempotency-key': randomUUID() }
+    for (const [path, body, other] of cases) {
+      headers['idempotency-key'] = randomUUID()
+      const twins = await Promise.all(Array.from({ length: 4 }, () => olga.post(path, body, { headers })))
+      t.same(new Set(twins.map(({ status }) => status)), new Set([201]), path)
+      t.equal(new Set(twins.map(({ text }) => text)).size, 1, 'the answers are the same')
+      t.equal(new Set(twins.map((twin) => twin.headers.get('location'))).size, 1)
+      t.equal(twins.filter((twin) => twin.headers.get('idempotency-replayed') === 'true').length, 3)
+      t.same(outcome(await olga.post(path, other, { headers })), [422, 'idempotency-key-reused'])
+    }
+    t.equal((await olga.get(`${PROJECTS}?search=once`)).json.total, 1)
+    t.equal(
+      (await nora.post(PROJECTS, { name: 'Mine' }, { headers })).json.name,
+      'Mine',
+      'keys are each caller’s own'
+    )
   }
-  t.equal((await olga.get(`${PROJECTS}?search=once`)).json.total, 1)
-  t.equal(
-    (await nora.post(PROJECTS, { name: 'Mine' }, { headers })).json.name,
-    'Mine',
-    'keys are each caller’s own'
-  )
-})
+)

@@ -16,7 +16,7 @@ const change = (client: Client, headers: Record<string, string>) =>
     { headers }
   )
 
-t.test('a change by cookie that another site asked for is refused, and nothing changes', async (t) => {
+t.test('a cross-site write with a cookie is refused and changes nothing', async (t) => {
   const ann = await service.newUser()
   const { host } = new URL(service.origin)
   const cases: Record<string, string>[] = [
@@ -48,7 +48,7 @@ t.test('a change by cookie that another site asked for is refused, and nothing c
   t.equal((await service.anonymous().signIn(ann.person)).status, 200, 'with the same password')
 })
 
-t.test('nobody is signed in by another site', async (t) => {
+t.test('a cross-site sign-in is refused', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const headers = { origin: 'https://evil.example' }
@@ -57,7 +57,7 @@ t.test('nobody is signed in by another site', async (t) => {
   t.same(answer.headers.getSetCookie(), [])
 })
 
-t.test('a change that this site or a program asks for goes through', async (t) => {
+t.test('a write from this site or from a program is accepted', async (t) => {
   const cases: Record<string, string>[] = [
     {},
     { origin: service.origin },
@@ -70,14 +70,14 @@ t.test('a change that this site or a program asks for goes through', async (t) =
   }
 })
 
-t.test('with PUBLIC_URL, this site is that one alone', async (t) => {
+t.test('with PUBLIC_URL, only that origin is this site', async (t) => {
   const ann = published.client(await service.newUser())
   t.equal((await change(ann, { origin: published.origin })).status, 403)
   t.equal((await change(ann, { origin: 'https://keys.example.org' })).status, 403, 'another scheme')
   t.equal((await change(ann, { origin: 'http://keys.example.org' })).status, 200)
 })
 
-t.test('reading is not refused, and no other site may read the answer', async (t) => {
+t.test('a cross-site read is accepted, but no other site may read the answer', async (t) => {
   const ann = await service.newUser()
   const headers = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
   for (const client of [ann, listed.client(ann)]) {
@@ -87,7 +87,7 @@ t.test('reading is not refused, and no other site may read the answer', async (t
   }
 })
 
-t.test('a listed origin may change and read', async (t) => {
+t.test('a listed origin may write and read', async (t) => {
   const ann = listed.client(await service.newUser())
   const headers = { origin: UI, 'sec-fetch-site': 'cross-site' }
   const answer = await change(ann, headers)

@@ -34,7 +34,7 @@ const plant = (count: number, failure: () => { account: Buffer; address: string 
     .values(Array.from({ length: count }, () => ({ id: randomUUID(), ...failure() })))
     .execute()
 
-t.test('ten wrong passwords lock out the address that sent them, and nobody else', async (t) => {
+t.test('ten wrong passwords lock out the address that sent them and nobody else', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const [bad, good] = [newAddress(), newAddress()]
@@ -50,7 +50,7 @@ t.test('ten wrong passwords lock out the address that sent them, and nobody else
   t.equal((await signIn(bob, bob.person.email, password, bad)).status, 200, 'nor is another account hit')
 })
 
-t.test('an account that is not there is locked out just the same', async (t) => {
+t.test('an unknown account is locked out in the same way', async (t) => {
   const address = newAddress()
   const ann = await service.newUser()
   const refusals = []
@@ -62,7 +62,7 @@ t.test('an account that is not there is locked out just the same', async (t) => 
   t.same(refusals[0], refusals[1])
 })
 
-t.test('refused tries do not lengthen the wait, and after it all is forgotten', async (t) => {
+t.test('refused attempts do not lengthen the wait, and after it all attempts are forgotten', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const address = newAddress()
@@ -80,7 +80,7 @@ t.test('refused tries do not lengthen the wait, and after it all is forgotten', 
   t.equal((await signIn(ann, email, password, address)).status, 200)
 })
 
-t.test('a right password forgets the wrong ones before it', async (t) => {
+t.test('the right password resets the count', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const address = newAddress()
@@ -91,7 +91,7 @@ t.test('a right password forgets the wrong ones before it', async (t) => {
   t.same(await failuresFrom(address), [])
 })
 
-t.test('tries that are sent all at once count as well, on two replicas together', async (t) => {
+t.test('concurrent attempts on two replicas are counted together', async (t) => {
   const ann = await service.newUser()
   const replica = await startReplica(t, service, { env: { TRUST_PROXY: 'true' } })
   const clients = [ann, replica.client()]
@@ -104,7 +104,7 @@ t.test('tries that are sent all at once count as well, on two replicas together'
   t.ok(answers.every(({ status }) => status === 401 || status === 429))
 })
 
-t.test('fifty wrong passwords for one account, from wherever, lock it for a while', async (t) => {
+t.test('fifty wrong passwords for one account lock it for all addresses', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   await plant(49, () => ({ account: hashOf(email), address: newAddress() }))
@@ -115,7 +115,7 @@ t.test('fifty wrong passwords for one account, from wherever, lock it for a whil
   t.equal((await signIn(ann, email, password, newAddress())).status, 200)
 })
 
-t.test('a hundred wrong passwords from one address, for whomever, lock it out for a while', async (t) => {
+t.test('a hundred wrong passwords from one address lock it out for all accounts', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const address = newAddress()
@@ -124,7 +124,7 @@ t.test('a hundred wrong passwords from one address, for whomever, lock it out fo
   t.equal((await signIn(ann, email, password, newAddress())).status, 200)
 })
 
-t.test('without TRUST_PROXY a forwarded address is only a word', async (t) => {
+t.test('without TRUST_PROXY a forwarded address is ignored', async (t) => {
   const direct = await startReplica(t, service)
   const ann = await service.newUser()
   const client = direct.client()
@@ -135,7 +135,7 @@ t.test('without TRUST_PROXY a forwarded address is only a word', async (t) => {
   t.equal((await failuresFrom('127.0.0.1')).length, 10)
 })
 
-t.test('what was typed as an e-mail is not kept', async (t) => {
+t.test('text entered as an e-mail address is not stored', async (t) => {
   const address = newAddress()
   await signIn(service.admin, 'my-password-by-mistake@example.org', WRONG, address)
   const [row] = await failuresFrom(address)
@@ -143,7 +143,7 @@ t.test('what was typed as an e-mail is not kept', async (t) => {
   t.notMatch(service.log.join(), 'my-password-by-mistake')
 })
 
-t.test('the current password cannot be guessed through a change of it either', async (t) => {
+t.test('attempts to change the password count too', async (t) => {
   const ann = await service.newUser()
   const address = newAddress()
   const change = (currentPassword: string) =>

@@ -32,7 +32,7 @@ function comparable({ status, headers, text, json }: Answer) {
   return { status, headers: Object.fromEntries(names), text: text.replaceAll(json.requestId, '') }
 }
 
-t.test('signing in gives a session by cookie, and signing out ends it', async (t) => {
+t.test('signing in sets a session cookie, and signing out ends the session', async (t) => {
   const ann = await service.newUser({ name: 'Ann' })
   const who = await ann.get('/api/v1/session')
   t.equal(who.status, 200)
@@ -46,7 +46,7 @@ t.test('signing in gives a session by cookie, and signing out ends it', async (t
   t.same(await sessionsOf(ann), [])
 })
 
-t.test('the cookie is for this site, for no script, and for the time of the browser', async (t) => {
+t.test('the cookie is SameSite, HttpOnly and without expiry', async (t) => {
   const ann = await service.newUser()
   const answer = await service.anonymous().signIn(ann.person)
   const cookies = answer.headers.getSetCookie()
@@ -58,7 +58,7 @@ t.test('the cookie is for this site, for no script, and for the time of the brow
   t.notMatch(answer.text, pair!.split('=')[1]!, 'it is nowhere else')
 })
 
-t.test('over https the cookie is secure, and its name says so', async (t) => {
+t.test('over https the cookie is Secure and has the __Host- prefix', async (t) => {
   const env = { PUBLIC_URL: 'https://keys.example.org' }
   const secure = (await startReplica(t, service, { env })).client(await service.newUser())
   const answer = await secure.signIn(secure.person)
@@ -73,7 +73,7 @@ t.test('over https the cookie is secure, and its name says so', async (t) => {
   t.match(out.headers.getSetCookie(), [/^__Host-latchkey_session=;.*Secure/], 'and it can be cleared')
 })
 
-t.test('each sign-in makes a new session, and takes none that it is given', async (t) => {
+t.test('each sign-in creates a new session and ignores a given one', async (t) => {
   const ann = await service.newUser()
   const first = ann.cookie
   await ann.signIn(ann.person)
@@ -86,7 +86,7 @@ t.test('each sign-in makes a new session, and takes none that it is given', asyn
   t.equal(new Set(ids).size, 3)
 })
 
-t.test('the database holds the hash of the token, and the token nowhere', async (t) => {
+t.test('the database stores only the hash of the token', async (t) => {
   const ann = await service.newUser()
   const token = tokenOf(ann)
   const [row] = await sessionsOf(ann)
@@ -106,7 +106,7 @@ t.test('the database holds the hash of the token, and the token nowhere', async 
   t.notMatch(service.log.join('\n'), token, 'nor in the log')
 })
 
-t.test('wrong password, unknown e-mail and disabled user are one and the same answer', async (t) => {
+t.test('wrong password, unknown e-mail and disabled user get the same answer', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   t.equal((await service.admin.put(`/api/v1/users/${bob.person.id}`, { disabled: true })).status, 200)
   const attempts = {
@@ -125,7 +125,7 @@ t.test('wrong password, unknown e-mail and disabled user are one and the same an
   for (const answer of answers) t.same(answer, answers[0])
 })
 
-t.test('an e-mail address is the same in capitals; a password is not', async (t) => {
+t.test('e-mail addresses ignore case; passwords do not', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   t.equal((await service.anonymous().signIn({ email: email.toUpperCase(), password })).status, 200)
@@ -133,7 +133,7 @@ t.test('an e-mail address is the same in capitals; a password is not', async (t)
   t.equal((await service.anonymous().signIn({ email, password: `${password} ` })).status, 401)
 })
 
-t.test('a session is dead on every replica as soon as it has ended on one', async (t) => {
+t.test('a session that ends on one replica ends on all', async (t) => {
   const replica = await startReplica(t, service)
   const ann = await service.newUser()
   const there = replica.client(ann)
@@ -145,7 +145,7 @@ t.test('a session is dead on every replica as soon as it has ended on one', asyn
   t.equal((await ann.get('/api/v1/session')).status, 401)
 })
 
-t.test('a disabled or deleted user has no session any more', async (t) => {
+t.test('disabling or deleting a user ends their sessions', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   await service.admin.put(`/api/v1/users/${ann.person.id}`, { disabled: true })
   t.equal((await ann.get('/api/v1/session')).status, 401)
@@ -163,7 +163,7 @@ t.test('a disabled or deleted user has no session any more', async (t) => {
   t.equal((await eve.get('/api/v1/session')).status, 401, 'and it does not come back')
 })
 
-t.test('an idle session ends, and stays ended', async (t) => {
+t.test('an idle session ends and stays ended', async (t) => {
   const ann = await service.newUser()
   await idleFor(ann, 30 * 60 - 20)
   t.equal((await ann.get('/api/v1/session')).status, 200, 'just in time')
@@ -173,7 +173,7 @@ t.test('an idle session ends, and stays ended', async (t) => {
   t.same(await sessionsOf(ann), [], 'so that a clock that jumps back revives nothing')
 })
 
-t.test('use keeps a session alive, up to its longest time and no further', async (t) => {
+t.test('use extends a session up to its maximum lifetime', async (t) => {
   const ann = await service.newUser()
   const [session] = await sessionsOf(ann)
   const hours = (session!.expires_at.getTime() - Date.now()) / 3_600_000
@@ -187,7 +187,7 @@ t.test('use keeps a session alive, up to its longest time and no further', async
   t.same(await sessionsOf(ann), [])
 })
 
-t.test('the times that a session has are those of the configuration', async (t) => {
+t.test('the idle time and maximum lifetime come from the configuration', async (t) => {
   const env = { LATCHKEY_SESSION_IDLE_MINUTES: '1', LATCHKEY_SESSION_MAX_HOURS: '2' }
   const replica = await startReplica(t, service, { env })
   const ann = await service.newUser()
@@ -206,7 +206,7 @@ t.test('the times that a session has are those of the configuration', async (t) 
   t.equal((await there.get('/api/v1/session')).status, 401)
 })
 
-t.test('when a session was last used is written once a minute', async (t) => {
+t.test('the last use of a session is written at most once a minute', async (t) => {
   const ann = await service.newUser()
   await sql`create table updates (level text)`.execute(service.db)
   await sql`create function count_update() returns trigger language plpgsql as
@@ -234,7 +234,7 @@ t.test('when a session was last used is written once a minute', async (t) => {
   t.ok(Date.now() - Date.parse(json.session.lastSeenAt) < 10_000)
 })
 
-t.test('a person sees the sessions on all devices, and can end each', async (t) => {
+t.test('users list their sessions on all devices and can end each', async (t) => {
   const ann = await service.newUser()
   const [laptop, phone] = [service.anonymous(), service.anonymous()]
   await laptop.signIn(ann.person)
@@ -267,7 +267,7 @@ t.test('a person sees the sessions on all devices, and can end each', async (t) 
   t.equal((await laptop.get('/api/v1/sessions')).json.length, 1, 'only those that live')
 })
 
-t.test("another user's session is one that is not there", async (t) => {
+t.test("another user's session is not found", async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const { id } = (await ann.get('/api/v1/session')).json.session
   const others = await bob.delete(`/api/v1/sessions/${id}`)
@@ -279,7 +279,7 @@ t.test("another user's session is one that is not there", async (t) => {
   t.equal((await ann.get('/api/v1/session')).status, 200)
 })
 
-t.test('a new password ends the other sessions, and the old password', async (t) => {
+t.test('a new password ends the other sessions and replaces the old one', async (t) => {
   const ann = await service.newUser()
   const other = service.anonymous()
   await other.signIn(ann.person)
@@ -293,7 +293,7 @@ t.test('a new password ends the other sessions, and the old password', async (t)
   t.equal((await service.anonymous().signIn({ ...ann.person, password: newPassword })).status, 200)
 })
 
-t.test('a new password takes the current one, and a long enough new one', async (t) => {
+t.test('changing the password needs the current one and a long enough new one', async (t) => {
   const ann = await service.newUser()
   const other = service.anonymous()
   await other.signIn(ann.person)
@@ -318,7 +318,7 @@ t.test('a new password takes the current one, and a long enough new one', async 
   t.equal((await service.anonymous().signIn(ann.person)).status, 200)
 })
 
-t.test('who signs in with the old password while it changes is not in afterwards', async (t) => {
+t.test('a sign-in with the old password during a change leaves no session', async (t) => {
   const ann = await service.newUser()
   const passwordHash = await hashPassword('staple of another kind')
   const signingIn = await service.db.transaction().execute(async (trx) => {
@@ -341,7 +341,7 @@ t.test('who signs in with the old password while it changes is not in afterwards
   t.same(await sessionsOf(ann), [])
 })
 
-t.test('whoever sends Authorization is not let in by a cookie', async (t) => {
+t.test('a request with Authorization is not authenticated by its cookie', async (t) => {
   const ann = await service.newUser()
   const values = [
     'Bearer ',
@@ -359,7 +359,7 @@ t.test('whoever sends Authorization is not let in by a cookie', async (t) => {
   t.equal((await ann.get('/api/v1/session')).status, 200)
 })
 
-t.test('a cookie that is no session is nobody', async (t) => {
+t.test('an invalid cookie is not authenticated', async (t) => {
   const ann = await service.newUser()
   const token = tokenOf(ann)
   const cookies = [
@@ -385,7 +385,7 @@ t.test('a cookie that is no session is nobody', async (t) => {
   }
 })
 
-t.test('headers that name a user, an address or a path say nothing', async (t) => {
+t.test('headers that name a user, an address or a path are ignored', async (t) => {
   const ann = await service.newUser()
   const headers = {
     'x-user-id': service.admin.person.id,
@@ -418,7 +418,7 @@ t.test('an unknown account takes as much work as a known one', async (t) => {
     known.push(await costOf(ann.person.email))
     unknown.push(await costOf(`nobody-${randomUUID()}@example.org`))
   }
-  // The least of each are those that nothing else of this process added to. Without the work it would be a fifth.
+  // The minimum is the least disturbed by other work. Without hashing, the ratio would be a fifth.
   const ratio = Math.min(...unknown) / Math.min(...known)
   t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
 })

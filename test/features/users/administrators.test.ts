@@ -11,7 +11,7 @@ const USERS = '/api/v1/users'
 const outcome = ({ status, json }: Answer) => [status, json.code]
 const pathOf = ({ person }: Client) => `${USERS}/${person.id}`
 
-t.test('the last administrator who may sign in stays one', async (t) => {
+t.test('the last enabled administrator cannot be deleted, disabled or demoted', async (t) => {
   const service = await startTestApp(t)
   const { admin } = service
   const refusedAll = async (when: string) => {
@@ -33,11 +33,12 @@ t.test('the last administrator who may sign in stays one', async (t) => {
   t.same(outcome(await admin.get(USERS)), [403, 'forbidden'])
 })
 
-t.test('an administrator who was demoted meanwhile removes no other', async (t) => {
+t.test('an administrator who was demoted in the meantime cannot demote others', async (t) => {
   const service = await startTestApp(t)
   const { admin, db } = service
   const [eve, ann] = [await service.newUser({ role: 'admin' }), await service.newUser({ role: 'admin' })]
-  const waiting = sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  const waiting = sql`select 1 from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`
   let answer: Promise<Answer> | undefined
   await db.transaction().execute(async (trx) => {
     await lockName(trx, 'administrators')
@@ -49,7 +50,7 @@ t.test('an administrator who was demoted meanwhile removes no other', async (t) 
   t.equal((await admin.get(pathOf(ann))).json.role, 'admin')
 })
 
-t.test('administrators who remove each other at once leave one', async (t) => {
+t.test('administrators who remove each other concurrently leave one', async (t) => {
   const service = await startTestApp(t)
   const ways: [string, (by: Client, whom: Client) => Promise<Answer>][] = [
     ['demoting', (by, whom) => by.put(pathOf(whom), { role: 'user' })],

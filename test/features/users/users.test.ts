@@ -13,7 +13,7 @@ const someone = () => ({ email: `${randomUUID()}@example.org`, name: 'Ann', pass
 const outcome = ({ status, json }: Answer) => [status, json.code]
 const pathOf = ({ person }: Client) => `${USERS}/${person.id}`
 
-/** What a problem says, but for the request that it is about. */
+/** A problem without the id of its request. */
 const problemOf = ({ status, json }: Answer) => ({ ...json, requestId: undefined, status })
 
 t.test('an administrator creates a user, who signs in with the password', async (t) => {
@@ -27,7 +27,7 @@ t.test('an administrator creates a user, who signs in with the password', async 
   t.equal((await service.anonymous().signIn(ann)).status, 200)
 })
 
-t.test('what is not as the contract says is refused where it stands', async (t) => {
+t.test('invalid input is refused with its path', async (t) => {
   const ann = await service.newUser()
   const cases: [string, object, string, string][] = [
     ['no e-mail', { email: undefined }, '/body/email', 'required'],
@@ -47,19 +47,19 @@ t.test('what is not as the contract says is refused where it stands', async (t) 
     ['an unknown property', { id: randomUUID() }, '/body', 'unknown-property']
   ]
   const before = (await admin.get(USERS)).json.total
-  for (const [name, flaw, path, code] of cases) {
-    const created = await admin.post(USERS, { ...someone(), ...flaw })
+  for (const [name, invalid, path, code] of cases) {
+    const created = await admin.post(USERS, { ...someone(), ...invalid })
     t.same([...outcome(created), created.json.errors[0].path], [400, 'validation-failed', path], name)
     t.equal(created.json.errors[0].code, code, name)
     if (code === 'required') continue
-    const changed = await admin.put(pathOf(ann), flaw)
+    const changed = await admin.put(pathOf(ann), invalid)
     t.same([...outcome(changed), changed.json.errors[0].path], [400, 'validation-failed', path], name)
   }
   t.same(outcome(await admin.put(pathOf(ann), { disabled: 'true' })), [400, 'validation-failed'])
   t.equal((await admin.get(USERS)).json.total, before)
 })
 
-t.test('users are hidden from each other: one who is there is answered as one who is not', async (t) => {
+t.test('users are hidden from each other: an existing user looks like an unknown one', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const unknown = `${USERS}/${randomUUID()}`
   const cases: [string, (path: string) => Promise<Answer>][] = [
@@ -86,7 +86,7 @@ t.test('only administrators list, create and delete', async (t) => {
   t.equal((await ann.get(pathOf(ann))).status, 200)
 })
 
-t.test('an id that is none is unknown', async (t) => {
+t.test('a malformed id is not found', async (t) => {
   for (const id of ['1', 'me', `${randomUUID()}0`, '%20', `{${randomUUID()}}`]) {
     const path = `${USERS}/${id}`
     t.same(outcome(await admin.get(path)), [404, 'not-found'], id)
@@ -98,7 +98,7 @@ t.test('an id that is none is unknown', async (t) => {
   t.same(outcome(await admin.delete(path)), [404, 'not-found'])
 })
 
-t.test('a person reads and renames themself, and changes nothing else', async (t) => {
+t.test('users read and rename themselves, and change nothing else', async (t) => {
   const ann = await service.newUser({ name: 'Ann' })
   const before = (await ann.get(pathOf(ann))).json
   const refused = [
@@ -119,7 +119,7 @@ t.test('a person reads and renames themself, and changes nothing else', async (t
   )
 })
 
-t.test('an administrator changes what is sent and keeps what is not', async (t) => {
+t.test('an update changes the properties that are sent and no others', async (t) => {
   const ann = await service.newUser()
   const before = (await admin.get(pathOf(ann))).json
   const email = someone().email
@@ -131,7 +131,7 @@ t.test('an administrator changes what is sent and keeps what is not', async (t) 
   t.equal((await service.anonymous().signIn({ email, password: PASSWORD })).status, 200)
 })
 
-t.test('an e-mail address is one person’s without regard to case', async (t) => {
+t.test('e-mail addresses are unique, ignoring case', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const email = ann.person.email.toUpperCase()
   t.same(outcome(await admin.post(USERS, { ...someone(), email })), [409, 'email-taken'])
@@ -140,14 +140,14 @@ t.test('an e-mail address is one person’s without regard to case', async (t) =
   t.equal((await admin.put(pathOf(ann), { email })).json.email, email, 'its own person may write it anew')
 })
 
-t.test('of twenty who create one e-mail at once, one does', async (t) => {
+t.test('of twenty concurrent creates with one e-mail address, one succeeds', async (t) => {
   const ann = someone()
   const answers = await Promise.all(Array.from({ length: 20 }, () => admin.post(USERS, ann)))
   const codes = answers.map((answer) => `${answer.status} ${answer.json.code ?? ''}`).sort()
   t.same(codes, ['201 ', ...Array(19).fill('409 email-taken')])
 })
 
-t.test('a retry of a creation under its key gives the first answer, and creates nobody', async (t) => {
+t.test('a retry with the same Idempotency-Key gets the first answer and creates nobody', async (t) => {
   const ann = someone()
   const headers = { 'idempotency-key': randomUUID() }
   const first = await admin.post(USERS, ann, { headers })
@@ -162,33 +162,33 @@ t.test('a retry of a creation under its key gives the first answer, and creates 
     'idempotency-key-reused'
   ])
 
-  const kept = await service.db
+  const row = await service.db
     .selectFrom('idempotency_keys')
     .select('answer')
     .where('key', '=', headers['idempotency-key'])
     .executeTakeFirstOrThrow()
   const { keyring } = service.app.services
-  const stored = keyring
-    .answers(admin.person.id, headers['idempotency-key'])
-    .open([], kept.answer!)
-    .toString()
+  const stored = keyring.answers(admin.person.id, headers['idempotency-key']).open([], row.answer!).toString()
   t.match(stored, ann.email)
   t.notMatch(stored, /correct horse battery|argon2/)
 })
 
-t.test('twins under one key create one user, and a refused creation does not use the key up', async (t) => {
-  const headers = { 'idempotency-key': randomUUID() }
-  const ann = someone()
-  const twins = await Promise.all(Array.from({ length: 5 }, () => admin.post(USERS, ann, { headers })))
-  t.same([...new Set(twins.map((twin) => `${twin.status} ${twin.json.id}`))].length, 1)
-  t.equal(twins.filter((twin) => twin.headers.has('idempotency-replayed')).length, 4)
+t.test(
+  'concurrent creates with one key create one user, and a refused create does not use the key up',
+  async (t) => {
+    const headers = { 'idempotency-key': randomUUID() }
+    const ann = someone()
+    const twins = await Promise.all(Array.from({ length: 5 }, () => admin.post(USERS, ann, { headers })))
+    t.same([...new Set(twins.map((twin) => `${twin.status} ${twin.json.id}`))].length, 1)
+    t.equal(twins.filter((twin) => twin.headers.has('idempotency-replayed')).length, 4)
 
-  const other = { 'idempotency-key': randomUUID() }
-  t.same(outcome(await admin.post(USERS, ann, { headers: other })), [409, 'email-taken'])
-  t.equal((await admin.post(USERS, someone(), { headers: other })).status, 201)
-})
+    const other = { 'idempotency-key': randomUUID() }
+    t.same(outcome(await admin.post(USERS, ann, { headers: other })), [409, 'email-taken'])
+    t.equal((await admin.post(USERS, someone(), { headers: other })).status, 201)
+  }
+)
 
-t.test('the list is newest first, in pages, and searched by name', async (t) => {
+t.test('the list is newest first, paged, and searchable by name', async (t) => {
   const word = randomUUID()
   const names = [`${word} 100%`, `${word} a_b`, `${word} c\\d`, `${word} ÄRGER`, `${word} axb`]
   for (const name of names) await admin.post(USERS, { ...someone(), name })
@@ -213,7 +213,7 @@ t.test('the list is newest first, in pages, and searched by name', async (t) => 
   }
 })
 
-t.test('disabling a user ends the sessions at once, and enabling revives none', async (t) => {
+t.test('disabling a user ends their sessions at once, and enabling restores none', async (t) => {
   const ann = await service.newUser()
   const phone = ann.other()
   await phone.signIn(ann.person)
@@ -225,21 +225,18 @@ t.test('disabling a user ends the sessions at once, and enabling revives none', 
   t.equal((await ann.signIn(ann.person)).status, 200)
 })
 
-t.test(
-  'a password set by an administrator ends the sessions, and is the one that fits from then on',
-  async (t) => {
-    const ann = await service.newUser()
-    const password = 'staple of another kind'
-    const answer = await admin.put(pathOf(ann), { password })
-    t.equal(answer.status, 200)
-    t.notMatch(answer.text, /staple|argon/)
-    t.equal((await ann.get('/api/v1/session')).status, 401)
-    t.equal((await ann.signIn(ann.person)).status, 401)
-    t.equal((await ann.signIn({ ...ann.person, password })).status, 200)
-  }
-)
+t.test('a password set by an administrator ends the sessions and replaces the old one', async (t) => {
+  const ann = await service.newUser()
+  const password = 'staple of another kind'
+  const answer = await admin.put(pathOf(ann), { password })
+  t.equal(answer.status, 200)
+  t.notMatch(answer.text, /staple|argon/)
+  t.equal((await ann.get('/api/v1/session')).status, 401)
+  t.equal((await ann.signIn(ann.person)).status, 401)
+  t.equal((await ann.signIn({ ...ann.person, password })).status, 200)
+})
 
-t.test('deleting a user ends the sessions and memberships', async (t) => {
+t.test('deleting a user ends their sessions and memberships', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const { json: project } = await bob.post('/api/v1/projects', { name: 'P' })
   await bob.post(`/api/v1/projects/${project.id}/members`, { email: ann.person.email, role: 'editor' })
@@ -251,7 +248,7 @@ t.test('deleting a user ends the sessions and memberships', async (t) => {
   t.equal((await admin.post(USERS, { ...someone(), email: ann.person.email })).status, 201)
 })
 
-async function giveType({ db }: TestApp, ownerId: string): Promise<string> {
+async function insertType({ db }: TestApp, ownerId: string): Promise<string> {
   const id = uuidv7()
   await db
     .insertInto('credential_types')
@@ -269,9 +266,9 @@ async function ownerOf({ db }: TestApp, typeId: string): Promise<string | null> 
   return type!.owner_id
 }
 
-t.test('a user who owns credentials is not deleted, and keeps everything', async (t) => {
+t.test('a user who owns credentials cannot be deleted and keeps everything', async (t) => {
   const ann = await service.newUser()
-  const type = await giveType(service, ann.person.id)
+  const type = await insertType(service, ann.person.id)
   const id = uuidv7()
   const values = { id, owner_id: ann.person.id, type_id: type, name: 'Mail' }
   await service.db.insertInto('credentials').values(values).execute()
@@ -282,20 +279,20 @@ t.test('a user who owns credentials is not deleted, and keeps everything', async
   t.equal((await admin.delete(pathOf(ann))).status, 200)
 })
 
-t.test('the credential types of a deleted user go to who deletes, and never become built in', async (t) => {
+t.test('the credential types of a deleted user go to the administrator who deletes them', async (t) => {
   const [ann, eve] = [await service.newUser(), await service.newUser({ role: 'admin' })]
-  const type = await giveType(service, ann.person.id)
+  const type = await insertType(service, ann.person.id)
   t.equal((await eve.delete(pathOf(ann))).status, 200)
   t.equal(await ownerOf(service, type), eve.person.id)
   t.equal((await eve.delete(pathOf(eve))).status, 200)
   t.equal(
     await ownerOf(service, type),
     admin.person.id,
-    'and of who deletes themself to the oldest administrator'
+    'those of an administrator who deletes themself go to the oldest other one'
   )
 })
 
-t.test('the only owner of a project is not deleted', async (t) => {
+t.test('the only owner of a project cannot be deleted', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const { json: project } = await ann.post('/api/v1/projects', { name: 'P' })
   const members = `/api/v1/projects/${project.id}/members`

@@ -1,5 +1,5 @@
 import { isUuid } from '../../../http/schemas.ts'
-import { hasNoValue, valueFlaw } from '../../credential-types/field-values.ts'
+import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import { defaultsOf } from '../input.ts'
 import { MAX_ENVIRONMENTS } from '../limits.ts'
@@ -116,7 +116,7 @@ export function valuesOf(
 
 function rawValues([field]: readonly FieldRow[], body: Body): Values {
   if (Object.keys(body).length > MAX_FIELDS) invalid('body', `has more than ${MAX_FIELDS} fields`)
-  const flaw = valueFlaw(field!, body)
+  const flaw = validateValue(field!, body)
   return flaw ? invalid('body', flaw.message) : new Map([[field!.id, body]])
 }
 
@@ -130,7 +130,7 @@ function typedValues(fields: readonly FieldRow[], body: Body): Values {
       values.delete(field.id)
       continue
     }
-    const flaw = valueFlaw(field, value)
+    const flaw = validateValue(field, value)
     if (flaw) invalid('body', `${field.field_name}: ${flaw.message}`)
     values.set(field.id, value)
   }

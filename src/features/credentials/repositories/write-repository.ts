@@ -1,5 +1,6 @@
 import { type Expression, type Kysely, type SqlBool, sql } from 'kysely'
 import { insertEvents } from '../../../audit/record.ts'
+import { rolesAtLeast } from '../../../auth/roles.ts'
 import type { Database, Transaction } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
@@ -27,7 +28,7 @@ const lockedType = (db: Kysely<Tables>, p: Params<{ typeId: string; typeRevision
 const mayLink = (userId: Expression<string>, ids: Expression<readonly string[]>) =>
   sql<SqlBool>`cardinality(${ids}::uuid[]) = (select count(*) from linking p
     join project_members m on m.project_id = p.id
-    where m.user_id = ${userId} and m.role in ('owner', 'admin', 'editor'))`
+    where m.user_id = ${userId} and m.role in (${sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)))}))`
 
 const insertLinks = (
   db: Kysely<Tables>,

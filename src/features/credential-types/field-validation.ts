@@ -1,0 +1,73 @@
+import { type InputError, ValidationFailed } from '../../http/problems.ts'
+import { takesPattern, validateValue } from './field-values.ts'
+import { MAX_INSTRUCTIONS, sizeOfPattern } from './patterns.ts'
+import type { FieldRow } from './repository.ts'
+
+/** Maximum size of the fields of a type as JSON. Bounds the size of a page of types. */
+const MAX_BYTES = 256 * 1024
+
+/** Throws ValidationFailed if the fields are invalid. Their positions are those of the list in the body. */
+export function assertValidFields(fields: readonly FieldRow[]): void {
+  const errors = [...validateNames(fields), ...validatePatterns(fields)]
+  for (const field of fields) {
+    errors.push(...validateOptions(field))
+    // A default can only be checked against a field that is valid itself.
+    if (errors.length === 0) errors.push(...validateDefault(field))
+  }
+  if (errors.length === 0 && Buffer.byteLength(JSON.stringify(fields)) > MAX_BYTES) {
+    errors.push({
+      path: '/body/fields',
+      code: 'too-large',
+      message: 'The fields, as JSON, have 256 KiB at the most.'
+    })
+  }
+  if (errors.length > 0) throw new ValidationFailed({ errors })
+}
+
+function errorAt(field: FieldRow, property: string, code: string, message: string): InputError {
+  return { path: `/body/fields/${field.position}/${property}`, code, message }
+}
+
+function validateNames(fields: readonly FieldRow[]): InputError[] {
+  const seen = new Set<string>()
+  return fields.flatMap((field) => {
+    const repeated = seen.has(field.field_name)
+    seen.add(field.field_name)
+    return repeated
+      ? [errorAt(field, 'fieldName', 'repeated', 'Another field of the type has this name.')]
+      : []
+  })
+}
+
+function validateOptions(field: FieldRow): InputError[] {
+  const isSelect = field.field_type === 'select'
+  if (isSelect && field.options === null)
+    return [errorAt(field, 'options', 'required', 'A select needs its options.')]
+  if (isSelect || field.options === null) return []
+  return [errorAt(field, 'options', 'not-for-this-type', 'Only a select has options.')]
+}
+
+/** Returns the first error: a pattern that exceeds the total size must be the last one that is compiled. */
+function validatePatterns(fields: readonly FieldRow[]): InputError[] {
+  let remaining = MAX_INSTRUCTIONS
+  for (const field of fields) {
+    if (field.pattern === null) continue
+    const error = (code: string, message: string) => [errorAt(field, 'pattern', code, message)]
+    if (!takesPattern(field.field_type))
+      return error('not-for-this-type', 'A field of this type takes no pattern.')
+    const size = sizeOfPattern(field.pattern)
+    if (size === undefined) return error('invalid-pattern', 'This is not in RE2 syntax.')
+    remaining -= size
+    if (remaining < 0) return error('invalid-pattern', 'The patterns of the type are too large together.')
+  }
+  return []
+}
+
+function validateDefault(field: FieldRow): InputError[] {
+  if (field.default_value === null) return []
+  const error = (code: string, message: string) => [errorAt(field, 'defaultValue', code, message)]
+  if (field.secret)
+    return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
+  const invalid = validateValue(field, field.default_value)
+  return invalid ? error(invalid.code, invalid.message) : []
+}

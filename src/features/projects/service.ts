@@ -1,0 +1,82 @@
+import type { Transaction } from '../../db/database.ts'
+import type { ProjectRole } from '../../db/tables.ts'
+import { LastOwner, NotFound, ValidationFailed } from '../../http/problems.ts'
+import { linkEvents } from '../credentials/events.ts'
+import { unlinkAll } from '../credentials/repositories/link-repository.ts'
+import { deleteMember, findRoles, insertMember, type MemberRow, updateMember } from './member-repository.ts'
+import { requireRole } from './membership.ts'
+import * as repository from './repository.ts'
+
+/**
+ * Deletes a project of which the caller is an owner, with its links and tokens. Credentials stay. Returns an
+ * event for each credential that was linked, so that its owner sees the change. Throws NotFound.
+ */
+export async function deleteProject(trx: Transaction, callerId: string, id: string) {
+  // Credentials are locked before projects everywhere, to avoid deadlocks.
+  const credentials = await unlinkAll(trx, id)
+  if (!(await repository.deleteProject(trx, callerId, id))) throw new NotFound()
+  return credentials.flatMap((credential) => linkEvents(credential, { added: [], removed: [id] }))
+}
+
+/** Throws Forbidden, AlreadyMember, and ValidationFailed if nobody has the e-mail address. */
+export async function addMember(
+  trx: Transaction,
+  callerId: string,
+  projectId: string,
+  { email, role }: { email: string; role: ProjectRole }
+): Promise<MemberRow> {
+  const { caller } = await lockRoles(trx, projectId, callerId, callerId)
+  requireRole(caller, managerOf(role))
+  const member = await insertMember(trx, projectId, { email, role })
+  if (member) return member
+  const message = 'Nobody has that e-mail address.'
+  throw new ValidationFailed({ errors: [{ path: '/body/email', code: 'unknown-user', message }] })
+}
+
+/** Changes a member's role. Throws Forbidden, LastOwner, and NotFound if the user is not a member. */
+export async function changeMember(
+  trx: Transaction,
+  callerId: string,
+  projectId: string,
+  userId: string,
+  role: ProjectRole
+): Promise<MemberRow> {
+  const { caller, user, owners } = await lockRoles(trx, projectId, callerId, userId)
+  requireRole(caller, managerOf(role))
+  if (!user) throw new NotFound()
+  requireRole(caller, managerOf(user))
+  if (user === 'owner' && role !== 'owner' && owners === 1) throw new LastOwner()
+  return (await updateMember(trx, projectId, userId, role))!
+}
+
+/**
+ * Removes a member. Every member may leave. Throws Forbidden, LastOwner, and NotFound if the user is not a
+ * member.
+ */
+export async function removeMember(
+  trx: Transaction,
+  callerId: string,
+  projectId: string,
+  userId: string
+): Promise<void> {
+  const { caller, user, owners } = await lockRoles(trx, projectId, callerId, userId)
+  if (userId !== callerId) requireRole(caller, managerOf(user ?? 'viewer'))
+  if (!user) throw new NotFound()
+  if (user === 'owner' && owners === 1) throw new LastOwner()
+  await deleteMember(trx, projectId, userId)
+}
+
+/**
+ * Locks the project and reads the roles again, because they may have changed since the guard ran. Changes of
+ * the members of one project are serialized.
+ */
+async function lockRoles(trx: Transaction, projectId: string, callerId: string, userId: string) {
+  if (!(await repository.lockProject(trx, projectId))) throw new NotFound()
+  // A separate statement: one that waits for the lock would return the roles as they were before.
+  const { caller, ...rest } = await findRoles(trx, projectId, callerId, userId)
+  requireRole(caller, 'viewer')
+  return { caller, ...rest }
+}
+
+/** The role that adds, changes and removes members with this role. */
+const managerOf = (role: ProjectRole): ProjectRole => (role === 'owner' ? 'owner' : 'admin')
