@@ -60,7 +60,8 @@ const OURS: Record<string, string[]> = {
   recent: [],
   'private-file': [],
   'root-keys': ['crypto'],
-  config: ['root-keys', 'private-file'],
+  config: ['config-formats', 'root-keys', 'private-file'],
+  'config-formats': ['root-keys'],
   embedded: ['config', 'root-keys', 'private-file'],
   services: ['config', 'crypto', 'db'],
   jobs: ['services'],
@@ -72,7 +73,7 @@ const OURS: Record<string, string[]> = {
   start: ['config', 'db', 'embedded', 'feature', 'services'],
   main: ['server', 'terminal'],
   server: ['app', 'config', 'start', 'terminal'],
-  cli: ['app', 'audit', 'config', 'crypto', 'db', 'embedded', 'feature', 'http', 'start', 'terminal']
+  cli: ['app', 'audit', 'config', 'crypto', 'db', 'embedded', 'feature', 'http', 'package.json', 'terminal']
 }
 /** What those parts may import of packages that may not import any. */
 const PACKAGES: Record<string, RegExp> = {
@@ -84,6 +85,7 @@ const PACKAGES: Record<string, RegExp> = {
   'private-file': /^node:/,
   'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
   config: /^node:/,
+  'config-formats': /^node:/,
   terminal: /^node:/
 }
 
