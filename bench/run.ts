@@ -1,6 +1,6 @@
 // Measures the service against routes that do less, on this machine and in one sitting. docs/performance.md says how.
 import { parseArgs } from 'node:util'
-import { fail, requireNode, tell } from '../src/terminal.ts'
+import { fail, requireNode, print as tell } from '../src/terminal.ts'
 import { compare, ownRatio, readBaseline, writeBaseline } from './baseline.ts'
 import type { ReferenceName } from './cases.ts'
 import { type Measured, measureCase, measureReference, type Plan, warmUp } from './measure.ts'

@@ -23,12 +23,14 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
   }
 }
 
-/** The root keys kept in the directory, having made one if there is none; `made` gives the path of a new one. */
-export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; made: string | undefined }> {
+/** Reads the root keys of the directory, after creating one if there is none; `newFile` is the path of a new one. */
+export async function rootKeysIn(
+  directory: string
+): Promise<{ keys: RootKey[]; newFile: string | undefined }> {
   const path = join(directory, 'root.keys')
-  const made = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
+  const newFile = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
   try {
-    return { keys: parseRootKeys(readPrivate(path)), made }
+    return { keys: parseRootKeys(readPrivate(path)), newFile }
   } catch (error) {
     if (error instanceof RangeError)
       throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)

@@ -28,8 +28,8 @@ export async function serviceStarts(t: Test) {
       process.env,
       Object.fromEntries(Object.entries(keys).filter(([name]) => /^AWS_/.test(name)))
     )
-    const told = { notice() {}, connectionError() {}, databaseEnded() {} }
-    return start(readConfig({ ...common, ...keys }), told)
+    const reporter = { notice() {}, connectionError() {}, databaseEnded() {} }
+    return start(readConfig({ ...common, ...keys }), reporter)
   }
   return {
     db: database.db,

@@ -23,7 +23,7 @@ export async function ensureAdministrator(
   })
 }
 
-async function hasUsers(db: Database): Promise<boolean> {
+export async function hasUsers(db: Database): Promise<boolean> {
   const row = await db.selectFrom('users').select('id').limit(1).executeTakeFirst()
   return row !== undefined
 }
