@@ -64,7 +64,7 @@ const OURS: Record<string, string[]> = {
   'config-formats': ['root-keys'],
   embedded: ['config', 'root-keys', 'private-file'],
   services: ['config', 'crypto', 'db'],
-  jobs: ['services'],
+  jobs: ['db', 'services'],
   http: ['audit', 'auth', 'crypto', 'db', 'services', 'package.json'],
   auth: ['config', 'crypto', 'db', 'http', 'services'],
   audit: ['auth', 'db', 'http', 'ids', 'jobs', 'services'],
