@@ -5,7 +5,9 @@ import { parseRootKeys } from './root-keys/list.ts'
 import type { RootKey } from './root-keys/root-key.ts'
 import type { VaultSettings } from './root-keys/vault-transit.ts'
 
-/** An environment variable: its name, the form of its text, its default, and its line in `latchkey --help`. */
+/**
+ * An environment variable: its name, the form of its text, its default, and its line in `latchkey --help`.
+ */
 interface Variable<T> {
   readonly name: string
   readonly format: format.Format<T>
@@ -103,8 +105,8 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads and validates the whole configuration. An empty variable counts as unset. Throws a ConfigError for the
- * first variable that is invalid. (AWS's SDK reads its AWS_… variables itself.)
+ * Reads and validates the whole configuration. An empty variable counts as unset. Throws a ConfigError for
+ * the first variable that is invalid. (AWS's SDK reads its AWS_… variables itself.)
  */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const values = readAll(env, settings)

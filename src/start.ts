@@ -23,8 +23,9 @@ export interface StartupReporter {
 }
 
 /**
- * Starts everything that the app depends on, in this order: the database (Postgres at `databaseUrl`, or the embedded
- * one), its tables, the data keys, the built-in types, the first administrator. Closes all of it again if any fails.
+ * Starts everything that the app depends on, in this order: the database (Postgres at `databaseUrl`, or the
+ * embedded one), its tables, the data keys, the built-in types, the first administrator. Closes all of it
+ * again if any fails.
  */
 export async function start(config: Config, reporter: StartupReporter): Promise<StartedServices> {
   const embedded = config.databaseUrl === undefined

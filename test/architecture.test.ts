@@ -48,7 +48,7 @@ const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
 const isRepository = (path: string) => /(^|[/-])repository\.ts$/.test(path)
 const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
 /** Jobs and the plugin of the keys: registered in app.ts, as routes are. */
-const isJob = (path: string) => /(-job|\/retry-on-key-change)\.ts$/.test(path)
+const isJob = (path: string) => /(-jobs?|\/retry-on-key-change)\.ts$/.test(path)
 const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
 
 /** What each part may import of our own besides itself. `feature` stands for every feature. */

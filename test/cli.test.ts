@@ -177,8 +177,9 @@ t.test('help and version need no configuration and succeed', async (t) => {
     [...group.out.matchAll(/^ {2}keys (\w+)/gm)].map(([, word]) => word),
     ['status', 'rotate', 'destroy']
   )
-  for (const command of COMMANDS) {
-    const { code, out, err } = await run(...command.split(' '), '--help')
+  const each = await Promise.all(COMMANDS.map((command) => run(...command.split(' '), '--help')))
+  for (const [index, { code, out, err }] of each.entries()) {
+    const command = COMMANDS[index]!
     t.same([code, err], [0, ''], command)
     t.equal(out.split('\n').filter((line) => line.startsWith(`  ${command}`)).length, 1, command)
   }

@@ -215,7 +215,7 @@ t.test('a number that there is not is looked for once, however many ask', async 
   madeUp[4] = 9
   const open = () => ring.values(CONTEXT).open([FIELD], madeUp)
   t.throws(open, { name: 'UnknownDataKey', number: 9 })
-  await Promise.all(Array.from({ length: 20 }, () => ring.find(9)))
+  await Promise.all(Array.from({ length: 20 }, () => ring.loadKey(9)))
   t.equal(reads, 1)
   t.throws(open, { name: 'DecryptionFailed' })
   await ring.refresh()
@@ -232,7 +232,7 @@ t.test('a look that began before the key was made does not count', async (t) => 
   })
   const first = ring.refresh()
   made = true
-  const found = ring.find(8)
+  const found = ring.loadKey(8)
   gates[0]!()
   await first
   while (gates.length < 2) await new Promise((resolve) => setImmediate(resolve))
