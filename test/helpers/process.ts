@@ -13,7 +13,9 @@ export interface Running {
   exited: Promise<number | null>
 }
 
-/** Starts `src/main.js` as a process of its own with this environment and no other; killed when the test ends. */
+/**
+ * Starts `src/main.js` as a process of its own with this environment and no other; killed when the test ends.
+ */
 export function startProcess(t: Test, cwd: string, env: Record<string, string>): Running {
   const { PATH = '', TMPDIR = '' } = process.env
   const child = spawn(process.execPath, [main], {
