@@ -249,7 +249,8 @@ t.test('root keys may be in a private file', async (t) => {
     t.throws(() => readConfig(env), {
       name: 'ConfigError',
       message:
-        'LATCHKEY_ROOT_KEYS_FILE has to be a private file; this is one that others may read or write (chmod 600)'
+        'LATCHKEY_ROOT_KEYS_FILE has to be a private file; ' +
+        'this is one that others may read or write (chmod 600)'
     })
   }
   await chmod(path, 0o600)

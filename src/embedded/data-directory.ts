@@ -7,7 +7,9 @@ import { parseRootKeys } from '../root-keys/list.ts'
 import { newRootKey } from '../root-keys/local.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
 
-/** Makes the directory of the embedded default, closed to everybody else. Throws a ConfigError when it cannot be had. */
+/**
+ * Creates the data directory, for this user only. Throws a ConfigError if it cannot be created or written.
+ */
 export async function prepareDataDirectory(directory: string): Promise<void> {
   try {
     await mkdir(dirname(directory), { recursive: true })
@@ -23,7 +25,10 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
   }
 }
 
-/** Reads the root keys of the directory, after creating one if there is none; `newFile` is the path of a new one. */
+/**
+ * Reads the root keys of the directory, after creating one if there is none; `newFile` is the path of a new
+ * one.
+ */
 export async function rootKeysIn(
   directory: string
 ): Promise<{ keys: RootKey[]; newFile: string | undefined }> {
@@ -38,7 +43,7 @@ export async function rootKeysIn(
   }
 }
 
-/** The first administrator's password kept in the directory, having made one if there is none. */
+/** Reads the first administrator's password in the directory, after creating one if there is none. */
 export async function adminPasswordIn(directory: string): Promise<string> {
   const path = join(directory, 'admin.password')
   await writeOnce(path, randomBytes(18).toString('base64url'))
@@ -46,11 +51,12 @@ export async function adminPasswordIn(directory: string): Promise<string> {
 }
 
 /**
- * Writes a file of mode 0600 unless it is there; gives whether it wrote. The file appears whole and on disk, or not at
- * all: a root key that a power cut takes back would take all values with it, and half a key would stop every start.
+ * Writes a file of mode 0600 and returns true, or returns false if it exists. The file appears whole and on
+ * disk, or not at all: losing a root key in a power cut would lose all values, and half a key would stop
+ * every start.
  */
 async function writeOnce(path: string, line: string): Promise<boolean> {
-  if (await isThere(path)) return false
+  if (await exists(path)) return false
   const draft = `${path}.${randomUUID()}`
   const file = await open(draft, 'wx', 0o600)
   try {
@@ -59,7 +65,7 @@ async function writeOnce(path: string, line: string): Promise<boolean> {
     await file.sync()
     await link(draft, path)
   } catch (error) {
-    // Somebody else was quicker.
+    // Another process was quicker.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   } finally {
@@ -71,7 +77,7 @@ async function writeOnce(path: string, line: string): Promise<boolean> {
   return true
 }
 
-async function isThere(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     (error: NodeJS.ErrnoException) => {

@@ -8,7 +8,7 @@ export interface Running {
   child: ChildProcess
   /** Everything printed so far, on both streams. */
   output(): string
-  /** Resolves when the text has been printed; rejects when the process ends first, or after a minute. */
+  /** Resolves when the text has been printed. Rejects if the process ends first, and after a minute. */
   printed(text: string | RegExp): Promise<RegExpExecArray>
   exited: Promise<number | null>
 }

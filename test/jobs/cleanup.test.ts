@@ -30,11 +30,9 @@ t.test('expired rows are deleted every ten minutes, and no others', async (t) =>
   await sql`insert into users (id, email, name, password_hash, role)
     values (${userId}, 'ann@example.org', 'Ann', '', 'user')`.execute(db)
   const session = (name: string, seen: string, expires: string) =>
-    sql`insert into sessions
-    (id, token_hash, user_id, ip, user_agent, last_seen_at, expires_at) values (${randomUUID()},
-     ${randomBytes(32)}, ${userId}, '::1', ${name}, now() + ${seen}::interval, now() + ${expires}::interval)`.execute(
-      db
-    )
+    sql`insert into sessions (id, token_hash, user_id, ip, user_agent, last_seen_at, expires_at)
+      values (${randomUUID()}, ${randomBytes(32)}, ${userId}, '::1', ${name},
+        now() + ${seen}::interval, now() + ${expires}::interval)`.execute(db)
   await session('lives', '-29 minutes', '1 hour')
   await session('idle', '-31 minutes', '1 hour')
   await session('expired', '-1 minute', '-1 minute')
@@ -51,9 +49,8 @@ t.test('expired rows are deleted every ten minutes, and no others', async (t) =>
 
   const left = async () => {
     const { rows } = await sql<{ name: string }>`select user_agent as name from sessions
-      union all select address from login_failures union all select key from idempotency_keys order by 1`.execute(
-      db
-    )
+      union all select address from login_failures
+      union all select key from idempotency_keys order by 1`.execute(db)
     return rows.map((row) => row.name)
   }
   const apps = await Promise.all([newApp(db), newApp(db)])
