@@ -6,6 +6,7 @@ import { FileRefused, readPrivateFile } from '../private-file.ts'
 import { parseRootKeys } from '../root-keys/list.ts'
 import { newRootKey } from '../root-keys/local.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
+import { ignoreMissing } from './directory.ts'
 
 /**
  * Creates the data directory, for this user only. Throws a ConfigError if it cannot be created or written.
@@ -56,7 +57,7 @@ export async function adminPasswordIn(directory: string): Promise<string> {
  * every start.
  */
 async function writeOnce(path: string, line: string): Promise<boolean> {
-  if (await exists(path)) return false
+  if (await ignoreMissing(stat(path))) return false
   const draft = `${path}.${randomUUID()}`
   const file = await open(draft, 'wx', 0o600)
   try {
@@ -75,16 +76,6 @@ async function writeOnce(path: string, line: string): Promise<boolean> {
   const directory = await open(dirname(path))
   await directory.sync().finally(() => directory.close())
   return true
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false
-      throw error
-    }
-  )
 }
 
 function readPrivate(path: string): string {

@@ -1,4 +1,3 @@
-import type { DecryptCommandInput, EncryptCommandInput, KMSClient } from '@aws-sdk/client-kms'
 import { DecryptionFailed } from '../crypto/aead.ts'
 import type { KeyProvider } from './remote.ts'
 import { connectionError, ProviderError, sanitize } from './retry.ts'
@@ -13,11 +12,6 @@ export function isKmsKey(text: string): boolean {
   return text.length <= 512 && KEY.test(text)
 }
 
-interface Sdk {
-  encrypt(input: EncryptCommandInput, signal: AbortSignal): Promise<Uint8Array | undefined>
-  decrypt(input: DecryptCommandInput, signal: AbortSignal): Promise<Uint8Array | undefined>
-}
-
 /**
  * A symmetric key in AWS KMS. AWS's SDK finds region, endpoint and credentials in its standard places
  * (AWS_REGION, AWS_ENDPOINT_URL_KMS, AWS_ACCESS_KEY_ID, profiles, instance roles); an ARN overrides the
@@ -27,7 +21,7 @@ export class AwsKmsProvider implements KeyProvider {
   readonly title = 'AWS KMS'
   readonly identity: readonly ['aws-kms', string]
   readonly #keyId: string
-  #sdk: Promise<Sdk> | undefined
+  #sdk: ReturnType<typeof loadSdk> | undefined
 
   constructor(keyId: string) {
     if (!isKmsKey(keyId)) throw new RangeError('a key of AWS KMS is a key id, an alias or an ARN')
@@ -39,50 +33,45 @@ export class AwsKmsProvider implements KeyProvider {
     await this.#load()
   }
 
-  async encrypt(dataKeyNumber: number, dataKey: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const sdk = await this.#load()
-    const input = {
+  async encrypt(dataKeyNumber: number, dataKey: Buffer, abortSignal: AbortSignal): Promise<Buffer> {
+    const { client, EncryptCommand } = await this.#load()
+    const command = new EncryptCommand({
       KeyId: this.#keyId,
       Plaintext: dataKey,
       EncryptionContext: contextOf(dataKeyNumber)
-    }
-    const encrypted = await sdk.encrypt(input, signal).catch((error) => {
+    })
+    const { CiphertextBlob } = await client.send(command, { abortSignal }).catch((error) => {
       throw toError(error, [dataKey.toString('base64')])
     })
-    return toBuffer(encrypted)
+    return toBuffer(CiphertextBlob)
   }
 
-  async decrypt(dataKeyNumber: number, encrypted: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const sdk = await this.#load()
-    // Given the key, KMS refuses what another key encrypted.
-    const input = {
+  async decrypt(dataKeyNumber: number, encrypted: Buffer, abortSignal: AbortSignal): Promise<Buffer> {
+    const { client, DecryptCommand } = await this.#load()
+    const command = new DecryptCommand({
+      // Given the key, KMS refuses what another key encrypted.
       KeyId: this.#keyId,
       CiphertextBlob: encrypted,
       EncryptionContext: contextOf(dataKeyNumber)
-    }
-    const dataKey = await sdk.decrypt(input, signal).catch((error) => {
+    })
+    const { Plaintext } = await client.send(command, { abortSignal }).catch((error) => {
       throw toError(error)
     })
-    return toBuffer(dataKey)
+    return toBuffer(Plaintext)
   }
 
-  #load(): Promise<Sdk> {
-    this.#sdk ??= load(KEY.exec(this.#keyId)?.groups?.region)
+  #load() {
+    this.#sdk ??= loadSdk(KEY.exec(this.#keyId)?.groups?.region)
     return this.#sdk
   }
 }
 
 // Imported dynamically, so that a start without KMS does not load the SDK.
-async function load(region: string | undefined): Promise<Sdk> {
+async function loadSdk(region: string | undefined) {
   const { KMSClient, EncryptCommand, DecryptCommand } = await import('@aws-sdk/client-kms')
   // One attempt, because retry.ts has the retries and time-outs of all providers.
-  const client: KMSClient = new KMSClient({ maxAttempts: 1, ...(region && { region }) })
-  return {
-    encrypt: async (input, abortSignal) =>
-      (await client.send(new EncryptCommand(input), { abortSignal })).CiphertextBlob,
-    decrypt: async (input, abortSignal) =>
-      (await client.send(new DecryptCommand(input), { abortSignal })).Plaintext
-  }
+  const client = new KMSClient({ maxAttempts: 1, ...(region && { region }) })
+  return { client, EncryptCommand, DecryptCommand }
 }
 
 function contextOf(dataKeyNumber: number) {
