@@ -9,9 +9,8 @@ import { credentialPartRoutes } from './features/credentials/v1/part-routes.ts'
 import { resolveRoutes } from './features/credentials/v1/resolve-routes.ts'
 import { credentialRoutes } from './features/credentials/v1/routes.ts'
 import { healthRoutes } from './features/health/routes.ts'
-import { keyRefreshJob } from './features/keys/refresh-job.ts'
+import { keyJobs } from './features/keys/key-jobs.ts'
 import { retryOnKeyChange } from './features/keys/retry-on-key-change.ts'
-import { keyRotationJob } from './features/keys/rotation-job.ts'
 import { projectRoutes } from './features/projects/routes.ts'
 import { sessionRoutes, signInRoutes } from './features/session/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
@@ -65,8 +64,7 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
   await app.register(cookie)
   await app.register(authentication)
   await app.register(cleanup)
-  await app.register(keyRefreshJob)
-  await app.register(keyRotationJob)
+  await app.register(keyJobs)
 
   await app.register(documents)
   await app.register(healthRoutes)

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import packageJson from '../package.json' with { type: 'json' }
 import { type Broken, verifyChain } from './audit/chain.ts'
 import { exportLines } from './audit/export.ts'
 import { systemOrigin } from './audit/record.ts'
-import { type Config, readConfig } from './config.ts'
+import { type Config, readConfig, variables } from './config.ts'
 import { Keyring } from './crypto/keyring.ts'
 import { createDatabase, type Database } from './db/database.ts'
 import { migrate } from './db/migrate.ts'
@@ -14,45 +16,46 @@ import { startEmbedded } from './embedded/postgres.ts'
 import { destroyDataKey } from './features/keys/destroy.ts'
 import { rotateDataKey } from './features/keys/rotate.ts'
 import { keyStatus, statusLines } from './features/keys/status.ts'
-import { fail, requireNode, tell } from './terminal.ts'
+import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
 
 interface Command {
-  does: string
-  /** What it takes after its name, as the list of commands shows it. */
-  takes?: string
-  run(config: Config, words: string[]): Promise<void>
+  description: string
+  /** Its one argument, as the help shows it. */
+  argument?: string
+  json?: true
+  run(config: Config, options: { argument: string; json: boolean }): Promise<void>
 }
 
 const commands: Record<string, Command> = {
   migrate: {
-    does: 'bring the database to the newest tables',
+    description: 'bring the database to the newest tables',
     run: (config) => withDatabase(config, migrateDatabase, { query_timeout: 0 })
   },
   'audit verify': {
-    does: 'walk the audit chain and name the first event that is not as it was sealed, or not in it',
+    description: 'check the audit chain and name the first event that was changed, removed or added',
     run: (config) => withDatabase(config, verifyAudit, { query_timeout: 0 })
   },
   'audit export': {
-    does: 'write all audit events as JSON Lines, oldest first',
+    description: 'write all audit events as JSON Lines, oldest first',
     run: (config) => withDatabase(config, exportAudit)
   },
   'keys status': {
-    does: 'show the data keys, what is under each, and how far re-encryption is',
-    takes: '[--json]',
-    run: (config, words) => withDatabase(config, (db) => showKeys(db, words))
+    description: 'show the data keys, how many values each encrypts, and the progress of re-encryption',
+    json: true,
+    run: (config, { json }) => withDatabase(config, (db) => showKeys(db, json))
   },
   'keys rotate': {
-    does: 'make a new data key; the service seals everything anew under it',
+    description: 'create a new data key; running services re-encrypt all values under it',
     run: (config) => withDatabase(config, (db) => rotateKeys(config, db))
   },
   'keys destroy': {
-    does: 'delete a retired data key that nothing is under, before its time',
-    takes: '<number>',
-    run: (config, words) => withDatabase(config, (db) => destroyKey(db, words))
+    description: 'delete a retired data key that nothing uses any more',
+    argument: '<number>',
+    run: (config, { argument }) => withDatabase(config, (db) => destroyKey(db, argument))
   },
-  openapi: { does: 'write openapi.yaml from the code', run: writeOpenapi }
+  openapi: { description: 'write openapi.yaml from the code', run: writeOpenapi }
 }
 
 async function withDatabase(
@@ -73,18 +76,19 @@ async function withDatabase(
 
 async function migrateDatabase(db: Database) {
   const steps = await migrate(db)
-  tell(steps.length > 0 ? `Ran ${steps.join(', ')}.` : 'Nothing to do.')
+  print(steps.length > 0 ? `Ran ${steps.join(', ')}.` : 'Nothing to do.')
 }
 
 async function verifyAudit(db: Database) {
   const { verified, unsealed, head, broken } = await verifyChain(db)
-  if (broken) throw new Error(sentenceOf(broken, verified))
-  tell(
-    `${verified} events are right, ${unsealed} are not sealed yet. Head: ${head.position} ${head.hash.toString('hex')}`
+  if (broken) throw new Error(describe(broken, verified))
+  const { position, hash } = head
+  print(
+    `${verified} events are right, ${unsealed} are not sealed yet. Head: ${position} ${hash.toString('hex')}`
   )
 }
 
-function sentenceOf({ what, position, id }: Broken, verified: number): string {
+function describe({ what, position, id }: Broken, verified: number): string {
   const event = id ? `event ${id}` : 'the event'
   return position
     ? `${event} at position ${position} of the audit chain is ${what}; ${verified} before it are right`
@@ -92,32 +96,29 @@ function sentenceOf({ what, position, id }: Broken, verified: number): string {
 }
 
 async function exportAudit(db: Database) {
-  for await (const line of exportLines(db)) tell(line)
+  for await (const line of exportLines(db)) print(line)
 }
 
-async function showKeys(db: Database, words: string[]) {
-  if (words.length > (words[0] === '--json' ? 1 : 0)) throw new Error('keys status takes --json or nothing')
+async function showKeys(db: Database, json: boolean) {
   const status = await keyStatus(db)
-  for (const line of words[0] === '--json' ? [JSON.stringify(status)] : statusLines(status)) tell(line)
+  for (const line of json ? [JSON.stringify(status)] : statusLines(status)) print(line)
 }
 
 async function rotateKeys(config: Config, db: Database) {
   const [rootKey] = config.rootKeys ?? (await rootKeysIn(config.dataDirectory)).keys
   const number = await rotateDataKey(db, rootKey!, systemOrigin('command line'), 'asked')
-  tell(`Data key ${number} is current. A running service uses it within seconds, and seals the rest anew.`)
+  print(`Data key ${number} is current. Running services use it within seconds, and re-encrypt the rest.`)
 }
 
-async function destroyKey(db: Database, words: string[]) {
-  if (words.length !== 1 || !/^[1-9]\d{0,8}$/.test(words[0]!))
-    throw new Error('keys destroy takes the number of one data key')
-  const number = Number(words[0])
-  await destroyDataKey(db, number, systemOrigin('command line'))
-  tell(`Data key ${number} is destroyed.`)
+async function destroyKey(db: Database, number: string) {
+  if (!/^[1-9]\d{0,8}$/.test(number)) throw new Error('keys destroy takes the number of one data key')
+  await destroyDataKey(db, Number(number), systemOrigin('command line'))
+  print(`Data key ${number} is destroyed.`)
 }
 
-// The document says nothing of any database or key, so it is written from an app that has neither.
+// The document is the same for every database and key, so the app that writes it has neither.
 async function writeOpenapi() {
-  // Only here: the other commands start faster without the whole service.
+  // Imported here, because the other commands start faster without the whole service.
   const { buildApp } = await import('./app.ts')
   const { openapiYaml } = await import('./http/openapi.ts')
   const config = readConfig({ LOG_LEVEL: 'silent' })
@@ -127,21 +128,75 @@ async function writeOpenapi() {
   await writeFile('openapi.yaml', openapiYaml(app))
   await app.close()
   await db.destroy()
-  tell('Wrote openapi.yaml.')
+  print('Wrote openapi.yaml.')
 }
 
-const given = process.argv.slice(2)
-const name = Object.keys(commands).find((one) => one.split(' ').every((word, index) => word === given[index]))
-const words = given.slice(name?.split(' ').length)
-const command = name === undefined ? undefined : commands[name]!
-if (!command || (words.length > 0 && !command.takes)) {
-  const shown = Object.entries(commands).map(([one, { takes }]) => (takes ? `${one} ${takes}` : one))
-  const width = Math.max(...shown.map((one) => one.length))
-  const lines = Object.values(commands).map(({ does }, index) => `  ${shown[index]!.padEnd(width)}  ${does}`)
-  fail(`a command is needed:\n${lines.join('\n')}`)
+const names = Object.keys(commands)
+
+const startsWith = (words: readonly string[], prefix: readonly string[]) =>
+  prefix.every((word, index) => words[index] === word)
+
+function usageOf(name: string): string {
+  const { argument, json } = commands[name]!
+  return [name, argument, json && '[--json]'].filter(Boolean).join(' ')
 }
+
+function table(rows: [string, string][]): string {
+  const width = Math.max(...rows.map(([first]) => first.length))
+  return rows.map(([first, second]) => `  ${first.padEnd(width)}  ${second}`).join('\n')
+}
+
+const listOf = (some: string[]) => table(some.map((name) => [usageOf(name), commands[name]!.description]))
+
+function help(): string {
+  const options: [string, string][] = [
+    ['-h, --help', 'show this help, or that of a command'],
+    ['-v, --version', 'show the version']
+  ]
+  const settings = variables.map(({ name, description, fallback }): [string, string] => [
+    name,
+    fallback === undefined || String(fallback) === '' ? description : `${description} (default ${fallback})`
+  ])
+  return [
+    'Usage: latchkey <command> [options]',
+    `Commands:\n${listOf(names)}`,
+    `Options:\n${table(options)}`,
+    `Environment variables, the same as for the service:\n${table(settings)}`
+  ].join('\n\n')
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean', short: 'v' },
+      json: { type: 'boolean', default: false }
+    }
+  })
+  if (values.version) return print(packageJson.version)
+  const name = names.find((one) => startsWith(positionals, one.split(' ')))
+  if (values.help) {
+    if (positionals.length === 0) return print(help())
+    const group = names.filter((one) => one === name || startsWith(one.split(' '), positionals))
+    if (group.length > 0) return print(`Usage: latchkey <command> [options]\n\n${listOf(group)}`)
+  }
+  if (!name) {
+    const problem =
+      positionals.length > 0 ? `unknown command "${positionals.join(' ')}"` : 'a command is needed'
+    throw new Error(`${problem}; the commands are:\n${listOf(names)}`)
+  }
+  const command = commands[name]!
+  const rest = positionals.slice(name.split(' ').length)
+  if (rest.length !== (command.argument ? 1 : 0) || (values.json && !command.json)) {
+    throw new Error(`usage: latchkey ${usageOf(name)}`)
+  }
+  await command.run(readConfig(), { argument: rest[0] ?? '', json: values.json })
+}
+
 try {
-  await command.run(readConfig(), words)
+  await main(process.argv.slice(2))
 } catch (error) {
   fail((error as Error).message)
 }

@@ -1,10 +1,10 @@
-// JavaScript, because it runs before the cache is on: a file whose types have to be stripped first would have every start
-// load what strips them, 16 MB of it.
+// JavaScript, because Node would load its 16 MB type stripper to run TypeScript here, before the compile
+// cache is on.
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 
-// A start is mostly compiling; with this, only the first one after an update is. Where the folder cannot be written, it is
-// read, or does nothing.
+// Most of a start is compiling: with the cache, only the first start after an update compiles. Without write
+// access to the directory, the cache is read-only or off.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/compiled'))
 const { requireNode } = await import('./terminal.ts')
 requireNode(24)

@@ -1,29 +1,29 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 
-const LONGEST = 65_536
+const MAX_BYTES = 65_536
 
-/** A file that holds secrets and is not private. The message says what it is, as `… a file that <message>`. */
+/** A file of secrets that is not private. The message completes "a file that …". */
 export class FileRefused extends Error {
-  constructor(what: string) {
-    super(what)
+  constructor(message: string) {
+    super(message)
     this.name = 'FileRefused'
   }
 }
 
 /**
- * The text of a file that nobody may read or write but the service. Throws FileRefused. Symbolic links are followed:
- * Kubernetes mounts secrets as such.
+ * Reads a file that only the service's user may read or write. Throws FileRefused. Follows symbolic links,
+ * because Kubernetes mounts secrets as such.
  */
 export function readPrivateFile(path: string): string {
   let file: number | undefined
   try {
-    // Not blocking, or a pipe would be waited for.
+    // Non-blocking, because opening a pipe would wait for its writer.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     const stats = fstatSync(file)
     if (!stats.isFile()) throw new FileRefused('is not a regular file')
-    const exposed = exposureOf(stats, process.getuid?.())
-    if (exposed) throw new FileRefused(exposed)
-    if (stats.size > LONGEST) throw new FileRefused('is too long')
+    const fault = permissionFault(stats, process.getuid?.())
+    if (fault) throw new FileRefused(fault)
+    if (stats.size > MAX_BYTES) throw new FileRefused('is too long')
     return readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof FileRefused) throw error
@@ -34,11 +34,11 @@ export function readPrivateFile(path: string): string {
 }
 
 /**
- * What is wrong with who may read or write a file, if anything, for a process of the user `self` (undefined: a system
- * without users). One's own is for oneself alone. One of root's is a mounted secret, whose mode the service cannot
- * narrow: there its group may read it, since that is how the service itself comes to read it.
+ * Returns what is wrong with the permissions of a file for a process of the user `self` (undefined on a
+ * system without users). The user's own file must be private. A file of root is a mounted secret, whose mode
+ * the service cannot narrow: its group may read it, because that is how the service itself gets access.
  */
-export function exposureOf(
+export function permissionFault(
   file: { mode: number; uid: number },
   self: number | undefined
 ): string | undefined {

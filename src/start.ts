@@ -5,28 +5,29 @@ import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './embedded/da
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
 import { openKeyring } from './features/keys/open-keyring.ts'
-import { ensureAdministrator } from './features/users/service.ts'
+import { ensureAdministrator, hasUsers } from './features/users/service.ts'
 import type { Services } from './services.ts'
 
-export interface Started extends Services {
-  /** The first administrator, when this start made it, or when its password is the one kept in the data directory. */
+export interface StartedServices extends Services {
+  /** Set if this start created the first administrator, or if the password is in the data directory. */
   readonly administrator: { email: string; password: string | undefined } | undefined
   close(): Promise<void>
 }
 
-/** What is told to the person who starts the service; `failed` when the embedded server ends by itself. */
-export interface Told {
+export interface StartupReporter {
+  /** One line for the person who starts the service. */
   notice(line: string): void
   connectionError(error: Error): void
+  /** The embedded Postgres ended by itself. */
   databaseEnded(): void
 }
 
 /**
- * Makes all that the service stands on, in the order in which each needs the one before: the database (Postgres at
- * `databaseUrl`, or the embedded one), its tables, the keys, the built-in types, the first administrator. Throws with
- * everything closed again.
+ * Starts everything that the app depends on, in this order: the database (Postgres at `databaseUrl`, or the
+ * embedded one), its tables, the data keys, the built-in types, the first administrator. Closes all of it
+ * again if any fails.
  */
-export async function start(config: Config, told: Told): Promise<Started> {
+export async function start(config: Config, reporter: StartupReporter): Promise<StartedServices> {
   const embedded = config.databaseUrl === undefined
   if (embedded) await prepareDataDirectory(config.dataDirectory)
   let postgres: EmbeddedPostgres | undefined
@@ -36,25 +37,25 @@ export async function start(config: Config, told: Told): Promise<Started> {
     await postgres?.stop()
   }
   try {
-    // Keys first: with wrong ones nothing is started, let alone written.
-    const rootKeys = config.rootKeys ?? (await embeddedRootKeys(config, told))
+    // Root keys first: without the right ones, nothing is started or written.
+    const rootKeys = config.rootKeys ?? (await embeddedRootKeys(config, reporter))
     if (embedded) {
       postgres = await startEmbedded({
         directory: config.dataDirectory,
-        notice: told.notice,
-        onExit: told.databaseEnded
+        notice: reporter.notice,
+        onExit: reporter.databaseEnded
       })
     }
     const connection = postgres?.connection ?? { connectionString: config.databaseUrl! }
-    db = createDatabase(connection, { onConnectionError: told.connectionError })
+    db = createDatabase(connection, { onConnectionError: reporter.connectionError })
     const migrating = createDatabase({ ...connection, query_timeout: 0 }, { poolSize: 1 })
     await migrate(migrating).finally(() => migrating.destroy())
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
-      told.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
+      reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
     }
-    const administrator = await firstAdministrator(config, db, told)
-    // With the root keys, wherever they came from: the service makes new data keys while it runs.
+    const administrator = await firstAdministrator(config, db, reporter)
+    // The config gets the root keys, wherever they came from: key rotation needs them.
     return { config: { ...config, rootKeys }, db, keyring, administrator, close }
   } catch (error) {
     await close()
@@ -62,35 +63,33 @@ export async function start(config: Config, told: Told): Promise<Started> {
   }
 }
 
-async function embeddedRootKeys(config: Config, told: Told) {
-  const { keys, made } = await rootKeysIn(config.dataDirectory)
-  if (made)
-    told.notice(
-      `Made a root key in ${made}: without this file the stored values are lost; keep a copy elsewhere.`
+async function embeddedRootKeys({ dataDirectory }: Config, reporter: StartupReporter) {
+  const { keys, newFile } = await rootKeysIn(dataDirectory)
+  if (newFile) {
+    reporter.notice(
+      `Made a root key in ${newFile}: without this file the stored values are lost; keep a copy elsewhere.`
     )
+  }
   return keys
 }
 
 async function firstAdministrator(
   config: Config,
   db: Database,
-  told: Told
-): Promise<Started['administrator']> {
+  reporter: StartupReporter
+): Promise<StartedServices['administrator']> {
   const embedded = config.databaseUrl === undefined
   const email = config.adminEmail ?? (embedded ? 'admin@latchkey.local' : undefined)
   const password =
     config.adminPassword ?? (embedded ? await adminPasswordIn(config.dataDirectory) : undefined)
   if (!email || !password) {
-    const row = await db.selectFrom('users').select('id').limit(1).executeTakeFirst()
-    if (!row) {
-      throw new ConfigError(
-        email ? 'LATCHKEY_ADMIN_PASSWORD' : 'LATCHKEY_ADMIN_EMAIL',
-        'is needed for the first start on this database: it has no user yet'
-      )
-    }
-    return undefined
+    if (await hasUsers(db)) return undefined
+    throw new ConfigError(
+      email ? 'LATCHKEY_ADMIN_PASSWORD' : 'LATCHKEY_ADMIN_EMAIL',
+      'is needed for the first start on this database: it has no user yet'
+    )
   }
-  const made = await ensureAdministrator(db, { email, password })
-  if (made) told.notice(`Made the first administrator, ${email}.`)
-  return made || embedded ? { email, password: config.adminPassword ? undefined : password } : undefined
+  const created = await ensureAdministrator(db, { email, password })
+  if (created) reporter.notice(`Made the first administrator, ${email}.`)
+  return created || embedded ? { email, password: config.adminPassword ? undefined : password } : undefined
 }

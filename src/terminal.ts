@@ -1,9 +1,9 @@
-/** A line for the person at the terminal; the log, on the same stream, is for programs. */
-export function tell(line: string): void {
+/** Prints a line for the person at the terminal. The log goes to the same stream and is for programs. */
+export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** Ends the process with one line that says why. */
+/** Prints one line that says why, and ends the process with code 1. */
 export function fail(line: string): never {
   process.stderr.write(`latchkey: ${line}\n`)
   process.exit(1)
@@ -13,6 +13,7 @@ export function fail(line: string): never {
 export function requireNode(major: number): void {
   if (Number(process.versions.node.split('.')[0]) >= major) return
   fail(
-    `Node ${major} or later is needed, and this is ${process.version}; "npm ci" brings one, unless with --ignore-scripts.`
+    `Node ${major} or later is needed, and this is ${process.version}; "npm ci" installs one, ` +
+      'unless it runs with --ignore-scripts.'
   )
 }

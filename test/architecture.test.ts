@@ -48,7 +48,7 @@ const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
 const isRepository = (path: string) => /(^|[/-])repository\.ts$/.test(path)
 const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
 /** Jobs and the plugin of the keys: registered in app.ts, as routes are. */
-const isJob = (path: string) => /(-job|\/retry-on-key-change)\.ts$/.test(path)
+const isJob = (path: string) => /(-jobs?|\/retry-on-key-change)\.ts$/.test(path)
 const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
 
 /** What each part may import of our own besides itself. `feature` stands for every feature. */
@@ -59,10 +59,11 @@ const OURS: Record<string, string[]> = {
   db: [],
   'private-file': [],
   'root-keys': ['crypto'],
-  config: ['root-keys', 'private-file'],
+  config: ['config-formats', 'root-keys', 'private-file'],
+  'config-formats': ['root-keys'],
   embedded: ['config', 'root-keys', 'private-file'],
   services: ['config', 'crypto', 'db'],
-  jobs: ['services'],
+  jobs: ['db', 'services'],
   http: ['audit', 'auth', 'crypto', 'db', 'services', 'package.json'],
   auth: ['config', 'crypto', 'db', 'http', 'services'],
   audit: ['auth', 'db', 'http', 'ids', 'jobs', 'services'],
@@ -71,7 +72,7 @@ const OURS: Record<string, string[]> = {
   start: ['config', 'db', 'embedded', 'feature', 'services'],
   main: ['server', 'terminal'],
   server: ['app', 'config', 'start', 'terminal'],
-  cli: ['app', 'audit', 'config', 'crypto', 'db', 'embedded', 'feature', 'http', 'start', 'terminal']
+  cli: ['app', 'audit', 'config', 'crypto', 'db', 'embedded', 'feature', 'http', 'package.json', 'terminal']
 }
 /** What those parts may import of packages that may not import any. */
 const PACKAGES: Record<string, RegExp> = {
@@ -82,6 +83,7 @@ const PACKAGES: Record<string, RegExp> = {
   'private-file': /^node:/,
   'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
   config: /^node:/,
+  'config-formats': /^node:/,
   terminal: /^node:/
 }
 

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
 import { sealBatch } from '../src/audit/chain.ts'
+import { variables } from '../src/config.ts'
 import { openKeyring } from '../src/features/keys/open-keyring.ts'
 import { uuidv7 } from '../src/ids.ts'
 import { parseRootKeys } from '../src/root-keys/list.ts'
@@ -34,7 +36,7 @@ function latchkeyWith(
 }
 
 t.test(
-  'latchkey migrate brings an empty database to the newest tables, and does nothing twice',
+  'latchkey migrate brings an empty database to the newest tables, and then has nothing to do',
   async (t) => {
     const database = await createTestDatabase({ empty: true })
     t.teardown(database.drop)
@@ -53,7 +55,7 @@ t.test(
 )
 
 t.test(
-  'latchkey audit verify finds the first event that is not as it was, and export writes all',
+  'latchkey audit verify finds the first event that was changed, and export writes all events',
   async (t) => {
     const service = await startTestApp(t)
     for (let i = 0; i < 3; i++) await newProject(service.admin)
@@ -140,8 +142,47 @@ t.test('latchkey keys shows, rotates and destroys data keys', async (t) => {
   t.match(other.err, fingerprint)
 })
 
-t.test('a command that there is not is answered with those that there are', async (t) => {
-  const { code, err } = await latchkey('postgresql://nobody@localhost/none', 'nonsense')
-  t.equal(code, 1)
-  for (const command of ['migrate', 'audit verify', 'audit export', 'openapi']) t.match(err, command)
+const COMMANDS = [
+  'migrate',
+  'audit verify',
+  'audit export',
+  'keys status',
+  'keys rotate',
+  'keys destroy',
+  'openapi'
+]
+
+t.test('an unknown command fails and lists the known ones', async (t) => {
+  const { code, out, err } = await latchkey('postgresql://nobody@localhost/none', 'nonsense')
+  t.same([code, out], [1, ''])
+  t.match(err, /^latchkey: unknown command "nonsense"/)
+  for (const command of COMMANDS) t.match(err, command)
+  const none = await latchkeyWith({})
+  t.equal(none.code, 1)
+  t.match(none.err, /^latchkey: a command is needed/)
+  for (const command of COMMANDS) t.match(none.err, command)
+})
+
+t.test('help and version need no configuration and succeed', async (t) => {
+  const { version } = JSON.parse(await readFile(join(import.meta.dirname, '../package.json'), 'utf8'))
+  // An invalid variable, which every other command would refuse.
+  const run = (...words: string[]) => latchkeyWith({ PORT: 'none' }, ...words)
+  t.same(await run('--version'), { code: 0, out: `${version}\n`, err: '' })
+  const [help, short, group] = await Promise.all([run('--help'), run('-h'), run('keys', '--help')])
+  t.same([help.code, help.err, short.out], [0, '', help.out])
+  for (const command of COMMANDS) t.match(help.out, command)
+  for (const { name } of variables) t.match(help.out, `  ${name} `)
+  t.equal(group.code, 0)
+  t.same(
+    [...group.out.matchAll(/^ {2}keys (\w+)/gm)].map(([, word]) => word),
+    ['status', 'rotate', 'destroy']
+  )
+  const each = await Promise.all(COMMANDS.map((command) => run(...command.split(' '), '--help')))
+  for (const [index, { code, out, err }] of each.entries()) {
+    const command = COMMANDS[index]!
+    t.same([code, err], [0, ''], command)
+    t.equal(out.split('\n').filter((line) => line.startsWith(`  ${command}`)).length, 1, command)
+  }
+  t.match(await run('nonsense', '--help'), { code: 1, err: /unknown command "nonsense"/ })
+  t.match(await run('migrate', '--json'), { code: 1, out: '', err: 'latchkey: usage: latchkey migrate\n' })
 })

@@ -1,8 +1,8 @@
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import t from 'tap'
-import { ConfigError, readConfig } from '../src/config.ts'
+import { ConfigError, readConfig, variables } from '../src/config.ts'
 
 const KEYS = `2026a:${Buffer.alloc(32, 'root').toString('base64')}`
 const DATABASE_URL = 'postgresql://latchkey:secret@db.example.org/latchkey'
@@ -13,7 +13,7 @@ const VAULT = {
   VAULT_TOKEN: 'token'
 }
 
-t.test('with nothing set, all has a default', async (t) => {
+t.test('every setting has a default', async (t) => {
   t.same(readConfig({}), {
     databaseUrl: undefined,
     host: '127.0.0.1',
@@ -35,32 +35,15 @@ t.test('with nothing set, all has a default', async (t) => {
   })
 })
 
-const NAMES = [
-  'DATABASE_URL',
-  'HOST',
-  'PORT',
-  'PUBLIC_URL',
-  'LOG_LEVEL',
-  'LATCHKEY_DATA_DIR',
-  'LATCHKEY_ROOT_KEYS',
-  'LATCHKEY_ROOT_KEYS_FILE',
-  'VAULT_ADDR',
-  'VAULT_NAMESPACE',
-  'VAULT_TOKEN',
-  'VAULT_TOKEN_FILE',
-  'LATCHKEY_ADMIN_EMAIL',
-  'LATCHKEY_ADMIN_PASSWORD',
-  'LATCHKEY_SESSION_IDLE_MINUTES',
-  'LATCHKEY_SESSION_MAX_HOURS',
-  'TRUST_PROXY',
-  'CORS_ORIGINS',
-  'LATCHKEY_DATA_KEY_MAX_DAYS',
-  'LATCHKEY_DATA_KEY_KEEP_DAYS',
-  'METRICS_PORT',
-  'METRICS_HOST'
-]
+const NAMES = variables.map(({ name }) => name)
 
-t.test('an empty variable is an unset one', async (t) => {
+t.test('README.md documents every variable', async (t) => {
+  const readme = await readFile(join(import.meta.dirname, '../README.md'), 'utf8')
+  t.ok(NAMES.length >= 22, `${NAMES.length} variables`)
+  for (const name of NAMES) t.match(readme, `| \`${name}\` |`)
+})
+
+t.test('an empty variable counts as unset', async (t) => {
   for (const value of ['', ' ', '\t\n']) {
     t.same(readConfig(Object.fromEntries(NAMES.map((name) => [name, value]))), readConfig({}))
   }
@@ -111,7 +94,7 @@ t.test('every setting is read', async (t) => {
   )
 })
 
-t.test('other right values', async (t) => {
+t.test('other valid values', async (t) => {
   const cases: [string, string, keyof ReturnType<typeof readConfig>, unknown][] = [
     ['PORT', '65535', 'port', 65_535],
     ['PORT', ' 80 ', 'port', 80],
@@ -132,113 +115,116 @@ t.test('other right values', async (t) => {
   }
 })
 
-t.test('a wrong value stops the start: one line, with the name and without the value', async (t) => {
-  const cases: Record<string, string[]> = {
-    DATABASE_URL: [
-      'canary',
-      'mysql://canary@example.org/db',
-      'postgres//canary',
-      'postgres://canary:99999/db',
-      '/var/run/canary',
-      'postgres://canary:100%@example.org/db'
-    ],
-    HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
-    PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
-    PUBLIC_URL: [
-      'canary',
-      'ftp://canary.org',
-      'https://canary.org/path',
-      'https://canary.org?query',
-      'https://canary.org#part',
-      'https://canary@example.org',
-      'https://:canary@example.org',
-      'canary.org'
-    ],
-    LOG_LEVEL: ['canary', 'INFO', 'info,debug', '30'],
-    LATCHKEY_ROOT_KEYS: [
-      'canary',
-      'canary:',
-      'canary:short',
-      `:${Buffer.alloc(32, 'canary').toString('base64')}`,
-      Buffer.alloc(32, 'canary').toString('base64'),
-      `a:${Buffer.alloc(31, 'canary').toString('base64')}`,
-      `a:${Buffer.alloc(32, 'canary').toString('hex')}`,
-      `${KEYS},${KEYS}`,
-      ','
-    ],
-    LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
-    VAULT_ADDR: [
-      'canary',
-      'http://canary.org:8200',
-      'http://127.0.0.1.canary.org',
-      'ftp://canary.org',
-      'https://canary@example.org',
-      'https://canary.org?query'
-    ],
-    VAULT_NAMESPACE: ['can ary', 'canary\r\nx-vault-token: x', 'cänary'],
-    VAULT_TOKEN: ['can ary', 'canary\ncanary', 'cänary'],
-    LATCHKEY_ADMIN_EMAIL: [
-      'canary',
-      'canary@',
-      '@canary',
-      'canary@localhost',
-      'a b@canary.org',
-      'a@b@canary.org'
-    ],
-    LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', 'canary'.repeat(43)],
-    LATCHKEY_SESSION_IDLE_MINUTES: ['canary', '0', '-5', '10081', '1.5', '30m'],
-    LATCHKEY_SESSION_MAX_HOURS: ['canary', '0', '-5', '721', '0.5', '12h'],
-    TRUST_PROXY: [
-      'canary',
-      'yes',
-      '-1',
-      '1000',
-      '10.0.0.0/33',
-      '10.0.0.0/0',
-      '10.0.0.0/',
-      '10.0.0.0/8/8',
-      '::1/129',
-      '10.0.0.1,canary',
-      'loopback'
-    ],
-    CORS_ORIGINS: [
-      'canary',
-      '*',
-      'null',
-      'https://canary.org/path',
-      'https://canary.org,',
-      'https://canary.org https://example.org',
-      'https://*.canary.org',
-      'file:///canary'
-    ],
-    LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
-    LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
-    METRICS_PORT: ['canary', '-1', '65536'],
-    METRICS_HOST: ['can ary', 'http://canary', 'canary:80']
-  }
-  t.same(
-    Object.keys(cases).sort(),
-    NAMES.filter((name) => !['LATCHKEY_DATA_DIR', 'VAULT_TOKEN_FILE'].includes(name)).sort(),
-    'all that can be wrong'
-  )
-  for (const [name, values] of Object.entries(cases)) {
-    for (const value of values) {
-      const others =
-        name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : /^VAULT_/.test(name) ? VAULT : {}
-      try {
-        readConfig({ ...others, [name]: value })
-        t.fail(`${name}=${value} was taken`)
-      } catch (error) {
-        const { message } = error as Error
-        t.type(error, ConfigError, `${name}=${value}`)
-        t.match(message, new RegExp(`^${name} has to be `), `${name}=${value}: named`)
-        t.notMatch(message, '\n', 'one line')
-        t.notMatch(message, 'canary', 'not the value')
-        t.notMatch(message, Buffer.from('canary').toString('base64').slice(0, 6), 'nor in base64')
+t.test(
+  'an invalid value is an error of one line, with the name of the variable and without its value',
+  async (t) => {
+    const cases: Record<string, string[]> = {
+      DATABASE_URL: [
+        'canary',
+        'mysql://canary@example.org/db',
+        'postgres//canary',
+        'postgres://canary:99999/db',
+        '/var/run/canary',
+        'postgres://canary:100%@example.org/db'
+      ],
+      HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
+      PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
+      PUBLIC_URL: [
+        'canary',
+        'ftp://canary.org',
+        'https://canary.org/path',
+        'https://canary.org?query',
+        'https://canary.org#part',
+        'https://canary@example.org',
+        'https://:canary@example.org',
+        'canary.org'
+      ],
+      LOG_LEVEL: ['canary', 'INFO', 'info,debug', '30'],
+      LATCHKEY_ROOT_KEYS: [
+        'canary',
+        'canary:',
+        'canary:short',
+        `:${Buffer.alloc(32, 'canary').toString('base64')}`,
+        Buffer.alloc(32, 'canary').toString('base64'),
+        `a:${Buffer.alloc(31, 'canary').toString('base64')}`,
+        `a:${Buffer.alloc(32, 'canary').toString('hex')}`,
+        `${KEYS},${KEYS}`,
+        ','
+      ],
+      LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
+      VAULT_ADDR: [
+        'canary',
+        'http://canary.org:8200',
+        'http://127.0.0.1.canary.org',
+        'ftp://canary.org',
+        'https://canary@example.org',
+        'https://canary.org?query'
+      ],
+      VAULT_NAMESPACE: ['can ary', 'canary\r\nx-vault-token: x', 'cänary'],
+      VAULT_TOKEN: ['can ary', 'canary\ncanary', 'cänary'],
+      LATCHKEY_ADMIN_EMAIL: [
+        'canary',
+        'canary@',
+        '@canary',
+        'canary@localhost',
+        'a b@canary.org',
+        'a@b@canary.org'
+      ],
+      LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', 'canary'.repeat(43)],
+      LATCHKEY_SESSION_IDLE_MINUTES: ['canary', '0', '-5', '10081', '1.5', '30m'],
+      LATCHKEY_SESSION_MAX_HOURS: ['canary', '0', '-5', '721', '0.5', '12h'],
+      TRUST_PROXY: [
+        'canary',
+        'yes',
+        '-1',
+        '1000',
+        '10.0.0.0/33',
+        '10.0.0.0/0',
+        '10.0.0.0/',
+        '10.0.0.0/8/8',
+        '::1/129',
+        '10.0.0.1,canary',
+        'loopback'
+      ],
+      CORS_ORIGINS: [
+        'canary',
+        '*',
+        'null',
+        'https://canary.org/path',
+        'https://canary.org,',
+        'https://canary.org https://example.org',
+        'https://*.canary.org',
+        'file:///canary'
+      ],
+      LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
+      LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
+      METRICS_PORT: ['canary', '-1', '65536'],
+      METRICS_HOST: ['can ary', 'http://canary', 'canary:80']
+    }
+    t.same(
+      Object.keys(cases).sort(),
+      NAMES.filter((name) => !['LATCHKEY_DATA_DIR', 'VAULT_TOKEN_FILE'].includes(name)).sort(),
+      'all variables that can be invalid'
+    )
+    for (const [name, values] of Object.entries(cases)) {
+      for (const value of values) {
+        const others =
+          name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : /^VAULT_/.test(name) ? VAULT : {}
+        try {
+          readConfig({ ...others, [name]: value })
+          t.fail(`${name}=${value} was accepted`)
+        } catch (error) {
+          const { message } = error as Error
+          t.type(error, ConfigError, `${name}=${value}`)
+          t.match(message, new RegExp(`^${name} has to be `), `${name}=${value}: named`)
+          t.notMatch(message, '\n', 'one line')
+          t.notMatch(message, 'canary', 'not the value')
+          t.notMatch(message, Buffer.from('canary').toString('base64').slice(0, 6), 'nor in base64')
+        }
       }
     }
   }
-})
+)
 
 t.test('with DATABASE_URL and no root key the service refuses to start', async (t) => {
   for (const keys of [undefined, '', '  ']) {
@@ -248,7 +234,7 @@ t.test('with DATABASE_URL and no root key the service refuses to start', async (
   t.ok(readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }))
 })
 
-t.test('root keys may be in a file, which nobody else can read', async (t) => {
+t.test('root keys may be in a private file', async (t) => {
   const path = join(t.testdir(), 'root.keys')
   await writeFile(path, `# since May\n${KEYS}\nold:aws-kms:alias/latchkey\n`, { mode: 0o600 })
   const env = { DATABASE_URL, LATCHKEY_ROOT_KEYS_FILE: path }
@@ -263,7 +249,8 @@ t.test('root keys may be in a file, which nobody else can read', async (t) => {
     t.throws(() => readConfig(env), {
       name: 'ConfigError',
       message:
-        'LATCHKEY_ROOT_KEYS_FILE has to be a private file; this is one that others may read or write (chmod 600)'
+        'LATCHKEY_ROOT_KEYS_FILE has to be a private file; ' +
+        'this is one that others may read or write (chmod 600)'
     })
   }
   await chmod(path, 0o600)
@@ -273,7 +260,7 @@ t.test('root keys may be in a file, which nobody else can read', async (t) => {
   }
 })
 
-t.test('two settings of one thing are refused', async (t) => {
+t.test('a value and a file of the same setting are refused together', async (t) => {
   t.throws(() => readConfig({ LATCHKEY_ROOT_KEYS: KEYS, LATCHKEY_ROOT_KEYS_FILE: '/etc/root.keys' }), {
     name: 'ConfigError',
     message: 'LATCHKEY_ROOT_KEYS and LATCHKEY_ROOT_KEYS_FILE are both set; only one of them may be'
@@ -284,7 +271,7 @@ t.test('two settings of one thing are refused', async (t) => {
   })
 })
 
-t.test('a key of Vault needs to know where Vault is, and a token', async (t) => {
+t.test('a root key in Vault needs the address of Vault and a token', async (t) => {
   const right: Record<string, string>[] = [
     VAULT,
     { ...VAULT, VAULT_ADDR: 'https://example.org:8200/vault/' },
@@ -294,10 +281,10 @@ t.test('a key of Vault needs to know where Vault is, and a token', async (t) => 
   for (const env of right) t.match(readConfig(env).rootKeys, [{ name: 'main' }])
   t.throws(() => readConfig({ ...VAULT, VAULT_ADDR: '' }), /^VAULT_ADDR is needed/)
   t.throws(() => readConfig({ ...VAULT, VAULT_TOKEN: '' }), /^VAULT_TOKEN .*is needed/)
-  t.ok(readConfig({ VAULT_ADDR: 'http://for.others' }), 'and nobody else looks at it')
+  t.ok(readConfig({ VAULT_ADDR: 'http://for.others' }), 'ignored without such a root key')
 })
 
-t.test('an administrator of that e-mail could sign in', async (t) => {
+t.test('an e-mail address is accepted if it can sign in', async (t) => {
   const format = fullFormats.email as RegExp
   const emails = [
     'ann@example.org',
@@ -312,13 +299,13 @@ t.test('an administrator of that e-mail could sign in', async (t) => {
     'ann@[127.0.0.1]'
   ]
   for (const email of emails) {
-    let taken = true
+    let accepted = true
     try {
       readConfig({ LATCHKEY_ADMIN_EMAIL: email })
     } catch {
-      taken = false
+      accepted = false
     }
-    t.equal(taken, format.test(email), email)
+    t.equal(accepted, format.test(email), email)
   }
 })
 

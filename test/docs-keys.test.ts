@@ -9,14 +9,14 @@ import { freePort } from './helpers/free-port.ts'
 import { age } from './helpers/keys.ts'
 import { Shell } from './helpers/shell.ts'
 
-// A dozen starts, each after the other.
+// A dozen starts, one after the other.
 t.setTimeout(300_000)
 
 const root = join(import.meta.dirname, '..')
 const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
 
-/** What the document's words stand for: the service as a process, and what of Postgres's programs is not here. */
-const WORDS = `
+/** Shell functions for the commands of the document. */
+const FUNCTIONS = `
 latchkey() { node "${root}/src/cli.ts" "$@"; }
 start_service() {
   : > service.log
@@ -35,12 +35,12 @@ stop_service() {
 }
 restart_service() { stop_service; start_service; }
 `
-const STAND_INS = `
+const DUMP_FUNCTIONS = `
 pg_dump() { node "${root}/test/fixtures/dump.ts" dump "\${@: -1}" latchkey.dump; }
 pg_restore() { node "${root}/test/fixtures/dump.ts" restore "$RESTORED_URL" latchkey.dump; }
 `
 
-t.test('the commands in docs/operations/keys.md do what it says', async (t) => {
+t.test('the commands in docs/operations/keys.md do what the document says', async (t) => {
   const text = await readFile(join(root, 'docs/operations/keys.md'), 'utf8')
   const blocks = blocksOf(text).filter(({ language }) => language === 'sh')
   t.ok(blocks.length >= 10, `${blocks.length} blocks`)
@@ -63,8 +63,8 @@ t.test('the commands in docs/operations/keys.md do what it says', async (t) => {
     METRICS_PORT: String(metricsPort),
     METRICS_URL: `http://127.0.0.1:${metricsPort}/metrics`
   })
-  const standIns = dumps(await serverVersion(database)) ? '' : STAND_INS
-  await shell.run(`${WORDS}${standIns}`)
+  const dumpFunctions = canDump(await serverVersion(database)) ? '' : DUMP_FUNCTIONS
+  await shell.run(`${FUNCTIONS}${dumpFunctions}`)
   try {
     let client: Awaited<ReturnType<typeof signIn>> | undefined
     let id = ''
@@ -142,11 +142,11 @@ async function serverVersion({ db }: Awaited<ReturnType<typeof createTestDatabas
   return Math.trunc(Number(rows[0]!.version) / 10_000)
 }
 
-/** Whether the machine's pg_dump can dump such a server. */
-function dumps(version: number): boolean {
+/** Checks that the machine's pg_dump can dump this version of Postgres. */
+function canDump(version: number): boolean {
   try {
-    const said = execFileSync('pg_dump', ['--version'], { encoding: 'utf8' })
-    return Number(/ (\d+)/.exec(said)?.[1]) >= version
+    const output = execFileSync('pg_dump', ['--version'], { encoding: 'utf8' })
+    return Number(/ (\d+)/.exec(output)?.[1]) >= version
   } catch {
     return false
   }

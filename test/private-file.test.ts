@@ -2,44 +2,41 @@ import { execFileSync } from 'node:child_process'
 import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { exposureOf, readPrivateFile } from '../src/private-file.ts'
+import { permissionFault, readPrivateFile } from '../src/private-file.ts'
 
 const REGULAR = 0o100000
 
-t.test(
-  "one's own file is for oneself alone; one of root's may be read by its group, and by no others",
-  async (t) => {
-    const cases: [mode: number, owner: number, self: number, fine: boolean][] = [
-      [0o600, 1000, 1000, true],
-      [0o400, 1000, 1000, true],
-      [0o640, 1000, 1000, false],
-      [0o604, 1000, 1000, false],
-      [0o620, 1000, 1000, false],
-      [0o666, 1000, 1000, false],
-      [0o600, 0, 0, true],
-      [0o440, 0, 0, false],
-      [0o440, 0, 1000, true],
-      [0o640, 0, 1000, true],
-      [0o660, 0, 1000, false],
-      [0o444, 0, 1000, false],
-      [0o644, 0, 1000, false],
-      [0o442, 0, 1000, false],
-      [0o440, 1001, 1000, false],
-      [0o600, 1001, 0, false]
-    ]
-    for (const [mode, uid, self, fine] of cases) {
-      const what = `mode ${mode.toString(8)} of ${uid}, read by ${self}`
-      t.equal(exposureOf({ mode: REGULAR | mode, uid }, self) === undefined, fine, what)
-    }
-    t.equal(
-      exposureOf({ mode: 0o666, uid: 0 }, undefined),
-      undefined,
-      'a system without users has no such modes'
-    )
+t.test('a file of the user must be private; a file of root may also be readable by its group', async (t) => {
+  const cases: [mode: number, owner: number, self: number, fine: boolean][] = [
+    [0o600, 1000, 1000, true],
+    [0o400, 1000, 1000, true],
+    [0o640, 1000, 1000, false],
+    [0o604, 1000, 1000, false],
+    [0o620, 1000, 1000, false],
+    [0o666, 1000, 1000, false],
+    [0o600, 0, 0, true],
+    [0o440, 0, 0, false],
+    [0o440, 0, 1000, true],
+    [0o640, 0, 1000, true],
+    [0o660, 0, 1000, false],
+    [0o444, 0, 1000, false],
+    [0o644, 0, 1000, false],
+    [0o442, 0, 1000, false],
+    [0o440, 1001, 1000, false],
+    [0o600, 1001, 0, false]
+  ]
+  for (const [mode, uid, self, fine] of cases) {
+    const what = `mode ${mode.toString(8)} of ${uid}, read by ${self}`
+    t.equal(permissionFault({ mode: REGULAR | mode, uid }, self) === undefined, fine, what)
   }
-)
+  t.equal(
+    permissionFault({ mode: 0o666, uid: 0 }, undefined),
+    undefined,
+    'a system without users has no such modes'
+  )
+})
 
-t.test('a file is read whole, through a symbolic link as well', async (t) => {
+t.test('a file is read, also through a symbolic link', async (t) => {
   const directory = t.testdir()
   await writeFile(join(directory, 'file'), 'text\n', { mode: 0o600 })
   await symlink('file', join(directory, 'link'))
@@ -47,7 +44,7 @@ t.test('a file is read whole, through a symbolic link as well', async (t) => {
 })
 
 t.test(
-  'what is no file of secrets is refused, at once',
+  'other things than a small regular file are refused, without waiting',
   { skip: process.platform === 'win32' },
   async (t) => {
     const directory = t.testdir()

@@ -8,7 +8,7 @@ import { startProcess } from './helpers/process.ts'
 
 async function newDirectory(t: Test) {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-start-'))
-  // As root, Postgres runs as somebody else, who has to come through.
+  // Under root, Postgres runs as another user, who must reach the directory.
   await chmod(directory, 0o755)
   t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   return directory
@@ -25,51 +25,48 @@ async function signIn(origin: string, email: string, password: string) {
   return { status: answer.status, cookie: answer.headers.get('set-cookie')?.split(';')[0] ?? '' }
 }
 
-t.test(
-  'the embedded default starts with no configuration, and a second start keeps everything',
-  async (t) => {
-    const cwd = await newDirectory(t)
-    const first = startProcess(t, cwd, {})
-    const [, origin] = await first.printed(/listens on (http:\S+)/)
-    const [, docs] = await first.printed(/Swagger UI: (http:\S+)/)
-    const [, email, password] = await first.printed(/Administrator: (\S+), password (\S+)/)
-    t.equal((await fetch(docs!)).status, 200)
-    t.equal((await fetch(`${origin}/readyz`)).status, 200)
-    const { status, cookie } = await signIn(origin!, email!, password!)
-    t.equal(status, 200)
-    const made = await fetch(`${origin}/api/v1/projects`, {
-      method: 'POST',
-      headers: { ...json, cookie },
-      body: JSON.stringify({ name: 'Kept' })
-    })
-    t.equal(made.status, 201)
-    for (const file of ['root.keys', 'admin.password']) {
-      t.equal((await stat(join(cwd, 'data', file))).mode & 0o777, 0o600, `${file} is private`)
-    }
-    const key = (await readFile(join(cwd, 'data/root.keys'), 'utf8')).split(':')[1]!.trim()
-    t.notOk(first.output().includes(key), 'the root key is not printed')
-
-    const second = startProcess(t, cwd, {})
-    t.equal(await second.exited, 1, 'a second one on the same directory is refused')
-    t.match(second.output(), /^latchkey: .*in use/m)
-
-    first.child.kill('SIGTERM')
-    t.equal(await first.exited, 0, first.output())
-    const third = startProcess(t, cwd, {})
-    const [, again] = await third.printed(/listens on (http:\S+)/)
-    t.equal((await third.printed(/password (\S+)/))[1], password)
-    const projects = await fetch(`${again}/api/v1/projects`, { headers: { cookie } })
-    t.match(await projects.json(), { total: 1, data: [{ name: 'Kept' }] }, 'sessions and data are kept')
-    third.child.kill('SIGINT')
-    t.equal(await third.exited, 0)
-
-    await chmod(join(cwd, 'data/root.keys'), 0o644)
-    const open = startProcess(t, cwd, {})
-    t.equal(await open.exited, 1)
-    t.match(open.output(), /^latchkey: LATCHKEY_DATA_DIR .*chmod 600/)
-    t.notOk(open.output().includes(key))
+t.test('the embedded default starts without configuration, and a second start keeps all data', async (t) => {
+  const cwd = await newDirectory(t)
+  const first = startProcess(t, cwd, {})
+  const [, origin] = await first.printed(/listens on (http:\S+)/)
+  const [, docs] = await first.printed(/Swagger UI: (http:\S+)/)
+  const [, email, password] = await first.printed(/Administrator: (\S+), password (\S+)/)
+  t.equal((await fetch(docs!)).status, 200)
+  t.equal((await fetch(`${origin}/readyz`)).status, 200)
+  const { status, cookie } = await signIn(origin!, email!, password!)
+  t.equal(status, 200)
+  const made = await fetch(`${origin}/api/v1/projects`, {
+    method: 'POST',
+    headers: { ...json, cookie },
+    body: JSON.stringify({ name: 'Kept' })
+  })
+  t.equal(made.status, 201)
+  for (const file of ['root.keys', 'admin.password']) {
+    t.equal((await stat(join(cwd, 'data', file))).mode & 0o777, 0o600, `${file} is private`)
   }
-)
+  const key = (await readFile(join(cwd, 'data/root.keys'), 'utf8')).split(':')[1]!.trim()
+  t.notOk(first.output().includes(key), 'the root key is not printed')
+
+  const second = startProcess(t, cwd, {})
+  t.equal(await second.exited, 1, 'a second one on the same directory is refused')
+  t.match(second.output(), /^latchkey: .*in use/m)
+
+  first.child.kill('SIGTERM')
+  t.equal(await first.exited, 0, first.output())
+  const third = startProcess(t, cwd, {})
+  const [, again] = await third.printed(/listens on (http:\S+)/)
+  t.equal((await third.printed(/password (\S+)/))[1], password)
+  const projects = await fetch(`${again}/api/v1/projects`, { headers: { cookie } })
+  t.match(await projects.json(), { total: 1, data: [{ name: 'Kept' }] }, 'sessions and data are kept')
+  third.child.kill('SIGINT')
+  t.equal(await third.exited, 0)
+
+  await chmod(join(cwd, 'data/root.keys'), 0o644)
+  const open = startProcess(t, cwd, {})
+  t.equal(await open.exited, 1)
+  t.match(open.output(), /^latchkey: LATCHKEY_DATA_DIR .*chmod 600/)
+  t.notOk(open.output().includes(key))
+})
 
 t.test('with DATABASE_URL', async (t) => {
   const cwd = await newDirectory(t)
@@ -85,13 +82,13 @@ t.test('with DATABASE_URL', async (t) => {
     t.equal(failed.output().trim().split('\n').length, 1, 'one line')
   }
 
-  t.test('it needs a root key, and on an empty database an administrator', async (t) => {
+  t.test('a root key is needed, and on an empty database an administrator', async (t) => {
     t.comment(cwd)
     await fails(base, /^latchkey: LATCHKEY_ROOT_KEYS is needed/)
     await fails({ ...base, LATCHKEY_ROOT_KEYS: rootKeys }, /^latchkey: LATCHKEY_ADMIN_EMAIL is needed/)
   })
 
-  t.test('two replicas start at once, and SIGTERM ends what is under way before the process', async () => {
+  t.test('two replicas start at the same time, and SIGTERM waits for requests in progress', async () => {
     const env = { ...base, ...admin, LATCHKEY_ROOT_KEYS: rootKeys }
     const replicas = [startProcess(t, cwd, env), startProcess(t, cwd, env)]
     const [one, two] = await Promise.all(
@@ -102,7 +99,7 @@ t.test('with DATABASE_URL', async (t) => {
     t.equal(
       (await fetch(`${two}/api/v1/session`, { headers: { cookie } })).status,
       200,
-      'a session of one is one of the other'
+      'both accept the session'
     )
     t.notMatch(replicas[0]!.output(), 'a long enough one', 'a given password is not printed')
 
@@ -117,7 +114,7 @@ t.test('with DATABASE_URL', async (t) => {
     await replicas[1]!.exited
   })
 
-  t.test('it does not start with another root key, and writes nothing', async (t) => {
+  t.test('a start with another root key fails and writes nothing', async (t) => {
     const before = await database.db.selectFrom('data_keys').select(['number', 'wrapped']).execute()
     await fails(
       { ...base, ...admin, LATCHKEY_ROOT_KEYS: newRootKey('other') },
@@ -126,14 +123,14 @@ t.test('with DATABASE_URL', async (t) => {
     t.same(await database.db.selectFrom('data_keys').select(['number', 'wrapped']).execute(), before)
   })
 
-  t.test('a wrong value is one line that names its variable', async () => {
+  t.test('an invalid value is an error of one line that names its variable', async () => {
     await writeFile(join(cwd, 'canary'), '')
     await fails({ ...base, LATCHKEY_ROOT_KEYS: 'one:c2hvcnQ=' }, /^latchkey: LATCHKEY_ROOT_KEYS /)
     await fails({ PORT: '99999' }, /^latchkey: PORT has to be /)
   })
 })
 
-t.test('a service whose log nobody reads any more goes on', async (t) => {
+t.test('the service goes on if the reader of its log closes', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   const running = startProcess(t, await newDirectory(t), {
@@ -145,7 +142,7 @@ t.test('a service whose log nobody reads any more goes on', async (t) => {
   const [, origin] = await running.printed(/listens on (http:\S+)/)
   running.child.stdout!.destroy()
   for (let i = 0; i < 5; i++) {
-    // A route that has a line in the log.
+    // This request writes a line to the log.
     t.equal((await fetch(`${origin}/api/v1/session`)).status, 401)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

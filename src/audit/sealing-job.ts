@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { runPeriodically } from '../jobs/periodic.ts'
 import { sealBatch } from './chain.ts'
 
 const EVERY_MS = 2_000
@@ -7,27 +8,8 @@ const EVERY_MS = 2_000
 export const auditSealing = fp(
   async (app) => {
     const { db } = app.services
-    let stopped = false
-    let running: Promise<void> = Promise.resolve()
-    let timer: NodeJS.Timeout | undefined
-    async function seal() {
-      try {
-        while (!stopped && (await sealBatch(db)) > 0) {}
-      } catch (error) {
-        app.log.warn({ err: error }, 'audit events were not sealed')
-      }
-      if (!stopped) timer = setTimeout(next, EVERY_MS).unref()
-    }
-    const next = () => {
-      running = seal()
-    }
-    app.addHook('onReady', async () => {
-      timer = setTimeout(next, EVERY_MS).unref()
-    })
-    app.addHook('onClose', async () => {
-      stopped = true
-      clearTimeout(timer)
-      await running
+    runPeriodically(app, { everyMs: EVERY_MS, failure: 'audit events were not sealed' }, async (signal) => {
+      while (!signal.aborted && (await sealBatch(db)) > 0) {}
     })
   },
   { name: 'audit-sealing', fastify: '5.x', dependencies: ['services'] }

@@ -2,20 +2,20 @@
 import { crc32 } from 'node:zlib'
 import { newToken } from './tokens.ts'
 
-/** Whose token it is: a person's or a project's. The prefix lets secret scanners know one when they see it. */
+/** The prefix says whether a token is a person's or a project's; secret scanners recognise it. */
 export const TOKEN_PREFIX = { personal: 'lk_pat_', project: 'lk_prj_' } as const
 export type TokenKind = keyof typeof TOKEN_PREFIX
 
 const FORM = /^lk_(pat|prj)_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}$/
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
-/** A new access token, with 256 random bits and a checksum. */
+/** A new access token: 256 random bits and a checksum. */
 export function newAccessToken(kind: TokenKind): string {
   const token = TOKEN_PREFIX[kind] + newToken()
   return token + checksum(token)
 }
 
-/** Whether the text has the form and the checksum of an access token; the database knows whether it is one. */
+/** Checks form and checksum only; the database knows which tokens exist. */
 export function looksLikeAccessToken(text: string): boolean {
   return FORM.test(text) && checksum(text.slice(0, -6)) === text.slice(-6)
 }

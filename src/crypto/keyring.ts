@@ -6,25 +6,26 @@ import { deriveKey } from './derive.ts'
 
 const FORMAT = 1
 const HEADER_BYTES = 5
-const SHORTEST = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
+const MIN_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
+const MAX_CACHED_KEYS = 1_000
 
-/** What a credential's values are bound to, besides their field. */
+/** The place of a credential's values; together with the field, it is authenticated by their encryption. */
 export interface ValueContext {
   credentialId: string
   environment: string
   sealedRevision: number
 }
 
-/** Seals and opens under one derived key; `bind` names what the sealed bytes belong to. */
-export interface Box {
-  /** The number of the data key that it seals under, whatever becomes current meanwhile. */
+/** Encrypts and decrypts values of one context. `additionalData` is authenticated and not stored. */
+export interface Sealer {
+  /** The data key that it encrypts with. It does not change when another one becomes current. */
   readonly dataKeyNo: number
-  seal(bind: readonly string[], plaintext: Buffer): Buffer
-  /** Throws DecryptionFailed for bytes that were sealed elsewhere, for something else, or changed since. */
-  open(bind: readonly string[], sealed: Buffer): Buffer
+  seal(additionalData: readonly string[], plaintext: Buffer): Buffer
+  /** Throws DecryptionFailed if the bytes were changed, or sealed for another context or additional data. */
+  open(additionalData: readonly string[], sealed: Buffer): Buffer
 }
 
-/** The data key is not held here: it may have been made a moment ago, by another process. See `Keyring.find`. */
+/** The data key is not loaded here; another process may have just created it. See `Keyring.loadKey`. */
 export class UnknownDataKey extends DecryptionFailed {
   readonly number: number
 
@@ -35,23 +36,20 @@ export class UnknownDataKey extends DecryptionFailed {
   }
 }
 
-/** The data keys that there are now, and those of them that were not held, unwrapped. */
+/** The data keys that exist, and those of them, unwrapped, that were not loaded yet. */
 export interface DataKeys {
   current: number
   numbers: readonly number[]
   unwrapped: ReadonlyMap<number, Buffer>
 }
 
-/** Reads the data keys that there are, and unwraps those that are not held. */
-export type KeySource = (held: ReadonlySet<number>) => Promise<DataKeys>
+/** Reads the list of data keys, and unwraps those that are not in `loaded`. */
+export type KeySource = (loaded: ReadonlySet<number>) => Promise<DataKeys>
 
-/** Derived keys that a data key keeps. */
-const MAX_KEPT = 1_000
-
-/** A data key, with the keys that were derived from it to open something: they go when it goes. */
+/** A data key, with a cache of the keys derived from it for decryption. The cache goes when the key goes. */
 class DataKey {
   readonly #key: KeyObject
-  readonly #kept = new Map<string, KeyObject>()
+  readonly #cache = new Map<string, KeyObject>()
 
   constructor(bytes: Buffer) {
     this.#key = createSecretKey(bytes)
@@ -61,121 +59,125 @@ class DataKey {
     return deriveKey(this.#key, label, context)
   }
 
-  /** The same, derived once: what was opened is opened again, more often than not. */
-  keep(label: string, context: readonly string[]): KeyObject {
+  deriveCached(label: string, context: readonly string[]): KeyObject {
     const id = JSON.stringify([label, ...context])
-    let key = this.#kept.get(id)
-    if (key) return key
-    if (this.#kept.size >= MAX_KEPT) this.#kept.clear()
-    key = this.derive(label, context)
-    this.#kept.set(id, key)
+    const cached = this.#cache.get(id)
+    if (cached) return cached
+    if (this.#cache.size >= MAX_CACHED_KEYS) this.#cache.clear()
+    const key = this.derive(label, context)
+    this.#cache.set(id, key)
     return key
   }
 }
 
-interface Held {
+interface Snapshot {
   readonly current: number
   readonly keys: ReadonlyMap<number, DataKey>
 }
 
 /**
- * The data keys, unwrapped. New values are sealed under the current one, old ones open under theirs. Which keys there
- * are changes while the service runs: `refresh` and `find` take up what the source has. What is held stays held while
- * the source cannot be read.
+ * The unwrapped data keys. The current one encrypts; each value is decrypted with the one that encrypted it.
+ * `refresh` and `loadKey` follow changes in the source; the loaded keys stay usable while the source fails.
  */
 export class Keyring {
   readonly #source: KeySource | undefined
-  #held: Held
-  #refreshing: Promise<void> | undefined
-  /** Numbers that were looked for in vain since the last refresh. */
-  readonly #sought = new Set<number>()
+  #snapshot: Snapshot
+  #loading: Promise<void> | undefined
+  /** Numbers that the source did not have, since the last refresh. */
+  readonly #missing = new Set<number>()
 
   constructor(keys: ReadonlyMap<number, Buffer>, current: number, source?: KeySource) {
-    const made = [...keys].map(([number, key]) => [number, new DataKey(key)] as const)
-    this.#held = heldOf(new Map(made), current)
+    this.#snapshot = newSnapshot(
+      current,
+      [...keys].map(([number, key]) => [number, new DataKey(key)])
+    )
     this.#source = source
   }
 
   get current(): number {
-    return this.#held.current
+    return this.#snapshot.current
   }
 
-  /** The box of one credential's values in one environment at one sealed revision; `bind` is the field's id. */
-  values({ credentialId, environment, sealedRevision }: ValueContext): Box {
-    return this.#box('latchkey/value-key/v1', [credentialId, environment, String(sealedRevision)])
+  /** The sealer of a credential's values in one environment; `additionalData` is the id of the field. */
+  values({ credentialId, environment, sealedRevision }: ValueContext): Sealer {
+    return this.#sealer('latchkey/value-key/v1', [credentialId, environment, String(sealedRevision)])
   }
 
-  /** The box of the answer that is kept for one principal's idempotency key. */
-  answers(principal: string, key: string): Box {
-    return this.#box('latchkey/idempotent-answer/v1', [principal, key])
+  /** The sealer of the answer stored for a principal's idempotency key; there is no `additionalData`. */
+  answers(principal: string, key: string): Sealer {
+    return this.#sealer('latchkey/idempotent-answer/v1', [principal, key])
   }
 
-  /** Takes up what the source has now. Throws what the source throws, and then holds what it held. */
+  /** Loads the data keys that the source has now. If the source throws, so does this, and nothing changes. */
   async refresh(): Promise<void> {
     await this.#load()
-    this.#sought.clear()
+    this.#missing.clear()
   }
 
   /**
-   * Looks whether there is a data key of this number by now. One that there is not is remembered until the next
-   * refresh, so that a number that somebody made up costs one look and not one a request. Throws as `refresh`.
+   * Loads a data key that was unknown a moment ago. If the source does not have it, it counts as missing
+   * until the next refresh, so that a made-up number costs one read and not one per request. Throws as
+   * `refresh`.
    */
-  async find(number: number): Promise<void> {
-    // One that is under way may have read before the key was there.
-    await this.#refreshing?.catch(() => {})
-    if (this.#held.keys.has(number)) return
+  async loadKey(number: number): Promise<void> {
+    // A load in progress may have read the source before the key was there.
+    await this.#loading?.catch(() => {})
+    if (this.#snapshot.keys.has(number)) return
     await this.#load()
-    if (!this.#held.keys.has(number)) this.#sought.add(number)
+    if (!this.#snapshot.keys.has(number)) this.#missing.add(number)
   }
 
   #load(): Promise<void> {
-    this.#refreshing ??= this.#take().finally(() => {
-      this.#refreshing = undefined
+    this.#loading ??= this.#readSource().finally(() => {
+      this.#loading = undefined
     })
-    return this.#refreshing
+    return this.#loading
   }
 
-  async #take(): Promise<void> {
+  async #readSource(): Promise<void> {
     if (!this.#source) return
-    const held = this.#held.keys
-    const { current, numbers, unwrapped } = await this.#source(new Set(held.keys()))
-    const keys = numbers.map(
-      (number) => [number, held.get(number) ?? new DataKey(unwrapped.get(number)!)] as const
+    const loaded = this.#snapshot.keys
+    const { current, numbers, unwrapped } = await this.#source(new Set(loaded.keys()))
+    this.#snapshot = newSnapshot(
+      current,
+      numbers.map((number) => [number, loaded.get(number) ?? new DataKey(unwrapped.get(number)!)])
     )
-    this.#held = heldOf(new Map(keys), current)
   }
 
-  #box(label: string, context: readonly string[]): Box {
-    const { current, keys } = this.#held
-    let sealing: KeyObject | undefined
-    const opening = new Map<number, KeyObject>()
-    const keyOf = (number: number) => {
-      const known = opening.get(number)
+  #sealer(label: string, context: readonly string[]): Sealer {
+    const { current, keys } = this.#snapshot
+    let sealingKey: KeyObject | undefined
+    const openingKeys = new Map<number, KeyObject>()
+    const openingKey = (number: number) => {
+      const known = openingKeys.get(number)
       if (known) return known
       const dataKey = keys.get(number)
-      if (!dataKey) throw this.#sought.has(number) ? new DecryptionFailed() : new UnknownDataKey(number)
-      const key = dataKey.keep(label, context)
-      opening.set(number, key)
+      if (!dataKey) throw this.#missing.has(number) ? new DecryptionFailed() : new UnknownDataKey(number)
+      const key = dataKey.deriveCached(label, context)
+      openingKeys.set(number, key)
       return key
     }
+    // The data key's number is authenticated too, with the rest of the header.
+    const authenticated = (header: Buffer, additionalData: readonly string[]) =>
+      Buffer.concat([header, framed([...context, ...additionalData])])
     return {
       dataKeyNo: current,
-      seal: (bind, plaintext) => {
+      seal: (additionalData, plaintext) => {
         const header = headerOf(current)
-        sealing ??= keys.get(current)!.derive(label, context)
-        return Buffer.concat([header, seal(sealing, plaintext, bound(header, context, bind))])
+        sealingKey ??= keys.get(current)!.derive(label, context)
+        return Buffer.concat([header, seal(sealingKey, plaintext, authenticated(header, additionalData))])
       },
-      open: (bind, sealed) => {
-        if (sealed.length < SHORTEST || sealed[0] !== FORMAT) throw new DecryptionFailed()
+      open: (additionalData, sealed) => {
+        if (sealed.length < MIN_BYTES || sealed[0] !== FORMAT) throw new DecryptionFailed()
         const header = sealed.subarray(0, HEADER_BYTES)
-        const key = keyOf(dataKeyOf(sealed))
-        return open(key, sealed.subarray(HEADER_BYTES), bound(header, context, bind))
+        const key = openingKey(dataKeyOf(sealed))
+        return open(key, sealed.subarray(HEADER_BYTES), authenticated(header, additionalData))
       }
     }
   }
 
   toJSON() {
-    return { current: this.current, numbers: [...this.#held.keys.keys()] }
+    return { current: this.current, numbers: [...this.#snapshot.keys.keys()] }
   }
 
   [inspect.custom]() {
@@ -183,12 +185,13 @@ export class Keyring {
   }
 }
 
-function heldOf(keys: ReadonlyMap<number, DataKey>, current: number): Held {
+function newSnapshot(current: number, entries: readonly [number, DataKey][]): Snapshot {
+  const keys = new Map(entries)
   if (!keys.has(current)) throw new RangeError('the current data key is not among the keys')
-  return { keys, current }
+  return { current, keys }
 }
 
-/** The number of the data key that sealed these bytes. */
+/** The number of the data key that encrypted these bytes. */
 export function dataKeyOf(sealed: Buffer): number {
   return sealed.readUInt32BE(1)
 }
@@ -198,10 +201,4 @@ function headerOf(dataKeyNumber: number): Buffer {
   header[0] = FORMAT
   header.writeUInt32BE(dataKeyNumber, 1)
   return header
-}
-
-// The design's associated data is format ‖ credential ‖ environment ‖ field ‖ sealed revision; the data key's
-// number is in it too, because it costs nothing to have the whole header authenticated.
-function bound(header: Buffer, context: readonly string[], bind: readonly string[]): Buffer {
-  return Buffer.concat([header, framed([...context, ...bind])])
 }

@@ -5,7 +5,9 @@ export function newToken(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** What the database holds of a token: SHA-256, which suffices because the token is uniformly random. */
+/**
+ * The SHA-256 that the database stores of a token. A slow hash is not needed: tokens are uniformly random.
+ */
 export function hashToken(token: string): Buffer {
   return hash('sha256', token, 'buffer')
 }

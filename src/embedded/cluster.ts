@@ -1,9 +1,9 @@
 import { chown, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Place, recordPlace, unlessMissing } from './directory.ts'
+import { ignoreMissing, type Location, recordLocation } from './directory.ts'
 import { type Log, run } from './program.ts'
 
-const FRESH = 'postgres.new-'
+const NEW_PREFIX = 'postgres.new-'
 
 interface Options {
   binaries: string
@@ -13,27 +13,27 @@ interface Options {
 }
 
 /**
- * Makes the cluster where there is none yet, with a superuser `user`. It is made under another name and renamed
- * when it is whole, so that one that was cut short is never taken for it.
+ * Creates the cluster, with a superuser `user`, if there is none. It is created under a temporary name and
+ * renamed at the end, so that an interrupted initdb is never mistaken for a cluster.
  */
-export async function ensureCluster(place: Place, options: Options): Promise<void> {
-  const { home, cluster } = place
+export async function ensureCluster(location: Location, options: Options): Promise<void> {
+  const { home, cluster } = location
   for (const name of await readdir(home)) {
-    // The initdb of a killed process may still be writing there: tried again, and in the end left to the next start.
-    if (name.startsWith(FRESH)) {
+    // The initdb of a killed process may still be writing there. If retries fail, the next start removes it.
+    if (name.startsWith(NEW_PREFIX)) {
       await rm(join(home, name), { recursive: true, maxRetries: 3 }).catch(() => {})
     }
   }
-  if (!(await unlessMissing(stat(cluster)))) await makeCluster(place, options)
-  if (!(await unlessMissing(stat(join(cluster, 'PG_VERSION'))))) {
+  if (!(await ignoreMissing(stat(cluster)))) await createCluster(location, options)
+  if (!(await ignoreMissing(stat(join(cluster, 'PG_VERSION'))))) {
     throw new Error(`${cluster} is not a PostgreSQL cluster: move it away`)
   }
-  await recordPlace(place)
+  await recordLocation(location)
 }
 
-async function makeCluster({ home, cluster, runAs }: Place, options: Options): Promise<void> {
+async function createCluster({ home, cluster, runAs }: Location, options: Options): Promise<void> {
   const { binaries, user, durable, log } = options
-  const fresh = await mkdtemp(join(home, FRESH))
+  const fresh = await mkdtemp(join(home, NEW_PREFIX))
   if (runAs) await chown(fresh, runAs.uid, runAs.gid)
   const args = ['-D', fresh, `--username=${user}`, '--encoding=UTF8', '--no-instructions']
   args.push(

@@ -6,8 +6,11 @@ import { FileRefused, readPrivateFile } from '../private-file.ts'
 import { parseRootKeys } from '../root-keys/list.ts'
 import { newRootKey } from '../root-keys/local.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
+import { ignoreMissing } from './directory.ts'
 
-/** Makes the directory of the embedded default, closed to everybody else. Throws a ConfigError when it cannot be had. */
+/**
+ * Creates the data directory, for this user only. Throws a ConfigError if it cannot be created or written.
+ */
 export async function prepareDataDirectory(directory: string): Promise<void> {
   try {
     await mkdir(dirname(directory), { recursive: true })
@@ -23,12 +26,17 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
   }
 }
 
-/** The root keys kept in the directory, having made one if there is none; `made` gives the path of a new one. */
-export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; made: string | undefined }> {
+/**
+ * Reads the root keys of the directory, after creating one if there is none; `newFile` is the path of a new
+ * one.
+ */
+export async function rootKeysIn(
+  directory: string
+): Promise<{ keys: RootKey[]; newFile: string | undefined }> {
   const path = join(directory, 'root.keys')
-  const made = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
+  const newFile = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
   try {
-    return { keys: parseRootKeys(readPrivate(path)), made }
+    return { keys: parseRootKeys(readPrivate(path)), newFile }
   } catch (error) {
     if (error instanceof RangeError)
       throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
@@ -36,7 +44,7 @@ export async function rootKeysIn(directory: string): Promise<{ keys: RootKey[]; 
   }
 }
 
-/** The first administrator's password kept in the directory, having made one if there is none. */
+/** Reads the first administrator's password in the directory, after creating one if there is none. */
 export async function adminPasswordIn(directory: string): Promise<string> {
   const path = join(directory, 'admin.password')
   await writeOnce(path, randomBytes(18).toString('base64url'))
@@ -44,11 +52,12 @@ export async function adminPasswordIn(directory: string): Promise<string> {
 }
 
 /**
- * Writes a file of mode 0600 unless it is there; gives whether it wrote. The file appears whole and on disk, or not at
- * all: a root key that a power cut takes back would take all values with it, and half a key would stop every start.
+ * Writes a file of mode 0600 and returns true, or returns false if it exists. The file appears whole and on
+ * disk, or not at all: losing a root key in a power cut would lose all values, and half a key would stop
+ * every start.
  */
 async function writeOnce(path: string, line: string): Promise<boolean> {
-  if (await isThere(path)) return false
+  if (await ignoreMissing(stat(path))) return false
   const draft = `${path}.${randomUUID()}`
   const file = await open(draft, 'wx', 0o600)
   try {
@@ -57,7 +66,7 @@ async function writeOnce(path: string, line: string): Promise<boolean> {
     await file.sync()
     await link(draft, path)
   } catch (error) {
-    // Somebody else was quicker.
+    // Another process was quicker.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   } finally {
@@ -67,16 +76,6 @@ async function writeOnce(path: string, line: string): Promise<boolean> {
   const directory = await open(dirname(path))
   await directory.sync().finally(() => directory.close())
   return true
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false
-      throw error
-    }
-  )
 }
 
 function readPrivate(path: string): string {

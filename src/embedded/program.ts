@@ -1,23 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { copyFile, open, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Owner, Place } from './directory.ts'
+import type { Location, Owner } from './directory.ts'
 
 const LOG_BYTES = 5_000_000
 const TAIL_BYTES = 2_000
 
-/** Where Postgres writes, from the first start on, in `home/postgres.log`. */
+/** The log of Postgres, `home/postgres.log`. */
 export interface Log {
   fd: number
-  /** Lets tail() begin here. */
+  /** Sets the start of tail(). */
   mark(): Promise<void>
   /** The last lines since the mark. */
   tail(): Promise<string>
   close(): Promise<void>
 }
 
-/** Opens the log, and keeps it and its predecessor, `postgres.log.1`, from growing beyond some megabytes. */
-export async function openLog({ home, runAs }: Place): Promise<Log> {
+/** Opens the log, and rotates it to `postgres.log.1` when it has some megabytes. */
+export async function openLog({ home, runAs }: Location): Promise<Log> {
   const path = join(home, 'postgres.log')
   const file = await open(path, 'a+', 0o600)
   if (runAs) await file.chown(runAs.uid, runAs.gid)
@@ -50,11 +50,11 @@ export async function openLog({ home, runAs }: Place): Promise<Log> {
 
 export interface Program {
   child: ChildProcess
-  /** The exit code, null for a signal; rejects when the program could not be started at all. */
+  /** The exit code, null for a signal; rejects if the program could not be started. */
   ended: Promise<number | null>
 }
 
-/** Runs a program of Postgres as `runAs`, with an environment of its own, into the log. */
+/** Runs a program of Postgres as `runAs`, with a minimal environment and its output in the log. */
 export function run(
   file: string,
   args: string[],
@@ -62,7 +62,7 @@ export function run(
 ): Program {
   const child = spawn(file, args, {
     ...options.runAs,
-    // Its messages are looked at, so they have to be English; the working directory is one that anybody can enter.
+    // English messages, because they are matched; a working directory that every user can enter.
     env: { LC_ALL: 'C', TZ: 'UTC' },
     cwd: '/',
     detached: options.detached,

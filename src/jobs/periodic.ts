@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 
 /**
- * Does `work` again and again while the service runs: `everyMs` after it was done, give or take a fifth, so that replicas
- * that started together drift apart. `work` gets a signal for when the service closes, which waits for it to end. What it
- * throws is logged with `failure`, once until it succeeds again, and the next turn comes as ever.
+ * Runs `work` until the app closes: first after `everyMs`, then `everyMs` after each run has ended, give or
+ * take a fifth, so that replicas that start together drift apart. Closing aborts the signal and waits for a
+ * run in progress. An error is logged with `failure`, once until a run succeeds again, and does not stop the
+ * job.
  */
 export function runPeriodically(
   app: FastifyInstance,
@@ -15,10 +16,7 @@ export function runPeriodically(
   let running: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let failing = false
-  const wait = () => {
-    if (!signal.aborted) timer = setTimeout(next, jittered(everyMs)).unref()
-  }
-  const turn = async () => {
+  const run = async () => {
     try {
       await work(signal)
       if (failing) app.log.info({ was: failure }, 'works again')
@@ -27,12 +25,15 @@ export function runPeriodically(
       if (!failing) app.log.warn({ err: error }, failure)
       failing = true
     }
-    wait()
+    schedule()
   }
-  const next = () => {
-    running = turn()
+  const schedule = () => {
+    if (signal.aborted) return
+    timer = setTimeout(() => {
+      running = run()
+    }, withJitter(everyMs)).unref()
   }
-  app.addHook('onReady', async () => wait())
+  app.addHook('onReady', async () => schedule())
   app.addHook('onClose', async () => {
     closing.abort()
     clearTimeout(timer)
@@ -40,6 +41,6 @@ export function runPeriodically(
   })
 }
 
-function jittered(ms: number): number {
+function withJitter(ms: number): number {
   return ms * (0.8 + 0.4 * (crypto.getRandomValues(new Uint8Array(1))[0]! / 255))
 }

@@ -1,31 +1,27 @@
-import type { DecryptCommandInput, EncryptCommandInput, KMSClient } from '@aws-sdk/client-kms'
 import { DecryptionFailed } from '../crypto/aead.ts'
-import { CallFailed, connectionFailure, quoted } from './calls.ts'
-import type { Keeper } from './remote.ts'
+import type { KeyProvider } from './remote.ts'
+import { connectionError, ProviderError, sanitize } from './retry.ts'
 
-/** A key id, an alias, or the ARN of either. */
-const KEY =
-  /^(?:arn:aws[a-z-]*:kms:(?<region>[a-z0-9-]+):\d{12}:(?:key\/[A-Za-z0-9-]+|alias\/[\w/-]+)|alias\/[\w/-]+|[A-Za-z0-9-]+)$/
+const ID = '[A-Za-z0-9-]+'
+const ALIAS = 'alias/[\\w/-]+'
+const ARN = `arn:aws[a-z-]*:kms:(?<region>[a-z0-9-]+):\\d{12}:(?:key/${ID}|${ALIAS})`
+const KEY = new RegExp(`^(?:${ARN}|${ALIAS}|${ID})$`)
 
-/** Whether the text can name a key of AWS KMS. */
+/** Checks the form of the name of a key in AWS KMS. */
 export function isKmsKey(text: string): boolean {
   return text.length <= 512 && KEY.test(text)
 }
 
-interface Sdk {
-  encrypt(input: EncryptCommandInput, signal: AbortSignal): Promise<Uint8Array | undefined>
-  decrypt(input: DecryptCommandInput, signal: AbortSignal): Promise<Uint8Array | undefined>
-}
-
 /**
- * A symmetric key of AWS KMS. Region, endpoint and credentials are found by AWS's SDK in its own standard places
- * (AWS_REGION, AWS_ENDPOINT_URL_KMS, AWS_ACCESS_KEY_ID, profiles, roles of machines); the region of an ARN goes first.
+ * A symmetric key in AWS KMS. AWS's SDK finds region, endpoint and credentials in its standard places
+ * (AWS_REGION, AWS_ENDPOINT_URL_KMS, AWS_ACCESS_KEY_ID, profiles, instance roles); an ARN overrides the
+ * region.
  */
-export class AwsKmsKeeper implements Keeper {
+export class AwsKmsProvider implements KeyProvider {
   readonly title = 'AWS KMS'
   readonly identity: readonly ['aws-kms', string]
   readonly #keyId: string
-  #sdk: Promise<Sdk> | undefined
+  #sdk: ReturnType<typeof loadSdk> | undefined
 
   constructor(keyId: string) {
     if (!isKmsKey(keyId)) throw new RangeError('a key of AWS KMS is a key id, an alias or an ARN')
@@ -37,62 +33,57 @@ export class AwsKmsKeeper implements Keeper {
     await this.#load()
   }
 
-  async encrypt(dataKeyNumber: number, dataKey: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const sdk = await this.#load()
-    const input = {
+  async encrypt(dataKeyNumber: number, dataKey: Buffer, abortSignal: AbortSignal): Promise<Buffer> {
+    const { client, EncryptCommand } = await this.#load()
+    const command = new EncryptCommand({
       KeyId: this.#keyId,
       Plaintext: dataKey,
       EncryptionContext: contextOf(dataKeyNumber)
-    }
-    const encrypted = await sdk.encrypt(input, signal).catch((error) => {
-      throw failureOf(error, [dataKey.toString('base64')])
     })
-    return bytes(encrypted)
+    const { CiphertextBlob } = await client.send(command, { abortSignal }).catch((error) => {
+      throw toError(error, [dataKey.toString('base64')])
+    })
+    return toBuffer(CiphertextBlob)
   }
 
-  async decrypt(dataKeyNumber: number, encrypted: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const sdk = await this.#load()
-    // With the key named, KMS refuses what any other key encrypted.
-    const input = {
+  async decrypt(dataKeyNumber: number, encrypted: Buffer, abortSignal: AbortSignal): Promise<Buffer> {
+    const { client, DecryptCommand } = await this.#load()
+    const command = new DecryptCommand({
+      // Given the key, KMS refuses what another key encrypted.
       KeyId: this.#keyId,
       CiphertextBlob: encrypted,
       EncryptionContext: contextOf(dataKeyNumber)
-    }
-    const dataKey = await sdk.decrypt(input, signal).catch((error) => {
-      throw failureOf(error)
     })
-    return bytes(dataKey)
+    const { Plaintext } = await client.send(command, { abortSignal }).catch((error) => {
+      throw toError(error)
+    })
+    return toBuffer(Plaintext)
   }
 
-  #load(): Promise<Sdk> {
-    this.#sdk ??= load(KEY.exec(this.#keyId)?.groups?.region)
+  #load() {
+    this.#sdk ??= loadSdk(KEY.exec(this.#keyId)?.groups?.region)
     return this.#sdk
   }
 }
 
-// Imported only here: a start without KMS does not pay for the SDK.
-async function load(region: string | undefined): Promise<Sdk> {
+// Imported dynamically, so that a start without KMS does not load the SDK.
+async function loadSdk(region: string | undefined) {
   const { KMSClient, EncryptCommand, DecryptCommand } = await import('@aws-sdk/client-kms')
-  // One attempt: how often is tried, and how long, is the same for every keeper, in calls.ts.
-  const client: KMSClient = new KMSClient({ maxAttempts: 1, ...(region && { region }) })
-  return {
-    encrypt: async (input, abortSignal) =>
-      (await client.send(new EncryptCommand(input), { abortSignal })).CiphertextBlob,
-    decrypt: async (input, abortSignal) =>
-      (await client.send(new DecryptCommand(input), { abortSignal })).Plaintext
-  }
+  // One attempt, because retry.ts has the retries and time-outs of all providers.
+  const client = new KMSClient({ maxAttempts: 1, ...(region && { region }) })
+  return { client, EncryptCommand, DecryptCommand }
 }
 
 function contextOf(dataKeyNumber: number) {
   return { service: 'latchkey', dataKey: String(dataKeyNumber) }
 }
 
-function bytes(answered: Uint8Array | undefined): Buffer {
-  if (!answered?.length) throw new CallFailed('the answer is not one of KMS', false)
-  return Buffer.from(answered.buffer, answered.byteOffset, answered.byteLength)
+function toBuffer(bytes: Uint8Array | undefined): Buffer {
+  if (!bytes?.length) throw new ProviderError('the answer is not one of KMS', false)
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** What the SDK throws, as far as it is known. */
+/** The known fields of the SDK's errors. */
 interface SdkError extends Error {
   $fault?: 'client' | 'server'
   $retryable?: object
@@ -102,27 +93,31 @@ interface SdkError extends Error {
 
 const THROTTLED = /Throttl|TooManyRequests|RequestLimitExceeded/
 
-function failureOf(caught: unknown, secrets: readonly string[] = []): Error {
+function toError(caught: unknown, secrets: readonly string[] = []): Error {
   const error = caught as SdkError
   if (error.name === 'InvalidCiphertextException' || error.name === 'IncorrectKeyException') {
     return new DecryptionFailed()
   }
-  const broken = connectionFailure(error)
-  if (broken) return broken
+  const networkError = connectionError(error)
+  if (networkError) return networkError
   const status = error.$metadata?.httpStatusCode ?? error.$response?.statusCode
-  const mayPass =
+  const retryable =
     status === 429 ||
     (status ?? 0) >= 500 ||
     THROTTLED.test(error.name) ||
     error.$retryable !== undefined ||
     error.$metadata?.clockSkewCorrected === true
-  // A parser's error quotes what it could not read, and that may be a key: only what KMS itself says is passed on.
-  if (error.$fault) return new CallFailed(quoted(`${error.name}: ${error.message}`, secrets), mayPass)
+  // The error of a parser quotes its input, which may be a key, so only the messages of KMS itself are passed
+  // on.
+  if (error.$fault) return new ProviderError(sanitize(`${error.name}: ${error.message}`, secrets), retryable)
   if (error.name === 'CredentialsProviderError') {
-    return new CallFailed('no AWS credentials, neither in the environment nor from a profile or role', false)
+    return new ProviderError(
+      'no AWS credentials, neither in the environment nor from a profile or role',
+      false
+    )
   }
-  if (error.message === 'Region is missing') return new CallFailed('AWS_REGION is not set', false)
+  if (error.message === 'Region is missing') return new ProviderError('AWS_REGION is not set', false)
   return status
-    ? new CallFailed(`the answer (status ${status}) is not one of KMS`, mayPass)
-    : new CallFailed(`${quoted(error.name)} in AWS's SDK`, false)
+    ? new ProviderError(`the answer (status ${status}) is not one of KMS`, retryable)
+    : new ProviderError(`${sanitize(error.name)} in AWS's SDK`, false)
 }

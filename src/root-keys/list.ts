@@ -1,18 +1,19 @@
-import { AwsKmsKeeper, isKmsKey } from './aws-kms.ts'
+import { AwsKmsProvider, isKmsKey } from './aws-kms.ts'
 import { LocalRootKey } from './local.ts'
 import { RemoteRootKey } from './remote.ts'
 import type { RootKey } from './root-key.ts'
-import { isVaultKey, type VaultSettings, VaultTransitKeeper } from './vault-transit.ts'
+import { isVaultKey, type VaultSettings, VaultTransitProvider } from './vault-transit.ts'
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/
 const FORM =
-  'name:key, the key being 32 random bytes in base64, aws-kms:<key id, alias or ARN>, or vault-transit:[<mount>/]<key>'
+  'name:key, the key being 32 random bytes in base64, aws-kms:<key id, alias or ARN>, ' +
+  'or vault-transit:[<mount>/]<key>'
 
 /**
- * The keys of a list, the current one first: `name:key` entries with commas or line ends between, comments from `#` to
- * the end of the line. `vault` is asked only when an entry needs it. Throws a RangeError that says what is wrong with
- * which entry, and holds no part of a key.
+ * Parses a list of root keys, the current one first: `name:key` entries, separated by commas or line ends,
+ * with comments from `#` to the end of the line. `vault` is called only if an entry needs it. Throws a
+ * RangeError that names the invalid entry by its position and holds no part of a key.
  */
 export function parseRootKeys(text: string, vault: () => VaultSettings = noVault): RootKey[] {
   const entries = text
@@ -21,7 +22,7 @@ export function parseRootKeys(text: string, vault: () => VaultSettings = noVault
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '')
   const keys = entries.map((entry, index) => {
-    const key = rootKeyOf(entry, vault)
+    const key = parseEntry(entry, vault)
     if (!key) throw new RangeError(`entry ${index + 1} is not ${FORM}`)
     return key
   })
@@ -30,13 +31,13 @@ export function parseRootKeys(text: string, vault: () => VaultSettings = noVault
   return keys
 }
 
-function rootKeyOf(entry: string, vault: () => VaultSettings): RootKey | undefined {
+function parseEntry(entry: string, vault: () => VaultSettings): RootKey | undefined {
   const [name = '', kind = '', ...rest] = entry.split(':')
   if (!NAME.test(name)) return undefined
   const id = rest.join(':')
-  if (kind === 'aws-kms') return isKmsKey(id) ? new RemoteRootKey(name, new AwsKmsKeeper(id)) : undefined
+  if (kind === 'aws-kms') return isKmsKey(id) ? new RemoteRootKey(name, new AwsKmsProvider(id)) : undefined
   if (kind === 'vault-transit') {
-    return isVaultKey(id) ? new RemoteRootKey(name, new VaultTransitKeeper(id, vault())) : undefined
+    return isVaultKey(id) ? new RemoteRootKey(name, new VaultTransitProvider(id, vault())) : undefined
   }
   const bytes = rest.length === 0 && BASE64.test(kind) && Buffer.from(kind, 'base64')
   return bytes ? new LocalRootKey(name, bytes) : undefined

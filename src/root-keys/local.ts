@@ -7,10 +7,9 @@ import type { RootKey } from './root-key.ts'
 
 const WRAP_FORMAT = 1
 
-/** A root key of 32 bytes that this process holds itself. */
+/** A root key of 32 bytes in the memory of this process. */
 export class LocalRootKey implements RootKey {
   readonly name: string
-  /** Derived one-way from 256 random bits. */
   readonly fingerprint: string
   readonly #key: KeyObject
 
@@ -35,7 +34,7 @@ export class LocalRootKey implements RootKey {
     return open(this.#wrappingKey(), wrapped.subarray(1), this.#context(dataKeyNumber))
   }
 
-  // Wrapping and fingerprint use keys of their own, so that neither says anything of the other.
+  // Wrapping and fingerprint use different derived keys, so that neither reveals anything of the other.
   #wrappingKey() {
     return deriveKey(this.#key, 'latchkey/root-key-wrap/v1', [])
   }
@@ -53,7 +52,7 @@ export class LocalRootKey implements RootKey {
   }
 }
 
-/** A new random root key as one entry of a list of root keys. */
+/** A new random root key, as an entry of a list. */
 export function newRootKey(name: string): string {
   return `${name}:${randomBytes(KEY_BYTES).toString('base64')}`
 }

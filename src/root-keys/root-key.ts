@@ -1,21 +1,21 @@
 /**
- * A key that only wraps data keys. It comes from outside of the database and never goes in. The database keeps, beside
- * each wrapped data key, the fingerprint of the root key that wrapped it.
+ * A key that wraps data keys and does nothing else. It is never stored in the database; beside each wrapped
+ * data key, the database stores the fingerprint of its root key.
  */
 export interface RootKey {
   readonly name: string
-  /** Tells keys apart, and helps nobody to guess one. */
+  /** Identifies the key and reveals nothing of it. */
   readonly fingerprint: string
-  /** The data key as it may be stored, bound to its number. Throws RootKeyUnavailable. */
+  /** Encrypts a data key, bound to its number. Throws RootKeyUnavailable. */
   wrap(dataKeyNumber: number, dataKey: Buffer): Promise<Buffer>
   /**
-   * The data key again. Throws DecryptionFailed when it was wrapped by another key or for another number, and
-   * RootKeyUnavailable when whoever has the key cannot be reached or refuses.
+   * Decrypts a data key. Throws DecryptionFailed if it was wrapped by another key or for another number, and
+   * RootKeyUnavailable if the provider of the key cannot be reached or refuses.
    */
   unwrap(dataKeyNumber: number, wrapped: Buffer): Promise<Buffer>
 }
 
-/** The keeper of a root key cannot be reached, or refuses. One line: which key, and why; nothing secret. */
+/** The provider of a root key cannot be reached, or refuses. The message is one line without a secret. */
 export class RootKeyUnavailable extends Error {
   constructor(key: string, reason: string) {
     super(`${key} cannot be used: ${reason}`)

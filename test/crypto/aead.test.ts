@@ -34,28 +34,30 @@ const gcm = [
     key: 'feffe9928665731c6d6a8f9467308308 feffe9928665731c6d6a8f9467308308',
     nonce: 'cafebabefacedbaddecaf888',
     plaintext:
-      'd9313225f88406e5a55909c5aff5269a 86a7a9531534f7da2e4c303d8a318a72 1c3c0c95956809532fcf0e2449a6b525 b16aedf5aa0de657ba637b39',
+      'd9313225f88406e5a55909c5aff5269a 86a7a9531534f7da2e4c303d8a318a72 ' +
+      '1c3c0c95956809532fcf0e2449a6b525 b16aedf5aa0de657ba637b39',
     context: 'feedfacedeadbeeffeedfacedeadbeef abaddad2',
     ciphertext:
-      '522dc1f099567d07f47f37a32a84427d 643a8cdcbfe5c0c97598a2bd2555d1aa 8cb08e48590dbb3da7b08b1056828838 c5f61e6393ba7a0abcc9f662',
+      '522dc1f099567d07f47f37a32a84427d 643a8cdcbfe5c0c97598a2bd2555d1aa ' +
+      '8cb08e48590dbb3da7b08b1056828838 c5f61e6393ba7a0abcc9f662',
     tag: '76fc6ece0f4e1768cddf8853bb2d551b'
   }
 ]
 
-t.test('opens what others sealed with AES-256-GCM', async (t) => {
+t.test('opens the published test vectors of AES-256-GCM', async (t) => {
   for (const { name, key, nonce, plaintext, context, ciphertext, tag } of gcm) {
     const sealed = Buffer.concat([hex(nonce), hex(ciphertext), hex(tag)])
     t.same(open(keyOf(hex(key)), sealed, hex(context)), hex(plaintext), name)
   }
 })
 
-t.test('expands a key as RFC 5869 does in its test case 1', async (t) => {
+t.test('expands the key of test case 1 in RFC 5869', async (t) => {
   const key = hex('077709362c2e32df0ddc3f0dc47bba63 90b6c73bb50f9c3122ec844ad7c2b3e5')
   const first32 = hex('3cb25f25faacd57a90434f64d0362f2a 2d2d0a90cf1a5a4c5db02d56ecc4c5bf')
   t.same(expand(keyOf(key), hex('f0f1f2f3f4f5f6f7f8f9')), first32)
 })
 
-t.test('a sealed value opens to what was sealed, whatever its length', async (t) => {
+t.test('a value of any length opens to its plaintext', async (t) => {
   for (const length of [0, 1, 15, 16, 17, 65_536]) {
     const plaintext = Buffer.alloc(length, 'x')
     const sealed = seal(KEY, plaintext, CONTEXT)
@@ -70,7 +72,7 @@ t.test('the same value sealed twice gives different bytes', async (t) => {
   t.equal(new Set(sealed.map((one) => one.toString('hex', 0, NONCE_BYTES))).size, 1_000, 'no nonce twice')
 })
 
-t.test('nothing that was changed opens', async (t) => {
+t.test('a changed value, key or context does not open', async (t) => {
   const sealed = seal(KEY, Buffer.from('secret'), CONTEXT)
   for (let i = 0; i < sealed.length; i++) {
     const bent = Buffer.from(sealed)
@@ -86,7 +88,7 @@ t.test('nothing that was changed opens', async (t) => {
   t.same(open(KEY, sealed, CONTEXT), Buffer.from('secret'), 'and as it was, it opens')
 })
 
-t.test('a failure says nothing of what was tried', async (t) => {
+t.test('the error is the same for every cause', async (t) => {
   const sealed = seal(KEY, Buffer.from('secret'), CONTEXT)
   const errors = [sealed.subarray(1), Buffer.alloc(0), Buffer.alloc(200)].map((bytes) => {
     try {
@@ -102,7 +104,7 @@ t.test('a failure says nothing of what was tried', async (t) => {
   }
 })
 
-t.test('no two lists of parts are framed alike', async (t) => {
+t.test('different lists of parts give different bytes', async (t) => {
   const lists = [
     [],
     [''],
@@ -123,7 +125,7 @@ t.test('no two lists of parts are framed alike', async (t) => {
   t.same(framed(['é', '']), hex('00000002 c3a9 00000000'), 'lengths are of bytes')
 })
 
-t.test('each purpose and each context has a key of its own', async (t) => {
+t.test('each purpose and context has its own key', async (t) => {
   const keys = [
     deriveKey(KEY, 'one', ['a', 'b']),
     deriveKey(KEY, 'one', ['ab']),

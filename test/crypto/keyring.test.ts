@@ -6,7 +6,7 @@ const hex = (text: string) => Buffer.from(text, 'hex')
 const sequence = (first: number) => Buffer.from(Array.from({ length: 32 }, (_, i) => first + i))
 const text = (value: string) => Buffer.from(value)
 
-// A byte of the number that was changed names a key that is not there, which the service looks for once.
+// A changed number is that of an unknown data key, which the service looks up once.
 const failed = { name: /^(DecryptionFailed|UnknownDataKey)$/ }
 const FIELD = '0193a5b0-0000-7000-8000-00000000000f'
 const CONTEXT: ValueContext = {
@@ -22,12 +22,12 @@ const keyring = new Keyring(
   7
 )
 
-// Made once by another program, from the design alone. These have to open for ever: rows like them are in databases.
+// Made by another program, from the design alone. These must open for ever: databases have rows like them.
 const SEALED_VALUE =
   '0100000007a0a1a2a3a4a5a6a7a8a9aaab17225d893b56b09904f7155388b45ab038fbedc3381e872e988d97d918c165'
 const SEALED_ANSWER = '0100000007a0a1a2a3a4a5a6a7a8a9aaab76c1dcbdb3e9efade49af5d979a8104377aa'
 
-t.test('a value that was sealed by the first release opens for ever', async (t) => {
+t.test('a value sealed by the first release opens', async (t) => {
   t.equal(keyring.values(CONTEXT).open([FIELD], hex(SEALED_VALUE)).toString(), '"correct horse"')
   t.equal(keyring.answers('user-1', 'key-1').open([], hex(SEALED_ANSWER)).toString(), '{}')
 })
@@ -39,60 +39,60 @@ t.test('the layout is format, data key number, nonce, ciphertext, tag', async (t
   t.equal(dataKeyOf(sealed), 7)
 })
 
-t.test('what was sealed opens, under the current data key and under an older one', async (t) => {
+t.test('values open under the current data key and under an older one', async (t) => {
   const keys = new Map([[7, sequence(0x40)]])
   const before = new Keyring(keys, 7)
   keys.set(8, sequence(0x60))
   const after = new Keyring(keys, 8)
   const old = before.values(CONTEXT).seal([FIELD], text('old'))
-  const box = after.values(CONTEXT)
-  t.equal(box.open([FIELD], old).toString(), 'old')
-  const fresh = box.seal([FIELD], text('fresh'))
+  const sealer = after.values(CONTEXT)
+  t.equal(sealer.open([FIELD], old).toString(), 'old')
+  const fresh = sealer.seal([FIELD], text('fresh'))
   t.equal(dataKeyOf(fresh), 8)
-  t.equal(box.open([FIELD], fresh).toString(), 'fresh')
+  t.equal(sealer.open([FIELD], fresh).toString(), 'fresh')
   t.throws(() => before.values(CONTEXT).open([FIELD], fresh), { name: 'UnknownDataKey', number: 8 })
 })
 
-t.test('keys that are kept are kept apart', async (t) => {
+t.test('cached keys of different contexts are not mixed up', async (t) => {
   const contexts: ValueContext[] = []
   for (let i = 0; i < 700; i++)
     for (const environment of ['main', 'staging'])
       contexts.push({ ...CONTEXT, environment, sealedRevision: i, credentialId: `credential ${i % 7}` })
   const sealed = contexts.map((context, i) => keyring.values(context).seal([FIELD], text(`value ${i}`)))
-  // More than are kept, and each of them twice.
+  // More than the cache holds, and each of them twice.
   for (let round = 0; round < 2; round++) {
     for (const [i, context] of contexts.entries()) {
-      const box = keyring.values(context)
-      if (box.open([FIELD], sealed[i]!).toString() !== `value ${i}`) t.fail(`${i}`)
-      t.throws(() => box.open([FIELD], sealed[(i + 1) % sealed.length]!), failed)
+      const sealer = keyring.values(context)
+      if (sealer.open([FIELD], sealed[i]!).toString() !== `value ${i}`) t.fail(`${i}`)
+      t.throws(() => sealer.open([FIELD], sealed[(i + 1) % sealed.length]!), failed)
     }
   }
   t.throws(() => keyring.answers('main', '3').open([FIELD], sealed[6]!), failed)
 })
 
 t.test('the same value twice gives different bytes', async (t) => {
-  const box = keyring.values(CONTEXT)
-  const sealed = Array.from({ length: 1_000 }, () => box.seal([FIELD], text('secret')).toString('hex'))
+  const sealer = keyring.values(CONTEXT)
+  const sealed = Array.from({ length: 1_000 }, () => sealer.seal([FIELD], text('secret')).toString('hex'))
   t.equal(new Set(sealed).size, 1_000)
   t.equal(new Set(sealed.map((one) => one.slice(10, 34))).size, 1_000, 'no nonce twice')
 })
 
-t.test('nothing that was changed or cut opens', async (t) => {
-  const box = keyring.values(CONTEXT)
+t.test('a changed or cut value does not open', async (t) => {
+  const sealer = keyring.values(CONTEXT)
   const sealed = hex(SEALED_VALUE)
   for (let i = 0; i < sealed.length; i++) {
     for (const bit of [1, 0x80]) {
       const bent = Buffer.from(sealed)
       bent[i]! ^= bit
-      t.throws(() => box.open([FIELD], bent), failed, `byte ${i} changed by ${bit}`)
+      t.throws(() => sealer.open([FIELD], bent), failed, `byte ${i} changed by ${bit}`)
     }
-    t.throws(() => box.open([FIELD], sealed.subarray(0, i)), failed, `cut at ${i}`)
-    t.throws(() => box.open([FIELD], sealed.subarray(i + 1)), failed, `begins after ${i}`)
+    t.throws(() => sealer.open([FIELD], sealed.subarray(0, i)), failed, `cut at ${i}`)
+    t.throws(() => sealer.open([FIELD], sealed.subarray(i + 1)), failed, `begins after ${i}`)
   }
-  t.throws(() => box.open([FIELD], Buffer.concat([sealed, text('0')])), failed, 'a byte more')
+  t.throws(() => sealer.open([FIELD], Buffer.concat([sealed, text('0')])), failed, 'a byte more')
 })
 
-t.test('a value that was moved does not open', async (t) => {
+t.test('a value does not open in another place', async (t) => {
   const sealed = hex(SEALED_VALUE)
   const places: [string, Partial<ValueContext>, string][] = [
     ['another credential', { credentialId: '0193a5b0-0000-7000-8000-000000000002' }, FIELD],
@@ -116,7 +116,7 @@ t.test('a value that was moved does not open', async (t) => {
   )
 })
 
-t.test('a value under another data key number does not open, even where the key is one', async (t) => {
+t.test('a value does not open under another data key number, even if the key is the same', async (t) => {
   const twice = new Keyring(
     new Map([
       [7, sequence(0x40)],
@@ -131,7 +131,7 @@ t.test('a value under another data key number does not open, even where the key 
   t.throws(() => keyring.values(CONTEXT).open([FIELD], moved), failed)
 })
 
-t.test('an answer that was kept for one principal and key opens for no other', async (t) => {
+t.test('a stored answer opens for its principal and key only', async (t) => {
   const sealed = keyring.answers('ann', 'k').seal([], text('answer'))
   t.equal(keyring.answers('ann', 'k').open([], sealed).toString(), 'answer')
   t.throws(() => keyring.answers('bob', 'k').open([], sealed), failed)
@@ -141,12 +141,12 @@ t.test('an answer that was kept for one principal and key opens for no other', a
   t.throws(() => keyring.values(asValue).open([], sealed), failed)
 })
 
-t.test('a keyring whose current key is not there is not made', async (t) => {
+t.test('a keyring needs its current key', async (t) => {
   t.throws(() => new Keyring(new Map([[1, sequence(0)]]), 2), RangeError)
   t.throws(() => new Keyring(new Map(), 1), RangeError)
 })
 
-t.test('a keyring does not change with the map it was made of', async (t) => {
+t.test('a keyring keeps a copy of its keys', async (t) => {
   const keys = new Map([[7, sequence(0x40)]])
   const made = new Keyring(keys, 7)
   keys.clear()
@@ -156,9 +156,9 @@ t.test('a keyring does not change with the map it was made of', async (t) => {
 t.test('a keyring does not print its keys', async (t) => {
   const key = Buffer.alloc(32, 1)
   const made = new Keyring(new Map([[1, key]]), 1)
-  const box = made.values(CONTEXT)
+  const sealer = made.values(CONTEXT)
   const deep = { depth: 10, showHidden: true }
-  const printed = [made, box]
+  const printed = [made, sealer]
     .flatMap((one) => [
       JSON.stringify(one),
       JSON.stringify({ within: [one] }),
@@ -175,20 +175,16 @@ t.test('a keyring does not print its keys', async (t) => {
   t.match(inspect(made), '"current":1')
 })
 
-t.test('a keyring takes up what its source has, and keeps what it has when the source fails', async (t) => {
+t.test('refresh loads the keys of the source, and keeps the loaded ones if the source fails', async (t) => {
   let answer = async (held: ReadonlySet<number>): Promise<DataKeys> => {
-    t.same([...held], [7], 'asked for those it does not hold')
+    t.same([...held], [7], 'the loaded keys are passed to the source')
     return { current: 8, numbers: [7, 8], unwrapped: new Map([[8, sequence(0x60)]]) }
   }
   const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, (held) => answer(held))
   const early = ring.values(CONTEXT)
   await ring.refresh()
   t.equal(ring.current, 8)
-  t.equal(
-    dataKeyOf(early.seal([FIELD], text('x'))),
-    early.dataKeyNo,
-    'a box stays with the key it began with'
-  )
+  t.equal(dataKeyOf(early.seal([FIELD], text('x'))), early.dataKeyNo, 'a sealer keeps its data key')
   t.equal(early.dataKeyNo, 7)
   answer = async () => {
     throw new Error('away')
@@ -205,7 +201,7 @@ t.test('a keyring takes up what its source has, and keeps what it has when the s
   )
 })
 
-t.test('a number that there is not is looked for once, however many ask', async (t) => {
+t.test('a missing number costs one read, however many callers look it up', async (t) => {
   let reads = 0
   const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, async () => {
     reads++
@@ -215,14 +211,14 @@ t.test('a number that there is not is looked for once, however many ask', async 
   madeUp[4] = 9
   const open = () => ring.values(CONTEXT).open([FIELD], madeUp)
   t.throws(open, { name: 'UnknownDataKey', number: 9 })
-  await Promise.all(Array.from({ length: 20 }, () => ring.find(9)))
+  await Promise.all(Array.from({ length: 20 }, () => ring.loadKey(9)))
   t.equal(reads, 1)
   t.throws(open, { name: 'DecryptionFailed' })
   await ring.refresh()
   t.throws(open, { name: 'UnknownDataKey' }, 'until the next refresh')
 })
 
-t.test('a look that began before the key was made does not count', async (t) => {
+t.test('a load that began before the key was created is repeated', async (t) => {
   let made = false
   const gates: (() => void)[] = []
   const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, async () => {
@@ -232,7 +228,7 @@ t.test('a look that began before the key was made does not count', async (t) => 
   })
   const first = ring.refresh()
   made = true
-  const found = ring.find(8)
+  const found = ring.loadKey(8)
   gates[0]!()
   await first
   while (gates.length < 2) await new Promise((resolve) => setImmediate(resolve))

@@ -5,7 +5,7 @@ import { hashToken, newToken } from '../../src/crypto/tokens.ts'
 
 const PASSWORD = 'correct horse battery'
 
-t.test('a password is kept as Argon2id, at least as hard as OWASP asks', async (t) => {
+t.test('a password is hashed by Argon2id, with at least the cost that OWASP asks for', async (t) => {
   const hash = await hashPassword(PASSWORD)
   const [, m, time, lanes] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$[^$]{22,}\$[^$]{43}$/.exec(hash)!
   t.ok(Number(m) >= 19_456, 'memory')
@@ -14,7 +14,7 @@ t.test('a password is kept as Argon2id, at least as hard as OWASP asks', async (
   t.not(hash, await hashPassword(PASSWORD), 'a salt of its own each time')
 })
 
-t.test('a password fits its own hash and no other', async (t) => {
+t.test('a password fits its own hash and no other password does', async (t) => {
   const hash = await hashPassword(PASSWORD)
   t.ok(await passwordFits(hash, PASSWORD))
   for (const wrong of ['Correct horse battery', `${PASSWORD} `, PASSWORD.slice(0, -1), '', `${PASSWORD}\0`]) {
@@ -22,7 +22,7 @@ t.test('a password fits its own hash and no other', async (t) => {
   }
 })
 
-t.test('all of a long password counts', async (t) => {
+t.test('all characters of a long password count', async (t) => {
   const long = 'p'.repeat(256)
   const hash = await hashPassword(long)
   t.ok(await passwordFits(hash, long))
@@ -30,16 +30,16 @@ t.test('all of a long password counts', async (t) => {
   t.notOk(await passwordFits(hash, long.slice(0, 72)))
 })
 
-t.test('a password hash of the first release fits for ever', async (t) => {
+t.test('a password hash of the first release fits', async (t) => {
   const hash =
     '$argon2id$v=19$m=19456,t=2,p=1$smu8A7XKovrzr6ffxe3cZw$EYf3KVE4bCKMWuQKjjxRZ1oD3zCIuzSQYoUgJsJNDH8'
   t.ok(await passwordFits(hash, PASSWORD))
 })
 
-t.test('an unknown account is a wrong password, after the same work', async (t) => {
+t.test('an unknown account costs the same work as a wrong password', async (t) => {
   const hash = await hashPassword(PASSWORD)
   t.notOk(await passwordFits(undefined, PASSWORD))
-  // CPU time, in µs: how long it takes says as much of what else the machine does.
+  // CPU time in µs, because the elapsed time depends on the load of the machine.
   const costOf = async (known: string | undefined) => {
     const from = process.cpuUsage()
     await passwordFits(known, 'not this one at all')
@@ -51,12 +51,13 @@ t.test('an unknown account is a wrong password, after the same work', async (t) 
     known.push(await costOf(hash))
     unknown.push(await costOf(undefined))
   }
-  // The least of each are those that nothing else of this process added to. Without the work it would be a thousandth.
+  // The minimum of each is the run without other work of this process. Without the dummy hash it would be a
+  // thousandth.
   const ratio = Math.min(...unknown) / Math.min(...known)
   t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
 })
 
-t.test('a token is 256 random bits, safe in a cookie and in a URL', async (t) => {
+t.test('a token has 256 random bits and is safe in a cookie and a URL', async (t) => {
   const tokens = Array.from({ length: 1_000 }, newToken)
   t.equal(new Set(tokens).size, 1_000)
   t.ok(tokens.every((token) => /^[A-Za-z0-9_-]{43}$/.test(token)))

@@ -13,31 +13,31 @@ async function newDirectory(t: Test) {
 }
 const modeOf = async (path: string) => (await stat(path)).mode & 0o777
 
-t.test('the directory and what is in it are made once, and closed to others', async (t) => {
+t.test('the directory and its files are created once, for this user only', async (t) => {
   const directory = await newDirectory(t)
   t.equal(await modeOf(directory), 0o700)
   const first = await rootKeysIn(directory)
   const password = await adminPasswordIn(directory)
-  t.equal(first.made, join(directory, 'root.keys'))
+  t.equal(first.newFile, join(directory, 'root.keys'))
   t.match(password, /^[A-Za-z0-9_-]{24}$/)
   t.same(await readdir(directory), ['admin.password', 'root.keys'], 'nothing else is left')
   for (const file of await readdir(directory)) t.equal(await modeOf(join(directory, file)), 0o600, file)
   await prepareDataDirectory(directory)
   const second = await rootKeysIn(directory)
-  t.equal(second.made, undefined)
+  t.equal(second.newFile, undefined)
   t.equal(second.keys[0]!.fingerprint, first.keys[0]!.fingerprint)
   t.equal(await adminPasswordIn(directory), password)
 })
 
-t.test('those who start at once agree on one key, which none of them sees half of', async (t) => {
+t.test('processes that start at the same time agree on one root key and never read half of it', async (t) => {
   const directory = await newDirectory(t)
   const all = await Promise.all(Array.from({ length: 20 }, () => rootKeysIn(directory)))
-  t.equal(all.filter(({ made }) => made).length, 1)
+  t.equal(all.filter(({ newFile }) => newFile).length, 1)
   t.equal(new Set(all.map(({ keys }) => keys[0]!.fingerprint)).size, 1)
   t.same(await readdir(directory), ['root.keys'])
 })
 
-t.test('a file that is wrong stops the start: one line, without any of the file', async (t) => {
+t.test('an invalid file is an error of one line without any of its content', async (t) => {
   const directory = await newDirectory(t)
   await rootKeysIn(directory)
   const path = join(directory, 'root.keys')
@@ -56,7 +56,7 @@ t.test('a file that is wrong stops the start: one line, without any of the file'
   }
 })
 
-t.test('a file that others may read stops the start', { skip: process.platform === 'win32' }, async (t) => {
+t.test('a file that others may read is an error', { skip: process.platform === 'win32' }, async (t) => {
   const directory = await newDirectory(t)
   await rootKeysIn(directory)
   for (const mode of [0o640, 0o604, 0o620, 0o666]) {
@@ -68,7 +68,7 @@ t.test('a file that others may read stops the start', { skip: process.platform =
   }
 })
 
-t.test('a directory that cannot be had stops the start', async (t) => {
+t.test('a directory that cannot be created or written is an error', async (t) => {
   const directory = await newDirectory(t)
   const file = join(directory, 'file')
   await writeFile(file, '')

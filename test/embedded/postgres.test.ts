@@ -22,12 +22,12 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { findBinaries, findPackage } from '../../src/embedded/binaries.ts'
-import { findPlace, unlessMissing } from '../../src/embedded/directory.ts'
+import { ignoreMissing, resolveLocation } from '../../src/embedded/directory.ts'
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from '../../src/embedded/postgres.ts'
 import { identityOf } from '../../src/embedded/processes.ts'
 
 const isRoot = process.getuid?.() === 0
-// Whom Postgres runs as.
+// The user of Postgres.
 const server = isRoot ? { uid: 65534, gid: 65534 } : {}
 const run = promisify(execFile)
 const quiet = { durable: false }
@@ -47,12 +47,12 @@ const postmasterOf = async (directory: string) =>
   Number.parseInt(await readFile(join(directory, 'postgres/postmaster.pid'), 'utf8'), 10)
 const isAlive = async (pid: number) => (await identityOf(pid)) !== undefined
 
-/** The pids of the programs that work on this directory. */
+/** The pids of the Postgres programs that use this directory. */
 async function programsOf(directory: string): Promise<string[]> {
   const pids = await readdir('/proc').catch(() => [])
   const found = pids.map(async (pid) => {
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
-    // initdb starts a shell for each of its steps, whose line has the program in quotes.
+    // initdb starts a shell for each step, with the program in quotes.
     return /\/(postgres|initdb)["\0]/.test(line) && line.includes(directory) ? [pid] : []
   })
   return (await Promise.all(found)).flat()
@@ -60,11 +60,11 @@ async function programsOf(directory: string): Promise<string[]> {
 
 async function killPrograms(directory: string, signal: NodeJS.Signals): Promise<void> {
   for (const pid of await programsOf(directory)) {
-    await unlessMissing((async () => process.kill(Number(pid), signal))())
+    await ignoreMissing((async () => process.kill(Number(pid), signal))())
   }
 }
 
-/** A directory that goes away at the end of the test, with whatever a failed one left running there. */
+/** A directory that is removed at the end of the test, after any program that a failed test left running. */
 async function makeDirectory(t: Test): Promise<string> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-embedded-')))
   t.teardown(async () => {
@@ -78,7 +78,7 @@ async function makeDirectory(t: Test): Promise<string> {
 const ready = await makeDirectory(t)
 await (await startEmbedded({ directory: ready, ...quiet })).stop()
 
-/** Such a directory with a cluster in it. */
+/** The same, with a cluster in it. */
 async function makeReadyDirectory(t: Test): Promise<string> {
   const directory = await makeDirectory(t)
   await run('cp', ['-a', join(ready, 'postgres'), directory])
@@ -101,7 +101,7 @@ async function query(started: EmbeddedPostgres, text: string, values: unknown[] 
   }
 }
 
-/** A process that counts in a table; `count` is what was acknowledged to it so far. */
+/** A process that inserts numbers; `count` is the last one that Postgres acknowledged. */
 function startChild(t: Test, directory: string): ChildProcess & { count: number } {
   const script = join(import.meta.dirname, '../fixtures/embedded-child.ts')
   const child = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -119,9 +119,9 @@ async function kill(child: ChildProcess): Promise<void> {
   await closed
 }
 
-t.test('a cluster is made once and kept, for this user alone', async (t) => {
+t.test('the cluster is created once and kept, for this user only', async (t) => {
   const directory = join(await makeDirectory(t), 'data')
-  // A directory of mode 0700 in the temporary one would be out of reach for root's server.
+  // Under root, Postgres runs as another user, who must reach the directory.
   await chmod(dirname(directory), 0o755)
   const first = await start(t, { directory })
   const [row] = await query(
@@ -161,7 +161,7 @@ t.test('a cluster is made once and kept, for this user alone', async (t) => {
   t.same(await query(second, 'show max_connections'), [{ max_connections: '20' }])
 })
 
-t.test('one process at a time; what was acknowledged to a killed one is there', async (t) => {
+t.test('one process at a time can use the directory, and a kill loses no acknowledged row', async (t) => {
   const directory = await makeReadyDirectory(t)
   const child = startChild(t, directory)
   await eventually(() => child.count > 20, 'the child counts')
@@ -172,10 +172,10 @@ t.test('one process at a time; what was acknowledged to a killed one is there', 
 
   await kill(child)
   t.ok(await isAlive(pid), 'a killed process leaves its server running')
-  const said: string[] = []
-  const started = await start(t, { directory, ...quiet, notice: (line) => said.push(line) })
+  const notices: string[] = []
+  const started = await start(t, { directory, ...quiet, notice: (line) => notices.push(line) })
   t.notOk(await isAlive(pid))
-  t.match(said, [new RegExp(`process ${pid}\\b`)])
+  t.match(notices, [new RegExp(`process ${pid}\\b`)])
   const [row] = await query(started, 'select count(*)::int as rows, max(number) from counted')
   t.equal(row.rows, row.max)
   t.ok(row.max >= child.count, `${row.max} rows of ${child.count} acknowledged`)
@@ -185,7 +185,7 @@ t.test('one process at a time; what was acknowledged to a killed one is there', 
   t.same(await query(started, 'select 1 as one'), [{ one: 1 }])
 })
 
-t.test('an end that nobody asked for is told, and the next start is not kept from it', async (t) => {
+t.test('an unexpected end of the server is reported, and the next start succeeds', async (t) => {
   const directory = await makeReadyDirectory(t)
   const ended: (number | null)[] = []
   const first = await start(t, { directory, onExit: (code) => ended.push(code) })
@@ -201,7 +201,7 @@ t.test('an end that nobody asked for is told, and the next start is not kept fro
   t.same(ended, [null], 'stop() is no such end')
 })
 
-t.test('a process that got the pid of a former server is left alone', async (t) => {
+t.test('a process with the pid of a former server is left alone', async (t) => {
   const directory = await makeReadyDirectory(t)
   const stranger = spawn('sleep', ['60'], { ...server, cwd: '/', stdio: 'ignore' })
   t.teardown(() => stranger.kill())
@@ -212,7 +212,7 @@ t.test('a process that got the pid of a former server is left alone', async (t) 
   t.ok((await isAlive(stranger.pid!)) && stranger.exitCode === null && stranger.signalCode === null)
 })
 
-t.test('a cluster that was cut short in the making is made anew', async (t) => {
+t.test('a half-created cluster is created again', async (t) => {
   const directory = await makeDirectory(t)
   const child = startChild(t, directory)
   const half = async () => (await readdir(directory)).find((name) => name.startsWith('postgres.new-'))
@@ -230,7 +230,7 @@ t.test('a cluster that was cut short in the making is made anew', async (t) => {
   t.notOk(await half())
 })
 
-t.test('a failed start tells what Postgres said, and lets go of the directory', async (t) => {
+t.test('a failed start reports the log of Postgres and unlocks the directory', async (t) => {
   const directory = await makeReadyDirectory(t)
   const version = join(directory, 'postgres/PG_VERSION')
   const right = await readFile(version)
@@ -240,7 +240,7 @@ t.test('a failed start tells what Postgres said, and lets go of the directory', 
   await start(t, { directory, ...quiet })
 })
 
-t.test('a path that is too long for a socket', async (t) => {
+t.test('a path that is too long for a socket gets a directory for the socket', async (t) => {
   const directory = join(await makeDirectory(t), 'long'.repeat(20), 'way'.repeat(20), 'data')
   await chmod(dirname(dirname(dirname(directory))), 0o755)
   await mkdir(directory, { recursive: true })
@@ -272,7 +272,7 @@ t.test('a directory that others may write to is refused', async (t) => {
 })
 
 t.test(
-  'root: where nobody else can come, the cluster is kept elsewhere',
+  'under root, the cluster is in a fallback directory if no other user can reach the data directory',
   { skip: !isRoot && 'needs root' },
   async (t) => {
     const directory = join(await makeDirectory(t), 'data')
@@ -283,10 +283,10 @@ t.test(
       await rm(home, { recursive: true })
       await rmdir(dirname(home)).catch(() => {})
     })
-    const said: string[] = []
-    const first = await start(t, { directory, ...quiet, notice: (line) => said.push(line) })
+    const notices: string[] = []
+    const first = await start(t, { directory, ...quiet, notice: (line) => notices.push(line) })
     home = (await readFile(record, 'utf8')).trim()
-    t.match(said, [home])
+    t.match(notices, [home])
     t.ok(first.connection.host.startsWith(home))
     t.equal(await modeOf(home), 0o711)
     t.equal(await modeOf(join(home, 'postgres')), 0o700)
@@ -305,7 +305,7 @@ t.test(
   }
 )
 
-t.test('the programs', async (t) => {
+t.test('the installed programs', async (t) => {
   const installed = await findPackage()
   const directory = await makeDirectory(t)
   const copy = join(directory, 'package')
@@ -316,7 +316,7 @@ t.test('the programs', async (t) => {
     t.match(stdout, /PostgreSQL/)
   }
 
-  t.test('get the links and modes that an installation without scripts leaves out', async (t) => {
+  t.test('get the links and modes that an installation without scripts lacks', async (t) => {
     await copyPackage()
     await chmod(directory, 0o755)
     const links = JSON.parse(await readFile(join(copy, 'native/pg-symlinks.json'), 'utf8'))
@@ -324,15 +324,15 @@ t.test('the programs', async (t) => {
     for (const { target } of links) await unlink(join(copy, target))
     for (const name of await readdir(join(copy, 'native/bin')))
       await chmod(join(copy, 'native/bin', name), 0o644)
-    const place = await findPlace(join(directory, 'data'), () => {})
-    const native = await findBinaries(copy, place, (line) => t.fail(line))
+    const location = await resolveLocation(join(directory, 'data'), () => {})
+    const native = await findBinaries(copy, location, (line) => t.fail(line))
     t.equal(native, join(copy, 'native'))
     for (const { target } of links) t.ok(await isThere(join(copy, target)), target)
     await works(t, native)
-    t.equal(await findBinaries(copy, place, (line) => t.fail(line)), native)
+    t.equal(await findBinaries(copy, location, (line) => t.fail(line)), native)
   })
 
-  t.test('are copied from where they cannot be run', async (t) => {
+  t.test('are copied if they cannot be run where they are', async (t) => {
     // For root: where the server's user does not come. For others: where the links cannot be made.
     await rm(copy, { recursive: true, force: true })
     await copyPackage()
@@ -341,14 +341,14 @@ t.test('the programs', async (t) => {
     await chmod(isRoot ? copy : libraries, isRoot ? 0o700 : 0o555)
     t.teardown(() => chmod(libraries, 0o755))
     const data = join(directory, 'data')
-    const place = await findPlace(data, () => {})
+    const location = await resolveLocation(data, () => {})
     await mkdir(join(data, 'binaries-of-an-older-version'))
-    const said: string[] = []
-    const native = await findBinaries(copy, place, (line) => said.push(line))
-    t.match(said, [copy])
+    const notices: string[] = []
+    const native = await findBinaries(copy, location, (line) => notices.push(line))
+    t.match(notices, [copy])
     t.ok(native.startsWith(data))
     await works(t, native)
     t.equal((await readdir(data)).filter((name) => name.startsWith('binaries-')).length, 1)
-    t.equal(await findBinaries(copy, place, (line) => t.fail(line)), native, 'once')
+    t.equal(await findBinaries(copy, location, (line) => t.fail(line)), native, 'once')
   })
 })

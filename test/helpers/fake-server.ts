@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-export interface Asked {
+export interface FakeRequest {
   method: string
   /** Path and query. */
   url: string
@@ -11,25 +11,25 @@ export interface Asked {
   body: Buffer
 }
 
-export interface Answer {
+export interface FakeResponse {
   status: number
   headers?: Record<string, string>
   body: string
 }
 
-/** A server outside of the service that a test runs in its place, on loopback; gone when the test ends. */
+/** A server on loopback in the place of an external service; closed when the test ends. */
 export interface FakeServer {
   origin: string
-  /** Refuses connections from now on, and ends those there are. */
+  /** Closes the server and its connections. */
   stop(): Promise<void>
   /** Listens again, on the same port. */
   restart(): Promise<void>
 }
 
-/** Answers by `answer`; never when that gives undefined. */
+/** Answers each request with the result of `respond`, and never if that is undefined. */
 export async function startFakeServer(
   t: Test,
-  answer: (asked: Asked) => Answer | undefined
+  respond: (request: FakeRequest) => FakeResponse | undefined
 ): Promise<FakeServer> {
   let server: Server
   let port = 0
@@ -38,8 +38,8 @@ export async function startFakeServer(
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk)
       const { method = '', url = '', headers } = request
-      const given = answer({ method, url, headers, body: Buffer.concat(chunks) })
-      if (given) response.writeHead(given.status, given.headers).end(given.body)
+      const answer = respond({ method, url, headers, body: Buffer.concat(chunks) })
+      if (answer) response.writeHead(answer.status, answer.headers).end(answer.body)
     }).listen(port, '127.0.0.1')
     await once(server, 'listening')
     port = (server.address() as AddressInfo).port

@@ -6,32 +6,32 @@ import type { TestApp } from './app.ts'
 
 export const operator = systemOrigin('command line')
 
-/** Makes a new data key, as `latchkey keys rotate` does; running services are not told. Gives its number. */
+/** Rotates the data key as `latchkey keys rotate` does, without a refresh of running services. */
 export function rotate({ db, rootKeys }: Pick<TestApp, 'db' | 'rootKeys'>): Promise<number> {
   return rotateDataKey(db, rootKeys[0]!, operator, 'asked')
 }
 
-/** Has the service learn of it, and seal everything anew under it. */
+/** Refreshes the service's keyring, and re-encrypts all values under the current data key. */
 export async function reencrypt({ app, db }: Pick<TestApp, 'app' | 'db'>) {
   await app.services.keyring.refresh()
   return reencryptAll(db, app.services.keyring)
 }
 
-/** How many values are under each data key, in the database. */
+/** The number of values under each data key. */
 export async function valuesByKey({ db }: Pick<TestApp, 'db'>): Promise<Record<number, number>> {
   const { rows } = await sql<{ number: number; count: number }>`
     select data_key_no as number, count(*) as count from credential_keys group by 1 order by 1`.execute(db)
   return Object.fromEntries(rows.map(({ number, count }) => [number, count]))
 }
 
-/** Moves the making and the retirement of a data key into the past, or of all of them. */
+/** Moves creation and retirement of one data key, or of all, into the past. */
 export async function age({ db }: Pick<TestApp, 'db'>, days: number, number: number | null = null) {
   await sql`update data_keys set created_at = created_at - make_interval(days => ${days}),
       retired_at = retired_at - make_interval(days => ${days})
     where ${number}::int is null or number = ${number}`.execute(db)
 }
 
-/** The data keys' events in the audit log, oldest first: what was done to which by whom. */
+/** The audit events of data keys, oldest first. */
 export async function keyEvents({ db }: Pick<TestApp, 'db'>) {
   const rows = await db
     .selectFrom('audit_events')

@@ -1,4 +1,4 @@
-// As much of AWS KMS as encrypts and decrypts: JSON 1.1, Signature Version 4 checked, keys that never leave.
+// The Encrypt and Decrypt of AWS KMS, over JSON 1.1, with Signature Version 4 checked.
 import {
   createCipheriv,
   createDecipheriv,
@@ -8,23 +8,23 @@ import {
   randomUUID
 } from 'node:crypto'
 import type { Test } from 'tap'
-import { type Answer, type Asked, type FakeServer, startFakeServer } from './fake-server.ts'
+import { type FakeRequest, type FakeResponse, type FakeServer, startFakeServer } from './fake-server.ts'
 
 const REGION = 'eu-west-1'
-const LATEST_SKEW_MS = 5 * 60_000
+const MAX_CLOCK_SKEW_MS = 5 * 60_000
 
-/** What the next calls meet; afterwards all is well. */
+/** Faults for the next calls, one each. */
 export type KmsFault = 'silent' | 'throttled' | 'failing' | 'denied' | 'garbage' | 'no json' | 'short key'
 
 export interface Kms extends FakeServer {
-  /** The standard variables by which AWS's SDK finds this server and its credentials. */
+  /** The SDK's variables with the address and the credentials of this server. */
   env: Record<string, string>
-  /** `Encrypt` and `Decrypt`, as they came and were signed well. */
+  /** The operations of the requests with a valid signature, in order. */
   calls: string[]
   faults: KmsFault[]
-  /** Makes a key and gives its ARN; `alias` names it as well. */
+  /** Creates a key, with an alias if given, and returns its ARN. */
   newKey(alias?: string): string
-  /** Does not grant this action to anybody any more. */
+  /** Denies this action from now on. */
   deny(action: 'Encrypt' | 'Decrypt'): void
 }
 
@@ -38,7 +38,7 @@ export async function startKms(t: Test): Promise<Kms> {
   const faults: KmsFault[] = []
 
   const arnOf = (keyId: string) => aliases.get(keyId) ?? [...keys.keys()].find((arn) => arn.endsWith(keyId))
-  const act: Record<string, (input: Input) => Answer> = {
+  const operations: Record<string, (input: Input) => FakeResponse> = {
     Encrypt({ KeyId, Plaintext, EncryptionContext }) {
       const arn = arnOf(KeyId)
       if (!arn) return refusal('NotFoundException', `Key '${KeyId}' does not exist`)
@@ -46,7 +46,7 @@ export async function startKms(t: Test): Promise<Kms> {
       const cipher = createCipheriv('aes-256-gcm', keys.get(arn)!, nonce).setAAD(contextOf(EncryptionContext))
       const parts = [nonce, cipher.update(Plaintext!, 'base64'), cipher.final(), cipher.getAuthTag()]
       const blob = Buffer.concat([Buffer.from([arn.length]), Buffer.from(arn), ...parts])
-      return well({ KeyId: arn, CiphertextBlob: blob.toString('base64') })
+      return ok({ KeyId: arn, CiphertextBlob: blob.toString('base64') })
     },
     Decrypt({ KeyId, CiphertextBlob, EncryptionContext }) {
       const arn = arnOf(KeyId)
@@ -62,17 +62,17 @@ export async function startKms(t: Test): Promise<Kms> {
         .setAuthTag(blob.subarray(-16))
       try {
         const plain = Buffer.concat([decipher.update(blob.subarray(start + 12, -16)), decipher.final()])
-        return well({ KeyId: arn, Plaintext: plain.toString('base64') })
+        return ok({ KeyId: arn, Plaintext: plain.toString('base64') })
       } catch {
         return refusal('InvalidCiphertextException')
       }
     }
   }
 
-  const standIn = await startFakeServer(t, (asked) => {
-    const unsigned = signatureFault(asked, accessKeyId, secret)
+  const server = await startFakeServer(t, (request) => {
+    const unsigned = signatureFault(request, accessKeyId, secret)
     if (unsigned) return unsigned
-    const action = String(asked.headers['x-amz-target']).replace('TrentService.', '')
+    const action = String(request.headers['x-amz-target']).replace('TrentService.', '')
     calls.push(action)
     switch (faults.shift()) {
       case 'silent':
@@ -85,27 +85,30 @@ export async function startKms(t: Test): Promise<Kms> {
         denied.add(action)
         break
       case 'garbage':
-        return { status: 200, body: `<html>${asked.body.toString()}</html>` }
+        return { status: 200, body: `<html>${request.body.toString()}</html>` }
       case 'no json':
-        return { status: 200, body: asked.body.toString().replace('{', '{{') }
+        return { status: 200, body: request.body.toString().replace('{', '{{') }
       case 'short key':
-        return well({ KeyId: 'x', Plaintext: 'AAAA', CiphertextBlob: 'AAAA' })
+        return ok({ KeyId: 'x', Plaintext: 'AAAA', CiphertextBlob: 'AAAA' })
     }
     if (denied.has(action)) {
-      const message = `User: arn:aws:iam::111122223333:user/latchkey is not authorized to perform: kms:${action}`
-      return refusal('AccessDeniedException', message)
+      const user = 'arn:aws:iam::111122223333:user/latchkey'
+      return refusal('AccessDeniedException', `User: ${user} is not authorized to perform: kms:${action}`)
     }
-    return act[action]?.(JSON.parse(asked.body.toString()) as Input) ?? refusal('UnknownOperationException')
+    return (
+      operations[action]?.(JSON.parse(request.body.toString()) as Input) ??
+      refusal('UnknownOperationException')
+    )
   })
 
   return {
-    ...standIn,
+    ...server,
     env: {
       AWS_REGION: REGION,
-      AWS_ENDPOINT_URL_KMS: standIn.origin,
+      AWS_ENDPOINT_URL_KMS: server.origin,
       AWS_ACCESS_KEY_ID: accessKeyId,
       AWS_SECRET_ACCESS_KEY: secret,
-      // Nothing of the machine that the test runs on.
+      // Keeps the SDK from the credentials of the machine that runs the test.
       AWS_EC2_METADATA_DISABLED: 'true',
       AWS_CONFIG_FILE: '/dev/null',
       AWS_SHARED_CREDENTIALS_FILE: '/dev/null'
@@ -132,13 +135,13 @@ interface Input {
 const contextOf = (context: Record<string, string> = {}) =>
   Buffer.from(JSON.stringify(Object.entries(context).sort()))
 
-const well = (body: object): Answer => ({
+const ok = (body: object): FakeResponse => ({
   status: 200,
   headers: { 'content-type': 'application/x-amz-json-1.1' },
   body: JSON.stringify(body)
 })
 
-const refusal = (type: string, message = '', status = 400): Answer => ({
+const refusal = (type: string, message = '', status = 400): FakeResponse => ({
   status,
   headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amzn-errortype': type },
   body: JSON.stringify({ __type: type, message })
@@ -147,31 +150,33 @@ const refusal = (type: string, message = '', status = 400): Answer => ({
 const sha256 = (text: string | Buffer) => createHash('sha256').update(text).digest('hex')
 const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
 
-/** Undefined when the request is signed as AWS asks for it, by these credentials, now. */
-function signatureFault(asked: Asked, accessKeyId: string, secret: string): Answer | undefined {
-  const parts =
-    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8}\/[^/]+\/kms\/aws4_request), ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/.exec(
-      asked.headers.authorization ?? ''
-    )
+const AUTHORIZATION = new RegExp(
+  '^AWS4-HMAC-SHA256 Credential=([^/]+)/(\\d{8}/[^/]+/kms/aws4_request), ?' +
+    'SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$'
+)
+
+/** Checks the signature and its time. Returns undefined if they are valid. */
+function signatureFault(request: FakeRequest, accessKeyId: string, secret: string): FakeResponse | undefined {
+  const parts = AUTHORIZATION.exec(request.headers.authorization ?? '')
   if (!parts) return refusal('IncompleteSignatureException')
   const [, id, scope = '', names = '', signature] = parts
   if (id !== accessKeyId) {
     return refusal('UnrecognizedClientException', 'The security token included in the request is invalid.')
   }
   const [date = '', region] = scope.split('/')
-  const time = String(asked.headers['x-amz-date'])
+  const time = String(request.headers['x-amz-date'])
   const iso = time.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z')
-  if (!(Math.abs(Date.now() - Date.parse(iso)) < LATEST_SKEW_MS) || !time.startsWith(date)) {
+  if (!(Math.abs(Date.now() - Date.parse(iso)) < MAX_CLOCK_SKEW_MS) || !time.startsWith(date)) {
     return refusal('InvalidSignatureException', `Signature expired: ${time}`)
   }
   const signed = names.split(';')
-  const needed = ['host', ...Object.keys(asked.headers).filter((name) => name.startsWith('x-amz-'))]
+  const needed = ['host', ...Object.keys(request.headers).filter((name) => name.startsWith('x-amz-'))]
   if (!needed.every((name) => signed.includes(name)) || region !== REGION) {
     return refusal('InvalidSignatureException', 'a header that has to be signed is not')
   }
-  const [path, query = ''] = asked.url.split('?')
-  const lines = signed.map((name) => `${name}:${String(asked.headers[name]).trim()}\n`).join('')
-  const canonical = [asked.method, path, query, lines, names, sha256(asked.body)].join('\n')
+  const [path, query = ''] = request.url.split('?')
+  const lines = signed.map((name) => `${name}:${String(request.headers[name]).trim()}\n`).join('')
+  const canonical = [request.method, path, query, lines, names, sha256(request.body)].join('\n')
   const toSign = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n')
   const key = scope.split('/').reduce<string | Buffer>(hmac, `AWS4${secret}`)
   return hmac(key, toSign).toString('hex') === signature

@@ -8,12 +8,14 @@ export interface Running {
   child: ChildProcess
   /** Everything printed so far, on both streams. */
   output(): string
-  /** Resolves when the text has been printed; rejects when the process ends first, or after a minute. */
+  /** Resolves when the text has been printed. Rejects if the process ends first, and after a minute. */
   printed(text: string | RegExp): Promise<RegExpExecArray>
   exited: Promise<number | null>
 }
 
-/** Starts `src/main.js` as a process of its own with this environment and no other; killed when the test ends. */
+/**
+ * Starts `src/main.js` as a process of its own with this environment and no other; killed when the test ends.
+ */
 export function startProcess(t: Test, cwd: string, env: Record<string, string>): Running {
   const { PATH = '', TMPDIR = '' } = process.env
   const child = spawn(process.execPath, [main], {

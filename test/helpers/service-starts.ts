@@ -11,7 +11,7 @@ import { startProcess } from './process.ts'
 const ADMIN = { email: 'root@example.org', password: 'a long enough one' }
 type Env = Record<string, string>
 
-/** A database of its own, and whole starts of the service on it, with the root keys that each is given. */
+/** Starts of the service on a new database, each with its own root keys. */
 export async function serviceStarts(t: Test) {
   const database = await createTestDatabase()
   t.teardown(database.drop)
@@ -28,13 +28,13 @@ export async function serviceStarts(t: Test) {
       process.env,
       Object.fromEntries(Object.entries(keys).filter(([name]) => /^AWS_/.test(name)))
     )
-    const told = { notice() {}, connectionError() {}, databaseEnded() {} }
-    return start(readConfig({ ...common, ...keys }), told)
+    const reporter = { notice() {}, connectionError() {}, databaseEnded() {} }
+    return start(readConfig({ ...common, ...keys }), reporter)
   }
   return {
     db: database.db,
     cwd,
-    /** The service with these keys, and its administrator, signed in. */
+    /** Starts the service and signs its administrator in. */
     async serve(keys: Env) {
       const service = await started(keys)
       const app = await buildApp(service)
@@ -50,14 +50,14 @@ export async function serviceStarts(t: Test) {
       await admin.signIn(ADMIN)
       return { admin, stop }
     },
-    /** Why the service does not start with these keys. */
+    /** The error of a start with these keys. */
     async refusal(keys: Env): Promise<string> {
       const service = await started(keys).catch((error) => error as Error)
       if (service instanceof Error) return service.message
       await service.close()
       throw new Error('it started')
     },
-    /** The one line with which a process ends that cannot start with these keys. */
+    /** The one line that a process prints when it cannot start with these keys. */
     async lastLine(keys: Env): Promise<string> {
       const service = startProcess(t, cwd, { ...common, ...keys })
       t.equal(await service.exited, 1)

@@ -1,23 +1,23 @@
-// As much of Vault as its transit engine's encrypt and decrypt: tokens, namespaces, associated data, key versions.
+// The encrypt and decrypt of Vault's transit engine: tokens, namespaces, associated data, key versions.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
-import { type Answer, type FakeServer, startFakeServer } from './fake-server.ts'
+import { type FakeResponse, type FakeServer, startFakeServer } from './fake-server.ts'
 
-/** What the next calls meet; afterwards all is well. */
+/** Faults for the next calls, one each. */
 export type VaultFault = 'silent' | 'throttled' | 'sealed' | 'garbage' | 'redirected' | 'echo' | 'short key'
 
 export interface Vault extends FakeServer {
-  /** The variables by which the service finds this server and its token. */
+  /** The variables with the address and the token of this server. */
   env: Record<string, string>
   token: string
-  /** `encrypt` and `decrypt`, as they came with a right token. */
+  /** The operations of the requests with a valid token, in order. */
   calls: string[]
   faults: VaultFault[]
-  /** From now on there is a key of that name under `transit`, or a new version of it. */
+  /** Creates a key under `transit`, or a new version of it. */
   rotate(key: string): void
-  /** Only this token is taken from now on. */
+  /** Replaces the token and returns the new one. */
   renewToken(): string
-  /** The status of a ciphertext that does not open: releases differ. */
+  /** The status for a ciphertext that does not decrypt; it depends on the release. */
   unopened: number
 }
 
@@ -28,14 +28,14 @@ export async function startVault(t: Test, options: { namespace?: string } = {}):
   const calls: string[] = []
   const faults: VaultFault[] = []
 
-  const act: Record<string, (versions: Buffer[], input: Record<string, string>) => Answer> = {
+  const operations: Record<string, (versions: Buffer[], input: Record<string, string>) => FakeResponse> = {
     encrypt(versions, { plaintext = '', associated_data = '' }) {
       const nonce = randomBytes(12)
       const cipher = createCipheriv('aes-256-gcm', versions.at(-1)!, nonce)
       cipher.setAAD(Buffer.from(associated_data, 'base64'))
       const sealed = [nonce, cipher.update(plaintext, 'base64'), cipher.final(), cipher.getAuthTag()]
       const ciphertext = `vault:v${versions.length}:${Buffer.concat(sealed).toString('base64')}`
-      return well({ ciphertext, key_version: versions.length })
+      return ok({ ciphertext, key_version: versions.length })
     },
     decrypt(versions, { ciphertext = '', associated_data = '' }) {
       const [, version, text = ''] = /^vault:v(\d+):(.*)$/.exec(ciphertext) ?? []
@@ -47,14 +47,14 @@ export async function startVault(t: Test, options: { namespace?: string } = {}):
         .setAuthTag(sealed.subarray(-16))
       try {
         const plain = Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()])
-        return well({ plaintext: plain.toString('base64') })
+        return ok({ plaintext: plain.toString('base64') })
       } catch {
         return refusal(vault.unopened, 'cipher: message authentication failed')
       }
     }
   }
 
-  const standIn = await startFakeServer(t, ({ method, url, headers, body }) => {
+  const server = await startFakeServer(t, ({ method, url, headers, body }) => {
     if (headers['x-vault-token'] !== token) return refusal(403, 'permission denied')
     if ((headers['x-vault-namespace'] ?? '') !== (options.namespace ?? '')) {
       return refusal(404, `no handler for route "${url}". route entry not found.`)
@@ -82,21 +82,21 @@ export async function startVault(t: Test, options: { namespace?: string } = {}):
       case 'echo':
         return refusal(400, `${JSON.stringify(headers)}\n${body.toString()}`)
       case 'short key':
-        return well({ plaintext: 'AAAA', ciphertext: 'vault:v1:AAAA' })
+        return ok({ plaintext: 'AAAA', ciphertext: 'vault:v1:AAAA' })
     }
     const versions = keys.get(key)
-    // What a policy without `create` makes of a key that is not there.
+    // A policy without `create` denies the encryption under an unknown key.
     if (!versions && operation === 'encrypt') return refusal(403, 'permission denied')
     if (!versions) return refusal(400, 'encryption key not found')
-    return act[operation]!(versions, JSON.parse(body.toString()))
+    return operations[operation]!(versions, JSON.parse(body.toString()))
   })
 
   const vault: Vault = {
-    ...standIn,
+    ...server,
     get env() {
       const { namespace } = options
       return {
-        VAULT_ADDR: standIn.origin,
+        VAULT_ADDR: server.origin,
         VAULT_TOKEN: token,
         ...(namespace && { VAULT_NAMESPACE: namespace })
       }
@@ -113,13 +113,13 @@ export async function startVault(t: Test, options: { namespace?: string } = {}):
   return vault
 }
 
-const well = (data: object): Answer => ({
+const ok = (data: object): FakeResponse => ({
   status: 200,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify({ request_id: 'x', lease_id: '', data, warnings: null })
 })
 
-const refusal = (status: number, error: string): Answer => ({
+const refusal = (status: number, error: string): FakeResponse => ({
   status,
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify({ errors: [error] })

@@ -8,20 +8,20 @@ import { type Kms, type KmsFault, startKms } from '../helpers/kms.ts'
 const DATA_KEY = randomBytes(32)
 const failed = { name: 'DecryptionFailed' }
 
-/** KMS with a key, and the root key that it is; `env` goes over the variables by which the SDK finds both. */
+/** A fake KMS with a key, and the root key for it; `env` overrides the variables of the SDK. */
 async function newRootKey(t: Test, env: Record<string, string> = {}) {
   const kms = await startKms(t)
   const arn = kms.newKey('latchkey')
   return { kms, arn, root: rootOf(kms, arn, env) }
 }
 
-// The SDK reads the environment when it is first used, which is with the first call: hence one call at a time.
+// The SDK reads the environment at its first call, so a test makes one call at a time.
 function rootOf(kms: Kms, keyId: string, env: Record<string, string> = {}): RootKey {
   Object.assign(process.env, kms.env, env)
   return parseRootKeys(`prod:aws-kms:${keyId}`)[0]!
 }
 
-/** The error's message, having looked through all that it could print. */
+/** The message of the error, after checking that no form of the error contains a secret. */
 async function failureOf(t: Test, work: Promise<unknown>, kms: Kms): Promise<string> {
   const error = await work.then(
     () => t.fail('did not fail'),
@@ -37,18 +37,18 @@ async function failureOf(t: Test, work: Promise<unknown>, kms: Kms): Promise<str
   return message
 }
 
-t.test('a data key comes back from KMS as it was', async (t) => {
+t.test('a data key is wrapped and unwrapped by KMS', async (t) => {
   const { kms, arn, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   t.equal(wrapped[0], 1)
   t.notOk(wrapped.includes(DATA_KEY))
-  t.same(kms.calls, ['Encrypt', 'Decrypt'], 'and is seen to, before it is stored')
+  t.same(kms.calls, ['Encrypt', 'Decrypt'], 'the wrapping is checked')
   t.same(await root.unwrap(1, wrapped), DATA_KEY)
   t.same(await rootOf(kms, 'alias/latchkey').unwrap(1, wrapped), DATA_KEY, 'by its alias')
   t.same(await rootOf(kms, arn.split('/')[1]!).unwrap(1, wrapped), DATA_KEY, 'by its id')
 })
 
-t.test('it unwraps for no other number, under no other key, and not changed', async (t) => {
+t.test('a wrapped data key does not unwrap for another number, under another key, or changed', async (t) => {
   const { kms, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   await t.rejects(root.unwrap(2, wrapped), failed, 'another number')
@@ -65,7 +65,7 @@ t.test('it unwraps for no other number, under no other key, and not changed', as
   t.equal(kms.calls.length, calls)
 })
 
-t.test('what may pass is tried three times, and what may not is tried once', async (t) => {
+t.test('temporary failures are retried, up to three attempts; others are not', async (t) => {
   const { kms, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   const passing: KmsFault[][] = [['throttled'], ['throttled', 'failing'], ['failing', 'throttled']]
@@ -73,7 +73,7 @@ t.test('what may pass is tried three times, and what may not is tried once', asy
     kms.faults.push(...faults)
     t.same(await root.unwrap(1, wrapped), DATA_KEY, faults.join(', '))
   }
-  const lasting: [KmsFault[], tried: number, RegExp][] = [
+  const lasting: [KmsFault[], attempts: number, RegExp][] = [
     [['throttled', 'throttled', 'throttled'], 3, /ThrottlingException/],
     [['failing', 'failing', 'failing'], 3, /KMSInternalException/],
     [['garbage'], 1, /is not one of KMS/],
@@ -81,16 +81,16 @@ t.test('what may pass is tried three times, and what may not is tried once', asy
     [['short key'], 1, /no data key/],
     [['denied'], 1, /AccessDeniedException: .*kms:Decrypt/]
   ]
-  for (const [faults, tried, message] of lasting) {
+  for (const [faults, attempts, message] of lasting) {
     kms.calls.length = 0
     kms.faults.push(...faults)
     t.match(await failureOf(t, root.unwrap(1, wrapped), kms), message)
-    t.equal(kms.calls.length, tried, faults.join())
+    t.equal(kms.calls.length, attempts, faults.join())
     t.same(kms.faults, [])
   }
 })
 
-t.test('nothing that KMS answers shows what was sent', async (t) => {
+t.test('no error quotes a response that echoes what was sent', async (t) => {
   const { kms, root } = await newRootKey(t)
   for (const fault of ['garbage', 'no json', 'short key'] as const) {
     kms.faults.push(fault)
@@ -98,13 +98,13 @@ t.test('nothing that KMS answers shows what was sent', async (t) => {
   }
 })
 
-t.test('a key that encrypts and does not decrypt is refused before anything is stored', async (t) => {
+t.test('wrapping fails if the key encrypts and does not decrypt', async (t) => {
   const { kms, root } = await newRootKey(t)
   kms.deny('Decrypt')
   t.match(await failureOf(t, root.wrap(1, DATA_KEY), kms), /kms:Decrypt/)
 })
 
-t.test('a silent KMS is given up after three attempts, within ten seconds', async (t) => {
+t.test('three attempts on a silent KMS fail within ten seconds', async (t) => {
   const { kms, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   kms.calls.length = 0
@@ -119,7 +119,7 @@ t.test('a silent KMS is given up after three attempts, within ten seconds', asyn
   t.ok(performance.now() - since < 10_000, 'in time')
 })
 
-t.test('a KMS that is not there is named with the reason', async (t) => {
+t.test('the error for an unreachable KMS gives the reason', async (t) => {
   const { kms, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   await kms.stop()
@@ -128,7 +128,7 @@ t.test('a KMS that is not there is named with the reason', async (t) => {
   t.same(await root.unwrap(1, wrapped), DATA_KEY, 'and is used again when it is back')
 })
 
-t.test('wrong credentials are said to be wrong', async (t) => {
+t.test('the error for wrong credentials gives the reason', async (t) => {
   const cases: [Record<string, string>, RegExp][] = [
     [{ AWS_SECRET_ACCESS_KEY: 'wrong' }, /InvalidSignatureException/],
     [{ AWS_ACCESS_KEY_ID: 'AKIAUNKNOWN' }, /UnrecognizedClientException/],
@@ -141,7 +141,7 @@ t.test('wrong credentials are said to be wrong', async (t) => {
   }
 })
 
-t.test('a key that is not there is said so; an ARN says its region', async (t) => {
+t.test('the error for an unknown key gives the reason, and an ARN overrides the region', async (t) => {
   const { kms } = await newRootKey(t)
   t.match(await failureOf(t, rootOf(kms, 'alias/none').wrap(1, DATA_KEY), kms), /NotFoundException/)
   const arn = kms.newKey()
@@ -151,7 +151,7 @@ t.test('a key that is not there is said so; an ARN says its region', async (t) =
   t.match(await failureOf(t, root.wrap(1, DATA_KEY), kms), /AWS_REGION is not set/)
 })
 
-t.test('the root key does not print what it holds', async (t) => {
+t.test('a root key does not print its credentials', async (t) => {
   const { kms, root } = await newRootKey(t)
   await root.wrap(1, DATA_KEY)
   const printed = `${inspect(root, { depth: 10, showHidden: true })}${JSON.stringify(root)}`

@@ -40,7 +40,7 @@ t.test('root keys are read from a list, the current one first', async (t) => {
   t.equal(urlSafe.fingerprint, new LocalRootKey('x', Buffer.alloc(32, 0xfb)).fingerprint)
 })
 
-t.test('a list that is wrong is refused, in a sentence without any part of a key', async (t) => {
+t.test('an invalid list is an error of one line without any part of a key', async (t) => {
   const key = Buffer.from('a key that nobody must ever see.').toString('base64')
   const short = Buffer.from('a key that nobody must ever see').toString('base64')
   const cases: [string, string][] = [
@@ -90,29 +90,35 @@ t.test('a list that is wrong is refused, in a sentence without any part of a key
   t.throws(() => parseRootKeys(`a:${key},b:${short}`), /entry 2/, 'says which entry')
 })
 
-t.test('one key of a keeper has one fingerprint, whatever its name and wherever its keeper is', async (t) => {
-  const fingerprintOf = (entry: string, vault = VAULT) => parseRootKeys(entry, () => vault)[0]!.fingerprint
-  const entries = [
-    `a:aws-kms:${ARN}`,
-    'a:aws-kms:alias/latchkey',
-    'a:aws-kms:latchkey',
-    'a:vault-transit:latchkey',
-    'a:vault-transit:team/latchkey'
-  ]
-  t.equal(new Set(entries.map((entry) => fingerprintOf(entry))).size, entries.length, 'they differ')
-  for (const entry of entries) {
-    t.match(fingerprintOf(entry), /^[0-9a-f]{16}$/)
-    t.equal(fingerprintOf(entry.replace('a:', 'renamed:')), fingerprintOf(entry))
+t.test(
+  'the fingerprint of a remote key depends on neither its name in the list nor the address',
+  async (t) => {
+    const fingerprintOf = (entry: string, vault = VAULT) => parseRootKeys(entry, () => vault)[0]!.fingerprint
+    const entries = [
+      `a:aws-kms:${ARN}`,
+      'a:aws-kms:alias/latchkey',
+      'a:aws-kms:latchkey',
+      'a:vault-transit:latchkey',
+      'a:vault-transit:team/latchkey'
+    ]
+    t.equal(new Set(entries.map((entry) => fingerprintOf(entry))).size, entries.length, 'they differ')
+    for (const entry of entries) {
+      t.match(fingerprintOf(entry), /^[0-9a-f]{16}$/)
+      t.equal(fingerprintOf(entry.replace('a:', 'renamed:')), fingerprintOf(entry))
+    }
+    const moved = { ...VAULT, address: 'https://elsewhere.example.org', token: { value: 'other' } }
+    t.equal(
+      fingerprintOf('a:vault-transit:latchkey', moved),
+      fingerprintOf('a:vault-transit:transit/latchkey')
+    )
+    // Databases hold them.
+    t.same(
+      [fingerprintOf(`a:aws-kms:${ARN}`), fingerprintOf('a:vault-transit:latchkey')],
+      ['06bb28a251a607d0', 'c89abe351cb482dc']
+    )
   }
-  const moved = { ...VAULT, address: 'https://elsewhere.example.org', token: { value: 'other' } }
-  t.equal(fingerprintOf('a:vault-transit:latchkey', moved), fingerprintOf('a:vault-transit:transit/latchkey'))
-  // Databases hold them.
-  t.same(
-    [fingerprintOf(`a:aws-kms:${ARN}`), fingerprintOf('a:vault-transit:latchkey')],
-    ['06bb28a251a607d0', 'c89abe351cb482dc']
-  )
-})
+)
 
-t.test('a key of Vault is refused where no Vault is known', async (t) => {
+t.test('a key in Vault is refused without settings for Vault', async (t) => {
   t.throws(() => parseRootKeys('a:vault-transit:latchkey'), RangeError)
 })

@@ -8,15 +8,15 @@ import { startKms } from '../helpers/kms.ts'
 import { serviceStarts } from '../helpers/service-starts.ts'
 import { startVault } from '../helpers/vault.ts'
 
-t.test('a move from a key of one kind to another leaves every value readable', async (t) => {
-  const place = await serviceStarts(t)
+t.test('every value stays readable after moves between kinds of root keys', async (t) => {
+  const starts = await serviceStarts(t)
   const kms = await startKms(t)
   const vault = await startVault(t)
   vault.rotate('latchkey')
   const [first, last] = [newRootKey('first'), newRootKey('last')]
   const inKms = `kms:aws-kms:${kms.newKey()}`
   const inVault = 'vault:vault-transit:latchkey'
-  const file = join(place.cwd, 'root.keys')
+  const file = join(starts.cwd, 'root.keys')
   await writeFile(file, `${last}\n${inVault} # goes after this start\n`, { mode: 0o600 })
 
   const ids: string[] = []
@@ -27,17 +27,17 @@ t.test('a move from a key of one kind to another leaves every value readable', a
     [{ LATCHKEY_ROOT_KEYS_FILE: file }, last]
   ]
   for (const [list, current] of steps) {
-    const { admin, stop } = await place.serve({ ...kms.env, ...vault.env, ...list })
+    const { admin, stop } = await starts.serve({ ...kms.env, ...vault.env, ...list })
     ids.push((await newCredential(admin, await newType(admin))).id)
     for (const id of ids) t.match(await reveal(admin, id), { password: 'hunter2 hunter2' })
     const settings = { address: vault.origin, namespace: undefined, token: { value: 'x' } }
     const { fingerprint } = parseRootKeys(current, () => settings)[0]!
-    t.match(await place.wrappings(), [{ number: 1, root_key_fingerprint: fingerprint }])
+    t.match(await starts.wrappings(), [{ number: 1, root_key_fingerprint: fingerprint }])
     await stop()
   }
   t.match(
-    await place.refusal({ LATCHKEY_ROOT_KEYS: first }),
+    await starts.refusal({ LATCHKEY_ROOT_KEYS: first }),
     /needed /,
-    'the first key opens nothing any more'
+    'the first root key opens nothing any more'
   )
 })

@@ -19,7 +19,7 @@ function rootOf(vault: Vault, env: Record<string, string> = {}, key = 'latchkey'
   return readConfig({ LATCHKEY_ROOT_KEYS: `prod:vault-transit:${key}`, ...vault.env, ...env }).rootKeys![0]!
 }
 
-/** The error's message, having looked through all that it could print. */
+/** The message of the error, after checking that no form of the error contains a secret. */
 async function failureOf(t: Test, work: Promise<unknown>, vault: Vault): Promise<string> {
   const error = await work.then(
     () => t.fail('did not fail'),
@@ -36,20 +36,23 @@ async function failureOf(t: Test, work: Promise<unknown>, vault: Vault): Promise
   return message
 }
 
-t.test('a data key comes back from Vault as it was, after the key was rotated there as well', async (t) => {
-  const { vault, root } = await newRootKey(t)
-  const wrapped = await root.wrap(1, DATA_KEY)
-  t.match(wrapped.subarray(1).toString(), /^vault:v1:/)
-  t.same(vault.calls, ['encrypt', 'decrypt'], 'and is seen to, before it is stored')
-  vault.rotate('latchkey')
-  t.same(await root.unwrap(1, wrapped), DATA_KEY)
-  t.match((await root.wrap(1, DATA_KEY)).subarray(1).toString(), /^vault:v2:/)
-  t.same(await rootOf(vault, {}, 'transit/latchkey').unwrap(1, wrapped), DATA_KEY, 'with its mount')
-  const slash = `${vault.env.VAULT_ADDR}/`
-  t.same(await rootOf(vault, { VAULT_ADDR: slash }).unwrap(1, wrapped), DATA_KEY, 'address with a slash')
-})
+t.test(
+  'a data key is wrapped and unwrapped by Vault, also after a rotation of the key in Vault',
+  async (t) => {
+    const { vault, root } = await newRootKey(t)
+    const wrapped = await root.wrap(1, DATA_KEY)
+    t.match(wrapped.subarray(1).toString(), /^vault:v1:/)
+    t.same(vault.calls, ['encrypt', 'decrypt'], 'the wrapping is checked')
+    vault.rotate('latchkey')
+    t.same(await root.unwrap(1, wrapped), DATA_KEY)
+    t.match((await root.wrap(1, DATA_KEY)).subarray(1).toString(), /^vault:v2:/)
+    t.same(await rootOf(vault, {}, 'transit/latchkey').unwrap(1, wrapped), DATA_KEY, 'with its mount')
+    const slash = `${vault.env.VAULT_ADDR}/`
+    t.same(await rootOf(vault, { VAULT_ADDR: slash }).unwrap(1, wrapped), DATA_KEY, 'address with a slash')
+  }
+)
 
-t.test('it unwraps for no other number, under no other key, and not changed', async (t) => {
+t.test('a wrapped data key does not unwrap for another number, under another key, or changed', async (t) => {
   const { vault, root } = await newRootKey(t)
   vault.rotate('other')
   const wrapped = await root.wrap(1, DATA_KEY)
@@ -66,14 +69,14 @@ t.test('it unwraps for no other number, under no other key, and not changed', as
   await t.rejects(root.unwrap(1, Buffer.alloc(0)), failed)
 })
 
-t.test('what may pass is tried three times, and what may not is tried once', async (t) => {
+t.test('temporary failures are retried, up to three attempts; others are not', async (t) => {
   const { vault, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   for (const faults of [['throttled'], ['sealed', 'throttled']] as VaultFault[][]) {
     vault.faults.push(...faults)
     t.same(await root.unwrap(1, wrapped), DATA_KEY, faults.join())
   }
-  const lasting: [VaultFault[], tried: number, RegExp][] = [
+  const lasting: [VaultFault[], attempts: number, RegExp][] = [
     [['sealed', 'sealed', 'sealed'], 3, /503 Vault is sealed/],
     [['throttled', 'throttled', 'throttled'], 3, /429 .*quota/],
     [['garbage'], 1, /is not one of Vault/],
@@ -81,15 +84,15 @@ t.test('what may pass is tried three times, and what may not is tried once', asy
     [['echo'], 1, /400 /],
     [['short key'], 1, /no data key/]
   ]
-  for (const [faults, tried, message] of lasting) {
+  for (const [faults, attempts, message] of lasting) {
     vault.calls.length = 0
     vault.faults.push(...faults)
     t.match(await failureOf(t, root.unwrap(1, wrapped), vault), message)
-    t.equal(vault.calls.length, tried, faults.join())
+    t.equal(vault.calls.length, attempts, faults.join())
   }
 })
 
-t.test('nothing that Vault answers shows what was sent', async (t) => {
+t.test('no error quotes a response that echoes what was sent', async (t) => {
   const { vault, root } = await newRootKey(t)
   for (const fault of ['echo', 'garbage', 'redirected', 'short key'] as const) {
     vault.faults.push(fault)
@@ -97,7 +100,7 @@ t.test('nothing that Vault answers shows what was sent', async (t) => {
   }
 })
 
-t.test('a silent Vault is given up after three attempts, within ten seconds', async (t) => {
+t.test('three attempts on a silent Vault fail within ten seconds', async (t) => {
   const { vault, root } = await newRootKey(t)
   vault.faults.push('silent', 'silent', 'silent')
   const since = performance.now()
@@ -106,7 +109,7 @@ t.test('a silent Vault is given up after three attempts, within ten seconds', as
   t.ok(performance.now() - since < 10_000, 'in time')
 })
 
-t.test('a Vault that is not there is named with the reason', async (t) => {
+t.test('the error for an unreachable Vault gives the reason', async (t) => {
   const { vault, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   await vault.stop()
@@ -115,7 +118,7 @@ t.test('a Vault that is not there is named with the reason', async (t) => {
   t.same(await root.unwrap(1, wrapped), DATA_KEY, 'and is used again when it is back')
 })
 
-t.test('what is not there or not allowed is said so', async (t) => {
+t.test('the errors for an unknown key, an unknown mount and a wrong token give the reason', async (t) => {
   const { vault, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   const none = rootOf(vault, {}, 'none')
@@ -128,7 +131,7 @@ t.test('what is not there or not allowed is said so', async (t) => {
   t.match(await failureOf(t, wrong.unwrap(1, wrapped), vault), /403 permission denied/)
 })
 
-t.test('a namespace is sent', async (t) => {
+t.test('the namespace is sent', async (t) => {
   const { vault, root } = await newRootKey(t, { namespace: 'team/keys' })
   t.same(await root.unwrap(1, await root.wrap(1, DATA_KEY)), DATA_KEY)
   const without = rootOf(vault, { VAULT_NAMESPACE: '' })
@@ -153,7 +156,7 @@ t.test('a token in a file is read at each use, since an agent renews it', async 
   await rm(file)
 })
 
-t.test('the root key does not print what it holds', async (t) => {
+t.test('a root key does not print its credentials', async (t) => {
   const { vault, root } = await newRootKey(t)
   const printed = `${inspect(root, { depth: 10, showHidden: true })}${JSON.stringify(root)}`
   t.match(printed, root.fingerprint)

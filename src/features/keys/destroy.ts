@@ -1,25 +1,23 @@
-import { sql } from 'kysely'
 import { type Origin, record } from '../../audit/record.ts'
-import { type Database, inTransaction, lockName } from '../../db/database.ts'
+import { type Database, inTransaction } from '../../db/database.ts'
 import { isDatabaseError } from '../../db/errors.ts'
-import { keyEvent } from './events.ts'
-import { DATA_KEYS_LOCK } from './open-keyring.ts'
-import { countNamed, deleteDataKey, type NamedBy } from './repository.ts'
+import { keyEvent } from './data-keys.ts'
+import { countUses, deleteDataKey, findRetirement, lockDataKeys } from './repository.ts'
 
-/** So long after its retirement every replica that can read the database has learned of it, many times over. */
-export const LEARNED_SECONDS = 60
+/** After this time every replica that can read the database has seen the retirement, many times over. */
+const MIN_RETIRED_SECONDS = 60
 
-/** Why a data key cannot be destroyed, for the operator. */
+/** A data key cannot be destroyed; the message tells the operator why. */
 export class KeyNotDestroyed extends Error {
-  constructor(number: number, why: string) {
-    super(`data key ${number} is not destroyed: ${why}`)
+  constructor(number: number, reason: string) {
+    super(`data key ${number} is not destroyed: ${reason}`)
     this.name = 'KeyNotDestroyed'
   }
 }
 
 /**
- * Deletes a data key that was retired at least `retiredForSeconds` ago (never less than LEARNED_SECONDS) and that no row
- * names. Throws KeyNotDestroyed, having changed nothing, when that is not so. It cannot be undone.
+ * Deletes a data key for ever. It must have been retired at least `retiredForSeconds` ago (at least a minute
+ * in any case), and no row may use it. Throws KeyNotDestroyed otherwise, having changed nothing.
  */
 export async function destroyDataKey(
   db: Database,
@@ -27,41 +25,33 @@ export async function destroyDataKey(
   origin: Origin,
   retiredForSeconds = 0
 ): Promise<void> {
-  const refuse = (why: string) => {
-    throw new KeyNotDestroyed(number, why)
-  }
-  const seconds = Math.max(retiredForSeconds, LEARNED_SECONDS)
+  const seconds = Math.max(retiredForSeconds, MIN_RETIRED_SECONDS)
   try {
     await inTransaction(db, async (trx) => {
-      await lockName(trx, DATA_KEYS_LOCK)
-      const row = await trx
-        .selectFrom('data_keys')
-        .where('number', '=', number)
-        .select([
-          'retired_at',
-          sql<boolean>`retired_at < now() - make_interval(secs => ${seconds})`.as('due')
-        ])
-        .executeTakeFirst()
-      if (!row) return refuse('there is none of that number')
-      if (!row.retired_at) return refuse('it is the current one; rotate first')
-      if (!row.due) return refuse(`it was retired less than ${seconds} seconds ago`)
-      const [{ values, answers }] = (await countNamed(trx, { number })) as [NamedBy]
-      if (values + answers > 0) return refuse(namedBy(values, answers))
+      await lockDataKeys(trx)
+      const row = await findRetirement(trx, number, seconds)
+      if (!row) throw new KeyNotDestroyed(number, 'there is none of that number')
+      if (!row.retired_at) throw new KeyNotDestroyed(number, 'it is the current one; rotate first')
+      if (!row.due) throw new KeyNotDestroyed(number, `it was retired less than ${seconds} seconds ago`)
+      const [uses] = await countUses(trx, { number })
+      const reason = describeUses(uses!)
+      if (reason) throw new KeyNotDestroyed(number, reason)
       await deleteDataKey(trx, number)
       await record(trx, origin, [keyEvent('destroyed', number)])
     })
   } catch (error) {
-    // Named between the count and the deletion, by a replica that does not know of its retirement.
-    if (isDatabaseError(error) && error.code === '23503') refuse('a value has been sealed under it just now')
-    throw error
+    // A replica that does not know of the retirement has used it between the count and the deletion.
+    const isUsed = isDatabaseError(error) && error.code === '23503'
+    throw isUsed ? new KeyNotDestroyed(number, 'a value has been sealed under it just now') : error
   }
 }
 
-function namedBy(values: number, answers: number): string {
-  const parts = [
-    values > 0 && `${values} ${values === 1 ? 'value is' : 'values are'} still sealed under it`,
-    answers > 0 &&
-      `${answers} kept ${answers === 1 ? 'answer is' : 'answers are'} (of the Idempotency-Keys of the last 24 hours)`
-  ]
-  return parts.filter(Boolean).join(', ')
+function describeUses({ values, answers }: { values: number; answers: number }): string {
+  const parts = []
+  if (values > 0) parts.push(`${values} ${values === 1 ? 'value is' : 'values are'} still sealed under it`)
+  if (answers > 0) {
+    const kept = `${answers} kept ${answers === 1 ? 'answer is' : 'answers are'}`
+    parts.push(`${kept} (of the Idempotency-Keys of the last 24 hours)`)
+  }
+  return parts.join(', ')
 }

@@ -1,17 +1,19 @@
-import type { Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Database } from '../../db/database.ts'
 import { cached, gaugeOf } from '../../http/metrics.ts'
-import { countNamed, listDataKeys } from './repository.ts'
+import { countUses, listDataKeys } from './repository.ts'
 
-/** Past this many, a scrape does not count on: it costs the same on any database. */
-const COUNTED = 100_000
+/** A scrape counts no further, so that its cost does not grow with the database. */
+const MAX_COUNT = 100_000
 
-/** Gauges of the data keys: how much is under each, how many retired ones are still named, how old the current one is. */
-export function measureKeys(registry: Registry, db: Database): void {
+/**
+ * Registers the gauges that read the data keys from the database, and returns the metrics of re-encryption.
+ */
+export function createKeyMetrics(registry: Registry, db: Database) {
   const keys = cached(async () => {
-    const [rows, named] = await Promise.all([listDataKeys(db), countNamed(db, { atMost: COUNTED })])
+    const [rows, uses] = await Promise.all([listDataKeys(db), countUses(db, { limit: MAX_COUNT })])
     return rows.map(({ number, retired_at, created_at }) => {
-      const { values = 0, answers = 0 } = named.find((one) => one.number === number) ?? {}
+      const { values = 0, answers = 0 } = uses.find((one) => one.number === number) ?? {}
       return { number, retired: retired_at !== null, created: created_at.getTime(), values, answers }
     })
   })
@@ -19,7 +21,7 @@ export function measureKeys(registry: Registry, db: Database): void {
     registry,
     {
       name: 'latchkey_data_key_values',
-      help: `Values under each data key that is not destroyed, counted up to ${COUNTED}`,
+      help: `Values under each data key that is not destroyed, counted up to ${MAX_COUNT}`,
       labelNames: ['data_key', 'state']
     },
     async () =>
@@ -47,4 +49,16 @@ export function measureKeys(registry: Registry, db: Database): void {
         .filter((key) => !key.retired)
         .map(({ created }) => ({ value: (Date.now() - created) / 1000 }))
   )
+  return {
+    reencrypted: new Counter({
+      name: 'latchkey_reencrypted_values_total',
+      help: 'Values that this process has sealed anew under a new data key',
+      registers: [registry]
+    }),
+    damagedCredentials: new Gauge({
+      name: 'latchkey_reencryption_damaged_credentials',
+      help: 'Credentials with a value that the last pass of re-encryption could not open',
+      registers: [registry]
+    })
+  }
 }

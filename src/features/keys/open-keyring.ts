@@ -1,53 +1,43 @@
 import { record, systemOrigin } from '../../audit/record.ts'
 import { type DataKeys, Keyring } from '../../crypto/keyring.ts'
-import { type Database, inTransaction, lockName } from '../../db/database.ts'
+import { type Database, inTransaction } from '../../db/database.ts'
 import type { RootKey } from '../../root-keys/root-key.ts'
-import { keyEvent } from './events.ts'
-import { type DataKeyRow, insertDataKey, listDataKeys, rewrapDataKey } from './repository.ts'
-import { newDataKey, unwrapAll, wrapped } from './root-keys.ts'
-
-/** Serialises all changes of the data keys, across all processes. */
-export const DATA_KEYS_LOCK = 'data-keys'
+import { currentOf, keyEvent, newDataKey, unwrapAll, wrap } from './data-keys.ts'
+import { type DataKeyRow, insertDataKey, listDataKeys, lockDataKeys, rewrapDataKey } from './repository.ts'
 
 /**
- * Unwraps all data keys, having made the first one if there is none, and wraps those anew that another than the first
- * root key has wrapped. The keyring that it gives takes up later data keys by itself. Throws WrongRootKey, having
- * written nothing, when any data key needs a root key that is not among `rootKeys` or that is not what it says.
+ * Unwraps all data keys into a keyring, after creating the first one if there is none. Those that another
+ * root key has wrapped are wrapped again by the first root key. Throws WrongRootKey, without having written
+ * anything, if `rootKeys` do not open every data key.
  */
 export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
-  await makeFirst(db, rootKeys[0]!)
+  await ensureFirstKey(db, rootKeys[0]!)
   for (;;) {
     const rows = await listDataKeys(db)
     const keys = await unwrapAll(rootKeys, rows)
-    if (!(await rewrap(db, rootKeys[0]!, rows, keys))) continue
-    return new Keyring(keys, currentOf(rows), (held) => readDataKeys(db, rootKeys, held))
+    if (!(await rewrapAll(db, rootKeys[0]!, rows, keys))) continue
+    return new Keyring(keys, currentOf(rows), (loaded) => readDataKeys(db, rootKeys, loaded))
   }
 }
 
-/** The number of the data key that seals. */
-export function currentOf(rows: readonly Pick<DataKeyRow, 'number' | 'retired_at'>[]): number {
-  const current = rows.find((row) => row.retired_at === null)
-  if (!current) throw new Error('no data key in the database is current')
-  return current.number
-}
-
-// The root key may be a provider far away: it is asked before the transaction, which holds the lock, and not inside.
-async function makeFirst(db: Database, root: RootKey): Promise<void> {
+// The root key may be in a remote KMS, so it is called before the transaction and not while it holds the
+// lock.
+async function ensureFirstKey(db: Database, root: RootKey): Promise<void> {
   if ((await listDataKeys(db)).length > 0) return
-  const made = await newDataKey(root, 1)
+  const key = await newDataKey(root, 1)
   await inTransaction(db, async (trx) => {
-    await lockName(trx, DATA_KEYS_LOCK)
+    await lockDataKeys(trx)
     if ((await listDataKeys(trx)).length > 0) return
-    await insertDataKey(trx, made)
+    await insertDataKey(trx, key)
     await record(trx, systemOrigin('service'), [
-      keyEvent('created', 1, { rootKey: made.rootKeyFingerprint, reason: 'first' })
+      keyEvent('created', 1, { rootKey: key.rootKeyFingerprint, reason: 'first' })
     ])
   })
 }
 
-// All or none; false, with nothing done, when a data key has been made meanwhile, perhaps under the old root key. What
-// another replica has wrapped anew meanwhile stays as that one did it.
-async function rewrap(
+// Returns false, having changed nothing, if a data key was created meanwhile: it may be under the old root
+// key. A key that another replica has rewrapped meanwhile stays as it is.
+async function rewrapAll(
   db: Database,
   root: RootKey,
   rows: readonly DataKeyRow[],
@@ -55,34 +45,33 @@ async function rewrap(
 ): Promise<boolean> {
   const stale = rows.filter((row) => row.root_key_fingerprint !== root.fingerprint)
   if (stale.length === 0) return true
-  const made = await Promise.all(
-    stale.map(async (row) => ({ row, to: await wrapped(root, row.number, keys.get(row.number)!) }))
+  const rewrapped = await Promise.all(
+    stale.map(async (row) => ({ row, to: await wrap(root, row.number, keys.get(row.number)!) }))
   )
   return inTransaction(db, async (trx) => {
-    await lockName(trx, DATA_KEYS_LOCK)
+    await lockDataKeys(trx)
     if ((await listDataKeys(trx)).some((row) => !keys.has(row.number))) return false
     const events = []
-    for (const { row, to } of made) {
+    for (const { row, to } of rewrapped) {
       if (!(await rewrapDataKey(trx, row.number, row.wrapped, to))) continue
-      events.push(
-        keyEvent('rewrapped', row.number, { from: row.root_key_fingerprint, to: to.rootKeyFingerprint })
-      )
+      const fingerprints = { from: row.root_key_fingerprint, to: to.rootKeyFingerprint }
+      events.push(keyEvent('rewrapped', row.number, fingerprints))
     }
     await record(trx, systemOrigin('service'), events)
     return true
   })
 }
 
-// Unwraps only what is new: a service that runs asks a root key's provider for nothing else.
+// Unwraps only new keys, so that a running service needs the root key's provider for nothing else.
 async function readDataKeys(
   db: Database,
   rootKeys: readonly RootKey[],
-  held: ReadonlySet<number>
+  loaded: ReadonlySet<number>
 ): Promise<DataKeys> {
   const rows = await listDataKeys(db)
   const unwrapped = await unwrapAll(
     rootKeys,
-    rows.filter((row) => !held.has(row.number))
+    rows.filter((row) => !loaded.has(row.number))
   )
   return { current: currentOf(rows), numbers: rows.map((row) => row.number), unwrapped }
 }

@@ -2,115 +2,109 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DecryptionFailed } from '../../crypto/aead.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import { type Database, inTransaction } from '../../db/database.ts'
-import { listDataKeys } from './repository.ts'
+import { isCurrent, listDataKeys } from './repository.ts'
 import {
-  type Holder,
-  listHolders,
-  listValues,
-  lockFree,
-  putValues,
-  type SealedValue
+  type CredentialSize,
+  listCredentialsUnderKey,
+  listValuesUnderKey,
+  lockSkipLocked,
+  type SealedValue,
+  updateValues
 } from './sealed-values-repository.ts'
 
-/** What one transaction takes on at the most: it holds rows that writers wait for, and the event loop while it ciphers. */
-const BATCH = 20
+/**
+ * The limits of a transaction: it locks credentials that writers wait for, and encryption blocks the event
+ * loop.
+ */
+const BATCH_CREDENTIALS = 20
 const BATCH_BYTES = 512 * 1024
-/** After each batch, so many times as long as it took, and at least so long: readers and writers come first. */
-const REST = 4
-const LEAST_REST_MS = 50
-const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
+/** The pause after a batch is this many times its duration, so that requests come first. */
+const PAUSE_FACTOR = 4
+const MIN_PAUSE_MS = 50
+const LOWEST_ID = '00000000-0000-0000-0000-000000000000'
 
-/** What became of a batch, or of a pass. */
-export interface Reencrypted {
-  /** Values that are under the current key now. */
+export interface ReencryptionResult {
+  /** The number of values that were sealed under the current data key. */
   values: number
-  /** Credentials with a value that does not open, and so stays as it is. */
+  /** Credentials with a value that does not decrypt; it stays as it is. */
   damaged: string[]
-  /** Credentials that were left for the next pass: somebody was changing them. */
+  /** The number of credentials that were locked by others, and are left for the next pass. */
   skipped: number
 }
 
 /**
- * Walks once through all values that are under retired data keys and seals them under the current one, in small
- * transactions with rests between. Nothing else of a credential changes: not its revisions, not its times. Replicas may
- * do it at once, and it may end at any point: what is left is found by the next pass. Does nothing here while the
- * keyring is not up to date.
+ * Seals all values that are under retired data keys under the current one, in small transactions with pauses
+ * between. Revisions and times of the credentials do not change. Replicas may run it at the same time, and it
+ * may be interrupted: the next pass finds the rest. Stops if the keyring does not have the current data key.
  */
 export async function reencryptAll(
   db: Database,
   keyring: Keyring,
-  { signal, onBatch }: { signal?: AbortSignal; onBatch?: (batch: Reencrypted) => void } = {}
-): Promise<Reencrypted> {
-  const all: Reencrypted = { values: 0, damaged: [], skipped: 0 }
+  { signal, onBatch }: { signal?: AbortSignal; onBatch?: (batch: ReencryptionResult) => void } = {}
+): Promise<ReencryptionResult> {
+  const total: ReencryptionResult = { values: 0, damaged: [], skipped: 0 }
   const retired = (await listDataKeys(db)).filter((row) => row.retired_at !== null)
   for (const { number } of retired) {
-    let after = BEFORE_ALL
+    let after = LOWEST_ID
     for (;;) {
-      if (signal?.aborted) return all
-      const began = performance.now()
-      const holders = within(await listHolders(db, number, after, BATCH))
-      if (holders.length === 0) break
-      const ids = holders.map((holder) => holder.id)
+      if (signal?.aborted) return total
+      const startedAt = performance.now()
+      const ids = firstBatch(await listCredentialsUnderKey(db, number, after, BATCH_CREDENTIALS))
+      if (ids.length === 0) break
       const batch = await reencryptBatch(db, keyring, number, ids)
-      if (!batch) return all
-      all.values += batch.values
-      all.damaged.push(...batch.damaged)
-      all.skipped += batch.skipped
+      if (!batch) return total
+      total.values += batch.values
+      total.damaged.push(...batch.damaged)
+      total.skipped += batch.skipped
       onBatch?.(batch)
       after = ids.at(-1)!
-      const rest = Math.max(LEAST_REST_MS, REST * (performance.now() - began))
-      await sleep(rest, undefined, signal ? { signal, ref: false } : {}).catch(() => {})
+      const pause = Math.max(MIN_PAUSE_MS, PAUSE_FACTOR * (performance.now() - startedAt))
+      await sleep(pause, undefined, signal ? { signal, ref: false } : {}).catch(() => {})
     }
   }
-  return all
+  return total
 }
 
-/** The first of them, as many as have no more bytes together than a batch may; one, however large. */
-function within(holders: readonly Holder[]): Holder[] {
-  let bytes = 0
-  const end = holders.findIndex((holder, index) => {
-    bytes += holder.bytes
-    return index > 0 && bytes > BATCH_BYTES
+/** The ids of the first credentials, up to BATCH_BYTES together, and one in any case. */
+function firstBatch(credentials: readonly CredentialSize[]): string[] {
+  let total = 0
+  const end = credentials.findIndex(({ bytes }, index) => {
+    total += bytes
+    return index > 0 && total > BATCH_BYTES
   })
-  return holders.slice(0, end < 0 ? holders.length : end)
+  return credentials.slice(0, end < 0 ? credentials.length : end).map(({ id }) => id)
 }
 
-// Undefined, with nothing done, when the key that is current here is not the current one: to seal under a retired key
-// would undo what others do.
+// Returns undefined, having changed nothing, if the keyring's current data key is retired: sealing under it
+// would undo the work of other replicas.
 async function reencryptBatch(
   db: Database,
   keyring: Keyring,
   from: number,
   ids: readonly string[]
-): Promise<Reencrypted | undefined> {
+): Promise<ReencryptionResult | undefined> {
   return inTransaction(db, async (trx) => {
     const to = keyring.current
-    const row = await trx
-      .selectFrom('data_keys')
-      .where('number', '=', to)
-      .where('retired_at', 'is', null)
-      .select('number')
-      .executeTakeFirst()
-    if (!row) return undefined
-    const locked = await lockFree(trx, ids)
+    if (!(await isCurrent(trx, to))) return undefined
+    const locked = await lockSkipLocked(trx, ids)
     const revisions = new Map(locked.map((one) => [one.id, one.sealed_revision]))
     const damaged = new Set<string>()
     const sealed: SealedValue[] = []
-    const values = await listValues(trx, [...revisions.keys()], from)
-    // From here to the end of the loop nothing is awaited, so what is current here stays so.
+    const values = await listValuesUnderKey(trx, [...revisions.keys()], from)
+    // The loop below awaits nothing, so the keyring's current data key does not change in it.
     if (keyring.current !== to) return undefined
     for (const old of values) {
       const { credential_id: credentialId, environment, field_id } = old
       const sealedRevision = revisions.get(credentialId)!
       try {
-        const box = keyring.values({ credentialId, environment, sealedRevision })
-        sealed.push({ ...old, value: box.seal([field_id], box.open([field_id], old.value)) })
+        const sealer = keyring.values({ credentialId, environment, sealedRevision })
+        sealed.push({ ...old, value: sealer.seal([field_id], sealer.open([field_id], old.value)) })
       } catch (error) {
         if (!(error instanceof DecryptionFailed)) throw error
         damaged.add(credentialId)
       }
     }
-    if (sealed.length > 0) await putValues(trx, sealed, to)
+    if (sealed.length > 0) await updateValues(trx, sealed, to)
     return { values: sealed.length, damaged: [...damaged], skipped: ids.length - locked.length }
   })
 }

@@ -1,7 +1,12 @@
 import { sql } from 'kysely'
-import type { Database, Transaction } from '../../db/database.ts'
+import { type Database, lockName, type Transaction } from '../../db/database.ts'
 
-/** All data keys by number: the current one, and the retired ones that are not destroyed yet. */
+/** Makes all changes of data keys, in all processes, wait for each other. */
+export function lockDataKeys(trx: Transaction): Promise<void> {
+  return lockName(trx, 'data-keys')
+}
+
+/** All data keys by number: the current one, and the retired ones that are not destroyed. */
 export function listDataKeys(db: Database) {
   return db
     .selectFrom('data_keys')
@@ -12,33 +17,26 @@ export function listDataKeys(db: Database) {
 
 export type DataKeyRow = Awaited<ReturnType<typeof listDataKeys>>[number]
 
-export async function insertDataKey(
-  trx: Transaction,
-  key: { number: number; wrapped: Buffer; rootKeyFingerprint: string }
-): Promise<void> {
-  await trx
-    .insertInto('data_keys')
-    .values({ number: key.number, wrapped: key.wrapped, root_key_fingerprint: key.rootKeyFingerprint })
-    .execute()
-}
-
-/** Puts a new wrapping in the place of this one; gives false when it is not this one any more. */
-export async function rewrapDataKey(
-  trx: Transaction,
-  number: number,
-  from: Buffer,
-  to: { wrapped: Buffer; rootKeyFingerprint: string }
-): Promise<boolean> {
-  const result = await trx
-    .updateTable('data_keys')
-    .set({ wrapped: to.wrapped, root_key_fingerprint: to.rootKeyFingerprint })
+/** A data key with its time of retirement; `due` says that this is more than `seconds` ago. */
+export function findRetirement(trx: Transaction, number: number, seconds: number) {
+  return trx
+    .selectFrom('data_keys')
     .where('number', '=', number)
-    .where('wrapped', '=', from)
+    .select(['retired_at', sql<boolean>`retired_at < now() - make_interval(secs => ${seconds})`.as('due')])
     .executeTakeFirst()
-  return result.numUpdatedRows > 0n
 }
 
-/** The number of the current data key if it was made more than so many days ago. */
+export async function isCurrent(db: Database, number: number): Promise<boolean> {
+  const row = await db
+    .selectFrom('data_keys')
+    .where('number', '=', number)
+    .where('retired_at', 'is', null)
+    .select('number')
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** The number of the current data key if it was created more than so many days ago. */
 export async function findCurrentOlderThan(db: Database, days: number): Promise<number | undefined> {
   const row = await db
     .selectFrom('data_keys')
@@ -47,6 +45,34 @@ export async function findCurrentOlderThan(db: Database, days: number): Promise<
     .select('number')
     .executeTakeFirst()
   return row?.number
+}
+
+export interface WrappedKey {
+  wrapped: Buffer
+  rootKeyFingerprint: string
+}
+
+export async function insertDataKey(trx: Transaction, key: WrappedKey & { number: number }): Promise<void> {
+  await trx
+    .insertInto('data_keys')
+    .values({ number: key.number, wrapped: key.wrapped, root_key_fingerprint: key.rootKeyFingerprint })
+    .execute()
+}
+
+/** Replaces the wrapping `from` by `to`. Returns false if another process has replaced it already. */
+export async function rewrapDataKey(
+  trx: Transaction,
+  number: number,
+  from: Buffer,
+  to: WrappedKey
+): Promise<boolean> {
+  const result = await trx
+    .updateTable('data_keys')
+    .set({ wrapped: to.wrapped, root_key_fingerprint: to.rootKeyFingerprint })
+    .where('number', '=', number)
+    .where('wrapped', '=', from)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
 }
 
 export async function retireDataKey(trx: Transaction, number: number): Promise<void> {
@@ -61,27 +87,26 @@ export async function deleteDataKey(trx: Transaction, number: number): Promise<v
   await trx.deleteFrom('data_keys').where('number', '=', number).execute()
 }
 
-export interface NamedBy {
+export interface KeyUses {
   number: number
-  /** Values of credentials. */
+  /** Credential values. */
   values: number
-  /** Answers that are kept for an Idempotency-Key. */
+  /** Answers stored for idempotency keys. */
   answers: number
 }
 
 /**
- * How many rows name each data key, or this one; counted up to `atMost` a key and table, if given: then it costs the
- * same on any database.
+ * Counts the rows that use each data key, or the one with this number. With `limit`, counts no further per
+ * key and table, so that the cost does not grow with the database.
  */
-export async function countNamed(
+export async function countUses(
   db: Database,
-  { number = null, atMost = null }: { number?: number | null; atMost?: number | null } = {}
-): Promise<NamedBy[]> {
-  const { rows } = await sql<NamedBy>`select d.number,
-      (select count(*) from (select from credential_keys where data_key_no = d.number limit ${atMost}::bigint) v)
-        as values,
-      (select count(*) from (select from idempotency_keys where data_key_no = d.number limit ${atMost}::bigint) a)
-        as answers
+  { number = null, limit = null }: { number?: number | null; limit?: number | null } = {}
+): Promise<KeyUses[]> {
+  const count = (table: string) => sql<number>`(select count(*) from (
+    select from ${sql.table(table)} where data_key_no = d.number limit ${limit}::bigint) rows)`
+  const { rows } = await sql<KeyUses>`select d.number, ${count('credential_keys')} as values,
+      ${count('idempotency_keys')} as answers
     from data_keys d where ${number}::int is null or d.number = ${number} order by d.number`.execute(db)
   return rows
 }

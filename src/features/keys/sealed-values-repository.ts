@@ -1,28 +1,29 @@
-import { sql } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
+import type { Tables } from '../../db/tables.ts'
 
-export interface Holder {
+export interface CredentialSize {
   id: string
-  /** Of its values under the key, together. */
+  /** The size of all its values under the data key. */
   bytes: number
 }
 
-/** The next credentials after this id, in the order of their ids, that have values under the data key. */
-export async function listHolders(
+/** The next credentials after this id, in the order of ids, that have values under the data key. */
+export async function listCredentialsUnderKey(
   db: Database,
   dataKeyNo: number,
   after: string,
   limit: number
-): Promise<Holder[]> {
-  const { rows } = await sql<Holder>`select credential_id as id, sum(octet_length(value)) as bytes
+): Promise<CredentialSize[]> {
+  const { rows } = await sql<CredentialSize>`select credential_id as id, sum(octet_length(value)) as bytes
     from credential_keys
     where data_key_no = ${dataKeyNo} and credential_id > ${after}
     group by credential_id order by credential_id limit ${limit}`.execute(db)
   return rows
 }
 
-/** Locks those of the credentials that nobody else has locked, as a change of them does, and gives their revisions. */
-export function lockFree(trx: Transaction, ids: readonly string[]) {
+/** Locks the credentials as an update does, except those that another transaction has locked. */
+export function lockSkipLocked(trx: Transaction, ids: readonly string[]) {
   return trx
     .selectFrom('credentials')
     .where(sql<boolean>`id = any(${ids}::uuid[])`)
@@ -33,15 +34,9 @@ export function lockFree(trx: Transaction, ids: readonly string[]) {
     .execute()
 }
 
-export interface SealedValue {
-  credential_id: string
-  environment: string
-  field_id: string
-  value: Buffer
-}
+export type SealedValue = Omit<Selectable<Tables['credential_keys']>, 'data_key_no'>
 
-/** The values of these credentials that are under the data key. */
-export function listValues(
+export function listValuesUnderKey(
   trx: Transaction,
   ids: readonly string[],
   dataKeyNo: number
@@ -55,17 +50,17 @@ export function listValues(
     .execute()
 }
 
-/** Puts these values, sealed under another data key, in the place of what is there. */
-export async function putValues(
+/** Replaces the stored values by these, which are sealed under `dataKeyNo`. */
+export async function updateValues(
   trx: Transaction,
   values: readonly SealedValue[],
   dataKeyNo: number
 ): Promise<void> {
+  const column = (name: keyof SealedValue) => values.map((value) => value[name])
   await sql`update credential_keys k set value = s.value, data_key_no = ${dataKeyNo}
-    from unnest(${values.map((one) => one.credential_id)}::uuid[], ${values.map((one) => one.environment)}::text[],
-      ${values.map((one) => one.field_id)}::uuid[], ${values.map((one) => one.value)}::bytea[])
+    from unnest(${column('credential_id')}::uuid[], ${column('environment')}::text[],
+      ${column('field_id')}::uuid[], ${column('value')}::bytea[])
       s(credential_id, environment, field_id, value)
-    where k.credential_id = s.credential_id and k.environment = s.environment and k.field_id = s.field_id`.execute(
-    trx
-  )
+    where k.credential_id = s.credential_id and k.environment = s.environment
+      and k.field_id = s.field_id`.execute(trx)
 }

@@ -1,5 +1,5 @@
 import type { Database } from '../../db/database.ts'
-import { countNamed, listDataKeys } from './repository.ts'
+import { countUses, listDataKeys } from './repository.ts'
 
 export interface KeyStatus {
   keys: {
@@ -8,23 +8,22 @@ export interface KeyStatus {
     createdAt: string
     ageDays: number
     retiredAt: string | null
-    /** Values that are sealed under it. */
     values: number
-    /** Answers kept for an Idempotency-Key; they expire within a day. */
+    /** Answers stored for idempotency keys; they expire within a day. */
     answers: number
     rootKeyFingerprint: string
   }[]
-  /** Of all values. */
+  /** Values under the current data key, and all values. */
   reencryption: { done: number; total: number }
 }
 
 const DAY_MS = 24 * 60 * 60_000
 
-/** The data keys, what is under each, and how far re-encryption under the current one is. Counts every value. */
+/** The data keys, how many values each encrypts, and the progress of re-encryption. Counts every value. */
 export async function keyStatus(db: Database): Promise<KeyStatus> {
-  const [rows, named] = await Promise.all([listDataKeys(db), countNamed(db)])
+  const [rows, uses] = await Promise.all([listDataKeys(db), countUses(db)])
   const keys = rows.map((row) => {
-    const { values = 0, answers = 0 } = named.find((one) => one.number === row.number) ?? {}
+    const { values = 0, answers = 0 } = uses.find((one) => one.number === row.number) ?? {}
     return {
       number: row.number,
       state: row.retired_at ? ('retired' as const) : ('current' as const),
@@ -43,7 +42,7 @@ export async function keyStatus(db: Database): Promise<KeyStatus> {
   }
 }
 
-/** The same as a table for people. */
+/** The status as lines of a table. */
 export function statusLines({ keys, reencryption: { done, total } }: KeyStatus): string[] {
   const table = [
     ['data key', 'state', 'age', 'retired at', 'values', 'answers', 'root key'],

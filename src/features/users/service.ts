@@ -76,3 +76,6 @@ export async function ensureAdministrator(
     return true
   })
 }
+
+/** Returns false on a database that has no user yet. */
+export const hasUsers = (db: Database) => repository.hasUsers(db)

@@ -20,7 +20,7 @@ const numbersIn = async (service: TestApp) =>
     (row) => row.number
   )
 
-t.test('a data key is destroyed when it is retired, nothing names it, and everybody has heard', async (t) => {
+t.test('a data key is destroyed if it is retired, unused, and every replica knows of it', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const type = await newType(ann)
@@ -40,7 +40,7 @@ t.test('a data key is destroyed when it is retired, nothing names it, and everyb
   await reencrypt(service)
   t.match(await refusalOf(service, 1), { message: /destroyed: 1 kept answer is/ })
   await sql`update idempotency_keys set expires_at = now() - interval '1 second'`.execute(service.db)
-  t.ok(await refusalOf(service, 1), 'expired, and not swept yet')
+  t.ok(await refusalOf(service, 1), 'expired, and not deleted yet')
   await sql`delete from idempotency_keys`.execute(service.db)
   t.equal(await refusalOf(service, 1), undefined)
   t.same(await numbersIn(service), [2])
@@ -55,7 +55,7 @@ t.test('a data key is destroyed when it is retired, nothing names it, and everyb
   t.same(service.app.services.keyring.toJSON(), { current: 2, numbers: [2] }, 'nor is it in memory')
 })
 
-t.test('a write that is under way keeps its key', async (t) => {
+t.test('a write in progress keeps its data key', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const type = await newType(ann)
@@ -77,7 +77,7 @@ t.test('a write that is under way keeps its key', async (t) => {
   t.same(await numbersIn(service), [1, 2])
 })
 
-t.test('the service destroys a key itself, after the days that it is kept', async (t) => {
+t.test('the service destroys an unused data key after the configured number of days', async (t) => {
   const [kept, due] = [await startTestApp(t), await startTestApp(t, { LATCHKEY_DATA_KEY_KEEP_DAYS: '3' })]
   for (const service of [kept, due]) {
     await newCredential(service.admin, await newType(service.admin))
@@ -85,13 +85,13 @@ t.test('the service destroys a key itself, after the days that it is kept', asyn
     await age(service, 4, 1)
   }
   await eventually(async () => (await numbersIn(due)).length === 1, 'it is gone', 20_000)
-  t.same(await valuesByKey(due), { 2: 2 }, 'after all was sealed anew')
+  t.same(await valuesByKey(due), { 2: 2 }, 'after all values were re-encrypted')
   t.match((await keyEvents(due)).at(-1), { action: 'data-key.destroyed', actor_name: 'service' })
   await eventually(async () => (await valuesByKey(kept))[2] === 2, 'the other is as far')
   t.same(await numbersIn(kept), [1, 2], 'and keeps its key for 30 days')
 })
 
-t.test('a replica that writes under a destroyed key hears of it and writes again', async (t) => {
+t.test('a replica that writes under a destroyed data key loads the new one and writes again', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const type = await newType(ann)
@@ -100,7 +100,7 @@ t.test('a replica that writes under a destroyed key hears of it and writes again
   await age(service, 1, 1)
   await reencrypt(service)
   t.equal(await refusalOf(service, 1), undefined)
-  t.equal(replica.app.services.keyring.current, 1, 'it has not heard')
+  t.equal(replica.app.services.keyring.current, 1, 'it does not know the new key')
   const key = { headers: { 'idempotency-key': randomUUID() } }
   const made = await replica.client(ann).post(path, newCredentialBody(type), key)
   t.equal(made.status, 201, made.text)

@@ -15,7 +15,7 @@ const path = '/api/v1/app-credentials'
 const SEED = Number(process.env.FAST_CHECK_SEED ?? randomInt(2 ** 31))
 const BOUND_MS = 30_000
 
-/** What is done, on which of the two replicas, to which of the credentials there are then. */
+/** An operation on one of the two replicas and one of the existing credentials. */
 type Step = { on: 0 | 1; which: number } & (
   | { do: 'create' | 'reveal' | 'resolve' | 'delete' | 'rotate' | 're-encrypt' | 'read' }
   | { do: 'update' | 'environment'; value: string }
@@ -45,10 +45,10 @@ const step = fc.oneof(
   withValue('update', 4),
   withValue('environment', 2)
 )
-// Those of one round are sent at once.
+// The steps of one round run at the same time.
 const rounds = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 3, maxLength: 10 })
 
-t.test('whatever is done while keys change, each value is what was last stored', async (t) => {
+t.test('under any interleaving with key changes, each value is the one stored last', async (t) => {
   t.comment(`FAST_CHECK_SEED=${SEED}`)
   const service = await startTestApp(t)
   const ann = await service.newUser()
@@ -70,7 +70,7 @@ t.test('whatever is done while keys change, each value is what was last stored',
   const [plain, password] = [type.field['plain'], type.field['password']]
   const keysOf = (value: string) => [plain, password].map((fieldId) => ({ fieldId, keyValue: value }))
 
-  /** By credential and environment, all that may be there: more than one while several write at once. */
+  /** The possible values by credential and environment: several while several writes run. */
   type Model = Map<string, Map<string, Set<string>>>
 
   let done = 0
@@ -136,7 +136,7 @@ t.test('whatever is done while keys change, each value is what was last stored',
       for (const round of rounds) {
         const ids = [...model.keys()]
         await Promise.all(round.map((step) => perform(model, ids, step as Step)))
-        // When all is quiet there is one truth, and both replicas tell it.
+        // Between rounds there is one value, on both replicas.
         for (const id of model.keys()) await settle(model, id, callers)
       }
       for (const id of model.keys()) await ann.delete(`${path}/${id}`)
@@ -151,7 +151,7 @@ t.test('whatever is done while keys change, each value is what was last stored',
   )
   t.ok(done > 50, `${done} steps in ${Date.now() - began} ms`)
   const { keyring } = service.app.services
-  // The last round may still be at work: it was out of time, and not stopped.
+  // The last round may still be running: its time is up, but nothing stops it.
   await eventually(async () => {
     await keyring.refresh()
     await reencryptAll(service.db, keyring)
@@ -166,7 +166,8 @@ async function answered(answer: ReturnType<Client['get']>, ...statuses: number[]
   return { status, json }
 }
 
-// One that was made or deleted at the same moment is in no model; what it gave was checked by its tag.
+// A credential that was created or deleted in the same round is not in the model; its values are checked by
+// their tag.
 function expectAll(values: unknown[], known: Map<string, Set<string>> | undefined) {
   const expected = known?.get('main')
   if (!expected) return
@@ -182,10 +183,10 @@ async function settle(
   callers: readonly Client[]
 ): Promise<void> {
   for (const [environment, expected] of model.get(id)!) {
-    const told = await Promise.all(
+    const answers = await Promise.all(
       callers.map((client) => answered(client.post(`${path}/${id}/reveal`, { environment }), 200))
     )
-    const values = told.flatMap(({ json }) => json.keys.map((key: { keyValue: string }) => key.keyValue))
+    const values = answers.flatMap(({ json }) => json.keys.map((key: { keyValue: string }) => key.keyValue))
     expectAll(values, new Map([['main', expected]]))
     if (values.length !== 4) throw new Error(`${values.length} values`)
     model.get(id)!.set(environment, new Set(values as string[]))

@@ -25,7 +25,7 @@ async function newDatabase(t: Test) {
 
 const failureOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error) => error as Error)
 
-t.test('the first start makes a data key, wrapped, and later ones open with it', async (t) => {
+t.test('the first start creates a wrapped data key, and later ones use it', async (t) => {
   const { db, rows } = await newDatabase(t)
   const key = root()
   const sealed = (await openKeyring(db, [key])).values(CONTEXT).seal(['field'], Buffer.from('secret'))
@@ -38,7 +38,7 @@ t.test('the first start makes a data key, wrapped, and later ones open with it',
   t.same(await rows(), [row], 'and nothing new is made')
 })
 
-t.test('replicas that start at once make one data key between them', async (t) => {
+t.test('replicas that start at the same time create one data key', async (t) => {
   const { url, rows } = await newDatabase(t)
   const key = root()
   const replicas = Array.from({ length: 8 }, () => createDatabase({ connectionString: url }, { poolSize: 1 }))
@@ -49,7 +49,7 @@ t.test('replicas that start at once make one data key between them', async (t) =
   for (const ring of rings) t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
 })
 
-t.test('another root key is refused by name, before anything is written', async (t) => {
+t.test('another root key is refused by name, and nothing is written', async (t) => {
   const { db, rows } = await newDatabase(t)
   const [right, wrong] = [root('right'), root('wrong')]
   await openKeyring(db, [right])
@@ -62,7 +62,7 @@ t.test('another root key is refused by name, before anything is written', async 
   t.same(await rows(), before)
 })
 
-t.test('the right root key is found wherever it stands in the list, and whatever its name', async (t) => {
+t.test('the right root key is found at any place in the list and under any name', async (t) => {
   const { db } = await newDatabase(t)
   const text = newRootKey('old')
   await openKeyring(db, parseRootKeys(text))
@@ -71,7 +71,7 @@ t.test('the right root key is found wherever it stands in the list, and whatever
   t.ok(await openKeyring(db, [root('new'), renamed]))
 })
 
-t.test('a data key that was changed in the database does not open', async (t) => {
+t.test('a changed data key does not open', async (t) => {
   const { db } = await newDatabase(t)
   const key = root()
   await openKeyring(db, [key])
@@ -94,7 +94,7 @@ t.test('a data key that was changed in the database does not open', async (t) =>
 })
 
 t.test(
-  'with a new root key first, the data keys are wrapped anew, and nothing else of them changes',
+  'with a new root key first, the data keys are rewrapped, and nothing else of them changes',
   async (t) => {
     const { db } = await newDatabase(t)
     const [old, fresh] = [root('old'), root('fresh')]
@@ -124,7 +124,7 @@ t.test(
         actor_type: 'system',
         details: { number, from: old.fingerprint, to: fresh.fingerprint }
       })),
-      'one event for each, though four did it at once'
+      'one event for each, although four replicas started'
     )
     t.equal(events.length, 2)
     t.ok(await openKeyring(db, [fresh]), 'the old one can go')
@@ -133,7 +133,7 @@ t.test(
   }
 )
 
-t.test('replicas that disagree on which root key is first open what the other wrapped', async (t) => {
+t.test('replicas with different first root keys open the data keys that the other wrapped', async (t) => {
   const { db } = await newDatabase(t)
   const [one, two] = [root('one'), root('two')]
   await openKeyring(db, [one])
@@ -147,14 +147,13 @@ t.test('replicas that disagree on which root key is first open what the other wr
   }
 })
 
-t.test('when one data key does not open, none is wrapped anew', async (t) => {
+t.test('if one data key does not open, none is rewrapped', async (t) => {
   const { db, rows } = await newDatabase(t)
   const [old, fresh] = [root('old'), root('fresh')]
   await openKeyring(db, [old])
   await rotate({ db, rootKeys: [old] })
-  await sql`update data_keys set wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1) where number = 2`.execute(
-    db
-  )
+  await sql`update data_keys set wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1)
+    where number = 2`.execute(db)
   const before = await rows()
   t.match(await failureOf(openKeyring(db, [fresh, old])), { name: 'WrongRootKey' })
   t.same(await rows(), before)

@@ -10,14 +10,14 @@ import { reencrypt, rotate, valuesByKey } from '../../helpers/keys.ts'
 const path = '/api/v1/app-credentials'
 const SECRET = 'hunter2 hunter2'
 
-async function newWorld(t: Test) {
+async function setUp(t: Test) {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   return { service, ann, type: await newType(ann) }
 }
 
-t.test('re-encryption changes what values are under, and nothing else', async (t) => {
-  const { service, ann, type } = await newWorld(t)
+t.test('re-encryption changes the data key of the values, and nothing else', async (t) => {
+  const { service, ann, type } = await setUp(t)
   const ids: string[] = []
   for (let i = 0; i < 25; i++) ids.push((await newCredential(ann, type)).id)
   await ann.put(`${path}/${ids[0]}/environments/test`, { keys: newCredentialBody(type).keys })
@@ -29,12 +29,11 @@ t.test('re-encryption changes what values are under, and nothing else', async (t
         return { json, etag: headers.get('etag'), values: await reveal(ann, id) }
       })
     )
-  const rowsOf = async () =>
-    (
-      await sql<object>`select id, revision, sealed_revision, updated_at, xmin::text from credentials order by id`.execute(
-        service.db
-      )
-    ).rows
+  const rowsOf = async () => {
+    const { rows } = await sql<object>`select id, revision, sealed_revision, updated_at, xmin::text
+      from credentials order by id`.execute(service.db)
+    return rows
+  }
   const sealed = async () =>
     (await sql<{ value: Buffer }>`select value from credential_keys`.execute(service.db)).rows.map((row) =>
       row.value.toString('hex')
@@ -56,8 +55,8 @@ t.test('re-encryption changes what values are under, and nothing else', async (t
   t.match(await reencrypt(service), { values: 0 }, 'and then there is nothing to do')
 })
 
-t.test('what a caller is changing is left alone, and sealed anew in the next pass', async (t) => {
-  const { service, ann, type } = await newWorld(t)
+t.test('a credential that is locked by another transaction is re-encrypted in the next pass', async (t) => {
+  const { service, ann, type } = await setUp(t)
   const [held, free] = [await newCredential(ann, type), await newCredential(ann, type)]
   await rotate(service)
   await service.db.transaction().execute(async (trx) => {
@@ -69,8 +68,8 @@ t.test('what a caller is changing is left alone, and sealed anew in the next pas
   for (const { id } of [held, free]) t.equal((await reveal(ann, id))['password'], SECRET)
 })
 
-t.test('a replica with an old keyring does not seal back under it', async (t) => {
-  const { service, ann, type } = await newWorld(t)
+t.test('a replica with an old keyring does not re-encrypt under its old data key', async (t) => {
+  const { service, ann, type } = await setUp(t)
   const { id } = await newCredential(ann, type)
   const stale = await openKeyring(service.db, service.rootKeys)
   await rotate(service)
@@ -82,15 +81,15 @@ t.test('a replica with an old keyring does not seal back under it', async (t) =>
   t.equal((await reveal(ann, id))['password'], SECRET)
 })
 
-t.test('a value that does not open is stepped over, kept, logged and counted', async (t) => {
-  const { service, ann, type } = await newWorld(t)
+t.test('a value that does not decrypt is skipped, kept, logged and counted', async (t) => {
+  const { service, ann, type } = await setUp(t)
   const made = []
   for (let i = 0; i < 30; i++) made.push(await newCredential(ann, type))
   const broken = made[3]!.id
   await sql`update credential_keys set value = set_byte(value, 30, get_byte(value, 30) # 1)
     where credential_id = ${broken} and field_id = ${type.field['password']!}`.execute(service.db)
   await rotate(service)
-  // By the service itself.
+  // The service itself re-encrypts.
   await eventually(async () => (await valuesByKey(service))[1] === 1, 'all but one', 20_000)
   t.same(await valuesByKey(service), { 1: 1, 2: 59 })
   await eventually(() => service.log.some((line) => line.includes(broken)), 'it is logged')
@@ -101,10 +100,10 @@ t.test('a value that does not open is stepped over, kept, logged and counted', a
   t.match(metrics, /^latchkey_decryption_failures_total\{where="re-encryption"\} 1$/m)
   await rotate(service)
   const next = async () => ((await valuesByKey(service))[3] ?? 0) === 59
-  await eventually(next, 'a rotation after that is not held up by it', 20_000)
+  await eventually(next, 'the next rotation does not wait for it', 20_000)
   const refused = await ann.post(`${path}/${broken}/reveal`, {})
   t.match([refused.status, refused.json.code], [500, 'decryption-failed'])
   const keys = [{ fieldId: type.field['password'], keyValue: 'mended' }]
   t.equal((await ann.put(`${path}/${broken}`, { keys })).status, 200)
-  t.same(await valuesByKey(service), { 3: 60 }, 'a new value takes the last one away')
+  t.same(await valuesByKey(service), { 3: 60 }, 'a new value replaces the damaged one')
 })

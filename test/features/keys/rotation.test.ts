@@ -10,7 +10,7 @@ import { startReplica } from '../../helpers/replica.ts'
 
 const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'>) => app.services.keyring
 
-t.test('replicas that rotate at once make one key, by age as well', async (t) => {
+t.test('replicas that rotate at the same time create one data key, also by age', async (t) => {
   const service = await startTestApp(t)
   const numbers = await Promise.all(Array.from({ length: 6 }, () => rotate(service)))
   t.ok(
@@ -36,7 +36,7 @@ t.test('replicas that rotate at once make one key, by age as well', async (t) =>
   t.match((await keyEvents(service)).at(-1), { actor_name: 'service', details: { number: 3, reason: 'age' } })
 })
 
-t.test('a key of 89 days stays, and of any age with LATCHKEY_DATA_KEY_MAX_DAYS=0', async (t) => {
+t.test('a data key of 89 days stays, and of any age with LATCHKEY_DATA_KEY_MAX_DAYS=0', async (t) => {
   const [young, never] = [await startTestApp(t), await startTestApp(t, { LATCHKEY_DATA_KEY_MAX_DAYS: '0' })]
   await Promise.all([age(young, 89), age(never, 4_000)])
   await new Promise((resolve) => setTimeout(resolve, 7_500))
@@ -44,7 +44,7 @@ t.test('a key of 89 days stays, and of any age with LATCHKEY_DATA_KEY_MAX_DAYS=0
   t.equal((await keyEvents(young)).length + (await keyEvents(never)).length, 2)
 })
 
-t.test('a process with another root key first makes no data key', async (t) => {
+t.test('a process with another first root key does not create a data key', async (t) => {
   const service = await startTestApp(t)
   const [other] = parseRootKeys(newRootKey('other'))
   const failure = await rotateDataKey(service.db, other!, operator, 'asked').catch((error) => error)

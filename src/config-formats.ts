@@ -1,0 +1,127 @@
+import { isIP } from 'node:net'
+import { isAbsolute, resolve } from 'node:path'
+import { isVaultToken } from './root-keys/vault-transit.ts'
+
+/** How the text of a variable becomes a value. */
+export interface Format<T> {
+  /** Completes "NAME has to be …". */
+  readonly expected: string
+  /** Returns undefined for text of another form. `untrimmed` is the text with its surrounding whitespace. */
+  readonly parse: (text: string, untrimmed: string) => T | undefined
+}
+
+const matching = (pattern: RegExp, expected: string): Format<string> => ({
+  expected,
+  parse: (text) => (pattern.test(text) ? text : undefined)
+})
+
+export const integer = (min: number, max: number, expected: string): Format<number> => ({
+  expected,
+  parse: (text) => {
+    const value = Number(text)
+    return /^\d+$/.test(text) && value >= min && value <= max ? value : undefined
+  }
+})
+
+export const oneOf = (values: readonly string[]): Format<string> => ({
+  expected: `one of ${values.join(', ')}`,
+  parse: (text) => (values.includes(text) ? text : undefined)
+})
+
+export const listOfKeys = matching(/^/, 'a list of keys')
+
+export const port = integer(0, 65_535, 'a port number from 0 to 65535')
+
+const absolute = (text: string) => (isAbsolute(text) ? text : resolve(text))
+export const filePath: Format<string> = { expected: 'the path of a file', parse: absolute }
+export const directoryPath: Format<string> = { expected: 'the path of a directory', parse: absolute }
+
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/
+export const host: Format<string> = {
+  expected: 'an IP address or a host name',
+  parse: (text) => (isIP(text) || HOST_NAME.test(text) ? text : undefined)
+}
+
+export const databaseUrl: Format<string> = {
+  expected: 'a postgres:// or postgresql:// URL',
+  parse: (text) => {
+    // The URL of a Unix socket has no host: postgresql://user@/database?host=/directory
+    const url = URL.parse(text.replace('@/', '@localhost/'))
+    if (!url || !/^postgres(ql)?:$/.test(url.protocol)) return undefined
+    // A `%` that is not written as `%25`, as in a password, would fail only at the first connection.
+    return /%(?![0-9a-f]{2})/i.test(text) ? undefined : text
+  }
+}
+
+function parseOrigin(text: string): string | undefined {
+  const url = URL.parse(text)
+  if (!url || !/^https?:$/.test(url.protocol) || url.pathname !== '/' || url.host.includes('*'))
+    return undefined
+  return url.search || url.hash || url.username || url.password ? undefined : url.origin
+}
+
+export const origin: Format<string> = {
+  expected: 'an http:// or https:// URL without a path',
+  parse: parseOrigin
+}
+
+export const origins: Format<readonly string[]> = {
+  expected: 'http:// or https:// origins with commas between',
+  parse: (text) => {
+    const parsed = text.split(',').map((entry) => parseOrigin(entry.trim()))
+    return parsed.every((one) => one !== undefined) ? parsed : undefined
+  }
+}
+
+export const trustedProxies: Format<boolean | number | string[]> = {
+  expected: 'true, false, a number of hops, or IP addresses and ranges with commas between',
+  parse: (text) => {
+    if (text === 'true' || text === 'false') return text === 'true'
+    if (/^\d{1,2}$/.test(text)) return Number(text)
+    const entries = text.split(',').map((entry) => entry.trim())
+    return entries.every(isAddressRange) ? entries : undefined
+  }
+}
+
+function isAddressRange(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const version = isIP(address)
+  if (version === 0 || rest.length > 0) return false
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}
+
+// The same as the format `email` in the schema of sign-in, so that this administrator can sign in.
+const ATOM = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?'
+const EMAIL = new RegExp(`^${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+${LABEL}$`, 'i')
+
+export const email: Format<string> = {
+  expected: 'an e-mail address such as name@example.org',
+  parse: (text) => (text.length <= 320 && EMAIL.test(text) ? text : undefined)
+}
+
+export const password: Format<string> = {
+  expected: 'a password of 12 to 256 characters',
+  // Spaces at both ends are part of a password.
+  parse: (_, untrimmed) => (untrimmed.length >= 12 && untrimmed.length <= 256 ? untrimmed : undefined)
+}
+
+// Data keys and the token travel over it: without TLS only to an agent or a proxy on the same machine.
+export const vaultAddress: Format<string> = {
+  expected: 'https://, or http:// on this machine',
+  parse: (text) => {
+    const url = URL.parse(text)
+    if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+      return undefined
+    }
+    const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
+    return url.protocol === 'https:' || isLoopback ? url.origin + url.pathname.replace(/\/+$/, '') : undefined
+  }
+}
+
+export const vaultNamespace = matching(/^[\w./-]{1,512}$/, 'a path of names')
+
+export const vaultToken: Format<string> = {
+  expected: 'a token',
+  parse: (text) => (isVaultToken(text) ? text : undefined)
+}

@@ -1,0 +1,18 @@
+import { type RawBuilder, sql } from 'kysely'
+import type { Database } from '../db/database.ts'
+
+const BATCH = 5_000
+
+/** Deletes what has expired, of each table at most a batch. */
+export async function deleteExpired(db: Database, sessionIdleMinutes: number): Promise<void> {
+  const idle = sql`last_seen_at < now() - make_interval(mins => ${sessionIdleMinutes})`
+  await deleteBatch(db, 'sessions', sql`expires_at < now() or ${idle}`)
+  await deleteBatch(db, 'login_failures', sql`at < now() - interval '1 hour'`)
+  await deleteBatch(db, 'idempotency_keys', sql`expires_at < now()`)
+}
+
+async function deleteBatch(db: Database, name: string, condition: RawBuilder<unknown>): Promise<void> {
+  const table = sql.table(name)
+  await sql`delete from ${table} where ctid = any(array(
+    select ctid from ${table} where ${condition} limit ${BATCH}))`.execute(db)
+}
