@@ -1,5 +1,6 @@
-// Writes src/generated from openapi.yaml: types and one function an operation (hey-api), and contract.gen.ts, what the
-// hand-written code has to know of the document besides. The same document gives the same files.
+// Writes src/generated from openapi.yaml: hey-api generates types and one function per operation, and
+// contract.gen.ts holds what the handwritten code needs besides. The same document always generates the same
+// files.
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createClient } from '@hey-api/openapi-ts'
@@ -38,47 +39,47 @@ await createClient({
   ]
 })
 
-// The document has an example under the code of every problem.
+// Every problem has an example in the document, under its code.
 const codes = Object.values(components.responses).flatMap(({ content }) =>
   Object.keys(content['application/problem+json']?.examples ?? {})
 )
-// What an operation answers when it succeeds; all of ours have one such answer.
-const answerOf = ({ responses }: Operation) => {
+// Each operation has exactly one successful response.
+const successOf = ({ responses }: Operation) => {
   const [, success] = Object.entries(responses).find(([status]) => status.startsWith('2')) ?? []
-  const given = success?.content?.['application/json']?.schema
-  const schema = given?.$ref ? components.schemas[given.$ref.split('/').at(-1)!] : given
-  return { answer: schema?.type ?? 'nothing', members: schema?.required ?? [] }
+  const declared = success?.content?.['application/json']?.schema
+  const schema = declared?.$ref ? components.schemas[declared.$ref.split('/').at(-1)!] : declared
+  return { responseType: schema?.type ?? 'nothing', required: schema?.required ?? [] }
 }
 const operations = Object.entries(paths).flatMap(([path, methods]) =>
   Object.values(methods).map((operation) => [
     operation.operationId,
     {
-      parts: [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]),
-      takesKey: operation.parameters?.some(({ $ref }) => $ref?.endsWith('/IdempotencyKey')) ?? false,
-      ...answerOf(operation)
+      pathParams: [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]),
+      acceptsIdempotencyKey:
+        operation.parameters?.some(({ $ref }) => $ref?.endsWith('/IdempotencyKey')) ?? false,
+      ...successOf(operation)
     }
   ])
 )
-if (codes.length === 0 || !JSON.stringify(operations).includes('"takesKey":true'))
-  throw new Error('the document is not of the form that is expected here')
+if (codes.length === 0 || !JSON.stringify(operations).includes('"acceptsIdempotencyKey":true'))
+  throw new Error('openapi.yaml does not have the expected structure')
+const contracts = JSON.stringify(Object.fromEntries(operations), null, 2)
 const quoted = (words: string[]) => [...new Set(words)].sort().map((word) => `'${word}'`)
 await writeFile(
   join(output, 'contract.gen.ts'),
-  `/** The codes of problems that the document names; a later service may have more. */
+  `/** The problem codes in the document. A later version of the service may have more. */
 export type ProblemCode = ${quoted(codes).join(' | ')};
 
 export interface Contract {
-  /** The names of the parts of the path. */
-  readonly parts: readonly string[];
-  /** Whether it takes an \`Idempotency-Key\`. */
-  readonly takesKey: boolean;
-  /** What a success answers. */
-  readonly answer: 'object' | 'array' | 'nothing';
-  /** What an object that is answered has for certain. */
-  readonly members: readonly string[];
+  readonly pathParams: readonly string[];
+  readonly acceptsIdempotencyKey: boolean;
+  /** The JSON type of a successful response. */
+  readonly responseType: 'object' | 'array' | 'nothing';
+  /** The properties that a response object always has. */
+  readonly required: readonly string[];
 }
 
-/** What the document says of each operation, by operationId. */
-export const OPERATIONS: Readonly<Record<string, Contract>> = ${JSON.stringify(Object.fromEntries(operations), null, 2)};
+/** The contract of each operation, by operationId. */
+export const OPERATIONS: Readonly<Record<string, Contract>> = ${contracts};
 `
 )

@@ -1,54 +1,59 @@
-import { againOf, changesValues, type Name } from './calls.ts'
-import { Caller, type Proof } from './credentials.ts'
+import { Authenticator, type RequestAuth } from './authenticator.ts'
 import { createConfig, createClient as createGenerated } from './generated/client/index.ts'
 import { OPERATIONS } from './generated/contract.gen.ts'
 import * as generated from './generated/sdk.gen.ts'
 import type { CurrentSession, ResolveAnswer, SignIn } from './generated/types.gen.ts'
-import { type LatchkeyOptions, settingsOf } from './options.ts'
-import { eachOf, type Page } from './pages.ts'
+import { type LatchkeyOptions, parseOptions } from './options.ts'
+import { iteratePages, type Page } from './pages.ts'
 import { type Asked, type Resolved, type ResolveOptions, Resolver } from './resolve.ts'
+import { changesValues, type OperationName, retryPolicyFor } from './retry-policy.ts'
 import { Transport } from './transport.ts'
 
 type Generated = typeof generated
-type Given<O> = Pick<O, keyof O & ('body' | 'path' | 'query' | 'headers' | 'signal')>
-// biome-ignore lint/suspicious/noExplicitAny: any function at all
-type Operation<F extends (...given: any) => Promise<unknown>> = (
-  ...given: Parameters<F> extends [infer O]
-    ? [request: Given<O>]
-    : [request?: Given<NonNullable<Parameters<F>[0]>>]
+type RequestOf<O> = Pick<O, keyof O & ('body' | 'path' | 'query' | 'headers' | 'signal')>
+// biome-ignore lint/suspicious/noExplicitAny: matches any function
+type Operation<F extends (...args: any) => Promise<unknown>> = (
+  ...args: Parameters<F> extends [infer O]
+    ? [request: RequestOf<O>]
+    : [request?: RequestOf<NonNullable<Parameters<F>[0]>>]
 ) => Promise<Exclude<Awaited<ReturnType<F>>, undefined>>
 
-/** Every operation of the document by its operationId: takes what is sent, and gives the answer's body or throws. */
+/**
+ * Every operation of the API, by its operationId. Takes the request and returns the response body, or throws.
+ */
 export type Operations = { [Name in keyof Generated]: Operation<Generated[Name]> }
 
-/** The operations whose answers have pages. */
+/** The operations that return pages. */
 export type Listing = {
   [Name in keyof Operations]: Awaited<ReturnType<Operations[Name]>> extends Page ? Name : never
 }[keyof Operations]
 type Row<Name extends Listing> = Awaited<ReturnType<Operations[Name]>>['data'][number]
 
 export interface Latchkey extends Operations {
-  /** Signs in; in a browser, the browser keeps the session. Throws `invalid-credentials`, or `too-many-attempts`. */
+  /**
+   * Signs in. In a browser, the browser keeps the session. Throws `invalid-credentials` or
+   * `too-many-attempts`.
+   */
   signIn(person: SignIn): Promise<CurrentSession>
   signOut(): Promise<void>
-  /** All rows on all pages, each once: `for await (const one of latchkey.each('listAppCredentials'))`. */
+  /** Yields every row of every page once: `for await (const row of latchkey.each('listAppCredentials'))`. */
   each<Name extends Listing>(
     name: Name,
-    ...given: Parameters<Operations[Name]>
+    ...args: Parameters<Operations[Name]>
   ): AsyncGenerator<Row<Name>, void, undefined>
-  /** One credential's values, by a project token. Throws LatchkeyResolveError. */
+  /** Resolves one credential with a project token. Throws LatchkeyResolveError. */
   resolve<V extends Record<string, unknown>>(
     projectId: string,
-    asked: Asked,
+    credential: Asked,
     options?: ResolveOptions
   ): Promise<Resolved<V>>
-  /** Drops the values that `resolve` has kept. */
+  /** Removes all values cached by `resolve`. */
   forget(): void
 }
 
-const CALLS = { ...generated } as unknown as Record<Name, (options: object) => Promise<unknown>>
+const CALLS = { ...generated } as unknown as Record<OperationName, (options: object) => Promise<unknown>>
 
-interface Sent {
+interface RequestInput {
   body?: unknown
   path?: unknown
   query?: unknown
@@ -56,44 +61,53 @@ interface Sent {
   signal?: unknown
 }
 
-/** A client of the service at `baseUrl`. Throws a TypeError or RangeError for options that cannot be meant. */
+/** Creates a client of the service at `baseUrl`. Throws a TypeError or RangeError if an option is invalid. */
 export function createClient(options: LatchkeyOptions): Latchkey {
-  const { baseUrl, token, fetch, keepSeconds, keepMost, ...patience } = settingsOf(options)
+  const { baseUrl, token, fetch, keepSeconds, keepMost, ...limits } = parseOptions(options)
   const client = createGenerated(createConfig({ baseUrl, throwOnError: true }))
-  const transport = new Transport(fetch, new Caller(token), patience, ({ method }, { name }, status) => {
+  const transport = new Transport(fetch, new Authenticator(token), limits, ({ method }, { name }, status) => {
     if (changesValues(name, method) || status === 401) resolver.forget()
   })
 
-  // What is generated makes the request; what is answered is read by the transport, which knows the attempts.
-  async function perform(name: Name, given: Sent = {}, proof?: Proof): Promise<unknown> {
-    const { body, path, query, headers, signal } = given
-    const { parts, takesKey } = OPERATIONS[name]!
-    requireParts(parts, path)
-    let answer: unknown
+  // The generated function builds the request. The transport sends it and reads the response, because it
+  // knows the attempts.
+  async function perform(
+    name: OperationName,
+    input: RequestInput = {},
+    auth?: RequestAuth
+  ): Promise<unknown> {
+    const { body, path, query, headers, signal } = input
+    const { pathParams, acceptsIdempotencyKey } = OPERATIONS[name]!
+    requirePathParams(pathParams, path)
+    let result: unknown
     await CALLS[name]({
       ...{ client, body, path, query, headers, signal },
       async fetch(request: Request) {
-        if (takesKey && !request.headers.has('idempotency-key'))
-          request.headers.set('idempotency-key', newKey())
-        answer = await transport.send(request, { name, again: againOf(name, request, takesKey) }, proof)
+        if (acceptsIdempotencyKey && !request.headers.has('idempotency-key'))
+          request.headers.set('idempotency-key', newIdempotencyKey())
+        const retry = retryPolicyFor(name, request, acceptsIdempotencyKey)
+        result = await transport.send(request, { name, retry }, auth)
         return new Response(null, { status: 204 })
       }
     })
-    resolver.note(answer)
-    return answer
+    resolver.recordRevisions(result)
+    return result
   }
 
   const operations = Object.fromEntries(
-    Object.keys(CALLS).map((name) => [name, async (given?: Sent) => perform(name as Name, given)])
+    Object.keys(CALLS).map((name) => [
+      name,
+      async (input?: RequestInput) => perform(name as OperationName, input)
+    ])
   ) as unknown as Operations
 
   const resolver = new Resolver(
     {
-      prove: (signal) => transport.prove(signal),
-      ask: (id, body, proof, signal) =>
-        perform('resolveCredentials', { path: { id }, body, signal }, proof) as Promise<ResolveAnswer>
+      authenticate: (signal) => transport.authenticate(signal),
+      resolve: (id, body, auth, signal) =>
+        perform('resolveCredentials', { path: { id }, body, signal }, auth) as Promise<ResolveAnswer>
     },
-    { seconds: keepSeconds, most: keepMost }
+    { seconds: keepSeconds, maxEntries: keepMost }
   )
 
   return Object.assign(operations, {
@@ -104,32 +118,32 @@ export function createClient(options: LatchkeyOptions): Latchkey {
     async signOut() {
       await operations.deleteSession()
     },
-    each(name: Listing, given: { query?: Record<string, unknown> } = {}) {
-      const list = operations[name] as (given: object) => Promise<Page>
-      return eachOf((query) => list({ ...given, query }), given.query ?? {})
+    each(name: Listing, input: { query?: Record<string, unknown> } = {}) {
+      const list = operations[name] as (input: object) => Promise<Page>
+      return iteratePages((query) => list({ ...input, query }), input.query ?? {})
     },
-    resolve: (projectId: string, asked: Asked, how: ResolveOptions = {}) =>
-      resolver.resolve(projectId, asked, how),
+    resolve: (projectId: string, credential: Asked, options: ResolveOptions = {}) =>
+      resolver.resolve(projectId, credential, options),
     forget: () => resolver.forget()
   }) as Latchkey
 }
 
-/** The headers of a change that is to happen at this revision only. */
+/** Headers that apply a change only if the credential still has this revision. */
 export function ifMatch(revision: number): { 'if-match': string } {
   return { 'if-match': `"${revision}"` }
 }
 
-// In a URL, `..` takes away the part before it, and so would name another operation.
-function requireParts(parts: readonly string[], path: unknown): void {
-  for (const name of parts) {
-    const part: unknown = Object(path)[name]
-    if (typeof part !== 'string' || /^\.{0,2}$/.test(part))
+// `..` would remove the preceding segment of the URL, and so call another operation.
+function requirePathParams(names: readonly string[], path: unknown): void {
+  for (const name of names) {
+    const value: unknown = Object(path)[name]
+    if (typeof value !== 'string' || /^\.{0,2}$/.test(value))
       throw new TypeError(`path.${name} cannot be a part of a path`)
   }
 }
 
-// Not crypto.randomUUID, which browsers have on secure pages only.
-function newKey(): string {
+// Browsers offer crypto.randomUUID only on secure pages.
+function newIdempotencyKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join('')

@@ -1,3 +1,4 @@
+export type { Token } from './authenticator.ts'
 export {
   createClient,
   ifMatch,
@@ -5,7 +6,6 @@ export {
   type Listing,
   type Operations
 } from './client.ts'
-export type { Token } from './credentials.ts'
 export {
   type Code,
   LatchkeyError,

@@ -1,24 +1,24 @@
-import type { Token } from './credentials.ts'
+import type { Token } from './authenticator.ts'
 
 export interface LatchkeyOptions {
-  /** Where the service is, for example `https://latchkey.example.org`. */
+  /** The URL of the service, for example `https://latchkey.example.org`. */
   baseUrl: string
-  /** Without one, the client is somebody who signs in. */
+  /** Without a token, the client has to sign in. */
   token?: Token | undefined
   fetch?: typeof fetch | undefined
-  /** How often a request is sent again, at the most: 3, if not said, and up to 100. */
+  /** How often a failed request is sent again. Default 3, at most 100. */
   retries?: number | undefined
-  /** For one attempt: 10, if not said, and up to 3600. */
+  /** The timeout of one attempt. Default 10, at most 3600. */
   attemptSeconds?: number | undefined
-  /** After this, no attempt begins: 30, if not said, and up to 86400. */
+  /** No attempt starts after this time. Default 30, at most 86400. */
   totalSeconds?: number | undefined
-  /** How long `resolve` may give values again that it was given: 0, if not said, and up to 300. */
+  /** How long `resolve` may return cached values. Default 0, at most 300. */
   keepSeconds?: number | undefined
-  /** Of how many credentials it keeps values, at the most: 1000, if not said, and up to 100000. */
+  /** How many credentials `resolve` caches. Default 1000, at most 100000. */
   keepMost?: number | undefined
 }
 
-// What is said if nothing is, and the most that may be. Timers take 2^31-1 milliseconds at the most: no wait is longer.
+// Default and maximum. Timers take at most 2^31-1 milliseconds, and no wait is longer.
 const NUMBERS = {
   retries: [3, 100],
   attemptSeconds: [10, 3600],
@@ -33,24 +33,24 @@ export type Settings = Record<keyof typeof NUMBERS, number> & {
   fetch: typeof fetch
 }
 
-/** The options with what was not said. Throws a TypeError or RangeError, which quotes none, for what cannot be meant. */
-export function settingsOf(options: LatchkeyOptions): Settings {
-  const { token, fetch: given = (...request) => fetch(...request) } = options
-  if (typeof given !== 'function') throw new TypeError('fetch has to be a function')
+/** Checks the options and adds defaults. Throws a TypeError or RangeError that quotes no value. */
+export function parseOptions(options: LatchkeyOptions): Settings {
+  const { token, fetch: customFetch = (...request) => fetch(...request) } = options
+  if (typeof customFetch !== 'function') throw new TypeError('fetch has to be a function')
   if (token !== undefined && typeof token !== 'string' && typeof token !== 'function')
     throw new TypeError('token has to be a string or a function')
-  const numbers = Object.entries(NUMBERS).map(([name, [otherwise, most]]) => {
-    const { [name as keyof typeof NUMBERS]: value = otherwise } = options
+  const numbers = Object.entries(NUMBERS).map(([name, [fallback, max]]) => {
+    const { [name as keyof typeof NUMBERS]: value = fallback } = options
     if (typeof value !== 'number') throw new TypeError(`${name} has to be a number`)
-    if (!Number.isFinite(value) || value < 0 || value > most)
-      throw new RangeError(`${name} has to be from 0 to ${most}`)
+    if (!Number.isFinite(value) || value < 0 || value > max)
+      throw new RangeError(`${name} has to be from 0 to ${max}`)
     return [name, value]
   })
-  return { ...Object.fromEntries(numbers), baseUrl: placeOf(options.baseUrl), token, fetch: given }
+  return { ...Object.fromEntries(numbers), baseUrl: parseBaseUrl(options.baseUrl), token, fetch: customFetch }
 }
 
-// Not quoted in the errors: somebody may have written a password into it.
-function placeOf(baseUrl: string): string {
+// Errors do not quote the URL: it may contain a password.
+function parseBaseUrl(baseUrl: string): string {
   if (!URL.canParse(baseUrl)) throw new TypeError('baseUrl is not an absolute URL')
   const { protocol, username, password, search, hash, href } = new URL(baseUrl)
   if (!/^https?:$/.test(protocol)) throw new TypeError('baseUrl has to begin with https:// or http://')

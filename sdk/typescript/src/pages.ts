@@ -1,42 +1,44 @@
-/** What lists that have pages answer. */
+/** The response of a list with pages or with a cursor. */
 export type Page =
   | { data: { id: string }[]; total: number; page: number; pageSize: number }
   | { data: { id: string }[]; nextCursor: string | null }
 
-/** How often a walk goes back for what moved, at the most: a list that shrinks all the time is left sometime. */
-const MOST_STEPS_BACK = 100
+/** Bounds how often pages are read again, so that iterating a constantly shrinking list ends. */
+const MAX_STEPS_BACK = 100
 
 /**
- * All rows of a list, one request a page, as long as pages have rows. No row comes twice. New rows come first and so push
- * others back; only where the total has fallen may a row have moved to a page that was read already: it is read again.
+ * Yields all rows of a list, with one request per page, until a page is empty. No row is yielded twice. New
+ * rows are inserted at the front and push others back. If the total has fallen, rows may have moved to pages
+ * already read, so these pages are read again.
  */
-export async function* eachOf(
+export async function* iteratePages(
   read: (query: Record<string, unknown>) => Promise<Page>,
   first: Record<string, unknown>
 ): AsyncGenerator<{ id: string }, void, undefined> {
-  // A cursor gives no row twice: only pages need it.
+  // Needed only for pages: a cursor returns no row twice.
   const seen = new Set<string>()
   let query = first
-  let before = 0
+  let previousTotal = 0
   let stepsBack = 0
   for (;;) {
-    const answer = await read(query)
-    if ('nextCursor' in answer) {
-      yield* answer.data
-      if (answer.nextCursor === null || answer.nextCursor === query.cursor || answer.data.length === 0) return
-      query = { ...query, cursor: answer.nextCursor }
+    const response = await read(query)
+    if ('nextCursor' in response) {
+      const { data, nextCursor } = response
+      yield* data
+      if (nextCursor === null || nextCursor === query.cursor || data.length === 0) return
+      query = { ...query, cursor: nextCursor }
       continue
     }
-    for (const row of answer.data) {
+    for (const row of response.data) {
       if (seen.has(row.id)) continue
       seen.add(row.id)
       yield row
     }
-    const { data, page, pageSize, total } = answer
-    const gone = before - total
-    before = total
-    if (gone > 0 && page > 1 && stepsBack++ < MOST_STEPS_BACK)
-      query = { ...query, page: Math.max(1, page - Math.ceil(gone / pageSize)) }
+    const { data, page, pageSize, total } = response
+    const removed = previousTotal - total
+    previousTotal = total
+    if (removed > 0 && page > 1 && stepsBack++ < MAX_STEPS_BACK)
+      query = { ...query, page: Math.max(1, page - Math.ceil(removed / pageSize)) }
     else if (data.length === 0 || page * pageSize >= total) return
     else query = { ...query, page: page + 1 }
   }

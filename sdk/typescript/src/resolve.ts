@@ -1,15 +1,15 @@
-import type { Proof } from './credentials.ts'
+import type { RequestAuth } from './authenticator.ts'
 import { LatchkeyError, LatchkeyResolveError } from './errors.ts'
 import type { ResolveAnswer, ResolvedCredential, ResolveRequest } from './generated/types.gen.ts'
-import { type Found, type Keeping, Kept } from './kept.ts'
-import { unlessAborted } from './waiting.ts'
+import { raceAbort } from './timeouts.ts'
+import { type CacheLimits, type ResolvedValues, ValueCache } from './value-cache.ts'
 
-/** One credential of a project: by its id, or by its name without regard to case. */
+/** One credential of a project, by its id or by its name (case-insensitive). */
 export type Asked = { id: string; name?: never } | { name: string; id?: never }
 
 type Values = Record<string, unknown>
 
-/** One credential as it was handed out. Neither `console.log` nor JSON shows its values. */
+/** A resolved credential. Neither `console.log` nor JSON shows its values. */
 export class Resolved<V extends Values = Values> {
   readonly id: string
   readonly credentialName: string
@@ -19,140 +19,151 @@ export class Resolved<V extends Values = Values> {
   readonly expiresAt: string | null
   readonly #values: V
 
-  constructor(found: Found) {
+  constructor(found: ResolvedValues) {
     this.id = found.id
     this.credentialName = found.credentialName
     this.typeName = found.typeName
     this.environment = found.environment
     this.revision = found.revision
     this.expiresAt = found.expiresAt
-    // Others may have been given the same answer.
+    // Cloned, because callers may share one response.
     this.#values = structuredClone(found.values) as V
   }
 
-  /** By field name, typed as they went in. */
+  /** By field name, with the types in which they were stored. */
   get values(): V {
     return this.#values
   }
 }
 
 export interface ResolveOptions {
-  /** `main`, if not said. */
+  /** Default `main`. */
   environment?: string | undefined
   signal?: AbortSignal | undefined
 }
 
-export interface Resolving {
-  /** Who asks, now. */
-  prove(signal: AbortSignal | undefined): Promise<Proof>
-  ask(projectId: string, body: ResolveRequest, proof: Proof, signal: AbortSignal): Promise<ResolveAnswer>
+export interface ResolveService {
+  authenticate(signal: AbortSignal | undefined): Promise<RequestAuth>
+  resolve(
+    projectId: string,
+    body: ResolveRequest,
+    auth: RequestAuth,
+    signal: AbortSignal
+  ): Promise<ResolveAnswer>
 }
 
-/** A request under way, and how many wait for it. */
-interface Flight {
-  answer: Promise<ResolvedCredential>
+/** A request in flight that several callers may share. */
+interface SharedRequest {
+  result: Promise<ResolvedCredential>
   waiting: number
-  /** Lets nobody join any more, and ends what is not done. */
+  /** Stops callers from joining, and aborts the request if it is not done. */
   end(): void
 }
 
-/** How many revisions are remembered before all is forgotten, which is always right. */
-const MOST_REVISIONS = 10_000
+/** The number of remembered revisions after which everything is forgotten, which is always safe. */
+const MAX_REVISIONS = 10_000
 
 /**
- * Resolves with one request for all who ask for the same at once with the same proof, and keeps values for as long as
- * `keeping` says. What is kept is given to who proves the same, while no newer revision has been seen, nothing was changed
- * by this client, and it has not expired.
+ * Resolves credentials. Concurrent calls for the same credential with the same token share one request.
+ * Values are cached within `limits` and per token, until the client sees a newer revision, changes anything,
+ * or they expire.
  */
 export class Resolver {
-  readonly #service: Resolving
-  readonly #kept: Kept
-  readonly #flights = new Map<string, Flight>()
-  /** The highest revision seen of each credential. */
+  readonly #service: ResolveService
+  readonly #cache: ValueCache
+  readonly #inFlight = new Map<string, SharedRequest>()
+  /** The highest revision seen, by credential id. */
   readonly #revisions = new Map<string, number>()
 
-  constructor(service: Resolving, keeping: Keeping) {
+  constructor(service: ResolveService, limits: CacheLimits) {
     this.#service = service
-    this.#kept = new Kept(keeping)
+    this.#cache = new ValueCache(limits)
   }
 
-  /** Throws LatchkeyResolveError when the credential cannot be resolved, and what proving and asking throw. */
-  async resolve(projectId: string, asked: Asked, options: ResolveOptions): Promise<Resolved> {
+  /** Throws LatchkeyResolveError if the credential cannot be resolved, and the errors of the service. */
+  async resolve(projectId: string, credential: Asked, options: ResolveOptions): Promise<Resolved> {
     const { environment = 'main', signal } = options
-    const proof = await this.#service.prove(signal)
-    // What one token was given is nothing to another: the key has it, and is never shown.
-    const key = JSON.stringify([proof.secret, projectId, environment, asked.id?.toLowerCase(), asked.name])
-    const kept = this.#kept.get(key)
-    if (kept && !this.#isOld(kept)) return new Resolved(kept)
-    this.#kept.delete(key)
-    const body = { credentials: [asked], environment }
-    const answered = () => joined(this.#flights.get(key) ?? this.#depart(key, projectId, body, proof), signal)
-    let answer = await answered()
-    // A shared answer may be older than what was seen while it was under way. Revisions of a backup that was put back
-    // may be lower, too: what was seen counts once, and then what the service says.
-    if (this.#isOld(answer)) {
-      this.#revisions.delete(answer.id!)
-      answer = await answered()
+    const auth = await this.#service.authenticate(signal)
+    // The key contains the token, so tokens never share values. It is never printed.
+    const key = JSON.stringify([
+      auth.secret,
+      projectId,
+      environment,
+      credential.id?.toLowerCase(),
+      credential.name
+    ])
+    const cached = this.#cache.get(key)
+    if (cached && !this.#isStale(cached)) return new Resolved(cached)
+    this.#cache.delete(key)
+    const body = { credentials: [credential], environment }
+    const request = () => join(this.#inFlight.get(key) ?? this.#start(key, projectId, body, auth), signal)
+    let result = await request()
+    // A shared response may be older than a revision seen meanwhile: ask once more. A restored backup also
+    // has lower revisions, so the second response is accepted in any case.
+    if (this.#isStale(result)) {
+      this.#revisions.delete(result.id!)
+      result = await request()
     }
-    if (answer.error) throw new LatchkeyResolveError(answer.error.code, answer.error.detail)
-    return new Resolved(answer as Found)
+    if (result.error) throw new LatchkeyResolveError(result.error.code, result.error.detail)
+    return new Resolved(result as ResolvedValues)
   }
 
-  /** Takes note of every credential in an answer of the service. */
-  note(answer: unknown): void {
-    const { data, results } = Object(answer) as { data?: unknown; results?: unknown }
-    for (const one of [answer, data, results].flat()) {
-      const { id, revision } = Object(one) as { id?: unknown; revision?: unknown }
+  /** Records the revision of every credential in a response. */
+  recordRevisions(response: unknown): void {
+    const { data, results } = Object(response) as { data?: unknown; results?: unknown }
+    for (const item of [response, data, results].flat()) {
+      const { id, revision } = Object(item) as { id?: unknown; revision?: unknown }
       if (typeof id !== 'string' || typeof revision !== 'number') continue
-      if (this.#revisions.size >= MOST_REVISIONS) this.forget()
+      if (this.#revisions.size >= MAX_REVISIONS) this.forget()
       this.#revisions.set(id, Math.max(revision, this.#revisions.get(id) ?? 0))
     }
   }
 
-  /** Drops all values; what is under way is answered, but neither kept nor shared. */
+  /** Removes all values. Requests in flight are completed, but neither cached nor shared. */
   forget(): void {
-    this.#kept.clear()
-    this.#flights.clear()
+    this.#cache.clear()
+    this.#inFlight.clear()
     this.#revisions.clear()
   }
 
-  #depart(key: string, projectId: string, body: ResolveRequest, proof: Proof): Flight {
+  #start(key: string, projectId: string, body: ResolveRequest, auth: RequestAuth): SharedRequest {
     const controller = new AbortController()
-    // Whether nothing was forgotten since.
-    const counts = () => this.#flights.get(key) === flight
-    const answer = this.#service.ask(projectId, body, proof, controller.signal).then(
+    // False after forget().
+    const isCurrent = () => this.#inFlight.get(key) === request
+    const result = this.#service.resolve(projectId, body, auth, controller.signal).then(
       ({ results }) => {
-        const one = results[0]!
-        if (counts() && !one.error && !this.#isOld(one)) this.#kept.set(key, one as Found)
-        return one
+        const found = results[0]!
+        if (isCurrent() && !found.error && !this.#isStale(found))
+          this.#cache.set(key, found as ResolvedValues)
+        return found
       },
       (error) => {
-        // Who may no longer resolve in the project is not to have what is left of before either.
+        // A caller who may no longer resolve in the project must not get cached values either.
         if (error instanceof LatchkeyError && [401, 403, 404].includes(error.status)) this.forget()
         throw error
       }
     )
     const end = () => {
-      if (counts()) this.#flights.delete(key)
+      if (isCurrent()) this.#inFlight.delete(key)
       controller.abort()
     }
-    answer.then(end, end)
-    const flight: Flight = { answer, waiting: 0, end }
-    this.#flights.set(key, flight)
-    return flight
+    result.then(end, end)
+    const request: SharedRequest = { result, waiting: 0, end }
+    this.#inFlight.set(key, request)
+    return request
   }
 
-  #isOld({ id, revision }: ResolvedCredential): boolean {
+  #isStale({ id, revision }: ResolvedCredential): boolean {
     return id !== undefined && revision !== undefined && revision < (this.#revisions.get(id) ?? 0)
   }
 }
 
-/** The answer. Who leaves by their signal takes nobody along; when all have left, the request is ended. */
-async function joined(flight: Flight, signal: AbortSignal | undefined): Promise<ResolvedCredential> {
-  flight.waiting++
+/** A caller's signal ends only its own wait. The request is aborted once no caller waits for it. */
+async function join(request: SharedRequest, signal: AbortSignal | undefined): Promise<ResolvedCredential> {
+  request.waiting++
   try {
-    return await unlessAborted(signal, flight.answer)
+    return await raceAbort(signal, request.result)
   } finally {
-    if (--flight.waiting === 0) flight.end()
+    if (--request.waiting === 0) request.end()
   }
 }

@@ -1,16 +1,15 @@
-import { isAnswer, jsonOf, MOST_BYTES, textOf } from './answers.ts'
-import type { Call } from './calls.ts'
-import type { Caller, Proof } from './credentials.ts'
+import type { Authenticator, RequestAuth } from './authenticator.ts'
 import { LatchkeyError, LatchkeyNetworkError, LatchkeyTimeoutError } from './errors.ts'
-import { pause, within } from './waiting.ts'
+import { isValidResponse, MAX_RESPONSE_BYTES, parseJson, readText } from './response.ts'
+import type { Call } from './retry-policy.ts'
+import { sleep, withTimeout } from './timeouts.ts'
 
-/** How long to go on. All are bounds: whichever is met first ends it. */
-export interface Patience {
-  /** How often a request is sent again, at the most. */
+/** Limits of a call. The first one reached ends it. */
+export interface RetryLimits {
   retries: number
-  /** For one attempt, from asking for the token up to the last byte of its answer. */
+  /** The timeout of one attempt, from requesting the token to the last byte of the response. */
   attemptSeconds: number
-  /** After this, no attempt begins. */
+  /** No attempt starts after this time. */
   totalSeconds: number
 }
 
@@ -18,105 +17,111 @@ interface Attempt {
   request: Request
   body: string
   call: Call
-  /** What proves who calls, when that was asked for already. */
-  proof: Proof | undefined
+  /** Set if the caller has authenticated already. */
+  auth: RequestAuth | undefined
   number: number
 }
 
-/** A whole answer; its text is undefined when it is too large. */
-interface Given {
-  answer: Response
+/** A complete response. Its text is undefined if it is too large. */
+interface CompleteResponse {
+  response: Response
   text: string | undefined
   secret: string | undefined
 }
 
-const PASSING = new Set([429, 502, 503, 504])
+const TRANSIENT = new Set([429, 502, 503, 504])
 const FIRST_DELAY_MS = 200
-const LONGEST_DELAY_MS = 5000
+const MAX_DELAY_MS = 5000
 
-/** Sends requests: proves who calls, sends again what may be sent again, and makes of an answer what it says. */
+/**
+ * Sends requests: authenticates them, retries them as their policy allows, and turns failures into errors.
+ */
 export class Transport {
   readonly #fetch: typeof fetch
-  readonly #caller: Caller
-  readonly #patience: Patience
-  readonly #watch: (request: Request, call: Call, status?: number) => void
+  readonly #authenticator: Authenticator
+  readonly #limits: RetryLimits
+  readonly #onAttempt: (request: Request, call: Call, status?: number) => void
 
-  /** `watch` sees each request before it is first sent, and after each attempt, with the status when there was an answer. */
+  /**
+   * `onAttempt` is called before the first attempt and after each one, with the status if there was a
+   * response.
+   */
   constructor(
     fetch: typeof globalThis.fetch,
-    caller: Caller,
-    patience: Patience,
-    watch: (request: Request, call: Call, status?: number) => void
+    authenticator: Authenticator,
+    limits: RetryLimits,
+    onAttempt: (request: Request, call: Call, status?: number) => void
   ) {
     this.#fetch = fetch
-    this.#caller = caller
-    this.#patience = patience
-    this.#watch = watch
+    this.#authenticator = authenticator
+    this.#limits = limits
+    this.#onAttempt = onAttempt
   }
 
-  /** Asks who calls, for as long as for an attempt. Throws what the token's function throws, too. */
-  prove(signal: AbortSignal | undefined): Promise<Proof> {
-    return within(
-      this.#patience.attemptSeconds,
-      () => this.#late('token', 0),
+  /** Authenticates with the timeout of one attempt. Rethrows errors of the token function. */
+  authenticate(signal: AbortSignal | undefined): Promise<RequestAuth> {
+    return withTimeout(
+      this.#limits.attemptSeconds,
+      () => this.#timeoutError('token', 0),
       signal,
-      () => this.#caller.prove()
+      () => this.#authenticator.authenticate()
     )
   }
 
   /**
-   * Gives the JSON of a whole answer of success, undefined for one that has none, and throws for all else: LatchkeyError,
-   * LatchkeyNetworkError, LatchkeyTimeoutError, the reason of the caller's signal, or what the token's function throws.
+   * Returns the JSON of a successful response, or undefined if it has none. Throws LatchkeyError,
+   * LatchkeyNetworkError, LatchkeyTimeoutError, the reason of the caller's signal, and errors of the token
+   * function.
    */
-  async send(request: Request, call: Call, proof?: Proof): Promise<unknown> {
-    const { retries, totalSeconds } = this.#patience
+  async send(request: Request, call: Call, auth?: RequestAuth): Promise<unknown> {
+    const { retries, totalSeconds } = this.#limits
     const started = performance.now()
     const body = request.method === 'GET' || request.method === 'HEAD' ? '' : await request.text()
-    this.#watch(request, call)
+    this.#onAttempt(request, call)
     for (let number = 1; ; number++) {
-      const outcome = await this.#attempt({ request, body, call, proof, number })
+      const outcome = await this.#attempt({ request, body, call, auth, number })
       const isLost = outcome instanceof LatchkeyNetworkError
-      if (!isLost && outcome.answer.ok) return read(outcome, call, number)
-      const failure = isLost ? outcome : refusalOf(outcome, number)
-      const delay = mayRepeat(call, failure) ? delayBefore(number, failure) : Infinity
+      if (!isLost && outcome.response.ok) return parseBody(outcome, call, number)
+      const failure = isLost ? outcome : errorFrom(outcome, number)
+      const delay = mayRetry(call, failure) ? retryDelay(number, failure) : Infinity
       if (number > retries || performance.now() - started + delay >= totalSeconds * 1000) throw failure
-      await pause(delay, request.signal)
+      await sleep(delay, request.signal)
     }
   }
 
-  /** Gives the error when there is no answer, and throws what is not the service's: it is not to be tried again. */
-  async #attempt(attempt: Attempt): Promise<Given | LatchkeyNetworkError> {
+  /** Returns the error if there is no response. Throws errors of the caller, which are not retried. */
+  async #attempt(attempt: Attempt): Promise<CompleteResponse | LatchkeyNetworkError> {
     const { request, call, number } = attempt
-    let { proof } = attempt
+    let { auth } = attempt
     let status: number | undefined
     try {
-      return await within(
-        this.#patience.attemptSeconds,
-        () => (proof ? this.#late('answer', number) : this.#late('token', number - 1)),
+      return await withTimeout(
+        this.#limits.attemptSeconds,
+        () => (auth ? this.#timeoutError('answer', number) : this.#timeoutError('token', number - 1)),
         request.signal,
         async (signal) => {
-          proof ??= await this.#caller.prove()
+          auth ??= await this.#authenticator.authenticate()
           signal.throwIfAborted()
-          const answer = await this.#fetched(attempt, proof, signal)
-          status = answer.status
-          // All of it, here: an answer that breaks off is no answer.
-          const text = await textOf(answer)
-          this.#caller.learn(answer, proof, call.name === 'createSession')
-          return { answer, text, secret: proof.secret }
+          const response = await this.#fetchOnce(attempt, auth, signal)
+          status = response.status
+          // Read here, so that a response that breaks off counts as a failed attempt.
+          const text = await readText(response)
+          this.#authenticator.updateSession(response, auth, call.name === 'createSession')
+          return { response, text, secret: auth.secret }
         }
       )
     } catch (error) {
       request.signal.throwIfAborted()
       if (error instanceof LatchkeyTimeoutError) return error
-      // The token's function has errors of its own.
-      if (!proof) throw error
-      return new LatchkeyNetworkError(`No answer from the service${wordFor(error)}.`, number)
+      // An error of the token function.
+      if (!auth) throw error
+      return new LatchkeyNetworkError(`No answer from the service${errorCode(error)}.`, number)
     } finally {
-      this.#watch(request, call, status)
+      this.#onAttempt(request, call, status)
     }
   }
 
-  #fetched({ request, body }: Attempt, { header, credentials }: Proof, signal: AbortSignal) {
+  #fetchOnce({ request, body }: Attempt, { header, credentials }: RequestAuth, signal: AbortSignal) {
     const headers = new Headers(request.headers)
     if (header) headers.set(...header)
     return this.#fetch(request.url, {
@@ -124,36 +129,39 @@ export class Transport {
       headers,
       credentials,
       signal,
-      // Nothing here redirects; what is sent goes nowhere else.
+      // The service never redirects, and the token must not be sent elsewhere.
       redirect: 'error',
       cache: 'no-store',
       ...(body !== '' && { body })
     })
   }
 
-  #late(what: 'token' | 'answer', number: number): LatchkeyTimeoutError {
-    return new LatchkeyTimeoutError(`No ${what} within ${this.#patience.attemptSeconds} seconds.`, number)
+  #timeoutError(missing: 'token' | 'answer', number: number): LatchkeyTimeoutError {
+    return new LatchkeyTimeoutError(`No ${missing} within ${this.#limits.attemptSeconds} seconds.`, number)
   }
 }
 
-// The same request would be answered the same: what is of no use is not asked for again.
-function read({ text }: Given, { name }: Call, number: number): unknown {
+// An invalid body is not retried: the service would send the same again.
+function parseBody({ text }: CompleteResponse, { name }: Call, number: number): unknown {
   if (text === undefined)
-    throw new LatchkeyNetworkError(`The answer is larger than ${MOST_BYTES / 1024 / 1024} MiB.`, number)
-  const body = jsonOf(text)
-  if ((body === undefined && text !== '') || !isAnswer(name, body))
+    throw new LatchkeyNetworkError(
+      `The answer is larger than ${MAX_RESPONSE_BYTES / 1024 / 1024} MiB.`,
+      number
+    )
+  const body = parseJson(text)
+  if ((body === undefined && text !== '') || !isValidResponse(name, body))
     throw new LatchkeyNetworkError('This is not an answer of Latchkey.', number)
   return body
 }
 
-function refusalOf({ answer: { status, headers }, text, secret }: Given, number: number): LatchkeyError {
-  return new LatchkeyError(status, headers, jsonOf(text ?? ''), number, secret)
+function errorFrom({ response, text, secret }: CompleteResponse, number: number): LatchkeyError {
+  return new LatchkeyError(response.status, response.headers, parseJson(text ?? ''), number, secret)
 }
 
-function mayRepeat({ again }: Call, failure: LatchkeyError | LatchkeyNetworkError): boolean {
-  if (again === 'never') return false
-  if (failure instanceof LatchkeyError && !PASSING.has(failure.status)) return false
-  return again === 'unless-refused' || saysNotDone(failure)
+function mayRetry({ retry }: Call, failure: LatchkeyError | LatchkeyNetworkError): boolean {
+  if (retry === 'never') return false
+  if (failure instanceof LatchkeyError && !TRANSIENT.has(failure.status)) return false
+  return retry === 'transient' || saysNotDone(failure)
 }
 
 function saysNotDone(failure: LatchkeyError | LatchkeyNetworkError): boolean {
@@ -161,16 +169,16 @@ function saysNotDone(failure: LatchkeyError | LatchkeyNetworkError): boolean {
   return [429, 503].includes(failure.status) && failure.retryAfterSeconds !== undefined
 }
 
-/** Milliseconds: at any moment (full jitter) below a bound that doubles, but not before the service wants it. */
-function delayBefore(attempts: number, failure: LatchkeyError | LatchkeyNetworkError): number {
-  const bound = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempts - 1))
-  const least = failure instanceof LatchkeyError ? (failure.retryAfterSeconds ?? 0) : 0
-  return least * 1000 + Math.random() * bound
+/** In milliseconds: exponential backoff with full jitter, on top of `Retry-After`. */
+function retryDelay(attempts: number, failure: LatchkeyError | LatchkeyNetworkError): number {
+  const bound = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempts - 1))
+  const retryAfter = failure instanceof LatchkeyError ? (failure.retryAfterSeconds ?? 0) : 0
+  return retryAfter * 1000 + Math.random() * bound
 }
 
-// The cause itself may hold bytes of the answer; its code, such as ECONNREFUSED, is a word.
-function wordFor(error: unknown): string {
+// Only the code, such as ECONNREFUSED: the cause itself may contain bytes of the response.
+function errorCode(error: unknown): string {
   const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } }
-  const word = [cause?.code, code].find((one) => typeof one === 'string' && /^[A-Z_]+$/.test(one))
-  return word ? ` (${word})` : ''
+  const known = [cause?.code, code].find((value) => typeof value === 'string' && /^[A-Z_]+$/.test(value))
+  return known ? ` (${known})` : ''
 }

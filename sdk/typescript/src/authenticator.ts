@@ -1,19 +1,22 @@
-/** A personal or a project token, or what gives one: it is asked before each attempt, and once by each `resolve`. */
+/** A token, or a function that returns one: called before each attempt, and once per `resolve`. */
 export type Token = string | (() => string | Promise<string>)
 
-// `latchkey_session`, or with a prefix over https. A browser keeps the cookie itself, and shows it to no program.
+// `latchkey_session`, with a prefix over https. Browsers keep the cookie themselves and hide it from
+// programs.
 const COOKIE = /^((?:__Host-|__Secure-)?latchkey_session)=([^;]*)/
 
-/** What a request says of who sends it. Never printed. */
-export interface Proof {
+/** The credentials of one request. Never printed. */
+export interface RequestAuth {
   header: [name: 'authorization' | 'cookie', value: string] | undefined
-  /** The part of the header that nobody else is to see. */
+  /** The secret part of the header, to be removed from errors. */
   secret: string | undefined
   credentials: 'include' | 'omit'
 }
 
-/** Who is calling: a bearer token, or the session that was signed in to. Neither is ever printed. */
-export class Caller {
+/**
+ * Authenticates requests with a bearer token or with the session that was signed in to. Never prints either.
+ */
+export class Authenticator {
   readonly #token: Token | undefined
   #session: { name: string; value: string } | undefined
 
@@ -21,8 +24,11 @@ export class Caller {
     this.#token = token
   }
 
-  /** Throws a TypeError, without the token, for one that no header can hold; and what the token's function throws. */
-  async prove(): Promise<Proof> {
+  /**
+   * Throws whatever the token function throws, and a TypeError, without the token, if the token cannot be a
+   * header value.
+   */
+  async authenticate(): Promise<RequestAuth> {
     if (this.#token === undefined) {
       const session = this.#session
       return {
@@ -37,8 +43,11 @@ export class Caller {
     return { header: ['authorization', `Bearer ${token}`], secret: token, credentials: 'omit' }
   }
 
-  /** Keeps the session that an answer starts, and drops the one that it ends, if that is still the one here. */
-  learn({ status, headers }: Response, { secret }: Proof, signsIn: boolean): void {
+  /**
+   * Stores the session that a response starts. Drops the session that it ends, if it is still the current
+   * one.
+   */
+  updateSession({ status, headers }: Response, { secret }: RequestAuth, signsIn: boolean): void {
     if (this.#token !== undefined || (!signsIn && secret !== this.#session?.value)) return
     if (status === 401 && !signsIn) this.#session = undefined
     for (const line of headers.getSetCookie?.() ?? []) {
