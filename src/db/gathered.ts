@@ -83,7 +83,7 @@ export class Gathered<Asked, Answer> {
     const { most, atOnce } = this.#gathering
     while (this.#waiting.length > 0 && this.#underWay < atOnce) {
       const share = Math.ceil(this.#waiting.length / (atOnce - this.#underWay))
-      this.#run(this.#waiting.splice(0, Math.min(most, share)))
+      void this.#run(this.#waiting.splice(0, Math.min(most, share)))
     }
   }
 
