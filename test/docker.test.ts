@@ -55,6 +55,7 @@ const { latchkey, postgres } = compose.services
 t.test('the image runs the Node that the scripts and tests run on', async (t) => {
   const { devDependencies } = JSON.parse(await read('package.json'))
   t.strictSame(all('ARG'), [`NODE_VERSION=${devDependencies.node}`])
+  t.equal((await read('.nvmrc')).trim(), devDependencies.node.split('.')[0], 'and so does .nvmrc')
   t.ok(all('FROM').length >= 2, 'stages')
   for (const from of all('FROM')) t.match(from, /^node:\$\{NODE_VERSION\}-bookworm-slim( AS \w+)?$/, from)
 })
