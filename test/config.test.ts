@@ -1,5 +1,6 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { parseEnv } from 'node:util'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import t from 'tap'
 import { ConfigError, readConfig, variables } from '../src/config.ts'
@@ -316,4 +317,18 @@ t.test('the configuration cannot be changed, and does not print its root keys', 
   }, TypeError)
   t.throws(() => (readConfig({ LATCHKEY_ROOT_KEYS: KEYS }).rootKeys as unknown[]).push(1), TypeError)
   t.notMatch(JSON.stringify(config), KEYS.slice(6, 14))
+})
+
+t.test('.env.example has every variable that is read, and no other', async (t) => {
+  const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
+  const uncommented = parseEnv(example.replace(/^#(?=[A-Z_]+=)/gm, ''))
+  const read = new Set<string | symbol>()
+  const get = (env: typeof VAULT, name: string | symbol) => {
+    read.add(name)
+    return Reflect.get(env, name)
+  }
+  readConfig(new Proxy(VAULT, { get }))
+  t.same(Object.keys(uncommented).sort(), [...read].sort())
+  t.ok(readConfig(uncommented), 'its values are right ones')
+  t.same(parseEnv(example), {}, 'and each is a comment')
 })

@@ -1,6 +1,7 @@
-// Runs tap against one Postgres server for all test files: an own one on the embedded binaries, or TEST_DATABASE_URL.
-// With nothing: all but those that follow. `--long`: whole worlds. `--fuzz`: made-up requests. `--browser`: a real one.
-// `--sdk`: clients in other languages. With files: these.
+// Runs tap against one Postgres server for all test files: TEST_DATABASE_URL, or an embedded one.
+// Without arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--browser` and
+// `--sdk` run the slow tests, generated requests, the tests in a browser and the clients in other languages.
+// `--coverage` before any of these reports the coverage as well.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -36,8 +37,18 @@ const BROWSER = ['test/browser/swagger-ui.test.ts']
 /** Need what npm does not bring: Python, Go, and their registries. */
 const SDK = ['test/sdk/python.test.ts', 'test/sdk/go.test.ts']
 
+/** A report on the terminal and in .tap/report/lcov.info. What is not covered fails nothing. */
+const COVERAGE = [
+  '--no-disable-coverage',
+  '--allow-incomplete-coverage',
+  '--allow-empty-coverage',
+  '--coverage-report=text',
+  '--coverage-report=lcovonly'
+]
+
 function chosenFiles([first, ...others]: string[]): string[] {
   if (first === undefined) return [...LONG, FUZZ, ...BROWSER, ...SDK].map((file) => `--exclude=${file}`)
+  if (first === '--coverage') return [...COVERAGE, ...chosenFiles(others)]
   if (first === '--long') return LONG
   // It ends by its own clock.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
@@ -46,7 +57,11 @@ function chosenFiles([first, ...others]: string[]): string[] {
   return [first, ...others]
 }
 
-const compiled = join(import.meta.dirname, '../node_modules/.cache/compiled')
+// Every test file imports the whole service; with the cache it is compiled once. V8 is not exact about the
+// coverage of code from a cache.
+const compileCache = process.argv.includes('--coverage')
+  ? { NODE_DISABLE_COMPILE_CACHE: '1' }
+  : { NODE_COMPILE_CACHE: join(import.meta.dirname, '../node_modules/.cache/compiled') }
 const directory = await mkdtemp(join(tmpdir(), 'latchkey-test-'))
 let stopServer = async () => {}
 let code = 1
@@ -62,8 +77,7 @@ try {
   code = await new Promise<number>((resolve, reject) => {
     const tap = spawn('tap', chosenFiles(process.argv.slice(2)), {
       stdio: 'inherit',
-      // Every file imports the whole service: compiled once, it is read from here.
-      env: { ...process.env, TEST_DATABASE_URL: url, NODE_COMPILE_CACHE: compiled }
+      env: { ...process.env, ...compileCache, TEST_DATABASE_URL: url }
     })
     tap.on('error', reject)
     tap.on('exit', (status) => resolve(status ?? 1))

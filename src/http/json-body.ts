@@ -27,7 +27,7 @@ export const jsonBody = fp(
           new ValidationFailed({ detail, errors: [{ path: '/body', code: 'too-deep', message: detail }] })
         )
       }
-      parseJson(request, text, (error: Error | null, value?: unknown) => {
+      void parseJson(request, text, (error: Error | null, value?: unknown) => {
         if (error) return done(new MalformedBody())
         if (hasRepeatedKey(text)) {
           return done(new MalformedBody({ detail: 'An object in the body has one key twice.' }))

@@ -108,7 +108,7 @@ t.test('what waits longer than it may is refused in time, and not sent', async (
   const first = ask(1)
   await started(sent)
   let ended = false
-  first.then(() => {
+  void first.then(() => {
     ended = true
   })
   const error = await ask(2).catch((error) => error)

@@ -54,7 +54,7 @@ export function startProcess(t: Test, cwd: string, env: Record<string, string>):
         }
         waiting.add(check)
         check()
-        exited.then(() => reject(new Error(`ended before it printed ${text}\n${output}`)))
+        void exited.then(() => reject(new Error(`ended before it printed ${text}\n${output}`)))
       })
   }
 }

@@ -1,0 +1,300 @@
+import { glob, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+
+const root = join(import.meta.dirname, '..')
+const LONGEST = 110
+const FILES = ['{src,migrations,test,bench,scripts}/**/*.{ts,js}', '{.,docs/**}/*.md']
+
+/** Files that still have longer lines. Remove a file from here once its lines are wrapped; add none. */
+const ALLOWED = [
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'README.md',
+  'SECURITY.md',
+  'bench/baseline.ts',
+  'bench/cpu.ts',
+  'bench/load-wrk.ts',
+  'bench/measure.ts',
+  'bench/pgbench.ts',
+  'bench/postgres.ts',
+  'bench/process.ts',
+  'bench/reference.ts',
+  'bench/report.ts',
+  'bench/run.ts',
+  'bench/seed.ts',
+  'bench/world.ts',
+  'docs/README.md',
+  'docs/clients.md',
+  'docs/concepts/credential-types.md',
+  'docs/concepts/credentials.md',
+  'docs/concepts/environments.md',
+  'docs/concepts/projects-and-roles.md',
+  'docs/concepts/tokens.md',
+  'docs/concepts/usages.md',
+  'docs/decisions/0001-feature-folders.md',
+  'docs/decisions/0002-hidden-is-404.md',
+  'docs/decisions/0003-context-bound-envelopes.md',
+  'docs/decisions/0004-two-validators.md',
+  'docs/decisions/0005-generated-contract.md',
+  'docs/decisions/0006-sessions-in-postgres.md',
+  'docs/decisions/0007-guards-throw.md',
+  'docs/decisions/0008-driver-under-kysely.md',
+  'docs/decisions/0009-scopes-are-named-by-operations.md',
+  'docs/decisions/0010-audit-in-the-transaction.md',
+  'docs/decisions/0011-keys-change-online.md',
+  'docs/decisions/0012-root-keys-have-keepers.md',
+  'docs/decisions/0013-one-way-to-the-database.md',
+  'docs/decisions/0014-typescript-client.md',
+  'docs/decisions/0015-answers-kept-by-their-row.md',
+  'docs/decisions/0016-one-statement-for-many.md',
+  'docs/decisions/0017-pages-are-kept-by-a-mark.md',
+  'docs/decisions/0018-the-chain-is-beside-the-events.md',
+  'docs/getting-started.md',
+  'docs/operations/keys.md',
+  'docs/performance.md',
+  'docs/permissions.md',
+  'docs/recipes/ci-job.md',
+  'docs/recipes/migrating-from-lightning.md',
+  'docs/recipes/workflow-runner.md',
+  'migrations/20261121T020000_audit_events.ts',
+  'migrations/20261122T000000_credential_totals.ts',
+  'migrations/20261122T010000_values_by_data_key.ts',
+  'migrations/20261122T020000_audit_events_guard.ts',
+  'migrations/20261122T030000_list_marks.ts',
+  'migrations/20261122T040000_partial_indexes.ts',
+  'migrations/20261122T050000_audit_chain.ts',
+  'src/cli.ts',
+  'src/config.ts',
+  'src/crypto/access-tokens.ts',
+  'src/crypto/aead.ts',
+  'src/crypto/derive.ts',
+  'src/crypto/keyring.ts',
+  'src/data-directory.ts',
+  'src/db/database.ts',
+  'src/db/driver.ts',
+  'src/db/embedded.ts',
+  'src/db/embedded/binaries.ts',
+  'src/db/embedded/cluster.ts',
+  'src/db/embedded/place.ts',
+  'src/db/embedded/processes.ts',
+  'src/db/embedded/program.ts',
+  'src/db/gathered.ts',
+  'src/db/migrate.ts',
+  'src/db/pipeline.ts',
+  'src/db/query.ts',
+  'src/db/sqlstate.ts',
+  'src/db/statement.ts',
+  'src/errors.ts',
+  'src/features/access-tokens/make-token.ts',
+  'src/features/access-tokens/repository.ts',
+  'src/features/access-tokens/routes.ts',
+  'src/features/access-tokens/schema.ts',
+  'src/features/audit/chain.ts',
+  'src/features/audit/schema.ts',
+  'src/features/credential-types/catalogue-repository.ts',
+  'src/features/credential-types/catalogue.ts',
+  'src/features/credential-types/field-flaws.ts',
+  'src/features/credential-types/field-values.ts',
+  'src/features/credential-types/in-use.ts',
+  'src/features/credential-types/install.ts',
+  'src/features/credential-types/known-types.ts',
+  'src/features/credential-types/patterns.ts',
+  'src/features/credential-types/repository.ts',
+  'src/features/credential-types/schema.ts',
+  'src/features/credential-types/update.ts',
+  'src/features/credential-types/write-repository.ts',
+  'src/features/credentials/assign.ts',
+  'src/features/credentials/create.ts',
+  'src/features/credentials/environments.ts',
+  'src/features/credentials/input.ts',
+  'src/features/credentials/insert-repository.ts',
+  'src/features/credentials/lightning/input.ts',
+  'src/features/credentials/lightning/repository.ts',
+  'src/features/credentials/lightning/routes.ts',
+  'src/features/credentials/lightning/schema.ts',
+  'src/features/credentials/links.ts',
+  'src/features/credentials/list-repository.ts',
+  'src/features/credentials/remove.ts',
+  'src/features/credentials/repository.ts',
+  'src/features/credentials/reseal.ts',
+  'src/features/credentials/resolve.ts',
+  'src/features/credentials/reveal.ts',
+  'src/features/credentials/revision.ts',
+  'src/features/credentials/sealing.ts',
+  'src/features/credentials/transfer.ts',
+  'src/features/credentials/update.ts',
+  'src/features/credentials/usages.ts',
+  'src/features/credentials/v1/credential-texts.ts',
+  'src/features/credentials/v1/items.ts',
+  'src/features/credentials/v1/part-schema.ts',
+  'src/features/credentials/v1/resolve-routes.ts',
+  'src/features/credentials/v1/resolve-schema.ts',
+  'src/features/credentials/v1/schema.ts',
+  'src/features/credentials/which-type.ts',
+  'src/features/keys/destroy.ts',
+  'src/features/keys/key-metrics.ts',
+  'src/features/keys/open-keyring.ts',
+  'src/features/keys/reencrypt.ts',
+  'src/features/keys/refresh-job.ts',
+  'src/features/keys/repository.ts',
+  'src/features/keys/root-keys.ts',
+  'src/features/keys/rotate.ts',
+  'src/features/keys/rotation-job.ts',
+  'src/features/keys/sealed-values-repository.ts',
+  'src/features/keys/status.ts',
+  'src/features/projects/delete-project.ts',
+  'src/features/projects/member-schema.ts',
+  'src/features/projects/members.ts',
+  'src/features/projects/repository.ts',
+  'src/features/session/change-password.ts',
+  'src/features/session/limiter.ts',
+  'src/features/session/repository.ts',
+  'src/features/session/routes.ts',
+  'src/features/session/schema.ts',
+  'src/features/session/sign-in.ts',
+  'src/features/users/change-user.ts',
+  'src/features/users/delete-user.ts',
+  'src/features/users/first-administrator.ts',
+  'src/features/users/keep-administrator.ts',
+  'src/features/users/repository.ts',
+  'src/features/users/schema.ts',
+  'src/features/users/visible.ts',
+  'src/main.js',
+  'src/plugins/audit.ts',
+  'src/plugins/authentication.ts',
+  'src/plugins/background.ts',
+  'src/plugins/clean-input.ts',
+  'src/plugins/contract-parts.ts',
+  'src/plugins/contract.ts',
+  'src/plugins/denials.ts',
+  'src/plugins/documents.ts',
+  'src/plugins/error-handler.ts',
+  'src/plugins/headers.ts',
+  'src/plugins/idempotency.ts',
+  'src/plugins/json-body.ts',
+  'src/plugins/keys.ts',
+  'src/plugins/lazily.ts',
+  'src/plugins/log-stream.ts',
+  'src/plugins/logging.ts',
+  'src/plugins/lookup.ts',
+  'src/plugins/membership.ts',
+  'src/plugins/metrics.ts',
+  'src/plugins/ownership.ts',
+  'src/plugins/principal.ts',
+  'src/plugins/same-site.ts',
+  'src/plugins/serialization.ts',
+  'src/plugins/session-principal.ts',
+  'src/plugins/token-principal.ts',
+  'src/plugins/validation.ts',
+  'src/private-file.ts',
+  'src/recent.ts',
+  'src/root-keys/aws-kms.ts',
+  'src/root-keys/calls.ts',
+  'src/root-keys/list.ts',
+  'src/root-keys/remote.ts',
+  'src/root-keys/root-key.ts',
+  'src/root-keys/vault-transit.ts',
+  'src/schemas.ts',
+  'src/start.ts',
+  'src/terminal.ts',
+  'src/times.ts',
+  'test/browser/chromium.ts',
+  'test/config.test.ts',
+  'test/crypto/aead.test.ts',
+  'test/crypto/keyring.test.ts',
+  'test/crypto/passwords.test.ts',
+  'test/db/driver.test.ts',
+  'test/db/query.test.ts',
+  'test/docs-keys.test.ts',
+  'test/features/audit/audit.test.ts',
+  'test/features/credentials/scale.test.ts',
+  'test/features/credentials/sealed.test.ts',
+  'test/features/keys/fresh-keys.test.ts',
+  'test/features/keys/open-keyring.test.ts',
+  'test/features/keys/reencryption.test.ts',
+  'test/features/projects/members.test.ts',
+  'test/features/session/session.test.ts',
+  'test/features/users/administrators.test.ts',
+  'test/fixtures/dump.ts',
+  'test/fixtures/embedded-child.ts',
+  'test/fuzz/blank.ts',
+  'test/fuzz/fuzz.test.ts',
+  'test/fuzz/sensible.ts',
+  'test/fuzz/url.ts',
+  'test/fuzz/world.ts',
+  'test/helpers/answers.ts',
+  'test/helpers/app.ts',
+  'test/helpers/breaking-schema.ts',
+  'test/helpers/breaking.ts',
+  'test/helpers/canary.ts',
+  'test/helpers/database.ts',
+  'test/helpers/doc-page.ts',
+  'test/helpers/kms.ts',
+  'test/helpers/lightning.ts',
+  'test/helpers/process.ts',
+  'test/helpers/proxy.ts',
+  'test/helpers/raw.ts',
+  'test/helpers/shell.ts',
+  'test/helpers/vault.ts',
+  'test/leak.test.ts',
+  'test/permissions.test.ts',
+  'test/plugins/housekeeping.test.ts',
+  'test/plugins/input.test.ts',
+  'test/root-keys/aws-kms.test.ts',
+  'test/sdk/tool.ts',
+  'test/sdk/typescript-package.test.ts',
+  'test/sdk/typescript.test.ts',
+  'test/sdk/typescript/world.ts'
+]
+
+/** The numbers of the lines that are too long. Tables and fenced output in Markdown may be. */
+function longLines(path: string, text: string): number[] {
+  let fence: string | undefined
+  return text.split('\n').flatMap((line, index) => {
+    if (path.endsWith('.md')) {
+      const [, language] = /^\s*```(\S*)/.exec(line) ?? []
+      if (language !== undefined) fence = fence === undefined ? language : undefined
+      const isOutput = fence !== undefined && ['', 'json', 'text'].includes(fence)
+      if (isOutput || /^\s*\|/.test(line)) return []
+    }
+    return isTooLong(line) ? [index + 1] : []
+  })
+}
+
+/** A line of one word, such as a regular expression or a key, cannot be wrapped. A URL does not count. */
+function isTooLong(line: string): boolean {
+  return [...line.replace(/https?:\/\/[^\s)>]+/g, '')].length > LONGEST && /\S\s+\S/.test(line)
+}
+
+t.test(`no line is longer than ${LONGEST} columns`, async (t) => {
+  let files = 0
+  const found: string[] = []
+  for await (const path of glob(FILES, { cwd: root })) {
+    files++
+    const numbers = longLines(path, await readFile(join(root, path), 'utf8'))
+    if (numbers.length === 0) continue
+    found.push(path)
+    if (!ALLOWED.includes(path)) t.fail(`${path}: wrap line ${numbers.join(', ')}`)
+  }
+  t.ok(files > 200, `${files} files`)
+  t.same(
+    ALLOWED.filter((path) => !found.includes(path)),
+    [],
+    'these have no long line any more: remove them from ALLOWED'
+  )
+})
+
+t.test('what counts as a long line', async (t) => {
+  const words = 'word '.repeat(30)
+  t.same(longLines('a.ts', `short\n// ${words}\n`), [2])
+  t.same(longLines('a.ts', `  /${'x'.repeat(200)}/\n`), [], 'one word')
+  t.same(longLines('a.ts', `${'é'.repeat(54)} ${'€'.repeat(55)}`), [], 'characters, not bytes')
+  t.same(longLines('a.ts', `${'x'.repeat(54)} ${'x'.repeat(56)}`), [1])
+  t.same(longLines('a.md', `See https://example.org/${'x'.repeat(200)} for more\n| ${words} |`), [])
+  t.same(
+    longLines('a.md', `\`\`\`sh\n${words}\n\`\`\`\n${words}\n\`\`\`json\n${words}\n\`\`\`\n${words}`),
+    [2, 4, 8]
+  )
+})
