@@ -9,6 +9,7 @@ import {
   Description,
   Id,
   LocationHeader,
+  MAX_FIELDS,
   Name,
   namedEnum,
   nullable,
@@ -34,9 +35,6 @@ export const FIELD_TYPES = [
   'select',
   'json'
 ] as const satisfies readonly FieldType[]
-
-/** Fields at most in a type. */
-export const MAX_FIELDS = 64
 
 const host = {
   fieldName: 'host',

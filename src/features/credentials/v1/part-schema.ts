@@ -8,6 +8,7 @@ import {
   EnvironmentName,
   ETagHeader,
   Id,
+  MAX_FIELDS,
   nullable,
   PathId,
   ref,
@@ -21,7 +22,7 @@ import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
 
 export const EnvironmentValues = closed(
-  { keys: Type.Array(ref(NewKey), { maxItems: 64 }) },
+  { keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }) },
   {
     $id: 'EnvironmentValues',
     examples: [{ keys: [{ fieldId: '019a0b1c-2d3e-7f40-8a51-000000000002', keyValue: 'staple of staging' }] }]

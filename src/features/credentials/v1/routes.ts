@@ -38,7 +38,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAppCredentials, preHandler: lister }, async (request, reply) => {
     const { userId: ownerId, mark } = lister.of(request)
-    const { credentialTypeId: typeId, search, page = 1, pageSize = 20 } = request.query
+    const { credentialTypeId: typeId, search, page, pageSize } = request.query
     const pattern = search ? likePattern(search) : undefined
     return asJson(reply, await lists.of({ ownerId, typeId, pattern }, page, pageSize, mark))
   })
