@@ -1,7 +1,8 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
-import { recordDenial } from './audit/denials.ts'
+import { auditTargetsRequired, recordDenial } from './audit/denials.ts'
 import { auditRoutes } from './audit/routes.ts'
+import { auditSealing } from './audit/sealing-job.ts'
 import { authentication } from './auth/authentication.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { cookieName } from './auth/session-principal.ts'
@@ -67,6 +68,7 @@ export async function buildApp(
   await app.register(jsonBody)
   await app.register(cleanInput)
   await app.register(guardsRequired, { exempt: ['/docs'] })
+  await app.register(auditTargetsRequired, { exempt: ['/docs'] })
   await app.register(openapi, {
     sessionCookie: cookieName(made.config.publicOrigin),
     personalScopes: PERSONAL_SCOPES,
@@ -77,6 +79,7 @@ export async function buildApp(
   await app.register(cleanup)
   await app.register(keyRefreshJob)
   await app.register(keyRotationJob)
+  await app.register(auditSealing)
 
   await app.register(documents)
   await app.register(healthRoutes)

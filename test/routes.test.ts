@@ -1,6 +1,7 @@
 import { fastify } from 'fastify'
 import t from 'tap'
 import { buildApp } from '../src/app.ts'
+import { auditTargetsRequired } from '../src/audit/denials.ts'
 import { signedIn } from '../src/auth/principal.ts'
 import { newAccessToken } from '../src/crypto/access-tokens.ts'
 import { guard, guardsRequired, open } from '../src/http/guard.ts'
@@ -168,6 +169,26 @@ t.test('nor with one that is added to the whole service', async (t) => {
   t.throws(() => made.get('/api/v1/late', handler), { message: 'GET /api/v1/late has no guard' })
   t.throws(() => made.get('/late', handler), { message: 'GET /late has no guard' })
   made.get('/guarded', { preHandler: open }, handler)
+})
+
+t.test('the service does not start with a path parameter that no audit target names', async (t) => {
+  const made = fastify()
+  await made.register(auditTargetsRequired, { exempt: ['/docs'] })
+  const handler = async () => 'anything'
+  const add = (url: string, auditTarget?: { [param: string]: 'user' }) =>
+    made.get(url, { schema: auditTarget ? { auditTarget } : {} }, handler)
+  t.throws(() => add('/a/:id'), { message: 'GET /a/:id has no audit target in its path' })
+  t.throws(() => add('/b/:id', {}), /has no audit target/)
+  t.throws(() => add('/c/:id', { userId: 'user' }), /has no audit target/, 'a parameter of another path')
+  t.throws(() => made.get('/d/:id', handler), /has no audit target/, 'a route without a schema')
+  t.throws(() => add('/docsx/:id'), /has no audit target/, 'an exempt prefix ends at a slash')
+  add('/e/:id', { id: 'user' })
+  add('/f')
+  add('/docs/:file')
+  await made.ready()
+  const late = await buildApp(app.services)
+  t.teardown(() => late.close())
+  t.throws(() => late.get('/late/:id', { preHandler: open }, handler), /has no audit target/)
 })
 
 t.test('every schema of every route compiles', async (t) => {

@@ -263,6 +263,7 @@ export const getCredentialType = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'credential-type' } as const,
   response: { 200: answer('The type', CredentialType), ...problemResponses(404) }
 }
 
@@ -279,6 +280,7 @@ export const updateCredentialType = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential-type' } as const,
   body: ref(CredentialTypeChanges),
   response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
 }
@@ -290,5 +292,6 @@ export const deleteCredentialType = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential-type' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

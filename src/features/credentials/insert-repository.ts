@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { insertEvents } from '../../audit/record.ts'
+import { insertEvents } from '../../audit/event-repository.ts'
 import { askedRows, byNumber, type SqlTypes, textOf } from '../../db/batch-query.ts'
 import type { Database } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/prepared.ts'

@@ -54,6 +54,7 @@ export const listProjectMembers = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   response: { 200: answer('All members', Type.Array(ref(ProjectMember))), ...problemResponses(403, 404) }
 }
 
@@ -64,6 +65,7 @@ export const addProjectMember = {
 \`errors\`; a member already is 409 \`already-member\`.`,
   tags,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(NewProjectMember),
   response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
@@ -75,6 +77,7 @@ export const changeProjectMember = {
   description: `For the project's owners and admins; only an owner makes an owner, or changes one. The last owner stays one (409 \`last-owner\`).`,
   tags,
   params: WithMember,
+  auditTarget: { id: 'project' } as const,
   body: ref(ProjectMemberChange),
   response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
 }
@@ -86,5 +89,6 @@ export const removeProjectMember = {
 \`last-owner\`).`,
   tags,
   params: WithMember,
+  auditTarget: { id: 'project' } as const,
   response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }
 }

@@ -104,6 +104,7 @@ export const getUser = {
   description: 'For administrators, and for the user: users are hidden from each other.',
   tags,
   params: WithId,
+  auditTarget: { id: 'user' } as const,
   response: { 200: answer('The user', User), ...problemResponses(404) }
 }
 
@@ -114,6 +115,7 @@ export const updateUser = {
 end all sessions of the user. The last administrator who may sign in stays one (409 \`last-administrator\`).`,
   tags,
   params: WithId,
+  auditTarget: { id: 'user' } as const,
   body: ref(UserChanges),
   response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
 }
@@ -127,5 +129,6 @@ administrator who deletes themself: to the administrator who has been there long
 (\`last-administrator\`).`,
   tags,
   params: WithId,
+  auditTarget: { id: 'user' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

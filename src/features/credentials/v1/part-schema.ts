@@ -70,6 +70,7 @@ export const putEnvironment = {
   tags,
   scopes: WRITE,
   params: OfEnvironment,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(EnvironmentValues),
   response: {
@@ -85,6 +86,7 @@ export const deleteEnvironment = {
   tags,
   scopes: WRITE,
   params: OfEnvironment,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
 }
@@ -102,6 +104,7 @@ export const transferAppCredential = {
     'links and usages stay. In person.',
   tags,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(Transfer),
   response: { 200: answer('Given', Success), ...problemResponses(404, 409, 412) }
@@ -115,6 +118,7 @@ export const listUsages = {
   tags,
   scopes: READ_USAGES,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('The usages, oldest first', Type.Array(ref(Usage))), ...problemResponses(404) }
 }
 
@@ -127,6 +131,7 @@ export const putUsage = {
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('The usage', Usage), ...problemResponses(404) }
 }
 
@@ -137,5 +142,6 @@ export const deleteUsage = {
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404) }
 }

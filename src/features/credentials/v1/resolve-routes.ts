@@ -57,7 +57,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       // are not to learn from the log which of the two it was; the credential's owner is.
       ...results.flatMap((one) =>
         'error' in one && one.error.code === 'not-found' && 'id' in one
-          ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifThere: true }]
+          ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifExists: true }]
           : []
       )
     ])
@@ -90,5 +90,5 @@ function requireDistinct(asked: readonly Asked[]): void {
 
 function refusal(id: string, code: string, projectId: string | null) {
   const target = { type: 'credential', id } as const
-  return { action: 'resolveCredentials', target, projectId, details: { code }, ifThere: false }
+  return { action: 'resolveCredentials', target, projectId, details: { code }, ifExists: false }
 }
