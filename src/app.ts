@@ -1,7 +1,11 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
+import { auditTargetsRequired, recordDenial } from './audit/denials.ts'
 import { auditRoutes } from './audit/routes.ts'
+import { auditSealing } from './audit/sealing-job.ts'
 import { authentication, callersOnly } from './auth/authentication.ts'
+import { cookieName } from './auth/presented-token.ts'
+import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
 import { lightningRoutes } from './features/credentials/lightning/routes.ts'
@@ -19,26 +23,31 @@ import { documents } from './http/documents.ts'
 import { answerProblem, answerUnreadable, errorHandler } from './http/error-handler.ts'
 import { guardsRequired } from './http/guard.ts'
 import { jsonBody } from './http/json-body.ts'
-import { type LogStream, standardOutput } from './http/log-stream.ts'
 import { metrics } from './http/metrics.ts'
-import { contract } from './http/openapi.ts'
-import { loggerOptions, requestIdOf, requestLog } from './http/request-log.ts'
+import { openapi } from './http/openapi.ts'
+import { type LogStream, loggerOptions, requestIdOf, requestLog, standardOutput } from './http/request-log.ts'
+import { schemaCompilers } from './http/schema-compilers.ts'
 import { MAX_URL_PART } from './http/schemas.ts'
-import { headers } from './http/security-headers.ts'
-import { buildSerializer } from './http/serialization.ts'
-import { buildValidator } from './http/validation.ts'
+import { securityHeaders } from './http/security-headers.ts'
 import { cleanup } from './jobs/cleanup.ts'
 import { type Services, services } from './services.ts'
 
-/** The service on one page, put together and not started. `logTo` takes the log's lines instead of stdout. */
-export async function buildApp(made: Services, logTo: LogStream = standardOutput()) {
+/**
+ * Assembles the service, without starting it. `logTo` receives the log instead of stdout. `eagerSchemas`
+ * compiles all schemas at the start instead of on first use.
+ */
+export async function buildApp(
+  made: Services,
+  logTo: LogStream = standardOutput(),
+  { eagerSchemas = false } = {}
+) {
   const app = fastify({
     logger: loggerOptions(made.config.logLevel, logTo),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     trustProxy: made.config.trustProxy as never,
     bodyLimit: 1024 * 1024,
-    // A sender of slow headers or bodies is cut off, whoever it is.
+    // Bounds how long a client may take to send headers and body.
     requestTimeout: 10_000,
     connectionTimeout: 20_000,
     http: { headersTimeout: 8_000, connectionsCheckingInterval: 2_000 },
@@ -47,24 +56,28 @@ export async function buildApp(made: Services, logTo: LogStream = standardOutput
     routerOptions: { maxParamLength: MAX_URL_PART },
     frameworkErrors: answerProblem,
     clientErrorHandler: answerUnreadable,
-    schemaController: {
-      compilersFactory: { buildValidator: buildValidator as never, buildSerializer: buildSerializer as never }
-    }
+    schemaController: { compilersFactory: schemaCompilers({ eager: eagerSchemas }) }
   })
 
   await app.register(services, made)
-  await app.register(errorHandler)
+  await app.register(errorHandler, { recordDenial })
   await app.register(requestLog)
   await app.register(metrics)
-  await app.register(headers)
+  await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)
   await app.register(guardsRequired, { exempt: ['/docs'] })
-  await app.register(contract)
+  await app.register(auditTargetsRequired, { exempt: ['/docs'] })
+  await app.register(openapi, {
+    sessionCookie: cookieName(made.config.publicOrigin),
+    personalScopes: PERSONAL_SCOPES,
+    projectScopes: PROJECT_SCOPES
+  })
   await app.register(cookie)
   await app.register(authentication)
   await app.register(cleanup)
   await app.register(keyJobs)
+  await app.register(auditSealing)
 
   await app.register(documents)
   await app.register(healthRoutes)

@@ -11,9 +11,9 @@ export interface Services {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** What the acts work with. Made before the app and closed after it, by whoever made it. */
+    /** Created before the app and closed after it by the caller of `buildApp`. */
     readonly services: Services
-    /** Set when the process has begun to stop; nothing unsets it. */
+    /** True once the process has begun to stop. */
     stopping: boolean
   }
 }
@@ -25,7 +25,7 @@ export const services = fp<Services>(
     app.addHook('preClose', async () => {
       app.stopping = true
     })
-    // A caller who keeps the connection for later would keep the process as well.
+    // A kept-alive connection would delay the exit.
     app.addHook('onSend', (_request, reply, payload, done) => {
       if (app.stopping) reply.header('connection', 'close')
       done(null, payload)

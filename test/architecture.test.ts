@@ -64,7 +64,7 @@ const OURS: Record<string, string[]> = {
   embedded: ['config', 'root-keys', 'private-file'],
   services: ['config', 'crypto', 'db'],
   jobs: ['db', 'services'],
-  http: ['audit', 'auth', 'crypto', 'db', 'services', 'package.json'],
+  http: ['auth', 'crypto', 'db', 'services', 'package.json'],
   auth: ['config', 'crypto', 'db', 'http', 'services'],
   audit: ['auth', 'db', 'http', 'ids', 'jobs', 'services'],
   feature: ['audit', 'auth', 'crypto', 'db', 'http', 'ids', 'jobs', 'root-keys', 'services'],

@@ -27,17 +27,17 @@ interface Schema {
   examples?: unknown[]
 }
 
-/** Lightning's clients send more than we know. */
+/** Lightning's clients may send additional properties. */
 const OPEN = new Set(['LightningNewCredential', 'LightningEnvironmentBody', 'LightningProjectLink'])
 
 interface Example {
   pointer: string
-  /** The pointer to what it has to be like. */
+  /** The pointer to the schema that it must match. */
   schema: string
   value: unknown
 }
 
-/** Every example of a schema, parameter, header or body, wherever it stands. */
+/** Every example of a schema, parameter, header or body. */
 function examplesIn(node: unknown, pointer = '#'): Example[] {
   if (typeof node !== 'object' || node === null) return []
   const { examples, example, schema } = node as { examples?: object; example?: unknown; schema?: object }
@@ -79,7 +79,7 @@ t.test('the contract', async (t) => {
     t.notMatch(page.headers.get('content-security-policy')!, /unsafe-eval/)
   })
 
-  t.test('says of every operation all that a caller needs', async (t) => {
+  t.test('documents every operation completely', async (t) => {
     t.ok(operations.length > 25, `${operations.length} operations`)
     t.equal(document.openapi, '3.1.0')
     const ids = operations.map(({ operation }) => operation.operationId)
@@ -113,7 +113,7 @@ t.test('the contract', async (t) => {
     }
   })
 
-  t.test('has an example for every body, and each is valid', async (t) => {
+  t.test('has a valid example for every body', async (t) => {
     for (const { name, operation } of operations) {
       const bodies = [
         operation.requestBody,
@@ -139,7 +139,7 @@ t.test('the contract', async (t) => {
     }
   })
 
-  t.test('says once what many operations have', async (t) => {
+  t.test('shares its components', async (t) => {
     for (const { name, operation } of operations) {
       for (const [status, response] of Object.entries(operation.responses))
         if (status >= '400') t.ok('$ref' in response, `${name} refers to its ${status}`)
@@ -155,7 +155,7 @@ t.test('the contract', async (t) => {
       t.equal(text.split(`"enum":${JSON.stringify(values)}`).length, 2, `${values} stand there once`)
   })
 
-  t.test('has an example for every problem there is', async (t) => {
+  t.test('has an example for every problem', async (t) => {
     const examples = Object.entries(document.components.responses).flatMap(([name, response]) =>
       Object.entries(response.content?.['application/problem+json']?.examples ?? {}).map(
         ([code, { value }]) => ({
@@ -171,7 +171,7 @@ t.test('the contract', async (t) => {
     for (const { name, code, value } of examples) t.equal(value['code'], code, `${name} ${code}`)
   })
 
-  t.test('has no shape that reads badly in an SDK', async (t) => {
+  t.test('has no schema that generates a poor SDK', async (t) => {
     const text = JSON.stringify(document)
     t.notMatch(text, '"anyOf"', 'no anyOf')
     t.notMatch(text, 'def-0', 'no component without a name')

@@ -1,6 +1,7 @@
 import { fastify } from 'fastify'
 import t from 'tap'
 import { buildApp } from '../src/app.ts'
+import { auditTargetsRequired } from '../src/audit/denials.ts'
 import { signedIn } from '../src/auth/principal.ts'
 import { newAccessToken } from '../src/crypto/access-tokens.ts'
 import { guard, guardsRequired, open } from '../src/http/guard.ts'
@@ -10,15 +11,15 @@ import { type RawRequest, send } from './helpers/raw-request.ts'
 const service = await startTestApp(t)
 const { app, origin, admin } = service
 
-/** The routes that anybody may call. Whoever adds one here says why in the review. */
+/** The public routes. Adding one here needs a reason in the review. */
 const OPEN = new Set(['POST /api/v1/session', 'GET /livez', 'GET /readyz'])
-/** Those that are in no document: the document itself, and its reader. */
+/** The routes that are not in the document: those that serve it. */
 const UNDOCUMENTED = new Set(['GET /openapi.json', 'GET /openapi.yaml'])
 
 const ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const withId = (path: string, id: string) => path.replaceAll(/:[A-Za-z]+|\{[^}]+\}/g, id)
 
-/** Every route that the router has, from its own tree, whether or not it is in the document. */
+/** Every route of the router, parsed from its printed tree. */
 function routesOf(tree: string): { method: string; path: string }[] {
   const parents: string[] = []
   return tree
@@ -47,7 +48,7 @@ const documented = Object.entries(service.contract.document.paths).flatMap(([pat
 const nameOf = ({ method, path }: { method: string; path: string }) =>
   `${method} ${path.replaceAll(/\{([^}]+)\}/g, ':$1')}`
 
-t.test('the walks find the routes, and both find the same', async (t) => {
+t.test('the router and the document have the same routes', async (t) => {
   t.ok(documented.length > 25, `${documented.length} operations`)
   t.ok(routes.length > 40, `${routes.length} routes`)
   const isHead = ({ method }: { method: string }) => method === 'HEAD'
@@ -59,10 +60,10 @@ t.test('the walks find the routes, and both find the same', async (t) => {
   )
 })
 
-/** The surface whose clients send more than we know, and know errors of another form. */
+/** The Lightning API takes unknown parameters, and has errors of another form. */
 const isLightning = (path: string) => /^\/api\/(credentials|projects)/.test(path)
 
-t.test('only those that are meant to be are open to everybody', async (t) => {
+t.test('only the listed routes are public', async (t) => {
   for (const operation of documented) {
     const ways = (operation.security as object[]).length
     t.equal(ways === 0, OPEN.has(nameOf(operation)), nameOf(operation))
@@ -73,7 +74,7 @@ t.test('only those that are meant to be are open to everybody', async (t) => {
   )
 })
 
-t.test('whoever is nobody gets 401 from every route, whatever else is wrong', async (t) => {
+t.test('without valid credentials every route answers 401, whatever else is wrong', async (t) => {
   const json = { 'content-type': 'application/json' }
   const token = 'A'.repeat(43)
   const authorization = `Bearer ${newAccessToken('project')}`
@@ -118,14 +119,14 @@ t.test('whoever is nobody gets 401 from every route, whatever else is wrong', as
   }
 })
 
-t.test('no route takes a query parameter that it does not know', async (t) => {
+t.test('every route refuses unknown query parameters', async (t) => {
   for (const { method, path } of documented.filter((one) => !isLightning(one.path))) {
     const answer = await admin.request(method, `${withId(path, ID)}?unheardOf=1`)
     t.match(answer.json, { status: 400, code: 'validation-failed' }, nameOf({ method, path }))
   }
 })
 
-t.test('every answer of the API, good or bad, is kept by no cache', async (t) => {
+t.test('no cache may store any answer of the API, whatever its status', async (t) => {
   for (const { method, path } of documented.filter(
     (one) => one.path.startsWith('/api/') && !one.path.endsWith('/session')
   )) {
@@ -161,7 +162,7 @@ t.test('the service does not start with a route that has no guard', async (t) =>
   await made.ready()
 })
 
-t.test('nor with one that is added to the service itself', async (t) => {
+t.test('nor with one that is added to the whole service', async (t) => {
   const made = await buildApp(app.services)
   t.teardown(() => made.close())
   const handler = async () => 'anything'
@@ -170,7 +171,44 @@ t.test('nor with one that is added to the service itself', async (t) => {
   made.get('/guarded', { preHandler: open }, handler)
 })
 
-t.test('what a guard found cannot be read where it has not run', async (t) => {
+t.test('the service does not start with a path parameter that no audit target names', async (t) => {
+  const made = fastify()
+  await made.register(auditTargetsRequired, { exempt: ['/docs'] })
+  const handler = async () => 'anything'
+  const add = (url: string, auditTarget?: { [param: string]: 'user' }) =>
+    made.get(url, { schema: auditTarget ? { auditTarget } : {} }, handler)
+  t.throws(() => add('/a/:id'), { message: 'GET /a/:id has no audit target in its path' })
+  t.throws(() => add('/b/:id', {}), /has no audit target/)
+  t.throws(() => add('/c/:id', { userId: 'user' }), /has no audit target/, 'a parameter of another path')
+  t.throws(() => made.get('/d/:id', handler), /has no audit target/, 'a route without a schema')
+  t.throws(() => add('/docsx/:id'), /has no audit target/, 'an exempt prefix ends at a slash')
+  add('/e/:id', { id: 'user' })
+  add('/f')
+  add('/docs/:file')
+  await made.ready()
+  const late = await buildApp(app.services)
+  t.teardown(() => late.close())
+  t.throws(() => late.get('/late/:id', { preHandler: open }, handler), /has no audit target/)
+})
+
+t.test('every schema of every route compiles', async (t) => {
+  const eager = await buildApp(app.services, { write: () => {} }, { eagerSchemas: true })
+  t.teardown(() => eager.close())
+  await t.resolves(async () => eager.ready())
+  const broken = { querystring: { type: 'no such type' } }
+  const brokenAnswer = { response: { 200: { $ref: 'nowhere#' } } }
+  for (const schema of [broken, brokenAnswer]) {
+    for (const eagerSchemas of [true, false]) {
+      const made = await buildApp(app.services, { write: () => {} }, { eagerSchemas })
+      t.teardown(() => made.close())
+      made.get('/broken', { schema: { ...schema, hide: true }, preHandler: open }, async () => 'anything')
+      if (eagerSchemas) await t.rejects(async () => made.ready(), { code: /^FST_ERR_SCH_/ })
+      else await t.resolves(async () => made.ready(), 'a schema is compiled on its first use')
+    }
+  }
+})
+
+t.test('the result of a guard that has not run cannot be read', async (t) => {
   const made = fastify()
   const found = guard(() => 'found')
   made.get('/checked', { preHandler: found }, async (request) => found.of(request))

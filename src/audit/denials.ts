@@ -1,62 +1,70 @@
 import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import type { Problem } from '../http/problems.ts'
 import { isUuid } from '../http/schemas.ts'
-import { type Denial, originOf, recordDenials, type TargetType } from './record.ts'
+import { originOf, recordDenials, type TargetType } from './record.ts'
 
-/** What the ids in a path are ids of: by the path's beginning, and by the parameter. */
-const TARGETS: [prefix: string, param: string, type: TargetType][] = [
-  ['/api/v1/app-credentials', 'id', 'credential'],
-  ['/api/credentials', 'id', 'credential'],
-  ['/api/v1/app-credentials', 'projectId', 'project'],
-  ['/api/v1/projects', 'projectId', 'project'],
-  ['/api/v1/projects', 'id', 'project'],
-  ['/api/projects', 'id', 'project'],
-  ['/api/v1/credential-types', 'id', 'credential-type'],
-  ['/api/v1/access-tokens', 'id', 'access-token'],
-  ['/api/v1/users', 'id', 'user'],
-  ['/api/v1/sessions', 'id', 'session']
-]
+declare module 'fastify' {
+  interface FastifySchema {
+    /**
+     * The types of resource that the path's parameters identify. The target of a denial is the first of them
+     * that is a UUID. Required for routes with path parameters.
+     */
+    auditTarget?: Readonly<Record<string, TargetType>>
+    operationId?: string
+  }
+}
 
-/** Things of which others may not know that they are there: for them a 404 is a refusal. */
+/** A 404 for these is a denial, because it may hide an existing resource. */
 const HIDDEN = new Set<TargetType>(['credential', 'user', 'session', 'access-token'])
 
 /**
- * Writes that a known caller was refused: every 403, a 404 that hides what is there, and a value that did not open. Before it is answered: when it
- * cannot be written, the caller gets the error of that instead.
+ * Fails the start if a route with path parameters has no `auditTarget`. `exempt` is as for `guardsRequired`.
  */
-export async function recordDenial(request: FastifyRequest, problem: Problem): Promise<void> {
-  if (
-    !request.caller ||
-    !(problem.status === 403 || problem.status === 404 || problem.code === 'decryption-failed')
-  )
-    return
-  const denial = denialOf(request, problem)
-  if (denial) await recordDenials(request.server.services.db, originOf(request), [denial])
+export const auditTargetsRequired = fp<{ exempt: readonly string[] }>(
+  async (app, { exempt }) => {
+    app.addHook('onRoute', ({ method, url, schema }) => {
+      if (!url.includes(':') || exempt.some((prefix) => url.startsWith(`${prefix}/`))) return
+      const params = Object.keys(schema?.auditTarget ?? {})
+      if (params.length === 0 || !params.every((param) => url.split('/').includes(`:${param}`)))
+        throw new Error(`${method} ${url} has no audit target in its path`)
+    })
+  },
+  { name: 'audit-targets-required', fastify: '5.x' }
+)
+
+/**
+ * Records a refusal of an identified caller: a 403, a 404 that may hide a resource, or a value that could not
+ * be decrypted. Must succeed before the refusal is sent.
+ */
+export async function recordDenial(request: FastifyRequest, { code, status }: Problem): Promise<void> {
+  const { schema } = request.routeOptions
+  // Without an operation, there is no such route.
+  if (!request.caller || !schema?.operationId) return
+  const target = targetOf(schema.auditTarget, request.params as Record<string, string>)
+  const isHidden = status === 404 && target !== undefined && HIDDEN.has(target.type)
+  if (!isHidden && status !== 403 && code !== 'decryption-failed') return
+  const denial = {
+    action: schema.operationId,
+    target,
+    projectId: target?.type === 'project' ? target.id : projectOf(request),
+    details: { code, status },
+    ifExists: isHidden
+  }
+  await recordDenials(request.server.services.db, originOf(request), [denial])
 }
 
-function denialOf(request: FastifyRequest, { code, status }: Problem): Denial | undefined {
-  const { url = '', schema } = request.routeOptions
-  const operationId = (schema as { operationId?: string } | undefined)?.operationId
-  // No operation, no denial: there is no such route.
-  if (!operationId) return undefined
-  const target = targetOf(url, request.params as Record<string, string>)
-  const hides = status === 404 && target !== undefined && HIDDEN.has(target.type)
-  if (status === 404 && !hides) return undefined
-  const projectId = target?.type === 'project' ? target.id : projectOf(request)
-  return { action: operationId, target, projectId, details: { code, status }, ifThere: hides }
+function targetOf(types: Readonly<Record<string, TargetType>> = {}, params: Record<string, string>) {
+  for (const [param, type] of Object.entries(types)) {
+    const id = params[param]
+    if (isUuid(id)) return { type, id: id.toLowerCase() }
+  }
+  return undefined
 }
 
-/** The project that the request names beside its target. */
+/** The project that the request names besides its target. */
 function projectOf({ params, query }: FastifyRequest): string | null {
   const { projectId } = { ...(query as object), ...(params as object) } as { projectId?: unknown }
   const { project_id = projectId } = (query ?? {}) as { project_id?: unknown }
   return typeof project_id === 'string' && isUuid(project_id) ? project_id.toLowerCase() : null
-}
-
-function targetOf(url: string, params: Record<string, string>): Denial['target'] {
-  for (const [prefix, param, type] of TARGETS) {
-    const id = params[param]
-    if (url.startsWith(`${prefix}/`) && isUuid(id)) return { type, id: id.toLowerCase() }
-  }
-  return undefined
 }

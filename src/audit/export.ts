@@ -1,8 +1,8 @@
 import type { Database } from '../db/database.ts'
-import { listEventsAfter } from './repository.ts'
+import { listEventsAfter } from './event-repository.ts'
 import { toEvent } from './resource.ts'
 
-/** Every event there is as one JSON line each, oldest first, with its place in the chain; read in batches. */
+/** Yields all events as JSON lines, oldest first, with their positions in the chain. */
 export async function* exportLines(db: Database): AsyncGenerator<string> {
   let after = '00000000-0000-0000-0000-000000000000'
   for (;;) {

@@ -1,15 +1,13 @@
 import type { FastifyRequest } from 'fastify'
-import { type Expression, type QueryCreator, type RawBuilder, sql } from 'kysely'
 import { createBatcher } from '../db/batcher.ts'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
 import { isRetryable } from '../db/errors.ts'
-import { type Params, prepared } from '../db/prepared.ts'
-import type { Tables } from '../db/tables.ts'
 import { Unavailable } from '../http/problems.ts'
 import { uuidv7 } from '../ids.ts'
 import type { Services } from '../services.ts'
+import { insertDenialRows, insertEventRows, type NewDenial, type NewEvent } from './event-repository.ts'
 
-/** What a thing that events tell of is. */
+/** The type of resource that an event is about. */
 export type TargetType =
   | 'session'
   | 'user'
@@ -19,162 +17,88 @@ export type TargetType =
   | 'credential'
   | 'data-key'
 
-/** Something that was done. Holds no value, no part of one, and nothing that could be one. */
+/** An action that was done. Never holds a credential's value or anything derived from one. */
 export interface AuditEvent {
   action: string
-  /** A data key has a number and no id. */
+  /** The id is null for a data key, which has a number. */
   target: { type: TargetType; id: string | null; name?: string | null }
-  /** Of a credential. */
+  /** Set for credentials: the owner sees the event. */
   ownerId?: string
   projectId?: string | null
   details?: Record<string, string | number | boolean | null | string[]>
 }
 
-/** Who did it, from where. */
-export interface Origin {
-  actorType: string
-  actorId: string | null
-  actorName: string | null
-  ip: string | null
-  userAgent: string | null
-  requestId: string | null
-}
+/** The actor, and the request through which they acted. */
+export type Origin = Required<
+  Pick<NewEvent, 'actor_type' | 'actor_id' | 'actor_name' | 'ip' | 'user_agent' | 'request_id'>
+>
 
-/** The origin of what the service does by itself, or what its operator does at the command line. */
+/** The origin of what the service or its operator at the command line does. */
 export function systemOrigin(name: 'service' | 'command line'): Origin {
-  return { actorType: 'system', actorId: null, actorName: name, ip: null, userAgent: null, requestId: null }
+  return {
+    actor_type: 'system',
+    actor_id: null,
+    actor_name: name,
+    ip: null,
+    user_agent: null,
+    request_id: null
+  }
 }
 
-/** The origin of what a request does. */
 export function originOf(request: FastifyRequest): Origin {
   const { caller } = request
-  const from = {
+  return {
+    actor_type: caller === null ? 'anonymous' : caller.type === 'session' ? 'user' : caller.type,
+    actor_id: caller?.type === 'project-token' ? caller.tokenId : (caller?.userId ?? null),
+    actor_name: caller?.name ?? null,
     ip: request.ip,
-    userAgent: request.headers['user-agent']?.slice(0, 500) ?? null,
-    requestId: request.id
-  }
-  if (!caller) return { actorType: 'anonymous', actorId: null, actorName: null, ...from }
-  switch (caller.type) {
-    case 'session':
-      return { actorType: 'user', actorId: caller.userId, actorName: caller.name, ...from }
-    case 'personal-token':
-      return { actorType: 'personal-token', actorId: caller.userId, actorName: caller.name, ...from }
-    case 'project-token':
-      return { actorType: 'project-token', actorId: caller.tokenId, actorName: caller.name, ...from }
+    user_agent: request.headers['user-agent']?.slice(0, 500) ?? null,
+    request_id: request.id
   }
 }
 
-const COLUMNS = [
-  'id',
-  'action',
-  'outcome',
-  'actor_type',
-  'actor_id',
-  'actor_name',
-  'target_type',
-  'target_id',
-  'target_name',
-  'owner_id',
-  'project_id',
-  'ip',
-  'user_agent',
-  'request_id',
-  'details'
-] as const
-
-const RECORD =
-  sql.raw(`id uuid, action text, outcome text, "actorType" text, "actorId" uuid, "actorName" text,
-  "targetType" text, "targetId" uuid, "targetName" text, "ownerId" uuid, "projectId" uuid, ip text, "userAgent" text,
-  "requestId" text, details jsonb, "foldKey" text, "ifThere" boolean`)
-
-const FIELDS =
-  sql.raw(`e.id, e.action, e.outcome, e."actorType", e."actorId", e."actorName", e."targetType", e."targetId",
-  e."targetName", e."ownerId", e."projectId", e.ip, e."userAgent", e."requestId", e.details`)
-
-/**
- * Inserts events, as `eventRows` writes them, in one text whatever they are and however many; `from` a table with such
- * texts: so that one statement does something and records it.
- */
-export function insertEvents(
-  db: QueryCreator<Tables>,
-  events: Expression<unknown>,
-  from?: RawBuilder<unknown>
-) {
-  return db
-    .insertInto('audit_events')
-    .columns(COLUMNS)
-    .expression(
-      sql`select ${FIELDS} from ${from ? sql`${from}, ` : sql``}jsonb_to_recordset(${events}::jsonb) as e(${RECORD})` as never
-    )
-}
-
-const insertAll = prepared((db, p: Params<{ events: string }>) => insertEvents(db, p.events).returning('id'))
-
-const insertDenials = prepared((db, p: Params<{ events: string }>) =>
-  db
-    .insertInto('audit_events')
-    .columns([...COLUMNS, 'fold_key'])
-    .expression(
-      sql`select e.id, e.action, e.outcome, e."actorType", e."actorId", e."actorName", e."targetType", e."targetId",
-          e."targetName", c.owner_id, e."projectId", e.ip, e."userAgent", e."requestId", e.details,
-          floor(extract(epoch from now()) / 60) || '/' || e."foldKey"
-        from jsonb_to_recordset(${p.events}::jsonb) as e(${RECORD})
-        left join credentials c on e."targetType" = 'credential' and c.id = e."targetId"
-        left join users u on e."targetType" = 'user' and u.id = e."targetId"
-        left join sessions s on e."targetType" = 'session' and s.id = e."targetId"
-        left join access_tokens t on e."targetType" = 'access-token' and t.id = e."targetId"
-        where not e."ifThere" or coalesce(c.id, u.id, s.id, t.id) is not null
-        -- In one order for all, so that two that count the same ones do not wait for each other.
-        order by e."foldKey"` as never
-    )
-    .onConflict((conflict) =>
-      conflict
-        .column('fold_key')
-        .where('fold_key', 'is not', null)
-        .doUpdateSet({ count: sql<number>`audit_events.count + 1` })
-    )
-    .returning('id')
-)
-
-/** The events as rows, in the JSON that `insertEvents` takes. */
-export function eventRows(origin: Origin, events: readonly AuditEvent[]): object[] {
-  return events.map(({ action, target, ownerId, projectId, details }) => ({
+/** Converts events to rows for `insertEvents`. */
+export function eventRows(origin: Origin, events: readonly AuditEvent[]): NewEvent[] {
+  return events.map(({ action, target, ownerId = null, projectId = null, details = {} }) => ({
     id: uuidv7(),
     action,
     outcome: 'allowed',
     ...origin,
-    targetType: target.type,
-    targetId: target.id,
-    targetName: target.name ?? null,
-    ownerId,
-    projectId,
-    details: details ?? {}
+    target_type: target.type,
+    target_id: target.id,
+    target_name: target.name ?? null,
+    owner_id: ownerId,
+    project_id: projectId,
+    details
   }))
 }
 
-/** Throws Unavailable for what could not be recorded; what ended for the sake of another transaction is tried again with it. */
-function unrecorded(error: unknown): never {
+/** Throws Unavailable, or a retryable error as it is: the transaction that records is then run again. */
+function failRecording(error: unknown): never {
   throw isRetryable(error) ? error : new Unavailable({ retryAfter: 2, cause: error })
 }
 
-/** Writes what was done. In the transaction of what it tells of: if it cannot be written, that is not done either. */
+/**
+ * Records events in the transaction of the change that they describe; if this fails, the change must fail
+ * too.
+ */
 export async function record(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
   if (events.length === 0) return
-  await insertAll(db, { events: JSON.stringify(eventRows(origin, events)) }).catch(unrecorded)
+  await insertEventRows(db, eventRows(origin, events)).catch(failRecording)
 }
 
-const insertTogether = createBatcher<Database, object[], undefined>((db) => ({
-  async run(events) {
-    await insertAll(db, { events: JSON.stringify(events.flat()) })
-    return events.map(() => undefined)
+const insertBatched = createBatcher<Database, NewEvent[], undefined>((db) => ({
+  async run(batch) {
+    await insertEventRows(db, batch.flat())
+    return batch.map(() => undefined)
   },
   maxSize: 500,
   concurrency: 1
 }))
 
 /**
- * Writes what is about to be handed out, in a transaction of its own, which has ended when this returns: what is not in
- * the log is not handed out. Events of requests that come while others are being written are written together.
+ * Records and commits events before values are handed out, so that no value leaves without its event.
+ * Concurrent calls share a statement.
  */
 export async function recordAndCommit(
   db: Database,
@@ -182,7 +106,7 @@ export async function recordAndCommit(
   events: readonly AuditEvent[]
 ): Promise<void> {
   if (events.length === 0) return
-  await insertTogether(db, eventRows(origin, events)).catch(unrecorded)
+  await insertBatched(db, eventRows(origin, events)).catch(failRecording)
 }
 
 export interface Denial {
@@ -190,33 +114,37 @@ export interface Denial {
   target: { type: TargetType; id: string } | undefined
   projectId: string | null
   details: Record<string, string | number>
-  /** Only if there is such a thing: what is not there hides nothing. */
-  ifThere: boolean
+  /** Record only if the target exists. */
+  ifExists: boolean
 }
 
-/** Writes what was refused; the same refusal to the same actor within a minute of the database's is counted on the first. */
+/** Records denials. Equal ones of one actor within a minute are counted on the first. */
 export async function recordDenials(db: Database, origin: Origin, denials: readonly Denial[]): Promise<void> {
   if (denials.length === 0) return
-  const rows = denials.map(({ action, target, projectId, details, ifThere }) => ({
-    id: uuidv7(),
-    action,
-    outcome: 'denied',
-    ...origin,
-    targetType: target?.type ?? null,
-    targetId: target?.id ?? null,
-    projectId,
-    details,
-    ifThere,
-    foldKey: [action, origin.actorType, origin.actorId ?? origin.ip, target?.id, details['code']].join('/')
-  }))
-  // The same statement must not meet one key twice.
-  const distinct = [...new Map(rows.map((row) => [row.foldKey, row])).values()]
-  await insertDenials(db, { events: JSON.stringify(distinct) }).catch(unrecorded)
+  const rows = denials.map(
+    ({ action, target, projectId, details, ifExists }): NewDenial => ({
+      id: uuidv7(),
+      action,
+      outcome: 'denied',
+      ...origin,
+      target_type: target?.type ?? null,
+      target_id: target?.id ?? null,
+      project_id: projectId,
+      details,
+      fold_key: [action, origin.actor_type, origin.actor_id ?? origin.ip, target?.id, details['code']].join(
+        '/'
+      ),
+      if_exists: ifExists
+    })
+  )
+  // A statement cannot update one row twice.
+  const distinct = [...new Map(rows.map((row) => [row.fold_key, row])).values()]
+  await insertDenialRows(db, distinct).catch(failRecording)
 }
 
 /**
- * Does `work` and records the events that it gives, as one transaction; gives its result. `work` gets the services with
- * that transaction in the place of the database.
+ * Runs `work` and records the events that it returns in one transaction, and returns its result. `work` gets
+ * the services with the transaction as their database.
  */
 export async function audited<T>(
   request: FastifyRequest,

@@ -10,7 +10,8 @@ import {
   nullable,
   quantity,
   ref,
-  Timestamp
+  Timestamp,
+  withDefault
 } from '../http/schemas.ts'
 
 const Outcome = namedEnum('AuditOutcome', ['allowed', 'denied'])
@@ -83,8 +84,8 @@ export const listAuditEvents = {
   operationId: 'listAuditEvents',
   summary: 'Read the audit log',
   description:
-    'Newest first. An administrator, in person, sees everything; others see the events of their own credentials, and of projects where they are ' +
-    'admin or owner.',
+    'Newest first. An administrator, in person, sees everything; others see the events of their own ' +
+    'credentials, and of projects where they are admin or owner.',
   tags,
   scopes: READ_AUDIT,
   querystring: closed({
@@ -98,7 +99,7 @@ export const listAuditEvents = {
     from: Type.Optional(described(Timestamp, 'Not before')),
     to: Type.Optional(described(Timestamp, 'Before')),
     cursor: Type.Optional(described(Id, 'The `nextCursor` of the page before')),
-    limit: Type.Optional(
+    limit: withDefault(
       Type.Integer({
         format: 'int32',
         minimum: 1,
@@ -115,7 +116,8 @@ export const getAuditHead = {
   operationId: 'getAuditHead',
   summary: 'The end of the audit chain',
   description:
-    'For administrators. Kept elsewhere, it shows whether events before it were changed, removed or inserted since: `latchkey audit verify`.',
+    'For administrators. Kept elsewhere, it shows whether events before it were changed, removed or ' +
+    'inserted since: `latchkey audit verify`.',
   tags,
   response: { 200: answer('The last sealed position and its hash', Head) }
 }

@@ -1,16 +1,33 @@
 import fp from 'fastify-plugin'
+import { cached, gaugeOf } from '../http/metrics.ts'
 import { runPeriodically } from '../jobs/periodic.ts'
 import { sealBatch } from './chain.ts'
+import { countUnsealed } from './chain-repository.ts'
 
-const EVERY_MS = 2_000
+const INTERVAL_MS = 2_000
+/** Bounds the cost of a scrape. */
+const MAX_COUNTED = 10_000
 
-/** Seals new events into the chain while the service runs. */
+/** Seals new events into the chain while the service runs, and measures how many are waiting. */
 export const auditSealing = fp(
   async (app) => {
     const { db } = app.services
-    runPeriodically(app, { everyMs: EVERY_MS, failure: 'audit events were not sealed' }, async (signal) => {
-      while (!signal.aborted && (await sealBatch(db)) > 0) {}
-    })
+    runPeriodically(
+      app,
+      { everyMs: INTERVAL_MS, failure: 'audit events were not sealed' },
+      async (signal) => {
+        while (!signal.aborted && (await sealBatch(db)) > 0) {}
+      }
+    )
+    const unsealed = cached(() => countUnsealed(db, MAX_COUNTED))
+    gaugeOf(
+      app.metrics.registry,
+      {
+        name: 'latchkey_audit_events_unsealed',
+        help: `Audit events that have no place in the chain yet, counted up to ${MAX_COUNTED}`
+      },
+      async () => [{ value: await unsealed() }]
+    )
   },
-  { name: 'audit-sealing', fastify: '5.x', dependencies: ['services'] }
+  { name: 'audit-sealing', fastify: '5.x', dependencies: ['services', 'metrics'] }
 )

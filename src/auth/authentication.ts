@@ -1,11 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Guard } from '../http/guard.ts'
 import { CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
 import type { Services } from '../services.ts'
 import * as repository from './caller-repository.ts'
 import { isCrossSite } from './cross-site.ts'
-import type { Wanted } from './preload.ts'
+import type { PreloadingGuard, Wanted } from './preload.ts'
 import { cookieName, type PresentedToken, presentedToken } from './presented-token.ts'
 import { type Principal, principalOf, requireScope } from './principal.ts'
 
@@ -54,8 +53,9 @@ export const authentication = fp(
 export const callersOnly = fp(
   async (app) => {
     app.addHook('onRoute', (route) => {
-      const guard = [route.preHandler ?? []].flat().find((handler) => 'preload' in handler) as Guard<unknown>
-      route.config = { ...route.config, callersOnly: true, ...(guard?.preload && { preload: guard.preload }) }
+      const guard = [route.preHandler ?? []].flat().find((handler) => 'preload' in handler)
+      const preload = (guard as PreloadingGuard<unknown> | undefined)?.preload
+      route.config = { ...route.config, callersOnly: true, ...(preload && { preload }) }
     })
     app.addHook('onRequest', async (request) => {
       const token = presentedToken(request, cookieName(app.services.config.publicOrigin))

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
-import { type Guard, guard } from '../http/guard.ts'
+import { guard } from '../http/guard.ts'
 import { Forbidden, NotFound } from '../http/problems.ts'
 import { isUuid } from '../http/schemas.ts'
 import type { Lookup } from './lookup.ts'
-import { preloaded } from './preload.ts'
+import { type PreloadingGuard, preloaded } from './preload.ts'
 
 /**
  * A guard for owned resources: finds the row with the id in the path that the caller may see. Throws NotFound if it is
@@ -12,7 +12,7 @@ import { preloaded } from './preload.ts'
 export function seen<Values extends { id: string }, Row>(
   lookup: Lookup<Values, Row>,
   more?: (request: FastifyRequest) => Omit<Values, 'id'>
-): Guard<Row> {
+): PreloadingGuard<Row> {
   const { preload, rowsOf } = preloaded(lookup, (request) => {
     const { id } = request.params as { id: string }
     return isUuid(id) ? ({ id, ...more?.(request) } as Values) : undefined
@@ -30,7 +30,7 @@ export function seen<Values extends { id: string }, Row>(
 export function own<Values extends { id: string }, Row extends { owner_id: string | null }>(
   lookup: Lookup<Values, Row>,
   more?: (request: FastifyRequest) => Omit<Values, 'id'>
-): Guard<Row> {
+): PreloadingGuard<Row> {
   const visible = seen(lookup, more)
   const check = guard(async (request) => {
     await visible(request)
@@ -39,5 +39,5 @@ export function own<Values extends { id: string }, Row extends { owner_id: strin
       throw new Forbidden({ detail: 'Only its owner may do this.' })
     return row
   })
-  return Object.assign(check, { preload: visible.preload! })
+  return Object.assign(check, { preload: visible.preload })
 }

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import type { Guard } from '../http/guard.ts'
 import { Unauthenticated } from '../http/problems.ts'
 import type { CallerIds, Lookup } from './lookup.ts'
 
@@ -10,6 +11,9 @@ export interface Wanted {
 
 /** Returns the rows that a request needs besides its caller, or undefined if it names none. */
 export type Preload = (request: FastifyRequest) => Wanted | undefined
+
+/** A guard whose rows are found in one statement with the caller. */
+export type PreloadingGuard<Row> = Guard<Row> & { preload: Preload }
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -3,8 +3,8 @@ import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './p
 import { components } from './schemas.ts'
 
 /**
- * Refuses, wherever it stands in a request, what Postgres cannot hold or JSON cannot say, and what two readers could
- * read differently.
+ * Refuses requests with two Host headers or an undecodable URL, and input with NUL characters, lone
+ * surrogates or infinite numbers: Postgres cannot store them, or two parsers could read them differently.
  */
 export const cleanInput = fp(
   async (app) => {
@@ -16,18 +16,18 @@ export const cleanInput = fp(
     app.addHook('preValidation', (request, _reply, done) => {
       if (!isDecodable(request.url)) return done(new MalformedUrl())
       const schema: RouteSchema = request.routeOptions.schema ?? {}
-      // A body that the operation does not take is not looked at, by this or by anything else.
+      // An operation without a body schema ignores the body.
       const error =
-        (schema.body ? flaw(request.body, '/body', schema.body) : undefined) ??
-        flaw(request.query, '/query', schema.querystring) ??
-        flaw(request.params, '/params', schema.params)
+        (schema.body ? findError(request.body, '/body', schema.body) : undefined) ??
+        findError(request.query, '/query', schema.querystring) ??
+        findError(request.params, '/params', schema.params)
       done(error && new ValidationFailed({ errors: [error] }))
     })
   },
   { name: 'clean-input', fastify: '5.x' }
 )
 
-// Node drops the second one without a word (RFC 9112, 3.2: 400).
+// RFC 9112, 3.2 requires 400; Node silently drops the second one.
 function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -37,7 +37,7 @@ function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   return hosts > 1
 }
 
-// The query's parser leaves what it cannot decode as it is; the router has looked at the path only.
+// The router decodes the path only, and the query parser leaves alone what it cannot decode.
 function isDecodable(url: string): boolean {
   if (!url.includes('%')) return true
   try {
@@ -60,28 +60,33 @@ interface RouteSchema {
   params?: unknown
 }
 
-// The path goes as far as the schema does: what was sent as a key that is not in it may have been meant as a value.
-function flaw(value: unknown, path: string, schema: unknown): InputError | undefined {
-  if (typeof value === 'string') return flawOfText(value, path)
+// Paths name only properties of the schema: an unknown key may be a misplaced secret, and is not repeated.
+function findError(value: unknown, path: string, schema: unknown): InputError | undefined {
+  if (typeof value === 'string') return textError(value, path)
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return { path, code: 'number-out-of-range', message: 'A number here is larger than a double can hold.' }
   }
   if (value === null || typeof value !== 'object') return undefined
-  const { properties = {}, items } = shapeOf(schema)
+  const { properties = {}, items } = resolveSchema(schema)
   for (const [key, member] of Object.entries(value)) {
-    const known = Array.isArray(value) ? items : Object.hasOwn(properties, key) ? properties[key] : undefined
-    const found = flawOfText(key, path) ?? flaw(member, known ? `${path}/${key}` : path, known)
-    if (found) return found
+    const memberSchema = Array.isArray(value)
+      ? items
+      : Object.hasOwn(properties, key)
+        ? properties[key]
+        : undefined
+    const memberPath = memberSchema ? `${path}/${key}` : path
+    const error = textError(key, path) ?? findError(member, memberPath, memberSchema)
+    if (error) return error
   }
   return undefined
 }
 
-function shapeOf(schema: unknown): Shape {
+function resolveSchema(schema: unknown): Shape {
   const shape = (schema ?? {}) as Shape
   return shape.$ref ? ((components.get(shape.$ref.replace('#', '')) ?? {}) as Shape) : shape
 }
 
-function flawOfText(text: string, path: string): InputError | undefined {
+function textError(text: string, path: string): InputError | undefined {
   if (text.includes('\0')) return { path, code: 'nul-character', message: 'A text here has a NUL character.' }
   if (!text.isWellFormed())
     return { path, code: 'lone-surrogate', message: 'A text here has half of a surrogate pair.' }

@@ -4,7 +4,7 @@ import { open } from './guard.ts'
 import { openapiYaml } from './openapi.ts'
 import type { Document } from './openapi-components.ts'
 
-/** What Swagger UI needs and no more: its own files, the service's answers, and the icons that its stylesheet holds. */
+/** Allows Swagger UI its own files, requests to this service, and the data: icons of its stylesheet. */
 const SWAGGER_UI_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -17,10 +17,10 @@ const SWAGGER_UI_POLICY = [
 ].join(';')
 
 /**
- * The document for Swagger UI, which fills in every parameter that has an example, and sends it: a search that finds
- * nothing, a revision that is not the current one, the same `Idempotency-Key` with each create. So optional ones have none.
+ * The document without examples of optional parameters. Swagger UI prefills and sends them: a search that
+ * finds nothing, an outdated revision, the same `Idempotency-Key` with each create.
  */
-function withoutFilledInOptions(document: object): object {
+function withoutOptionalExamples(document: object): object {
   const { paths, components, ...rest } = structuredClone(document) as Document
   const operations = Object.values(paths).flatMap((methods) => Object.values(methods))
   const parameters = [
@@ -32,11 +32,11 @@ function withoutFilledInOptions(document: object): object {
   return { ...rest, paths, components }
 }
 
-/** The document in both forms, and Swagger UI over it. */
+/** Serves the OpenAPI document as JSON and YAML, and Swagger UI at /docs. */
 export const documents = fp(
   async (app) => {
     let yaml: string | undefined
-    let forPeople: object | undefined
+    let forSwaggerUi: object | undefined
     app.get('/openapi.json', { schema: { hide: true }, preHandler: open }, async () => app.swagger())
     app.get('/openapi.yaml', { schema: { hide: true }, preHandler: open }, async (_request, reply) => {
       yaml ??= openapiYaml(app)
@@ -47,12 +47,12 @@ export const documents = fp(
       staticCSP: SWAGGER_UI_POLICY,
       theme: { title: 'Latchkey' },
       transformSpecification: () => {
-        forPeople ??= withoutFilledInOptions(app.swagger())
-        return forPeople
+        forSwaggerUi ??= withoutOptionalExamples(app.swagger())
+        return forSwaggerUi
       },
       transformSpecificationClone: false,
       uiConfig: {
-        // Without the bar on top, which would load documents from elsewhere.
+        // Omits the top bar, which can load documents from other hosts.
         layout: 'BaseLayout',
         defaultModelsExpandDepth: 0,
         persistAuthorization: false,
@@ -62,5 +62,5 @@ export const documents = fp(
       }
     })
   },
-  { name: 'documents', fastify: '5.x', dependencies: ['contract'] }
+  { name: 'documents', fastify: '5.x', dependencies: ['openapi'] }
 )

@@ -1,16 +1,15 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { recordDenial } from '../audit/denials.ts'
 import { DecryptionFailed } from '../crypto/aead.ts'
 import { isUnavailable, violates } from '../db/errors.ts'
+import { inputErrorOf } from './input-error.ts'
 import * as errors from './problems.ts'
 import { logRequest } from './request-log.ts'
-import { leastHeaders } from './security-headers.ts'
-import { inputErrorOf } from './validation.ts'
+import { minimalHeaders } from './security-headers.ts'
 
-/** Fastify's own refusals, by its code. */
-const OF_FASTIFY: Record<string, errors.ProblemClass> = {
+/** Problems for Fastify's own error codes. */
+const FASTIFY_ERRORS: Record<string, errors.ProblemClass> = {
   FST_ERR_CTP_BODY_TOO_LARGE: errors.BodyTooLarge,
   FST_ERR_CTP_INVALID_MEDIA_TYPE: errors.UnsupportedMediaType,
   FST_ERR_CTP_EMPTY_TYPE: errors.UnsupportedMediaType,
@@ -21,8 +20,8 @@ const OF_FASTIFY: Record<string, errors.ProblemClass> = {
   FST_ERR_NOT_FOUND: errors.NotFound
 }
 
-/** What a caller who was deleted while the request ran cannot be any more: a user, or the project of a token. */
-const CALLER = [
+/** Violated when the calling user, or the project of the calling token, is deleted while the request runs. */
+const CALLER_FOREIGN_KEYS = [
   'credentials_owner_id_fkey',
   'credential_types_owner_id_fkey',
   'credential_projects_assigned_by_fkey',
@@ -31,8 +30,8 @@ const CALLER = [
   'access_tokens_created_by_fkey'
 ]
 
-/** The problem that anything thrown comes to. What is not known is an internal error. */
-export function problemOf(error: unknown): errors.Problem {
+/** Maps anything thrown to a problem; an unknown error is an internal error. */
+function problemOf(error: unknown): errors.Problem {
   if (error instanceof errors.Problem) return error
   const { validation, validationContext, code, statusCode } = error as Partial<FastifyError>
   if (validation) {
@@ -40,10 +39,10 @@ export function problemOf(error: unknown): errors.Problem {
       errors: validation.map((one) => inputErrorOf(one, validationContext))
     })
   }
-  const known = OF_FASTIFY[code ?? '']
-  if (known) return new known()
+  const FastifyProblem = FASTIFY_ERRORS[code ?? '']
+  if (FastifyProblem) return new FastifyProblem()
   if (error instanceof DecryptionFailed) return new errors.DecryptionFailedProblem({ cause: error })
-  if (CALLER.some((constraint) => violates(error, constraint)))
+  if (CALLER_FOREIGN_KEYS.some((constraint) => violates(error, constraint)))
     return new errors.Unauthenticated({ cause: error })
   if (isUnavailable(error)) return new errors.Unavailable({ retryAfter: 2, cause: error })
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
@@ -51,8 +50,8 @@ export function problemOf(error: unknown): errors.Problem {
   return new errors.InternalError({ cause: error })
 }
 
-/** The problem's body as RFC 9457 has it. */
-export function problemBody(problem: errors.Problem, requestId: string) {
+/** The problem's body (RFC 9457). */
+function problemBody(problem: errors.Problem, requestId: string) {
   const { retryAfter: _, ...members } = problem.members
   return {
     status: problem.status,
@@ -65,17 +64,17 @@ export function problemBody(problem: errors.Problem, requestId: string) {
 }
 
 /**
- * The problem to answer, logged, and recorded when it is a denial. A denial that cannot be recorded is not answered: the
- * problem is then why it could not.
+ * Maps an error to a problem, records it if it is a denial, and logs it. If the denial cannot be recorded,
+ * the result is the error of recording it instead.
  */
-export async function settledProblem(error: unknown, request: FastifyRequest): Promise<errors.Problem> {
+export async function reportProblem(error: unknown, request: FastifyRequest): Promise<errors.Problem> {
   let problem = problemOf(error)
   if (problem.code === 'decryption-failed')
     request.server.metrics.decryptionFailures.inc({ where: 'request' })
   try {
     // What is wrong with a request is for known callers alone: the others get 401.
     if (!request.caller && problem.status !== 401) await request.server.authenticate(request, false)
-    await recordDenial(request, problem)
+    await request.server.recordDenial(request, problem)
   } catch (failure) {
     problem = problemOf(failure)
   }
@@ -83,16 +82,7 @@ export async function settledProblem(error: unknown, request: FastifyRequest): P
   return problem
 }
 
-/** Answers a problem: the only place that does, but for surfaces that have a form of their own for it. */
-async function answerSettled(
-  error: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply
-): Promise<FastifyReply> {
-  return send(await settledProblem(error, request), request, reply)
-}
-
-/** The same for what Fastify refuses before there is a caller who could be denied anything. */
+/** For errors that Fastify raises before there is a caller, so that no denial has to be recorded. */
 export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const problem = problemOf(error)
   logProblem(problem, request)
@@ -100,18 +90,18 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
 }
 
 function send(problem: errors.Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (!reply.hasHeader('x-request-id')) catchUp(request, reply)
+  if (!reply.hasHeader('x-request-id')) runMissedHooks(request, reply)
   if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
-  // A string is sent as it is: an answer about an error cannot fail in its turn.
+  // A string is sent as is, so sending an error cannot itself fail in a serializer.
   return reply
     .code(problem.status)
     .type('application/problem+json; charset=utf-8')
     .send(JSON.stringify(problemBody(problem, request.id)))
 }
 
-// The router refuses some URLs before any hook has run: what the hooks would have done, is done here.
-function catchUp(request: FastifyRequest, reply: FastifyReply): void {
-  reply.headers({ ...leastHeaders, 'x-request-id': request.id })
+// The router refuses some URLs before any hook has run.
+function runMissedHooks(request: FastifyRequest, reply: FastifyReply): void {
+  reply.headers({ ...minimalHeaders, 'x-request-id': request.id })
   reply.raw.once('finish', () => logRequest(request, reply))
 }
 
@@ -121,17 +111,29 @@ function logProblem(problem: errors.Problem, request: FastifyRequest): void {
   else request.log.debug({ code, status }, 'refused')
 }
 
-export const errorHandler = fp(
-  async (app) => {
-    app.setErrorHandler(answerSettled)
+declare module 'fastify' {
+  interface FastifyInstance {
+    recordDenial: RecordDenial
+  }
+}
+
+type RecordDenial = (request: FastifyRequest, problem: errors.Problem) => Promise<void>
+
+/** Answers every error as a problem. Calls `recordDenial` with each before it is sent. */
+export const errorHandler = fp<{ recordDenial: RecordDenial }>(
+  async (app, { recordDenial }) => {
+    app.decorate('recordDenial', recordDenial)
+    app.setErrorHandler(async (error, request, reply) =>
+      send(await reportProblem(error, request), request, reply)
+    )
     app.setNotFoundHandler((request, reply) => answerProblem(new errors.NotFound(), request, reply))
-    // An Expect that is not known is ignored (RFC 9110, 10.1.1); Node's own refusal has no body.
+    // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would answer 417 without a body.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   },
   { name: 'error-handler', fastify: '5.x' }
 )
 
-/** A problem on a connection whose request could not even be read; closes it. */
+/** Answers a request that Node could not parse, and closes its connection. */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: import('node:net').Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
   const status =
@@ -148,10 +150,11 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: import('n
   if (socket.writable) {
     socket.write(
       `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
-        Object.entries(leastHeaders)
+        Object.entries(minimalHeaders)
           .map(([name, value]) => `${name}: ${value}\r\n`)
           .join('') +
-        `x-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`
+        `x-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+        `connection: close\r\n\r\n${body}`
     )
   }
   socket.destroySoon()

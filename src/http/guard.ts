@@ -1,40 +1,37 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Preload } from '../auth/preload.ts'
 
-/** A preHandler that throws when the caller may not, and keeps what it found for the handler. */
-export interface Guard<Found> {
+/** A preHandler that throws if the caller is not allowed, and keeps its result for the handler. */
+export interface Guard<Result> {
   (request: FastifyRequest): Promise<void>
-  /** What the check found. Throws when the check did not run: reading unchecked is a fault, not an answer. */
-  of(request: FastifyRequest): Found
-  /** The rows that it needs, to be found in one statement with the caller. */
-  preload?: Preload
+  /** Returns the guard's result. Throws if the guard has not run for this request. */
+  of(request: FastifyRequest): Result
 }
 
 const guards = new WeakSet<object>()
 
-/** Makes a guard of a function that gives what the caller may have, or throws a problem. */
-export function guard<Found>(find: (request: FastifyRequest) => Found | Promise<Found>): Guard<Found> {
-  const found = new WeakMap<FastifyRequest, { value: Found }>()
-  const check = async (request: FastifyRequest) => {
-    found.set(request, { value: await find(request) })
+/** Creates a guard from a function that returns its result, or throws a problem. */
+export function guard<Result>(check: (request: FastifyRequest) => Result | Promise<Result>): Guard<Result> {
+  const results = new WeakMap<FastifyRequest, { value: Result }>()
+  const run = async (request: FastifyRequest) => {
+    results.set(request, { value: await check(request) })
   }
   const of = (request: FastifyRequest) => {
-    const entry = found.get(request)
-    if (!entry) throw new Error('the guard of this route has not run')
-    return entry.value
+    const result = results.get(request)
+    if (!result) throw new Error('the guard of this route has not run')
+    return result.value
   }
-  const made = Object.assign(check, { of })
-  guards.add(made)
-  return made
+  const created = Object.assign(run, { of })
+  guards.add(created)
+  return created
 }
 
-/** For the few routes that anybody may call. */
+/** For the few public routes. */
 export const open = guard(() => undefined)
 
 /**
- * Refuses, when the service is put together, every route that has no guard: forgetting one is found at the
- * start, not by a caller. `exempt` holds prefixes of routes that others register.
+ * Fails the start if a route has no guard. `exempt` lists the prefixes of routes that third-party plugins
+ * register.
  */
 export const guardsRequired = fp<{ exempt: readonly string[] }>(
   async (app, { exempt }) => {

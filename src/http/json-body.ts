@@ -4,12 +4,12 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
 
-const DEEPEST = 32
+const MAX_DEPTH = 32
 
 /**
- * The one kind of body there is: JSON in UTF-8, as RFC 8259 and I-JSON (RFC 7493) have it. Refuses what
- * `JSON.parse` lets through and programs then read differently: other encodings, a key twice in one object, numbers
- * that are no numbers, half surrogate pairs, NUL, `__proto__`, and nesting without end.
+ * Parses bodies as I-JSON in UTF-8 (RFC 8259, RFC 7493), the only type of body there is. Refuses input that
+ * `JSON.parse` accepts but parsers disagree on: other encodings, duplicate keys, `__proto__` and deep
+ * nesting. The plugin clean-input refuses the rest: infinite numbers, lone surrogates and NUL.
  */
 export const jsonBody = fp(
   async (app: FastifyInstance) => {
@@ -17,19 +17,19 @@ export const jsonBody = fp(
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
       if (!isPlainUtf8(request.headers)) return done(new UnsupportedMediaType())
-      // Many clients name the type of a body that they do not send; the schema says whether one is needed.
+      // Many clients send the header without a body; the schema decides whether a body is required.
       if (bytes.length === 0) return done(null, undefined)
       if (!isUtf8(bytes)) return done(new MalformedBody())
       const text = bytes.toString('utf8')
-      if (nesting(text) > DEEPEST) {
-        const detail = `The body is nested deeper than ${DEEPEST} levels.`
+      if (depthOf(text) > MAX_DEPTH) {
+        const detail = `The body is nested deeper than ${MAX_DEPTH} levels.`
         return done(
           new ValidationFailed({ detail, errors: [{ path: '/body', code: 'too-deep', message: detail }] })
         )
       }
       void parseJson(request, text, (error: Error | null, value?: unknown) => {
         if (error) return done(new MalformedBody())
-        if (hasRepeatedKey(text)) {
+        if (hasDuplicateKey(text)) {
           return done(new MalformedBody({ detail: 'An object in the body has one key twice.' }))
         }
         return done(null, value)
@@ -45,7 +45,7 @@ function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   return encoding === 'identity' && /^utf-?8$/i.test(charset ?? 'utf-8')
 }
 
-/** The end of the string that begins at `start`: the index of its closing quote. */
+/** Returns the index of the closing quote of the string that starts at `start`. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1)
   for (;;) {
@@ -57,7 +57,7 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-function nesting(text: string): number {
+function depthOf(text: string): number {
   let depth = 0
   let deepest = 0
   for (let i = 0; i < text.length; i++) {
@@ -69,8 +69,8 @@ function nesting(text: string): number {
   return deepest
 }
 
-/** Whether any object of this well-formed text has one key twice, `"a"` and `"\u0061"` being one key. */
-function hasRepeatedKey(text: string): boolean {
+/** Returns true if an object in this valid JSON has a key twice; `"a"` and `"\u0061"` are the same key. */
+function hasDuplicateKey(text: string): boolean {
   const open: (Set<string> | undefined)[] = []
   let expectKey = false
   for (let i = 0; i < text.length; i++) {

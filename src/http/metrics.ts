@@ -1,15 +1,14 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type ELDHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** What is measured. No label holds an id, a name, or anything else that was sent. */
+/** The service's metrics. No label holds an id, a name, or anything else that a caller sent. */
 export interface Metrics {
-  /** For what a feature measures of its own. */
+  /** Features register their own gauges here. */
   readonly registry: Registry
-  /** Where it is served; undefined when it is not. */
+  /** The listener's address; undefined without METRICS_PORT. */
   address: AddressInfo | undefined
   readonly decryptionFailures: Counter<'where'>
   readonly keyringRefreshFailures: Counter
@@ -21,18 +20,17 @@ declare module 'fastify' {
   }
 }
 
-/** How old an answer of the database may be that a scrape gives. */
-const CACHED_MS = 15_000
+const CACHE_MS = 15_000
 
 /**
- * Counts what operators watch, and serves it as Prometheus text on a port and host of its own, if there is a port: what
- * it says is for the operator, so it is nowhere on the public one and asks for no password.
+ * Serves Prometheus metrics, of the service and of its process, if METRICS_PORT is set. They have a listener
+ * of their own, without authentication, so that the public port never shows them.
  */
 export const metrics = fp(
   async (app) => {
     const { metricsPort, metricsHost } = app.services.config
     const registry = new Registry()
-    const made: Metrics = {
+    const metrics: Metrics = {
       registry,
       address: undefined,
       decryptionFailures: new Counter({
@@ -47,24 +45,23 @@ export const metrics = fp(
         registers: [registry]
       })
     }
-    app.decorate('metrics', made)
-    for (const where of ['request', 're-encryption']) made.decryptionFailures.inc({ where }, 0)
+    app.decorate('metrics', metrics)
+    for (const where of ['request', 're-encryption']) metrics.decryptionFailures.inc({ where }, 0)
     if (metricsPort === undefined) return
 
     measureRequests(app, registry)
-    const delay = measureProcess(registry)
+    collectDefaultMetrics({ register: registry })
     const server = serve(app, registry)
-    // A port that is taken stops the start, like the service's own.
+    // A port that is in use fails the start, as the service's own does.
     app.addHook('onReady', async () => {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
         server.listen(metricsPort, metricsHost, resolve)
       })
-      made.address = server.address() as AddressInfo
-      app.log.info({ address: made.address.address, port: made.address.port }, 'metrics are served')
+      metrics.address = server.address() as AddressInfo
+      app.log.info({ address: metrics.address.address, port: metrics.address.port }, 'metrics are served')
     })
     app.addHook('onClose', async () => {
-      delay.disable()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     })
@@ -72,19 +69,21 @@ export const metrics = fp(
   { name: 'metrics', fastify: '5.x', dependencies: ['services'] }
 )
 
-/** Gives what `read` gives, which reads the database, and the same again for a while: a scrape costs little, however often. */
+/** Calls `read` at most every 15 seconds, so that frequent scrapes do not load the database. */
 export function cached<T>(read: () => Promise<T>): () => Promise<T> {
   let until = 0
   let last: Promise<T>
   return () => {
     if (performance.now() < until) return last
-    until = performance.now() + CACHED_MS
+    until = performance.now() + CACHE_MS
     last = read()
     return last
   }
 }
 
-/** A gauge whose values are read when it is scraped; absent when that fails, as the others are not. */
+/**
+ * Registers a gauge that reads its values on each scrape. If reading fails, the scrape leaves this gauge out.
+ */
 export function gaugeOf<Label extends string = never>(
   registry: Registry,
   options: { name: string; help: string; labelNames?: readonly Label[] },
@@ -96,7 +95,7 @@ export function gaugeOf<Label extends string = never>(
     async collect() {
       const series = await read().catch(() => [])
       this.reset()
-      // Without labels it is 0 then, which would say something.
+      // reset() sets a gauge without labels to 0, which would be a value.
       if (!options.labelNames?.length) this.remove()
       for (const { labels, value } of series) this.set((labels ?? {}) as Record<Label, string>, value)
     }
@@ -117,70 +116,29 @@ function measureRequests(app: FastifyInstance, registry: Registry): void {
     buckets: [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
     registers: [registry]
   })
-  // The library finds a series by building a text of its labels; here each is found once.
-  const known = new Map<
-    string,
-    { count: Counter.Internal; duration: Histogram.Internal<'method' | 'route'> }
-  >()
+  // Looking a series up by its labels is slow, so each is looked up once.
+  interface Series {
+    count: Counter.Internal
+    duration: Histogram.Internal<'method' | 'route'>
+  }
+  const cache = new Map<string, Series>()
   app.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done) => {
+    const { method } = request
     const route = request.routeOptions.url ?? 'unknown'
-    const key = `${request.method} ${route} ${Math.trunc(reply.statusCode / 100)}`
-    let series = known.get(key)
+    const status = `${Math.trunc(reply.statusCode / 100)}xx`
+    const key = `${method} ${route} ${status}`
+    let series = cache.get(key)
     if (!series) {
-      const { method } = request
-      const status = `${Math.trunc(reply.statusCode / 100)}xx`
       series = {
         count: counter.labels({ method, route, status }),
         duration: histogram.labels({ method, route })
       }
-      known.set(key, series)
+      cache.set(key, series)
     }
     series.count.inc()
     series.duration.observe(reply.elapsedTime / 1000)
     done()
   })
-}
-
-function measureProcess(registry: Registry): ELDHistogram {
-  const registers = [registry]
-  new Gauge({
-    name: 'process_resident_memory_bytes',
-    help: 'Resident memory',
-    registers,
-    collect() {
-      this.set(process.memoryUsage.rss())
-    }
-  })
-  new Counter({
-    name: 'process_cpu_seconds_total',
-    help: 'User and system CPU time',
-    registers,
-    collect() {
-      const { user, system } = process.cpuUsage()
-      this.reset()
-      this.inc((user + system) / 1e6)
-    }
-  })
-  new Gauge({
-    name: 'process_start_time_seconds',
-    help: 'When the process began, as Unix time',
-    registers,
-    collect() {
-      this.set(performance.timeOrigin / 1000)
-    }
-  })
-  const delay = monitorEventLoopDelay({ resolution: 20 })
-  delay.enable()
-  new Gauge({
-    name: 'nodejs_eventloop_lag_p99_seconds',
-    help: 'The 99th percentile of the event loop’s delay since the last scrape',
-    registers,
-    collect() {
-      this.set(delay.count > 0 ? delay.percentile(99) / 1e9 : 0)
-      delay.reset()
-    }
-  })
-  return delay
 }
 
 function serve(app: FastifyInstance, registry: Registry): Server {

@@ -19,7 +19,7 @@ export interface Document {
   components: Record<string, Record<string, object>>
 }
 
-/** The parameters that are named components, by where they stand and what they are called. */
+/** Names of the parameters that become components, by location and name. */
 const PARAMETERS: Record<string, string> = {
   'path:id': 'Id',
   'path:projectId': 'ProjectId',
@@ -34,11 +34,11 @@ const PARAMETERS: Record<string, string> = {
 }
 
 /**
- * Moves what many operations have into `components`, and refers to it there: error responses, parameters, response
- * headers and named enumerations. `components` come last in what it gives. Throws when two that share a name
- * are not the same.
+ * Moves error responses, parameters, response headers and named enumerations into `components`, and refers to
+ * them there. Returns the document with `components` last. Throws if two different components have the same
+ * name.
  */
-export function shareParts(document: Document): Document {
+export function extractComponents(document: Document): Document {
   const { paths, components: own, ...head } = document
   const { securitySchemes = {}, schemas = {} } = own
   const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, schemas }
@@ -50,7 +50,7 @@ export function shareParts(document: Document): Document {
     return { $ref: `#/components/${section}/${name}` } as never
   }
   nameEnumerations([paths, schemas], schemas)
-  // No body is null, to a validator.
+  // A validator sees null if there is no body.
   const takesNull = ({ schema = {} }: { schema?: { $ref?: string } }) => {
     const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
     return [(named as { type?: string | string[] }).type].flat().includes('null')
@@ -74,7 +74,7 @@ export function shareParts(document: Document): Document {
   return { ...head, paths, components: Object.fromEntries(sections) }
 }
 
-/** By what HTTP calls the status. The surface that answers in a form of its own has names of its own. */
+/** Names a response after its status; those of the Lightning API, which have another form, with a prefix. */
 function responseName(status: string, { content = {} }: Response): string {
   const name = STATUS_CODES[status]!.replaceAll(' ', '')
   return 'application/problem+json' in content ? name : `Lightning${name}`

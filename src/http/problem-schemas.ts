@@ -24,8 +24,8 @@ export const InputError = closed(
 
 const REQUEST_ID = '7d8f9a52-6a37-4b6e-9a3c-2f1f3c1b8f11'
 
-/** What problems of this code tell besides. */
-const MEMBERS: Record<string, ProblemMembers> = {
+/** Example values of the extension members, by code. */
+const EXAMPLE_MEMBERS: Record<string, ProblemMembers> = {
   'validation-failed': { errors: [InputError.examples[0]] },
   'type-in-use': { usageCount: 3 },
   'credential-in-use': { consumers: ['workflow:42'] },
@@ -34,7 +34,7 @@ const MEMBERS: Record<string, ProblemMembers> = {
 
 function problemExample(code: string) {
   const { status, title, detail } = problems.get(code)!
-  return { status, title, code, detail, requestId: REQUEST_ID, ...MEMBERS[code] }
+  return { status, title, code, detail, requestId: REQUEST_ID, ...EXAMPLE_MEMBERS[code] }
 }
 
 /** RFC 9457. */
@@ -79,9 +79,8 @@ const DESCRIPTIONS: Record<number, string> = {
   503: 'The database is away or busy; see `Retry-After`'
 }
 
-const RETRIED = new Set([429, 503])
+const RETRYABLE = new Set([429, 503])
 
-/** When to try again, of what passes. */
 export const RetryAfterHeader = {
   'Retry-After': {
     type: 'integer',
@@ -93,7 +92,7 @@ export const RetryAfterHeader = {
   }
 }
 
-/** The response entries for these statuses and for what any operation can answer. */
+/** OpenAPI responses for these statuses, and for 500 and 503, which every operation has. */
 export function problemResponses(...statuses: number[]) {
   const all = [...new Set([...statuses, 500, 503])].sort((a, b) => a - b)
   return Object.fromEntries(all.map((status) => [status, problemResponse(status)]))
@@ -104,7 +103,7 @@ function problemResponse(status: number) {
   const examples = Object.fromEntries(codes.map((code) => [code, { value: problemExample(code) }]))
   return {
     description: `${DESCRIPTIONS[status]} (${codes.map((code) => `\`${code}\``).join(', ')})`,
-    ...(RETRIED.has(status) && { headers: RetryAfterHeader }),
+    ...(RETRYABLE.has(status) && { headers: RetryAfterHeader }),
     content: { 'application/problem+json': { schema: ref(Problem), examples } }
   }
 }

@@ -1,22 +1,21 @@
-/** One thing wrong with the input: where (a JSON pointer), a stable word for it, and a sentence. No values. */
+/** An error in the input: a JSON pointer, a stable code and a sentence. Never contains values. */
 export interface InputError {
   path: string
   code: string
   message: string
 }
 
-/** What a problem may tell besides its code and sentence (RFC 9457, 3.2). */
+/** Extension members (RFC 9457, 3.2). */
 export interface ProblemMembers {
   errors?: InputError[]
   usageCount?: number
   consumers?: string[]
-  /** Ids of projects. */
   projects?: string[]
   /** Seconds, for the Retry-After header. */
   retryAfter?: number
 }
 
-/** What the API answers instead of a result. Thrown anywhere, answered by the error handler alone. */
+/** An error response. Thrown anywhere; only the error handler sends it. */
 export class Problem extends Error {
   readonly code: string
   readonly status: number
@@ -42,7 +41,7 @@ export class Problem extends Error {
 
 export type ProblemClass = new (members?: ProblemMembers & { detail?: string; cause?: unknown }) => Problem
 
-/** Every problem there is, by its code. */
+/** All problems, by code. */
 export const problems = new Map<string, { status: number; title: string; detail: string }>()
 
 function problem(code: string, status: number, title: string, detail: string): ProblemClass {

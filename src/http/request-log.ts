@@ -1,33 +1,51 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { FastifyBaseLogger, FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
+import type { FastifyReply, FastifyRequest, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { isDatabaseError } from '../db/errors.ts'
-import type { LogStream } from './log-stream.ts'
+
+/** Receives the log, one JSON line per call. */
+export interface LogStream {
+  write(line: string): void
+}
+
+const MAX_QUEUED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Standard output. A reader that stalls or goes away does not affect the service: lines wait in memory, up to a
+ * limit, or are lost.
+ */
+export function standardOutput(): LogStream {
+  const { stdout } = process
+  stdout.on('error', () => {})
+  return {
+    write(line) {
+      if (stdout.writableLength < MAX_QUEUED_BYTES) stdout.write(line)
+    }
+  }
+}
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/
 
-/** The caller's X-Request-Id when it is one that a log can hold, else a new one. */
+/** The caller's X-Request-Id if it is safe to log, or a new one. */
 export function requestIdOf(message: IncomingMessage): string {
-  const given = message.headers['x-request-id']
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+  const id = message.headers['x-request-id']
+  return typeof id === 'string' && REQUEST_ID.test(id) ? id : randomUUID()
 }
 
-/** An error as the log has it. Postgres's sentences quote what was sent, so of its errors only the codes stay. */
-function serialiseError(error: Error) {
+/** Postgres quotes input in its messages, so of its errors only the codes are logged. */
+function serializeError(error: Error) {
   if (isDatabaseError(error)) {
     const { code, constraint, table, routine } = error
     return { type: 'DatabaseError', message: `SQLSTATE ${code}`, stack: '', code, constraint, table, routine }
   }
-  return {
-    type: error.name,
-    message: error.message,
-    stack: error.stack ?? '',
-    code: (error as NodeJS.ErrnoException).code
-  }
+  const { name, message, stack = '', code } = error as NodeJS.ErrnoException
+  return { type: name, message, stack, code }
 }
 
-/** The logger's options: one JSON object a line, and a second fence around what is never passed to it anyway. */
+/**
+ * Options of the logger. Redaction is a second line of defence: no caller passes these properties to the log.
+ */
 export function loggerOptions(level: string, stream: LogStream) {
   return {
     level,
@@ -36,7 +54,7 @@ export function loggerOptions(level: string, stream: LogStream) {
     formatters: { level: (label: string) => ({ level: label }) },
     base: null,
     serializers: {
-      err: serialiseError,
+      err: serializeError,
       req: ({ method }: { method: string }) => ({ method }),
       res: ({ statusCode }: { statusCode: number }) => ({ statusCode })
     },
@@ -57,18 +75,9 @@ export function loggerOptions(level: string, stream: LogStream) {
   } satisfies FastifyServerOptions['logger']
 }
 
-declare module 'fastify' {
-  interface FastifyInstance {
-    requestLines: FastifyBaseLogger
-  }
-}
-
-/** One line a request, and its id in the answer. */
+/** Sets X-Request-Id and logs one line per request. */
 export const requestLog = fp(
   async (app) => {
-    // Its lines are made here of what may be told, so that nothing has to be looked for in them.
-    app.decorate('requestLines', app.log.child({}, { redact: [] }))
-    app.setChildLoggerFactory((parent, bindings, options) => onDemand(() => parent.child(bindings, options)))
     app.addHook('onRequest', (request, reply, done) => {
       reply.header('x-request-id', request.id)
       done()
@@ -81,55 +90,17 @@ export const requestLog = fp(
   { name: 'request-log', fastify: '5.x' }
 )
 
-const METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent', 'child'] as const
-
-/** A request's own logger, made when it is first used: most requests have one line only, which is not written by it. */
-function onDemand(make: () => FastifyBaseLogger): FastifyBaseLogger {
-  return new LoggerOnDemand(make) as unknown as FastifyBaseLogger
-}
-
-class LoggerOnDemand {
-  #made: FastifyBaseLogger | undefined
-  readonly #make: () => FastifyBaseLogger
-
-  constructor(make: () => FastifyBaseLogger) {
-    this.#make = make
-  }
-
-  get made(): FastifyBaseLogger {
-    this.#made ??= this.#make()
-    return this.#made
-  }
-
-  get level() {
-    return this.made.level
-  }
-}
-
-for (const method of METHODS) {
-  Object.defineProperty(LoggerOnDemand.prototype, method, {
-    value(this: LoggerOnDemand, ...args: unknown[]) {
-      return (this.made[method] as (...args: unknown[]) => unknown)(...args)
-    }
-  })
-}
-
+/** Logs the request's line; a route with a `logLevel` above `info`, such as a probe, has none. */
 export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
-  // A route that has a level of its own, as probes do, has no line.
-  if (request.routeOptions.logLevel) return
-  request.server.requestLines.info(
+  const { caller } = request
+  request.log.info(
     {
-      requestId: request.id,
       method: request.method,
       route: request.routeOptions.url ?? 'unknown',
       status: reply.statusCode,
       durationMs: Math.round(reply.elapsedTime * 10) / 10,
-      principal: principalIdOf(request)
+      principal: caller?.type === 'project-token' ? caller.tokenId : caller?.userId
     },
     'request'
   )
-}
-
-function principalIdOf({ caller }: FastifyRequest): string | undefined {
-  return caller?.type === 'project-token' ? caller.tokenId : caller?.userId
 }

@@ -1,32 +1,32 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
 
-/** A plain `enum` of strings; TypeBox's own unions become `anyOf`, which reads badly in errors and SDKs. */
+/** A plain `enum` of strings. TypeBox's unions become `anyOf`, which gives poor error messages and SDKs. */
 export function stringEnum<const T extends readonly string[]>(values: T, options: object = {}) {
   return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
 }
 
-/** The enumerations that are named components of the document: the name by the values. */
+/** Names of the enumerations that are components of the document, by the JSON of their values. */
 export const enumerations = new Map<string, string>()
 
 /**
- * A `stringEnum` that is the component `name` of the document wherever its values stand. Validators and serialisers keep
- * it in place, where it is faster than a reference.
+ * A `stringEnum` that becomes the component `name` in the document. Validators keep it inline, which is
+ * faster.
  */
 export function namedEnum<const T extends readonly string[]>(name: string, values: T, options: object = {}) {
   enumerations.set(JSON.stringify(values), name)
   return stringEnum(values, options)
 }
 
-/** The schema, or null: `type: [x, "null"]`. */
+/** Adds null to the schema's types: `type: [x, "null"]`. */
 export function nullable<T extends TSchema>(schema: T) {
   const values = schema.enum ? { enum: [...schema.enum, null] } : {}
   return Type.Unsafe<Static<T> | null>({ ...schema, ...values, type: [schema.type, 'null'] })
 }
 
-/** The named components of the document: whatever is referred to. */
+/** The schemas that `ref` has made components of the document. */
 export const components = new Map<string, TSchema>()
 
-/** The same schema with a description of its own. */
+/** A copy of the schema with another description. */
 export function described<T extends TSchema>(schema: T, description: string) {
   return Type.Unsafe<Static<T>>({ ...schema, description })
 }
@@ -37,12 +37,17 @@ export function ref<T extends TSchema>(schema: T) {
   return Type.Unsafe<Static<T>>({ $ref: `${schema.$id}#` })
 }
 
-/** An object with these properties and no others. */
+/** An optional property that the validator fills with its default, so that handlers always find it. */
+export function withDefault<T extends TSchema>(schema: T): T {
+  return Type.Optional(schema) as TSchema as T
+}
+
+/** An object without additional properties. */
 export function closed<T extends TProperties>(properties: T, options: object = {}): TObject<T> {
   return Type.Object(properties, { additionalProperties: false, ...options })
 }
 
-// The format alone would let `urn:uuid:` through, which Postgres does not read.
+// The format alone allows `urn:uuid:`, which Postgres does not parse.
 export const Id = Type.String({
   format: 'uuid',
   pattern: '^[0-9a-fA-F-]{36}$',
@@ -55,17 +60,17 @@ export const Timestamp = Type.Unsafe<string>({
   examples: ['2026-11-21T10:15:30.000Z']
 })
 
-/** Characters at most in a part of a path, which the router sees to before any schema; Node reads no longer request line. */
+/** Longest path segment; the router enforces it, and Node limits the request line to about as much. */
 export const MAX_URL_PART = 16_384
 /** The largest value of an integer column. */
 export const MAX_INT32 = 2_147_483_647
 
-/** A counter that an integer column keeps: `minimum` (1, if not said) and up. */
+/** A number in an integer column; at least 1 by default. */
 export function counter(options: { minimum?: number; description?: string } = {}) {
   return Type.Integer({ format: 'int32', minimum: 1, maximum: MAX_INT32, ...options })
 }
 
-/** How many there are: no more than a JSON number can say exactly. */
+/** A count; at most the largest exact integer in JSON. */
 export function quantity(description?: string) {
   return Type.Integer({
     format: 'int64',
@@ -75,7 +80,7 @@ export function quantity(description?: string) {
   })
 }
 
-/** Names of people, projects, types and credentials: no control characters, and not only white space. */
+/** A name of a user, project, type or credential: no control characters, not only white space. */
 export const Name = Type.String({
   minLength: 1,
   maxLength: 200,
@@ -83,13 +88,16 @@ export const Name = Type.String({
     '^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u007f-\\u00a0][^\\u0000-\\u001f\\u007f-\\u009f]*$',
   examples: ['Mail server']
 })
-/** A name as it is shown. What was taken is as `Name` says; of older ones, only the length is certain. */
+/** A name in an answer. Names stored before the current pattern guarantee only the length. */
 export const ShownName = Type.String({ maxLength: 200, examples: ['Mail server'] })
 export const Description = nullable(Type.String({ maxLength: 2000, examples: ['For the nightly report'] }))
 export const Email = Type.String({ format: 'email', maxLength: 320, examples: ['ann@example.org'] })
 export const Password = Type.String({ minLength: 12, maxLength: 256, examples: ['correct horse battery'] })
 
-/** An id in a path. Not checked, so that what is no id is answered like an id that was never given. */
+/** The most fields that a credential type, and so a credential, can have. */
+export const MAX_FIELDS = 64
+
+/** An id in a path. Not validated, so that a malformed id gets the same 404 as an unknown one. */
 export const PathId = Type.String({
   maxLength: MAX_URL_PART,
   description: 'The id of what the path names; what is no id is answered as one that was never given',
@@ -98,7 +106,7 @@ export const PathId = Type.String({
 export const WithId = Type.Object({ id: PathId })
 
 export const PageQuery = {
-  page: Type.Optional(
+  page: withDefault(
     Type.Integer({
       format: 'int32',
       minimum: 1,
@@ -108,7 +116,7 @@ export const PageQuery = {
       examples: [1]
     })
   ),
-  pageSize: Type.Optional(
+  pageSize: withDefault(
     Type.Integer({
       format: 'int32',
       minimum: 1,
@@ -129,14 +137,13 @@ export const SearchQuery = {
   )
 }
 
-/** The name of an environment. */
 export const EnvironmentName = Type.String({
   pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
   description: 'A short slug',
   examples: ['staging']
 })
 
-/** One page of `item`s, as the component `name`. */
+/** A page of items, as the component `name`. */
 export function pageOf<T extends TSchema>(name: string, item: T, examples: unknown[] = []) {
   return closed(
     {
@@ -154,10 +161,10 @@ export const Success = closed(
   { $id: 'Success', examples: [{ success: true }] }
 )
 
-/** The answer of actions that have no result. */
+/** Answer of actions without a result. */
 export const success = { success: true } as const
 
-/** A response entry with a JSON body of `schema`. */
+/** An OpenAPI response with a JSON body. */
 export function answer<T extends TSchema>(
   description: string,
   schema: T,
@@ -170,7 +177,6 @@ export function answer<T extends TSchema>(
   }
 }
 
-/** Response headers, for `answer`. */
 export const ETagHeader = {
   ETag: {
     type: 'string',
@@ -195,7 +201,7 @@ export const LocationHeader = {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
-/** Whether the text is an id; Postgres would refuse any other with an error. */
+/** Returns true for a UUID. Postgres raises an error for any other text. */
 export function isUuid(text: string | undefined): text is string {
   return text !== undefined && UUID.test(text)
 }

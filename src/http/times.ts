@@ -1,6 +1,9 @@
 import { ValidationFailed } from './problems.ts'
 
-/** The time that a caller sent; throws ValidationFailed for one that a clock never shows, such as a leap second. */
+/**
+ * Parses a time from the input. Throws ValidationFailed outside 1970 to 9999 and for invalid times, such as
+ * leap seconds.
+ */
 export function timeOf(text: string | null, path: string): Date | null {
   if (text === null) return null
   const time = new Date(text)

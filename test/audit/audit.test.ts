@@ -10,7 +10,20 @@ import { newToken } from '../helpers/tokens.ts'
 const path = '/api/v1/audit-events'
 const credentials = '/api/v1/app-credentials'
 
-/** Another value of each type. */
+/** The type of resource whose id follows this segment in a path. */
+const RESOURCES: Record<string, string> = {
+  'app-credentials': 'credential',
+  credentials: 'credential',
+  projects: 'project',
+  'by-project': 'project',
+  '{projectId}': 'credential',
+  'credential-types': 'credential-type',
+  'access-tokens': 'access-token',
+  users: 'user',
+  sessions: 'session'
+}
+
+/** A different value for each SQL type. */
 const OTHER: Record<string, string> = {
   uuid: 'gen_random_uuid()',
   text: `'other'`,
@@ -19,12 +32,11 @@ const OTHER: Record<string, string> = {
   integer: 'count + 1'
 }
 
-/** Every column of an event, also those that are not thought of here. */
+/** Every column of an event, including those added after this test. */
 async function columnsOfEvents(db: Database): Promise<{ name: string; type: string }[]> {
   const { rows } = await sql<{ name: string; type: string }>`
-    select column_name as name, data_type as type from information_schema.columns where table_name = 'audit_events'`.execute(
-    db
-  )
+    select column_name as name, data_type as type from information_schema.columns
+    where table_name = 'audit_events'`.execute(db)
   return rows
 }
 
@@ -33,7 +45,7 @@ t.test('the audit log', async (t) => {
   const ann = await service.newUser({ name: 'Ann' })
   const type = await newType(ann)
 
-  t.test('has every change and every reveal, with who, what and where', async (t) => {
+  t.test('records every change and reveal, with actor, target and origin', async (t) => {
     const project = await newProject(ann)
     const made = await newCredential(ann, type, { projectIds: [project] })
     const url = `${credentials}/${made.id}`
@@ -82,7 +94,7 @@ t.test('the audit log', async (t) => {
     t.notMatch(JSON.stringify(events), /hunter2|mail\.example/)
   })
 
-  t.test('has sign-ins, failures and denials, alike ones of a minute counted', async (t) => {
+  t.test('records sign-ins, failures and denials, and counts equal ones within a minute', async (t) => {
     const bob = await service.newUser()
     const { id } = await newCredential(ann, type)
     for (let i = 0; i < 5; i++) await bob.post(`${credentials}/${id}/reveal`, {})
@@ -103,7 +115,7 @@ t.test('the audit log', async (t) => {
     t.same(
       (await service.admin.get(`${path}?credentialId=${unknown}`)).json.data,
       [],
-      'what is not there hides nothing'
+      'a 404 for what does not exist is no denial'
     )
     const failed = (await service.admin.get(`${path}?action=session.failed`)).json.data[0]
     t.match(failed, {
@@ -117,7 +129,29 @@ t.test('the audit log', async (t) => {
     )
   })
 
-  t.test('is read by administrators whole, and by others for what is theirs', async (t) => {
+  t.test('names the target of a denial on every route with an id in its path', async (t) => {
+    const bob = await service.newUser()
+    const token = await newToken(bob, ['audit:read'])
+    const expected = new Map<string, { type: string; id: string }>()
+    for (const [path, operations] of Object.entries(service.contract.document.paths)) {
+      if (!path.includes('{')) continue
+      const segments = path.split('/')
+      const at = segments.includes('{id}') ? segments.indexOf('{id}') : segments.indexOf('{projectId}')
+      for (const [method, { operationId }] of Object.entries(operations)) {
+        const id = randomUUID()
+        const url = segments.map((segment, i) => (i === at ? id : segment.replace(/\{.*\}/, randomUUID())))
+        t.equal((await token.request(method.toUpperCase(), url.join('/'))).status, 403, operationId)
+        expected.set(operationId, { type: RESOURCES[segments[at - 1]!]!, id })
+      }
+    }
+    t.ok(expected.size > 25, `${expected.size} operations`)
+    const { data } = (await service.admin.get(`${path}?outcome=denied&actorId=${bob.person.id}&limit=200`))
+      .json
+    t.equal(data.length, expected.size)
+    for (const { action, target } of data) t.match(target, expected.get(action)!, action)
+  })
+
+  t.test('shows administrators all events, and others those of their credentials and projects', async (t) => {
     const [bob, carl] = [await service.newUser(), await service.newUser()]
     const project = await newProject(ann)
     await addMember(ann, project, bob, 'editor')
@@ -140,7 +174,7 @@ t.test('the audit log', async (t) => {
     t.equal((await bob.get(`${path}/head`)).status, 403)
   })
 
-  t.test('comes in pages, and by filters', async (t) => {
+  t.test('can be paged and filtered', async (t) => {
     const first = (await service.admin.get(`${path}?limit=3`)).json
     t.equal(first.data.length, 3)
     const second = (await service.admin.get(`${path}?limit=3&cursor=${first.nextCursor}`)).json
@@ -175,7 +209,7 @@ t.test('the audit log', async (t) => {
     }
   })
 
-  t.test('is only ever added to', async (t) => {
+  t.test('is append-only', async (t) => {
     const attempts = [
       sql`delete from audit_events`,
       sql`truncate audit_events`,
@@ -189,9 +223,8 @@ t.test('the audit log', async (t) => {
     const insert = async (outcome: 'allowed' | 'denied') => {
       const id = randomUUID()
       await sql`insert into audit_events (id, action, outcome, actor_type, details, fold_key)
-        values (${id}, 'test.counted', ${outcome}, 'system', '{"n": 1}', ${outcome === 'denied' ? id : null})`.execute(
-        service.db
-      )
+        values (${id}, 'test.counted', ${outcome}, 'system', '{"n": 1}',
+          ${outcome === 'denied' ? id : null})`.execute(service.db)
       return id
     }
     const change = (id: string, column: string, value: string) =>
@@ -232,7 +265,7 @@ t.test('the audit log', async (t) => {
     for (const attempt of onChain) await t.rejects(attempt.execute(service.db), /only ever added/)
   })
 
-  t.test('hands nothing out when it cannot be written', async (t) => {
+  t.test('refuses to hand out a value whose event cannot be written', async (t) => {
     const { id } = await newCredential(ann, type)
     const project = await newProject(ann)
     await ann.post(`${credentials}/${id}/assign-projects`, { projectIds: [project] })
@@ -254,15 +287,14 @@ t.test('the audit log', async (t) => {
     } finally {
       await sql`alter table audit_events drop constraint no_more`.execute(service.db)
     }
-    t.equal((await ann.get(`${credentials}/${id}`)).json.description, null, 'and nothing was changed')
+    t.equal((await ann.get(`${credentials}/${id}`)).json.description, null, 'nothing was changed')
   })
 
-  t.test('records each of many hand-outs at once, and what one of them cannot, the others can', async (t) => {
+  t.test('records concurrent hand-outs together, and one that fails does not fail the others', async (t) => {
     const { id } = await newCredential(ann, type)
     const ids = Array.from({ length: 40 }, (_, i) => `handed-out-${i}`)
-    await sql`alter table audit_events add constraint not_this check (request_id <> 'handed-out-20') not valid`.execute(
-      service.db
-    )
+    await sql`alter table audit_events
+      add constraint not_this check (request_id <> 'handed-out-20') not valid`.execute(service.db)
     const answers = await Promise.all(
       ids.map((requestId) =>
         ann.post(`${credentials}/${id}/reveal`, {}, { headers: { 'x-request-id': requestId } })
@@ -325,7 +357,7 @@ t.test('the audit chain', async (t) => {
   const checked: Record<string, string> = { outcome: `'denied'`, actor_type: `'system'` }
   for (const { name, type } of await columnsOfEvents(service.db)) {
     const value = sql.raw(checked[name] ?? OTHER[type]!)
-    // By what alike denials were found while they were counted; it tells nothing that other columns do not.
+    // Not hashed: it is derived from other columns.
     if (name === 'fold_key') continue
     await tamper(
       `an event's ${name} changed`,
@@ -372,7 +404,7 @@ t.test('the audit chain', async (t) => {
     { position: 2, what: 'changed' }
   )
   const id = randomUUID()
-  // A denial, which is not sealed as long as this test takes.
+  // A denial is not sealed while it may be counted, which is longer than this test runs.
   await sql`insert into audit_events (id, action, outcome, actor_type, fold_key)
     values (${id}, 'test.new', 'denied', 'system', ${id})`.execute(service.db)
   await tamper('an event removed before it was sealed', [sql`delete from audit_events where id = ${id}`], {
@@ -385,17 +417,16 @@ t.test('the audit chain', async (t) => {
     position: undefined,
     what: 'added'
   })
-  t.equal((await verifyChain(service.db)).broken, undefined, 'and as it was, it is right')
+  t.equal((await verifyChain(service.db)).broken, undefined, 'the restored chain is intact')
 
   await sql`insert into audit_unsealed (event_id, settled_at)
-    select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now() from generate_series(1, 600) n`.execute(
-    service.db
-  )
+    select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now()
+    from generate_series(1, 600) n`.execute(service.db)
   const project = await newProject(ann)
   await sealBatch(service.db)
   const { rows } = await sql`select from audit_chain c join audit_events e on e.id = c.event_id
     where e.target_id = ${project}`.execute(service.db)
-  t.equal(rows.length, 1, 'what is gone does not keep what is there from being sealed')
+  t.equal(rows.length, 1, 'missing events do not keep others from being sealed')
   await sql`delete from audit_unsealed where event_id < '00000000-0000-7000-8001-000000000000'`.execute(
     service.db
   )
@@ -408,21 +439,21 @@ t.test('the audit chain', async (t) => {
   t.equal(verdict.head.position, position, 'no event is sealed twice')
 })
 
-t.test('the hash of an event is what anybody computes from its columns', async (t) => {
+t.test('the hash of an event can be computed from its columns', async (t) => {
   const service = await startTestApp(t)
   const id = randomUUID()
   const odd = Array.from({ length: 0x2fff }, (_, code) => String.fromCharCode(code + 1)).join('')
   await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, target_name, details)
-    values (${id}, 'test.odd', 'allowed', 'system', ${odd}, '\ud83d\udd11"\\/', '{"n": [1.50, null]}')`.execute(
-    service.db
-  )
+    values (${id}, 'test.odd', 'allowed', 'system', ${odd}, '\ud83d\udd11"\\/',
+      '{"n": [1.50, null]}')`.execute(service.db)
   while ((await sealBatch(service.db)) > 0) {}
   const { rows } = await sql<
     Record<string, string> & { position: number; hash: Buffer; previous: Buffer | null }
   >`
     select c.position, c.hash, p.hash as previous, e.id,
       (extract(epoch from e.occurred_at) * 1000000)::bigint::text as at, e.details::text as details
-    from audit_events e join audit_chain c on c.event_id = e.id left join audit_chain p on p.position = c.position - 1
+    from audit_events e join audit_chain c on c.event_id = e.id
+      left join audit_chain p on p.position = c.position - 1
     where e.id = ${id}`.execute(service.db)
   const { position, previous, hash, at, details } = rows[0]!
   const nobody = [null, null, null, null, null, null]

@@ -72,7 +72,7 @@ t.test(
   }
 )
 
-t.test('requests whose connections are cut are unavailable, and the next ones are fine', async (t) => {
+t.test('requests whose connections are cut answer 503, and the next ones succeed', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
   const ann = replica.client(await service.newUser())
@@ -94,7 +94,7 @@ t.test('requests whose connections are cut are unavailable, and the next ones ar
   await allAreFine(t, ann)
 })
 
-t.test('a database that is silent makes nobody wait for long, and is found again', async (t) => {
+t.test('a silent database delays requests only briefly, and is used again when it is back', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   const connection = { connectionString: proxy.url, query_timeout: 400, connectionTimeoutMillis: 400 }
   const replica = await startReplica(t, service, { connection })
@@ -114,7 +114,7 @@ t.test('a database that is silent makes nobody wait for long, and is found again
   await allAreFine(t, ann)
 })
 
-t.test('a database that may only be read serves reads', async (t) => {
+t.test('a read-only database serves reads', async (t) => {
   const connection = { options: '-c default_transaction_read_only=on' }
   const ann = await service.newUser()
   const replica = await startReplica(t, service, { connection })
@@ -124,7 +124,7 @@ t.test('a database that may only be read serves reads', async (t) => {
   for (const [name, request] of kinds.slice(1)) isUnavailable(t, name, await request(there))
 })
 
-t.test('where the pool is exhausted, writes wait a bounded time, and reads do not', async (t) => {
+t.test('with the pool exhausted, writes wait a bounded time, and reads do not wait', async (t) => {
   const connection = { connectionTimeoutMillis: 300 }
   const replica = await startReplica(t, service, { connection, poolSize: 1 })
   const ann = replica.client(await service.newUser())
@@ -139,7 +139,7 @@ t.test('where the pool is exhausted, writes wait a bounded time, and reads do no
   await allAreFine(t, ann)
 })
 
-t.test('where a lock is not to be had, a write waits a bounded time', async (t) => {
+t.test('a write waits a bounded time for a lock', async (t) => {
   const replica = await startReplica(t, service, { connection: { lock_timeout: 200 } })
   const ann = replica.client(await service.newUser())
   await service.db.transaction().execute(async (trx) => {
@@ -152,7 +152,7 @@ t.test('where a lock is not to be had, a write waits a bounded time', async (t) 
 // Tables are broken in this one.
 const broken = await startTestApp(t)
 
-t.test('a fault of our own is told to the log, and to the caller only that it is there', async (t) => {
+t.test('an internal error is logged, and the caller learns only that it happened', async (t) => {
   const ann = await broken.newUser()
   const canary = 'canary-77aa@example.org'
   await sql`alter table login_failures rename to mislaid`.execute(broken.db)
@@ -170,7 +170,7 @@ t.test('a fault of our own is told to the log, and to the caller only that it is
   t.equal((await ann.get('/api/v1/session')).status, 200, 'and the rest goes on')
 })
 
-t.test('what Postgres says of a value stays out of the log', async (t) => {
+t.test('error messages of Postgres, which quote values, are not logged', async (t) => {
   await sql`alter table users add constraint no_canaries check (name not like '%canary-88bb%')`.execute(
     broken.db
   )

@@ -12,7 +12,7 @@ const ann = await service.newUser()
 const CANARY = 'canary-5d1f0c'
 const JSON_TYPE = 'application/json'
 
-/** That the answer is a problem of this status and code, whole, and that nothing sent comes back in it. */
+/** Asserts that the answer is a complete problem with this status and code, and echoes no input. */
 function isProblem(t: Test, name: string, answer: RawAnswer, status: number, code?: string) {
   t.equal(answer.status, status, `${name}: ${status}`)
   t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8', `${name}: type`)
@@ -72,7 +72,7 @@ const slow = (() => {
   }
 })()
 
-t.test('a body is application/json in UTF-8, as it is', async (t) => {
+t.test('a body must be application/json in UTF-8', async (t) => {
   const types = [
     'text/plain',
     'application/x-www-form-urlencoded',
@@ -100,7 +100,7 @@ t.test('a body is application/json in UTF-8, as it is', async (t) => {
   })
 })
 
-t.test('the type may be written in any of its ways', async (t) => {
+t.test('the content type may be written in any valid way', async (t) => {
   const types = [
     'application/json',
     'application/json; charset=utf-8',
@@ -182,7 +182,7 @@ t.test('a body that is not one JSON document in UTF-8 is malformed', async (t) =
   })
 })
 
-t.test('what JSON can say and the service cannot hold is invalid', async (t) => {
+t.test('valid JSON that the service cannot store is refused', async (t) => {
   await eachRoute(async (route, name) => {
     const key = firstKey(route)
     const deep = (open: string, close: string) => open.repeat(30_000) + close.repeat(30_000)
@@ -214,7 +214,7 @@ t.test('what JSON can say and the service cannot hold is invalid', async (t) => 
   })
 })
 
-t.test('32 levels are not too deep, nor are brackets in a text', async (t) => {
+t.test('32 levels of nesting are accepted, and brackets in a string do not count', async (t) => {
   const brackets = { email: ann.person.email, password: '[{'.repeat(100) }
   t.equal((await sendTo(routes[0]!, { body: JSON.stringify(brackets) })).status, 401)
   const levels = (count: number) =>
@@ -223,7 +223,7 @@ t.test('32 levels are not too deep, nor are brackets in a text', async (t) => {
   t.match((await levels(33)).json.errors, [{ code: 'too-deep' }])
 })
 
-t.test('nothing in a body is dropped, and nothing is turned into what it is not', async (t) => {
+t.test('nothing in a body is dropped or coerced', async (t) => {
   await eachRoute(async (route, name) => {
     const [first, second] = Object.keys(route.good) as [string, string]
     const cases: [string, unknown, string, string][] = [
@@ -268,7 +268,8 @@ t.test('a body over the limit is refused, without being read to its end', async 
     const cookie = Object.entries(route.headers()).map(([key, value]) => `${key}: ${value}\r\n`)
     const announced = await sendRawBytes(
       origin,
-      `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n${cookie.join('')}Content-Length: 1000000000000\r\n\r\n`
+      `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: ${JSON_TYPE}\r\n\
+${cookie.join('')}Content-Length: 1000000000000\r\n\r\n`
     )
     isProblem(t, `${name}: only announced`, announced, 413, 'body-too-large')
     t.ok(announced.closedAfterMs < 5_000, 'at once')
@@ -277,7 +278,7 @@ t.test('a body over the limit is refused, without being read to its end', async 
   isProblem(t, 'just under the limit', await sendTo(routes[0]!, { body: nearly }), 400, 'validation-failed')
 })
 
-t.test('a query has only what is known, each once, and of its type', async (t) => {
+t.test('a query string has only known parameters, each once and valid', async (t) => {
   const list = '/api/v1/credential-types'
   const cases: [string, string][] = [
     [`/api/v1/session?${CANARY}=1`, 'unknown-property'],
@@ -306,7 +307,7 @@ t.test('a query has only what is known, each once, and of its type', async (t) =
   }
 })
 
-t.test('a URL that is not UTF-8 in percent signs cannot be read, in its path or its query', async (t) => {
+t.test('a path or query string that cannot be percent-decoded is refused', async (t) => {
   const paths = [
     `/%ff${CANARY}`,
     '/api/v1/projects/%ff',
@@ -329,7 +330,7 @@ t.test('a URL that is not UTF-8 in percent signs cannot be read, in its path or 
   }
 })
 
-t.test('what is no route is not found', async (t) => {
+t.test('an unknown route is 404', async (t) => {
   const paths = [
     `/${CANARY}`,
     '/',
@@ -359,7 +360,7 @@ t.test('what is no route is not found', async (t) => {
   }
 })
 
-t.test('a method that a route has not is refused', async (t) => {
+t.test('a method that a route does not have is refused', async (t) => {
   for (const path of [
     '/api/v1/session',
     '/api/v1/sessions',
@@ -402,14 +403,19 @@ t.test(
     const body = JSON.stringify(routes[0]!.good)
     const smuggled = `GET /api/v1/${CANARY} HTTP/1.1\r\nHost: x\r\n\r\n`
     const cases: Record<string, string> = {
-      'Content-Length and Transfer-Encoding': `${head}Host: x\r\n${type}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
-      'Transfer-Encoding and Content-Length': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n${smuggled}`,
+      'Content-Length and Transfer-Encoding': `${head}Host: x\r\n${type}Content-Length: 5\r\n\
+Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+      'Transfer-Encoding and Content-Length': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\
+Content-Length: 5\r\n\r\n0\r\n\r\n${smuggled}`,
       'two lengths': `${head}Host: x\r\n${type}Content-Length: 5\r\nContent-Length: 6\r\n\r\n${body}`,
       'a negative length': `${head}Host: x\r\n${type}Content-Length: -5\r\n\r\n${body}`,
       'a length with a sign': `${head}Host: x\r\n${type}Content-Length: +5\r\n\r\n${body}`,
-      'a chunk with a wrong size': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\n${CANARY}\r\n{}\r\n0\r\n\r\n${smuggled}`,
-      'a chunk longer than its size': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n${smuggled}`,
-      'an encoding that is not known': `${head}Host: x\r\n${type}Transfer-Encoding: chunked, ${CANARY}\r\n\r\n0\r\n\r\n`,
+      'a chunk with a wrong size': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\n\
+${CANARY}\r\n{}\r\n0\r\n\r\n${smuggled}`,
+      'a chunk longer than its size': `${head}Host: x\r\n${type}Transfer-Encoding: chunked\r\n\r\n1\r\n\
+{}\r\n0\r\n\r\n${smuggled}`,
+      'an encoding that is not known': `${head}Host: x\r\n${type}Transfer-Encoding: chunked, ${CANARY}\r\n\
+\r\n0\r\n\r\n`,
       'two hosts': `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nHost: ${CANARY}\r\n\r\n`,
       'two hosts that are alike': 'GET /livez HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n',
       'a header folded over two lines': `GET /livez HTTP/1.1\r\nHost: x\r\nX-A: a\r\n ${CANARY}\r\n\r\n`,
@@ -433,7 +439,7 @@ t.test(
   }
 )
 
-t.test('an expectation that is not known is none', async (t) => {
+t.test('an unknown Expect header is ignored', async (t) => {
   const answer = await sendRawBytes(
     origin,
     `GET /${CANARY} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: ${CANARY}\r\n\r\n`
@@ -441,7 +447,7 @@ t.test('an expectation that is not known is none', async (t) => {
   isProblem(t, 'Expect', answer, 404)
 })
 
-t.test('a request id that is fit for a log is kept, and another is replaced', async (t) => {
+t.test('a request id that is safe to log is kept, any other is replaced', async (t) => {
   const id = `Trace-1.${randomUUID()}:7_x`
   const kept = await send(origin, '/api/v1/session', { headers: { 'x-request-id': id } })
   t.equal(kept.headers['x-request-id'], id)
@@ -469,17 +475,19 @@ t.test('a request id that is fit for a log is kept, and another is replaced', as
   t.equal(seen.size, hostile.length, 'by a new one each time')
   const two = await sendRawBytes(
     origin,
-    `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: ${CANARY}\r\nX-Request-Id: b\r\n\r\n`
+    `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: ${CANARY}\r\n\
+X-Request-Id: b\r\n\r\n`
   )
   isProblem(t, 'two of them', two, 401)
   const split = await sendRawBytes(
     origin,
-    `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: a\r\n\r\nSet-Cookie: ${CANARY}\r\n\r\n`
+    `GET /api/v1/session HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: a\r\n\r\n\
+Set-Cookie: ${CANARY}\r\n\r\n`
   )
   t.notMatch(split.all, CANARY)
 })
 
-t.test('whatever was sent, the log has nothing of it, and one object a line', async (t) => {
+t.test('the log contains no input, and one object per line', async (t) => {
   t.ok(service.log.length > 300, 'all of this was logged')
   for (const line of service.log) {
     if (line.includes(CANARY)) t.fail(line)
@@ -492,7 +500,7 @@ t.test('whatever was sent, the log has nothing of it, and one object a line', as
   )
 })
 
-t.test('who sends slowly is cut off, and holds up nobody', async (t) => {
+t.test('slow clients are disconnected, and do not delay others', async (t) => {
   const waits: number[] = []
   for (let i = 0; i < 3; i++) {
     const from = performance.now()

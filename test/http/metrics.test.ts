@@ -18,7 +18,7 @@ async function scrape(of: Pick<typeof service, 'app'> = service): Promise<string
   return answer.text()
 }
 
-t.test('metrics are on a port of their own, and nowhere on the public one', async (t) => {
+t.test('metrics are served on a port of their own, and not on the public one', async (t) => {
   const { address } = service.app.metrics.address!
   t.equal(address, '127.0.0.1')
   const answer = await fetch(urlOf(service))
@@ -32,39 +32,34 @@ t.test('metrics are on a port of their own, and nowhere on the public one', asyn
   t.equal(off.app.metrics.address, undefined, 'without a port there are none')
 })
 
-t.test(
-  'requests are counted by route pattern, method and class of status, with their durations',
-  async (t) => {
-    const ann = await service.newUser({ name: 'Canary Name' })
-    const { id } = await newCredential(ann, await newType(ann), { description: 'canary' })
-    for (let i = 0; i < 3; i++) await ann.get(`/api/v1/app-credentials/${id}`)
-    await ann.get('/api/v1/app-credentials?search=canary')
-    await ann.get(`/api/v1/app-credentials/${ann.person.id}`)
-    await ann.get('/canary')
-    await eventually(
-      async () => /route="unknown",status="4xx"\} [1-9]/.test(await scrape()),
-      'all are counted'
-    )
-    const text = await scrape()
-    const labels = 'method="GET",route="/api/v1/app-credentials/:id"'
-    t.match(text, `latchkey_http_requests_total{${labels},status="2xx"} 3`)
-    t.match(text, `latchkey_http_requests_total{${labels},status="4xx"} 1`)
-    t.match(text, `latchkey_http_request_duration_seconds_count{${labels}} 4`)
-    for (const name of ['resident_memory_bytes', 'cpu_seconds_total', 'start_time_seconds'])
-      t.match(text, new RegExp(`^process_${name} [0-9.e+]+$`, 'm'))
-    t.match(text, /^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m)
-    t.match(text, /^latchkey_data_key_values\{data_key="1",state="current"\} \d+$/m)
-    t.match(text, /^latchkey_retired_data_keys_in_use 0$/m)
-    t.match(text, /^latchkey_data_key_age_seconds [0-9.]+$/m)
-    t.match(text, /^latchkey_audit_events_unsealed \d+$/m)
-    t.match(text, /^latchkey_decryption_failures_total\{where="request"\} 0$/m)
-    t.match(text, /^latchkey_keyring_refresh_failures_total 0$/m)
-    for (const word of [/canary/i, id, ann.person.id, ann.person.email, /[0-9a-f]{8}-[0-9a-f]{4}/])
-      t.notMatch(text, word)
-  }
-)
+t.test('requests are counted and timed by route pattern, method and class of status', async (t) => {
+  const ann = await service.newUser({ name: 'Canary Name' })
+  const { id } = await newCredential(ann, await newType(ann), { description: 'canary' })
+  for (let i = 0; i < 3; i++) await ann.get(`/api/v1/app-credentials/${id}`)
+  await ann.get('/api/v1/app-credentials?search=canary')
+  await ann.get(`/api/v1/app-credentials/${ann.person.id}`)
+  await ann.get('/canary')
+  await eventually(async () => /route="unknown",status="4xx"\} [1-9]/.test(await scrape()), 'all are counted')
+  const text = await scrape()
+  const labels = 'method="GET",route="/api/v1/app-credentials/:id"'
+  t.match(text, `latchkey_http_requests_total{${labels},status="2xx"} 3`)
+  t.match(text, `latchkey_http_requests_total{${labels},status="4xx"} 1`)
+  t.match(text, `latchkey_http_request_duration_seconds_count{${labels}} 4`)
+  for (const name of ['resident_memory_bytes', 'cpu_seconds_total', 'start_time_seconds'])
+    t.match(text, new RegExp(`^process_${name} [0-9.e+]+$`, 'm'))
+  t.match(text, /^nodejs_eventloop_lag_p99_seconds [0-9.e-]+$/m)
+  t.match(text, /^nodejs_heap_size_used_bytes [0-9.e+]+$/m)
+  t.match(text, /^latchkey_data_key_values\{data_key="1",state="current"\} \d+$/m)
+  t.match(text, /^latchkey_retired_data_keys_in_use 0$/m)
+  t.match(text, /^latchkey_data_key_age_seconds [0-9.]+$/m)
+  t.match(text, /^latchkey_audit_events_unsealed \d+$/m)
+  t.match(text, /^latchkey_decryption_failures_total\{where="request"\} 0$/m)
+  t.match(text, /^latchkey_keyring_refresh_failures_total 0$/m)
+  for (const word of [/canary/i, id, ann.person.id, ann.person.email, /[0-9a-f]{8}-[0-9a-f]{4}/])
+    t.notMatch(text, word)
+})
 
-t.test('a scrape asks the database once in a while, however often it comes', async (t) => {
+t.test('frequent scrapes share one query of the database', async (t) => {
   const replica = await startReplica(t, service, { env: { METRICS_PORT: '0' } })
   const before = await scrape(replica)
   await newCredential(service.admin, await newType(service.admin))
@@ -73,7 +68,7 @@ t.test('a scrape asks the database once in a while, however often it comes', asy
   t.equal(values(await scrape(replica)), values(before))
 })
 
-t.test('without the database a scrape has the rest', async (t) => {
+t.test('without the database, a scrape has all other metrics', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   const replica = await startReplica(t, service, {
     env: { METRICS_PORT: '0' },
@@ -86,7 +81,7 @@ t.test('without the database a scrape has the rest', async (t) => {
   t.notMatch(text, /^latchkey_retired_data_keys_in_use/m)
 })
 
-t.test('a port that is taken stops the start', async (t) => {
+t.test('a port that is in use fails the start', async (t) => {
   const { port } = service.app.metrics.address!
   await t.rejects(startReplica(t, service, { env: { METRICS_PORT: String(port) } }), { code: 'EADDRINUSE' })
 })

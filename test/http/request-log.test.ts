@@ -1,6 +1,12 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
+import { newRootKey } from '../../src/root-keys/local.ts'
 import { startTestApp } from '../helpers/app.ts'
+import { createTestDatabase } from '../helpers/database.ts'
+import { startProcess } from '../helpers/process.ts'
 import { send } from '../helpers/raw-request.ts'
 
 const service = await startTestApp(t)
@@ -10,51 +16,48 @@ const linesOf = (requestId: string) =>
   service.log.map((line) => JSON.parse(line)).filter((line) => line.requestId === requestId)
 const requestLineOf = (requestId: string) => linesOf(requestId).filter((line) => line.msg === 'request')
 
-t.test(
-  'each request has one line: what was asked, what came of it, how long it took, and who asked',
-  async (t) => {
-    const ann = await service.newUser()
-    const cases: [string, string, object, number, string, string | undefined][] = [
-      ['GET', '/api/v1/session', { cookie: ann.cookie! }, 200, '/api/v1/session', ann.person.id],
-      [
-        'GET',
-        `/api/v1/projects/${randomUUID()}`,
-        { cookie: ann.cookie! },
-        404,
-        '/api/v1/projects/:id',
-        ann.person.id
-      ],
-      ['GET', '/api/v1/users?page=1', { cookie: ann.cookie! }, 403, '/api/v1/users', ann.person.id],
-      ['GET', '/api/v1/session', {}, 401, '/api/v1/session', undefined],
-      ['POST', '/api/v1/session', {}, 400, '/api/v1/session', undefined],
-      [
-        'POST',
-        '/api/v1/session',
-        { 'content-type': 'text/plain', 'content-length': 0 },
-        415,
-        '/api/v1/session',
-        undefined
-      ],
-      ['GET', '/nothing/at/all', {}, 404, 'unknown', undefined],
-      ['TRACE', '/api/v1/session', {}, 404, 'unknown', undefined],
-      ['GET', '/api/v1/projects/%ff', {}, 400, 'unknown', undefined]
-    ]
-    for (const [method, path, headers, status, route, principal] of cases) {
-      const requestId = randomUUID()
-      await send(origin, path, { method, headers: { ...headers, 'x-request-id': requestId } })
-      const name = `${method} ${path} ${status}`
-      const lines = requestLineOf(requestId)
-      t.equal(lines.length, 1, `${name}: one line`)
-      const { time, durationMs, ...rest } = lines[0]
-      t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-      t.ok(durationMs >= 0 && durationMs < 10_000)
-      const expected = { level: 'info', requestId, method, route, status, msg: 'request' }
-      t.same(rest, principal ? { ...expected, principal } : expected, `${name}: these and no more`)
-    }
+t.test('each request has one line, with its route, status, duration and principal', async (t) => {
+  const ann = await service.newUser()
+  const cases: [string, string, object, number, string, string | undefined][] = [
+    ['GET', '/api/v1/session', { cookie: ann.cookie! }, 200, '/api/v1/session', ann.person.id],
+    [
+      'GET',
+      `/api/v1/projects/${randomUUID()}`,
+      { cookie: ann.cookie! },
+      404,
+      '/api/v1/projects/:id',
+      ann.person.id
+    ],
+    ['GET', '/api/v1/users?page=1', { cookie: ann.cookie! }, 403, '/api/v1/users', ann.person.id],
+    ['GET', '/api/v1/session', {}, 401, '/api/v1/session', undefined],
+    ['POST', '/api/v1/session', {}, 400, '/api/v1/session', undefined],
+    [
+      'POST',
+      '/api/v1/session',
+      { 'content-type': 'text/plain', 'content-length': 0 },
+      415,
+      '/api/v1/session',
+      undefined
+    ],
+    ['GET', '/nothing/at/all', {}, 404, 'unknown', undefined],
+    ['TRACE', '/api/v1/session', {}, 404, 'unknown', undefined],
+    ['GET', '/api/v1/projects/%ff', {}, 400, 'unknown', undefined]
+  ]
+  for (const [method, path, headers, status, route, principal] of cases) {
+    const requestId = randomUUID()
+    await send(origin, path, { method, headers: { ...headers, 'x-request-id': requestId } })
+    const name = `${method} ${path} ${status}`
+    const lines = requestLineOf(requestId)
+    t.equal(lines.length, 1, `${name}: one line`)
+    const { time, durationMs, ...rest } = lines[0]
+    t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    t.ok(durationMs >= 0 && durationMs < 10_000)
+    const expected = { level: 'info', requestId, method, route, status, msg: 'request' }
+    t.same(rest, principal ? { ...expected, principal } : expected, `${name}: these properties and no others`)
   }
-)
+})
 
-t.test('no line holds a cookie, a token, a password, a body, a query or a header', async (t) => {
+t.test('no line contains a cookie, token, password, body, query string or header', async (t) => {
   const ann = await service.newUser()
   const canary = `canary${randomUUID().slice(0, 8)}`
   const headers = {
@@ -96,7 +99,7 @@ t.test('no line holds a cookie, a token, a password, a body, a query or a header
   for (const trace of traces) t.notMatch(all, trace, trace.slice(0, 8))
 })
 
-t.test('what has line breaks in it is one line of the log', async (t) => {
+t.test('input with line breaks does not split a line', async (t) => {
   const forged = 'x\r\n{"level":"fatal","msg":"forged"}'
   for (const client of [admin, service.anonymous()]) {
     await client.post('/api/v1/users', { email: `a${forged}@b.cd`, name: forged, password: forged })
@@ -113,7 +116,7 @@ t.test('what has line breaks in it is one line of the log', async (t) => {
   }
 })
 
-t.test('what should never be passed to the log is not printed where it is', async (t) => {
+t.test('secrets that are passed to the log by mistake are redacted', async (t) => {
   const before = service.log.length
   const secret = 'canary-99cc'
   service.app.log.warn(
@@ -133,4 +136,39 @@ t.test('what should never be passed to the log is not printed where it is', asyn
   )
   t.equal(service.log.length, before + 1)
   t.notMatch(service.log.at(-1), secret)
+})
+
+t.test('standard output has every line when the process exits', async (t) => {
+  const module = join(import.meta.dirname, '../../src/http/request-log.ts')
+  const script = `import { standardOutput } from ${JSON.stringify(module)}
+    const log = standardOutput()
+    for (let i = 0; i < 100; i++) log.write('line ' + i + '\\n')
+    process.exit(0)`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
+  t.equal(stdout, Array.from({ length: 100 }, (_, i) => `line ${i}\n`).join(''))
+})
+
+t.test('a stalled reader of standard output stops neither the service nor its exit', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const { child, printed, exited, output } = startProcess(t, t.testdir(), {
+    DATABASE_URL: database.url,
+    LATCHKEY_ROOT_KEYS: newRootKey('test'),
+    LATCHKEY_ADMIN_EMAIL: 'admin@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'correct horse battery'
+  })
+  const [, url] = await printed(/listens on (http:\S+)/)
+  child.stdout!.pause()
+  // Some 700 KiB of lines, more than the pipe and the buffers on this side hold.
+  for (let i = 0; i < 300; i++) {
+    const statuses = Array.from({ length: 10 }, async () => (await fetch(`${url}/api/v1/session`)).status)
+    t.same(new Set(await Promise.all(statuses)), new Set([401]))
+  }
+  const ended = new Promise((resolve) => child.on('exit', resolve))
+  child.kill('SIGINT')
+  const late = new Promise((resolve) => setTimeout(resolve, 20_000, 'still runs').unref())
+  t.equal(await Promise.race([ended, late]), 0)
+  child.stdout!.resume()
+  await exited
+  t.ok(output().length < 600_000, 'the reader did stall')
 })

@@ -37,7 +37,7 @@ t.test('no answer may be framed, sniffed, or run as a page', async (t) => {
   }
 })
 
-t.test('no answer of the API is kept by a cache', async (t) => {
+t.test('no cache may store an answer of the API', async (t) => {
   for (const path of paths.filter((one) => one.startsWith('/api/'))) {
     for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
       const answer = await send(origin, path, { method })
@@ -48,13 +48,13 @@ t.test('no answer of the API is kept by a cache', async (t) => {
   }
 })
 
-t.test('browsers are told to keep to https where the service is on https', async (t) => {
+t.test('a service on https sends Strict-Transport-Security', async (t) => {
   const [plain, https] = [await send(origin, '/livez'), await send(secure.origin, '/livez')]
   t.equal(plain.headers['strict-transport-security'], undefined)
   t.match(https.headers['strict-transport-security'], /^max-age=31536000/)
 })
 
-t.test('Swagger UI runs its own scripts and no others, in no frame', async (t) => {
+t.test('Swagger UI runs only its own scripts, and may not be framed', async (t) => {
   const page = await send(origin, '/docs/')
   t.equal(page.status, 200)
   const policy = String(page.headers['content-security-policy'])

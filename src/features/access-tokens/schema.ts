@@ -112,5 +112,6 @@ export const revokeAccessToken = {
     'My own, or one of a project where I am an admin or owner. It is dead at once, on every replica.',
   tags,
   params: WithId,
+  auditTarget: { id: 'access-token' } as const,
   response: { 200: answer('Revoked', Success), ...problemResponses(404) }
 }

@@ -29,7 +29,7 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const type = seen(repository.visibleType)
 
   app.get('', { schema: schema.listCredentialTypes, preHandler: signedIn }, async (request) => {
-    const { page = 1, pageSize = 20, search } = request.query
+    const { page, pageSize, search } = request.query
     const offset = (page - 1) * pageSize
     const { rows, total } = await repository.listTypes(db, { search, limit: pageSize, offset })
     return { data: rows.map(toCredentialType), total, page, pageSize }

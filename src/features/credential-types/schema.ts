@@ -9,6 +9,7 @@ import {
   Description,
   Id,
   LocationHeader,
+  MAX_FIELDS,
   Name,
   namedEnum,
   nullable,
@@ -22,9 +23,6 @@ import {
   Timestamp,
   WithId
 } from '../../http/schemas.ts'
-
-/** The largest number of fields in one type. */
-export const MAX_FIELDS = 64
 
 const host = {
   fieldName: 'host',
@@ -257,6 +255,7 @@ export const getCredentialType = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'credential-type' } as const,
   response: { 200: answer('The type', CredentialType), ...problemResponses(404) }
 }
 
@@ -274,6 +273,7 @@ export const updateCredentialType = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential-type' } as const,
   body: ref(CredentialTypeChanges),
   response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
 }
@@ -285,5 +285,6 @@ export const deleteCredentialType = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential-type' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

@@ -54,6 +54,7 @@ export const listProjectMembers = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   response: { 200: answer('All members', Type.Array(ref(ProjectMember))), ...problemResponses(403, 404) }
 }
 
@@ -65,6 +66,7 @@ export const addProjectMember = {
     'with the code `unknown-user` in\n`errors`; a member already is 409 `already-member`.',
   tags,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(NewProjectMember),
   response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
@@ -78,6 +80,7 @@ export const changeProjectMember = {
     'stays one (409 `last-owner`).',
   tags,
   params: WithMember,
+  auditTarget: { id: 'project' } as const,
   body: ref(ProjectMemberChange),
   response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
 }
@@ -90,5 +93,6 @@ export const removeProjectMember = {
     'for the last owner (409\n`last-owner`).',
   tags,
   params: WithMember,
+  auditTarget: { id: 'project' } as const,
   response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }
 }

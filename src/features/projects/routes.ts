@@ -19,7 +19,7 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const owner = member('owner')
 
   app.get('', { schema: schema.listProjects, preHandler: signedIn }, async (request) => {
-    const { page = 1, pageSize = 20, search } = request.query
+    const { page, pageSize, search } = request.query
     const { userId } = signedIn.of(request)
     const offset = (page - 1) * pageSize
     const { rows, total } = await repository.listProjects(db, userId, { search, limit: pageSize, offset })

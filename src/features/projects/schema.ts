@@ -85,6 +85,7 @@ export const getProject = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   response: { 200: answer('The project', Project), ...problemResponses(403, 404) }
 }
 
@@ -94,6 +95,7 @@ export const updateProject = {
   description: 'For its owners and admins. What is absent is kept.',
   tags,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   body: ref(ProjectChanges),
   response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
 }
@@ -104,5 +106,6 @@ export const deleteProject = {
   description: 'For its owners. Its links to credentials go with it; the credentials stay.',
   tags,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404) }
 }

@@ -114,6 +114,7 @@ export const endSession = {
   description: 'It is dead at once, on every replica.',
   tags,
   params: WithId,
+  auditTarget: { id: 'session' } as const,
   response: { 200: answer('Ended', Success), ...problemResponses(404) }
 }
 

@@ -22,7 +22,7 @@ export async function signIn(
   // Records the user only if one was found: the e-mail field may contain anything, such as a password.
   const recordFailure = async (userId: string | undefined, code: string) => {
     const target = userId === undefined ? undefined : ({ type: 'user', id: userId } as const)
-    const denial = { action: 'session.failed', target, projectId: null, details: { code }, ifThere: false }
+    const denial = { action: 'session.failed', target, projectId: null, details: { code }, ifExists: false }
     await recordDenials(db, origin, [denial])
   }
   const attempt = await countAttempt(db, email, origin.ip ?? '').catch(async (error) => {
@@ -42,10 +42,10 @@ export async function signIn(
             passwordHash: account.password_hash,
             maxHours: config.sessionMaxHours,
             ip: origin.ip ?? '',
-            userAgent: origin.userAgent
+            userAgent: origin.user_agent
           })
           if (!session) return undefined
-          const actor = { ...origin, actorType: 'user', actorId: account.id, actorName: account.name }
+          const actor = { ...origin, actor_type: 'user', actor_id: account.id, actor_name: account.name }
           await record(trx, actor, [
             { action: 'session.started', target: { type: 'session', id: session.id } }
           ])

@@ -25,7 +25,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
   app.get('', { schema: schema.listUsers, preHandler: administrator }, async (request) => {
-    const { page = 1, pageSize = 20, search } = request.query
+    const { page, pageSize, search } = request.query
     const offset = (page - 1) * pageSize
     const { rows, total } = await repository.listUsers(db, { search, limit: pageSize, offset })
     return { data: rows.map(toUser), total, page, pageSize }

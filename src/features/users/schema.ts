@@ -105,6 +105,7 @@ export const getUser = {
   description: 'For administrators, and for the user: users are hidden from each other.',
   tags,
   params: WithId,
+  auditTarget: { id: 'user' } as const,
   response: { 200: answer('The user', User), ...problemResponses(404) }
 }
 
@@ -117,6 +118,7 @@ export const updateUser = {
     'may sign in stays one (409 `last-administrator`).',
   tags,
   params: WithId,
+  auditTarget: { id: 'user' } as const,
   body: ref(UserChanges),
   response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
 }
@@ -132,5 +134,6 @@ export const deleteUser = {
     '(`last-administrator`).',
   tags,
   params: WithId,
+  auditTarget: { id: 'user' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

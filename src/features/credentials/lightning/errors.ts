@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { settledProblem } from '../../../http/error-handler.ts'
+import { reportProblem } from '../../../http/error-handler.ts'
 import type { Problem } from '../../../http/problems.ts'
 
 /** What is wrong with which fields, in Lightning's words. */
@@ -35,7 +35,7 @@ export async function answerLightning(
   reply: FastifyReply
 ): Promise<FastifyReply> {
   if (error instanceof LightningInvalid) return send(reply, 422, { errors: error.errors })
-  const problem = await settledProblem(error, request)
+  const problem = await reportProblem(error, request)
   if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
   const errors = TAKEN[problem.code] ?? fieldErrors(problem)
   if (errors) return send(reply, 422, { errors })

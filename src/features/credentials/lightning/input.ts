@@ -1,4 +1,4 @@
-import { isUuid } from '../../../http/schemas.ts'
+import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
 import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import { defaultsOf } from '../input.ts'
@@ -6,9 +6,8 @@ import { MAX_ENVIRONMENTS } from '../limits.ts'
 import type { Values } from '../sealing.ts'
 import { LightningInvalid } from './errors.ts'
 
-const SLUG = /^[a-z0-9][a-z0-9_-]{0,31}$/
+const SLUG = new RegExp(EnvironmentName.pattern!)
 const PRINTABLE = /^[^\p{Cc}]{1,200}$/u
-const MAX_FIELDS = 64
 
 export interface LightningInput {
   name: string

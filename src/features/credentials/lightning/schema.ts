@@ -204,6 +204,7 @@ export const lightningListProjectCredentials = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   querystring: loose,
   response: { 200: answer('The credentials', CredentialList), ...refusals(404) }
 }
@@ -229,6 +230,7 @@ export const lightningDeleteCredential = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   querystring: loose,
   response: { 204: { description: 'Deleted', type: 'null' }, ...changeRefusals(404, 409) }
 }

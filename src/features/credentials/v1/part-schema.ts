@@ -8,6 +8,7 @@ import {
   EnvironmentName,
   ETagHeader,
   Id,
+  MAX_FIELDS,
   nullable,
   PathId,
   ref,
@@ -21,7 +22,7 @@ import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
 
 export const EnvironmentValues = closed(
-  { keys: Type.Array(ref(NewKey), { maxItems: 64 }) },
+  { keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }) },
   {
     $id: 'EnvironmentValues',
     examples: [{ keys: [{ fieldId: '019a0b1c-2d3e-7f40-8a51-000000000002', keyValue: 'staple of staging' }] }]
@@ -69,6 +70,7 @@ export const putEnvironment = {
   tags,
   scopes: WRITE,
   params: OfEnvironment,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(EnvironmentValues),
   response: {
@@ -84,6 +86,7 @@ export const deleteEnvironment = {
   tags,
   scopes: WRITE,
   params: OfEnvironment,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
 }
@@ -101,6 +104,7 @@ export const transferAppCredential = {
     'links and usages stay. In person.',
   tags,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(Transfer),
   response: { 200: answer('Given', Success), ...problemResponses(404, 409, 412) }
@@ -114,6 +118,7 @@ export const listUsages = {
   tags,
   scopes: READ_USAGES,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('The usages, oldest first', Type.Array(ref(Usage))), ...problemResponses(404) }
 }
 
@@ -126,6 +131,7 @@ export const putUsage = {
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('The usage', Usage), ...problemResponses(404) }
 }
 
@@ -136,5 +142,6 @@ export const deleteUsage = {
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404) }
 }

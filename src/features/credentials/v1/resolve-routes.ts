@@ -58,7 +58,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       // that they do. Their owners may.
       ...results.flatMap((one) =>
         'error' in one && one.error.code === 'not-found' && 'id' in one
-          ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifThere: true }]
+          ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifExists: true }]
           : []
       )
     ])
@@ -91,5 +91,5 @@ function requireDistinct(items: readonly ResolveItem[]): void {
 
 function refusal(id: string, code: string, projectId: string | null) {
   const target = { type: 'credential', id } as const
-  return { action: 'resolveCredentials', target, projectId, details: { code }, ifThere: false }
+  return { action: 'resolveCredentials', target, projectId, details: { code }, ifExists: false }
 }

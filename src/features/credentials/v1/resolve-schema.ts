@@ -108,6 +108,7 @@ export const resolveCredentials = {
   tags: ['App credentials'],
   scopes: RESOLVE,
   params: WithId,
+  auditTarget: { id: 'project' } as const,
   body: ref(ResolveRequest),
   response: { 200: answer('The results, in the order asked', ResolveAnswer), ...problemResponses(404) }
 }

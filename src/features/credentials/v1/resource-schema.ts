@@ -5,6 +5,7 @@ import {
   Description,
   EnvironmentName,
   Id,
+  MAX_FIELDS,
   Name,
   nullable,
   pageOf,
@@ -83,7 +84,7 @@ const shared = {
 }
 
 export const AppCredential = closed(
-  { ...shared, keys: Type.Array(ref(Key), { maxItems: 64 }) },
+  { ...shared, keys: Type.Array(ref(Key), { maxItems: MAX_FIELDS }) },
   {
     $id: 'AppCredential',
     examples: [{ ...example, keys: [{ ...hostKey, keyValue: 'mail.example.org' }, passwordKey] }]
@@ -91,7 +92,7 @@ export const AppCredential = closed(
 )
 
 export const AppCredentialItem = closed(
-  { ...shared, keys: Type.Array(ref(ItemKey), { maxItems: 64 }) },
+  { ...shared, keys: Type.Array(ref(ItemKey), { maxItems: MAX_FIELDS }) },
   { $id: 'AppCredentialItem', description: 'A credential without any of its values', examples: [itemExample] }
 )
 
@@ -112,7 +113,7 @@ export const NewAppCredential = closed(
   {
     credentialName: Name,
     credentialTypeId: Id,
-    keys: Type.Array(ref(NewKey), { maxItems: 64 }),
+    keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }),
     ...writable
   },
   {
@@ -134,7 +135,7 @@ export const NewAppCredential = closed(
 export const AppCredentialUpdate = closed(
   {
     credentialName: Type.Optional(Name),
-    keys: Type.Optional(Type.Array(ref(NewKey), { maxItems: 64 })),
+    keys: Type.Optional(Type.Array(ref(NewKey), { maxItems: MAX_FIELDS })),
     ...writable
   },
   {
@@ -164,7 +165,7 @@ export const Assignment = closed(
 export const Reveal = nullable(
   closed(
     {
-      fieldIds: Type.Optional(Type.Array(Id, { maxItems: 64, description: 'Only these fields' })),
+      fieldIds: Type.Optional(Type.Array(Id, { maxItems: MAX_FIELDS, description: 'Only these fields' })),
       environment: Type.Optional({ ...EnvironmentName, default: 'main' })
     },
     { $id: 'RevealRequest', examples: [{ environment: 'main' }] }
@@ -184,7 +185,7 @@ export const Revealed = closed(
     id: Id,
     revision: counter(),
     environment: EnvironmentName,
-    keys: Type.Array(ref(RevealedKey), { maxItems: 64 })
+    keys: Type.Array(ref(RevealedKey), { maxItems: MAX_FIELDS })
   },
   {
     $id: 'RevealedAppCredential',

@@ -46,7 +46,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
     const { userId: ownerId } = signedIn.of(request)
-    const { credentialTypeId: typeId, search, page = 1, pageSize = 20 } = request.query
+    const { credentialTypeId: typeId, search, page, pageSize } = request.query
     const pattern = search ? likePattern(search) : undefined
     const offset = (page - 1) * pageSize
     const { rows, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)

@@ -71,6 +71,7 @@ export const getAppCredential = {
   tags,
   scopes: READ,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   response: { 200: answer('The credential', AppCredential, ETagHeader), ...problemResponses(404) }
 }
 
@@ -83,6 +84,7 @@ export const updateAppCredential = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
   response: { 200: answer('As it is now', AppCredential, ETagHeader), ...problemResponses(404, 409, 412) }
@@ -95,6 +97,7 @@ export const deleteAppCredential = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
 }
@@ -108,6 +111,7 @@ export const assignProjects = {
   tags,
   scopes: WRITE,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(ProjectIds),
   response: {
@@ -123,6 +127,7 @@ export const listCredentialsByProject = {
   tags,
   scopes: READ,
   params: Type.Object({ projectId: PathProjectId }),
+  auditTarget: { projectId: 'project' } as const,
   response: {
     200: answer('The credentials', Type.Array(ref(AppCredentialItem))),
     ...problemResponses(403, 404)
@@ -136,6 +141,7 @@ export const removeCredentialFromProject = {
   tags,
   scopes: WRITE,
   params: Type.Object({ projectId: PathProjectId, id: PathId }),
+  auditTarget: { id: 'credential', projectId: 'project' } as const,
   response: { 200: answer('It is out', Success), ...problemResponses(404) }
 }
 
@@ -146,6 +152,7 @@ export const revealAppCredential = {
   tags,
   scopes: REVEAL,
   params: WithId,
+  auditTarget: { id: 'credential' } as const,
   body: ref(Reveal),
   response: { 200: answer('The values', Revealed), ...problemResponses(404) }
 }

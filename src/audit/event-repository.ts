@@ -1,0 +1,159 @@
+import { type Expression, type Insertable, type QueryCreator, type RawBuilder, sql } from 'kysely'
+import { rolesAtLeast } from '../auth/roles.ts'
+import type { Database } from '../db/database.ts'
+import { type Params, prepared } from '../db/prepared.ts'
+import type { Tables } from '../db/tables.ts'
+
+type Column = Exclude<keyof Tables['audit_events'], 'fold_key'>
+
+/** The columns of an event with their SQL types, in the order in which the chain hashes them. */
+export const COLUMN_TYPES: Readonly<Record<Column, string>> = {
+  id: 'uuid',
+  occurred_at: 'timestamptz',
+  action: 'text',
+  outcome: 'text',
+  actor_type: 'text',
+  actor_id: 'uuid',
+  actor_name: 'text',
+  target_type: 'text',
+  target_id: 'uuid',
+  target_name: 'text',
+  owner_id: 'uuid',
+  project_id: 'uuid',
+  ip: 'text',
+  user_agent: 'text',
+  request_id: 'text',
+  details: 'jsonb',
+  count: 'int'
+}
+
+export const columns = Object.keys(COLUMN_TYPES) as Column[]
+const insertedColumns = columns.filter((column) => column !== 'occurred_at' && column !== 'count')
+
+/** A row to insert, as an element of the JSON array that `insertEvents` takes. */
+export type NewEvent = Omit<
+  Insertable<Tables['audit_events']>,
+  'occurred_at' | 'count' | 'fold_key' | 'details'
+> & { details: object }
+
+/** A denial. The rows with one `fold_key` within a minute become one row, with their `count`. */
+export type NewDenial = NewEvent & { fold_key: string; if_exists: boolean }
+
+const typedColumns = columns.map((column) => `${column} ${COLUMN_TYPES[column]}`)
+const RECORDSET = sql.raw(`e(${typedColumns.join(', ')}, fold_key text, if_exists boolean)`)
+const selection = (of: (column: Column) => string) => sql.raw(insertedColumns.map(of).join(', '))
+const EVENT = selection((column) => `e.${column}`)
+const DENIAL = selection((column) => (column === 'owner_id' ? 'c.owner_id' : `e.${column}`))
+
+/**
+ * Inserts events from a JSON array of `NewEvent`. With `from`, the array is a column of that table, so that
+ * one statement can make a change and record it.
+ */
+export function insertEvents(
+  db: QueryCreator<Tables>,
+  events: Expression<unknown>,
+  from?: RawBuilder<unknown>
+) {
+  const tables = from ? sql`${from}, ` : sql``
+  return db
+    .insertInto('audit_events')
+    .columns(insertedColumns)
+    .expression(sql`select ${EVENT} from ${tables}jsonb_to_recordset(${events}::jsonb) as ${RECORDSET}`)
+}
+
+const insertAll = prepared((db, p: Params<{ events: string }>) => insertEvents(db, p.events).returning('id'))
+
+export async function insertEventRows(db: Database, rows: readonly NewEvent[]): Promise<void> {
+  await insertAll(db, { events: JSON.stringify(rows) })
+}
+
+const insertAllDenials = prepared((db, p: Params<{ events: string }>) =>
+  db
+    .insertInto('audit_events')
+    .columns([...insertedColumns, 'fold_key'])
+    .expression(
+      // Ordered, so that concurrent statements lock the rows that they count in one order.
+      sql`select ${DENIAL}, floor(extract(epoch from now()) / 60) || '/' || e.fold_key
+        from jsonb_to_recordset(${p.events}::jsonb) as ${RECORDSET}
+        left join credentials c on e.target_type = 'credential' and c.id = e.target_id
+        left join users u on e.target_type = 'user' and u.id = e.target_id
+        left join sessions s on e.target_type = 'session' and s.id = e.target_id
+        left join access_tokens t on e.target_type = 'access-token' and t.id = e.target_id
+        where not e.if_exists or coalesce(c.id, u.id, s.id, t.id) is not null
+        order by e.fold_key`
+    )
+    .onConflict((conflict) =>
+      conflict
+        .column('fold_key')
+        .where('fold_key', 'is not', null)
+        .doUpdateSet({ count: sql<number>`audit_events.count + 1` })
+    )
+    .returning('id')
+)
+
+/** Inserts denials, or counts them on the row of the same minute. Each `fold_key` must be in `rows` once. */
+export async function insertDenialRows(db: Database, rows: readonly NewDenial[]): Promise<void> {
+  await insertAllDenials(db, { events: JSON.stringify(rows) })
+}
+
+export interface AuditFilter {
+  credentialId?: string
+  projectId?: string
+  actorId?: string
+  action?: string
+  outcome?: 'allowed' | 'denied'
+  from?: Date
+  to?: Date
+  /** The id of the last event on the previous page. */
+  cursor?: string
+}
+
+/** Returns one page, newest first. With `viewer`, only the events that this user may see. */
+export function listEvents(db: Database, viewer: string | undefined, filter: AuditFilter, limit: number) {
+  return db
+    .selectFrom('audit_events')
+    .select(columns)
+    .$if(viewer !== undefined, (query) =>
+      query.where((eb) =>
+        eb.or([
+          eb('owner_id', '=', viewer!),
+          eb(
+            'project_id',
+            'in',
+            eb
+              .selectFrom('project_members as m')
+              .where('m.user_id', '=', viewer!)
+              .where('m.role', 'in', rolesAtLeast('admin'))
+              .select('m.project_id')
+          )
+        ])
+      )
+    )
+    .$if(filter.credentialId !== undefined, (query) =>
+      query.where('target_type', '=', 'credential').where('target_id', '=', filter.credentialId!)
+    )
+    .$if(filter.projectId !== undefined, (query) => query.where('project_id', '=', filter.projectId!))
+    .$if(filter.actorId !== undefined, (query) => query.where('actor_id', '=', filter.actorId!))
+    .$if(filter.action !== undefined, (query) => query.where('action', '=', filter.action!))
+    .$if(filter.outcome !== undefined, (query) => query.where('outcome', '=', filter.outcome!))
+    .$if(filter.from !== undefined, (query) => query.where('occurred_at', '>=', filter.from!))
+    .$if(filter.to !== undefined, (query) => query.where('occurred_at', '<', filter.to!))
+    .$if(filter.cursor !== undefined, (query) => query.where(sql<boolean>`id < ${filter.cursor}::uuid`))
+    .orderBy('id', 'desc')
+    .limit(limit)
+    .execute()
+}
+
+export type EventRow = Awaited<ReturnType<typeof listEvents>>[number]
+
+/** Returns the events after `id`, oldest first, with their positions in the chain. */
+export function listEventsAfter(db: Database, id: string, limit: number) {
+  return db
+    .selectFrom('audit_events')
+    .leftJoin('audit_chain as c', 'c.event_id', 'id')
+    .select([...columns, 'c.position', 'c.hash'])
+    .where(sql<boolean>`id > ${id}::uuid`)
+    .orderBy('id')
+    .limit(limit)
+    .execute()
+}

@@ -1,0 +1,71 @@
+import AjvCompiler from '@fastify/ajv-compiler'
+import SerializerSelector from '@fastify/fast-json-stringify-compiler'
+
+type Schemas = Record<string, object>
+
+const validators = AjvCompiler()
+const serializers = SerializerSelector()
+
+// `strictNumbers` would let 1e400 in a query string, which becomes Infinity, pass `maximum`.
+const AJV_OPTIONS = {
+  strictNumbers: false,
+  removeAdditional: false,
+  allErrors: false,
+  useDefaults: true
+} as const
+
+/**
+ * Fastify's schema compilers. Each schema is compiled on its first use, since compiling all of them takes
+ * most of a start; `eager` compiles them at the start, so that a test finds a broken one.
+ */
+export function schemaCompilers({ eager }: { eager: boolean }) {
+  const onFirstUse: typeof lazy = eager ? (compile) => compile() : lazy
+
+  /**
+   * Validates bodies strictly; coerces query strings, path parameters and headers, which are text on the
+   * wire.
+   */
+  const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas) => {
+    const compilerWith = (coerceTypes: boolean) =>
+      validators(schemas, { customOptions: { ...AJV_OPTIONS, coerceTypes } })
+    const strict = compilerWith(false)
+    const coercing = compilerWith(true)
+    // The argument is a route definition, whatever its type says.
+    return (route) =>
+      onFirstUse(() => ((route as { httpPart?: string }).httpPart === 'body' ? strict : coercing)(route))
+  }
+
+  /**
+   * Gives each serializer only the shared schemas that it refers to: compiling all of them every time is
+   * slow.
+   */
+  const buildSerializer: SerializerSelector.SerializerFactory = (schemas, options) => (route) =>
+    onFirstUse(() => serializers(referencedBy(route.schema as object, schemas as Schemas), options)(route))
+
+  return { buildValidator, buildSerializer }
+}
+
+/**
+ * Creates the function on its first call. Forwards the `errors` property, which validators set on themselves.
+ */
+function lazy<F extends (...args: never[]) => unknown>(create: () => F): F {
+  let created: F | undefined
+  const call = function (this: unknown, ...args: Parameters<F>) {
+    created ??= create()
+    return created.apply(this, args)
+  }
+  Object.defineProperty(call, 'errors', {
+    get: () => (created as { errors?: unknown } | undefined)?.errors
+  })
+  return call as unknown as F
+}
+
+function referencedBy(schema: object, all: Schemas, found: Schemas = {}): Schemas {
+  for (const [, id] of JSON.stringify(schema).matchAll(/"\$ref":"([^"#]+)#?"/g)) {
+    const component = all[id!]
+    if (!component || found[id!]) continue
+    found[id!] = component
+    referencedBy(component, all, found)
+  }
+  return found
+}
