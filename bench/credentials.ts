@@ -128,9 +128,12 @@ export function newSecret(types: Types, index: number, random: Random) {
 }
 
 export const WORDS = (
-  'account alerts analytics api archive backup billing bot build cache calendar chat cluster contacts crm customer ' +
-  'data deploy dev email events export finance forms gateway import internal invoice jobs legacy logs mail main ' +
-  'metrics mobile monitor orders partner payroll payments prod queue reports sales search shop staging storage support sync'
+  'account alerts analytics api archive backup billing bot build cache calendar chat cluster contacts crm ' +
+  'customer ' +
+  'data deploy dev email events export finance forms gateway import internal invoice jobs legacy logs mail ' +
+  'main ' +
+  'metrics mobile monitor orders partner payroll payments prod queue reports sales search shop staging ' +
+  'storage support sync'
 ).split(' ')
 
 const wordOf = (random: Random) => WORDS[Math.floor(random() * WORDS.length)]!

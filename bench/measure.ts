@@ -5,11 +5,16 @@ import type { Side } from './side.ts'
 import { median, quantile, type Ratio, ratioOf } from './statistics.ts'
 
 export interface Plan {
-  /** Each has four windows in the order ABBA, so that a machine that gets slower is no advantage to either side. */
+  /**
+   * Each has four windows in the order ABBA, so that a machine that gets slower is no advantage to either
+   * side.
+   */
   rounds: number
   /** Of one window, roughly: a window has a fixed number of requests. */
   seconds: number
-  /** Of each side: at the first number of connections of a route whichever comes first, later a short time. */
+  /**
+   * Of each side: at the first number of connections of a route whichever comes first, later a short time.
+   */
   warmUp: { requests: number; seconds: number }
 }
 

@@ -1,5 +1,5 @@
-// Measures the service with many callers, beside simple reference routes or beside another checkout of this project.
-// docs/performance.md says how to run it and how to read it.
+// Measures the service with many callers, beside simple reference routes or beside another checkout of this
+// project. docs/performance.md says how to run it and how to read it.
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -111,7 +111,9 @@ async function report(world: World, postgres: Postgres): Promise<void> {
   tell('\nWritten to docs/performance.md')
 }
 
-/** Prepares the server, the data and both sides, calls `work`, and takes everything down whatever happened. */
+/**
+ * Prepares the server, the data and both sides, calls `work`, and takes everything down whatever happened.
+ */
 async function withWorld(
   options: Options,
   signal: AbortSignal,

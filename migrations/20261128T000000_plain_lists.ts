@@ -48,8 +48,8 @@ const statements = [
   `drop index if exists credentials_name_trigrams`
 ]
 
-// Search by name within an owner's credentials, where the server has the extensions and lets the role create them.
-// Without the index a search reads the owner's credentials, and still none of others.
+// Search by name within an owner's credentials, where the server has the extensions and lets the role create
+// them. Without the index a search reads the owner's credentials, and still none of others.
 const search = `do $$ begin
   create extension if not exists pg_trgm;
   create extension if not exists btree_gin;

@@ -17,8 +17,8 @@ import { send, sendRawBytes } from './helpers/raw-request.ts'
 import { newToken } from './helpers/tokens.ts'
 
 /**
- * `secret`: of a secret field. `plain`: of one that is not. `sent`: in a request that is refused, so nowhere. `control`:
- * put there by the test, to show that it looks there.
+ * `secret`: of a secret field. `plain`: of one that is not. `sent`: in a request that is refused, so nowhere.
+ * `control`: put there by the test, to show that it looks there.
  */
 type Kind = 'secret' | 'plain' | 'password' | 'cookie' | 'token' | 'user-agent' | 'key' | 'sent' | 'control'
 
@@ -755,7 +755,8 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
       .raw(`create function leak_fault() returns trigger language plpgsql as $$ begin
         if ${when} then raise exception '${said} %', to_jsonb(new)
           using errcode = '${sqlstate}', detail = '${said}', hint = '${said}'; end if;
-        return new; end $$; create trigger leak_fault before insert or update on ${table} for each row execute function leak_fault()`)
+        return new; end $$;
+        create trigger leak_fault before insert or update on ${table} for each row execute function leak_fault()`)
       .execute(db)
     await work()
     await sql.raw('drop function leak_fault() cascade').execute(db)
@@ -808,9 +809,8 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
   )
 
   const tamper = (name: string) =>
-    sql`update credential_keys set value = set_byte(value, 20, get_byte(value, 20) # 1) where field_id = ${type.field[name]}`.execute(
-      db
-    )
+    sql`update credential_keys set value = set_byte(value, 20, get_byte(value, 20) # 1)
+      where field_id = ${type.field[name]}`.execute(db)
   await tamper('password')
   t.equal((await ann.post(`${own}/reveal`)).json.code, 'decryption-failed')
   t.equal((await resolve()).json.results[0].error.code, 'decryption-failed')
@@ -978,8 +978,9 @@ async function plantControls({ service, canaries }: Context): Promise<void> {
     .insertInto('login_failures')
     .values({ id: randomUUID(), account: Buffer.from(`a${control('bytes')}b`), address: 'x' })
     .execute()
-  await sql`insert into audit_events (id, action, outcome, actor_type, details) values (${randomUUID()}, 'control', 'allowed',
-    'system', ${JSON.stringify({ control: Buffer.from(control('JSON')).toString('base64') })}::jsonb)`.execute(
+  await sql`insert into audit_events (id, action, outcome, actor_type, details)
+    values (${randomUUID()}, 'control', 'allowed', 'system',
+    ${JSON.stringify({ control: Buffer.from(control('JSON')).toString('base64') })}::jsonb)`.execute(
     service.db
   )
   service.app.log.trace({ control: { deep: [encodeURIComponent(control('log'))] } }, 'control')

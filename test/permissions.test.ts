@@ -44,7 +44,10 @@ interface Asked {
 }
 
 interface Case {
-  /** What has to be there for the request to succeed for whoever may; made again when a request has changed it. */
+  /**
+   * What has to be there for the request to succeed for whoever may; made again when a request has changed
+   * it.
+   */
   make(world: World, caller: Caller): Promise<Asked> | Asked
   /** What has to be there is the caller's own. */
   own?: true
@@ -578,8 +581,8 @@ async function newWorld(service: TestApp) {
     },
 
     /**
-     * What there is but for the marks that a request leaves in passing: when `state` differs, something was changed.
-     * And how often each actor was refused the operation.
+     * What there is but for the marks that a request leaves in passing: when `state` differs, something was
+     * changed. And how often each actor was refused the operation.
      */
     async look(action: string): Promise<{ state: string; denials: Record<string, number> }> {
       // The transactions that wrote the rows that there are; of two tables the rows themselves.
@@ -592,7 +595,8 @@ async function newWorld(service: TestApp) {
           where x.user_id <> ${disabled.person.id})`
       ]
       const { rows } = await sql<{ state: string; denials: Record<string, number> }>`
-        select concat_ws('/', ${sql.join(tables)}) as state, (select coalesce(jsonb_object_agg(actor, sum), '{}') from (
+        select concat_ws('/', ${sql.join(tables)}) as state,
+          (select coalesce(jsonb_object_agg(actor, sum), '{}') from (
           select coalesce(actor_id::text, '') as actor, sum(count)::int as sum from audit_events
           where outcome = 'denied' and action = ${action} group by 1) as d) as denials`.execute(db)
       return rows[0]!

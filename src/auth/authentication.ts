@@ -11,19 +11,15 @@ import { type Principal, principalOf, requireScope } from './principal.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Finds who calls, together with the rows that the route's guard needs, once per request. Throws Unauthenticated
-     * for unknown callers, CrossSiteRequest for a request of another site, and InsufficientScope for a token that has
-     * no scope of the operation. Does nothing on open routes. `valid` says whether the request fits its schema: if not,
-     * the rows are not looked up.
+     * Finds who calls, with the rows that the route's guard needs if the request is `valid`. Throws
+     * Unauthenticated for unknown callers, CrossSiteRequest for a request of another site, and
+     * InsufficientScope for a token without a scope of the operation. Does nothing on open routes.
      */
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
   }
   interface FastifyRequest {
-    authentication: Promise<void> | null
-  }
-  interface FastifyContextConfig {
-    /** Only known callers are answered. */
-    callersOnly?: boolean
+    /** Set on routes for callers only. */
+    token: PresentedToken | null
   }
 }
 
@@ -35,31 +31,28 @@ export const authentication = fp(
   async (app) => {
     app.decorateRequest('caller', null)
     app.decorateRequest('principal', { getter: principalOf })
-    app.decorateRequest('authentication', null)
+    app.decorateRequest('token', null)
     app.decorateRequest('preloaded', null)
-    app.decorate('authenticate', async (request: FastifyRequest, valid: boolean) => {
-      if (request.routeOptions.config.callersOnly)
-        await (request.authentication ??= authenticate(request, valid))
-    })
+    app.decorate('authenticate', authenticate)
   },
   { name: 'authentication', fastify: '5.x', dependencies: ['services', '@fastify/cookie'] }
 )
 
 /**
- * Refuses unknown callers on the routes of its scope. The caller is looked up when the request has arrived whole, so
- * that what ends an access while the body is on its way is seen. Until then a body is read up to a small size only,
- * or for a caller whose token has been looked up once before.
+ * Refuses unknown callers on the routes of its scope. The caller is looked up when the request has arrived
+ * whole, so that what ends an access while the body is on its way is seen. Until then a body is read up to a
+ * small size only, or for a caller whose token has been looked up once before.
  */
 export const callersOnly = fp(
   async (app) => {
     app.addHook('onRoute', (route) => {
       const guard = [route.preHandler ?? []].flat().find((handler) => 'preload' in handler)
       const preload = (guard as PreloadingGuard<unknown> | undefined)?.preload
-      route.config = { ...route.config, callersOnly: true, ...(preload && { preload }) }
+      if (preload) route.config = { ...route.config, preload }
     })
     app.addHook('onRequest', async (request) => {
-      const token = presentedToken(request, cookieName(app.services.config.publicOrigin))
-      if (mayBeLarge(request)) await identify(app.services, token, undefined)
+      request.token = presentedToken(request, cookieName(app.services.config.publicOrigin))
+      if (mayBeLarge(request)) await identify(app.services, request.token, undefined)
     })
     app.addHook('preHandler', (request) => app.authenticate(request, true))
   },
@@ -73,9 +66,10 @@ function mayBeLarge({ headers }: FastifyRequest): boolean {
 }
 
 async function authenticate(request: FastifyRequest, valid: boolean): Promise<void> {
+  const { token } = request
+  if (!token) return
   const { services } = request.server
   const { preload, scopes = [] } = request.routeOptions.config
-  const token = presentedToken(request, cookieName(services.config.publicOrigin))
   const wanted = valid ? preload?.(request) : undefined
   const { caller, rows } = await identify(services, token, wanted)
   request.caller = caller

@@ -46,8 +46,8 @@ const lastUseToWrite = (idleMinutes: Expression<number> | number) =>
   sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
 
 /**
- * A table expression: the session with this token, live or not, or the access token with it that is in force. A check
- * constraint makes every access token either a user's or a project's.
+ * A table expression: the session with this token, live or not, or the access token with it that is in force.
+ * A check constraint makes every access token either a user's or a project's.
  */
 export const callerByToken = (p: Params<TokenParams>) => sql<CallerRow>`(
   select 'session' as caller_kind, s.id as caller_token_id, null as caller_token_name,
@@ -60,8 +60,8 @@ export const callerByToken = (p: Params<TokenParams>) => sql<CallerRow>`(
   from sessions s join users u on u.id = s.user_id
   where ${p.tokenKind} = 'session' and s.token_hash = ${p.tokenHash}
   union all
-  select 'access-token', t.id, t.name, t.scopes, u.id, u.email, u.name, u.role, t.project_id, null, null, null,
-    true, t.last_used_at is null or t.last_used_at < now() - interval '1 minute'
+  select 'access-token', t.id, t.name, t.scopes, u.id, u.email, u.name, u.role, t.project_id,
+    null, null, null, true, t.last_used_at is null or t.last_used_at < now() - interval '1 minute'
   from access_tokens t left join users u on u.id = t.user_id
   where ${p.tokenKind} = 'access-token' and t.token_hash = ${p.tokenHash}
     and t.revoked_at is null and u.disabled_at is null and (t.expires_at is null or t.expires_at > now()))`

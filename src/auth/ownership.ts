@@ -6,8 +6,8 @@ import type { Lookup } from './lookup.ts'
 import { type PreloadingGuard, preloaded } from './preload.ts'
 
 /**
- * A guard for owned resources: finds the row with the id in the path that the caller may see. Throws NotFound if it is
- * missing or hidden, which callers cannot tell apart. `more` gives the lookup's other parameters.
+ * A guard for owned resources: finds the row with the id in the path that the caller may see. Throws NotFound
+ * if it is missing or hidden, which callers cannot tell apart. `more` gives the lookup's other parameters.
  */
 export function seen<Values extends { id: string }, Row>(
   lookup: Lookup<Values, Row>,

@@ -27,8 +27,9 @@ declare module 'fastify' {
 }
 
 /**
- * Gives a guard its rows. A guard with this `preload` has them found in the statement that finds the caller; `rowsOf`
- * returns them, or looks again when it is called again. Returns undefined if `valuesOf` does. Throws Unauthenticated.
+ * Gives a guard its rows. A guard with this `preload` has them found in the statement that finds the caller;
+ * `rowsOf` returns them, or looks again when it is called again. Returns undefined if `valuesOf` does. Throws
+ * Unauthenticated.
  */
 export function preloaded<Values extends object, Row>(
   lookup: Lookup<Values, Row>,

@@ -3,7 +3,10 @@ import { looksLikeAccessToken } from '../crypto/access-tokens.ts'
 import { hashToken } from '../crypto/tokens.ts'
 import { Unauthenticated } from '../http/problems.ts'
 
-/** The token that a request presents: the session cookie, or an access token in `Authorization`. Not yet looked up. */
+/**
+ * The token that a request presents: the session cookie, or an access token in `Authorization`. Not yet
+ * looked up.
+ */
 export interface PresentedToken {
   readonly kind: 'session' | 'access-token'
   readonly hash: Buffer

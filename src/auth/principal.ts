@@ -3,7 +3,10 @@ import type { UserRole } from '../db/tables.ts'
 import { guard } from '../http/guard.ts'
 import { Forbidden, InsufficientScope, Unauthenticated } from '../http/problems.ts'
 
-/** What a personal token may be for: it acts as its maker, and without one of an operation's scopes it does nothing. */
+/**
+ * What a personal token may be for: it acts as its maker, and without one of an operation's scopes it does
+ * nothing.
+ */
 export const PERSONAL_SCOPES = [
   'credentials:read',
   'credentials:write',
@@ -63,8 +66,8 @@ export type Principal = UserPrincipal | ProjectTokenPrincipal
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * The user who calls. Throws Unauthenticated where `authenticate` has not let the request in, and InsufficientScope
-     * for a project token: an operation that takes one has to ask for it by `caller`.
+     * The user who calls. Throws Unauthenticated where `authenticate` has not let the request in, and
+     * InsufficientScope for a project token: an operation that takes one has to ask for it by `caller`.
      */
     readonly principal: UserPrincipal
     /** Whoever calls; null where nobody was asked for or found. */
@@ -80,7 +83,9 @@ declare module 'fastify' {
   }
 }
 
-/** Throws InsufficientScope when a token calls what it has no scope for; what names no scope takes no token. */
+/**
+ * Throws InsufficientScope when a token calls what it has no scope for; what names no scope takes no token.
+ */
 export function requireScope(principal: Principal, scopes: readonly Scope[]): void {
   if (principal.type === 'session') return
   if (!scopes.some((scope) => principal.scopes.includes(scope))) throw new InsufficientScope()

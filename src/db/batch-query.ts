@@ -6,8 +6,8 @@ import type { Tables } from './tables.ts'
 export type SqlTypes<P> = { readonly [K in keyof P]: string }
 
 /**
- * Compiles a select into one that runs it for a batch of parameters. Its only parameter is the text that `batchInput`
- * makes; each row has the `batch_index` of the input that it belongs to.
+ * Compiles a select into one that runs it for a batch of parameters. Its only parameter is the text that
+ * `batchInput` makes; each row has the `batch_index` of the input that it belongs to.
  */
 export function compileBatch<P extends object, R>(
   build: (db: Kysely<Tables>, params: { readonly [K in keyof P]: Expression<P[K]> }) => Compilable<R>,
@@ -19,9 +19,11 @@ export function compileBatch<P extends object, R>(
   )
   const inputs = sql`jsonb_to_recordset(${''}::jsonb) as input(${sql.join(columns)})`
   const params = Object.fromEntries(names.map((name) => [name, sql.ref(`input.${name}`)]))
-  // `offset 0` keeps the planner from merging the select into the join, so it finds each input's rows by index.
+  const query = build(compiler, params as never)
+  // `offset 0` keeps the planner from merging the select into the join, so it finds each input's rows by
+  // index.
   const select = sql`select batch_index, output.* from ${inputs}
-    cross join lateral (select output.* from ${build(compiler, params as never) as never} as output offset 0) as output`
+    cross join lateral (select output.* from ${query as never} as output offset 0) as output`
   return select.compile(compiler)
 }
 

@@ -28,9 +28,9 @@ export class BatchTimeout extends Error {
 }
 
 /**
- * Collects concurrent calls into batches. Calls made in one turn of the event loop, or while `concurrency` batches are
- * running, share the next batch. If a batch fails with a row-level error, it is split in half and each half is retried,
- * so one bad input cannot fail the others.
+ * Collects concurrent calls into batches. Calls made in one turn of the event loop, or while `concurrency`
+ * batches are running, share the next batch. If a batch fails with a row-level error, it is split in half and
+ * each half is retried, so one bad input cannot fail the others.
  */
 export class Batcher<Input, Output> {
   readonly #options: BatchOptions<Input, Output>
@@ -71,7 +71,7 @@ export class Batcher<Input, Output> {
     while (this.#queue.length > 0 && this.#running < concurrency) {
       const share = Math.ceil(this.#queue.length / (concurrency - this.#running))
       this.#running++
-      this.#run(this.#queue.splice(0, Math.min(maxSize, share))).finally(() => {
+      void this.#run(this.#queue.splice(0, Math.min(maxSize, share))).finally(() => {
         this.#running--
         this.#start()
       })

@@ -71,8 +71,9 @@ export function createDatabase(
 }
 
 /**
- * Runs `work` in a transaction, up to three times if Postgres ends it for the sake of another one (a deadlock or a
- * serialization failure). `work` must have no effect outside the transaction. Given a transaction, runs in that one.
+ * Runs `work` in a transaction, up to three times if Postgres ends it for the sake of another one (a deadlock
+ * or a serialization failure). `work` must have no effect outside the transaction. Given a transaction, runs
+ * in that one.
  */
 export async function inTransaction<T>(db: Database, work: (trx: Transaction) => Promise<T>): Promise<T> {
   if (db.isTransaction) return work(db as Transaction)

@@ -22,8 +22,8 @@ export function isRetryable(error: unknown): boolean {
   return isDatabaseError(error) && RETRYABLE.has(error.code ?? '')
 }
 
-// PostgreSQL appendix A: read-only, lock and statement time-outs, shutting down, starting, too many connections,
-// disk full, out of memory, and the two of a lost race.
+// PostgreSQL appendix A: read-only, lock and statement time-outs, shutting down, starting, too many
+// connections, disk full, out of memory, and the two of a lost race.
 const UNAVAILABLE = new Set([
   '25006',
   '55P03',
@@ -57,12 +57,23 @@ const NETWORK = new Set([
   'ECONNABORTED'
 ])
 // pg and pg-pool give these no code.
-const MESSAGES =
-  /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|timed out waiting for a batch to start)/
+const MESSAGES = new RegExp(
+  `^(${[
+    'Connection terminated',
+    'timeout exceeded when trying to connect',
+    'timeout expired',
+    'Query read timeout',
+    'Client has encountered a connection error',
+    'Client was closed',
+    'Cannot use a pool after',
+    'timed out waiting for a batch to start'
+  ].join('|')})`
+)
 
 /**
- * Whether the connection's prepared statement is not what it was: made under other columns (a migration has changed them
- * since), or never made, because the one that was to make it failed. Another connection makes it anew.
+ * Whether the connection's prepared statement is not what it was: made under other columns (a migration has
+ * changed them since), or never made, because the one that was to make it failed. Another connection makes it
+ * anew.
  */
 export function isStaleStatement(error: unknown): boolean {
   return (

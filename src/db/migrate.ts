@@ -27,9 +27,9 @@ async function getMigrations(failed: (error: Error) => void): Promise<Record<str
 }
 
 /**
- * Brings the database to the newest step and gives the names of the steps that it ran; throws what failed, with
- * nothing changed. One transaction, with a lock that lasts until its commit: replicas that start together queue. A step
- * may take long on many rows: the database is to be one without a `query_timeout`.
+ * Brings the database to the newest step and gives the names of the steps that it ran; throws what failed,
+ * with nothing changed. One transaction, with a lock that lasts until its commit: replicas that start
+ * together queue. A step may take long on many rows: the database is to be one without a `query_timeout`.
  */
 export async function migrate(db: Database): Promise<string[]> {
   return db.transaction().execute(async (trx) => {

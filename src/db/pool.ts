@@ -10,7 +10,10 @@ export type ConnectionOptions = pg.ClientConfig
 /** How long `end` waits for the server to close connections before it drops them, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000
 
-/** Bounds the memory for names. Every statement of the service has a constant text; lists go as array parameters. */
+/**
+ * Bounds the memory for names. Every statement of the service has a constant text; lists go as array
+ * parameters.
+ */
 const MAX_NAMES = 1_000
 const names = new Map<string, string>()
 
@@ -50,8 +53,8 @@ export class StatementPool {
   }
 
   /**
-   * Runs one read. If its prepared statement is stale because a migration changed its tables, closes the connection and
-   * tries another one.
+   * Runs one read. If its prepared statement is stale because a migration changed its tables, closes the
+   * connection and tries another one.
    */
   async query<R>(text: string, values: readonly unknown[]): Promise<R[]> {
     for (let attempt = 0; ; attempt++) {
@@ -127,8 +130,9 @@ export class StatementClient {
 }
 
 /**
- * The pool that Kysely uses. A select outside a transaction runs on `reads`; everything else, and every transaction,
- * runs on `writes`. Statements that wait for locks therefore never keep reads waiting for a connection.
+ * The pool that Kysely uses. A select outside a transaction runs on `reads`; everything else, and every
+ * transaction, runs on `writes`. Statements that wait for locks therefore never keep reads waiting for a
+ * connection.
  */
 export function kyselyPool(reads: StatementPool, writes: StatementPool): PostgresPool {
   return {

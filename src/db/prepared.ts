@@ -24,11 +24,11 @@ const params = new Proxy({} as Record<string, Expression<unknown>>, {
 })
 
 /**
- * Returns a function that runs a query and returns its rows. The query is built and compiled once, at its first use:
- * doing that for every request costs more than sending it.
+ * Returns a function that runs a query and returns its rows. The query is built and compiled once, at its
+ * first use: doing that for every request costs more than sending it.
  *
- * With `batch`, the SQL types of its parameters, concurrent calls outside transactions share one statement, on a pool
- * of its own. It is for selects that find few rows by key.
+ * With `batch`, the SQL types of its parameters, concurrent calls outside transactions share one statement,
+ * on a pool of its own. It is for selects that find few rows by key.
  */
 export function prepared<P extends object, R>(
   build: (db: Kysely<Tables>, params: Params<P>) => Compilable<R>,

@@ -73,7 +73,8 @@ export async function reportProblem(error: unknown, request: FastifyRequest): Pr
     request.server.metrics.decryptionFailures.inc({ where: 'request' })
   try {
     // What is wrong with a request is for known callers alone: the others get 401.
-    if (!request.caller && problem.status !== 401) await request.server.authenticate(request, false)
+    if (!request.caller && problem.status !== 401 && problem.status < 500)
+      await request.server.authenticate(request, false)
     await request.server.recordDenial(request, problem)
   } catch (failure) {
     problem = problemOf(failure)

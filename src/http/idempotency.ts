@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type AuditEvent, audited } from '../audit/record.ts'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
-import type { Services } from '../services.ts'
 import { claimKey, findAnswer, saveAnswer } from './idempotency-repository.ts'
 import { IdempotencyKeyReused, ValidationFailed } from './problems.ts'
 
@@ -36,28 +34,6 @@ export const IdempotencyHeaders = Type.Object({
     })
   )
 })
-
-/**
- * Answers a create with 201. `work` runs in one transaction together with the events that it returns and, if
- * the request has an Idempotency-Key, the stored answer. A retry with the same key gets the stored answer
- * instead.
- */
-export function created<T>(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  work: (services: Services & { db: Transaction }) => Promise<Created<T> & { events: AuditEvent[] }>
-): Promise<T> {
-  return answerCreated(request, reply, (db) =>
-    audited(
-      request,
-      async (services) => {
-        const { events, ...result } = await work(services)
-        return { result, events }
-      },
-      db
-    )
-  )
-}
 
 /**
  * Same as `created`, for work that records its own events. `work` receives a transaction if the request has

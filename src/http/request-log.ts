@@ -12,8 +12,8 @@ export interface LogStream {
 const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 /**
- * Standard output. A reader that stalls or goes away does not affect the service: lines wait in memory, up to a
- * limit, or are lost.
+ * Standard output. A reader that stalls or goes away does not affect the service: lines wait in memory, up to
+ * a limit, or are lost.
  */
 export function standardOutput(): LogStream {
   const { stdout } = process

@@ -44,7 +44,9 @@ export interface WatchedPage {
   violations: string[]
   /** Errors in the console and exceptions that nobody caught, but for answers of `refused`. */
   complaints(): Complaint[]
-  /** Says that a request will be answered with this status on purpose, which Chromium calls an error, once. */
+  /**
+   * Says that a request will be answered with this status on purpose, which Chromium calls an error, once.
+   */
   refused(status: number, url: string): void
 }
 
@@ -63,7 +65,8 @@ export async function watchedPage(browser: Browser): Promise<WatchedPage> {
   page.on('pageerror', (error) => complaints.push({ text: error.message, url: page.url() }))
   await page.exposeFunction('reportViolation', (violation: string) => violations.push(violation))
   await page.addInitScript(
-    `addEventListener('securitypolicyviolation', (event) => reportViolation(event.violatedDirective + ' ' + event.blockedURI))`
+    `addEventListener('securitypolicyviolation', (event) =>
+      reportViolation(event.violatedDirective + ' ' + event.blockedURI))`
   )
   return {
     page,

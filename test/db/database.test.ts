@@ -18,7 +18,9 @@ t.before(async () => {
 })
 t.teardown(() => made.drop())
 
-/** A database of the test's own making on the file's server, and what it was told of connections that died. */
+/**
+ * A database of the test's own making on the file's server, and what it was told of connections that died.
+ */
 async function openDatabase(
   t: Test,
   { poolSize = 3, ...connection }: ConnectionOptions & { poolSize?: number } = {}

@@ -1,8 +1,14 @@
 import fc from 'fast-check'
 
-/** What stands in a request that was made up until it is sent, for what only the run knows: the world fills it in. */
+/**
+ * What stands in a request that was made up until it is sent, for what only the run knows: the world fills it
+ * in.
+ */
 export class Blank {
-  /** An `id` of `kind`, a person's `email` or `password`, a `secret`; `keys` or `fields` of the type that is meant. */
+  /**
+   * An `id` of `kind`, a person's `email` or `password`, a `secret`; `keys` or `fields` of the type that is
+   * meant.
+   */
   readonly of: 'id' | 'email' | 'password' | 'secret' | 'keys' | 'fields'
   readonly kind: string
   readonly nth: number

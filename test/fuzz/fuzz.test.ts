@@ -1,6 +1,6 @@
-// Sends requests that are made up from the document, valid and not, one after the other. `FUZZ_SECONDS` is the time for it;
-// a failure prints the seed and the path with which `FUZZ_SEED=… FUZZ_PATH=… npm run test:fuzz` sends the same again,
-// and goes on looking for fewer and simpler requests that fail alike.
+// Sends requests that are made up from the document, valid and not, one after the other. `FUZZ_SECONDS` is
+// the time for it; a failure prints the seed and the path with which `FUZZ_SEED=… FUZZ_PATH=… npm run
+// test:fuzz` sends the same again, and goes on looking for fewer and simpler requests that fail alike.
 import fc from 'fast-check'
 import t from 'tap'
 import { startTestApp } from '../helpers/app.ts'
@@ -48,7 +48,10 @@ function requestOf(world: World, step: Step, sender: Caller, path: Record<string
   return { ...request, headers: withType, bytes: bytesOf(value, body.damage) }
 }
 
-/** Whether the body that was sent is one that the document allows; Lightning's clients may send what they like. */
+/**
+ * Whether the body that was sent is one that the document allows; Lightning's clients may send what they
+ * like.
+ */
 function isAllowed({ operation }: Step, { bytes }: Request): boolean {
   if (!operation.body || !bytes || operation.operationId.startsWith('lightning')) return true
   try {
@@ -128,7 +131,8 @@ t.test('whatever is sent, the answer is one that the document has', async (t) =>
   const done = operations.filter(({ operationId }) =>
     [...statuses.get(operationId)!.keys()].some((status) => status < 300)
   )
-  // It would else find little, and pass: most operations only do something in a world that the others furnish.
+  // It would else find little, and pass: most operations only do something in a world that the others
+  // furnish.
   if (!FUZZ_PATH && !failed && numRuns > 50)
     t.ok(done.length > 0.8 * operations.length, `${done.length} operations did what was asked`)
   for (const [operationId, counts] of statuses) {

@@ -1,8 +1,8 @@
 import fc, { type Arbitrary } from 'fast-check'
 import { Blank } from './blank.ts'
 
-// Bodies as the rules behind the schemas want them, which random ones would hardly ever be: a select has options, a
-// token the scopes of its kind, a list of fields no name twice.
+// Bodies as the rules behind the schemas want them, which random ones would hardly ever be: a select has
+// options, a token the scopes of its kind, a list of fields no name twice.
 
 const nth = fc.nat(11)
 const id = (kind: string) => nth.map((n) => new Blank('id', n, kind))

@@ -50,9 +50,10 @@ const FIELDS = [
 const HAND_OUT = ['revealAppCredential', 'lightningCreateCredential']
 
 /**
- * The callers of one run, all of them new, and what the run has made so far. New for each run, so that a request which
- * ends a session, or deletes its sender, takes nothing from the next, and that a run comes out the same without those
- * before it. The service's first administrator makes them, and is not among what a run knows of.
+ * The callers of one run, all of them new, and what the run has made so far. New for each run, so that a
+ * request which ends a session, or deletes its sender, takes nothing from the next, and that a run comes out
+ * the same without those before it. The service's first administrator makes them, and is not among what a run
+ * knows of.
  */
 export class World {
   readonly #callers: Record<string, Caller> = { nobody: { headers: {} } }
@@ -122,7 +123,10 @@ export class World {
     return made
   }
 
-  /** The value with every blank filled in, for this sender; `of`: the credential or the type that the path names. */
+  /**
+   * The value with every blank filled in, for this sender; `of`: the credential or the type that the path
+   * names.
+   */
   fill(value: unknown, sender: Caller, { of, isRaw = false }: { of?: string; isRaw?: boolean } = {}) {
     this.#planted = []
     const type = of && (this.#typeOf.get(of) ?? of)
@@ -164,7 +168,9 @@ export class World {
     }
   }
 
-  /** Values for all fields of the type that is meant; for those that must have one only, where `nth` is odd. */
+  /**
+   * Values for all fields of the type that is meant; for those that must have one only, where `nth` is odd.
+   */
   #keys(nth: number, sender: Caller): unknown[] {
     const fields = this.#fields.get(this.#usedTypes.at(-1) ?? '') ?? []
     return fields
@@ -276,7 +282,9 @@ export class World {
     for (const value of this.#sentFor.get(json.id) ?? []) this.#holders.get(value)?.add(json.ownerId)
   }
 
-  /** What is in the answer and may not be: a secret of somebody else's, or one's own where none is handed out. */
+  /**
+   * What is in the answer and may not be: a secret of somebody else's, or one's own where none is handed out.
+   */
   leaked(operationId: string, sender: Caller, { status, text }: Seen): string[] {
     // To a project's machines, whoever stored it; of which projects, test/permissions.test.ts says.
     if (operationId === 'resolveCredentials' && status === 200) return []

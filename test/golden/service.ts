@@ -52,7 +52,7 @@ export async function startService(env: Record<string, string>): Promise<Service
     }
     child.stdout.on('data', read)
     child.stderr.on('data', read)
-    exited.then(() => reject(new Error(`the service ended before it listened:\n${output}`)))
+    void exited.then(() => reject(new Error(`the service ended before it listened:\n${output}`)))
   })
   return {
     origin,

@@ -32,7 +32,10 @@ export interface TestApp {
 
 const PASSWORD = 'correct horse battery'
 
-/** The service on a database of its own, listening on a port of loopback that was free; gone when the test ends. */
+/**
+ * The service on a database of its own, listening on a port of loopback that was free; gone when the test
+ * ends.
+ */
 export async function startTestApp(t: Test, env: Record<string, string> = {}): Promise<TestApp> {
   const database = await createTestDatabase()
   const rootKeys = parseRootKeys(newRootKey('test'))

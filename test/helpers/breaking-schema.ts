@@ -31,8 +31,8 @@ const OPAQUE = [
 ]
 
 /**
- * What breaks a caller when the schema `before` becomes `now`. An input breaks that takes less than before, an output
- * that may give more, or something else.
+ * What breaks a caller when the schema `before` becomes `now`. An input breaks that takes less than before,
+ * an output that may give more, or something else.
  */
 export function breakingSchema(
   direction: 'input' | 'output',
@@ -128,7 +128,10 @@ function valuesOf(schema: Schema): unknown[] | undefined {
   return 'const' in schema ? [schema.const] : schema.enum
 }
 
-/** Those that only the first list has, in words; undefined when there are none. Lists that are not there have all. */
+/**
+ * Those that only the first list has, in words; undefined when there are none. Lists that are not there have
+ * all.
+ */
 function lacking(of: unknown[] | undefined, inList: unknown[] | undefined): string | undefined {
   if (!inList) return undefined
   const missing = of ? of.filter((value) => !inList.some((one) => isSame(one, value))) : ['any other']

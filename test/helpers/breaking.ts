@@ -33,8 +33,8 @@ interface Reference {
 export type { Document, Operation }
 
 /**
- * What of `now` breaks a caller who was written for `before`, a sentence each. An addition breaks nobody; what the
- * comparison cannot judge counts as a break.
+ * What of `now` breaks a caller who was written for `before`, a sentence each. An addition breaks nobody;
+ * what the comparison cannot judge counts as a break.
  */
 export function breakingChanges(before: Document, now: Document): string[] {
   const breaks: string[] = []

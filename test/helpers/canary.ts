@@ -19,7 +19,10 @@ interface Needle<Kind extends string> extends Sighting<Kind> {
 }
 
 const HEAD = 8
-/** Of a long value these many characters from its beginning, middle and end are looked for, so that a cut-off copy is found too. */
+/**
+ * Of a long value these many characters from its beginning, middle and end are looked for, so that a cut-off
+ * copy is found too.
+ */
 const PIECE = 40
 
 /** A text that nothing else has; a name as JSON properties and types have them. */
@@ -137,9 +140,8 @@ export async function readAllColumns(db: Kysely<any>): Promise<Column[]> {
       const isBytes = type === 'bytea'
       const value = isBytes ? sql`encode(${sql.ref(column)}, 'hex')` : sql`${sql.ref(column)}::text`
       const { rows } = await sql<{ all: string | null }>`
-        select string_agg(${value}, ${isBytes ? '' : '\n'}) as all from ${sql.table(`${schema}.${table}`)}`.execute(
-        db
-      )
+        select string_agg(${value}, ${isBytes ? '' : '\n'}) as all
+        from ${sql.table(`${schema}.${table}`)}`.execute(db)
       const text = rows[0]!.all ?? ''
       return { name: `${table}.${column}`, text, raw: isBytes ? Buffer.from(text, 'hex') : undefined }
     })

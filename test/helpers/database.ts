@@ -22,7 +22,9 @@ async function admin<T>(url: string, work: (client: pg.Client) => Promise<T>): P
   }
 }
 
-/** Makes the database that every test file's own one is copied from: migrated once, with the built-in types. */
+/**
+ * Makes the database that every test file's own one is copied from: migrated once, with the built-in types.
+ */
 export async function prepareTemplate(url: string): Promise<void> {
   await admin(url, async (client) => {
     await client.query(`drop database if exists ${TEMPLATE}`)

@@ -10,8 +10,9 @@ import type { Ran, Shell } from './shell.ts'
 const REFUSED = 22
 
 /**
- * Does what the blocks of a page say, in their order. `sh` is run; `json` and `text` are held against what the block before printed; `js`
- * and `yaml` become the file that their first line names, and the `run` steps of a workflow's `yaml` are run.
+ * Does what the blocks of a page say, in their order. `sh` is run; `json` and `text` are held against what
+ * the block before printed; `js` and `yaml` become the file that their first line names, and the `run` steps
+ * of a workflow's `yaml` are run.
  */
 export async function followBlocks(
   t: Test,
@@ -92,7 +93,10 @@ interface Workflow {
   jobs: Record<string, { env?: Record<string, string>; steps: { run?: string; shell?: string }[] }>
 }
 
-/** A script that runs the steps of a workflow as its runner does; a secret or variable is what the page's shell calls so. */
+/**
+ * A script that runs the steps of a workflow as its runner does; a secret or variable is what the page's
+ * shell calls so.
+ */
 function stepsOf({ jobs }: Workflow): string {
   return Object.values(jobs)
     .flatMap(({ env = {}, steps }) => steps.map((step) => ({ env, ...step })))

@@ -36,7 +36,10 @@ const CREDENTIALS = [
   credential('c0a80121-7ac0-4c1d-9d1b-0f9a6c2e5a03', 'Weather', 'raw', [REPORTS])
 ]
 
-/** A server that answers `GET /api/credentials` as Lightning 2.15 does: three credentials, without their bodies. */
+/**
+ * A server that answers `GET /api/credentials` as Lightning 2.15 does: three credentials, without their
+ * bodies.
+ */
 export async function startLightning(t: Test): Promise<string> {
   const { origin } = await startFakeServer(t, ({ method, url, headers }) => {
     const answer = (status: number, body: object) => ({

@@ -2,7 +2,10 @@
 const VARYING =
   /(?<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})|(?<token>lk_(?:pat|prj)_[A-Za-z0-9_-]{49})|(?<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?<milliseconds>\.\d{3})?Z)/g
 
-/** Holds the answers that a page shows against those that there were. An id stands for one and the same all over the page. */
+/**
+ * Holds the answers that a page shows against those that there were. An id stands for one and the same all
+ * over the page.
+ */
 export class Answers {
   readonly #real = new Map<string, string>()
   readonly #shown = new Map<string, string>()

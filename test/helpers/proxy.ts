@@ -12,7 +12,10 @@ export interface Proxy {
   cut(): void
   /** Ends all connections and every new one at once, until `restore`. */
   refuse(): void
-  /** Nothing passes any more on the connections there are; a new one is taken and hears nothing, until `restore`. */
+  /**
+   * Nothing passes any more on the connections there are; a new one is taken and hears nothing, until
+   * `restore`.
+   */
   stall(): void
   /** New connections pass again. What was stalled stays so: its server has gone without a word. */
   restore(): void

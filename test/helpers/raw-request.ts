@@ -52,7 +52,10 @@ function answerOf(status: number, headers: IncomingHttpHeaders, text: string): R
   return { status, headers, text, json: isJson ? JSON.parse(text) : undefined }
 }
 
-/** Sends these bytes, and waits until the server closes the connection; gives its first answer and how long it took. */
+/**
+ * Sends these bytes, and waits until the server closes the connection; gives its first answer and how long it
+ * took.
+ */
 export async function sendRawBytes(
   origin: string,
   bytes: string | Buffer

@@ -14,8 +14,8 @@ export interface Ran {
 }
 
 /**
- * One bash for scripts that are run one after the other, as a reader types them: variables, functions, files and
- * background jobs stay. What is still running is ended with the test.
+ * One bash for scripts that are run one after the other, as a reader types them: variables, functions, files
+ * and background jobs stay. What is still running is ended with the test.
  */
 export class Shell {
   readonly #child: ChildProcess

@@ -26,7 +26,10 @@ export function runTool(
   })
 }
 
-/** The commands under this heading of `docs/clients.md`, one each; the document that they read is put into `cwd`. */
+/**
+ * The commands under this heading of `docs/clients.md`, one each; the document that they read is put into
+ * `cwd`.
+ */
 export async function documented(heading: string, cwd: string): Promise<string[]> {
   const blocks = blocksOf(await readFile(join(root, 'docs/clients.md'), 'utf8'))
   await copyFile(join(root, 'openapi.yaml'), join(cwd, 'openapi.yaml'))

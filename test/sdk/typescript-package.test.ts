@@ -1,4 +1,5 @@
-// What `npm pack` of sdk/typescript gives, in an empty project; and that the README's programs do what it says.
+// What `npm pack` of sdk/typescript gives, in an empty project; and that the README's programs do what it
+// says.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -23,7 +24,8 @@ async function contents(folder: string): Promise<Record<string, string>> {
 }
 
 t.test('the package of the TypeScript client', async (t) => {
-  // A checkout, as it is before anything is generated: other tests build in the place itself at the same time.
+  // A checkout, as it is before anything is generated: other tests build in the place itself at the same
+  // time.
   const directory = t.testdir({ empty: { 'package.json': '{ "private": true, "type": "module" }' } })
   const [checkout, project] = [join(directory, 'sdk/typescript'), join(directory, 'empty')]
   await cp(PACKAGE, checkout, {
@@ -117,7 +119,8 @@ t.test('the package of the TypeScript client', async (t) => {
 })
 
 const TYPES = `
-import { type AppCredentialItem, type AuditEvent, createClient, LatchkeyError, type ProblemCode } from '@latchkey/client'
+import { type AppCredentialItem, type AuditEvent, createClient } from '@latchkey/client'
+import { LatchkeyError, type ProblemCode } from '@latchkey/client'
 
 export async function never(): Promise<void> {
   const latchkey = createClient({ baseUrl: 'https://latchkey.example.org' })

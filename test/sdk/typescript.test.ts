@@ -1,4 +1,5 @@
-// The client of sdk/typescript, built as it is published, against the service. Its parts are in test/sdk/typescript.
+// The client of sdk/typescript, built as it is published, against the service. Its parts are in
+// test/sdk/typescript.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'

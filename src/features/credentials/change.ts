@@ -38,11 +38,12 @@ export interface Changed {
 }
 
 /**
- * Changes a credential of the owner's as a whole, and returns it as it is then. The statement that writes holds only at
- * the revision that was read, so nothing is locked while values are sealed; if another change came first, all is done
- * again under a lock. A change of any value seals all values anew, under the next sealed revision: no older ciphertext
- * opens any more. Throws NotFound, RevisionChanged, NameTaken, what `values` throws, NotFound or Forbidden for a project
- * to link to, and DecryptionFailed if a value that stays does not open.
+ * Changes a credential of the owner's as a whole, and returns it as it is then. The statement that writes
+ * holds only at the revision that was read, so nothing is locked while values are sealed; if another change
+ * came first, all is done again under a lock. A change of any value seals all values anew, under the next
+ * sealed revision: no older ciphertext opens any more. Throws NotFound, RevisionChanged, NameTaken, what
+ * `values` throws, NotFound or Forbidden for a project to link to, and DecryptionFailed if a value that stays
+ * does not open.
  */
 export async function changeCredential(
   services: Services,

@@ -29,8 +29,9 @@ export interface NewCredential {
 }
 
 /**
- * Creates a credential of the owner's, with its values, links and audit events, in one statement. Throws NameTaken,
- * ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is created.
+ * Creates a credential of the owner's, with its values, links and audit events, in one statement. Throws
+ * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is
+ * created.
  */
 export async function createCredential(
   services: Services,

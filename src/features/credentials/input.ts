@@ -13,10 +13,11 @@ const refuse = (path: string, code: string, message: string): never => {
 }
 
 /**
- * The values that a credential has after `keys`: those it had, with each key sent put in its place. `null` takes an
- * optional one away. An empty text, which forms send, is no value either: on a secret field it leaves what is there
- * (forms cannot show it), on another one it takes it away. Throws ValidationFailed, without a value in it, for keys that do not fit the type's fields, and when a
- * required field ends up without a value.
+ * The values that a credential has after `keys`: those it had, with each key sent put in its place. `null`
+ * takes an optional one away. An empty text, which forms send, is no value either: on a secret field it
+ * leaves what is there (forms cannot show it), on another one it takes it away. Throws ValidationFailed,
+ * without a value in it, for keys that do not fit the type's fields, and when a required field ends up
+ * without a value.
  */
 export function applyKeys(fields: readonly FieldRow[], had: Values, keys: readonly KeyInput[]): Values {
   const byId = new Map(fields.map((field) => [field.id, field]))

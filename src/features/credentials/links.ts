@@ -10,8 +10,8 @@ export interface LinkChanges {
 }
 
 /**
- * Throws unless the user may link credentials to all of the projects: NotFound for one that does not exist, Forbidden
- * for one in which the user is not an editor or above.
+ * Throws unless the user may link credentials to all of the projects: NotFound for one that does not exist,
+ * Forbidden for one in which the user is not an editor or above.
  */
 export async function requireEditor(
   db: Database,

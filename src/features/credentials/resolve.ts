@@ -45,9 +45,9 @@ export function idsOf(items: readonly { id?: string; name?: string }[]): string[
 }
 
 /**
- * Resolves the items for a machine of the project, in their order: to the values of a linked credential, or to the
- * reason why not. An item that fails does not affect the others. `preloaded` has the rows if all items are ids.
- * `handedOut` and `undecryptable` are for the audit log.
+ * Resolves the items for a machine of the project, in their order: to the values of a linked credential, or
+ * to the reason why not. An item that fails does not affect the others. `preloaded` has the rows if all items
+ * are ids. `handedOut` and `undecryptable` are for the audit log.
  */
 export async function resolveCredentials(
   { db, keyring }: Services,

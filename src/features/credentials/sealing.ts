@@ -25,8 +25,8 @@ export type Values = Map<string, unknown>
 export const plainValue = (value: unknown) => (value instanceof UnchangedValue ? value.open() : value)
 
 /**
- * Seals the JSON of a credential's values, by environment, at one sealed revision. Throws ValidationFailed if they are
- * too large together.
+ * Seals the JSON of a credential's values, by environment, at one sealed revision. Throws ValidationFailed if
+ * they are too large together.
  */
 export function sealAll(
   keyring: Keyring,
@@ -55,7 +55,9 @@ export function sealAll(
   return sealed
 }
 
-/** Returns a function that opens the values of one credential in one environment. It throws DecryptionFailed. */
+/**
+ * Returns a function that opens the values of one credential in one environment. It throws DecryptionFailed.
+ */
 export function opener(
   keyring: Keyring,
   context: { credentialId: string; environment: string; sealedRevision: number }

@@ -42,7 +42,10 @@ export function openShownValues(
   }
 }
 
-/** Returns the fields of a credential's type at the revision that was read, or none if both were deleted meanwhile. */
+/**
+ * Returns the fields of a credential's type at the revision that was read, or none if both were deleted
+ * meanwhile.
+ */
 export async function fieldsOf(
   db: Database,
   row: { type_id: string; type_revision: number }

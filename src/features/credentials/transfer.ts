@@ -9,9 +9,9 @@ import { setOwner } from './repositories/write-repository.ts'
 import type { Target } from './revision.ts'
 
 /**
- * Gives a credential to the user with this e-mail address, who has to be an editor or above in each of its projects.
- * Returns the new owner's id. Throws ValidationFailed for an unknown address or one's own, NewOwnerMayNotLink with the
- * projects, NameTaken, RevisionChanged and NotFound.
+ * Gives a credential to the user with this e-mail address, who has to be an editor or above in each of its
+ * projects. Returns the new owner's id. Throws ValidationFailed for an unknown address or one's own,
+ * NewOwnerMayNotLink with the projects, NameTaken, RevisionChanged and NotFound.
  */
 export async function transferCredential(db: Database, target: Target, email: string): Promise<string> {
   return inTransaction(db, async (trx) => {

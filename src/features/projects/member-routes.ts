@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
+import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
-import { created } from '../../http/idempotency.ts'
 import { NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { listMembers, type MemberRow } from './member-repository.ts'

@@ -19,7 +19,10 @@ t.test('a page costs the same however many credentials others have', async (t) =
   for (const table of TABLES)
     await sql`alter table ${sql.table(table)} set (autovacuum_enabled = false)`.execute(service.db)
 
-  /** Blocks of these tables and their indexes that a session of the service's looked at; a session tells when it ends. */
+  /**
+   * Blocks of these tables and their indexes that a session of the service's looked at; a session tells when
+   * it ends.
+   */
   async function blocks() {
     await sql`select pg_terminate_backend(pid, 10000) from pg_stat_activity
               where datname = current_database() and pid <> pg_backend_pid()
@@ -56,7 +59,8 @@ t.test('a page costs the same however many credentials others have', async (t) =
   for (let batch = 0; batch < 20; batch++) {
     await sql`with made as (
         insert into credentials (id, owner_id, type_id, name, created_at)
-        select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'credential ' || i, now() - i * interval '1 second'
+        select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'credential ' || i,
+          now() - i * interval '1 second'
         from generate_series(${batch * 5000 + 1}::int, ${batch * 5000 + 5000}::int) i returning id)
       insert into credential_environments (credential_id, name) select id, 'main' from made`.execute(
       service.db

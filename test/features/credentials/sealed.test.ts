@@ -100,9 +100,8 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
     }
     const denials = async () => {
       const { rows } = await sql<{ count: number }>`select coalesce(sum(count), 0) as count from audit_events
-        where target_id = ${one.id} and outcome = 'denied' and details ->> 'code' = 'decryption-failed'`.execute(
-        service.db
-      )
+        where target_id = ${one.id} and outcome = 'denied'
+          and details ->> 'code' = 'decryption-failed'`.execute(service.db)
       return Number(rows[0]!.count)
     }
     for (const [what, value] of flaws) {
@@ -132,9 +131,8 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
     const values = (await keysOf(id)).map((key) => key.value)
     t.equal(new Set(values.map((value) => value.toString('hex'))).size, 3, 'no two are alike')
     const { rows } = await sql<{ count: number; nonces: number }>`
-      select count(*) as count, count(distinct substring(value from 6 for 12)) as nonces from credential_keys`.execute(
-      service.db
-    )
+      select count(*) as count, count(distinct substring(value from 6 for 12)) as nonces
+      from credential_keys`.execute(service.db)
     t.equal(rows[0]!.count, rows[0]!.nonces, 'no nonce twice')
     t.ok(values.every((value) => !value.includes('secret')))
   })

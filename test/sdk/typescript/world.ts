@@ -12,7 +12,10 @@ export const PACKAGE = join(import.meta.dirname, '../../../sdk/typescript')
 
 export type World = Awaited<ReturnType<typeof startWorld>>
 
-/** The client as it was built, the service, Ann, a project of hers with a runner, and a way to the service on which things go wrong. */
+/**
+ * The client as it was built, the service, Ann, a project of hers with a runner, and a way to the service on
+ * which things go wrong.
+ */
 export async function startWorld(t: Test, built = PACKAGE) {
   const sdk: typeof Sdk = await import(join(built, 'dist/index.js'))
   const service = await startTestApp(t)

@@ -27,7 +27,10 @@ const invalid = (field: string, message: string): never => {
 const isObject = (value: unknown): value is Body =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** What the request asks for; throws LightningInvalid with the field's name, in Lightning's words where it has some. */
+/**
+ * What the request asks for; throws LightningInvalid with the field's name, in Lightning's words where it has
+ * some.
+ */
 export function readInput(request: unknown): LightningInput {
   if (!isObject(request)) throw new LightningInvalid({ name: ["can't be blank"], body: ["can't be blank"] })
   return {
@@ -97,8 +100,8 @@ function projectIdsOf(value: unknown): string[] {
 }
 
 /**
- * The values to store for these bodies. The built-in `raw` takes any object, as its one field; of other types the body's
- * properties are field names. Throws LightningInvalid, without a value in it.
+ * The values to store for these bodies. The built-in `raw` takes any object, as its one field; of other types
+ * the body's properties are field names. Throws LightningInvalid, without a value in it.
  */
 export function valuesOf(
   fields: readonly FieldRow[],

@@ -12,7 +12,8 @@ interface LinkRow {
 
 const links = (viewer: Expression<string>) =>
   sql<LinkRow[]>`(select coalesce(json_agg(json_build_object(
-    'id', l.id, 'projectId', l.project_id, 'name', p.name, 'description', p.description, 'createdAt', l.created_at)
+    'id', l.id, 'projectId', l.project_id, 'name', p.name, 'description', p.description,
+    'createdAt', l.created_at)
     order by p.name, p.id), '[]')
   from credential_projects l
   join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}

@@ -27,7 +27,9 @@ const projectAsked = guard(async (request: FastifyRequest) => {
   return membershipOf(request, typeof project_id === 'string' ? project_id : '', 'viewer')
 })
 
-/** The caller's own credential. As Lightning has it: what is somebody else's is 403, so its existence shows. */
+/**
+ * The caller's own credential. As Lightning has it: what is somebody else's is 403, so its existence shows.
+ */
 const ownCredential = guard(async (request: FastifyRequest) => {
   const { id } = request.params as { id: string }
   const row = isUuid(id) ? await repository.findAnybodys(request.server.services.db, id) : undefined
@@ -40,7 +42,8 @@ const ownCredential = guard(async (request: FastifyRequest) => {
 export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
   app.setErrorHandler(answerLightning)
-  // What a request has to be is said by `input.ts`, in Lightning's words; the schemas here are for the document.
+  // What a request has to be is said by `input.ts`, in Lightning's words; the schemas here are for the
+  // document.
   app.setValidatorCompiler(() => () => true)
 
   app.get(

@@ -101,8 +101,8 @@ const ProjectLink = Type.Object(
 )
 
 /**
- * What the document says of a new credential. Lightning's clients send more than we know, and expect its own words for
- * what is wrong, so the request is checked by `input.ts` and not by this.
+ * What the document says of a new credential. Lightning's clients send more than we know, and expect its own
+ * words for what is wrong, so the request is checked by `input.ts` and not by this.
  */
 const NewCredential = Type.Object(
   {
@@ -213,7 +213,8 @@ export const lightningCreateCredential = {
   operationId: 'lightningCreateCredential',
   summary: 'Create a credential',
   description:
-    'The body is in this answer and in no other. With projects, the caller has to be owner, admin or editor in every one, or nothing ' +
+    'The body is in this answer and in no other. With projects, the caller has to be owner, admin or ' +
+    'editor in every one, or nothing ' +
     'is created. Unknown properties are ignored.',
   tags,
   scopes: WRITE,

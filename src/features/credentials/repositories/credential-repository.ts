@@ -49,8 +49,8 @@ export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
   ).as('projects')
 
 /**
- * The fields with a value in `main`. Values that are not secret come along, sealed and in base64; secret ones leave the
- * database only for `reveal`, `resolve` and changes.
+ * The fields with a value in `main`. Values that are not secret come along, sealed and in base64; secret ones
+ * leave the database only for `reveal`, `resolve` and changes.
  */
 const openValues = (eb: Eb) =>
   jsonArrayFrom(
@@ -125,8 +125,8 @@ const ownForChange = prepared(
 )
 
 /**
- * Returns what a change of the owner's credential starts from, `withValues` with all its sealed values, or undefined if
- * it is not the owner's.
+ * Returns what a change of the owner's credential starts from, `withValues` with all its sealed values, or
+ * undefined if it is not the owner's.
  */
 export async function findForChange(db: Database, ownerId: string, id: string, withValues: boolean) {
   const [row] = await ownForChange(db, { ownerId, id, withValues })
@@ -141,7 +141,8 @@ const inProject = prepared((db, p: Params<{ projectId: string; id: string }>) =>
     .where('c.id', '=', p.id)
     .where(sql<SqlBool>`(exists (select from credential_projects l
         where l.credential_id = c.id and l.project_id = ${p.projectId})
-      or exists (select from credential_usages u where u.credential_id = c.id and u.project_id = ${p.projectId}))`)
+      or exists (select from credential_usages u
+        where u.credential_id = c.id and u.project_id = ${p.projectId}))`)
     .select(['c.id', 'c.name', 'c.owner_id'])
 )
 

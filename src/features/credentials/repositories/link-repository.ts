@@ -62,7 +62,9 @@ const isLinkedTo =
         .select('l.id')
     )
 
-/** Counts the change of each credential. Locks credentials before links, as all writes do, to avoid deadlocks. */
+/**
+ * Counts the change of each credential. Locks credentials before links, as all writes do, to avoid deadlocks.
+ */
 const countUnlinking = (trx: Transaction, projectId: string) =>
   trx
     .updateTable('credentials as c')
@@ -70,7 +72,9 @@ const countUnlinking = (trx: Transaction, projectId: string) =>
     .where(isLinkedTo(projectId))
     .returning(['c.id', 'c.name', 'c.owner_id'])
 
-/** Takes the credential out of the project. Returns the credential, or undefined if it was not in the project. */
+/**
+ * Takes the credential out of the project. Returns the credential, or undefined if it was not in the project.
+ */
 export async function unlink(trx: Transaction, projectId: string, credentialId: string) {
   const row = await countUnlinking(trx, projectId).where('c.id', '=', credentialId).executeTakeFirst()
   await trx

@@ -18,7 +18,10 @@ type Eb = ExpressionBuilder<CredentialTables, 'c' | 't'>
 const filledFields = sql<string[]>`array(select k.field_id from credential_keys k
   where k.credential_id = c.id and k.environment = 'main')`.as('filled_fields')
 
-/** What an item of a list has besides the credential's columns, as the viewer may see it. No value is among it. */
+/**
+ * What an item of a list has besides the credential's columns, as the viewer may see it. No value is among
+ * it.
+ */
 const itemParts = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
   [environments, usageCount, filledFields, sharedProjects(eb, viewer, listed)] as const
 

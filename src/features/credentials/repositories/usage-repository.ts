@@ -15,8 +15,9 @@ export function listUsages(db: Database, credentialId: string, projectId: string
 }
 
 /**
- * Registers that a consumer depends on the credential, for a project or, by the owner, for none. Returns the usage, and
- * whether it is new. A concurrent deletion of the credential either fails, or makes this throw NotFound.
+ * Registers that a consumer depends on the credential, for a project or, by the owner, for none. Returns the
+ * usage, and whether it is new. A concurrent deletion of the credential either fails, or makes this throw
+ * NotFound.
  */
 export async function putUsage(
   db: Database,

@@ -20,7 +20,8 @@ const isConfigured = (environment: TextParam) =>
 /** The fields of the type of `c`, in their order, with the values of one environment. */
 const sealedFields = (environment: TextParam) =>
   sql<SealedField[]>`(select coalesce(json_agg(json_build_object(
-      'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64')) order by f.position), '[]')
+      'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64'))
+      order by f.position), '[]')
     from credential_type_fields f
     left join credential_keys k
       on k.credential_id = c.id and k.environment = ${environment} and k.field_id = f.id

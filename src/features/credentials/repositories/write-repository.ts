@@ -6,7 +6,10 @@ import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 import type { SealedValues } from '../sealing.ts'
 
-/** Projects that the write links the credential to. Whoever changes them waits until it is done, or it for them. */
+/**
+ * Projects that the write links the credential to. Whoever changes them waits until it is done, or it for
+ * them.
+ */
 const lockedProjects = (db: Kysely<Tables>, ids: Expression<readonly string[]>) =>
   db
     .selectFrom('projects')
@@ -15,7 +18,10 @@ const lockedProjects = (db: Kysely<Tables>, ids: Expression<readonly string[]>) 
     .orderBy('id')
     .forKeyShare()
 
-/** The type, if its fields are still those that the values were checked by. It stays so until the write is done. */
+/**
+ * The type, if its fields are still those that the values were checked by. It stays so until the write is
+ * done.
+ */
 const lockedType = (db: Kysely<Tables>, p: Params<{ typeId: string; typeRevision: number }>) =>
   db
     .selectFrom('credential_types')
@@ -24,11 +30,13 @@ const lockedType = (db: Kysely<Tables>, p: Params<{ typeId: string; typeRevision
     .select(['id', 'type_name'])
     .forKeyShare()
 
+const linkingRoles = sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)))
+
 /** True if the user may link credentials to all of `linking`. */
 const mayLink = (userId: Expression<string>, ids: Expression<readonly string[]>) =>
   sql<SqlBool>`cardinality(${ids}::uuid[]) = (select count(*) from linking p
     join project_members m on m.project_id = p.id
-    where m.user_id = ${userId} and m.role in (${sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)))}))`
+    where m.user_id = ${userId} and m.role in (${linkingRoles}))`
 
 const insertLinks = (
   db: Kysely<Tables>,
@@ -121,8 +129,9 @@ const insert = prepared((db, p: Params<CredentialInsert>) =>
 )
 
 /**
- * Inserts a credential with its environments, values, links and audit events, in one statement. Returns undefined and
- * inserts nothing if the type is no longer at that revision, or the owner may not link to one of the projects.
+ * Inserts a credential with its environments, values, links and audit events, in one statement. Returns
+ * undefined and inserts nothing if the type is no longer at that revision, or the owner may not link to one
+ * of the projects.
  */
 export async function insertCredential(db: Database, input: CredentialInsert) {
   const [row] = await insert(db, input)
@@ -223,9 +232,9 @@ const update = prepared((db, p: Params<CredentialUpdate>) =>
 )
 
 /**
- * Changes a credential with its environments, values, links and audit events, in one statement. Returns undefined and
- * changes nothing if it is no longer the owner's at that revision, if the type of changed values is no longer at its
- * revision, or if the owner may not link to one of the projects.
+ * Changes a credential with its environments, values, links and audit events, in one statement. Returns
+ * undefined and changes nothing if it is no longer the owner's at that revision, if the type of changed
+ * values is no longer at its revision, or if the owner may not link to one of the projects.
  */
 export async function updateCredential(db: Database, input: CredentialUpdate) {
   const [row] = await update(db, input)
@@ -263,7 +272,10 @@ const remove = prepared((db, p: Params<{ ownerId: string; id: string; revisions:
     .returning('id')
 )
 
-/** Deletes the owner's credential if it is at one of the revisions (null: any). Returns false if it is not there. */
+/**
+ * Deletes the owner's credential if it is at one of the revisions (null: any). Returns false if it is not
+ * there.
+ */
 export async function deleteCredential(
   db: Database,
   ownerId: string,

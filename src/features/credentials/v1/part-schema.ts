@@ -18,7 +18,8 @@ import {
 } from '../../../http/schemas.ts'
 import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 
-// A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may be hidden.
+// A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may
+// be hidden.
 const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
 
 export const EnvironmentValues = closed(
@@ -65,8 +66,10 @@ export const putEnvironment = {
   operationId: 'putEnvironment',
   summary: 'Set the values of an environment',
   description:
-    'The same credential with other values in `staging`, `production`, …; made if it is not there. As with an update, a key that ' +
-    'is not sent keeps its value, `null` clears an optional one, and `""` on a secret field keeps what is there.',
+    'The same credential with other values in `staging`, `production`, …; made if it is not there. As with ' +
+    'an update, a key that ' +
+    'is not sent keeps its value, `null` clears an optional one, and `""` on a secret field keeps what is ' +
+    'there.',
   tags,
   scopes: WRITE,
   params: OfEnvironment,
@@ -100,7 +103,8 @@ export const transferAppCredential = {
   operationId: 'transferAppCredential',
   summary: 'Give a credential to another user',
   description:
-    'Who has to be an editor or above in every project that it is linked to; refused with 409 and the `projects` otherwise. Its values, ' +
+    'Who has to be an editor or above in every project that it is linked to; refused with 409 and the ' +
+    '`projects` otherwise. Its values, ' +
     'links and usages stay. In person.',
   tags,
   params: WithId,
@@ -114,7 +118,8 @@ export const listUsages = {
   operationId: 'listUsages',
   summary: 'Who depends on a credential',
   description:
-    'For its owner, with a token `credentials:read`; for a machine of a project that it is linked to, `usages:write`, and then those of its project.',
+    'For its owner, with a token `credentials:read`; for a machine of a project that it is linked to, ' +
+    '`usages:write`, and then those of its project.',
   tags,
   scopes: READ_USAGES,
   params: WithId,
@@ -126,7 +131,8 @@ export const putUsage = {
   operationId: 'putUsage',
   summary: 'Say that a consumer depends on a credential',
   description:
-    'So that the credential cannot be deleted under it. For its owner, and for machines of a project that it is linked to. Saying it ' +
+    'So that the credential cannot be deleted under it. For its owner, and for machines of a project that ' +
+    'it is linked to. Saying it ' +
     'again changes nothing.',
   tags,
   scopes: WRITE_USAGES,

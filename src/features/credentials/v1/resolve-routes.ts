@@ -54,8 +54,8 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       app.metrics.decryptionFailures.inc({ where: 'request' }, undecryptable.length)
     await recordDenials(db, origin, [
       ...undecryptable.map((row) => refusal(row.id, 'decryption-failed', projectId)),
-      // Recorded only for credentials that exist, and without the project, whose admins must not learn from the log
-      // that they do. Their owners may.
+      // Recorded only for credentials that exist, and without the project, whose admins must not learn from
+      // the log that they do. Their owners may.
       ...results.flatMap((one) =>
         'error' in one && one.error.code === 'not-found' && 'id' in one
           ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifExists: true }]

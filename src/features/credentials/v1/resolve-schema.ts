@@ -103,7 +103,8 @@ export const resolveCredentials = {
   operationId: 'resolveCredentials',
   summary: 'Read the values of credentials as a machine of the project',
   description:
-    'By a project token with `credentials:resolve` alone. In the order asked; one that fails does not spoil the others. Each hand-out is ' +
+    'By a project token with `credentials:resolve` alone. In the order asked; one that fails does not ' +
+    'spoil the others. Each hand-out is ' +
     'in the audit log before the answer is sent.',
   tags: ['App credentials'],
   scopes: RESOLVE,

@@ -52,7 +52,8 @@ export const createAppCredential = {
   operationId: 'createAppCredential',
   summary: 'Create a credential',
   description:
-    'The values are encrypted before they are stored. Fields without a key get their default. With projects, all are ' +
+    'The values are encrypted before they are stored. Fields without a key get their default. With ' +
+    'projects, all are ' +
     'linked or nothing is created.',
   tags,
   scopes: WRITE,
@@ -79,8 +80,10 @@ export const updateAppCredential = {
   operationId: 'updateAppCredential',
   summary: 'Update a credential',
   description:
-    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional one; `""` keeps ' +
-    'what is there on a secret field, and clears an optional one that is not. `projectIds` replaces the whole set. The type cannot change.',
+    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional ' +
+    'one; `""` keeps ' +
+    'what is there on a secret field, and clears an optional one that is not. `projectIds` replaces the ' +
+    'whole set. The type cannot change.',
   tags,
   scopes: WRITE,
   params: WithId,
@@ -106,7 +109,8 @@ export const assignProjects = {
   operationId: 'assignProjects',
   summary: 'Assign a credential to projects',
   description:
-    'Replaces the whole set: all or nothing. Adding takes the role editor or above in the project; links that stay keep ' +
+    'Replaces the whole set: all or nothing. Adding takes the role editor or above in the project; links ' +
+    'that stay keep ' +
     'their `createdAt`.',
   tags,
   scopes: WRITE,

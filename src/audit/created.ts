@@ -1,0 +1,27 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Transaction } from '../db/database.ts'
+import { answerCreated, type Created } from '../http/idempotency.ts'
+import type { Services } from '../services.ts'
+import { type AuditEvent, audited } from './record.ts'
+
+/**
+ * Answers a create with 201. `work` runs in one transaction together with the events that it returns and, if
+ * the request has an Idempotency-Key, the stored answer. A retry with the same key gets the stored answer
+ * instead.
+ */
+export function created<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  work: (services: Services & { db: Transaction }) => Promise<Created<T> & { events: AuditEvent[] }>
+): Promise<T> {
+  return answerCreated(request, reply, (db) =>
+    audited(
+      request,
+      async (services) => {
+        const { events, ...result } = await work(services)
+        return { result, events }
+      },
+      db
+    )
+  )
+}
