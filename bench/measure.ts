@@ -5,7 +5,7 @@ import type { Side } from './side.ts'
 import { median, quantile, type Ratio, ratioOf } from './statistics.ts'
 
 export interface Plan {
-  /** Each has four windows in the order ABBA, so that a machine that gets slower is no advantage to either side. */
+  /** Each has four windows, so that a machine that gets slower is no advantage to either side. */
   rounds: number
   /** Of one window, roughly: a window has a fixed number of requests. */
   seconds: number
@@ -48,6 +48,11 @@ export interface Setting {
   signal: AbortSignal
 }
 
+/** The side of each window in a round: ABBA, then BAAB. */
+const ORDERS = [
+  [0, 1, 1, 0],
+  [1, 0, 0, 1]
+] as const
 const WARM_AGAIN_SECONDS = 1
 const LEAST_PER_CONNECTION = 4
 /** Slow routes, whose windows are long, get fewer rounds. */
@@ -68,10 +73,10 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
   for (let round = 0; round < plan.rounds; round++) {
     if (round >= LEAST_ROUNDS && performance.now() > until) break
     const rates: [number[], number[]] = [[], []]
-    for (const [turn, at] of [0, 1, 1, 0].entries()) {
+    for (const [turn, at] of ORDERS[round % 2]!.entries()) {
       // The first two windows have the same requests, and the last two.
       const seed = `${round}.${turn >> 1}`
-      rates[at as 0 | 1].push(await sides[at]!.window(seed, counts[at]!))
+      rates[at].push(await sides[at]!.window(seed, counts[at]!))
     }
     const [ofA, ofB] = rates.map((two) => Math.sqrt(two[0]! * two[1]!)) as [number, number]
     ratios.push(ofA / ofB)
