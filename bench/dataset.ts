@@ -19,8 +19,8 @@ const VERSION = 1
 const LONGEST_MS = 6 * 24 * 60 * 60_000
 
 /**
- * The template database, as it was seeded earlier into `directory` or as it is seeded now through the service of
- * `checkout`: the older of two, because the newer one can migrate a copy and the older one cannot go back.
+ * The template database, as it was seeded earlier into `directory` or as it is seeded now through the service
+ * of `checkout`: the older of two, because the newer one can migrate a copy and the older one cannot go back.
  */
 export async function prepareTemplate(
   postgres: Postgres,

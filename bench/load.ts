@@ -36,8 +36,8 @@ const TIMEOUT_MS = 30_000
 const RECEIVE_BUFFER = 64 * 1024
 
 /**
- * Sends the requests in their order over keep-alive connections, each with one request at a time. Rejects at the
- * first answer that is not 2xx, is not right, or does not come.
+ * Sends the requests in their order over keep-alive connections, each with one request at a time. Rejects at
+ * the first answer that is not 2xx, is not right, or does not come.
  */
 export async function send(
   origin: string,

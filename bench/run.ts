@@ -1,5 +1,5 @@
-// Measures the service with many callers, beside simple reference routes or beside another checkout of this project.
-// docs/performance.md says how to run it and how to read it.
+// Measures the service with many callers, beside simple reference routes or beside another checkout of this
+// project. docs/performance.md says how to run it and how to read it.
 import { checkBaseline, writeBaseline } from './baseline.ts'
 import { compare, measureAlone, type Target } from './measure.ts'
 import { measureMemory } from './memory.ts'

@@ -19,7 +19,7 @@ export interface World {
   signal: AbortSignal
 }
 
-/** Prepares the server, the data and both sides, calls `work`, and takes everything down whatever happened. */
+/** Prepares the server, the data and both sides, calls `work`, and takes everything down in any case. */
 export async function withWorld(
   options: Options,
   { signal, tell }: { signal: AbortSignal; tell: (line: string) => void },
