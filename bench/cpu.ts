@@ -8,8 +8,7 @@ const MICROS_PER_TICK = 10_000
 export async function cpuOf(pid: number): Promise<number | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   if (text === undefined) return null
-  // The command comes second, in brackets, and may hold brackets and spaces. What follows is one field a
-  // space.
+  // The second field is the command in brackets, which may contain brackets and spaces itself.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * MICROS_PER_TICK
 }
@@ -21,9 +20,7 @@ export async function residentOf(pid: number): Promise<number | null> {
   return kibibytes === undefined ? null : Number(kibibytes) * 1024
 }
 
-/**
- * The CPU of the Postgres processes that serve one database, sampled often because connections come and go.
- */
+/** The CPU of the Postgres processes that serve one database. Sample it often: connections come and go. */
 export class DatabaseCpu {
   readonly #postgres: Postgres
   readonly #database: string

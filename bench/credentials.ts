@@ -127,14 +127,12 @@ export function newSecret(types: Types, index: number, random: Random) {
   return [{ fieldId: types[typeName]!.fields[secret], keyValue: values(random)[secret] }]
 }
 
-export const WORDS = (
-  'account alerts analytics api archive backup billing bot build cache calendar chat cluster contacts crm ' +
-  'customer ' +
-  'data deploy dev email events export finance forms gateway import internal invoice jobs legacy logs mail ' +
-  'main ' +
-  'metrics mobile monitor orders partner payroll payments prod queue reports sales search shop staging ' +
-  'storage support sync'
-).split(' ')
+export const WORDS = [
+  'account alerts analytics api archive backup billing bot build cache calendar chat cluster',
+  'contacts crm customer data deploy dev email events export finance forms gateway import internal',
+  'invoice jobs legacy logs mail main metrics mobile monitor orders partner payroll payments prod',
+  'queue reports sales search shop staging storage support sync'
+].flatMap((line) => line.split(' '))
 
 const wordOf = (random: Random) => WORDS[Math.floor(random() * WORDS.length)]!
 

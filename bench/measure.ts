@@ -5,16 +5,11 @@ import type { Side } from './side.ts'
 import { median, quantile, type Ratio, ratioOf } from './statistics.ts'
 
 export interface Plan {
-  /**
-   * Each has four windows in the order ABBA, so that a machine that gets slower is no advantage to either
-   * side.
-   */
+  /** Each has four windows, so that a machine that gets slower is no advantage to either side. */
   rounds: number
   /** Of one window, roughly: a window has a fixed number of requests. */
   seconds: number
-  /**
-   * Of each side: at the first number of connections of a route whichever comes first, later a short time.
-   */
+  /** Of each side, the less of the two; a short time if the route has been measured before. */
   warmUp: { requests: number; seconds: number }
 }
 
@@ -53,6 +48,11 @@ export interface Setting {
   signal: AbortSignal
 }
 
+/** The side of each window in a round: ABBA, then BAAB. */
+const ORDERS = [
+  [0, 1, 1, 0],
+  [1, 0, 0, 1]
+] as const
 const WARM_AGAIN_SECONDS = 1
 const LEAST_PER_CONNECTION = 4
 /** Slow routes, whose windows are long, get fewer rounds. */
@@ -63,7 +63,7 @@ const LEAST = 32
 /** Measures two targets in turns. Takes back at the end what the requests have created. */
 export async function compare(a: Target, b: Target, plan: Plan, setting: Setting): Promise<Comparison> {
   const sides = [new Measured(a, setting), new Measured(b, setting)] as const
-  for (const side of sides) await side.warmUp(plan)
+  await warmUp(sides, plan, setting)
   const { sameRequests } = setting
   const [countA, countB] = sides.map(({ rate }) => countOf(rate * plan.seconds, setting)) as [number, number]
   const counts = sameRequests ? new Array<number>(2).fill(Math.min(countA, countB)) : [countA, countB]
@@ -73,10 +73,10 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
   for (let round = 0; round < plan.rounds; round++) {
     if (round >= LEAST_ROUNDS && performance.now() > until) break
     const rates: [number[], number[]] = [[], []]
-    for (const [turn, at] of [0, 1, 1, 0].entries()) {
+    for (const [turn, at] of ORDERS[round % 2]!.entries()) {
       // The first two windows have the same requests, and the last two.
       const seed = `${round}.${turn >> 1}`
-      rates[at as 0 | 1].push(await sides[at]!.window(seed, counts[at]!))
+      rates[at].push(await sides[at]!.window(seed, counts[at]!))
     }
     const [ofA, ofB] = rates.map((two) => Math.sqrt(two[0]! * two[1]!)) as [number, number]
     ratios.push(ofA / ofB)
@@ -88,11 +88,22 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
 /** Measures one target by itself. */
 export async function measureAlone(target: Target, plan: Plan, setting: Setting): Promise<Figures> {
   const side = new Measured(target, setting)
-  await side.warmUp(plan)
+  await warmUp([side], plan, setting)
   await side.begin()
   const count = countOf(side.rate * plan.seconds, setting)
   for (let round = 0; round < plan.rounds; round++) await side.window(String(round), count)
   return side.end()
+}
+
+/** In turns too: a side that waits for long loses its database connections, and their prepared statements. */
+async function warmUp(sides: readonly Measured[], plan: Plan, { isWarm }: Setting): Promise<void> {
+  const { requests, seconds } = plan.warmUp
+  const until = performance.now() + sides.length * (isWarm ? WARM_AGAIN_SECONDS : seconds) * 1_000
+  const isMissing = (side: Measured) => side.warmUpRequests < requests
+  for (let turn = 0; turn < 2 || (performance.now() < until && sides.some(isMissing)); turn++) {
+    for (const side of sides) await side.warmUp(turn, plan.seconds)
+  }
+  for (const side of sides) await side.settle()
 }
 
 function countOf(wanted: number, { connections }: Setting): number {
@@ -103,6 +114,7 @@ function countOf(wanted: number, { connections }: Setting): number {
 class Measured {
   /** Requests per second at the end of the warm-up. */
   rate = 0
+  warmUpRequests = 0
   readonly #target: Target
   readonly #setting: Setting
   readonly #undo: Request[] = []
@@ -115,17 +127,15 @@ class Measured {
     this.#setting = setting
   }
 
-  async warmUp({ warmUp, seconds }: Plan): Promise<void> {
-    const { isWarm } = this.#setting
-    const until = performance.now() + (isWarm ? WARM_AGAIN_SECONDS : warmUp.seconds) * 1_000
-    let answered = 0
-    for (let turn = 0; turn < 2 || (answered < warmUp.requests && performance.now() < until); turn++) {
-      const count = countOf(Math.min(this.rate * seconds, 10_000), this.#setting)
-      const sent = await this.#send(`warm-up ${turn}`, count, true)
-      this.rate = count / sent.seconds
-      answered += count
-    }
-    await this.#target.side.settle()
+  async warmUp(turn: number, seconds: number): Promise<void> {
+    const count = countOf(Math.min(this.rate * seconds, 10_000), this.#setting)
+    const sent = await this.#send(`warm-up ${turn}`, count, true)
+    this.rate = count / sent.seconds
+    this.warmUpRequests += count
+  }
+
+  settle(): Promise<void> {
+    return this.#target.side.settle()
   }
 
   async begin(): Promise<void> {

@@ -22,10 +22,7 @@ export interface Postgres {
   close(): Promise<void>
 }
 
-/**
- * The server at `url`; without one the embedded server, as durable as in production, with data in
- * `directory`.
- */
+/** The server at `url`, or the embedded server with its data in `directory`, as durable as in production. */
 export async function openPostgres(url: string | undefined, directory: string): Promise<Postgres> {
   const embedded = url
     ? undefined

@@ -65,9 +65,7 @@ app.get<{ Params: { id: string } }>('/row/:id', answering(columns), async ({ par
   return rows[0] ? resource(rows[0]) : reply.code(404).send({})
 })
 
-/**
- * Session and row in one prepared statement over pipelined connections: the least that a checked read can be.
- */
+/** Session and row in one prepared statement, pipelined: the least that a checked read can be. */
 const lanes = await Promise.all(
   Array.from({ length: LANES }, async () => {
     const client = new pg.Client({ ...connection, pipeline: true } as pg.ClientConfig)
@@ -82,7 +80,7 @@ app.get<{ Params: { id: string } }>('/joined/:id', answering(columns), async (re
   if (!UUID.test(request.params.id)) return reply.code(404).send({})
   const { rows } = await lanes[turn++ % LANES]!.query<Row>({
     name: 'joined',
-    text: `select c.id, c.owner_id, c.type_id, t.type_name, c.name, c.description, c.revision, 
+    text: `select c.id, c.owner_id, c.type_id, t.type_name, c.name, c.description, c.revision,
         c.created_at, c.updated_at
       from sessions s
       join users u on u.id = s.user_id
@@ -96,17 +94,13 @@ app.get<{ Params: { id: string } }>('/joined/:id', answering(columns), async (re
 
 const ACTOR = v7()
 const PROJECT = v7()
-/**
- * One prepared insert of an audit event, committed by itself, over a pool: the least that a recorded act can
- * be.
- */
+/** One prepared insert of an audit event, committed by itself: the least that a recorded act can be. */
 app.post<{ Params: { id: string } }>('/insert/:id', answering({ id: text }), async (request) => {
   const id = v7()
   await pool.query({
     name: 'insert',
-    text: `insert into bench_insert (id, action, outcome,
-        actor_type, actor_id, actor_name, target_type, target_id,
-        target_name, owner_id, project_id, ip, user_agent, request_id, details)
+    text: `insert into bench_insert (id, action, outcome, actor_type, actor_id, actor_name, target_type,
+        target_id, target_name, owner_id, project_id, ip, user_agent, request_id, details)
       values ($1, $2, 'allowed', 'user', $3, $4, 'credential', $5, $6, $3, $7, $8, $9, $10, $11)`,
     values: [
       id,

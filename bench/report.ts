@@ -74,7 +74,7 @@ function againstTable(rows: readonly Row[]): string {
         'p99 ms',
         'other'
       ],
-      ...['CPU Node', 'this/other', 'CPU Postgres', 'this/other']
+      ...['Node', 'this/other', 'Postgres', 'this/other']
     ],
     rows.map((row) => {
       const { a, b } = row
@@ -89,7 +89,7 @@ function againstTable(rows: readonly Row[]): string {
   )
 }
 
-const FIGURES = ['req/s', 'p50 ms', 'p99 ms', 'CPU µs Node', 'CPU µs Postgres']
+const FIGURES = ['req/s', 'p50 ms', 'p99 ms', 'Node µs', 'Postgres µs']
 
 function referencesTable(references: readonly ReferenceRow[]): string {
   return table(

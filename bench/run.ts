@@ -1,33 +1,17 @@
 // Measures the service with many callers, beside simple reference routes or beside another checkout of this
 // project. docs/performance.md says how to run it and how to read it.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { checkBaseline, writeBaseline } from './baseline.ts'
-import { prepareTemplate } from './dataset.ts'
 import { compare, measureAlone, type Target } from './measure.ts'
 import { measureMemory } from './memory.ts'
-import { type Options, readOptions } from './options.ts'
-import { openPostgres, type Postgres, TEMPLATE } from './postgres.ts'
+import { readOptions } from './options.ts'
 import { line, machine, type ReferenceRow, type Results, type Row, tables, writeResults } from './report.ts'
 import { REFERENCES, ROUTES, type Route } from './routes.ts'
-import type { Dataset } from './seed.ts'
-import { openReference, openService, type Side } from './side.ts'
+import { type World, withWorld } from './world.ts'
 
 const LONGEST_MS = 100 * 60_000
 const MEMORY_REQUESTS = 100_000
-const root = join(import.meta.dirname, '..')
 
 const tell = (text: string) => process.stdout.write(`${text}\n`)
-
-interface World {
-  options: Options
-  dataset: Dataset
-  service: Side
-  /** The service of the other checkout, or the reference routes. */
-  other: Side
-  signal: AbortSignal
-}
 
 async function measureMemories(world: World): Promise<Results['memory']> {
   const { options, dataset, service, other, signal } = world
@@ -91,8 +75,8 @@ async function measure(world: World): Promise<Results> {
   return { rows, references, memory }
 }
 
-async function report(world: World, postgres: Postgres): Promise<void> {
-  const before = machine(postgres.version)
+async function report(world: World): Promise<void> {
+  const before = machine(world.postgres.version)
   tell(before)
   const results = await measure(world)
   const { against, check, complete } = world.options
@@ -111,44 +95,13 @@ async function report(world: World, postgres: Postgres): Promise<void> {
   tell('\nWritten to docs/performance.md')
 }
 
-/**
- * Prepares the server, the data and both sides, calls `work`, and takes everything down whatever happened.
- */
-async function withWorld(
-  options: Options,
-  signal: AbortSignal,
-  work: (world: World, postgres: Postgres) => Promise<void>
-): Promise<void> {
-  const closing: (() => Promise<unknown>)[] = []
-  try {
-    const directory = options.data ?? (await mkdtemp(join(tmpdir(), 'latchkey-bench-')))
-    if (options.data) await mkdir(directory, { recursive: true })
-    else closing.push(() => rm(directory, { recursive: true, force: true }))
-    const postgres = await openPostgres(process.env.BENCH_DATABASE_URL, directory)
-    closing.push(postgres.close)
-    const { against, sizes } = options
-    const seeding = { directory, checkout: against ?? root, sizes }
-    const { rootKeys, dataset } = await prepareTemplate(postgres, seeding, signal, tell)
-    if (!options.data) closing.push(() => postgres.drop(TEMPLATE))
-    const service = await openService('this', root, rootKeys, postgres, signal)
-    closing.push(service.close)
-    const other = against
-      ? await openService('other', against, rootKeys, postgres, signal)
-      : await openReference(postgres, signal)
-    closing.push(other.close)
-    await work({ options, dataset, service, other, signal }, postgres)
-  } finally {
-    for (const close of closing.reverse()) await close()
-  }
-}
-
 const interrupted = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.once(name, () => interrupted.abort(new Error(`interrupted by ${name}`)))
 }
 try {
   const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(LONGEST_MS)])
-  await withWorld(readOptions(), signal, report)
+  await withWorld(readOptions(), { signal, tell }, report)
 } catch (error) {
   const { signal } = interrupted
   process.stderr.write(`bench: ${((signal.aborted ? signal.reason : error) as Error).message}\n`)

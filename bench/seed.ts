@@ -24,10 +24,7 @@ export interface Owner {
   projects: [Project, Project]
 }
 
-/**
- * Who may ask for what, after seeding. Sessions and tokens are in the database, so they hold on every copy of
- * it.
- */
+/** Who may ask for what. Sessions and tokens are in the database, so they are valid on every copy of it. */
 export interface Dataset {
   types: Types
   owners: Owner[]

@@ -17,8 +17,8 @@ export interface Server {
 }
 
 /**
- * Starts the service of a checkout of this project as its `npm start` does. Only package.json's start script
- * and the environment variables are known of it, so that checkouts with another layout can be measured.
+ * Starts the service of a checkout of this project as its `npm start` does. It relies on package.json's start
+ * script and the environment variables alone, so that checkouts with another layout can be measured.
  */
 export async function startService(
   checkout: string,

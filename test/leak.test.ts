@@ -756,7 +756,8 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
         if ${when} then raise exception '${said} %', to_jsonb(new)
           using errcode = '${sqlstate}', detail = '${said}', hint = '${said}'; end if;
         return new; end $$;
-        create trigger leak_fault before insert or update on ${table} for each row execute function leak_fault()`)
+        create trigger leak_fault before insert or update on ${table}
+          for each row execute function leak_fault()`)
       .execute(db)
     await work()
     await sql.raw('drop function leak_fault() cascade').execute(db)
