@@ -33,13 +33,15 @@ const limits = {
   keepAlive: true
 }
 
-/** A Kysely database with a pool for batched look-ups, which `prepared` uses outside transactions. */
+/** A Kysely database whose pools `prepared` uses for batches outside transactions. */
 class PooledDatabase extends Kysely<Tables> {
   readonly lookups: StatementPool
+  readonly reads: StatementPool
 
   constructor(lookups: StatementPool, reads: StatementPool, writes: StatementPool) {
     super({ dialect: new PostgresDialect({ pool: kyselyPool(reads, writes) }) })
     this.lookups = lookups
+    this.reads = reads
   }
 
   override async destroy(): Promise<void> {
@@ -47,9 +49,9 @@ class PooledDatabase extends Kysely<Tables> {
   }
 }
 
-/** Returns the pool for look-ups, or undefined for a transaction, whose statements stay on its connection. */
-export function lookupPool(db: Database): StatementPool | undefined {
-  return db instanceof PooledDatabase ? db.lookups : undefined
+/** Returns a pool, or undefined for a transaction, whose statements stay on its connection. */
+export function poolOf(db: Database, name: 'lookups' | 'reads'): StatementPool | undefined {
+  return db instanceof PooledDatabase ? db[name] : undefined
 }
 
 /** Connects on the first query. Close it with `destroy()`. `poolSize` bounds the connections for writes. */

@@ -2,7 +2,7 @@ import { type Compilable, type CompiledQuery, createQueryId, type Expression, ty
 import { batchInput, compileBatch, groupByInput, type SqlTypes } from './batch-query.ts'
 import { createBatcher } from './batcher.ts'
 import { compiler } from './compiler.ts'
-import { type Database, lookupPool } from './database.ts'
+import { type Database, poolOf } from './database.ts'
 import type { StatementPool } from './pool.ts'
 import type { Tables } from './tables.ts'
 
@@ -23,16 +23,23 @@ const params = new Proxy({} as Record<string, Expression<unknown>>, {
   get: (_, name) => sql`${new Parameter(String(name))}`
 })
 
+interface Options<P> {
+  /**
+   * The SQL types of the parameters. With these, concurrent calls outside transactions share one statement.
+   * It is for selects that find few rows by key.
+   */
+  batch?: SqlTypes<P>
+  /** `reads` for batches of selects that take longer, so that no caller's look-up waits for them. */
+  pool?: 'lookups' | 'reads'
+}
+
 /**
  * Returns a function that runs a query and returns its rows. The query is built and compiled once, at its
  * first use: doing that for every request costs more than sending it.
- *
- * With `batch`, the SQL types of its parameters, concurrent calls outside transactions share one statement,
- * on a pool of its own. It is for selects that find few rows by key.
  */
 export function prepared<P extends object, R>(
   build: (db: Kysely<Tables>, params: Params<P>) => Compilable<R>,
-  { batch: types }: { batch?: SqlTypes<P> } = {}
+  { batch: types, pool: poolName = 'lookups' }: Options<P> = {}
 ): (db: Database, values: P) => Promise<R[]> {
   const single = once(() => build(compiler, params as Params<P>).compile())
   const batched = once(() => compileBatch(build, types!))
@@ -42,11 +49,11 @@ export function prepared<P extends object, R>(
       return groupByInput(rows, inputs.length)
     },
     maxSize: MAX_BATCH,
-    concurrency: 1
+    concurrency: poolName === 'reads' ? 2 : 1
   }))
 
   return async (db, values) => {
-    const pool = types && lookupPool(db)
+    const pool = types && poolOf(db, poolName)
     if (pool) return addToBatch(pool, values)
     const query = single()
     const parameters = valuesOf(query, values)

@@ -2,8 +2,10 @@ import { DecryptionFailed } from '../../crypto/aead.ts'
 import { UnknownDataKey } from '../../crypto/keyring.ts'
 import { AnswerTooLarge } from '../../http/problems.ts'
 import type { Services } from '../../services.ts'
+import type { FieldRow } from '../credential-types/repository.ts'
 import { type LinkedRow, linkedByIdOrName } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
+import { fieldsOf } from './shown-values.ts'
 
 /** The largest sum of values that one answer opens, as they are read. */
 const MAX_CHARACTERS = 8 * 1024 * 1024
@@ -68,6 +70,7 @@ export async function resolveCredentials(
   )
   const handedOut = new Map<string, LinkedRow>()
   const undecryptable = new Map<string, LinkedRow>()
+  const fields = new Map(await Promise.all(rows.map(async (row) => [row, await fieldsOf(db, row)] as const)))
   const results = items.map((item): Result => {
     const found =
       'id' in item
@@ -80,7 +83,7 @@ export async function resolveCredentials(
     if (row.expired) return refuse('expired')
     if (!row.configured) return refuse('environment-not-configured')
     try {
-      const resolved = resolve(keyring, row, environment)
+      const resolved = resolve(keyring, row, fields.get(row)!, environment)
       handedOut.set(row.id, row)
       return resolved
     } catch (error) {
@@ -93,11 +96,16 @@ export async function resolveCredentials(
   return { results, handedOut: [...handedOut.values()], undecryptable: [...undecryptable.values()] }
 }
 
-function resolve(keyring: Services['keyring'], row: LinkedRow, environment: string): Resolved {
+function resolve(
+  keyring: Services['keyring'],
+  row: LinkedRow,
+  fields: readonly FieldRow[],
+  environment: string
+): Resolved {
   const open = opener(keyring, { credentialId: row.id, environment, sealedRevision: row.sealed_revision })
-  const values = row.fields.flatMap(({ fieldId, fieldName, sealed }) =>
-    sealed === null ? [] : [[fieldName, open(fieldId, Buffer.from(sealed, 'base64'))] as const]
-  )
+  const values = fields
+    .filter(({ id }) => id in row.sealed)
+    .map(({ id, field_name }) => [field_name, open(id, Buffer.from(row.sealed[id]!, 'base64'))] as const)
   return {
     id: row.id,
     credentialName: row.name,
@@ -111,6 +119,6 @@ function resolve(keyring: Services['keyring'], row: LinkedRow, environment: stri
 
 function sizeOf(rows: readonly LinkedRow[]): number {
   let size = 0
-  for (const { fields } of rows) for (const { sealed } of fields) size += sealed?.length ?? 0
+  for (const { sealed } of rows) for (const value of Object.values(sealed)) size += value.length
   return size
 }

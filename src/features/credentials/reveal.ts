@@ -1,5 +1,6 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import { EnvironmentNotConfigured, ValidationFailed } from '../../http/problems.ts'
+import type { FieldRow } from '../credential-types/repository.ts'
 import type { RevealableRow } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
 
@@ -10,11 +11,12 @@ import { opener } from './sealing.ts'
 export function revealValues(
   keyring: Keyring,
   row: RevealableRow,
+  fields: readonly FieldRow[],
   environment: string,
   fieldIds: readonly string[] | undefined
 ) {
   if (!row.configured) throw new EnvironmentNotConfigured()
-  const known = new Set(row.fields.map((field) => field.fieldId))
+  const known = new Set(fields.map(({ id }) => id))
   fieldIds?.forEach((fieldId, index) => {
     if (known.has(fieldId)) return
     const message = 'The credential has no field of this id.'
@@ -23,11 +25,11 @@ export function revealValues(
     })
   })
   const open = opener(keyring, { credentialId: row.id, environment, sealedRevision: row.sealed_revision })
-  return row.fields
-    .filter((field) => field.sealed !== null && (!fieldIds || fieldIds.includes(field.fieldId)))
-    .map(({ fieldId, fieldName, sealed }) => ({
+  return fields
+    .filter(({ id }) => id in row.sealed && (!fieldIds || fieldIds.includes(id)))
+    .map(({ id: fieldId, field_name: fieldName }) => ({
       fieldId,
       fieldName,
-      keyValue: open(fieldId, Buffer.from(sealed!, 'base64'))
+      keyValue: open(fieldId, Buffer.from(row.sealed[fieldId]!, 'base64'))
     }))
 }

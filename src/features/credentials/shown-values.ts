@@ -33,9 +33,9 @@ export function openShownValues(
   const open = opener(keyring, { credentialId: id, environment: 'main', sealedRevision: sealed_revision })
   return {
     fields,
-    filled: new Set(values.map(({ fieldId }) => fieldId)),
+    filled: new Set(Object.keys(values)),
     open: new Map(
-      values.flatMap(({ fieldId, sealed }) =>
+      Object.entries(values).flatMap(([fieldId, sealed]) =>
         sealed === null ? [] : [[fieldId, open(fieldId, Buffer.from(sealed, 'base64'))] as const]
       )
     )

@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify'
+import { type PreloadingGuard, preloaded } from '../../auth/preload.ts'
 import { atLeast } from '../../auth/roles.ts'
 import type { ProjectRole } from '../../db/tables.ts'
-import { type Guard, guard } from '../../http/guard.ts'
+import { guard } from '../../http/guard.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid } from '../../http/schemas.ts'
-import { findProject, type ProjectRow } from './repository.ts'
+import { type ProjectRow, projectById } from './repository.ts'
 
 /**
  * Returns the project if the caller has at least this role in it. Projects are not hidden from users:
@@ -15,12 +16,24 @@ export async function membershipOf(
   projectId: string | undefined,
   needed: ProjectRole
 ): Promise<ProjectRow> {
+  const { userId } = request.principal
   if (!isUuid(projectId)) throw new NotFound()
-  const project = await findProject(request.server.services.db, request.principal.userId, projectId)
+  const caller = { userId, projectId: null }
+  return requireMember(await projectById.find(request.server.services.db, caller, { id: projectId }), needed)
+}
+
+function requireMember(rows: Awaited<ReturnType<typeof projectById.find>> | undefined, needed: ProjectRole) {
+  const [project] = rows ?? []
   if (!project) throw new NotFound()
   requireRole(project.role, needed)
   return { ...project, role: project.role }
 }
+
+const inPath = (param: 'id' | 'projectId') =>
+  preloaded(projectById, ({ params }) => {
+    const id = (params as Record<string, string>)[param]
+    return isUuid(id) ? { id } : undefined
+  })
 
 /** Throws Forbidden if the user is not a member, or if the role does not suffice. */
 export function requireRole(
@@ -32,21 +45,27 @@ export function requireRole(
 }
 
 /** Guard for members of the project in the path who have at least this role. */
-export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): Guard<ProjectRow> {
-  return guard((request) => membershipOf(request, (request.params as Record<string, string>)[param], needed))
+export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): PreloadingGuard<ProjectRow> {
+  const { preload, rowsOf } = inPath(param)
+  // `principal` throws for machines.
+  const check = guard(async (request) => requireMember(request.principal && (await rowsOf(request)), needed))
+  return Object.assign(check, { preload })
 }
 
 /** Guard for members of the project in the path and for its own tokens, for which `userId` is null. */
-export function memberOrMachine(param: 'id' | 'projectId'): Guard<{ id: string; userId: string | null }> {
-  return guard(async (request) => {
-    const projectId = (request.params as Record<string, string>)[param]
+export function memberOrMachine(
+  param: 'id' | 'projectId'
+): PreloadingGuard<{ id: string; userId: string | null }> {
+  const { preload, rowsOf } = inPath(param)
+  const check = guard(async (request) => {
     const { caller } = request
     if (caller?.type !== 'project-token') {
-      const { id } = await membershipOf(request, projectId, 'viewer')
-      return { id, userId: request.principal.userId }
+      const { userId } = request.principal
+      return { id: requireMember(await rowsOf(request), 'viewer').id, userId }
     }
-    if (caller.projectId !== projectId?.toLowerCase())
+    if (caller.projectId !== (request.params as Record<string, string>)[param]?.toLowerCase())
       throw new Forbidden({ detail: 'The token is of another project.' })
     return { id: caller.projectId, userId: null }
   })
+  return Object.assign(check, { preload })
 }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { lookup } from '../../auth/lookup.ts'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
@@ -14,25 +15,18 @@ type Project = Row<'projects', 'id' | 'name' | 'description' | 'created_at' | 'u
 /** A project with the caller's role. */
 export type ProjectRow = Project & { role: ProjectRole }
 
-const findById = prepared((db, p: Params<{ projectId: string; userId: string }>) =>
-  db
-    .selectFrom('projects as p')
-    .leftJoin('project_members as m', (join) =>
-      join.onRef('m.project_id', '=', 'p.id').on('m.user_id', '=', p.userId)
-    )
-    .where('p.id', '=', p.projectId)
-    .select(columns)
+/** A project by its id. `role` is null if the caller is not a member. */
+export const projectById = lookup(
+  (db, p: Params<{ id: string }>, { userId }) =>
+    db
+      .selectFrom('projects as p')
+      .leftJoin('project_members as m', (join) =>
+        join.onRef('m.project_id', '=', 'p.id').on('m.user_id', '=', userId)
+      )
+      .where('p.id', '=', p.id)
+      .select(columns),
+  { id: 'uuid' }
 )
-
-/** Finds a project. `role` is null if the user is not a member. */
-export async function findProject(
-  db: Database,
-  userId: string,
-  projectId: string
-): Promise<(Project & { role: ProjectRole | null }) | undefined> {
-  const [row] = await findById(db, { projectId, userId })
-  return row
-}
 
 type Listed = Params<{ userId: string; pattern: string; limit: number; offset: number }>
 

@@ -8,8 +8,8 @@ import type { Tables } from '../../../db/tables.ts'
 export type CredentialTables = Tables & { c: Tables['credentials']; t: Tables['credential_types'] }
 type Eb = ExpressionBuilder<CredentialTables, 'c' | 't'>
 
-/** The columns of a credential `c`. */
-export const OWN_COLUMNS = [
+/** The columns of a credential `c` and its type `t`. */
+export const CREDENTIAL = [
   'c.id',
   'c.owner_id',
   'c.type_id',
@@ -19,14 +19,13 @@ export const OWN_COLUMNS = [
   'c.sealed_revision',
   'c.expires_at',
   'c.created_at',
-  'c.updated_at'
+  'c.updated_at',
+  't.type_name',
+  't.revision as type_revision'
 ] as const
 
-/** The columns of a credential `c` with its type `t`. */
-export const CREDENTIAL = [...OWN_COLUMNS, 't.type_name', 't.revision as type_revision'] as const
-
-export const environments = sql<string[]>`array(select e.name from credential_environments e
-  where e.credential_id = c.id)`.as('environments')
+export const environments = sql<string[]>`array_to_json(array(select e.name from credential_environments e
+  where e.credential_id = c.id))`.as('environments')
 
 export const usageCount = sql<number>`(select count(*) from credential_usages u
   where u.credential_id = c.id)`.as('usage_count')
@@ -49,21 +48,13 @@ export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
   ).as('projects')
 
 /**
- * The fields with a value in `main`. Values that are not secret come along, sealed and in base64; secret ones
- * leave the database only for `reveal`, `resolve` and changes.
+ * The fields with a value in `main`, by id. Values that are not secret come along, sealed and in base64;
+ * secret ones leave the database only for `reveal`, `resolve` and changes.
  */
-const openValues = (eb: Eb) =>
-  jsonArrayFrom(
-    eb
-      .selectFrom('credential_keys as k')
-      .innerJoin('credential_type_fields as f', 'f.id', 'k.field_id')
-      .whereRef('k.credential_id', '=', 'c.id')
-      .where('k.environment', '=', sql.lit('main'))
-      .select([
-        'k.field_id as fieldId',
-        sql<string | null>`case when not f.secret then encode(k.value, 'base64') end`.as('sealed')
-      ])
-  ).as('values')
+const openValues = sql<Record<string, string | null>>`(
+  select coalesce(json_object_agg(k.field_id, case when not f.secret then encode(k.value, 'base64') end), '{}')
+  from credential_keys k join credential_type_fields f on f.id = k.field_id
+  where k.credential_id = c.id and k.environment = 'main')`.as('values')
 
 /** True for the owner, and for members of a project that the credential is linked to. */
 export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or exists (
@@ -80,7 +71,7 @@ export const visibleCredential = lookup(
       .where('c.id', '=', p.id)
       .where(isVisible(viewer))
       .select(CREDENTIAL)
-      .select((eb) => [environments, usageCount, sharedProjects(eb, viewer), openValues(eb)]),
+      .select((eb) => [environments, usageCount, sharedProjects(eb, viewer), openValues]),
   { id: 'uuid' }
 )
 
@@ -111,7 +102,7 @@ const ownForChange = prepared(
       .where('c.owner_id', '=', p.ownerId)
       .where('c.id', '=', p.id)
       .select(CREDENTIAL)
-      .select((eb) => [environments, usageCount, sharedProjects(eb, p.ownerId), openValues(eb)])
+      .select((eb) => [environments, usageCount, sharedProjects(eb, p.ownerId), openValues])
       .select([
         sql<string[]>`array(select l.project_id from credential_projects l
         where l.credential_id = c.id)`.as('project_ids'),

@@ -1,29 +1,14 @@
-import { type ExpressionBuilder, type Kysely, type QueryCreator, sql } from 'kysely'
+import { type QueryCreator, type RawBuilder, sql } from 'kysely'
+import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
-import {
-  CREDENTIAL,
-  type CredentialTables,
-  environments,
-  OWN_COLUMNS,
-  sharedProjects,
-  usageCount
-} from './credential-repository.ts'
-
-type Eb = ExpressionBuilder<CredentialTables, 'c' | 't'>
+import { CREDENTIAL, environments, sharedProjects, usageCount } from './credential-repository.ts'
 
 /** The fields that have a value in the environment `main`. */
-const filledFields = sql<string[]>`array(select k.field_id from credential_keys k
-  where k.credential_id = c.id and k.environment = 'main')`.as('filled_fields')
-
-/**
- * What an item of a list has besides the credential's columns, as the viewer may see it. No value is among
- * it.
- */
-const itemParts = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
-  [environments, usageCount, filledFields, sharedProjects(eb, viewer, listed)] as const
+const filledFields = sql<string[]>`array_to_json(array(select k.field_id from credential_keys k
+  where k.credential_id = c.id and k.environment = 'main'))`.as('filled_fields')
 
 export interface ListFilter {
   ownerId: string
@@ -40,49 +25,62 @@ type ListParams = Params<{
   offset: number
 }>
 
-/** Makes a statement for a combination of filters, so that each uses its own index. */
-function listStatement(byType: boolean, bySearch: boolean) {
-  const owned = (db: Kysely<Tables>, p: ListParams) =>
+const LIST_PARAMS = { ownerId: 'uuid', typeId: 'uuid', pattern: 'text', limit: 'bigint', offset: 'bigint' }
+
+/**
+ * The credentials with these ids, newest first, as one JSON array: cheaper to send and to parse than rows.
+ */
+const itemsOf = (db: QueryCreator<Tables>, ids: RawBuilder<unknown>, viewer: Viewer, listed?: Viewer) =>
+  jsonArrayFrom(
     db
       .selectFrom('credentials as c')
-      .where('c.owner_id', '=', p.ownerId)
-      .$if(byType, (query) => query.where('c.type_id', '=', p.typeId))
+      .innerJoin('credential_types as t', 't.id', 'c.type_id')
+      .where('c.id', '=', sql<string>`any(array(${ids}))`)
+      .select(CREDENTIAL)
+      .select((eb) => [environments, usageCount, filledFields, sharedProjects(eb, viewer, listed)])
       .orderBy('c.created_at', 'desc')
       .orderBy('c.id', 'desc')
-  // A trigger keeps the totals of owners and types. What a search matches is counted.
-  const keptTotal = (db: Kysely<Tables>, p: ListParams) =>
-    db
+  )
+
+/** Makes a statement for a combination of filters, so that each uses its own index. */
+function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
+  const options = bySearch || isFar ? {} : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
+  return prepared((db, p: ListParams) => {
+    const matching = db
+      .selectFrom('credentials')
+      .where('owner_id', '=', p.ownerId)
+      .$if(byType, (query) => query.where('type_id', '=', p.typeId))
+      .$if(bySearch, (query) => query.where('name', 'ilike', p.pattern))
+      .select('id')
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+    const keptTotal = db
       .selectFrom('credential_totals')
       .where('owner_id', '=', p.ownerId)
       .$if(byType, (query) => query.where('type_id', '=', p.typeId))
       .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
-  return prepared((db, p: ListParams) => {
-    const limit = sql<number>`${p.limit}::bigint`
-    const offset = sql<number>`${p.offset}::bigint`
-    const matching = () => owned(db, p).where('c.name', 'ilike', p.pattern).select('c.id')
-    const searched = bySearch ? db.with((cte) => cte('matching').materialized(), matching) : db
-    const found = sql<string>`any(array(select id from matching limit ${limit} offset ${offset}))`
-    return (searched as QueryCreator<Tables & { matching: { id: string } }>)
-      .with('total', (q) =>
-        bySearch ? q.selectFrom('matching').select(sql<number>`count(*)`.as('total')) : keptTotal(db, p)
+    const page = sql`select id from matching limit ${p.limit}::bigint offset ${p.offset}::bigint`
+    return db
+      .with(
+        // A search reads what it matches once, for the page and for the total. A trigger keeps the other
+        // totals.
+        (cte) => (bySearch ? cte('matching').materialized() : cte('matching').notMaterialized()),
+        () => matching
       )
-      .with('c', () =>
-        bySearch
-          ? db.selectFrom('credentials as c').where('c.id', '=', found).select(OWN_COLUMNS)
-          : owned(db, p).limit(limit).offset(offset).select(OWN_COLUMNS)
-      )
-      .selectFrom('total')
-      .leftJoin('c', (join) => join.onTrue())
-      .leftJoin('credential_types as t', 't.id', 'c.type_id')
-      .select('total.total')
-      .select(CREDENTIAL)
-      .select((eb) => itemParts(eb as unknown as Eb, p.ownerId))
-      .orderBy('c.created_at', 'desc')
-      .orderBy('c.id', 'desc')
-  })
+      .selectNoFrom([
+        (bySearch ? sql<number>`(select count(*) from matching)` : sql<number>`${keptTotal}`).as('total'),
+        itemsOf(db, page, p.ownerId).as('items')
+      ])
+  }, options)
 }
 
-const lists = [false, true].map((byType) => [false, true].map((bySearch) => listStatement(byType, bySearch)))
+const CHOICES = [false, true]
+const lists = CHOICES.map((byType) =>
+  CHOICES.map((bySearch) => CHOICES.map((isFar) => listStatement(byType, bySearch, isFar)))
+)
+
+/** Pages so far from the first take longer than others, which should not wait for them in a batch. */
+const FAR = 2_000
 
 /** Returns a page of the owner's credentials, newest first, and how many match in all. */
 export async function listCredentials(
@@ -90,29 +88,24 @@ export async function listCredentials(
   { ownerId, typeId, pattern }: ListFilter,
   limit: number,
   offset: number
-): Promise<{ rows: ItemRow[]; total: number }> {
-  const list = lists[Number(typeId !== undefined)]![Number(pattern !== undefined)]!
+) {
+  const choices = [typeId !== undefined, pattern !== undefined, offset > FAR].map(Number)
+  const list = lists[choices[0]!]![choices[1]!]![choices[2]!]!
   const values = { ownerId, typeId: typeId ?? null, pattern: pattern ?? null, limit, offset }
-  // At least one row, which has the total; its item is null if the page is empty.
-  const rows = await list(db, values)
-  return { rows: rows.filter((row) => row.id !== null) as ItemRow[], total: rows[0]!.total }
+  return (await list(db, values))[0]!
 }
 
-const byProject = prepared((db, p: Params<{ projectId: string; viewer: string | null }>) =>
-  db
-    .selectFrom('credential_projects as link')
-    .innerJoin('credentials as c', 'c.id', 'link.credential_id')
-    .innerJoin('credential_types as t', 't.id', 'c.type_id')
-    .where('link.project_id', '=', p.projectId)
-    .select(CREDENTIAL)
-    .select((eb) => itemParts(eb, p.viewer, p.projectId))
-    .orderBy('c.created_at', 'desc')
-    .orderBy('c.id', 'desc')
+const byProject = prepared(
+  (db, p: Params<{ projectId: string; viewer: string | null }>) => {
+    const linked = sql`select credential_id from credential_projects where project_id = ${p.projectId}`
+    return db.selectNoFrom(itemsOf(db, linked, p.viewer, p.projectId).as('items'))
+  },
+  { batch: { projectId: 'uuid', viewer: 'uuid' }, pool: 'reads' }
 )
 
 /** Lists all credentials of the project, whoever owns them, newest first. The viewer is a member, or null. */
-export function listProjectCredentials(db: Database, projectId: string, viewer: string | null) {
-  return byProject(db, { projectId, viewer })
+export async function listProjectCredentials(db: Database, projectId: string, viewer: string | null) {
+  return (await byProject(db, { projectId, viewer }))[0]!.items
 }
 
 export type ItemRow = Awaited<ReturnType<typeof listProjectCredentials>>[number]

@@ -4,12 +4,8 @@ import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 import { isVisible } from './credential-repository.ts'
 
-/** A field of the credential's type, with its sealed value in base64, or null if it has none. */
-export interface SealedField {
-  fieldId: string
-  fieldName: string
-  sealed: string | null
-}
+/** Sealed values in base64, by field id. */
+export type SealedById = Record<string, string>
 
 type TextParam = Expression<string>
 
@@ -17,29 +13,24 @@ const isConfigured = (environment: TextParam) =>
   sql<boolean>`exists (select from credential_environments e
     where e.credential_id = c.id and e.name = ${environment})`.as('configured')
 
-/** The fields of the type of `c`, in their order, with the values of one environment. */
-const sealedFields = (environment: TextParam) =>
-  sql<SealedField[]>`(select coalesce(json_agg(json_build_object(
-      'fieldId', f.id, 'fieldName', f.field_name, 'sealed', encode(k.value, 'base64'))
-      order by f.position), '[]')
-    from credential_type_fields f
-    left join credential_keys k
-      on k.credential_id = c.id and k.environment = ${environment} and k.field_id = f.id
-    where f.type_id = c.type_id)`
+/** The values of `c` in one environment. */
+const sealedValues = (environment: TextParam) =>
+  sql<SealedById>`(select coalesce(json_object_agg(k.field_id, encode(k.value, 'base64')), '{}')
+    from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
 
 /** A visible credential, for its owner with its sealed values in one environment. */
 export const revealable = lookup(
   (db, p: Params<{ id: string; environment: string }>, { userId: viewer }) =>
     db
       .selectFrom('credentials as c')
+      .innerJoin('credential_types as t', 't.id', 'c.type_id')
       .where('c.id', '=', p.id)
       .where(isVisible(viewer))
       .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision'])
+      .select(['c.type_id', 't.revision as type_revision'])
       .select([
         isConfigured(p.environment),
-        sql<SealedField[]>`case when c.owner_id = ${viewer} then ${sealedFields(p.environment)} end`.as(
-          'fields'
-        )
+        sql<SealedById>`case when c.owner_id = ${viewer} then ${sealedValues(p.environment)} end`.as('sealed')
       ]),
   { id: 'uuid', environment: 'text' }
 )
@@ -51,19 +42,12 @@ const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =
     .innerJoin('credentials as c', 'c.id', 'l.credential_id')
     .innerJoin('credential_types as t', 't.id', 'c.type_id')
     .where('l.project_id', '=', projectId as Expression<string>)
-    .select([
-      'c.id',
-      'c.owner_id',
-      'c.name',
-      'c.revision',
-      'c.sealed_revision',
-      'c.expires_at',
-      't.type_name'
-    ])
+    .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision', 'c.expires_at'])
+    .select(['c.type_id', 't.type_name', 't.revision as type_revision'])
     .select([
       sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
       isConfigured(environment),
-      sealedFields(environment).as('fields')
+      sealedValues(environment).as('sealed')
     ])
 
 /** Finds linked credentials by id, without reading the project's other credentials. */

@@ -11,7 +11,7 @@ export function toCredential({ row, shown }: Changed): Static<typeof schema.AppC
 
 /** The credential without any value. */
 export function toItem(
-  row: Omit<ItemRow, 'filled_fields'>,
+  row: Omit<ItemRow, 'filled_fields'> | Changed['row'],
   { fields, filled }: Pick<ShownValues, 'fields' | 'filled'>
 ): Static<typeof schema.AppCredentialItem> {
   return {
@@ -25,9 +25,9 @@ export function toItem(
     projects: row.projects,
     usageCount: row.usage_count,
     revision: row.revision,
-    expiresAt: row.expires_at?.toISOString() ?? null,
-    createdAt: row.created_at.toISOString(),
-    updatedAt: row.updated_at.toISOString(),
+    expiresAt: row.expires_at && isoTime(row.expires_at),
+    createdAt: isoTime(row.created_at),
+    updatedAt: isoTime(row.updated_at),
     keys: fields.map(({ id: fieldId, field_name: fieldName, secret }) => ({
       fieldId,
       fieldName,
@@ -36,6 +36,9 @@ export function toItem(
     }))
   }
 }
+
+/** From a Date, or from a time in JSON of Postgres's. */
+const isoTime = (time: Date | string) => new Date(time).toISOString()
 
 function keysOf({ fields, filled, open }: ShownValues): Static<typeof schema.AppCredential>['keys'] {
   return fields.map(({ id: fieldId, field_name: fieldName, secret }) => {

@@ -49,8 +49,8 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { credentialTypeId: typeId, search, page, pageSize } = request.query
     const pattern = search ? likePattern(search) : undefined
     const offset = (page - 1) * pageSize
-    const { rows, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)
-    return { data: await Promise.all(rows.map(itemOf)), total, page, pageSize }
+    const { items, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)
+    return { data: await Promise.all(items.map(itemOf)), total, page, pageSize }
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -162,7 +162,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const row = revealed.of(request)
     const { fieldIds, environment = 'main' } = request.body ?? {}
     const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
-    const keys = revealValues(keyring, row, environment, wanted)
+    const keys = revealValues(keyring, row, await fieldsOf(db, row), environment, wanted)
     const fields = keys.map((key) => key.fieldName)
     const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision, fields }
     await recordAndCommit(db, originOf(request), [eventOf('revealed', row, { details })])
