@@ -12,52 +12,43 @@ const statements = [
   ...['credential', 'member', 'project', 'type'].map((by) => `drop function mark_by_${by}`),
   `drop table list_marks`,
 
-  // The totals of credentials by owner and type remain. They change with inserts, deletes and new owners.
+  // The totals of credentials by owner and type remain. Each write is of one credential, so a row is counted
+  // at once.
+  `drop trigger credentials_counted_insert on credentials`,
+  `drop trigger credentials_counted_delete on credentials`,
   `drop trigger credentials_counted_update on credentials`,
-  `create or replace function count_credentials() returns trigger language plpgsql as $$
+  `drop function count_credentials`,
+  `create function count_credential() returns trigger language plpgsql as $$
   begin
     if tg_op = 'INSERT' then
       insert into credential_totals as t (owner_id, type_id, part, total)
-        select owner_id, type_id, pg_backend_pid() % 8, count(*) from made
-          group by owner_id, type_id order by owner_id, type_id
-        on conflict (owner_id, type_id, part) do update set total = t.total + excluded.total;
-    else
+        values (new.owner_id, new.type_id, pg_backend_pid() % 8, 1)
+        on conflict (owner_id, type_id, part) do update set total = t.total + 1;
+    elsif tg_op = 'DELETE' then
       insert into credential_totals as t (owner_id, type_id, part, total)
-        select owner_id, type_id, pg_backend_pid() % 8, -count(*) from gone
-          group by owner_id, type_id order by owner_id, type_id
+        values (old.owner_id, old.type_id, pg_backend_pid() % 8, -1)
+        on conflict (owner_id, type_id, part) do update set total = t.total - 1;
+    else
+      -- In one order, so that two that exchange credentials do not wait for each other.
+      insert into credential_totals as t (owner_id, type_id, part, total)
+        select owner_id, type_id, pg_backend_pid() % 8, difference
+          from (values (new.owner_id, new.type_id, 1), (old.owner_id, old.type_id, -1))
+            as moved(owner_id, type_id, difference)
+          order by owner_id, type_id
         on conflict (owner_id, type_id, part) do update set total = t.total + excluded.total;
     end if;
     return null;
   end $$`,
-  // The settings that the function had while it also found whose pages had changed.
-  `alter function count_credentials() reset all`,
-  `create function count_moved_credential() returns trigger language plpgsql as $$
-  begin
-    insert into credential_totals as t (owner_id, type_id, part, total)
-      select owner_id, type_id, pg_backend_pid() % 8, difference
-        from (values (new.owner_id, new.type_id, 1), (old.owner_id, old.type_id, -1))
-          as moved(owner_id, type_id, difference)
-        order by owner_id, type_id
-      on conflict (owner_id, type_id, part) do update set total = t.total + excluded.total;
-    return null;
-  end $$`,
+  `create trigger credentials_counted after insert or delete on credentials
+    for each row execute function count_credential()`,
   `create trigger credentials_counted_move after update on credentials for each row
     when (old.owner_id <> new.owner_id or old.type_id <> new.type_id)
-    execute function count_moved_credential()`,
+    execute function count_credential()`,
 
+  // Its entries for a word were of all owners. A search reads its owner's credentials instead.
   `drop index if exists credentials_name_trigrams`
 ]
 
-// Search by name within an owner's credentials, where the server has the extensions and lets the role create
-// them. Without the index a search reads the owner's credentials, and still none of others.
-const search = `do $$ begin
-  create extension if not exists pg_trgm;
-  create extension if not exists btree_gin;
-  create index credentials_owner_name_trigrams on credentials using gin (owner_id, name gin_trgm_ops);
-exception when others then
-  raise notice 'no pg_trgm or btree_gin: searching by name reads all credentials of the owner';
-end $$`
-
 export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const statement of [...statements, search]) await sql.raw(statement).execute(db)
+  for (const statement of statements) await sql.raw(statement).execute(db)
 }

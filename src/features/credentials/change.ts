@@ -40,20 +40,25 @@ export interface Changed {
 /**
  * Changes a credential of the owner's as a whole, and returns it as it is then. The statement that writes
  * holds only at the revision that was read, so nothing is locked while values are sealed; if another change
- * came first, all is done again under a lock. A change of any value seals all values anew, under the next
- * sealed revision: no older ciphertext opens any more. Throws NotFound, RevisionChanged, NameTaken, what
- * `values` throws, NotFound or Forbidden for a project to link to, and DecryptionFailed if a value that stays
- * does not open.
+ * came first, all is done again under a lock. `row` is the credential, if a guard has read it. A change of
+ * any value seals all values anew, under the next sealed revision: no older ciphertext opens any more. Throws
+ * NotFound, RevisionChanged, NameTaken, what `values` throws, NotFound or Forbidden for a project to link to,
+ * and DecryptionFailed if a value that stays does not open.
  */
 export async function changeCredential(
   services: Services,
   origin: Origin,
-  target: Target,
+  { row, ...target }: Target & { row?: ChangingCredential },
   change: Change
 ): Promise<Changed> {
+  const { ownerId, id, revisions } = target
   const changed = await atomicWrite(services.db, async (db) => {
     if (db.isTransaction) await lock(db as Transaction, target)
-    return write({ ...services, db }, origin, target, change)
+    const isUsable = row && !db.isTransaction && (row.sealed_values || !change.values)
+    const current = isUsable ? row : await findForChange(db, ownerId, id, change.values !== undefined)
+    if (!current) throw new NotFound()
+    requireRevision(revisions, current.revision)
+    return write({ ...services, db }, origin, current, change)
   }).catch(mapConstraintError)
   if (changed) return changed
   throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
@@ -66,11 +71,9 @@ export async function lock(trx: Transaction, { ownerId, id, revisions }: Target)
   requireRevision(revisions, locked.revision)
 }
 
-async function write(services: Services, origin: Origin, { ownerId, id, revisions }: Target, change: Change) {
+async function write(services: Services, origin: Origin, current: ChangingCredential, change: Change) {
   const { db, keyring } = services
-  const current = await findForChange(db, ownerId, id, change.values !== undefined)
-  if (!current) throw new NotFound()
-  requireRevision(revisions, current.revision)
+  const { id, owner_id: ownerId } = current
   const type = await typeOf(db, current)
   const links = linkChanges(current.project_ids, change.projectIds)
   // Opened before anything is written: if a data key is not known here yet, the request starts again.
@@ -143,7 +146,7 @@ async function typeOf(db: Database, { type_id, type_revision }: ChangingCredenti
 function storedValues(keyring: Keyring, current: ChangingCredential): Map<string, Values> {
   const { id, sealed_revision, environments, sealed_values } = current
   const byEnvironment = new Map<string, Values>(environments.map((name) => [name, new Map()]))
-  for (const { environment, fieldId, sealed } of sealed_values) {
+  for (const { environment, fieldId, sealed } of sealed_values ?? []) {
     const open = opener(keyring, { credentialId: id, environment, sealedRevision: sealed_revision })
     const value = new UnchangedValue(() => open(fieldId, Buffer.from(sealed, 'base64')))
     byEnvironment.get(environment)!.set(fieldId, value)

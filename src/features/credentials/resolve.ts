@@ -3,7 +3,7 @@ import { UnknownDataKey } from '../../crypto/keyring.ts'
 import { AnswerTooLarge } from '../../http/problems.ts'
 import type { Services } from '../../services.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
-import { type LinkedRow, linkedByIdOrName } from './repositories/value-repository.ts'
+import { type LinkedRow, linkedByIdOrName, type PreloadedRow } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
 import { fieldsOf } from './shown-values.ts'
 
@@ -56,11 +56,15 @@ export async function resolveCredentials(
   projectId: string,
   items: readonly ResolveItem[],
   environment: string,
-  preloaded: readonly LinkedRow[] | undefined
+  preloaded: readonly PreloadedRow[] | undefined
 ): Promise<{ results: Result[]; handedOut: LinkedRow[]; undecryptable: LinkedRow[] }> {
   const ids = items.flatMap((item) => ('id' in item ? [item.id] : []))
   const names = items.flatMap((item) => ('name' in item ? [item.name] : []))
-  const rows = preloaded ?? (await linkedByIdOrName(db, { projectId, ids, names, environment }))
+  const small = preloaded?.filter((row): row is LinkedRow => row.sealed !== null)
+  const rows =
+    small && small.length === preloaded?.length
+      ? small
+      : await linkedByIdOrName(db, { projectId, ids, names, environment })
   if (sizeOf(rows) > MAX_CHARACTERS) throw new AnswerTooLarge()
   const byId = new Map(rows.map((row) => [row.id, [row]]))
   // Postgres says which names are the same.

@@ -1,9 +1,12 @@
-import { type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
+import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import { lookup, type Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
+
+/** The largest sum of sealed values that a look-up shares with those of other callers, in bytes. */
+export const MAX_BATCHED_BYTES = sql.lit(64 * 1024)
 
 export type CredentialTables = Tables & { c: Tables['credentials']; t: Tables['credential_types'] }
 type Eb = ExpressionBuilder<CredentialTables, 'c' | 't'>
@@ -52,7 +55,8 @@ export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
  * secret ones leave the database only for `reveal`, `resolve` and changes.
  */
 const openValues = sql<Record<string, string | null>>`(
-  select coalesce(json_object_agg(k.field_id, case when not f.secret then encode(k.value, 'base64') end), '{}')
+  select coalesce(json_object_agg(
+    k.field_id, case when not f.secret then encode(k.value, 'base64') end), '{}')
   from credential_keys k join credential_type_fields f on f.id = k.field_id
   where k.credential_id = c.id and k.environment = 'main')`.as('values')
 
@@ -63,15 +67,17 @@ export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer
   where l.credential_id = c.id))`
 
 /** The credential as its owner or a member of one of its projects sees it. */
+const visible = (db: Kysely<Tables>, id: Expression<string>, viewer: Viewer) =>
+  db
+    .selectFrom('credentials as c')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .where('c.id', '=', id)
+    .where(isVisible(viewer))
+    .select(CREDENTIAL)
+    .select((eb) => [environments, usageCount, sharedProjects(eb, viewer), openValues])
+
 export const visibleCredential = lookup(
-  (db, p: Params<{ id: string }>, { userId: viewer }) =>
-    db
-      .selectFrom('credentials as c')
-      .innerJoin('credential_types as t', 't.id', 'c.type_id')
-      .where('c.id', '=', p.id)
-      .where(isVisible(viewer))
-      .select(CREDENTIAL)
-      .select((eb) => [environments, usageCount, sharedProjects(eb, viewer), openValues]),
+  (db, p: Params<{ id: string }>, { userId }) => visible(db, p.id, userId),
   { id: 'uuid' }
 )
 
@@ -94,31 +100,43 @@ export async function findCredential(db: Database, userId: string, id: string) {
 
 export type CredentialRow = NonNullable<Awaited<ReturnType<typeof findCredential>>>
 
-const ownForChange = prepared(
-  (db: Kysely<Tables>, p: Params<{ ownerId: string; id: string; withValues: boolean }>) =>
-    db
-      .selectFrom('credentials as c')
-      .innerJoin('credential_types as t', 't.id', 'c.type_id')
-      .where('c.owner_id', '=', p.ownerId)
-      .where('c.id', '=', p.id)
-      .select(CREDENTIAL)
-      .select((eb) => [environments, usageCount, sharedProjects(eb, p.ownerId), openValues])
-      .select([
-        sql<string[]>`array(select l.project_id from credential_projects l
-        where l.credential_id = c.id)`.as('project_ids'),
-        sql<
-          { environment: string; fieldId: string; sealed: string }[]
-        >`(select coalesce(json_agg(json_build_object(
-          'environment', k.environment, 'fieldId', k.field_id, 'sealed', encode(k.value, 'base64'))), '[]')
-        from credential_keys k
-        where ${p.withValues}::boolean and k.credential_id = c.id)`.as('sealed_values')
-      ])
-)
+interface StoredValue {
+  environment: string
+  fieldId: string
+  /** Sealed, in base64. */
+  sealed: string
+}
+
+/** Adds what a change starts from. All sealed values are included, or null, as `included` says. */
+const withChangeable = (query: ReturnType<typeof visible>, included: Expression<boolean>) =>
+  query.select([
+    sql<string[]>`array_to_json(array(select l.project_id from credential_projects l
+      where l.credential_id = c.id))`.as('project_ids'),
+    sql<StoredValue[] | null>`case when ${included} then (
+      select coalesce(json_agg(json_build_object(
+        'environment', k.environment, 'fieldId', k.field_id, 'sealed', encode(k.value, 'base64'))), '[]')
+      from credential_keys k where k.credential_id = c.id) end`.as('sealed_values')
+  ])
 
 /**
- * Returns what a change of the owner's credential starts from, `withValues` with all its sealed values, or
- * undefined if it is not the owner's.
+ * A visible credential, for its owner with what a change starts from. With `withValues`, the sealed values
+ * are included if they are small enough to share a batch.
  */
+export const changeableCredential = lookup(
+  (db, p: Params<{ id: string; withValues: boolean }>, { userId }) =>
+    withChangeable(
+      visible(db, p.id, userId),
+      sql<boolean>`c.owner_id = ${userId} and ${p.withValues} and ${MAX_BATCHED_BYTES} >= (
+        select coalesce(sum(octet_length(k.value)), 0) from credential_keys k where k.credential_id = c.id)`
+    ),
+  { id: 'uuid', withValues: 'boolean' }
+)
+
+const ownForChange = prepared((db, p: Params<{ ownerId: string; id: string; withValues: boolean }>) =>
+  withChangeable(visible(db, p.id, p.ownerId), p.withValues).where('c.owner_id', '=', p.ownerId)
+)
+
+/** Returns what a change of the owner's credential starts from, or undefined if it is not the owner's. */
 export async function findForChange(db: Database, ownerId: string, id: string, withValues: boolean) {
   const [row] = await ownForChange(db, { ownerId, id, withValues })
   return row

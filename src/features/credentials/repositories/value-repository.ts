@@ -1,8 +1,9 @@
 import { type Expression, type Kysely, sql } from 'kysely'
 import { lookup, type Viewer } from '../../../auth/lookup.ts'
+import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
-import { isVisible } from './credential-repository.ts'
+import { isVisible, MAX_BATCHED_BYTES } from './credential-repository.ts'
 
 /** Sealed values in base64, by field id. */
 export type SealedById = Record<string, string>
@@ -18,24 +19,48 @@ const sealedValues = (environment: TextParam) =>
   sql<SealedById>`(select coalesce(json_object_agg(k.field_id, encode(k.value, 'base64')), '{}')
     from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
 
-/** A visible credential, for its owner with its sealed values in one environment. */
+/**
+ * True if the values of `c` in one environment are small enough to share a batch with those of `count`
+ * others.
+ */
+const isBatchable = (environment: TextParam, count: Expression<number>) =>
+  sql<boolean>`${MAX_BATCHED_BYTES} / ${count} >= (select coalesce(sum(octet_length(k.value)), 0)
+    from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
+
+const revealing = (db: Kysely<Tables>, id: TextParam, viewer: Viewer, environment: TextParam) =>
+  db
+    .selectFrom('credentials as c')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .where('c.id', '=', id)
+    .where(isVisible(viewer))
+    .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision'])
+    .select(['c.type_id', 't.revision as type_revision'])
+    .select(isConfigured(environment))
+
+/** A visible credential, for its owner with its sealed values in one environment, if they are small. */
 export const revealable = lookup(
   (db, p: Params<{ id: string; environment: string }>, { userId: viewer }) =>
-    db
-      .selectFrom('credentials as c')
-      .innerJoin('credential_types as t', 't.id', 'c.type_id')
-      .where('c.id', '=', p.id)
-      .where(isVisible(viewer))
-      .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision'])
-      .select(['c.type_id', 't.revision as type_revision'])
-      .select([
-        isConfigured(p.environment),
-        sql<SealedById>`case when c.owner_id = ${viewer} then ${sealedValues(p.environment)} end`.as('sealed')
-      ]),
+    revealing(db, p.id, viewer, p.environment).select(
+      sql<SealedById | null>`case when c.owner_id = ${viewer} and ${isBatchable(p.environment, sql.lit(1))}
+        then ${sealedValues(p.environment)} end`.as('sealed')
+    ),
   { id: 'uuid', environment: 'text' }
 )
 
-/** The credentials that are linked to a project, with their sealed values in one environment. */
+const revealableOwn = prepared((db, p: Params<{ id: string; ownerId: string; environment: string }>) =>
+  revealing(db, p.id, p.ownerId, p.environment)
+    .where('c.owner_id', '=', p.ownerId)
+    .select(sealedValues(p.environment).as('sealed'))
+)
+
+/** Returns the owner's credential with its sealed values in one environment, however large, or undefined. */
+export async function findRevealable(db: Database, ownerId: string, id: string, environment: string) {
+  return (await revealableOwn(db, { ownerId, id, environment }))[0]
+}
+
+export type RevealableRow = NonNullable<Awaited<ReturnType<typeof findRevealable>>>
+
+/** The credentials that are linked to a project. */
 const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =>
   db
     .selectFrom('credential_projects as l')
@@ -44,18 +69,20 @@ const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =
     .where('l.project_id', '=', projectId as Expression<string>)
     .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision', 'c.expires_at'])
     .select(['c.type_id', 't.type_name', 't.revision as type_revision'])
-    .select([
-      sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'),
-      isConfigured(environment),
-      sealedValues(environment).as('sealed')
-    ])
+    .select([sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'), isConfigured(environment)])
 
-/** Finds linked credentials by id, without reading the project's other credentials. */
+/**
+ * Finds linked credentials by id, with their sealed values in one environment, if they are small together.
+ */
 export const linkedById = lookup(
   (db, p: Params<{ ids: string[]; environment: string }>, { projectId }) =>
     linked(db, projectId, p.environment)
       .where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`)
-      .select(sql<string[]>`'{}'::text[]`.as('requested_names')),
+      .select([
+        sql<SealedById | null>`case when ${isBatchable(p.environment, sql`cardinality(${p.ids}::uuid[])`)}
+          then ${sealedValues(p.environment)} end`.as('sealed'),
+        sql<string[]>`'{}'::text[]`.as('requested_names')
+      ]),
   { ids: 'uuid[]', environment: 'text' }
 )
 
@@ -67,6 +94,7 @@ export const linkedByIdOrName = prepared(
         sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
           select lower(requested) from unnest(${p.names}::text[]) requested))`
       )
+      .select(sealedValues(p.environment).as('sealed'))
       .select(
         sql<string[]>`array(select requested from unnest(${p.names}::text[]) requested
           where lower(requested) = lower(c.name))`.as('requested_names')
@@ -74,5 +102,4 @@ export const linkedByIdOrName = prepared(
 )
 
 export type LinkedRow = Awaited<ReturnType<typeof linkedByIdOrName>>[number]
-
-export type RevealableRow = Awaited<ReturnType<typeof revealable.find>>[number]
+export type PreloadedRow = Awaited<ReturnType<typeof linkedById.find>>[number]

@@ -1,62 +1,10 @@
-import { type Expression, type Kysely, type SqlBool, sql } from 'kysely'
+import { type Expression, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { insertEvents } from '../../../audit/event-repository.ts'
 import { rolesAtLeast } from '../../../auth/roles.ts'
 import type { Database, Transaction } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 import type { SealedValues } from '../sealing.ts'
-
-/**
- * Projects that the write links the credential to. Whoever changes them waits until it is done, or it for
- * them.
- */
-const lockedProjects = (db: Kysely<Tables>, ids: Expression<readonly string[]>) =>
-  db
-    .selectFrom('projects')
-    .where(sql<boolean>`id = any(${ids}::uuid[])`)
-    .select(['id', 'name'])
-    .orderBy('id')
-    .forKeyShare()
-
-/**
- * The type, if its fields are still those that the values were checked by. It stays so until the write is
- * done.
- */
-const lockedType = (db: Kysely<Tables>, p: Params<{ typeId: string; typeRevision: number }>) =>
-  db
-    .selectFrom('credential_types')
-    .where('id', '=', p.typeId)
-    .where('revision', '=', p.typeRevision)
-    .select(['id', 'type_name'])
-    .forKeyShare()
-
-const linkingRoles = sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)))
-
-/** True if the user may link credentials to all of `linking`. */
-const mayLink = (userId: Expression<string>, ids: Expression<readonly string[]>) =>
-  sql<SqlBool>`cardinality(${ids}::uuid[]) = (select count(*) from linking p
-    join project_members m on m.project_id = p.id
-    where m.user_id = ${userId} and m.role in (${linkingRoles}))`
-
-const insertLinks = (
-  db: Kysely<Tables>,
-  from: string,
-  p: Params<Pick<Writing, 'linkIds' | 'linkedProjectIds' | 'ownerId'>>
-) =>
-  db
-    .insertInto('credential_projects')
-    .columns(['id', 'credential_id', 'project_id', 'assigned_by'])
-    .expression(
-      sql<never>`select l.id, ${sql.ref(from)}.id, l.project_id, ${p.ownerId} from ${sql.ref(from)},
-        unnest(${p.linkIds}::uuid[], ${p.linkedProjectIds}::uuid[]) l(id, project_id)` as never
-    )
-
-const sealedRows = (
-  from: string,
-  p: Params<SealedValues>
-) => sql<never>`select ${sql.ref(from)}.id, k.environment, k.field_id, k.value, ${p.dataKeyNo}::int
-  from ${sql.ref(from)}, unnest(${p.environments}::text[], ${p.fieldIds}::uuid[], ${p.values}::bytea[])
-    k(environment, field_id, value)`
 
 interface Writing extends SealedValues {
   id: string
@@ -78,66 +26,6 @@ export interface CredentialInsert extends Writing {
   externalId: string | null
 }
 
-const insert = prepared((db, p: Params<CredentialInsert>) =>
-  db
-    .with('type', () => lockedType(db, p))
-    .with('linking', () => lockedProjects(db, p.linkedProjectIds))
-    .with('made', (q) =>
-      q
-        .insertInto('credentials')
-        .columns(['id', 'owner_id', 'type_id', 'name', 'description', 'external_id', 'expires_at'])
-        .expression((eb) =>
-          eb
-            .selectFrom('type')
-            .where(mayLink(p.ownerId, p.linkedProjectIds))
-            .select([
-              sql<string>`${p.id}::uuid`.as('id'),
-              sql<string>`${p.ownerId}::uuid`.as('owner_id'),
-              'type.id as type_id',
-              sql<string>`${p.name}::text`.as('name'),
-              sql<string>`${p.description}::text`.as('description'),
-              sql<string>`${p.externalId}::text`.as('external_id'),
-              sql<Date>`${p.expiresAt}::timestamptz`.as('expires_at')
-            ])
-        )
-        .returning(['id', 'revision', 'sealed_revision', 'created_at', 'updated_at'])
-    )
-    .with('environment', (q) =>
-      q
-        .insertInto('credential_environments')
-        .columns(['credential_id', 'name'])
-        .expression((eb) =>
-          eb.selectFrom('made').select(['id', sql<string>`unnest(${p.environmentNames}::text[])`.as('name')])
-        )
-    )
-    .with('value', (q) =>
-      q
-        .insertInto('credential_keys')
-        .columns(['credential_id', 'environment', 'field_id', 'value', 'data_key_no'])
-        .expression(sealedRows('made', p) as never)
-    )
-    .with('link', () => insertLinks(db, 'made', p))
-    .with('recorded', () => insertEvents(db, p.events, sql`made`))
-    .selectFrom(['made', 'type'])
-    .select(['type.type_name', 'made.revision', 'made.sealed_revision', 'made.created_at', 'made.updated_at'])
-    .select(
-      sql<
-        { id: string; name: string }[]
-      >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
-        order by p.name, p.id), '[]') from linking p)`.as('projects')
-    )
-)
-
-/**
- * Inserts a credential with its environments, values, links and audit events, in one statement. Returns
- * undefined and inserts nothing if the type is no longer at that revision, or the owner may not link to one
- * of the projects.
- */
-export async function insertCredential(db: Database, input: CredentialInsert) {
-  const [row] = await insert(db, input)
-  return row
-}
-
 export interface CredentialUpdate extends Writing {
   /** The revision that the change starts from. */
   revision: number
@@ -149,96 +37,188 @@ export interface CredentialUpdate extends Writing {
   projectIds: readonly string[]
 }
 
-const update = prepared((db, p: Params<CredentialUpdate>) =>
-  db
-    .with('type', () => lockedType(db, p).where(sql<SqlBool>`${p.changesValues}::boolean`))
-    .with('linking', () => lockedProjects(db, p.linkedProjectIds))
-    .with('changed', (q) =>
-      q
-        .updateTable('credentials')
-        .set((eb) => ({
-          name: sql<string>`${p.name}`,
-          description: sql<string | null>`${p.description}`,
-          expires_at: sql<Date | null>`${p.expiresAt}`,
-          sealed_revision: sql<number>`${p.sealedRevision}`,
-          revision: eb('revision', '+', 1),
-          updated_at: sql<Date>`now()`
+/** The statement's parts of one credential, which it inserts or updates as `written`. */
+const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
+  /** The type, if its fields are still those that the values were checked by, locked until the end. */
+  type: () =>
+    db
+      .selectFrom('credential_types')
+      .where('id', '=', p.typeId)
+      .where('revision', '=', p.typeRevision)
+      .select(['id', 'type_name'])
+      .forKeyShare(),
+  /** The projects to link to, locked until the end. */
+  linking: () =>
+    db
+      .selectFrom('projects')
+      .where(sql<boolean>`id = any(${p.linkedProjectIds}::uuid[])`)
+      .select(['id', 'name'])
+      .orderBy('id')
+      .forKeyShare(),
+  /** True if the owner may link credentials to all of `linking`. */
+  mayLink: sql<SqlBool>`cardinality(${p.linkedProjectIds}::uuid[]) = (select count(*) from linking p
+    join project_members m on m.project_id = p.id
+    where m.user_id = ${p.ownerId} and m.role in (${linkingRoles}))`,
+  environments: () =>
+    db
+      .insertInto('credential_environments')
+      .columns(['credential_id', 'name'])
+      .expression(sql<never>`select id, unnest(${p.environmentNames}::text[]) from written`)
+      .onConflict((conflict) => conflict.doNothing()),
+  values: () =>
+    db
+      .insertInto('credential_keys')
+      .columns(['credential_id', 'environment', 'field_id', 'value', 'data_key_no'])
+      .expression(
+        sql<never>`select written.id, k.environment, k.field_id, k.value, ${p.dataKeyNo}::int
+          from written, unnest(${p.environments}::text[], ${p.fieldIds}::uuid[], ${p.values}::bytea[])
+            k(environment, field_id, value)`
+      )
+      .onConflict((conflict) =>
+        conflict.columns(['credential_id', 'environment', 'field_id']).doUpdateSet((eb) => ({
+          value: eb.ref('excluded.value'),
+          data_key_no: eb.ref('excluded.data_key_no')
         }))
-        .where('owner_id', '=', p.ownerId)
-        .where('id', '=', p.id)
-        .where('revision', '=', p.revision)
-        .where(sql<SqlBool>`(not ${p.changesValues}::boolean or exists (select from type))`)
-        .where(mayLink(p.ownerId, p.linkedProjectIds))
-        .returning(['id', 'revision', 'updated_at'])
-    )
-    .with('removed_environment', (q) =>
-      q
+      ),
+  links: () =>
+    db
+      .insertInto('credential_projects')
+      .columns(['id', 'credential_id', 'project_id', 'assigned_by'])
+      .expression(
+        sql<never>`select l.id, written.id, l.project_id, ${p.ownerId} from written,
+          unnest(${p.linkIds}::uuid[], ${p.linkedProjectIds}::uuid[]) l(id, project_id)`
+      ),
+  events: () => insertEvents(db, p.events, sql`written`),
+  /** In the place of a part that a change does not need. Nothing refers to it, so it is not run. */
+  none: () => db.selectNoFrom(sql.lit(1).as('none'))
+})
+
+const linkingRoles = sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)))
+
+/** The projects `p` of this `from`, by name. */
+const projectsOf = (from: RawBuilder<unknown>) =>
+  sql<{ id: string; name: string }[]>`(select coalesce(
+    json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name, p.id), '[]') from ${from})`.as(
+    'projects'
+  )
+
+const as = <T>(value: Expression<unknown>, type: string) => sql<T>`${value}::${sql.raw(type)}`
+
+const insertStatement = (links: boolean) =>
+  prepared((db, p: Params<CredentialInsert>) => {
+    const parts = partsOf(db, p)
+    return db
+      .with('type', parts.type)
+      .with('linking', links ? parts.linking : parts.none)
+      .with('written', (q) =>
+        q
+          .insertInto('credentials')
+          .columns(['id', 'owner_id', 'type_id', 'name', 'description', 'external_id', 'expires_at'])
+          .expression((eb) =>
+            eb
+              .selectFrom('type')
+              .$if(links, (query) => query.where(parts.mayLink))
+              .select([
+                as<string>(p.id, 'uuid').as('id'),
+                as<string>(p.ownerId, 'uuid').as('owner_id'),
+                'type.id as type_id',
+                as<string>(p.name, 'text').as('name'),
+                as<string>(p.description, 'text').as('description'),
+                as<string>(p.externalId, 'text').as('external_id'),
+                as<Date>(p.expiresAt, 'timestamptz').as('expires_at')
+              ])
+          )
+          .returning(['id', 'revision', 'sealed_revision', 'created_at', 'updated_at'])
+      )
+      .with('environment', parts.environments)
+      .with('value', parts.values)
+      .with('link', links ? parts.links : parts.none)
+      .with('recorded', parts.events)
+      .selectFrom(['written', 'type'])
+      .select(['type.type_name', 'written.revision', 'written.sealed_revision'])
+      .select(['written.created_at', 'written.updated_at'])
+      .select(projectsOf(links ? sql`linking p` : sql`projects p where false`))
+  })
+
+const insertPlain = insertStatement(false)
+const insertLinked = insertStatement(true)
+
+/**
+ * Inserts a credential with its environments, values, links and audit events, in one statement. Returns
+ * undefined and inserts nothing if the type is no longer at that revision, or the owner may not link to one
+ * of the projects.
+ */
+export async function insertCredential(db: Database, input: CredentialInsert) {
+  const insert = input.linkIds.length > 0 ? insertLinked : insertPlain
+  return (await insert(db, input))[0]
+}
+
+const updateStatement = (values: boolean, links: boolean) =>
+  prepared((db, p: Params<CredentialUpdate>) => {
+    const parts = partsOf(db, p)
+    const removedEnvironments = () =>
+      db
         .deleteFrom('credential_environments as e')
-        .using('changed')
-        .whereRef('e.credential_id', '=', 'changed.id')
-        .where(sql<SqlBool>`${p.changesValues}::boolean and e.name <> all(${p.environmentNames}::text[])`)
-    )
-    .with('environment', (q) =>
-      q
-        .insertInto('credential_environments')
-        .columns(['credential_id', 'name'])
-        .expression((eb) =>
-          eb
-            .selectFrom('changed')
-            .select(['id', sql<string>`unnest(${p.environmentNames}::text[])`.as('name')])
-        )
-        .onConflict((conflict) => conflict.doNothing())
-    )
-    .with('removed_value', (q) =>
-      q
-        .deleteFrom('credential_keys as k')
-        .using('changed')
-        .whereRef('k.credential_id', '=', 'changed.id')
-        .where(sql<SqlBool>`${p.changesValues}::boolean and not exists (
-          select from unnest(${p.environments}::text[], ${p.fieldIds}::uuid[]) n(environment, field_id)
-          where n.environment = k.environment and n.field_id = k.field_id)`)
-    )
-    .with('value', (q) =>
-      q
-        .insertInto('credential_keys')
-        .columns(['credential_id', 'environment', 'field_id', 'value', 'data_key_no'])
-        .expression(sealedRows('changed', p) as never)
-        .onConflict((conflict) =>
-          conflict.columns(['credential_id', 'environment', 'field_id']).doUpdateSet((eb) => ({
-            value: eb.ref('excluded.value'),
-            data_key_no: eb.ref('excluded.data_key_no')
+        .where(sql<SqlBool>`e.credential_id = (select id from written)
+          and e.name <> all(${p.environmentNames}::text[])`)
+    const removedValues = () =>
+      db.deleteFrom('credential_keys as k').where(sql<SqlBool>`k.credential_id = (select id from written)
+          and not exists (
+            select from unnest(${p.environments}::text[], ${p.fieldIds}::uuid[]) n(environment, field_id)
+            where n.environment = k.environment and n.field_id = k.field_id)`)
+    const removedLinks = () =>
+      db.deleteFrom('credential_projects as l').where(sql<SqlBool>`l.credential_id = (select id from written)
+          and l.project_id = any(${p.unlinkedProjectIds}::uuid[])`)
+    return db
+      .with('type', values ? parts.type : parts.none)
+      .with('linking', links ? parts.linking : parts.none)
+      .with('written', (q) =>
+        q
+          .updateTable('credentials')
+          .set((eb) => ({
+            name: p.name,
+            description: p.description,
+            expires_at: p.expiresAt,
+            sealed_revision: p.sealedRevision,
+            revision: eb('revision', '+', 1),
+            updated_at: sql<Date>`now()`
           }))
+          .where('owner_id', '=', p.ownerId)
+          .where('id', '=', p.id)
+          .where('revision', '=', p.revision)
+          .$if(values, (query) => query.where(sql<SqlBool>`exists (select from type)`))
+          .$if(links, (query) => query.where(parts.mayLink))
+          .returning(['id', 'revision', 'updated_at'])
+      )
+      .with('removed_environment', values ? removedEnvironments : parts.none)
+      .with('environment', values ? parts.environments : parts.none)
+      .with('removed_value', values ? removedValues : parts.none)
+      .with('value', values ? parts.values : parts.none)
+      .with('removed_link', links ? removedLinks : parts.none)
+      .with('link', links ? parts.links : parts.none)
+      .with('recorded', parts.events)
+      .selectFrom('written')
+      .select(['written.revision', 'written.updated_at'])
+      .$if(links, (query) =>
+        query.select(
+          projectsOf(sql`projects p join project_members m on m.project_id = p.id and m.user_id = ${p.ownerId}
+            where p.id = any(${p.projectIds}::uuid[])`)
         )
-    )
-    .with('unlinked', (q) =>
-      q
-        .deleteFrom('credential_projects as l')
-        .using('changed')
-        .whereRef('l.credential_id', '=', 'changed.id')
-        .where(sql<SqlBool>`l.project_id = any(${p.unlinkedProjectIds}::uuid[])`)
-    )
-    .with('link', () => insertLinks(db, 'changed', p))
-    .with('recorded', () => insertEvents(db, p.events, sql`changed`))
-    .selectFrom('changed')
-    .select(['changed.revision', 'changed.updated_at'])
-    .select(
-      sql<
-        { id: string; name: string }[]
-      >`(select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name)
-        order by p.name, p.id), '[]')
-        from projects p join project_members m on m.project_id = p.id and m.user_id = ${p.ownerId}
-        where p.id = any(${p.projectIds}::uuid[]))`.as('projects')
-    )
-)
+      )
+  })
+
+const CHOICES = [false, true]
+const updates = CHOICES.map((values) => CHOICES.map((links) => updateStatement(values, links)))
 
 /**
  * Changes a credential with its environments, values, links and audit events, in one statement. Returns
  * undefined and changes nothing if it is no longer the owner's at that revision, if the type of changed
- * values is no longer at its revision, or if the owner may not link to one of the projects.
+ * values is no longer at its revision, or if the owner may not link to one of the projects. `projects` is
+ * there if links were changed.
  */
 export async function updateCredential(db: Database, input: CredentialUpdate) {
-  const [row] = await update(db, input)
-  return row
+  const links = input.linkIds.length + input.unlinkedProjectIds.length > 0
+  return (await updates[Number(input.changesValues)]![Number(links)]!(db, input))[0]
 }
 
 /** Locks the owner's credential until the transaction ends, and its type against changes. */

@@ -15,7 +15,7 @@ import { changeCredential } from '../change.ts'
 import { eventOf } from '../events.ts'
 import { applyKeys, defaultsOf } from '../input.ts'
 import { MAX_ENVIRONMENTS } from '../limits.ts'
-import { findInProject, visibleHead } from '../repositories/credential-repository.ts'
+import { changeableCredential, findInProject, visibleHead } from '../repositories/credential-repository.ts'
 import * as usages from '../repositories/usage-repository.ts'
 import { etagOf, targetOf } from '../revision.ts'
 import { transferCredential } from '../transfer.ts'
@@ -23,6 +23,7 @@ import * as schema from './part-schema.ts'
 import { toCredential } from './resource.ts'
 
 const ownCredential = own(visibleHead)
+const changeable = own(changeableCredential, () => ({ withValues: true }))
 
 /** What hangs on a credential: its environments and its usages. */
 export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -30,9 +31,10 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.put(
     '/:id/environments/:environment',
-    { schema: schema.putEnvironment, preHandler: ownCredential },
+    { schema: schema.putEnvironment, preHandler: changeable },
     async (request, reply) => {
-      const target = targetOf(request, ownCredential.of(request))
+      const row = changeable.of(request)
+      const target = { ...targetOf(request, row), row }
       const { environment } = request.params
       const changed = await changeCredential(app.services, originOf(request), target, {
         values: (fields, values) => {
@@ -52,9 +54,10 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.delete(
     '/:id/environments/:environment',
-    { schema: schema.deleteEnvironment, preHandler: ownCredential },
+    { schema: schema.deleteEnvironment, preHandler: changeable },
     async (request) => {
-      const target = targetOf(request, ownCredential.of(request))
+      const row = changeable.of(request)
+      const target = { ...targetOf(request, row), row }
       const { environment } = request.params
       if (environment === 'main') throw new MainEnvironment()
       await changeCredential(app.services, originOf(request), target, {

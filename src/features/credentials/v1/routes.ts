@@ -14,10 +14,14 @@ import { createCredential, type NewCredential, typeById } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
 import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
-import { visibleCredential, visibleHead } from '../repositories/credential-repository.ts'
+import {
+  changeableCredential,
+  visibleCredential,
+  visibleHead
+} from '../repositories/credential-repository.ts'
 import { listLinks, unlink } from '../repositories/link-repository.ts'
 import { type ItemRow, listCredentials, listProjectCredentials } from '../repositories/list-repository.ts'
-import { revealable } from '../repositories/value-repository.ts'
+import { findRevealable, revealable } from '../repositories/value-repository.ts'
 import { revealValues } from '../reveal.ts'
 import { etagOf, targetOf } from '../revision.ts'
 import { fieldsOf, openShownValues } from '../shown-values.ts'
@@ -27,6 +31,9 @@ import * as schema from './schema.ts'
 
 const visible = seen(visibleCredential)
 const owned = own(visibleHead)
+const changeable = own(changeableCredential, ({ body }) => ({
+  withValues: ((body as { keys?: unknown[] }).keys?.length ?? 0) > 0
+}))
 const projectReader = memberOrMachine('projectId')
 const projectAdmin = member('admin', 'projectId')
 
@@ -80,12 +87,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     return toCredential({ row, shown })
   })
 
-  app.put('/:id', { schema: schema.updateAppCredential, preHandler: owned }, async (request, reply) => {
+  app.put('/:id', { schema: schema.updateAppCredential, preHandler: changeable }, async (request, reply) => {
+    const row = changeable.of(request)
     const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
     const changed = await changeCredential(
       app.services,
       originOf(request),
-      targetOf(request, owned.of(request)),
+      { ...targetOf(request, row), row },
       {
         name,
         description,
@@ -114,13 +122,18 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post(
     '/:id/assign-projects',
-    { schema: schema.assignProjects, preHandler: owned },
+    { schema: schema.assignProjects, preHandler: changeable },
     async (request, reply) => {
-      const row = owned.of(request)
-      const changed = await changeCredential(app.services, originOf(request), targetOf(request, row), {
-        projectIds: distinctIds(request.body.projectIds, '/body/projectIds'),
-        events: linkEvents
-      })
+      const row = changeable.of(request)
+      const changed = await changeCredential(
+        app.services,
+        originOf(request),
+        { ...targetOf(request, row), row },
+        {
+          projectIds: distinctIds(request.body.projectIds, '/body/projectIds'),
+          events: linkEvents
+        }
+      )
       reply.header('etag', etagOf(changed.row.revision))
       return (await listLinks(db, row.id)).map((link) => ({
         credentialId: link.credential_id,
@@ -159,9 +172,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 
   app.post('/:id/reveal', { schema: schema.revealAppCredential, preHandler: revealed }, async (request) => {
-    const row = revealed.of(request)
     const { fieldIds, environment = 'main' } = request.body ?? {}
     const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
+    const { sealed, ...found } = revealed.of(request)
+    const row = sealed
+      ? { ...found, sealed }
+      : await findRevealable(db, found.owner_id, found.id, environment)
+    if (!row) throw new NotFound()
     const keys = revealValues(keyring, row, await fieldsOf(db, row), environment, wanted)
     const fields = keys.map((key) => key.fieldName)
     const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision, fields }
