@@ -173,7 +173,7 @@ export interface Tables {
     assigned_by: string | null
     created_at: CreatedAt
   }
-  /** Maintained by triggers. A total is the sum of its parts, so that concurrent writes lock different rows. */
+  /** Maintained by triggers. A total is the sum of its parts, so concurrent writes lock different rows. */
   credential_totals: {
     owner_id: string
     type_id: string
