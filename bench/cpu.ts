@@ -1,26 +1,26 @@
 import { readFile } from 'node:fs/promises'
 import type { Postgres } from './postgres.ts'
 
-// USER_HZ, which Linux shows to programs as 100 a second on every machine that Node runs on.
+// USER_HZ is 100 on all platforms that Node supports.
 const MICROS_PER_TICK = 10_000
 
-/** The microseconds of CPU that a process has had, kernel and user; null where there is no /proc. */
+/** CPU time of a process in microseconds, kernel and user; null without /proc. */
 export async function cpuOf(pid: number): Promise<number | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
   if (text === undefined) return null
-  // The second field is the command in brackets, which may contain brackets and spaces itself.
+  // The second field is the command, in brackets, and may contain brackets and spaces.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * MICROS_PER_TICK
 }
 
-/** Resident bytes of a process; null where there is no /proc. */
+/** Resident memory of a process in bytes; null without /proc. */
 export async function residentOf(pid: number): Promise<number | null> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]
   return kibibytes === undefined ? null : Number(kibibytes) * 1024
 }
 
-/** The CPU of the Postgres processes that serve one database. Sample it often: connections come and go. */
+/** CPU time of the Postgres processes of one database. Sample it often: the time of ended ones is lost. */
 export class DatabaseCpu {
   readonly #postgres: Postgres
   readonly #database: string
@@ -32,7 +32,7 @@ export class DatabaseCpu {
     this.#database = database
   }
 
-  /** Microseconds since some moment before the first sample; null if the server is not on this machine. */
+  /** Returns a running total in microseconds; null if the server is not on this machine. */
   async sample(): Promise<number | null> {
     const rows = await this.#postgres.query<{ pid: number }>(
       "select pid from pg_stat_activity where datname = $1 and backend_type = 'client backend'",

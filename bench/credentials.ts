@@ -1,18 +1,18 @@
 import type { Random } from './random.ts'
 
-/** One kind of credential, by the built-in type it is of. */
+/** A template for credentials of one built-in type. */
 interface Kind {
   typeName: string
-  /** A value for each field that is filled, by the field's name. */
+  /** Values by field name. */
   values(random: Random): Record<string, unknown>
-  /** The field whose value an update replaces. */
+  /** The field that an update changes. */
   secret: string
 }
 
-/** A built-in type's ids, as the service gives them. */
+/** The ids of a built-in type and its fields. */
 export interface TypeIds {
   id: string
-  /** By field name. */
+  /** Field ids by field name. */
   fields: Record<string, string>
 }
 
@@ -73,7 +73,7 @@ const raw: Kind = {
   })
 }
 
-/** A private key in PEM, of the length of an RSA key of 2,048 bits. */
+/** A PEM text as long as a 2,048-bit RSA key. */
 const pem: Kind = {
   typeName: 'ssh-key',
   secret: 'privateKey',
@@ -106,7 +106,7 @@ export const TYPE_NAMES = [...new Set(KINDS.map(({ typeName }) => typeName))]
 
 export type Types = Record<string, TypeIds>
 
-/** The body that creates the credential number `index` of an owner. */
+/** The body to create the owner's credential number `index`. */
 export function newCredential(types: Types, index: number, name: string, random: Random) {
   const kind = KINDS[index % KINDS.length]!
   const { id, fields } = types[kind.typeName]!
@@ -121,7 +121,7 @@ export function newCredential(types: Types, index: number, name: string, random:
   }
 }
 
-/** The `keys` of an update that replaces the secret of the credential number `index`. */
+/** The `keys` of an update of the secret of the credential number `index`. */
 export function newSecret(types: Types, index: number, random: Random) {
   const { typeName, secret, values } = KINDS[index % KINDS.length]!
   return [{ fieldId: types[typeName]!.fields[secret], keyValue: values(random)[secret] }]
@@ -136,7 +136,7 @@ export const WORDS = [
 
 const wordOf = (random: Random) => WORDS[Math.floor(random() * WORDS.length)]!
 
-/** Two of the fifty words, and something that makes the name unlike all others. */
+/** Two of the fifty words, and `unique`, which makes the name unique. */
 export function newName(random: Random, unique: string | number): string {
   return `${wordOf(random)} ${wordOf(random)} ${unique}`
 }

@@ -5,45 +5,48 @@ import { auditIsSealed, type Postgres, TEMPLATE, withClient } from './postgres.t
 import { ADMIN, type Dataset, type Sizes, seed } from './seed.ts'
 import { startService } from './service.ts'
 
-/** What is on disk beside the template database. */
-interface Kept extends Sizes {
+/** The file beside the template database. */
+interface SavedDataset extends Sizes {
   version: number
   at: number
   rootKeys: string
   dataset: Dataset
 }
 
-/** To be raised when seeding changes. */
+/** Raise it when seeding changes. */
 const VERSION = 1
-/** Sessions that are not used end after seven days. */
-const LONGEST_MS = 6 * 24 * 60 * 60_000
+/** Unused sessions expire after seven days. */
+const MAX_AGE_MS = 6 * 24 * 60 * 60_000
 
 /**
- * The template database, as it was seeded earlier into `directory` or as it is seeded now through the service
- * of `checkout`: the older of two, because the newer one can migrate a copy and the older one cannot go back.
+ * Returns the template database in `directory`, after seeding it through the service of `checkout` if it is
+ * missing or outdated. Of two checkouts, pass the older one: the newer one can migrate a copy.
  */
 export async function prepareTemplate(
   postgres: Postgres,
   { directory, checkout, sizes }: { directory: string; checkout: string; sizes: Sizes },
   signal: AbortSignal,
-  tell: (line: string) => void
+  log: (line: string) => void
 ): Promise<{ rootKeys: string; dataset: Dataset }> {
   const file = join(directory, 'bench.json')
-  const kept = await read(file)
-  const isFit =
-    kept?.version === VERSION &&
-    kept.owners === sizes.owners &&
-    kept.each === sizes.each &&
-    Date.now() - kept.at < LONGEST_MS
-  if (isFit && (await postgres.query('select from pg_database where datname = $1', [TEMPLATE])).length > 0) {
-    tell(`Uses the ${sizes.owners} x ${sizes.each} credentials seeded at ${new Date(kept.at).toISOString()}.`)
-    return kept
+  const saved = await read(file)
+  const isCurrent =
+    saved?.version === VERSION &&
+    saved.owners === sizes.owners &&
+    saved.each === sizes.each &&
+    Date.now() - saved.at < MAX_AGE_MS
+  if (
+    isCurrent &&
+    (await postgres.query('select from pg_database where datname = $1', [TEMPLATE])).length > 0
+  ) {
+    log(`Uses the ${sizes.owners} x ${sizes.each} credentials seeded at ${new Date(saved.at).toISOString()}.`)
+    return saved
   }
   await rm(file, { force: true })
   const began = performance.now()
   const rootKeys = `bench:${randomBytes(32).toString('base64')}`
   await postgres.create(TEMPLATE)
-  // Nobody misses a commit of a run of this that fails.
+  // If seeding is interrupted, it starts again.
   await postgres.query(`alter database ${TEMPLATE} set synchronous_commit = off`)
   const url = postgres.urlOf(TEMPLATE)
   const env = {
@@ -57,19 +60,19 @@ export async function prepareTemplate(
   const since = () => `${Math.round((performance.now() - began) / 1_000)} s`
   let dataset: Dataset
   try {
-    dataset = await seed(service.origin, sizes, signal, (line) => tell(`Seeding, ${since()}: ${line}`))
+    dataset = await seed(service.origin, sizes, signal, (line) => log(`Seeding, ${since()}: ${line}`))
     await auditIsSealed(url, signal)
   } finally {
     await service.stop()
   }
   await withClient(url, (client) => client.query('vacuum analyze'))
-  const made: Kept = { version: VERSION, at: Date.now(), ...sizes, rootKeys, dataset }
-  await writeFile(file, JSON.stringify(made), { mode: 0o600 })
-  tell(`Seeded ${sizes.owners} x ${sizes.each} credentials in ${since()}.`)
-  return made
+  const seeded: SavedDataset = { version: VERSION, at: Date.now(), ...sizes, rootKeys, dataset }
+  await writeFile(file, JSON.stringify(seeded), { mode: 0o600 })
+  log(`Seeded ${sizes.owners} x ${sizes.each} credentials in ${since()}.`)
+  return seeded
 }
 
-async function read(file: string): Promise<Kept | undefined> {
+async function read(file: string): Promise<SavedDataset | undefined> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch {

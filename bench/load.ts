@@ -5,9 +5,9 @@ export interface Request {
   path: string
   headers?: Record<string, string>
   body?: unknown
-  /** The request that takes this one back, such as the deletion of what it created. */
+  /** Returns the request that undoes this one, such as a deletion after a create. */
   undo?: (answer: Answer) => Request
-  /** Returns false if an answer with a status of 2xx is wrong all the same. Called where bodies are read. */
+  /** Returns false for an unexpected body of a 2xx answer. Called only if bodies are read. */
   isRight?: (body: string) => boolean
 }
 
@@ -21,7 +21,7 @@ export interface Answer {
 
 export interface Sent {
   seconds: number
-  /** Milliseconds, one for each request. */
+  /** In milliseconds, per request. */
   latencies: number[]
 }
 
@@ -36,8 +36,8 @@ const TIMEOUT_MS = 30_000
 const RECEIVE_BUFFER = 64 * 1024
 
 /**
- * Sends the requests in their order over keep-alive connections, each with one request at a time. Rejects at
- * the first answer that is not 2xx, is not right, or does not come.
+ * Sends the requests in order over keep-alive connections, one request at a time on each. Rejects at the
+ * first answer that is not 2xx, has an unexpected body, or times out.
  */
 export async function send(
   origin: string,
@@ -46,7 +46,7 @@ export async function send(
 ): Promise<Sent> {
   signal.throwIfAborted()
   const { hostname, port, host } = new URL(origin)
-  // Before the clock starts.
+  // Not part of the measured time.
   const texts = requests.map((request) => textOf(request, host))
   const opening = Array.from({ length: Math.min(connections, requests.length) }, () =>
     Connection.open(hostname, Number(port))
@@ -98,7 +98,7 @@ function textOf({ method, path, headers = {}, body }: Request, host: string): st
   return text
 }
 
-/** One HTTP/1.1 connection that knows no more of HTTP than the service's answers need. */
+/** An HTTP/1.1 connection that parses no more than the service's answers require. */
 class Connection {
   #socket: Socket | undefined
   #waiting: { resolve(answer: Answer): void; reject(error: Error): void } | undefined
@@ -107,7 +107,7 @@ class Connection {
   #head = ''
   #body = ''
   #status = 0
-  /** Bytes of the body that are still to come; undefined while the head is read. */
+  /** Missing bytes of the body; undefined while the head is read. */
   #missing: number | undefined
 
   static open(host: string, port: number): Promise<Connection> {
@@ -188,7 +188,7 @@ class Connection {
   }
 }
 
-/** The value of a header in the answer's head. Throws if it is not there. */
+/** Returns the value of a header. Throws if it is missing. */
 export function headerOf({ head }: Answer, name: string): string {
   const value = new RegExp(`\\r\\n${name}: ([^\\r]+)\\r\\n`, 'i').exec(head)?.[1]
   if (value === undefined) throw new Error(`an answer without ${name}:\n${head}`)

@@ -5,11 +5,11 @@ import type { Side } from './side.ts'
 import { median, quantile, type Ratio, ratioOf } from './statistics.ts'
 
 export interface Plan {
-  /** Each has four windows, so that a machine that gets slower is no advantage to either side. */
+  /** A round has four windows, in an order that cancels out a gradual change of the machine's speed. */
   rounds: number
-  /** Of one window, roughly: a window has a fixed number of requests. */
+  /** The approximate duration of a window, which has a fixed number of requests. */
   seconds: number
-  /** Of each side, the less of the two; a short time if the route has been measured before. */
+  /** The limits per side: the one that is reached first counts. Shorter if `isWarm`. */
   warmUp: { requests: number; seconds: number }
 }
 
@@ -21,10 +21,10 @@ export interface Target {
 export interface Figures {
   requests: number
   perSecond: number
-  /** Milliseconds. */
+  /** Latencies in milliseconds. */
   p50: number
   p99: number
-  /** Microseconds for each request; null where there is no /proc. */
+  /** CPU time per request in microseconds; null without /proc. */
   nodeCpu: number | null
   postgresCpu: number | null
 }
@@ -32,7 +32,7 @@ export interface Figures {
 export interface Comparison {
   a: Figures
   b: Figures
-  /** Requests per second of `a` over those of `b`. */
+  /** Requests per second of `a` divided by those of `b`. */
   ratio: Ratio
 }
 
@@ -41,9 +41,9 @@ export interface Setting {
   route: string
   draw: DrawName
   connections: number
-  /** Both sides get as many requests, and the same ones; else each gets as many as fit the window. */
+  /** Both sides get the same requests. Otherwise each gets as many as fit the window. */
   sameRequests?: boolean
-  /** The route was measured before, so its code is compiled. */
+  /** The route has been measured before, so its code is compiled. */
   isWarm?: boolean
   signal: AbortSignal
 }
@@ -53,14 +53,14 @@ const ORDERS = [
   [0, 1, 1, 0],
   [1, 0, 0, 1]
 ] as const
-const WARM_AGAIN_SECONDS = 1
-const LEAST_PER_CONNECTION = 4
-/** Slow routes, whose windows are long, get fewer rounds. */
-const LONGEST_MS = 60_000
-const LEAST_ROUNDS = 5
-const LEAST = 32
+const REPEATED_WARM_UP_SECONDS = 1
+const MIN_PER_CONNECTION = 4
+/** Slow routes get fewer rounds, but at least MIN_ROUNDS. */
+const MAX_MS = 60_000
+const MIN_ROUNDS = 5
+const MIN_REQUESTS = 32
 
-/** Measures two targets in turns. Takes back at the end what the requests have created. */
+/** Measures two targets alternately. At the end, undoes what the requests have created. */
 export async function compare(a: Target, b: Target, plan: Plan, setting: Setting): Promise<Comparison> {
   const sides = [new Measured(a, setting), new Measured(b, setting)] as const
   await warmUp(sides, plan, setting)
@@ -69,12 +69,12 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
   const counts = sameRequests ? new Array<number>(2).fill(Math.min(countA, countB)) : [countA, countB]
   for (const side of sides) await side.begin()
   const ratios: number[] = []
-  const until = performance.now() + LONGEST_MS
+  const until = performance.now() + MAX_MS
   for (let round = 0; round < plan.rounds; round++) {
-    if (round >= LEAST_ROUNDS && performance.now() > until) break
+    if (round >= MIN_ROUNDS && performance.now() > until) break
     const rates: [number[], number[]] = [[], []]
     for (const [turn, at] of ORDERS[round % 2]!.entries()) {
-      // The first two windows have the same requests, and the last two.
+      // The first two windows send the same requests, and so do the last two.
       const seed = `${round}.${turn >> 1}`
       rates[at].push(await sides[at]!.window(seed, counts[at]!))
     }
@@ -85,7 +85,7 @@ export async function compare(a: Target, b: Target, plan: Plan, setting: Setting
   return { a: ofA, b: ofB, ratio: ratioOf(ratios) }
 }
 
-/** Measures one target by itself. */
+/** Measures one target. */
 export async function measureAlone(target: Target, plan: Plan, setting: Setting): Promise<Figures> {
   const side = new Measured(target, setting)
   await warmUp([side], plan, setting)
@@ -95,10 +95,10 @@ export async function measureAlone(target: Target, plan: Plan, setting: Setting)
   return side.end()
 }
 
-/** In turns too: a side that waits for long loses its database connections, and their prepared statements. */
+/** Alternates: a side that is idle for long loses its connections, and their prepared statements. */
 async function warmUp(sides: readonly Measured[], plan: Plan, { isWarm }: Setting): Promise<void> {
   const { requests, seconds } = plan.warmUp
-  const until = performance.now() + sides.length * (isWarm ? WARM_AGAIN_SECONDS : seconds) * 1_000
+  const until = performance.now() + sides.length * (isWarm ? REPEATED_WARM_UP_SECONDS : seconds) * 1_000
   const isMissing = (side: Measured) => side.warmUpRequests < requests
   for (let turn = 0; turn < 2 || (performance.now() < until && sides.some(isMissing)); turn++) {
     for (const side of sides) await side.warmUp(turn, plan.seconds)
@@ -107,10 +107,10 @@ async function warmUp(sides: readonly Measured[], plan: Plan, { isWarm }: Settin
 }
 
 function countOf(wanted: number, { connections }: Setting): number {
-  return Math.max(LEAST, LEAST_PER_CONNECTION * connections, Math.round(wanted))
+  return Math.max(MIN_REQUESTS, MIN_PER_CONNECTION * connections, Math.round(wanted))
 }
 
-/** One side and what is known of it while it is measured. */
+/** A side and its measurements. */
 class Measured {
   /** Requests per second at the end of the warm-up. */
   rate = 0
@@ -147,14 +147,14 @@ class Measured {
     const rate = count / seconds
     this.#rates.push(rate)
     this.#latencies.push(...latencies)
-    // For the connections to the database that may end.
+    // Sampled here because database connections may end.
     await this.#target.side.cpu()
     return rate
   }
 
   async end(): Promise<Figures> {
     const { side } = this.#target
-    // Sealing audit events is part of what a request costs.
+    // Sealing audit events is part of the cost of a request.
     await side.settle()
     const after = await side.cpu()
     const requests = this.#latencies.length

@@ -5,7 +5,7 @@ import { drawRequests, type Route } from './routes.ts'
 import type { Dataset } from './seed.ts'
 import type { Side } from './side.ts'
 
-/** Resident bytes of a service that was started anew; null where there is no /proc. */
+/** Resident memory in bytes of a restarted service; null without /proc. */
 export interface Memory {
   startMs: number
   afterStart: number | null
@@ -17,7 +17,7 @@ const CONNECTIONS = 16
 const BATCH = 2_000
 const REST_MS = 1_000
 
-/** Starts the service anew and sends it `count` requests of the route. */
+/** Restarts the service and sends `count` requests of the route. */
 export async function measureMemory(
   side: Side,
   dataset: Dataset,

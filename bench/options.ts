@@ -5,15 +5,15 @@ import { DRAWS, type DrawName, ROUTES, type Route } from './routes.ts'
 import type { Sizes } from './seed.ts'
 
 export interface Options {
-  /** Another checkout of this project. */
+  /** The directory of another checkout of this project. */
   against: string | undefined
-  /** Keeps the Postgres server's data with what was seeded; undefined: a directory that is removed. */
+  /** The directory for the seeded database; undefined for a temporary one. */
   data: string | undefined
   routes: readonly Route[]
   memory: boolean
-  /** The reference routes are measured by themselves as well. */
+  /** Also measures the reference routes alone. */
   references: boolean
-  /** Everything is measured as it is for the results in docs/performance.md. */
+  /** Measures all that docs/performance.md reports, with its settings. */
   complete: boolean
   connections: readonly number[]
   draws: readonly DrawName[]
@@ -34,7 +34,7 @@ const DEFAULTS = {
 /** Routes of `--check`. */
 const CHECKED = 'mix,get,list,resolve-1,create,update-description'
 
-/** Throws a one-line error for arguments that are none. */
+/** Parses the command line. Throws an error with a one-line message for invalid arguments. */
 export function readOptions(): Options {
   const { values } = parseArgs({
     options: {
@@ -86,7 +86,7 @@ export function readOptions(): Options {
   }
 }
 
-/** The routes with these names; `update` is both routes that begin with `update-`. */
+/** Returns the routes with these names; `update` stands for both routes that begin with `update-`. */
 function routesOf(names: readonly string[] | undefined): readonly Route[] {
   if (!names) return ROUTES
   const isMeant = (name: string) => (route: Route) => route.name === name || route.name.startsWith(`${name}-`)

@@ -7,22 +7,22 @@ export const TEMPLATE = `${PREFIX}template`
 const SEALED_WITHIN_MS = 120_000
 const CONNECTIONS = 150
 
-/** A Postgres server, on which the benchmark makes databases of its own. */
+/** A Postgres server on which the benchmark creates databases. */
 export interface Postgres {
   readonly version: string
-  /** Query the server outside of what is measured. */
+  /** Queries the server, outside of the measured load. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>
   /** The URL of one of its databases. */
   urlOf(database: string): string
-  /** Makes an empty database in the place of any that has the name. */
+  /** Creates an empty database, after dropping one with the same name. */
   create(database: string): Promise<void>
-  /** Makes a copy of the template, to which nothing may be connected. */
+  /** Copies the template, which must have no connections. */
   copy(side: string): Promise<string>
   drop(database: string): Promise<void>
   close(): Promise<void>
 }
 
-/** The server at `url`, or the embedded server with its data in `directory`, as durable as in production. */
+/** Uses the server at `url`, or an embedded one with data in `directory` and fsync on. */
 export async function openPostgres(url: string | undefined, directory: string): Promise<Postgres> {
   const embedded = url
     ? undefined
@@ -34,7 +34,7 @@ export async function openPostgres(url: string | undefined, directory: string): 
     return `postgresql://${user}@/${database}?host=${encodeURIComponent(host)}&port=${port}`
   }
   const client = new pg.Client({ connectionString: url ?? urlOf('postgres') })
-  // The next query rejects if the connection is lost.
+  // Ignored: if the connection is lost, the next query rejects.
   client.on('error', () => {})
   try {
     await client.connect()
@@ -71,20 +71,20 @@ export async function openPostgres(url: string | undefined, directory: string): 
 }
 
 function inDatabase(url: string, database: string): string {
-  // The URL of a Unix socket has no host, which URL does not parse.
+  // URL cannot parse the URL of a Unix socket, which has no host.
   const parsed = new URL(url.replace('@/', '@localhost/'))
   parsed.pathname = `/${database}`
   return url.includes('@/') ? parsed.href.replace('@localhost/', '@/') : parsed.href
 }
 
-/** Runs `work` with a connection to one database. */
+/** Runs `work` with a connection to the database. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   return work(client).finally(() => client.end())
 }
 
-/** Waits until the service has sealed its audit events, which it does in the background. */
+/** Waits until the service has sealed all audit events, in the background. */
 export function auditIsSealed(url: string, signal: AbortSignal): Promise<void> {
   return withClient(url, async (client) => {
     for (const deadline = Date.now() + SEALED_WITHIN_MS; ; await sleep(100, undefined, { signal })) {

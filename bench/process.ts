@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 
-/** A program that was started, and will be stopped. */
+/** A child process. */
 export interface Running {
   readonly pid: number
-  /** The end of what it has printed on standard error. */
+  /** Returns the end of its standard error. */
   errors(): string
-  /** Resolves when it has ended; rejects if it could not be started. */
+  /** Resolves when it has exited; rejects if it could not be started. */
   ended: Promise<void>
   stop(): Promise<void>
 }
@@ -13,7 +13,7 @@ export interface Running {
 const STOP_WITHIN_MS = 10_000
 const MAX_ERRORS = 10_000
 
-/** Starts a program with this environment and no other. Aborting the signal kills it. */
+/** Starts a program with only this environment. Aborting the signal kills it. */
 export function start(
   file: string,
   args: readonly string[],
@@ -24,7 +24,7 @@ export function start(
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: { PATH, ...options.env },
-    // Logs are written as in production, and read by nobody.
+    // The service writes its log as in production; it is discarded.
     stdio: ['ignore', 'ignore', 'pipe'],
     signal: options.signal,
     killSignal: 'SIGKILL'
@@ -43,7 +43,7 @@ export function start(
 
 async function stop(child: ChildProcess, ended: Promise<void>): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
-  // The service waits for load balancers at SIGTERM, and not at SIGINT.
+  // SIGINT, because at SIGTERM the service waits for load balancers.
   child.kill('SIGINT')
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
   await ended.catch(() => {})

@@ -1,4 +1,4 @@
-// What the service's routes are compared with: plain Fastify and plain pg, doing a part of their work each.
+// Reference routes for comparison: plain Fastify and pg, doing a part of the work of the service's routes.
 import { createHash } from 'node:crypto'
 import { fastify } from 'fastify'
 import pg from 'pg'
@@ -51,10 +51,10 @@ const resource = (row: Row) => ({
   updatedAt: row.updated_at.toISOString()
 })
 
-/** No database: what Fastify and a response schema cost. */
+/** No database: the cost of Fastify and a response schema. */
 app.get('/bare', answering({ status: text }), async () => ({ status: 'ok' }))
 
-/** One prepared select by id over a pool. */
+/** One prepared select by id, through a pool. */
 app.get<{ Params: { id: string } }>('/row/:id', answering(columns), async ({ params }, reply) => {
   const { rows } = await pool.query<Row>({
     name: 'row',
@@ -65,7 +65,7 @@ app.get<{ Params: { id: string } }>('/row/:id', answering(columns), async ({ par
   return rows[0] ? resource(rows[0]) : reply.code(404).send({})
 })
 
-/** Session and row in one prepared statement, pipelined: the least that a checked read can be. */
+/** Session and row in one pipelined, prepared statement: the minimum for an authenticated read. */
 const lanes = await Promise.all(
   Array.from({ length: LANES }, async () => {
     const client = new pg.Client({ ...connection, pipeline: true } as pg.ClientConfig)
@@ -94,7 +94,7 @@ app.get<{ Params: { id: string } }>('/joined/:id', answering(columns), async (re
 
 const ACTOR = v7()
 const PROJECT = v7()
-/** One prepared insert of an audit event, committed by itself: the least that a recorded act can be. */
+/** One prepared insert of an audit event, with its own commit: the minimum for an audited action. */
 app.post<{ Params: { id: string } }>('/insert/:id', answering({ id: text }), async (request) => {
   const id = v7()
   await pool.query({

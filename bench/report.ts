@@ -5,16 +5,16 @@ import type { Comparison, Figures } from './measure.ts'
 import type { Memory } from './memory.ts'
 import type { DrawName } from './routes.ts'
 
-/** What one route reached with one draw and number of connections. */
+/** The result of one route with one draw and number of connections. */
 export interface Row extends Comparison {
   route: string
-  /** What it is compared with. */
+  /** The name of the other side. */
   with: string
   draw: DrawName
   connections: number
 }
 
-/** What a reference route reached by itself. */
+/** The result of a reference route, measured alone. */
 export interface ReferenceRow {
   route: string
   draw: DrawName
@@ -25,7 +25,7 @@ export interface ReferenceRow {
 export interface Results {
   rows: Row[]
   references: ReferenceRow[]
-  /** By the name of the side. */
+  /** Keyed by the name of the side. */
   memory: Record<string, Memory>
 }
 
@@ -43,13 +43,13 @@ export function machine(postgresVersion: string): string {
   ].join(', ')
 }
 
-/** One line, as soon as it is measured. */
+/** One line, printed as soon as the row is measured. */
 export function line(row: Row): string {
   const rates = `${whole(row.a.perSecond)}/s, ${row.with} ${whole(row.b.perSecond)}/s`
   return `${row.route}, ${row.draw}, ${row.connections} connections: ${interval(row)} (${rates})`
 }
 
-/** Tables in Markdown, which can be read in a terminal as well. */
+/** Formats the results as Markdown tables that are readable in a terminal too. */
 export function tables({ rows, references, memory }: Results, isAgainst: boolean): string {
   const parts: string[] = []
   if (references.length > 0) parts.push(referencesTable(references))
@@ -122,7 +122,7 @@ function memoryTable(memory: Results['memory']): string {
   )
 }
 
-/** Puts the text between the markers of docs/performance.md. */
+/** Replaces the text between the markers of docs/performance.md. */
 export async function writeResults(text: string): Promise<void> {
   const old = await readFile(page, 'utf8')
   const [begin, end] = [old.indexOf(BEGIN), old.indexOf(END)]
@@ -143,7 +143,7 @@ const figures = (one: Figures) => [
   micros(one.postgresCpu)
 ]
 
-/** The microseconds of both sides, and their ratio. */
+/** The microseconds of both sides and their ratio. */
 function cpu(a: number | null, b: number | null): [string, string] {
   return a === null || b === null ? ['', ''] : [`${whole(a)} / ${whole(b)} µs`, (a / b).toFixed(2)]
 }

@@ -7,12 +7,12 @@ export const DRAWS = { uniform, zipf } satisfies Record<string, Distribution>
 export type DrawName = keyof typeof DRAWS
 export type ReferenceName = 'bare' | 'row' | 'joined' | 'insert'
 
-/** What a request is drawn from. */
+/** The source from which a request is drawn at random. */
 interface Draw {
   dataset: Dataset
   random: Random
   owner(): Owner
-  /** The index of one of the owner's credentials. */
+  /** Returns the index of one of the owner's credentials. */
   index(owner: Owner): number
   below(count: number): number
 }
@@ -20,7 +20,7 @@ interface Draw {
 export interface Route {
   name: string
   reference: ReferenceName
-  /** Above these, requests only wait for each other. */
+  /** With more connections, requests only wait for each other. */
   mostConnections?: number
   request(draw: Draw): Request
 }
@@ -90,7 +90,7 @@ const resolve = (count: number): Route => ({
   }
 })
 
-/** `count` different credentials of the project, the drawn one first. */
+/** Returns the ids of `count` different credentials of the project, the drawn one first if it is in it. */
 function idsOf(draw: Draw, owner: Owner, project: Project, drawn: number, count: number): string[] {
   const first = drawn >= project.from && drawn < project.from + project.count ? drawn : project.from
   const chosen = new Set([first])
@@ -193,7 +193,7 @@ export const ROUTES: readonly Route[] = [
   signIn
 ]
 
-/** Routes of `bench/reference.ts`, asked at random as well. */
+/** The routes of `bench/reference.ts`. */
 export const REFERENCES: Record<ReferenceName, (draw: Draw) => Request> = {
   bare: () => ({ method: 'GET', path: '/bare' }),
   row: (draw) => {
@@ -210,7 +210,7 @@ export const REFERENCES: Record<ReferenceName, (draw: Draw) => Request> = {
   }
 }
 
-/** `count` requests, the same ones for the same seed. */
+/** Draws `count` requests, the same ones for the same seed. */
 export function drawRequests(
   dataset: Dataset,
   request: (draw: Draw) => Request,
@@ -229,7 +229,7 @@ export function drawRequests(
   return Array.from({ length: count }, () => request(source))
 }
 
-/** Spreads the popular credentials over all ages, types and projects: a permutation, 7,919 being a prime. */
+/** Spreads popular credentials over all ages, types and projects: a permutation, because 7,919 is prime. */
 function scatter(rank: number, count: number): number {
   return (rank * 7_919) % count
 }

@@ -1,5 +1,5 @@
-// Measures the service with many callers, beside simple reference routes or beside another checkout of this
-// project. docs/performance.md says how to run it and how to read it.
+// Benchmarks the service against simple reference routes, or against another checkout of this project.
+// docs/performance.md describes how to run it and how to read the results.
 import { checkBaseline, writeBaseline } from './baseline.ts'
 import { compare, measureAlone, type Target } from './measure.ts'
 import { measureMemory } from './memory.ts'
@@ -8,7 +8,7 @@ import { line, machine, type ReferenceRow, type Results, type Row, tables, write
 import { REFERENCES, ROUTES, type Route } from './routes.ts'
 import { type World, withWorld } from './world.ts'
 
-const LONGEST_MS = 100 * 60_000
+const MAX_MS = 100 * 60_000
 const MEMORY_REQUESTS = 100_000
 
 const tell = (text: string) => process.stdout.write(`${text}\n`)
@@ -66,7 +66,7 @@ async function measureRoute(world: World, route: Route): Promise<Row[]> {
   return rows
 }
 
-/** Measures all that the options ask for. */
+/** Runs the measurements that the options select. */
 async function measure(world: World): Promise<Results> {
   const memory = await measureMemories(world)
   const references = await measureReferences(world)
@@ -100,7 +100,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.once(name, () => interrupted.abort(new Error(`interrupted by ${name}`)))
 }
 try {
-  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(LONGEST_MS)])
+  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(MAX_MS)])
   await withWorld(readOptions(), { signal, tell }, report)
 } catch (error) {
   const { signal } = interrupted

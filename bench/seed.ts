@@ -4,14 +4,14 @@ import { seededRandom } from './random.ts'
 
 export interface Sizes {
   owners: number
-  /** Credentials of each owner. */
+  /** Credentials per owner. */
   each: number
 }
 
 export interface Project {
   id: string
   token: string
-  /** Its credentials are those of the owner from this index on. */
+  /** The index of its first credential among the owner's. */
   from: number
   count: number
 }
@@ -20,11 +20,11 @@ export interface Owner {
   email: string
   cookie: string
   ids: string[]
-  /** A small one and a large one. */
+  /** A small and a large one. */
   projects: [Project, Project]
 }
 
-/** Who may ask for what. Sessions and tokens are in the database, so they are valid on every copy of it. */
+/** The seeded data. Its sessions and tokens are valid on every copy of the database. */
 export interface Dataset {
   types: Types
   owners: Owner[]
@@ -33,20 +33,20 @@ export interface Dataset {
 export const ADMIN = { email: 'admin@bench.example', password: 'correct horse battery staple' }
 const HASHING_CONNECTIONS = 4
 const CONNECTIONS = 32
-/** Of an owner's credentials; the rest are in no project. */
+/** Shares of an owner's credentials; the rest are in no project. */
 const SMALL_PROJECT = { share: 0.1, most: 20 }
 const LARGE_PROJECT = { share: 0.5, most: 100 }
 
 export const base = '/api/v1/app-credentials'
 
-/** Makes owners and all that they have through the API of a service that was started with ADMIN. */
+/** Creates owners with their data, through the API of a service that was started with ADMIN. */
 export async function seed(
   origin: string,
   sizes: Sizes,
   signal: AbortSignal,
   progress: (line: string) => void
 ): Promise<Dataset> {
-  const ask = async (requests: Request[], connections: number, readBodies = false): Promise<Answer[]> => {
+  const sendAll = async (requests: Request[], connections: number, readBodies = false): Promise<Answer[]> => {
     const answers = new Array<Answer>(requests.length)
     const onAnswer = (answer: Answer, _: Request, index: number) => {
       answers[index] = answer
@@ -55,29 +55,29 @@ export async function seed(
     return answers
   }
   const signIn = (email: string): Request => post('/api/v1/session', { email, password: ADMIN.password })
-  const [signedIn] = await ask([signIn(ADMIN.email)], 1)
+  const [signedIn] = await sendAll([signIn(ADMIN.email)], 1)
   const admin = { cookie: cookieOf(signedIn!) }
-  const types = await findTypes((request) => ask([request], 1, true).then(([answer]) => answer!), admin)
+  const types = await findTypes((request) => sendAll([request], 1, true).then(([answer]) => answer!), admin)
 
   const emails = Array.from({ length: sizes.owners }, (_, i) => `owner-${i}@bench.example`)
   progress(`${sizes.owners} owners`)
   const users = emails.map((email, i) =>
     post('/api/v1/users', { email, name: `Owner ${i}`, password: ADMIN.password }, admin)
   )
-  await ask(users, HASHING_CONNECTIONS)
-  const cookies = (await ask(emails.map(signIn), HASHING_CONNECTIONS)).map(cookieOf)
+  await sendAll(users, HASHING_CONNECTIONS)
+  const cookies = (await sendAll(emails.map(signIn), HASHING_CONNECTIONS)).map(cookieOf)
 
   progress('projects and tokens')
   const small = Math.min(SMALL_PROJECT.most, Math.ceil(sizes.each * SMALL_PROJECT.share))
   const large = Math.min(LARGE_PROJECT.most, Math.ceil(sizes.each * LARGE_PROJECT.share))
   const newProjects = async (name: string, from: number, count: number): Promise<Project[]> => {
     const projects = cookies.map((cookie) => post('/api/v1/projects', { name }, { cookie }))
-    const ids = (await ask(projects, CONNECTIONS)).map(idOf)
+    const ids = (await sendAll(projects, CONNECTIONS)).map(idOf)
     const tokens = cookies.map((cookie, i) =>
       post('/api/v1/access-tokens', { name, scopes: ['credentials:resolve'], projectId: ids[i] }, { cookie })
     )
-    const made = await ask(tokens, CONNECTIONS, true)
-    return ids.map((id, i) => ({ id, token: JSON.parse(made[i]!.body).token, from, count }))
+    const answers = await sendAll(tokens, CONNECTIONS, true)
+    return ids.map((id, i) => ({ id, token: JSON.parse(answers[i]!.body).token, from, count }))
   }
   const smallProjects = await newProjects('Small', 0, small)
   const largeProjects = await newProjects('Large', small, large)
@@ -96,7 +96,7 @@ export async function seed(
       const body = newCredential(types, index, newName(random, index), random)
       return post(base, { ...body, ...(project && { projectIds: [project.id] }) }, { cookie: owner.cookie })
     })
-    owner.ids = (await ask(requests, CONNECTIONS)).map(idOf)
+    owner.ids = (await sendAll(requests, CONNECTIONS)).map(idOf)
     owners.push(owner)
     if (owners.length % 50 === 0) progress(`${owners.length * sizes.each} credentials`)
   }
@@ -118,11 +118,11 @@ interface TypePage {
 }
 
 async function findTypes(
-  ask: (request: Request) => Promise<Answer>,
+  sendOne: (request: Request) => Promise<Answer>,
   headers: Record<string, string>
 ): Promise<Types> {
   const path = '/api/v1/credential-types?pageSize=100'
-  const { data } = JSON.parse((await ask({ method: 'GET', path, headers })).body) as TypePage
+  const { data } = JSON.parse((await sendOne({ method: 'GET', path, headers })).body) as TypePage
   return Object.fromEntries(
     TYPE_NAMES.map((name) => {
       const type = data.find(({ typeName }) => typeName === name)

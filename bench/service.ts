@@ -4,21 +4,21 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Running, start } from './process.ts'
 
-/** Includes the migration of a copy of the template. */
+/** Includes the time to migrate a copy of the template. */
 const READY_WITHIN_MS = 120_000
 
-/** A server that listens, in a process of its own. */
+/** A listening server in a child process. */
 export interface Server {
   readonly pid: number
   readonly origin: string
-  /** From its spawning to its first answer that it is ready. */
+  /** From the spawn to the first answer that it is ready. */
   readonly startMs: number
   stop(): Promise<void>
 }
 
 /**
- * Starts the service of a checkout of this project as its `npm start` does. It relies on package.json's start
- * script and the environment variables alone, so that checkouts with another layout can be measured.
+ * Starts the service of a checkout as its `npm start` does. Relies only on the start script in package.json
+ * and on environment variables, so that checkouts with another layout can be measured.
  */
 export async function startService(
   checkout: string,
@@ -32,10 +32,10 @@ export async function startService(
   return startServer(args, '/readyz', { ...SETTINGS, ...env }, checkout, signal)
 }
 
-/** The longest that the service allows: the seeded sessions outlast the run, and kept data. */
+/** The longest times that the service allows, so that the sessions of saved data stay valid. */
 const SETTINGS = { LATCHKEY_SESSION_IDLE_MINUTES: '10080', LATCHKEY_SESSION_MAX_HOURS: '720' }
 
-/** The routes to compare with, `bench/reference.ts`. */
+/** Starts `bench/reference.ts`. */
 export function startReference(url: string, signal: AbortSignal): Promise<Server> {
   const directory = import.meta.dirname
   return startServer([join(directory, 'reference.ts')], '/bare', { DATABASE_URL: url }, directory, signal)

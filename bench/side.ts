@@ -2,19 +2,19 @@ import { cpuOf, DatabaseCpu } from './cpu.ts'
 import { auditIsSealed, type Postgres, withClient } from './postgres.ts'
 import { type Server, startReference, startService } from './service.ts'
 
-/** One of two servers that are measured in turns, each on its own copy of the data. */
+/** One of two servers that are measured alternately, each with its own copy of the data. */
 export interface Side {
   readonly name: string
   server: Server
   restart(): Promise<void>
-  /** Waits for work that the requests have left to the background. */
+  /** Waits for background work that the requests have caused. */
   settle(): Promise<void>
-  /** Microseconds of CPU so far. */
+  /** Returns the CPU time so far, in microseconds. */
   cpu(): Promise<{ node: number | null; postgres: number | null }>
   close(): Promise<void>
 }
 
-/** The service of a checkout. */
+/** Starts the service of a checkout. */
 export function openService(
   name: string,
   checkout: string,
@@ -29,7 +29,7 @@ export function openService(
 
 export function openReference(postgres: Postgres, signal: AbortSignal): Promise<Side> {
   const start = async (url: string) => {
-    // Like the table of events, without its triggers.
+    // A copy of the table of events without its triggers.
     await withClient(url, (client) =>
       client.query('create table if not exists bench_insert (like audit_events including all)')
     )

@@ -2,7 +2,7 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
-/** Interpolates between the values beside the quantile. */
+/** Interpolates linearly between the two nearest values. */
 export function quantile(values: readonly number[], at: number): number {
   const sorted = Float64Array.from(values).sort()
   const position = at * (sorted.length - 1)
@@ -18,7 +18,7 @@ export interface Ratio {
   high: number
 }
 
-/** The median of the rounds' ratios with its 90 % confidence interval, from order statistics. */
+/** Returns the median of the rounds' ratios with its 90 % confidence interval, from order statistics. */
 export function ratioOf(rounds: readonly number[]): Ratio {
   const sorted = Float64Array.from(rounds).sort()
   // The number of values below the true median is binomial with p = 1/2.

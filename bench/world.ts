@@ -14,7 +14,7 @@ export interface World {
   postgres: Postgres
   dataset: Dataset
   service: Side
-  /** The service of the other checkout, or the reference routes. */
+  /** The service of the other checkout, or the reference server. */
   other: Side
   signal: AbortSignal
 }

@@ -33,21 +33,21 @@ import { cleanup } from './jobs/cleanup.ts'
 import { type Services, services } from './services.ts'
 
 /**
- * Assembles the service, without starting it. `logTo` receives the log instead of stdout. `eagerSchemas`
+ * Creates the Fastify app, without starting it. `logTo` receives the log instead of stdout. `eagerSchemas`
  * compiles all schemas at the start instead of on first use.
  */
 export async function buildApp(
-  made: Services,
+  appServices: Services,
   logTo: LogStream = standardOutput(),
   { eagerSchemas = false } = {}
 ) {
   const app = fastify({
-    logger: loggerOptions(made.config.logLevel, logTo),
+    logger: loggerOptions(appServices.config.logLevel, logTo),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
-    trustProxy: made.config.trustProxy as never,
+    trustProxy: appServices.config.trustProxy as never,
     bodyLimit: 1024 * 1024,
-    // Bounds how long a client may take to send headers and body.
+    // The time that a client has to send headers and body.
     requestTimeout: 10_000,
     connectionTimeout: 20_000,
     http: { headersTimeout: 8_000, connectionsCheckingInterval: 2_000 },
@@ -59,7 +59,7 @@ export async function buildApp(
     schemaController: { compilersFactory: schemaCompilers({ eager: eagerSchemas }) }
   })
 
-  await app.register(services, made)
+  await app.register(services, appServices)
   await app.register(errorHandler, { recordDenial })
   await app.register(requestLog)
   await app.register(metrics)
@@ -69,7 +69,7 @@ export async function buildApp(
   await app.register(guardsRequired, { exempt: ['/docs'] })
   await app.register(auditTargetsRequired, { exempt: ['/docs'] })
   await app.register(openapi, {
-    sessionCookie: cookieName(made.config.publicOrigin),
+    sessionCookie: cookieName(appServices.config.publicOrigin),
     personalScopes: PERSONAL_SCOPES,
     projectScopes: PROJECT_SCOPES
   })

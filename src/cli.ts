@@ -22,7 +22,7 @@ requireNode(24)
 
 interface Command {
   description: string
-  /** Its one argument, as the help shows it. */
+  /** The argument, as shown in the help. */
   argument?: string
   json?: true
   run(config: Config, options: { argument: string; json: boolean }): Promise<void>
@@ -116,7 +116,7 @@ async function destroyKey(db: Database, number: string) {
   print(`Data key ${number} is destroyed.`)
 }
 
-// The document is the same for every database and key, so the app that writes it has neither.
+// The document depends on no database or key, so this app has neither.
 async function writeOpenapi() {
   // Imported here, because the other commands start faster without the whole service.
   const { buildApp } = await import('./app.ts')

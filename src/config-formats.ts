@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import { isAbsolute, resolve } from 'node:path'
 import { isVaultToken } from './root-keys/vault-transit.ts'
 
-/** How the text of a variable becomes a value. */
+/** Parses the text of a variable. */
 export interface Format<T> {
   /** Completes "NAME has to be …". */
   readonly expected: string

@@ -26,7 +26,7 @@ function optional<T>(name: string, form: format.Format<T>, description: string):
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const days = (meaning: string) => format.integer(0, 3_650, `a whole number of days from ${meaning} to 3650`)
 
-/** The variables that are read as they are, by the name of the setting. */
+/** The variables that need only to be parsed, by the name of the setting. */
 const settings = {
   databaseUrl: optional('DATABASE_URL', format.databaseUrl, 'Postgres to use; unset: the embedded one'),
   dataDirectory: variable(
@@ -92,7 +92,7 @@ export const variables: readonly Variable<unknown>[] = [settings, rootKeySetting
 type ValuesOf<Group> = { readonly [Key in keyof Group]: Group[Key] extends Variable<infer T> ? T : never }
 
 export interface Config extends ValuesOf<typeof settings> {
-  /** Undefined: those in the data directory. */
+  /** Undefined if the root keys are in the data directory. */
   readonly rootKeys: readonly RootKey[] | undefined
 }
 

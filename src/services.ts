@@ -25,7 +25,7 @@ export const services = fp<Services>(
     app.addHook('preClose', async () => {
       app.stopping = true
     })
-    // A kept-alive connection would delay the exit.
+    // A keep-alive connection would delay the exit.
     app.addHook('onSend', (_request, reply, payload, done) => {
       if (app.stopping) reply.header('connection', 'close')
       done(null, payload)

@@ -23,9 +23,9 @@ export interface StartupReporter {
 }
 
 /**
- * Starts everything that the app depends on, in this order: the database (Postgres at `databaseUrl`, or the
- * embedded one), its tables, the data keys, the built-in types, the first administrator. Closes all of it
- * again if any fails.
+ * Prepares the app's dependencies, in this order: the database (Postgres at `databaseUrl`, or the embedded
+ * one), its tables, the data keys, the built-in types, the first administrator. Closes all of them if one
+ * fails.
  */
 export async function start(config: Config, reporter: StartupReporter): Promise<StartedServices> {
   const embedded = config.databaseUrl === undefined
@@ -55,7 +55,7 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
       reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
     }
     const administrator = await firstAdministrator(config, db, reporter)
-    // The config gets the root keys, wherever they came from: key rotation needs them.
+    // Key rotation reads the root keys from the config.
     return { config: { ...config, rootKeys }, db, keyring, administrator, close }
   } catch (error) {
     await close()

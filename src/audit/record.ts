@@ -33,7 +33,7 @@ export type Origin = Required<
   Pick<NewEvent, 'actor_type' | 'actor_id' | 'actor_name' | 'ip' | 'user_agent' | 'request_id'>
 >
 
-/** The origin of what the service or its operator at the command line does. */
+/** The origin of actions of the service itself, or of its operator at the command line. */
 export function systemOrigin(name: 'service' | 'command line'): Origin {
   return {
     actor_type: 'system',
@@ -73,7 +73,7 @@ export function eventRows(origin: Origin, events: readonly AuditEvent[]): NewEve
   }))
 }
 
-/** Throws Unavailable, or a retryable error as it is: the transaction that records is then run again. */
+/** Throws Unavailable, or a retryable error unchanged, so that the transaction is run again. */
 function failRecording(error: unknown): never {
   throw isRetryable(error) ? error : new Unavailable({ retryAfter: 2, cause: error })
 }

@@ -11,19 +11,19 @@ import { type Principal, principalOf, requireScope } from './principal.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Finds who calls, with the rows that the route's guard needs if the request is `valid`. Throws
+     * Sets `caller`. If the request is `valid`, also loads the rows that the route's guard needs. Throws
      * Unauthenticated for unknown callers, CrossSiteRequest for a request of another site, and
-     * InsufficientScope for a token without a scope of the operation. Does nothing on open routes.
+     * InsufficientScope for a token without a scope of the operation. Does nothing on public routes.
      */
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
   }
   interface FastifyRequest {
-    /** Set on routes for callers only. */
+    /** True on routes that require a caller. */
     token: PresentedToken | null
   }
 }
 
-/** The largest body that is read before the caller is known, in bytes. */
+/** The largest body, in bytes, that is read before authentication. */
 const MAX_ANONYMOUS_BODY = 16 * 1024
 
 /** Session and token authentication, for the routes in scopes that register `callersOnly`. */
@@ -39,9 +39,9 @@ export const authentication = fp(
 )
 
 /**
- * Refuses unknown callers on the routes of its scope. The caller is looked up when the request has arrived
- * whole, so that what ends an access while the body is on its way is seen. Until then a body is read up to a
- * small size only, or for a caller whose token has been looked up once before.
+ * Requires authentication on the routes of its scope. Requests are authenticated after the body has arrived,
+ * so that a session or token that is revoked in the meantime is refused. A large body is read only after an
+ * earlier check of the token.
  */
 export const callersOnly = fp(
   async (app) => {
@@ -74,12 +74,12 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
   const { caller, rows } = await identify(services, token, wanted)
   request.caller = caller
   if (wanted) request.preloaded = { by: wanted.lookup, rows }
-  // A browser sends the cookie whichever site asks; a token is sent only by who has it.
+  // Browsers attach the cookie to requests of other sites too; no browser attaches a token.
   if (token.kind === 'session' && isCrossSite(request, services.config)) throw new CrossSiteRequest()
   requireScope(caller, scopes)
 }
 
-/** Looks up the token's caller, and the wanted rows with it. Throws Unauthenticated. */
+/** Loads the token's caller, and the preloaded rows with it. Throws Unauthenticated. */
 async function identify({ db, config }: Services, token: PresentedToken, wanted: Wanted | undefined) {
   const params = {
     tokenKind: token.kind,

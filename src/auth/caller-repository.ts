@@ -20,7 +20,7 @@ export const TOKEN_PARAMS: SqlTypes<TokenParams> = {
 
 export interface CallerRow {
   caller_kind: PresentedToken['kind']
-  /** Of the session, or of the access token. */
+  /** The id of the session or access token. */
   caller_token_id: string
   caller_token_name: string | null
   caller_scopes: string[] | null
@@ -37,17 +37,17 @@ export interface CallerRow {
   caller_expires_at: Date | null
   /** False for a session that has expired, or whose user is disabled. */
   caller_live: boolean
-  /** True if the use of the session or token is due to be written down. */
+  /** True if the time of the last use has to be updated. */
   caller_stale: boolean
 }
 
-/** Use is written down once a minute, and often enough for a shorter idle time to slide. */
+/** The last use is updated once a minute, or more often if the idle limit is short. */
 const lastUseToWrite = (idleMinutes: Expression<number> | number) =>
   sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
 
 /**
- * A table expression: the session with this token, live or not, or the access token with it that is in force.
- * A check constraint makes every access token either a user's or a project's.
+ * A table expression: the session with this token, expired or not, or the valid access token. A check
+ * constraint ensures that an access token has either a user or a project.
  */
 export const callerByToken = (p: Params<TokenParams>) => sql<CallerRow>`(
   select 'session' as caller_kind, s.id as caller_token_id, null as caller_token_name,
@@ -77,7 +77,7 @@ export async function deleteEndedSession(db: Database, id: string): Promise<void
   await db.deleteFrom('sessions').where('id', '=', id).execute()
 }
 
-/** Writes down the use of a session. Of several requests at once, one writes. */
+/** Updates the last use of a session. Only one of several concurrent requests writes. */
 export async function touchSession(db: Database, id: string, idleMinutes: number): Promise<void> {
   await db
     .updateTable('sessions')
@@ -87,7 +87,7 @@ export async function touchSession(db: Database, id: string, idleMinutes: number
     .execute()
 }
 
-/** Writes down the use of an access token. Of several requests at once, one writes. */
+/** Updates the last use of an access token. Only one of several concurrent requests writes. */
 export async function touchAccessToken(db: Database, id: string): Promise<void> {
   await db
     .updateTable('access_tokens')

@@ -4,8 +4,8 @@ import type { Config } from '../config.ts'
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Whether a browser says that this change was asked for by a page of another site (OWASP CSRF Prevention:
- * Fetch Metadata, then Origin). Callers that are no browsers send neither header.
+ * Returns true for a change that a browser sends on behalf of another site (OWASP CSRF Prevention: Origin,
+ * Fetch Metadata). Other clients send neither header.
  */
 export function isCrossSite(request: FastifyRequest, config: Config): boolean {
   if (SAFE.has(request.method)) return false

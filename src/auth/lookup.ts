@@ -18,9 +18,9 @@ const CALLER_IDS = { userId: 'uuid', projectId: 'uuid' }
 
 /** A query for the rows that a request acts on, which selects what its caller may see. */
 export interface Lookup<Values, Row> {
-  /** Runs the query for a caller who is known already. */
+  /** Runs the query for an authenticated caller. */
   find(db: Database, caller: CallerIds, values: Values): Promise<Row[]>
-  /** Finds the caller and their rows in one statement. Returns undefined if nobody has the token. */
+  /** Finds the caller and their rows in one statement. Returns undefined if the token is unknown. */
   findWithCaller(
     db: Database,
     token: TokenParams,
@@ -28,7 +28,7 @@ export interface Lookup<Values, Row> {
   ): Promise<{ caller: CallerRow; rows: Row[] } | undefined>
 }
 
-/** Makes a lookup of a query, whose rows have an `id`, and the SQL types of its parameters. */
+/** Creates a lookup from a query, whose rows must have an `id`, and the SQL types of its parameters. */
 export function lookup<Values extends object, Row extends { id: string }>(
   build: (
     db: Kysely<Tables>,

@@ -6,8 +6,8 @@ import type { Lookup } from './lookup.ts'
 import { type PreloadingGuard, preloaded } from './preload.ts'
 
 /**
- * A guard for owned resources: finds the row with the id in the path that the caller may see. Throws NotFound
- * if it is missing or hidden, which callers cannot tell apart. `more` gives the lookup's other parameters.
+ * Guard for owned resources: loads the row with the id in the path. Throws NotFound if it is missing or
+ * hidden from the caller. `more` returns the other parameters of the lookup.
  */
 export function seen<Values extends { id: string }, Row>(
   lookup: Lookup<Values, Row>,
@@ -18,7 +18,7 @@ export function seen<Values extends { id: string }, Row>(
     return isUuid(id) ? ({ id, ...more?.(request) } as Values) : undefined
   })
   const check = guard(async (request) => {
-    // `principal` throws for machines, which see none of these.
+    // `principal` throws for project tokens, from which all of these are hidden.
     const row = request.principal && (await rowsOf(request))?.[0]
     if (!row) throw new NotFound()
     return row
@@ -26,7 +26,7 @@ export function seen<Values extends { id: string }, Row>(
   return Object.assign(check, { preload })
 }
 
-/** A guard for the owner alone. Throws Forbidden for others who may see the row. */
+/** Guard for the owner only. Throws Forbidden for others who may see the row. */
 export function own<Values extends { id: string }, Row extends { owner_id: string | null }>(
   lookup: Lookup<Values, Row>,
   more?: (request: FastifyRequest) => Omit<Values, 'id'>

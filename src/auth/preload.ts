@@ -9,27 +9,27 @@ export interface Wanted {
   values: object
 }
 
-/** Returns the rows that a request needs besides its caller, or undefined if it names none. */
+/** Returns the lookup that a request needs, or undefined if it needs none. */
 export type Preload = (request: FastifyRequest) => Wanted | undefined
 
-/** A guard whose rows are found in one statement with the caller. */
+/** A guard whose rows are loaded in one statement with the caller. */
 export type PreloadingGuard<Row> = Guard<Row> & { preload: Preload }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The rows that were found together with the caller. */
+    /** The rows that were loaded together with the caller. */
     preloaded: { by: object; rows: unknown[] } | null
   }
   interface FastifyContextConfig {
-    /** Of the route's guard. */
+    /** The `preload` of the route's guard. */
     preload?: Preload
   }
 }
 
 /**
- * Gives a guard its rows. A guard with this `preload` has them found in the statement that finds the caller;
- * `rowsOf` returns them, or looks again when it is called again. Returns undefined if `valuesOf` does. Throws
- * Unauthenticated.
+ * Creates the `preload` of a guard, whose rows are loaded in the statement that authenticates the caller.
+ * `rowsOf` returns these rows on its first call, and queries again on later ones; undefined if `valuesOf`
+ * returns undefined. Throws Unauthenticated.
  */
 export function preloaded<Values extends object, Row>(
   lookup: Lookup<Values, Row>,

@@ -3,10 +3,7 @@ import { looksLikeAccessToken } from '../crypto/access-tokens.ts'
 import { hashToken } from '../crypto/tokens.ts'
 import { Unauthenticated } from '../http/problems.ts'
 
-/**
- * The token that a request presents: the session cookie, or an access token in `Authorization`. Not yet
- * looked up.
- */
+/** The token of a request, before authentication: a session cookie, or an access token in `Authorization`. */
 export interface PresentedToken {
   readonly kind: 'session' | 'access-token'
   readonly hash: Buffer
@@ -21,7 +18,7 @@ export function cookieName(publicOrigin: string | undefined): string {
 
 /** Reads the token (RFC 6750 section 2.1). Throws Unauthenticated if there is none, or if it is malformed. */
 export function presentedToken({ headers, cookies }: FastifyRequest, cookie: string): PresentedToken {
-  // A caller who sends Authorization means it: the cookie does not stand in for a wrong one.
+  // The cookie is not used in place of an invalid Authorization header.
   if (headers.authorization !== undefined) {
     const token = /^Bearer +(\S+)$/i.exec(headers.authorization)?.[1]
     if (!token || !looksLikeAccessToken(token)) throw new Unauthenticated()

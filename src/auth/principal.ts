@@ -3,21 +3,18 @@ import type { UserRole } from '../db/tables.ts'
 import { guard } from '../http/guard.ts'
 import { Forbidden, InsufficientScope, Unauthenticated } from '../http/problems.ts'
 
-/**
- * What a personal token may be for: it acts as its maker, and without one of an operation's scopes it does
- * nothing.
- */
+/** Scopes of personal tokens, which act as the user who created them. */
 export const PERSONAL_SCOPES = [
   'credentials:read',
   'credentials:write',
   'credentials:reveal',
   'audit:read'
 ] as const
-/** What a project token may be for: a machine of one project, whoever made it. */
+/** Scopes of project tokens, which act for one project and for no user. */
 export const PROJECT_SCOPES = ['credentials:read', 'credentials:resolve', 'usages:write'] as const
 export type Scope = (typeof PERSONAL_SCOPES | typeof PROJECT_SCOPES)[number]
 
-/** What operations name in their schemas: any one of the list will do. */
+/** Scopes of operations, for `scopes` in their schemas. */
 export const READ: readonly Scope[] = ['credentials:read']
 export const WRITE: readonly Scope[] = ['credentials:write']
 export const REVEAL: readonly Scope[] = ['credentials:reveal']
@@ -33,7 +30,7 @@ interface User {
   readonly role: UserRole
 }
 
-/** Somebody in person, by the session cookie. */
+/** A user with a session cookie. */
 export interface SessionPrincipal extends User {
   readonly type: 'session'
   readonly sessionId: string
@@ -42,14 +39,14 @@ export interface SessionPrincipal extends User {
   readonly expiresAt: Date
 }
 
-/** A program that acts as somebody, within the token's scopes. */
+/** A program that acts as a user, limited to the token's scopes. */
 export interface PersonalTokenPrincipal extends User {
   readonly type: 'personal-token'
   readonly tokenId: string
   readonly scopes: readonly string[]
 }
 
-/** A machine of one project. It is nobody, and so has no credentials of its own. */
+/** A program that acts for a project. It is no user, so it owns no credentials. */
 export interface ProjectTokenPrincipal {
   readonly type: 'project-token'
   readonly tokenId: string
@@ -60,44 +57,41 @@ export interface ProjectTokenPrincipal {
 
 export type UserPrincipal = SessionPrincipal | PersonalTokenPrincipal
 
-/** Who is calling. */
 export type Principal = UserPrincipal | ProjectTokenPrincipal
 
 declare module 'fastify' {
   interface FastifyRequest {
     /**
-     * The user who calls. Throws Unauthenticated where `authenticate` has not let the request in, and
-     * InsufficientScope for a project token: an operation that takes one has to ask for it by `caller`.
+     * The calling user. Throws Unauthenticated if the request is not authenticated, and InsufficientScope for
+     * a project token: operations that accept project tokens use `caller`.
      */
     readonly principal: UserPrincipal
-    /** Whoever calls; null where nobody was asked for or found. */
+    /** Null if the request is not authenticated. */
     caller: Principal | null
   }
   interface FastifySchema {
-    /** Any one of these lets a token call the operation; without any, only sessions do. */
+    /** A token needs one of these scopes to call the operation. Without scopes, only sessions may call it. */
     scopes?: readonly Scope[]
   }
   interface FastifyContextConfig {
-    /** Those of the schema. */
+    /** Copied from the schema. */
     scopes?: readonly Scope[]
   }
 }
 
-/**
- * Throws InsufficientScope when a token calls what it has no scope for; what names no scope takes no token.
- */
+/** Throws InsufficientScope for a token that has none of the scopes. Sessions have all scopes. */
 export function requireScope(principal: Principal, scopes: readonly Scope[]): void {
   if (principal.type === 'session') return
   if (!scopes.some((scope) => principal.scopes.includes(scope))) throw new InsufficientScope()
 }
 
-/** Anybody who is known: in person, or by a token with the scope that the operation names. */
+/** Guard for users, with a session or a personal token. */
 export const signedIn = guard((request) => request.principal)
 
-/** Anybody in person. */
-export const inPerson = guard(sessionOf)
+/** Guard for users with a session. */
+export const sessionOnly = guard(sessionOf)
 
-/** Administrators of the service, in person. */
+/** Guard for administrators with a session. */
 export const administrator = guard((request) => {
   const session = sessionOf(request)
   if (session.role !== 'admin') throw new Forbidden({ detail: 'Only an administrator may do this.' })
@@ -109,7 +103,7 @@ function sessionOf(request: FastifyRequest): SessionPrincipal {
   return request.principal
 }
 
-/** For the `principal` decorator. */
+/** The getter of `request.principal`. */
 export function principalOf(this: FastifyRequest): UserPrincipal {
   if (!this.caller) throw new Unauthenticated()
   if (this.caller.type === 'project-token') throw new InsufficientScope()

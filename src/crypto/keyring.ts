@@ -9,7 +9,7 @@ const HEADER_BYTES = 5
 const MIN_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 const MAX_CACHED_KEYS = 1_000
 
-/** The place of a credential's values; together with the field, it is authenticated by their encryption. */
+/** Identifies the values of a credential in an environment. Authenticated, with the field's id, as AAD. */
 export interface ValueContext {
   credentialId: string
   environment: string
@@ -36,7 +36,7 @@ export class UnknownDataKey extends DecryptionFailed {
   }
 }
 
-/** The data keys that exist, and those of them, unwrapped, that were not loaded yet. */
+/** The existing data keys, and the unwrapped keys of those that were not loaded yet. */
 export interface DataKeys {
   current: number
   numbers: readonly number[]

@@ -15,5 +15,5 @@ const dialect: Dialect = {
   createQueryCompiler: () => new PostgresQueryCompiler()
 }
 
-/** Compiles queries to Postgres SQL and runs none. */
+/** Compiles queries to Postgres SQL, without a connection. */
 export const compiler = new Kysely<Tables>({ dialect })

@@ -21,7 +21,7 @@ const types: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser']
 }
 
-/** Limits on every wait: to connect, to run, for a lock, and in a transaction that does not end. */
+/** Time-outs for connecting, statements, locks and idle transactions. */
 const limits = {
   options: '-c plan_cache_mode=force_generic_plan',
   connectionTimeoutMillis: 5_000,
@@ -73,9 +73,8 @@ export function createDatabase(
 }
 
 /**
- * Runs `work` in a transaction, up to three times if Postgres ends it for the sake of another one (a deadlock
- * or a serialization failure). `work` must have no effect outside the transaction. Given a transaction, runs
- * in that one.
+ * Runs `work` in a transaction, up to three times in case of a deadlock or serialization failure. `work` must
+ * have no effect outside the transaction. If `db` is a transaction, runs once in that.
  */
 export async function inTransaction<T>(db: Database, work: (trx: Transaction) => Promise<T>): Promise<T> {
   if (db.isTransaction) return work(db as Transaction)

@@ -1,11 +1,11 @@
 import pg from 'pg'
 
-/** Postgres's own answer; false for errors of the connection itself. */
+/** True for errors that Postgres reports; false for errors of the connection itself. */
 export function isDatabaseError(error: unknown): error is pg.DatabaseError {
   return error instanceof pg.DatabaseError
 }
 
-/** Whether `error` is Postgres saying that this constraint (or unique index) does not hold. */
+/** True if the error is a violation of this constraint or unique index. */
 export function violates(error: unknown, constraint: string): boolean {
   return isDatabaseError(error) && error.code?.startsWith('23') === true && error.constraint === constraint
 }
@@ -17,13 +17,13 @@ export function isRowError(error: unknown): boolean {
 
 const RETRYABLE = new Set(['40001', '40P01'])
 
-/** A transaction that Postgres ended for the sake of another one. */
+/** True for a deadlock or serialization failure, after which the transaction can be retried. */
 export function isRetryable(error: unknown): boolean {
   return isDatabaseError(error) && RETRYABLE.has(error.code ?? '')
 }
 
 // PostgreSQL appendix A: read-only, lock and statement time-outs, shutting down, starting, too many
-// connections, disk full, out of memory, and the two of a lost race.
+// connections, disk full, out of memory, deadlock, serialization failure, no such database, wrong password.
 const UNAVAILABLE = new Set([
   '25006',
   '55P03',
@@ -56,7 +56,7 @@ const NETWORK = new Set([
   'ENETUNREACH',
   'ECONNABORTED'
 ])
-// pg and pg-pool give these no code.
+// Errors of pg, pg-pool and the batcher that have no code.
 const MESSAGES = new RegExp(
   `^(${[
     'Connection terminated',
@@ -71,9 +71,8 @@ const MESSAGES = new RegExp(
 )
 
 /**
- * Whether the connection's prepared statement is not what it was: made under other columns (a migration has
- * changed them since), or never made, because the one that was to make it failed. Another connection makes it
- * anew.
+ * True if the connection's prepared statement is outdated, because a migration changed its columns, or
+ * missing, because preparing it failed. A new connection prepares it again.
  */
 export function isStaleStatement(error: unknown): boolean {
   return (
@@ -82,15 +81,15 @@ export function isStaleStatement(error: unknown): boolean {
   )
 }
 
-// Shutting down, idle for too long (alone and in a transaction), and the connection's own.
+// Shutting down, idle time-outs (of sessions and transactions), and connection exceptions.
 const FATAL = /^(57P0|25P03|08)/
 
-/** Whether the connection that gave this error is not to be used again. */
+/** True if the connection that raised this error must not be used again. */
 export function endsConnection(error: unknown): boolean {
   return !isDatabaseError(error) || FATAL.test(error.code ?? '') || isStaleStatement(error)
 }
 
-/** Whether the database is away, busy or refusing, so that the same request may succeed later. */
+/** True if the database is unreachable or busy, so that the same request may succeed later. */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (isDatabaseError(error))

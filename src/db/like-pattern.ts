@@ -1,4 +1,4 @@
-/** The LIKE pattern of "has this text somewhere in it": `%`, `_` and `\` in the text mean themselves. */
+/** Returns a LIKE pattern that matches text containing `text`, with `%`, `_` and `\` escaped. */
 export function likePattern(text: string): string {
   return `%${text.replace(/[%_\\]/g, '\\$&')}%`
 }

@@ -7,13 +7,13 @@ import { type Database, lockName } from './database.ts'
 
 const folder = join(import.meta.dirname, '../../migrations')
 
-/** `failed` is told what a step threw, before Kysely goes on in a transaction that Postgres has given up. */
+/** Calls `failed` with the error of a migration: Kysely may throw a later one, of the aborted transaction. */
 async function getMigrations(failed: (error: Error) => void): Promise<Record<string, Migration>> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.ts'))
   const entries = files.map(async (file): Promise<[string, Migration]> => {
     const { up } = (await import(pathToFileURL(join(folder, file)).href)) as Migration
     const name = file.replace(/\.ts$/, '')
-    const step = async (db: Kysely<unknown>) => {
+    const upOrReport = async (db: Kysely<unknown>) => {
       try {
         await up(db)
       } catch (error) {
@@ -21,15 +21,15 @@ async function getMigrations(failed: (error: Error) => void): Promise<Record<str
         throw error
       }
     }
-    return [name, { up: step }]
+    return [name, { up: upOrReport }]
   })
   return Object.fromEntries(await Promise.all(entries))
 }
 
 /**
- * Brings the database to the newest step and gives the names of the steps that it ran; throws what failed,
- * with nothing changed. One transaction, with a lock that lasts until its commit: replicas that start
- * together queue. A step may take long on many rows: the database is to be one without a `query_timeout`.
+ * Runs all pending migrations in one transaction and returns their names. If one fails, throws its error and
+ * changes nothing. Replicas that start together take turns, by a lock. `db` should have no `query_timeout`,
+ * because a migration may take long on a large table.
  */
 export async function migrate(db: Database): Promise<string[]> {
   return db.transaction().execute(async (trx) => {

@@ -73,6 +73,6 @@ function valuesOf<P extends object>(query: CompiledQuery, values: P): unknown[] 
 }
 
 function once<T>(make: () => T): () => T {
-  let made: T | undefined
-  return () => (made ??= make())
+  let created: T | undefined
+  return () => (created ??= make())
 }

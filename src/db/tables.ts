@@ -1,6 +1,6 @@
 import type { ColumnType, Generated, Selectable } from 'kysely'
 
-/** Written as a Date or left to the database, read as a Date, never changed. */
+/** Optional on insert, and never updated. */
 type CreatedAt = ColumnType<Date, Date | undefined, never>
 type Json<T> = ColumnType<T, string | null, string | null>
 
@@ -173,7 +173,7 @@ export interface Tables {
     assigned_by: string | null
     created_at: CreatedAt
   }
-  /** Maintained by triggers. A total is the sum of its parts, which keep concurrent writers apart. */
+  /** Maintained by triggers. A total is the sum of its parts, so concurrent writes lock different rows. */
   credential_totals: {
     owner_id: string
     type_id: string

@@ -83,7 +83,7 @@ export async function recordLocation({ directory, home }: Location): Promise<voi
 
 async function prepare(path: string, notice: Notice): Promise<string> {
   await mkdir(dirname(path), { recursive: true })
-  const made = await mkdir(path, { recursive: true, mode: 0o700 })
+  const created = await mkdir(path, { recursive: true, mode: 0o700 })
   const directory = await realpath(path)
   const { mode, uid } = await stat(directory)
   if (mode & 0o002) throw new Error(`anybody may write to ${directory}: chmod o-w it, or choose another one`)
@@ -92,7 +92,7 @@ async function prepare(path: string, notice: Notice): Promise<string> {
     // Lets Postgres pass through to the cluster, without listing what is beside it.
     await chown(directory, uid, NOBODY.gid)
     await chmod(directory, 0o710)
-    if (!made) notice(`Let group ${NOBODY.gid}, as which PostgreSQL runs, pass through ${directory}.`)
+    if (!created) notice(`Let group ${NOBODY.gid}, as which PostgreSQL runs, pass through ${directory}.`)
   }
   return directory
 }

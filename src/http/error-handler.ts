@@ -71,7 +71,7 @@ export async function reportProblem(error: unknown, request: FastifyRequest): Pr
   let problem = problemOf(error)
   if (problem.code === 'decryption-failed')
     request.server.metrics.decryptionFailures.inc({ where: 'request' })
-  // What is wrong with a request is for known callers alone: the others get 401.
+  // Only authenticated callers get validation errors; others get 401.
   if (!request.caller && problem.status !== 401 && problem.status < 500) {
     await request.server.authenticate(request, false).catch((failure) => {
       problem = problemOf(failure)

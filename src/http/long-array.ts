@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** How many items are serialized before other requests have their turn: a few milliseconds' work. */
+/** The number of items that are serialized before other requests run: a few milliseconds of work. */
 export const PART = 250
 
 /** The JSON text of an array, as a stream in parts. For arrays of more than `PART` items. */

@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts'
 
 const BATCH = 5_000
 
-/** Deletes what has expired, of each table at most a batch. */
+/** Deletes expired rows, at most one batch per table. */
 export async function deleteExpired(db: Database, sessionIdleMinutes: number): Promise<void> {
   const idle = sql`last_seen_at < now() - make_interval(mins => ${sessionIdleMinutes})`
   await deleteBatch(db, 'sessions', sql`expires_at < now() or ${idle}`)

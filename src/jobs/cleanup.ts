@@ -4,7 +4,7 @@ import { runPeriodically } from './periodic.ts'
 
 const EVERY_MS = 10 * 60_000
 
-/** Deletes expired sessions, sign-in failures and idempotency keys; all replicas may do so at once. */
+/** Deletes expired sessions, sign-in failures and idempotency keys. Safe to run on all replicas. */
 export const cleanup = fp(
   async (app) => {
     const { db, config } = app.services

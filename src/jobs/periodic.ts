@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 
 /**
- * Runs `work` until the app closes: first after `everyMs`, then `everyMs` after each run has ended, give or
- * take a fifth, so that replicas that start together drift apart. Closing aborts the signal and waits for a
- * run in progress. An error is logged with `failure`, once until a run succeeds again, and does not stop the
- * job.
+ * Runs `work` until the app closes: first after `everyMs`, then `everyMs` after the end of each run, plus or
+ * minus up to 20 %, so that replicas that start together drift apart. Closing aborts the signal and waits for
+ * a run in progress. An error is logged with `failure`, once until a run succeeds again, and does not stop
+ * the job.
  */
 export function runPeriodically(
   app: FastifyInstance,

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
-import { inPerson, PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
+import { PERSONAL_SCOPES, PROJECT_SCOPES, sessionOnly } from '../../auth/principal.ts'
 import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
 import type { Transaction } from '../../db/database.ts'
@@ -20,11 +20,11 @@ import * as schema from './schema.ts'
  * are an admin.
  */
 const holder = guard(async (request): Promise<repository.TokenHolder> => {
-  await inPerson(request)
+  await sessionOnly(request)
   const { projectId } = { ...(request.query as object), ...(request.body as object) } as {
     projectId?: string
   }
-  if (projectId === undefined) return { user_id: inPerson.of(request).userId, project_id: null }
+  if (projectId === undefined) return { user_id: sessionOnly.of(request).userId, project_id: null }
   const { id } = await membershipOf(request, projectId, 'admin')
   return { user_id: null, project_id: id }
 })
@@ -53,10 +53,12 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
     return rows.map(toAccessToken)
   })
 
-  app.delete('/:id', { schema: schema.revokeAccessToken, preHandler: inPerson }, async (request) => {
+  app.delete('/:id', { schema: schema.revokeAccessToken, preHandler: sessionOnly }, async (request) => {
     const { id } = request.params
     return audited(request, async ({ db }) => {
-      const row = isUuid(id) ? await repository.revokeToken(db, inPerson.of(request).userId, id) : undefined
+      const row = isUuid(id)
+        ? await repository.revokeToken(db, sessionOnly.of(request).userId, id)
+        : undefined
       if (!row) throw new NotFound()
       return { result: success, events: [eventOf('token.revoked', row)] }
     })

@@ -63,7 +63,7 @@ export const AccessToken = closed(
   { $id: 'AccessToken', examples: [example] }
 )
 
-export const MadeAccessToken = closed(
+export const CreatedAccessToken = closed(
   {
     ...AccessToken.properties,
     token: Type.String({ description: 'The token itself, in this answer and never again' })
@@ -89,7 +89,7 @@ export const createAccessToken = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(NewAccessToken),
-  response: { 201: answer('Made', MadeAccessToken, LocationHeader), ...problemResponses(404, 422) }
+  response: { 201: answer('Made', CreatedAccessToken, LocationHeader), ...problemResponses(404, 422) }
 }
 
 export const listAccessTokens = {

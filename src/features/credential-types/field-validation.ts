@@ -6,7 +6,7 @@ import type { FieldRow } from './repository.ts'
 /** Maximum size of the fields of a type as JSON. Bounds the size of a page of types. */
 const MAX_BYTES = 256 * 1024
 
-/** Throws ValidationFailed if the fields are invalid. Their positions are those of the list in the body. */
+/** Throws ValidationFailed if the fields are invalid. They must be in the order of the body's list. */
 export function assertValidFields(fields: readonly FieldRow[]): void {
   const errors = [...validateNames(fields), ...validatePatterns(fields)]
   for (const field of fields) {

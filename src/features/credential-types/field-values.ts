@@ -2,7 +2,7 @@ import type { FieldType } from '../../db/tables.ts'
 import { isFound, MAX_SEARCHED } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
-/** Why a value is invalid. Never contains the value. */
+/** An error in a value. Never contains the value. */
 export interface ValueError {
   code: string
   message: string

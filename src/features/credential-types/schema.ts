@@ -142,7 +142,7 @@ export const CredentialTypePage = {
   examples: [{ data: [example], total: 1, page: 1, pageSize: 20 }]
 }
 
-/** The properties that `null` takes away, or leaves away. */
+/** Properties that `null` removes in an update, and omits in a create. */
 const optional = {
   description: Type.Optional(Description),
   defaultValue: Type.Optional(defaultValue('The value that a new credential begins with; null for none')),

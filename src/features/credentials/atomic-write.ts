@@ -2,10 +2,10 @@ import { type Database, inTransaction } from '../../db/database.ts'
 import { isDatabaseError, isRetryable, isUnavailable } from '../../db/errors.ts'
 
 /**
- * Runs `write`, which changes a credential and records that in one statement. If it returns undefined because
- * another change came first, or Postgres refuses the statement, runs it again in a transaction: there it
- * takes locks, and its audit events are a statement of their own, which tells what was refused. Given a
- * transaction, runs in that one.
+ * Runs `write`, which changes a credential and records the change in one statement. Runs it again in a
+ * transaction if it returns undefined, because of a concurrent change, or if Postgres rejects the statement.
+ * In a transaction it takes locks, and inserts the audit events in a separate statement, so that the error
+ * shows which of the two failed. If `db` is a transaction, runs once in that.
  */
 export async function atomicWrite<T>(
   db: Database,

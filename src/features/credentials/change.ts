@@ -19,31 +19,30 @@ import { requireRevision, type Target } from './revision.ts'
 import { opener, sealAll, UnchangedValue, type Values } from './sealing.ts'
 import { openShownValues, type ShownValues, showValues } from './shown-values.ts'
 
-/** A change of a credential. What is undefined stays as it is. */
+/** A change of a credential. Undefined properties do not change. */
 export interface Change {
   name?: string | undefined
   description?: string | null | undefined
   expiresAt?: Date | null | undefined
   projectIds?: readonly string[] | undefined
-  /** Changes the values by environment, in place. `environments` are the names of those that there are. */
+  /** Modifies the values of each environment in place. */
   values?: ((fields: readonly FieldRow[], values: Map<string, Values>) => void) | undefined
-  /** What to record, given the credential as it is then. */
+  /** Returns the audit events of the change, given the changed credential. */
   events(row: ChangingCredential, links: LinkChanges): AuditEvent[]
 }
 
-/** A credential as its owner sees it after a change. */
+/** A changed or created credential, as its owner sees it. */
 export interface Changed {
   row: Omit<CredentialRow, 'values'>
   shown: ShownValues
 }
 
 /**
- * Changes a credential of the owner's as a whole, and returns it as it is then. The statement that writes
- * holds only at the revision that was read, so nothing is locked while values are sealed; if another change
- * came first, all is done again under a lock. `row` is the credential, if a guard has read it. A change of
- * any value seals all values anew, under the next sealed revision: no older ciphertext opens any more. Throws
- * NotFound, RevisionChanged, NameTaken, what `values` throws, NotFound or Forbidden for a project to link to,
- * and DecryptionFailed if a value that stays does not open.
+ * Changes the owner's credential and returns it. Takes no lock while values are encrypted: the statement that
+ * writes checks that the revision is still the one that was read, and if it is not, all is repeated under a
+ * lock. A change of any value encrypts all values for the next sealed revision, so that older ciphertexts are
+ * no longer valid. `row` is the credential, if a guard has read it. Throws NotFound, RevisionChanged,
+ * NameTaken, NotFound or Forbidden for a project, DecryptionFailed, and the errors of `values`.
  */
 export async function changeCredential(
   services: Services,
@@ -76,7 +75,7 @@ async function write(services: Services, origin: Origin, current: ChangingCreden
   const { id, owner_id: ownerId } = current
   const type = await typeOf(db, current)
   const links = linkChanges(current.project_ids, change.projectIds)
-  // Opened before anything is written: if a data key is not known here yet, the request starts again.
+  // Decrypted before anything is written: if the data key is not loaded yet, the request is run again.
   const values = change.values && storedValues(services.keyring, current)
   change.values?.(type.fields, values!)
   const shown = values
@@ -121,7 +120,7 @@ async function write(services: Services, origin: Origin, current: ChangingCreden
     events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
   })
   if (!written) {
-    // Not allowed to link, or the credential or its type has changed since it was read.
+    // The owner may not link to a project, or the credential or its type has changed since it was read.
     await requireEditor(db, ownerId, links.added)
     return undefined
   }
@@ -137,12 +136,12 @@ async function typeOf(db: Database, { type_id, type_revision }: ChangingCredenti
   const type = db.isTransaction
     ? await findTypeWithFields(db, type_id)
     : await getAtRevision(db, type_id, type_revision)
-  // A type is deleted only when no credential is of it.
+  // A type that has credentials cannot be deleted.
   if (!type) throw new NotFound()
   return type
 }
 
-/** The stored values by environment, each to be opened when it is needed. */
+/** Returns the stored values by environment. Each is decrypted only when it is needed. */
 function storedValues(keyring: Keyring, current: ChangingCredential): Map<string, Values> {
   const { id, sealed_revision, environments, sealed_values } = current
   const byEnvironment = new Map<string, Values>(environments.map((name) => [name, new Map()]))

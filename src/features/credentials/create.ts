@@ -14,7 +14,7 @@ import { insertCredential } from './repositories/write-repository.ts'
 import { sealAll, type Values } from './sealing.ts'
 import { showValues } from './shown-values.ts'
 
-/** Finds the type of a new credential, or throws. Unless `fresh`, it may return a cached one. */
+/** Returns the type of a new credential, from the cache or, if `fresh`, the database. Throws if missing. */
 export type FindType = (db: Database, fresh: boolean) => Promise<TypeWithFields>
 
 export interface NewCredential {
@@ -29,9 +29,8 @@ export interface NewCredential {
 }
 
 /**
- * Creates a credential of the owner's, with its values, links and audit events, in one statement. Throws
- * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and what the input throws; then nothing is
- * created.
+ * Creates a credential with its values, links and audit events, in one statement. Throws NameTaken,
+ * ExternalIdTaken, NotFound or Forbidden for a project, and the errors of `findType` and `valuesFor`.
  */
 export async function createCredential(
   services: Services,
@@ -53,7 +52,7 @@ async function create(services: Services, ownerId: string, origin: Origin, input
     try {
       values = input.valuesFor(type)
     } catch (error) {
-      // The input may fit the type as it is now.
+      // The cached type may be outdated.
       if (!fresh) continue
       throw error
     }
@@ -112,7 +111,7 @@ async function insert(
   return { row, shown: showValues(type.fields, values.get('main') ?? new Map()) }
 }
 
-/** Finds a type by its id. Throws ValidationFailed. */
+/** Finds a type by its id. Throws ValidationFailed if there is none. */
 export function typeById(id: string): FindType {
   return async (db, fresh) => {
     const type = (fresh ? undefined : getCached(db, id)) ?? (await loadType(db, id))
@@ -124,7 +123,7 @@ export function typeById(id: string): FindType {
   }
 }
 
-/** Finds a type by its name, regardless of case, or throws what `refuse` throws. */
+/** Finds a type by its name, ignoring case. Calls `refuse` if there is none. */
 export function typeByName(name: string, refuse: () => never): FindType {
   return async (db) => (await findTypeByName(db, name)) ?? refuse()
 }

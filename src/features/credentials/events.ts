@@ -7,7 +7,7 @@ interface Credential {
   owner_id: string
 }
 
-/** An event of one credential; its owner sees it, and so do admins of the project that it names. */
+/** An audit event of a credential, visible to its owner and, with a `projectId`, to that project's admins. */
 export function eventOf(
   action: string,
   { id, name, owner_id }: Credential,
@@ -21,7 +21,7 @@ export function eventOf(
   }
 }
 
-/** One event for each project that the credential was linked to, or taken out of. */
+/** Returns one event for each project that the credential was added to or removed from. */
 export function linkEvents(credential: Credential, { added, removed }: LinkChanges): AuditEvent[] {
   return [
     ...added.map((projectId) => eventOf('linked', credential, { projectId })),

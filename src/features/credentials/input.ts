@@ -3,6 +3,9 @@ import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import type { Values } from './sealing.ts'
 
+/** The most environments that a credential can have. */
+export const MAX_ENVIRONMENTS = 32
+
 export interface KeyInput {
   fieldId: string
   keyValue: unknown
@@ -13,15 +16,14 @@ const refuse = (path: string, code: string, message: string): never => {
 }
 
 /**
- * The values that a credential has after `keys`: those it had, with each key sent put in its place. `null`
- * takes an optional one away. An empty text, which forms send, is no value either: on a secret field it
- * leaves what is there (forms cannot show it), on another one it takes it away. Throws ValidationFailed,
- * without a value in it, for keys that do not fit the type's fields, and when a required field ends up
- * without a value.
+ * Returns `previous` with the values of `keys` set. `null` removes a value. So does an empty string, except
+ * on a secret field: forms cannot show that value, so they send an empty string to leave it unchanged. Throws
+ * ValidationFailed for keys that do not match the fields, and for a required field without a value. The error
+ * contains no values.
  */
-export function applyKeys(fields: readonly FieldRow[], had: Values, keys: readonly KeyInput[]): Values {
+export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: readonly KeyInput[]): Values {
   const byId = new Map(fields.map((field) => [field.id, field]))
-  const values: Values = new Map(had)
+  const values: Values = new Map(previous)
   const seen = new Set<string>()
   keys.forEach(({ fieldId, keyValue }, index) => {
     const path = `/body/keys/${index}`
@@ -33,8 +35,8 @@ export function applyKeys(fields: readonly FieldRow[], had: Values, keys: readon
     if (hasNoValue(keyValue, field.field_type)) {
       if (keyValue === null || !field.secret) values.delete(id)
     } else {
-      const flaw = validateValue(field, keyValue)
-      if (flaw) refuse(`${path}/keyValue`, flaw.code, flaw.message)
+      const error = validateValue(field, keyValue)
+      if (error) refuse(`${path}/keyValue`, error.code, error.message)
       values.set(id, keyValue)
     }
   })
@@ -46,14 +48,14 @@ export function applyKeys(fields: readonly FieldRow[], had: Values, keys: readon
   return values
 }
 
-/** The values that a new credential begins with: the fields' defaults. */
+/** Returns the default values of the fields that have one. */
 export function defaultsOf(fields: readonly FieldRow[]): Values {
   return new Map(
     fields.filter((field) => field.default_value !== null).map((field) => [field.id, field.default_value])
   )
 }
 
-/** The ids in the one form in which they are compared; throws ValidationFailed when one is there twice. */
+/** Returns the ids in lower case. Throws ValidationFailed if two are equal. */
 export function distinctIds(ids: readonly string[], path: string): string[] {
   const distinct = ids.map((id) => id.toLowerCase())
   if (new Set(distinct).size < distinct.length) refuse(path, 'repeated', 'An entry is there twice.')

@@ -3,15 +3,15 @@ import type { Database } from '../../db/database.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { listRoles } from './repositories/link-repository.ts'
 
-/** Ids of projects that a credential was linked to, and was taken out of. */
+/** The ids of the projects that a credential was added to and removed from. */
 export interface LinkChanges {
   added: readonly string[]
   removed: readonly string[]
 }
 
 /**
- * Throws unless the user may link credentials to all of the projects: NotFound for one that does not exist,
- * Forbidden for one in which the user is not an editor or above.
+ * Throws NotFound if one of the projects does not exist, and Forbidden if the user is not an editor or above
+ * in all of them.
  */
 export async function requireEditor(
   db: Database,

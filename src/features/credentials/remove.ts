@@ -7,8 +7,8 @@ import { deleteCredential } from './repositories/write-repository.ts'
 import type { Target } from './revision.ts'
 
 /**
- * Deletes a credential of the owner's with its values and links. Throws RevisionChanged, NotFound, and the
- * foreign key's violation while it has usages, so that none can slip in between: see `mapInUse`.
+ * Deletes the owner's credential with its values and links. Throws NotFound, RevisionChanged, and a foreign
+ * key violation if it has usages (see `mapInUse`): the constraint also covers usages added concurrently.
  */
 export async function removeCredential(db: Database, { ownerId, id, revisions }: Target): Promise<void> {
   if (await deleteCredential(db, ownerId, id, revisions)) return
@@ -16,7 +16,8 @@ export async function removeCredential(db: Database, { ownerId, id, revisions }:
 }
 
 /**
- * Throws CredentialInUse with the consumers if these are why a deletion failed. Runs after its transaction.
+ * Throws CredentialInUse, with the consumers, in place of a foreign key violation, and any other error
+ * unchanged. `db` must not be the failed transaction.
  */
 export async function mapInUse(db: Database, id: string, error: unknown): Promise<never> {
   if (!violates(error, 'credential_usages_credential_id_fkey')) throw error

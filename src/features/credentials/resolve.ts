@@ -7,10 +7,10 @@ import { type LinkedRow, linkedByIdOrName, type PreloadedRow } from './repositor
 import { opener } from './sealing.ts'
 import { fieldsOf } from './shown-values.ts'
 
-/** The largest sum of values that one answer opens, as they are read. */
+/** The largest total size, in base64, of the encrypted values that one answer returns decrypted. */
 const MAX_CHARACTERS = 8 * 1024 * 1024
 
-/** A credential that a machine asks for, by id, or by name regardless of case. */
+/** A requested credential, by id, or by name ignoring case. */
 export type ResolveItem = { id: string } | { name: string }
 
 export interface Resolved {
@@ -40,16 +40,16 @@ const DETAILS: Record<RefusalCode, string> = {
 
 export type Result = Resolved | (ResolveItem & { error: { code: RefusalCode; detail: string } })
 
-/** The ids, if the items name no credential by its name. */
+/** Returns the ids, or undefined if an item has a name instead. */
 export function idsOf(items: readonly { id?: string; name?: string }[]): string[] | undefined {
   const ids = items.flatMap(({ id, name }) => (id !== undefined && name === undefined ? [id] : []))
   return ids.length === items.length ? ids : undefined
 }
 
 /**
- * Resolves the items for a machine of the project, in their order: to the values of a linked credential, or
- * to the reason why not. An item that fails does not affect the others. `preloaded` has the rows if all items
- * are ids. `handedOut` and `undecryptable` are for the audit log.
+ * Resolves each item, in order, to the values of a credential that is linked to the project, or to an error.
+ * An item that fails does not affect the others. `preloaded` has the rows if all items are ids. `handedOut`
+ * and `undecryptable` are for the audit log.
  */
 export async function resolveCredentials(
   { db, keyring }: Services,
@@ -67,7 +67,7 @@ export async function resolveCredentials(
       : await linkedByIdOrName(db, { projectId, ids, names, environment })
   if (sizeOf(rows) > MAX_CHARACTERS) throw new AnswerTooLarge()
   const byId = new Map(rows.map((row) => [row.id, [row]]))
-  // Postgres says which names are the same.
+  // Postgres decides which names are equal.
   const byName = Map.groupBy(
     rows.flatMap((row) => row.requested_names.map((name) => ({ name, row }))),
     ({ name }) => name
@@ -91,7 +91,7 @@ export async function resolveCredentials(
       handedOut.set(row.id, row)
       return resolved
     } catch (error) {
-      // With a data key that is not known here yet, the request is run again.
+      // An unknown data key is loaded, and the request is run again.
       if (!(error instanceof DecryptionFailed) || error instanceof UnknownDataKey) throw error
       undecryptable.set(row.id, row)
       return refuse('decryption-failed')

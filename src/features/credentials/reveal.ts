@@ -5,7 +5,7 @@ import type { RevealableRow } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
 
 /**
- * Opens the values of a credential in one environment: all, or those of the fields asked for. Throws
+ * Decrypts the values of a credential in one environment: all, or those of `fieldIds`. Throws
  * EnvironmentNotConfigured, ValidationFailed for a field of another type, and DecryptionFailed.
  */
 export function revealValues(
@@ -16,9 +16,9 @@ export function revealValues(
   fieldIds: readonly string[] | undefined
 ) {
   if (!row.configured) throw new EnvironmentNotConfigured()
-  const known = new Set(fields.map(({ id }) => id))
+  const idsOfType = new Set(fields.map(({ id }) => id))
   fieldIds?.forEach((fieldId, index) => {
-    if (known.has(fieldId)) return
+    if (idsOfType.has(fieldId)) return
     const message = 'The credential has no field of this id.'
     throw new ValidationFailed({
       errors: [{ path: `/body/fieldIds/${index}`, code: 'unknown-field', message }]

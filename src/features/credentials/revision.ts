@@ -22,15 +22,15 @@ export function requireRevision(revisions: number[] | null, current: number): vo
   if (revisions && !revisions.includes(current)) throw new RevisionChanged()
 }
 
-/** A credential to change, of the owner's, if it is at a revision that the caller accepts. */
+/** The owner's credential to change, and the revisions of it that the caller accepts. */
 export interface Target {
   ownerId: string
   id: string
-  /** Null for any revision. */
+  /** Null accepts any revision. */
   revisions: number[] | null
 }
 
-/** The target of a request, from its If-Match header and the row that its guard found. */
+/** Returns the target for the row of the request's guard, with the revisions of its If-Match header. */
 export function targetOf(request: FastifyRequest, row: { id: string; owner_id: string }): Target {
   return { ownerId: row.owner_id, id: row.id, revisions: revisionsOf(request.headers['if-match']) }
 }

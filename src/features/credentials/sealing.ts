@@ -1,8 +1,10 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import { ValidationFailed } from '../../http/problems.ts'
-import { MAX_VALUE_BYTES } from './limits.ts'
 
-/** A stored value that a change keeps. It is opened only when it is sealed again. */
+/** The largest total size of a credential's values as JSON. A change of any value encrypts all of them. */
+const MAX_VALUE_BYTES = 1024 * 1024
+
+/** A stored value that a change does not touch. It is decrypted only to be encrypted again. */
 export class UnchangedValue {
   readonly open: () => unknown
 
@@ -11,7 +13,7 @@ export class UnchangedValue {
   }
 }
 
-/** Sealed values as they are stored: three lists with one entry for each value. */
+/** Encrypted values as they are stored: three lists with one entry per value. */
 export interface SealedValues {
   environments: string[]
   fieldIds: string[]
@@ -19,14 +21,14 @@ export interface SealedValues {
   dataKeyNo: number
 }
 
-/** Values by field id; those that a change keeps are `UnchangedValue`s. */
+/** Values by field id. A value that a change does not touch is an `UnchangedValue`. */
 export type Values = Map<string, unknown>
 
 export const plainValue = (value: unknown) => (value instanceof UnchangedValue ? value.open() : value)
 
 /**
- * Seals the JSON of a credential's values, by environment, at one sealed revision. Throws ValidationFailed if
- * they are too large together.
+ * Encrypts all values of a credential, by environment, for one sealed revision. Throws ValidationFailed if
+ * their total size is too large.
  */
 export function sealAll(
   keyring: Keyring,
@@ -37,15 +39,15 @@ export function sealAll(
   const sealed: SealedValues = { environments: [], fieldIds: [], values: [], dataKeyNo: keyring.current }
   let bytes = 0
   for (const [environment, values] of byEnvironment) {
-    const box = keyring.values({ credentialId, environment, sealedRevision })
-    // The same for all: nothing is awaited here, so the keyring does not change meanwhile.
-    sealed.dataKeyNo = box.dataKeyNo
+    const sealer = keyring.values({ credentialId, environment, sealedRevision })
+    // The same for all environments: nothing is awaited here, so the keyring cannot change in between.
+    sealed.dataKeyNo = sealer.dataKeyNo
     for (const [fieldId, value] of values) {
       sealed.environments.push(environment)
       sealed.fieldIds.push(fieldId)
       const json = Buffer.from(JSON.stringify(plainValue(value)))
       bytes += json.length
-      sealed.values.push(box.seal([fieldId], json))
+      sealed.values.push(sealer.seal([fieldId], json))
     }
   }
   if (bytes > MAX_VALUE_BYTES) {
@@ -56,12 +58,13 @@ export function sealAll(
 }
 
 /**
- * Returns a function that opens the values of one credential in one environment. It throws DecryptionFailed.
+ * Returns a function that decrypts the values of one credential in one environment. It throws
+ * DecryptionFailed.
  */
 export function opener(
   keyring: Keyring,
   context: { credentialId: string; environment: string; sealedRevision: number }
 ): (fieldId: string, sealed: Buffer) => unknown {
-  const box = keyring.values(context)
-  return (fieldId, sealed) => JSON.parse(box.open([fieldId], sealed).toString('utf8'))
+  const sealer = keyring.values(context)
+  return (fieldId, sealed) => JSON.parse(sealer.open([fieldId], sealed).toString('utf8'))
 }

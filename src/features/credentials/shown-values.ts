@@ -5,7 +5,7 @@ import { getAtRevision } from '../credential-types/type-cache.ts'
 import type { CredentialRow } from './repositories/credential-repository.ts'
 import { opener, plainValue, type Values } from './sealing.ts'
 
-/** What a credential's resource shows of its values in `main`. */
+/** The part of the values in `main` that a credential's resource shows. */
 export interface ShownValues {
   fields: readonly FieldRow[]
   /** The ids of the fields that have a value. */
@@ -14,7 +14,7 @@ export interface ShownValues {
   open: ReadonlyMap<string, unknown>
 }
 
-/** Shows values that are known: those that were just stored. Throws DecryptionFailed for an unchanged one. */
+/** Returns the shown part of values that were just stored. Throws DecryptionFailed for an unchanged one. */
 export function showValues(fields: readonly FieldRow[], values: Values): ShownValues {
   const shown = fields.filter(({ id, secret }) => !secret && values.has(id))
   return {
@@ -24,7 +24,7 @@ export function showValues(fields: readonly FieldRow[], values: Values): ShownVa
   }
 }
 
-/** Opens the stored values that are not secret. Throws DecryptionFailed. */
+/** Decrypts the stored values that are not secret. Throws DecryptionFailed. */
 export function openShownValues(
   keyring: Keyring,
   fields: readonly FieldRow[],
@@ -42,10 +42,7 @@ export function openShownValues(
   }
 }
 
-/**
- * Returns the fields of a credential's type at the revision that was read, or none if both were deleted
- * meanwhile.
- */
+/** Returns the fields of the type at the row's revision, or none if the type was deleted in the meantime. */
 export async function fieldsOf(
   db: Database,
   row: { type_id: string; type_revision: number }

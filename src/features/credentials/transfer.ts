@@ -9,9 +9,9 @@ import { setOwner } from './repositories/write-repository.ts'
 import type { Target } from './revision.ts'
 
 /**
- * Gives a credential to the user with this e-mail address, who has to be an editor or above in each of its
- * projects. Returns the new owner's id. Throws ValidationFailed for an unknown address or one's own,
- * NewOwnerMayNotLink with the projects, NameTaken, RevisionChanged and NotFound.
+ * Transfers a credential to the user with this e-mail address, and returns the new owner's id. Throws
+ * ValidationFailed if the address is unknown or the current owner's, NewOwnerMayNotLink if the new owner is
+ * not an editor or above in one of its projects, NameTaken, RevisionChanged and NotFound.
  */
 export async function transferCredential(db: Database, target: Target, email: string): Promise<string> {
   return inTransaction(db, async (trx) => {

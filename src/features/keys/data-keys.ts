@@ -57,7 +57,7 @@ export async function wrap(root: RootKey, number: number, dataKey: Buffer): Prom
   return { wrapped: await root.wrap(number, dataKey), rootKeyFingerprint: root.fingerprint }
 }
 
-/** A new random data key, wrapped by this root key. */
+/** Creates a random data key, wrapped by this root key. */
 export async function newDataKey(root: RootKey, number: number): Promise<WrappedKey & { number: number }> {
   return { number, ...(await wrap(root, number, randomBytes(KEY_BYTES))) }
 }

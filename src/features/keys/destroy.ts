@@ -4,7 +4,7 @@ import { isDatabaseError } from '../../db/errors.ts'
 import { keyEvent } from './data-keys.ts'
 import { countUses, deleteDataKey, findRetirement, lockDataKeys } from './repository.ts'
 
-/** After this time every replica that can read the database has seen the retirement, many times over. */
+/** Long enough for every replica that can read the database to have seen the retirement. */
 const MIN_RETIRED_SECONDS = 60
 
 /** A data key cannot be destroyed; the message tells the operator why. */

@@ -7,10 +7,7 @@ import { reencryptAll } from './reencrypt.ts'
 import { findCurrentOlderThan, listDataKeys } from './repository.ts'
 import { RootKeyNotCurrent, rotateDataKey } from './rotate.ts'
 
-/**
- * The longest time by which a replica lags behind a rotation. Requests that meet a new key do not wait for
- * it.
- */
+/** The interval at which a replica reloads the data keys. A request that needs a new key loads it at once. */
 const EVERY_MS = 5_000
 /** The pause before values that did not decrypt are tried again. */
 const DAMAGED_PAUSE_MS = 10 * 60_000
@@ -18,8 +15,8 @@ const DAY_MS = 24 * 60 * 60_000
 const origin = systemOrigin('service')
 
 /**
- * Keeps the keyring up to date, rotates a data key by age, re-encrypts what is under retired ones, and
- * destroys those that nothing uses. All replicas run the jobs; the database makes them take turns.
+ * Keeps the keyring up to date, rotates the data key by age, re-encrypts values under retired data keys, and
+ * destroys unused ones. All replicas run the jobs, and take turns by locks in the database.
  */
 export const keyJobs = fp(
   async (app) => {

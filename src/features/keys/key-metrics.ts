@@ -3,7 +3,7 @@ import type { Database } from '../../db/database.ts'
 import { cached, gaugeOf } from '../../http/metrics.ts'
 import { countUses, listDataKeys } from './repository.ts'
 
-/** A scrape counts no further, so that its cost does not grow with the database. */
+/** The limit up to which a scrape counts, so that its cost does not grow with the database. */
 const MAX_COUNT = 100_000
 
 /**

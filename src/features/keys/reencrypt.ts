@@ -28,12 +28,12 @@ export interface ReencryptionResult {
   values: number
   /** Credentials with a value that does not decrypt; it stays as it is. */
   damaged: string[]
-  /** The number of credentials that were locked by others, and are left for the next pass. */
+  /** The number of credentials that were locked by other transactions, and are left for the next pass. */
   skipped: number
 }
 
 /**
- * Seals all values that are under retired data keys under the current one, in small transactions with pauses
+ * Re-encrypts all values under retired data keys with the current one, in small transactions with pauses in
  * between. Revisions and times of the credentials do not change. Replicas may run it at the same time, and it
  * may be interrupted: the next pass finds the rest. Stops if the keyring does not have the current data key.
  */
@@ -65,7 +65,7 @@ export async function reencryptAll(
   return total
 }
 
-/** The ids of the first credentials, up to BATCH_BYTES together, and one in any case. */
+/** Returns the ids of the first credentials, up to BATCH_BYTES in total, but at least one. */
 function firstBatch(credentials: readonly CredentialSize[]): string[] {
   let total = 0
   const end = credentials.findIndex(({ bytes }, index) => {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { type Database, lockName, type Transaction } from '../../db/database.ts'
 
-/** Makes all changes of data keys, in all processes, wait for each other. */
+/** Serializes all changes of data keys, in all processes. */
 export function lockDataKeys(trx: Transaction): Promise<void> {
   return lockName(trx, 'data-keys')
 }
@@ -36,7 +36,7 @@ export async function isCurrent(db: Database, number: number): Promise<boolean> 
   return row !== undefined
 }
 
-/** The number of the current data key if it was created more than so many days ago. */
+/** Returns the number of the current data key if it is older than this number of days. */
 export async function findCurrentOlderThan(db: Database, days: number): Promise<number | undefined> {
   const row = await db
     .selectFrom('data_keys')

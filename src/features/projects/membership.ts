@@ -47,7 +47,7 @@ export function requireRole(
 /** Guard for members of the project in the path who have at least this role. */
 export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): PreloadingGuard<ProjectRow> {
   const { preload, rowsOf } = inPath(param)
-  // `principal` throws for machines.
+  // `principal` throws for project tokens.
   const check = guard(async (request) => requireMember(request.principal && (await rowsOf(request)), needed))
   return Object.assign(check, { preload })
 }

@@ -78,5 +78,5 @@ async function lockRoles(trx: Transaction, projectId: string, callerId: string, 
   return { caller, ...rest }
 }
 
-/** The role that adds, changes and removes members with this role. */
+/** Returns the role that is needed to add, change or remove members with this role. */
 const managerOf = (role: ProjectRole): ProjectRole => (role === 'owner' ? 'owner' : 'admin')

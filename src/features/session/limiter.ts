@@ -8,9 +8,9 @@ const WINDOW_SECONDS = 15 * 60
 /** Per address and account, per account, and per address. */
 const LIMITS = { pair: 10, account: 50, address: 100 }
 
-/** One attempt at a password. */
+/** An attempt to sign in with a password. */
 export interface Attempt {
-  /** To be called if the password was right. Forgets the attempts of this address on this account. */
+  /** Deletes the attempts of this address on this account. Call it if the password was correct. */
   succeeded(): Promise<void>
 }
 

@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { type AuditEvent, audited, originOf } from '../../audit/record.ts'
 import { isCrossSite } from '../../auth/cross-site.ts'
 import { cookieName } from '../../auth/presented-token.ts'
-import { inPerson } from '../../auth/principal.ts'
+import { sessionOnly } from '../../auth/principal.ts'
 import { open } from '../../http/guard.ts'
 import { CrossSiteRequest, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
@@ -28,8 +28,8 @@ export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
 export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, config } = app.services
 
-  app.get('/session', { schema: schema.getSession, preHandler: inPerson }, async (request) => {
-    const caller = inPerson.of(request)
+  app.get('/session', { schema: schema.getSession, preHandler: sessionOnly }, async (request) => {
+    const caller = sessionOnly.of(request)
     return {
       user: toUser({ ...caller, id: caller.userId }),
       session: toSession({
@@ -41,18 +41,22 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }
   })
 
-  app.delete('/session', { schema: schema.deleteSession, preHandler: inPerson }, async (request, reply) => {
-    const { userId, sessionId } = inPerson.of(request)
-    await audited(request, async ({ db }) => {
-      await repository.deleteSession(db, userId, sessionId)
-      return { result: undefined, events: [sessionEnded(sessionId)] }
-    })
-    reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
-    return success
-  })
+  app.delete(
+    '/session',
+    { schema: schema.deleteSession, preHandler: sessionOnly },
+    async (request, reply) => {
+      const { userId, sessionId } = sessionOnly.of(request)
+      await audited(request, async ({ db }) => {
+        await repository.deleteSession(db, userId, sessionId)
+        return { result: undefined, events: [sessionEnded(sessionId)] }
+      })
+      reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
+      return success
+    }
+  )
 
-  app.get('/sessions', { schema: schema.listSessions, preHandler: inPerson }, async (request) => {
-    const { userId, sessionId } = inPerson.of(request)
+  app.get('/sessions', { schema: schema.listSessions, preHandler: sessionOnly }, async (request) => {
+    const { userId, sessionId } = sessionOnly.of(request)
     const rows = await repository.listLiveSessions(db, userId, config.sessionIdleMinutes)
     return rows.map((row) => ({
       ...toSession(row),
@@ -62,20 +66,24 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     }))
   })
 
-  app.delete('/sessions/:id', { schema: schema.endSession, preHandler: inPerson }, async (request) => {
+  app.delete('/sessions/:id', { schema: schema.endSession, preHandler: sessionOnly }, async (request) => {
     const { id } = request.params
     return audited(request, async ({ db }) => {
-      const ended = isUuid(id) && (await repository.deleteSession(db, inPerson.of(request).userId, id))
+      const ended = isUuid(id) && (await repository.deleteSession(db, sessionOnly.of(request).userId, id))
       if (!ended) throw new NotFound()
       return { result: success, events: [sessionEnded(id)] }
     })
   })
 
-  app.put('/users/me/password', { schema: schema.changePassword, preHandler: inPerson }, async (request) => {
-    const caller = inPerson.of(request)
-    await changePassword(app.services, caller, originOf(request), request.body)
-    return success
-  })
+  app.put(
+    '/users/me/password',
+    { schema: schema.changePassword, preHandler: sessionOnly },
+    async (request) => {
+      const caller = sessionOnly.of(request)
+      await changePassword(app.services, caller, originOf(request), request.body)
+      return success
+    }
+  )
 }
 
 const sessionEnded = (id: string): AuditEvent => ({

@@ -152,7 +152,7 @@ export async function deleteUser(trx: Transaction, id: string): Promise<void> {
   }
 }
 
-/** Keeps the user with this e-mail address, who may sign in, from changes until the transaction ends. */
+/** Locks the enabled user with this e-mail address until the transaction ends. */
 export function lockUserByEmail(trx: Transaction, email: string) {
   return trx
     .selectFrom('users')

@@ -77,5 +77,5 @@ export async function ensureAdministrator(
   })
 }
 
-/** Returns false on a database that has no user yet. */
+/** Returns false if there are no users yet. */
 export const hasUsers = (db: Database) => repository.hasUsers(db)

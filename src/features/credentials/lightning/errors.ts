@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { reportProblem } from '../../../http/error-handler.ts'
 import type { Problem } from '../../../http/problems.ts'
 
-/** What is wrong with which fields, in Lightning's words. */
+/** Validation messages in Lightning's words, by field. */
 export class LightningInvalid extends Error {
   readonly errors: Record<string, string[]>
 
@@ -12,12 +12,13 @@ export class LightningInvalid extends Error {
   }
 }
 
-const TAKEN: Record<string, Record<string, string[]>> = {
+/** Conflicts that Lightning answers as validation errors. */
+const FIELD_CONFLICTS: Record<string, Record<string, string[]>> = {
   'name-taken': { name: ['you have another credential with the same name'] },
   'external-id-taken': { external_id: ['you already have a credential with the same external ID'] }
 }
 
-const WORDS: Record<number, string> = {
+const STATUS_TEXTS: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
@@ -28,8 +29,8 @@ const WORDS: Record<number, string> = {
   503: 'Service Unavailable'
 }
 
-/** Answers whatever was thrown in the form that Lightning's clients know. */
-export async function answerLightning(
+/** The error handler of these routes: sends errors in Lightning's format. */
+export async function lightningErrorHandler(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply
@@ -37,17 +38,16 @@ export async function answerLightning(
   if (error instanceof LightningInvalid) return send(reply, 422, { errors: error.errors })
   const problem = await reportProblem(error, request)
   if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
-  const errors = TAKEN[problem.code] ?? fieldErrors(problem)
+  const errors = FIELD_CONFLICTS[problem.code] ?? fieldErrors(problem)
   if (errors) return send(reply, 422, { errors })
   const { consumers } = problem.members
-  const refusal = {
-    error: WORDS[problem.status] ?? 'Internal Server Error',
+  const body = {
+    error: STATUS_TEXTS[problem.status] ?? 'Internal Server Error',
     ...(consumers && { usages: consumers })
   }
-  return send(reply, problem.status, refusal)
+  return send(reply, problem.status, body)
 }
 
-// The body was read but is not as it should be: the first part of the path is the field.
 function fieldErrors({ code, status, members }: Problem): Record<string, string[]> | undefined {
   if (status === 422) return { 'idempotency-key': ['was used with another request'] }
   const [error] = members.errors ?? []

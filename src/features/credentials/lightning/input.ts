@@ -1,8 +1,7 @@
 import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
 import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
-import { defaultsOf } from '../input.ts'
-import { MAX_ENVIRONMENTS } from '../limits.ts'
+import { defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
 import type { Values } from '../sealing.ts'
 import { LightningInvalid } from './errors.ts'
 
@@ -14,7 +13,7 @@ export interface LightningInput {
   schema: string
   externalId: string | null
   projectIds: string[]
-  /** Bodies by environment. */
+  /** The body of each environment, by its name. */
   bodies: Map<string, Record<string, unknown>>
 }
 
@@ -28,8 +27,8 @@ const isObject = (value: unknown): value is Body =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /**
- * What the request asks for; throws LightningInvalid with the field's name, in Lightning's words where it has
- * some.
+ * Parses the body of a create. Throws LightningInvalid with the name of the field and, where Lightning has
+ * one, its message.
  */
 export function readInput(request: unknown): LightningInput {
   if (!isObject(request)) throw new LightningInvalid({ name: ["can't be blank"], body: ["can't be blank"] })
@@ -61,13 +60,13 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
   if (body !== undefined && body !== null)
     bodies.set('main', isObject(body) ? body : invalid('body', 'must be a JSON object'))
   for (const [index, entry] of (list as unknown[]).entries()) {
-    const of = `Environment ${index + 1}`
-    if (!isObject(entry)) return invalid('credential_bodies', `${of}: must be a JSON object`)
+    const label = `Environment ${index + 1}`
+    if (!isObject(entry)) return invalid('credential_bodies', `${label}: must be a JSON object`)
     const { name } = entry
     if (typeof name !== 'string' || !SLUG.test(name))
-      return invalid('credential_bodies', `${of}: name must be a short slug`)
-    if (!isObject(entry['body'])) return invalid('credential_bodies', `${of}: body must be a JSON object`)
-    if (bodies.has(name)) return invalid('credential_bodies', `${of}: name is there twice`)
+      return invalid('credential_bodies', `${label}: name must be a short slug`)
+    if (!isObject(entry['body'])) return invalid('credential_bodies', `${label}: body must be a JSON object`)
+    if (bodies.has(name)) return invalid('credential_bodies', `${label}: name is there twice`)
     bodies.set(name, entry['body'])
   }
   return bodies.size > 0 ? bodies : invalid('credential_bodies', "can't be blank")
@@ -100,8 +99,8 @@ function projectIdsOf(value: unknown): string[] {
 }
 
 /**
- * The values to store for these bodies. The built-in `raw` takes any object, as its one field; of other types
- * the body's properties are field names. Throws LightningInvalid, without a value in it.
+ * Returns the values to store, by environment. A body of the built-in type `raw` is the value of its only
+ * field; the properties of other bodies are field names. Throws LightningInvalid, without values.
  */
 export function valuesOf(
   fields: readonly FieldRow[],
@@ -118,22 +117,22 @@ export function valuesOf(
 
 function rawValues([field]: readonly FieldRow[], body: Body): Values {
   if (Object.keys(body).length > MAX_FIELDS) invalid('body', `has more than ${MAX_FIELDS} fields`)
-  const flaw = validateValue(field!, body)
-  return flaw ? invalid('body', flaw.message) : new Map([[field!.id, body]])
+  const error = validateValue(field!, body)
+  return error ? invalid('body', error.message) : new Map([[field!.id, body]])
 }
 
 function typedValues(fields: readonly FieldRow[], body: Body): Values {
   const byName = new Map(fields.map((field) => [field.field_name, field]))
   const values = defaultsOf(fields)
   for (const [name, value] of Object.entries(body)) {
-    // Not named: what was sent as a name may have been meant as a value.
+    // The message omits the property's name: it may be a misplaced secret.
     const field = byName.get(name) ?? invalid('body', 'has a property that is no field of the schema')
     if (hasNoValue(value, field.field_type)) {
       values.delete(field.id)
       continue
     }
-    const flaw = validateValue(field, value)
-    if (flaw) invalid('body', `${field.field_name}: ${flaw.message}`)
+    const error = validateValue(field, value)
+    if (error) invalid('body', `${field.field_name}: ${error.message}`)
     values.set(field.id, value)
   }
   for (const field of fields) {

@@ -20,7 +20,7 @@ const links = (viewer: Expression<string>) =>
   join projects p on p.id = l.project_id
   where l.credential_id = c.id)`.as('links')
 
-function statement(which: 'own' | 'project' | 'one') {
+function listStatement(which: 'own' | 'project' | 'one') {
   return prepared((db, p: Params<{ viewer: string; id: string }>) =>
     db
       .selectFrom('credentials as c')
@@ -47,27 +47,27 @@ function statement(which: 'own' | 'project' | 'one') {
   )
 }
 
-const own = statement('own')
-const ofProject = statement('project')
-const one = statement('one')
+const own = listStatement('own')
+const byProject = listStatement('project')
+const one = listStatement('one')
 
 export type LightningRow = Awaited<ReturnType<typeof own>>[number]
 
-/** The user's own, by lower-cased name in bytewise order. */
+/** Lists the viewer's own credentials, by lower-case name in bytewise order. */
 export const listOwn = (db: Database, viewer: string) => own(db, { viewer, id: '' })
 
-/** All of the project, whoever owns them, in the same order. The viewer is known to be a member. */
-export const listOfProject = (db: Database, viewer: string, projectId: string) =>
-  ofProject(db, { viewer, id: projectId })
+/** Lists all credentials of the project, in the same order. The viewer must be a member. */
+export const listByProject = (db: Database, viewer: string, projectId: string) =>
+  byProject(db, { viewer, id: projectId })
 
-/** One of the user's own. */
+/** Returns undefined if the credential is missing or not the viewer's own. */
 export async function findOwn(db: Database, viewer: string, id: string): Promise<LightningRow | undefined> {
   const [row] = await one(db, { viewer, id })
   return row
 }
 
-/** The credential, whoever asks. */
-export function findAnybodys(db: Database, id: string) {
+/** Finds a credential of any owner. */
+export function findHead(db: Database, id: string) {
   return db
     .selectFrom('credentials')
     .select(['id', 'name', 'owner_id'])

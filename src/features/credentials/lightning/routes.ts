@@ -13,47 +13,47 @@ import { member, membershipOf } from '../../projects/membership.ts'
 import { createCredential, typeByName } from '../create.ts'
 import { eventOf } from '../events.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
-import { answerLightning, LightningInvalid } from './errors.ts'
+import { LightningInvalid, lightningErrorHandler } from './errors.ts'
 import { readInput, valuesOf } from './input.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 
 const projectMember = member('viewer')
 
-/** The project that the query asks for, of which the caller is a member; undefined when it asks for none. */
-const projectAsked = guard(async (request: FastifyRequest) => {
+/** Guard for members of the project in the query. Its result is undefined if the query names none. */
+const queriedProject = guard(async (request: FastifyRequest) => {
   const { project_id } = request.query as { project_id?: unknown }
   if (project_id === undefined) return undefined
   return membershipOf(request, typeof project_id === 'string' ? project_id : '', 'viewer')
 })
 
 /**
- * The caller's own credential. As Lightning has it: what is somebody else's is 403, so its existence shows.
+ * Guard for the owner of the credential in the path. As in Lightning, the credential of another user is a 403
+ * and not a 404.
  */
 const ownCredential = guard(async (request: FastifyRequest) => {
   const { id } = request.params as { id: string }
-  const row = isUuid(id) ? await repository.findAnybodys(request.server.services.db, id) : undefined
+  const row = isUuid(id) ? await repository.findHead(request.server.services.db, id) : undefined
   if (!row) throw new NotFound()
   if (row.owner_id !== request.principal.userId) throw new Forbidden()
   return row
 })
 
-/** OpenFn Lightning's credential API over the same data, with its own shapes and refusals. */
+/** OpenFn Lightning's credential API for the same data, with Lightning's formats and errors. */
 export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
-  app.setErrorHandler(answerLightning)
-  // What a request has to be is said by `input.ts`, in Lightning's words; the schemas here are for the
-  // document.
+  app.setErrorHandler(lightningErrorHandler)
+  // The schemas are for the document only: `input.ts` validates requests, with Lightning's messages.
   app.setValidatorCompiler(() => () => true)
 
   app.get(
     '/credentials',
-    { schema: schema.lightningListCredentials, preHandler: projectAsked },
+    { schema: schema.lightningListCredentials, preHandler: queriedProject },
     async (request) => {
       const { userId } = request.principal
-      const project = projectAsked.of(request)
+      const project = queriedProject.of(request)
       const rows = project
-        ? await repository.listOfProject(db, userId, project.id)
+        ? await repository.listByProject(db, userId, project.id)
         : await repository.listOwn(db, userId)
       return { credentials: rows.map(toCredential), errors: {} }
     }
@@ -63,7 +63,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     '/projects/:id/credentials',
     { schema: schema.lightningListProjectCredentials, preHandler: projectMember },
     async (request) => {
-      const rows = await repository.listOfProject(db, request.principal.userId, projectMember.of(request).id)
+      const rows = await repository.listByProject(db, request.principal.userId, projectMember.of(request).id)
       return { credentials: rows.map(toCredential), errors: {} }
     }
   )
@@ -88,7 +88,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
           return { body: toCredential((await repository.findOwn(trx, userId, row.id))!) }
         })
       )
-      // Put in here, from the request: an answer that is kept for a retry has no body in it.
+      // From the request: an answer that is stored for a retry does not contain the values.
       const body = input.bodies.get('main') ?? [...input.bodies.values()][0]!
       return { credential: { ...credential, body }, errors: {} }
     }
@@ -112,7 +112,7 @@ function unknownSchema(): never {
   throw new LightningInvalid({ schema: ['is not a known credential schema'] })
 }
 
-// On this surface an unknown project and one of others are one refusal.
+// Lightning does not distinguish an unknown project from one that the caller may not use.
 function hideProjects(error: unknown): never {
   throw error instanceof NotFound ? new Forbidden() : error
 }
@@ -128,14 +128,14 @@ function toCredential(row: repository.LightningRow): Static<typeof schema.Creden
       id: link.id,
       project_id: link.projectId,
       credential_id: row.id,
-      inserted_at: inSeconds(new Date(link.createdAt)),
-      // A link is made and removed, never changed.
-      updated_at: inSeconds(new Date(link.createdAt))
+      inserted_at: withoutMilliseconds(new Date(link.createdAt)),
+      // Links are never updated.
+      updated_at: withoutMilliseconds(new Date(link.createdAt))
     })),
     projects: row.links.map(({ projectId, name, description }) => ({ id: projectId, name, description })),
-    inserted_at: inSeconds(row.created_at),
-    updated_at: inSeconds(row.updated_at)
+    inserted_at: withoutMilliseconds(row.created_at),
+    updated_at: withoutMilliseconds(row.updated_at)
   }
 }
 
-const inSeconds = (time: Date) => time.toISOString().replace(/\.\d{3}Z$/, 'Z')
+const withoutMilliseconds = (time: Date) => time.toISOString().replace(/\.\d{3}Z$/, 'Z')

@@ -15,9 +15,9 @@ import {
   ShownName,
   WithId
 } from '../../../http/schemas.ts'
-import { MAX_ENVIRONMENTS } from '../limits.ts'
+import { MAX_ENVIRONMENTS } from '../input.ts'
 
-// Lightning's times have seconds.
+// Lightning's times have no fraction of a second.
 const Time = Type.Unsafe<string>({ type: 'string', format: 'date-time', examples: ['2026-11-21T10:15:30Z'] })
 
 const projectId = 'a1b2c3d4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
@@ -67,7 +67,7 @@ export const Credential = closed(properties, { $id: 'LightningCredential', examp
 
 const Body = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })
 
-const MadeCredential = closed(
+const CreatedCredential = closed(
   { ...properties, body: Body },
   { $id: 'LightningMadeCredential', examples: [{ ...example, body: { apiKey: 'secret123' } }] }
 )
@@ -80,7 +80,7 @@ const CredentialList = closed(
 )
 
 const CredentialAnswer = closed(
-  { credential: ref(MadeCredential), errors: noErrors },
+  { credential: ref(CreatedCredential), errors: noErrors },
   {
     $id: 'LightningCredentialAnswer',
     examples: [{ credential: { ...example, body: { apiKey: 'secret123' } }, errors: {} }]
@@ -101,8 +101,8 @@ const ProjectLink = Type.Object(
 )
 
 /**
- * What the document says of a new credential. Lightning's clients send more than we know, and expect its own
- * words for what is wrong, so the request is checked by `input.ts` and not by this.
+ * For the document only. `input.ts` validates requests, because Lightning's clients send other properties too
+ * and expect Lightning's messages.
  */
 const NewCredential = Type.Object(
   {

@@ -5,7 +5,7 @@ import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 
-/** The largest sum of sealed values that a look-up shares with those of other callers, in bytes. */
+/** The largest total size, in bytes, of a caller's sealed values in a batch. Larger ones are read alone. */
 export const MAX_BATCHED_BYTES = sql.lit(64 * 1024)
 
 export type CredentialTables = Tables & { c: Tables['credentials']; t: Tables['credential_types'] }
@@ -33,7 +33,7 @@ export const environments = sql<string[]>`array_to_json(array(select e.name from
 export const usageCount = sql<number>`(select count(*) from credential_usages u
   where u.credential_id = c.id)`.as('usage_count')
 
-/** The credential's projects that the viewer is a member of, and the one that is `listed`, by name. */
+/** The credential's projects of which the viewer is a member, and the project `listed`, by name. */
 export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
   jsonArrayFrom(
     eb
@@ -51,8 +51,8 @@ export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
   ).as('projects')
 
 /**
- * The fields with a value in `main`, by id. Values that are not secret come along, sealed and in base64;
- * secret ones leave the database only for `reveal`, `resolve` and changes.
+ * The fields that have a value in `main`, by id: with the sealed value in base64 if the field is not secret,
+ * null otherwise. Secret values are read only to be revealed, resolved or changed.
  */
 const openValues = sql<Record<string, string | null>>`(
   select coalesce(json_object_agg(
@@ -66,7 +66,7 @@ export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer
   join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
   where l.credential_id = c.id))`
 
-/** The credential as its owner or a member of one of its projects sees it. */
+/** Selects a credential that is visible to the viewer. */
 const visible = (db: Kysely<Tables>, id: Expression<string>, viewer: Viewer) =>
   db
     .selectFrom('credentials as c')
@@ -81,7 +81,7 @@ export const visibleCredential = lookup(
   { id: 'uuid' }
 )
 
-/** The credential's owner and name, for the same callers. */
+/** The owner and name of a visible credential. */
 export const visibleHead = lookup(
   (db, p: Params<{ id: string }>, { userId: viewer }) =>
     db
@@ -107,7 +107,7 @@ interface StoredValue {
   sealed: string
 }
 
-/** Adds what a change starts from. All sealed values are included, or null, as `included` says. */
+/** Adds the columns that a change needs. `sealed_values` is null unless `included` is true. */
 const withChangeable = (query: ReturnType<typeof visible>, included: Expression<boolean>) =>
   query.select([
     sql<string[]>`array_to_json(array(select l.project_id from credential_projects l
@@ -119,8 +119,8 @@ const withChangeable = (query: ReturnType<typeof visible>, included: Expression<
   ])
 
 /**
- * A visible credential, for its owner with what a change starts from. With `withValues`, the sealed values
- * are included if they are small enough to share a batch.
+ * A visible credential with the columns that a change needs. `sealed_values` is null without `withValues`,
+ * for others than the owner, and if the values are too large for a batch.
  */
 export const changeableCredential = lookup(
   (db, p: Params<{ id: string; withValues: boolean }>, { userId }) =>
@@ -136,7 +136,7 @@ const ownForChange = prepared((db, p: Params<{ ownerId: string; id: string; with
   withChangeable(visible(db, p.id, p.ownerId), p.withValues).where('c.owner_id', '=', p.ownerId)
 )
 
-/** Returns what a change of the owner's credential starts from, or undefined if it is not the owner's. */
+/** Returns the credential with the columns that a change needs, or undefined if it is not the owner's. */
 export async function findForChange(db: Database, ownerId: string, id: string, withValues: boolean) {
   const [row] = await ownForChange(db, { ownerId, id, withValues })
   return row

@@ -13,7 +13,7 @@ export function listLinks(db: Database, credentialId: string) {
     .execute()
 }
 
-/** Lists the user's role, or null, in each of these projects that exists. */
+/** Lists the user's role (null if not a member) in each of these projects that exists. */
 export async function listRoles(
   db: Database,
   userId: string,
@@ -63,7 +63,8 @@ const isLinkedTo =
     )
 
 /**
- * Counts the change of each credential. Locks credentials before links, as all writes do, to avoid deadlocks.
+ * Increments the revision of each credential. Locks credentials before links, as all writes do, to avoid
+ * deadlocks.
  */
 const countUnlinking = (trx: Transaction, projectId: string) =>
   trx
@@ -72,9 +73,7 @@ const countUnlinking = (trx: Transaction, projectId: string) =>
     .where(isLinkedTo(projectId))
     .returning(['c.id', 'c.name', 'c.owner_id'])
 
-/**
- * Takes the credential out of the project. Returns the credential, or undefined if it was not in the project.
- */
+/** Removes the credential from the project. Returns undefined if it was not in the project. */
 export async function unlink(trx: Transaction, projectId: string, credentialId: string) {
   const row = await countUnlinking(trx, projectId).where('c.id', '=', credentialId).executeTakeFirst()
   await trx
@@ -85,7 +84,7 @@ export async function unlink(trx: Transaction, projectId: string, credentialId: 
   return row
 }
 
-/** Takes all credentials out of the project, and returns them. */
+/** Removes all credentials from the project, and returns them. */
 export async function unlinkAll(trx: Transaction, projectId: string) {
   const rows = await countUnlinking(trx, projectId).execute()
   await trx.deleteFrom('credential_projects').where('project_id', '=', projectId).execute()

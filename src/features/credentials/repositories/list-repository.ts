@@ -42,7 +42,7 @@ const itemsOf = (db: QueryCreator<Tables>, ids: RawBuilder<unknown>, viewer: Vie
       .orderBy('c.id', 'desc')
   )
 
-/** Makes a statement for a combination of filters, so that each uses its own index. */
+/** Builds the statement for one combination of filters, so that each combination uses its own index. */
 function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
   const options = bySearch || isFar ? {} : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
   return prepared((db, p: ListParams) => {
@@ -67,8 +67,7 @@ function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
     const page = sql`select id from matching limit ${p.limit}::bigint offset ${p.offset}::bigint`
     return db
       .with(
-        // A search reads what it matches once, for the page and for the total. A trigger keeps the other
-        // totals.
+        // A search reads its matches once, for the page and the total. Other totals are kept by a trigger.
         (cte) => (bySearch ? cte('matching').materialized() : cte('matching').notMaterialized()),
         () => matching
       )
@@ -84,10 +83,10 @@ const lists = CHOICES.map((byType) =>
   CHOICES.map((bySearch) => CHOICES.map((isFar) => listStatement(byType, bySearch, isFar)))
 )
 
-/** Pages so far from the first take longer than others, which should not wait for them in a batch. */
+/** The offset from which pages are slow, and not batched: other pages would wait for them. */
 const FAR = 2_000
 
-/** Returns a page of the owner's credentials, newest first, and how many match in all. */
+/** Returns one page of the owner's credentials, newest first, and the total. */
 export async function listCredentials(
   db: Database,
   { ownerId, typeId, pattern }: ListFilter,
@@ -108,7 +107,7 @@ const byProject = prepared(
   { batch: { projectId: 'uuid', viewer: 'uuid' }, pool: 'reads' }
 )
 
-/** Lists all credentials of the project, whoever owns them, newest first. The viewer is a member, or null. */
+/** Lists all credentials of the project, newest first. The viewer must be a member, or null. */
 export async function listProjectCredentials(db: Database, projectId: string, viewer: string | null) {
   return (await byProject(db, { projectId, viewer }))[0]!.items
 }

@@ -15,9 +15,9 @@ export function listUsages(db: Database, credentialId: string, projectId: string
 }
 
 /**
- * Registers that a consumer depends on the credential, for a project or, by the owner, for none. Returns the
- * usage, and whether it is new. A concurrent deletion of the credential either fails, or makes this throw
- * NotFound.
+ * Registers that a consumer depends on the credential; `project_id` is null if the owner registers it.
+ * Returns the usage; `isNew` is true if it was inserted. Throws NotFound if the credential was deleted in the
+ * meantime.
  */
 export async function putUsage(
   db: Database,
@@ -25,26 +25,26 @@ export async function putUsage(
 ) {
   const columns = ['consumer', 'project_id', 'created_at'] as const
   try {
-    const made = await db
+    const inserted = await db
       .insertInto('credential_usages')
       .values(usage)
       .onConflict((conflict) => conflict.columns(['credential_id', 'consumer', 'project_id']).doNothing())
       .returning(columns)
       .executeTakeFirst()
-    if (made) return { usage: made, isNew: true }
+    if (inserted) return { usage: inserted, isNew: true }
   } catch (error) {
     throw violates(error, 'credential_usages_credential_id_fkey') ? new NotFound() : error
   }
-  const there = await db
+  const existing = await db
     .selectFrom('credential_usages')
     .where('credential_id', '=', usage.credential_id)
     .where('consumer', '=', usage.consumer)
     .where('project_id', 'is not distinct from', usage.project_id)
     .select(columns)
     .executeTakeFirst()
-  // Deleted meanwhile.
-  if (!there) throw new NotFound()
-  return { usage: there, isNew: false }
+  // The usage was deleted in the meantime.
+  if (!existing) throw new NotFound()
+  return { usage: existing, isNew: false }
 }
 
 /** Deletes a usage. With a project, only one that was registered for it. Returns false if there was none. */

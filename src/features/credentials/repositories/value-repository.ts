@@ -37,7 +37,7 @@ const revealing = (db: Kysely<Tables>, id: TextParam, viewer: Viewer, environmen
     .select(['c.type_id', 't.revision as type_revision'])
     .select(isConfigured(environment))
 
-/** A visible credential, for its owner with its sealed values in one environment, if they are small. */
+/** A visible credential with its sealed values in one environment: null for others, or if they are large. */
 export const revealable = lookup(
   (db, p: Params<{ id: string; environment: string }>, { userId: viewer }) =>
     revealing(db, p.id, viewer, p.environment).select(
@@ -53,7 +53,7 @@ const revealableOwn = prepared((db, p: Params<{ id: string; ownerId: string; env
     .select(sealedValues(p.environment).as('sealed'))
 )
 
-/** Returns the owner's credential with its sealed values in one environment, however large, or undefined. */
+/** Returns the owner's credential with its sealed values in one environment, of any size, or undefined. */
 export async function findRevealable(db: Database, ownerId: string, id: string, environment: string) {
   return (await revealableOwn(db, { ownerId, id, environment }))[0]
 }
@@ -71,9 +71,7 @@ const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =
     .select(['c.type_id', 't.type_name', 't.revision as type_revision'])
     .select([sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'), isConfigured(environment)])
 
-/**
- * Finds linked credentials by id, with their sealed values in one environment, if they are small together.
- */
+/** Finds linked credentials by id, with their sealed values in one environment: null if they are large. */
 export const linkedById = lookup(
   (db, p: Params<{ ids: string[]; environment: string }>, { projectId }) =>
     linked(db, projectId, p.environment)
@@ -86,7 +84,7 @@ export const linkedById = lookup(
   { ids: 'uuid[]', environment: 'text' }
 )
 
-/** Finds linked credentials by id, or by name regardless of case. Reads the names of the whole project. */
+/** Finds linked credentials by id, or by name ignoring case. Reads the names of the whole project. */
 export const linkedByIdOrName = prepared(
   (db, p: Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>) =>
     linked(db, p.projectId, p.environment)

@@ -27,19 +27,19 @@ export interface CredentialInsert extends Writing {
 }
 
 export interface CredentialUpdate extends Writing {
-  /** The revision that the change starts from. */
+  /** The revision before the change. */
   revision: number
   sealedRevision: number
-  /** False if values, environments and sealed revision stay as they are. */
+  /** False if values, environments and sealed revision do not change. */
   changesValues: boolean
   unlinkedProjectIds: readonly string[]
   /** All projects that the credential is linked to after the change. */
   projectIds: readonly string[]
 }
 
-/** The statement's parts of one credential, which it inserts or updates as `written`. */
+/** The parts of a statement that inserts or updates one credential, as `written`. */
 const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
-  /** The type, if its fields are still those that the values were checked by, locked until the end. */
+  /** The type, if it is still at the revision that the values were validated against. Locks it. */
   type: () =>
     db
       .selectFrom('credential_types')
@@ -47,7 +47,7 @@ const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
       .where('revision', '=', p.typeRevision)
       .select(['id', 'type_name'])
       .forKeyShare(),
-  /** The projects to link to, locked until the end. */
+  /** The projects to link to. Locks them. */
   linking: () =>
     db
       .selectFrom('projects')
@@ -89,13 +89,13 @@ const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
           unnest(${p.linkIds}::uuid[], ${p.linkedProjectIds}::uuid[]) l(id, project_id)`
       ),
   events: () => insertEvents(db, p.events, sql`written`),
-  /** In the place of a part that a change does not need. Nothing refers to it, so it is not run. */
+  /** Replaces a part that a change does not need. Postgres does not run it: nothing refers to it. */
   none: () => db.selectNoFrom(sql.lit(1).as('none'))
 })
 
 const linkingRoles = sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)))
 
-/** The projects `p` of this `from`, by name. */
+/** The projects `p` in the `from` clause, by name. */
 const projectsOf = (from: RawBuilder<unknown>) =>
   sql<{ id: string; name: string }[]>`(select coalesce(
     json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name, p.id), '[]') from ${from})`.as(
@@ -145,8 +145,8 @@ const insertLinked = insertStatement(true)
 
 /**
  * Inserts a credential with its environments, values, links and audit events, in one statement. Returns
- * undefined and inserts nothing if the type is no longer at that revision, or the owner may not link to one
- * of the projects.
+ * undefined, having inserted nothing, if the type's revision has changed or the owner may not link to one of
+ * the projects.
  */
 export async function insertCredential(db: Database, input: CredentialInsert) {
   const insert = input.linkIds.length > 0 ? insertLinked : insertPlain
@@ -211,10 +211,10 @@ const CHOICES = [false, true]
 const updates = CHOICES.map((values) => CHOICES.map((links) => updateStatement(values, links)))
 
 /**
- * Changes a credential with its environments, values, links and audit events, in one statement. Returns
- * undefined and changes nothing if it is no longer the owner's at that revision, if the type of changed
- * values is no longer at its revision, or if the owner may not link to one of the projects. `projects` is
- * there if links were changed.
+ * Updates a credential with its environments, values, links and audit events, in one statement. Returns
+ * undefined, having changed nothing, if the credential's owner or revision has changed, if values change and
+ * the type's revision has changed, or if the owner may not link to one of the projects. The result has
+ * `projects` if links change.
  */
 export async function updateCredential(db: Database, input: CredentialUpdate) {
   const links = input.linkIds.length + input.unlinkedProjectIds.length > 0
@@ -234,7 +234,7 @@ export function lockCredential(trx: Transaction, ownerId: string, id: string) {
     .executeTakeFirst()
 }
 
-/** Gives the credential to another user. The caller has locked it. */
+/** Sets the credential's owner. The caller must have locked it. */
 export async function setOwner(trx: Transaction, id: string, ownerId: string): Promise<void> {
   await trx
     .updateTable('credentials')
@@ -252,10 +252,7 @@ const remove = prepared((db, p: Params<{ ownerId: string; id: string; revisions:
     .returning('id')
 )
 
-/**
- * Deletes the owner's credential if it is at one of the revisions (null: any). Returns false if it is not
- * there.
- */
+/** Returns false if the owner has no such credential at one of the revisions (null: any). */
 export async function deleteCredential(
   db: Database,
   ownerId: string,

@@ -13,8 +13,7 @@ import {
 import { isUuid, success } from '../../../http/schemas.ts'
 import { changeCredential } from '../change.ts'
 import { eventOf } from '../events.ts'
-import { applyKeys, defaultsOf } from '../input.ts'
-import { MAX_ENVIRONMENTS } from '../limits.ts'
+import { applyKeys, defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
 import { changeableCredential, findInProject, visibleHead } from '../repositories/credential-repository.ts'
 import * as usages from '../repositories/usage-repository.ts'
 import { etagOf, targetOf } from '../revision.ts'
@@ -25,7 +24,7 @@ import { toCredential } from './resource.ts'
 const ownCredential = own(visibleHead)
 const changeable = own(changeableCredential, () => ({ withValues: true }))
 
-/** What hangs on a credential: its environments and its usages. */
+/** The environments, the transfer and the usages of a credential. */
 export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
@@ -38,9 +37,9 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { environment } = request.params
       const changed = await changeCredential(app.services, originOf(request), target, {
         values: (fields, values) => {
-          const had = values.get(environment)
-          if (!had && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
-          values.set(environment, applyKeys(fields, had ?? defaultsOf(fields), request.body.keys))
+          const previous = values.get(environment)
+          if (!previous && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
+          values.set(environment, applyKeys(fields, previous ?? defaultsOf(fields), request.body.keys))
         },
         events: (row) => {
           const details = { environment, revision: row.revision, changed: ['keys'] }
@@ -78,7 +77,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return audited(request, async ({ db }) => {
         const to = await transferCredential(db, targetOf(request, row), request.body.email)
         const details = { from: row.owner_id, to }
-        // Both owners see it.
+        // One event for each owner: an event is visible to one.
         const events = [row.owner_id, to].map((owner_id) =>
           eventOf('transferred', { ...row, owner_id }, { details })
         )
@@ -120,7 +119,10 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-/** The credential's owner, and machines of a project that it is linked to, who write for that project. */
+/**
+ * Guard for the owner, and for tokens of a project that the credential is linked to. A token reads and writes
+ * only the usages of its project.
+ */
 const usageWriter = guard(async (request) => {
   const { caller } = request
   if (caller?.type !== 'project-token') {
@@ -136,12 +138,12 @@ const usageWriter = guard(async (request) => {
 })
 
 function usageEvent(
-  what: string,
+  action: string,
   row: { id: string; name: string; owner_id: string },
   projectId: string | null,
   consumer: string
 ) {
-  return { ...eventOf(what, row, { projectId, details: { consumer } }), action: `usage.${what}` }
+  return { ...eventOf(action, row, { projectId, details: { consumer } }), action: `usage.${action}` }
 }
 
 function toUsage(row: Awaited<ReturnType<typeof usages.listUsages>>[number]): Static<typeof schema.Usage> {

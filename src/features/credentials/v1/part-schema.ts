@@ -18,8 +18,7 @@ import {
 } from '../../../http/schemas.ts'
 import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 
-// A slug that is none is refused with a sentence, so the path is checked, unlike the ids of things that may
-// be hidden.
+// The name is validated, for a helpful message. Ids are not, because their resources may be hidden.
 const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
 
 export const EnvironmentValues = closed(

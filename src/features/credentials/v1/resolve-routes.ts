@@ -16,7 +16,7 @@ const linked = preloaded(linkedById, ({ body }) => {
   return ids && { ids, environment }
 })
 
-/** A guard for machines of the project in the path. People reveal what is theirs instead. */
+/** Guard for tokens of the project in the path. */
 const machine = Object.assign(
   guard((request) => {
     const { caller } = request
@@ -30,7 +30,7 @@ const machine = Object.assign(
   { preload: linked.preload }
 )
 
-/** Room for a hundred names of two hundred characters, each of them escaped. */
+/** Enough for a hundred names of two hundred escaped characters. */
 const MAX_BODY = 256 * 1024
 
 export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
@@ -40,7 +40,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/:id/resolve', options, async (request) => {
     const { projectId } = machine.of(request)
     const { credentials, environment = 'main' } = request.body
-    const items = credentials.map(oneOf)
+    const items = credentials.map(toItem)
     requireDistinct(items)
     const { results, handedOut, undecryptable } = await resolveCredentials(
       app.services,
@@ -54,8 +54,8 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       app.metrics.decryptionFailures.inc({ where: 'request' }, undecryptable.length)
     await recordDenials(db, origin, [
       ...undecryptable.map((row) => refusal(row.id, 'decryption-failed', projectId)),
-      // Recorded only for credentials that exist, and without the project, whose admins must not learn from
-      // the log that they do. Their owners may.
+      // Recorded only if the credential exists, for its owner. Without the project, whose admins must not
+      // learn that it exists.
       ...results.flatMap((one) =>
         'error' in one && one.error.code === 'not-found' && 'id' in one
           ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifExists: true }]
@@ -74,7 +74,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-function oneOf({ id, name }: { id?: string; name?: string }, index: number): ResolveItem {
+function toItem({ id, name }: { id?: string; name?: string }, index: number): ResolveItem {
   if (id !== undefined && name === undefined) return { id }
   if (name !== undefined && id === undefined) return { name }
   const message = 'This takes either an id or a name.'

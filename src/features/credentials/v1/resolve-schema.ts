@@ -17,7 +17,7 @@ import {
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 
-// One of the two; the handler says so, because one object reads better than two in SDKs.
+// The handler requires exactly one of `id` and `name`: a `oneOf` here would be two types in SDKs.
 const AskedCredential = closed(
   {
     id: Type.Optional(Id),

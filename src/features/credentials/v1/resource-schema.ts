@@ -14,7 +14,7 @@ import {
   ShownName,
   Timestamp
 } from '../../../http/schemas.ts'
-import { MAX_ENVIRONMENTS } from '../limits.ts'
+import { MAX_ENVIRONMENTS } from '../input.ts'
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const hostField = '019a0b1c-2d3e-7f40-8a51-000000000001'
@@ -39,7 +39,6 @@ const hostKey = { fieldId: hostField, fieldName: 'host', secret: false, hasValue
 const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: true, hasValue: true }
 const itemExample = { ...example, keys: [hostKey, passwordKey] }
 
-/** Any JSON value; the field's type says which. */
 const KeyValue = Type.Unknown({ description: 'As the field’s type has it; at most 64 KiB of JSON' })
 
 const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
@@ -161,7 +160,7 @@ export const Assignment = closed(
   }
 )
 
-// Without a body it is the same as `{}`.
+// No body is the same as `{}`.
 export const Reveal = nullable(
   closed(
     {

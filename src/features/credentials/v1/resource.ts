@@ -4,12 +4,12 @@ import type { ItemRow } from '../repositories/list-repository.ts'
 import type { ShownValues } from '../shown-values.ts'
 import type * as schema from './resource-schema.ts'
 
-/** The credential with its values that are not secret. */
+/** The credential, including the values that are not secret. */
 export function toCredential({ row, shown }: Changed): Static<typeof schema.AppCredential> {
   return { ...toItem(row, shown), keys: keysOf(shown) }
 }
 
-/** The credential without any value. */
+/** The credential without values. */
 export function toItem(
   row: Omit<ItemRow, 'filled_fields'> | Changed['row'],
   { fields, filled }: Pick<ShownValues, 'fields' | 'filled'>
@@ -37,7 +37,7 @@ export function toItem(
   }
 }
 
-/** From a Date, or from a time in JSON of Postgres's. */
+/** Accepts a Date, or a time as Postgres writes it in JSON. */
 const isoTime = (time: Date | string) => new Date(time).toISOString()
 
 function keysOf({ fields, filled, open }: ShownValues): Static<typeof schema.AppCredential>['keys'] {
