@@ -51,8 +51,8 @@ function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
       .where('owner_id', '=', p.ownerId)
       .$if(byType, (query) => query.where('type_id', '=', p.typeId))
       .select('id')
-    // By ids that an index alone gives: with the owner's name in the same condition, a plan for owners of any size
-    // may read everybody's credentials.
+    // By ids that an index alone gives: with the owner's name in the same condition, a plan for owners of any
+    // size may read everybody's credentials.
     const searched = db
       .selectFrom('credentials')
       .where('id', '=', sql<string>`any(array${owned})`)
