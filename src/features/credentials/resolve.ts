@@ -40,10 +40,13 @@ const DETAILS: Record<RefusalCode, string> = {
 
 export type Result = Resolved | (ResolveItem & { error: { code: RefusalCode; detail: string } })
 
-/** Returns the ids, or undefined if an item has a name instead. */
+/** The largest number of credentials that are looked up with their caller. More are a read of their own. */
+const MAX_PRELOADED = 16
+
+/** Returns the ids if the items are few, and name no credential by its name. */
 export function idsOf(items: readonly { id?: string; name?: string }[]): string[] | undefined {
   const ids = items.flatMap(({ id, name }) => (id !== undefined && name === undefined ? [id] : []))
-  return ids.length === items.length ? ids : undefined
+  return ids.length === items.length && ids.length <= MAX_PRELOADED ? ids : undefined
 }
 
 /**
