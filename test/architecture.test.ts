@@ -239,3 +239,28 @@ t.test('every foreign key has an index that begins with its columns', async (t) 
   t.ok(rows.length > 10, `${rows.length} foreign keys`)
   for (const { key, indexed } of rows) t.ok(indexed, key)
 })
+
+t.test('no file imports itself through others, not even for its types', async (t) => {
+  const importsOf = new Map(sources.map(({ path, imports }) => [path, imports.filter(isFile)]))
+  const finished = new Set<string>()
+  const visit = (path: string, trail: readonly string[]) => {
+    if (trail.includes(path)) t.fail([...trail.slice(trail.indexOf(path)), path].join(' -> '))
+    if (trail.includes(path) || finished.has(path)) return
+    for (const next of importsOf.get(path) ?? []) visit(next, [...trail, path])
+    finished.add(path)
+  }
+  for (const path of importsOf.keys()) visit(path, [])
+  for (const { path } of sources) t.ok(finished.has(path), path)
+})
+
+t.test('SQL is in repositories', async (t) => {
+  const query = /\b(selectFrom|insertInto|updateTable|deleteFrom|selectNoFrom)\(|\bsql(<[^`]*>)?`/g
+  const folders = /^src\/(audit|auth|features|http|jobs)\//
+  const files = new Set(where(query).filter((path) => folders.test(path) && !/repository\.ts$/.test(path)))
+  // It joins the queries of repositories with the one for their caller.
+  t.same([...files], ['src/auth/lookup.ts'])
+})
+
+t.test('no private member of a package is used', async (t) => {
+  t.same(where(/[\w)\]!]\??\._[a-z]|\.connection\.stream|\bconnection\.parsedStatements/g), [])
+})
