@@ -11,6 +11,7 @@ import { prepareTemplate } from './helpers/database.ts'
 
 /** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
 const LONG = [
+  'test/golden/golden.test.ts',
   'test/permissions.test.ts',
   'test/leak.test.ts',
   'test/features/credentials/scale.test.ts',
