@@ -1,13 +1,14 @@
 import { type AuditEvent, eventRows, type Origin, record, recordAndCommit } from '../../audit/record.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import { NotFound, Unavailable } from '../../http/problems.ts'
+import { NotFound, TooManyEnvironments, Unavailable } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
 import { type FieldRow, findTypeWithFields } from '../credential-types/repository.ts'
 import { getAtRevision } from '../credential-types/type-cache.ts'
 import { atomicWrite } from './atomic-write.ts'
 import { mapConstraintError } from './constraint-errors.ts'
+import { MAX_ENVIRONMENTS } from './input.ts'
 import { type LinkChanges, requireEditor } from './links.ts'
 import {
   type ChangingCredential,
@@ -78,6 +79,7 @@ async function write(services: Services, origin: Origin, current: ChangingCreden
   // Decrypted before anything is written: if the data key is not loaded yet, the request is run again.
   const values = change.values && storedValues(services.keyring, current)
   change.values?.(type.fields, values!)
+  if (values && values.size > MAX_ENVIRONMENTS) throw new TooManyEnvironments()
   const shown = values
     ? showValues(type.fields, values.get('main') ?? new Map())
     : openShownValues(keyring, type.fields, current)

@@ -12,7 +12,8 @@ import * as repository from './repository.ts'
  * event for each credential that was linked, so that its owner sees the change. Throws NotFound.
  */
 export async function deleteProject(trx: Transaction, callerId: string, id: string) {
-  // Credentials are locked before projects everywhere, to avoid deadlocks.
+  // From here on nothing is linked to it, which would be unlinked unseen.
+  await repository.lockProject(trx, id)
   const credentials = await unlinkAll(trx, id)
   if (!(await repository.deleteProject(trx, callerId, id))) throw new NotFound()
   return credentials.flatMap((credential) => linkEvents(credential, { added: [], removed: [id] }))

@@ -69,6 +69,7 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
     if (bodies.has(name)) return invalid('credential_bodies', `${label}: name is there twice`)
     bodies.set(name, entry['body'])
   }
+  if (bodies.size > MAX_ENVIRONMENTS) return invalid('credential_bodies', 'has too many environments')
   return bodies.size > 0 ? bodies : invalid('credential_bodies', "can't be blank")
 }
 

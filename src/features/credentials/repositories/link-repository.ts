@@ -1,6 +1,6 @@
-import { type ExpressionBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Database, Transaction } from '../../../db/database.ts'
-import type { ProjectRole, Tables } from '../../../db/tables.ts'
+import type { ProjectRole } from '../../../db/tables.ts'
 
 /** Lists the credential's links, oldest first. */
 export function listLinks(db: Database, credentialId: string) {
@@ -52,41 +52,50 @@ export async function lockLinkedProjects(trx: Transaction, credentialId: string,
     .execute()
 }
 
-const isLinkedTo =
-  (projectId: string) => (eb: ExpressionBuilder<Tables & { c: Tables['credentials'] }, 'c'>) =>
-    eb.exists(
+/** Locks the project's credentials, or one of them. Credentials are locked before links, as in all writes. */
+async function lockLinked(trx: Transaction, projectId: string, credentialId?: string): Promise<void> {
+  await trx
+    .selectFrom('credentials as c')
+    .where('c.id', 'in', (eb) =>
       eb
-        .selectFrom('credential_projects as l')
-        .whereRef('l.credential_id', '=', 'c.id')
-        .where('l.project_id', '=', projectId)
-        .select('l.id')
+        .selectFrom('credential_projects')
+        .where('project_id', '=', projectId)
+        .$if(credentialId !== undefined, (query) => query.where('credential_id', '=', credentialId!))
+        .select('credential_id')
     )
+    .select('c.id')
+    .orderBy('c.id')
+    .forUpdate()
+    .execute()
+}
 
 /**
- * Increments the revision of each credential. Locks credentials before links, as all writes do, to avoid
- * deadlocks.
+ * Removes the project's links, or the one of a credential, and returns the credentials whose links it
+ * removed, each at its next revision.
  */
-const countUnlinking = (trx: Transaction, projectId: string) =>
-  trx
-    .updateTable('credentials as c')
-    .set((eb) => ({ revision: eb('c.revision', '+', 1), updated_at: sql<Date>`now()` }))
-    .where(isLinkedTo(projectId))
-    .returning(['c.id', 'c.name', 'c.owner_id'])
+async function removeLinks(trx: Transaction, projectId: string, credentialId?: string) {
+  await lockLinked(trx, projectId, credentialId)
+  // What was unlinked while this waited for the locks is not unlinked again.
+  const removed = await trx
+    .deleteFrom('credential_projects')
+    .where('project_id', '=', projectId)
+    .$if(credentialId !== undefined, (query) => query.where('credential_id', '=', credentialId!))
+    .returning('credential_id')
+    .execute()
+  return trx
+    .updateTable('credentials')
+    .set((eb) => ({ revision: eb('revision', '+', 1), updated_at: sql<Date>`now()` }))
+    .where(sql<boolean>`id = any(${removed.map((row) => row.credential_id)}::uuid[])`)
+    .returning(['id', 'name', 'owner_id'])
+    .execute()
+}
 
 /** Removes the credential from the project. Returns undefined if it was not in the project. */
 export async function unlink(trx: Transaction, projectId: string, credentialId: string) {
-  const row = await countUnlinking(trx, projectId).where('c.id', '=', credentialId).executeTakeFirst()
-  await trx
-    .deleteFrom('credential_projects')
-    .where('project_id', '=', projectId)
-    .where('credential_id', '=', credentialId)
-    .execute()
-  return row
+  return (await removeLinks(trx, projectId, credentialId))[0]
 }
 
 /** Removes all credentials from the project, and returns them. */
-export async function unlinkAll(trx: Transaction, projectId: string) {
-  const rows = await countUnlinking(trx, projectId).execute()
-  await trx.deleteFrom('credential_projects').where('project_id', '=', projectId).execute()
-  return rows
+export function unlinkAll(trx: Transaction, projectId: string) {
+  return removeLinks(trx, projectId)
 }

@@ -51,14 +51,18 @@ function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
       .where('owner_id', '=', p.ownerId)
       .$if(byType, (query) => query.where('type_id', '=', p.typeId))
       .select('id')
-    // By ids that an index alone gives: with the owner's name in the same condition, a plan for owners of any
-    // size may read everybody's credentials.
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+    // By ids that the ordered index of lists gives: a plan for owners of any size might read everybody's
+    // credentials for a condition on the owner and the name.
     const searched = db
       .selectFrom('credentials')
       .where('id', '=', sql<string>`any(array${owned})`)
       .where('name', 'ilike', p.pattern)
       .select('id')
-    const matching = (bySearch ? searched : owned).orderBy('created_at', 'desc').orderBy('id', 'desc')
+      .orderBy('created_at', 'desc')
+      .orderBy('id', 'desc')
+    const matching = bySearch ? searched : owned
     const keptTotal = db
       .selectFrom('credential_totals')
       .where('owner_id', '=', p.ownerId)

@@ -47,18 +47,23 @@ const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
       .where('revision', '=', p.typeRevision)
       .select(['id', 'type_name'])
       .forKeyShare(),
-  /** The projects to link to. Locks them. */
+  /**
+   * The projects to link to in which the owner may link, locked until the end with the owner's membership,
+   * which Postgres reads again if it had to wait for the locks.
+   */
   linking: () =>
     db
-      .selectFrom('projects')
-      .where(sql<boolean>`id = any(${p.linkedProjectIds}::uuid[])`)
-      .select(['id', 'name'])
-      .orderBy('id')
-      .forKeyShare(),
-  /** True if the owner may link credentials to all of `linking`. */
-  mayLink: sql<SqlBool>`cardinality(${p.linkedProjectIds}::uuid[]) = (select count(*) from linking p
-    join project_members m on m.project_id = p.id
-    where m.user_id = ${p.ownerId} and m.role in (${linkingRoles}))`,
+      .selectFrom('projects as p')
+      .innerJoin('project_members as m', 'm.project_id', 'p.id')
+      .where(sql<boolean>`p.id = any(${p.linkedProjectIds}::uuid[])`)
+      .where('m.user_id', '=', p.ownerId)
+      .where(sql<boolean>`m.role in (${linkingRoles})`)
+      .select(['p.id', 'p.name'])
+      .orderBy('p.id')
+      .forKeyShare('p')
+      .forShare('m'),
+  /** True if the owner may link credentials to all of the projects. */
+  mayLink: sql<SqlBool>`cardinality(${p.linkedProjectIds}::uuid[]) = (select count(*) from linking)`,
   environments: () =>
     db
       .insertInto('credential_environments')

@@ -1,0 +1,78 @@
+import t from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import { addMember, newCredential, newProject, newType } from '../../helpers/fixtures.ts'
+
+const path = '/api/v1/app-credentials'
+const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
+
+t.test('a link that several requests remove at once is removed, and recorded, once', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const project = await newProject(bob)
+  await addMember(bob, project, ann, 'editor')
+  for (let round = 0; round < 5; round++) {
+    const { id } = await newCredential(ann, type, { projectIds: [project] })
+    const answers = await Promise.all(
+      Array.from({ length: 3 }, () => bob.delete(`${path}/by-project/${project}/${id}`))
+    )
+    t.same(answers.map(({ status }) => status).sort(), [200, 404, 404])
+    t.equal((await ann.get(`${path}/${id}`)).json.revision, 2)
+    const { data } = (await ann.get(`/api/v1/audit-events?credentialId=${id}`)).json
+    t.equal(data.filter(({ action }: { action: string }) => action === 'credential.unlinked').length, 1)
+  }
+})
+
+t.test('a deleted project leaves an unlinking in the log of every credential that it had', async (t) => {
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  for (let round = 0; round < 5; round++) {
+    const project = await newProject(ann)
+    const ids = []
+    for (let i = 0; i < 4; i++) ids.push((await newCredential(ann, type)).id as string)
+    await Promise.all([
+      ...ids.map((id) => ann.post(`${path}/${id}/assign-projects`, { projectIds: [project] })),
+      ann.delete(`/api/v1/projects/${project}`)
+    ])
+    for (const id of ids) {
+      t.same((await ann.get(`${path}/${id}`)).json.projects, [])
+      const { data } = (await ann.get(`/api/v1/audit-events?credentialId=${id}`)).json
+      const count = (what: string) =>
+        data.filter(({ action }: { action: string }) => action === `credential.${what}`).length
+      t.equal(count('unlinked'), count('linked'))
+    }
+  }
+})
+
+t.test('changes of one credential at once are all done, one revision after the other', async (t) => {
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const { id } = await newCredential(ann, type)
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, i) =>
+      ann.put(
+        `${path}/${id}`,
+        i % 2
+          ? { description: `change ${i}` }
+          : { keys: [{ fieldId: type.field['host'], keyValue: `host ${i}` }] }
+      )
+    )
+  )
+  t.same(
+    answers.map(({ json }) => json.revision).sort((a, b) => a - b),
+    Array.from({ length: 20 }, (_, i) => i + 2)
+  )
+  t.equal((await ann.post(`${path}/${id}/reveal`, {})).status, 200)
+})
+
+t.test('a credential has 32 environments at most, however they are made', async (t) => {
+  const ann = await service.newUser()
+  const bodies = Array.from({ length: 32 }, (_, i) => ({ name: `e${i}`, body: { a: 1 } }))
+  const create = (name: string, more: object) =>
+    ann.post('/api/credentials', { name, credential_bodies: bodies, ...more })
+  t.equal((await create('many', { body: { a: 1 } })).status, 422)
+  const { status, json } = await create('enough', {})
+  t.equal(status, 201)
+  const { keys } = (await ann.get(`${path}/${json.credential.id}`)).json
+  const update = { keys: [{ fieldId: keys[0].fieldId, keyValue: { a: 2 } }] }
+  t.equal((await ann.put(`${path}/${json.credential.id}`, update)).status, 409)
+})
