@@ -45,8 +45,8 @@ interface Asked {
 
 interface Case {
   /**
-   * What has to be there for the request to succeed for whoever may; made again when a request has changed
-   * it.
+   * Creates what the request needs to succeed for permitted callers. Called again after a request that
+   * changed it.
    */
   make(world: World, caller: Caller): Promise<Asked> | Asked
   /** What has to be there is the caller's own. */
@@ -581,8 +581,8 @@ async function newWorld(service: TestApp) {
     },
 
     /**
-     * What there is but for the marks that a request leaves in passing: when `state` differs, something was
-     * changed. And how often each actor was refused the operation.
+     * Returns a digest of the database, without traces such as last-used times, and the number of denials of
+     * the operation for each actor.
      */
     async look(action: string): Promise<{ state: string; denials: Record<string, number> }> {
       // The transactions that wrote the rows that there are; of two tables the rows themselves.

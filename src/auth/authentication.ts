@@ -18,7 +18,7 @@ declare module 'fastify' {
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
   }
   interface FastifyRequest {
-    /** True on routes that require a caller. */
+    /** The token that the request presents. Set on routes that require a caller. */
     token: PresentedToken | null
   }
 }

@@ -161,7 +161,7 @@ async function ensureDatabase(
 }
 
 async function stop({ child, ended }: Program): Promise<void> {
-  // As long as this process has not seen its exit, no other process can have its pid.
+  // The pid cannot be reused before this process has been told of the exit.
   if (child.pid && child.exitCode === null && child.signalCode === null) await stopPostmaster(child.pid)
   await ended.catch(() => {})
 }

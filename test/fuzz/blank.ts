@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 
 /**
- * What stands in a request that was made up until it is sent, for what only the run knows: the world fills it
- * in.
+ * A placeholder in a generated request for a value that is known only during the run. The world replaces it
+ * before the request is sent.
  */
 export class Blank {
   /**
-   * An `id` of `kind`, a person's `email` or `password`, a `secret`; `keys` or `fields` of the type that is
-   * meant.
+   * The kind of value: an `id` of `kind`, a person's `email` or `password`, a `secret`, or the `keys` or
+   * `fields` of a type.
    */
   readonly of: 'id' | 'email' | 'password' | 'secret' | 'keys' | 'fields'
   readonly kind: string

@@ -49,8 +49,8 @@ function requestOf(world: World, step: Step, sender: Caller, path: Record<string
 }
 
 /**
- * Whether the body that was sent is one that the document allows; Lightning's clients may send what they
- * like.
+ * Returns true if the document allows the body. Bodies of the Lightning surface are always allowed, because
+ * it ignores unknown properties.
  */
 function isAllowed({ operation }: Step, { bytes }: Request): boolean {
   if (!operation.body || !bytes || operation.operationId.startsWith('lightning')) return true

@@ -283,10 +283,11 @@ export class World {
   }
 
   /**
-   * What is in the answer and may not be: a secret of somebody else's, or one's own where none is handed out.
+   * Returns the secrets that the answer must not contain: those of others, and the sender's own unless the
+   * operation returns secrets.
    */
   leaked(operationId: string, sender: Caller, { status, text }: Seen): string[] {
-    // To a project's machines, whoever stored it; of which projects, test/permissions.test.ts says.
+    // Resolve returns secrets of any owner. test/permissions.test.ts checks that they are of the project.
     if (operationId === 'resolveCredentials' && status === 200) return []
     return this.#secrets
       .find(text)

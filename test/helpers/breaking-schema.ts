@@ -31,8 +31,8 @@ const OPAQUE = [
 ]
 
 /**
- * What breaks a caller when the schema `before` becomes `now`. An input breaks that takes less than before,
- * an output that may give more, or something else.
+ * Lists the breaking changes between two versions of a schema. An input breaks callers if it accepts less
+ * than before; an output if it may return more, or something else.
  */
 export function breakingSchema(
   direction: 'input' | 'output',

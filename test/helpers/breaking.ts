@@ -33,8 +33,8 @@ interface Reference {
 export type { Document, Operation }
 
 /**
- * What of `now` breaks a caller who was written for `before`, a sentence each. An addition breaks nobody;
- * what the comparison cannot judge counts as a break.
+ * Lists the changes that break callers of the earlier document, one sentence each. Additions do not break
+ * callers. A change that the comparison does not understand counts as breaking.
  */
 export function breakingChanges(before: Document, now: Document): string[] {
   const breaks: string[] = []

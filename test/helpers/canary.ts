@@ -20,12 +20,12 @@ interface Needle<Kind extends string> extends Sighting<Kind> {
 
 const HEAD = 8
 /**
- * Of a long value these many characters from its beginning, middle and end are looked for, so that a cut-off
- * copy is found too.
+ * The length of the pieces at the beginning, middle and end of a long value that are searched for, so that
+ * truncated copies are found too.
  */
 const PIECE = 40
 
-/** A text that nothing else has; a name as JSON properties and types have them. */
+/** Returns a random word that is also a valid field name. */
 export function randomWord(length = 24): string {
   const digits = 'abcdefghijklmnopqrstuvwxyz0123456789'
   const word = [...randomBytes(length)].map((byte) => digits[byte % 36]).join('')

@@ -1,5 +1,5 @@
-// What `npm pack` of sdk/typescript gives, in an empty project; and that the README's programs do what it
-// says.
+// Installs the package that `npm pack` makes of sdk/typescript in an empty project, and runs the programs of
+// its README.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises'

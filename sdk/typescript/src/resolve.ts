@@ -30,7 +30,7 @@ export class Resolved<V extends Values = Values> {
     this.#values = structuredClone(found.values) as V
   }
 
-  /** By field name, with the types in which they were stored. */
+  /** The values by field name, with the JSON types in which they were stored. */
   get values(): V {
     return this.#values
   }

@@ -36,7 +36,7 @@ export const keyJobs = fp(
 
     async function rotateByAge() {
       if (config.dataKeyMaxDays === 0 || !rootKey) return
-      // By the clock of the database, which set the time: a host whose clock is ahead would rotate for ever.
+      // Uses the database's clock, which set the time. A host whose clock is ahead would rotate on every run.
       const old = await findCurrentOlderThan(db, config.dataKeyMaxDays)
       if (old === undefined) return
       try {

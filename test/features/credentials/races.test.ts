@@ -1,6 +1,8 @@
+import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { addMember, newCredential, newProject, newType } from '../../helpers/fixtures.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { addMember, newCredential, newCredentialBody, newProject, newType } from '../../helpers/fixtures.ts'
 
 const path = '/api/v1/app-credentials'
 const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
@@ -40,6 +42,45 @@ t.test('a deleted project leaves an unlinking in the log of every credential tha
         data.filter(({ action }: { action: string }) => action === `credential.${what}`).length
       t.equal(count('unlinked'), count('linked'))
     }
+  }
+})
+
+t.test('a role that ends while a link waits for its project does not allow the link', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const project = await newProject(bob)
+  for (const [name, end] of [
+    ['removed', sql`delete from project_members where user_id = ${ann.person.id}`],
+    ['made a viewer', sql`update project_members set role = 'viewer' where user_id = ${ann.person.id}`]
+  ] as const) {
+    await addMember(bob, project, ann, 'editor')
+    const { id } = await newCredential(ann, type)
+    const projectIds = [project]
+    // The locks of the service's own change of a member: the project, then the membership.
+    const waiting = await service.db.transaction().execute(async (trx) => {
+      await sql`select id from projects where id = ${project} for update`.execute(trx)
+      const requests = Promise.all([
+        ann.post(`${path}/${id}/assign-projects`, { projectIds }),
+        ann.put(`${path}/${id}`, { projectIds }),
+        ann.post(path, newCredentialBody(type, { projectIds }))
+      ])
+      await eventually(async () => {
+        const { rows } = await sql`select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`.execute(service.db)
+        return rows.length >= 2
+      }, 'the requests wait')
+      await end.execute(trx)
+      return { requests }
+    })
+    const answers = await waiting.requests
+    t.same(
+      answers.map(({ status }) => status),
+      [403, 403, 403],
+      name
+    )
+    t.same((await ann.get(`${path}/${id}`)).json.projects, [])
+    t.same((await bob.get(`${path}/by-project/${project}`)).json, [])
+    await sql`delete from project_members where user_id = ${ann.person.id}`.execute(service.db)
   }
 })
 

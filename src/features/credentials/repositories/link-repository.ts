@@ -75,7 +75,7 @@ async function lockLinked(trx: Transaction, projectId: string, credentialId?: st
  */
 async function removeLinks(trx: Transaction, projectId: string, credentialId?: string) {
   await lockLinked(trx, projectId, credentialId)
-  // What was unlinked while this waited for the locks is not unlinked again.
+  // Links that another transaction removed during the wait for the locks are not returned.
   const removed = await trx
     .deleteFrom('credential_projects')
     .where('project_id', '=', projectId)

@@ -53,8 +53,8 @@ function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
       .select('id')
       .orderBy('created_at', 'desc')
       .orderBy('id', 'desc')
-    // By ids that the ordered index of lists gives: a plan for owners of any size might read everybody's
-    // credentials for a condition on the owner and the name.
+    // The ordered index of lists returns the ids. With the owner and the name in one condition, a generic
+    // plan may scan the whole table.
     const searched = db
       .selectFrom('credentials')
       .where('id', '=', sql<string>`any(array${owned})`)

@@ -5,21 +5,21 @@ import { startReplica } from '../../helpers/replica.ts'
 
 const path = '/api/v1/app-credentials'
 
-t.test('a type that another replica changed is met as it is now', async (t) => {
+t.test('a type that another replica changed is used as it is now', async (t) => {
   const service = await startTestApp(t)
   const replica = await startReplica(t, service)
   const ann = await service.newUser()
   const there = replica.client(ann)
   const type = await newType(ann)
   const typePath = `/api/v1/credential-types/${type.id}`
-  // Both replicas have read it, and keep it.
+  // Both replicas cache the type.
   const { id } = await newCredential(ann, type)
   await newCredential(there, type)
   const fields = async () => (await there.get(typePath)).json.fields as { id: string; fieldName: string }[]
   const named = (answer: { json: { keys: { fieldName: string }[] } }) =>
     answer.json.keys.map((key) => key.fieldName)
 
-  await t.test('by reads and lists', async (t) => {
+  await t.test('reads and lists show the fields as another replica renamed them', async (t) => {
     t.same(named(await ann.get(`${path}/${id}`)), ['host', 'password', 'note'])
     const renamed = (await fields()).map((field) =>
       field.fieldName === 'note' ? { ...field, fieldName: 'remark' } : field
@@ -29,7 +29,7 @@ t.test('a type that another replica changed is met as it is now', async (t) => {
     t.same(named({ json: (await ann.get(path)).json.data[0] }), ['host', 'password', 'remark'])
   })
 
-  await t.test('by creates, whichever way the type has changed', async (t) => {
+  await t.test('a create checks its values against the type as it is now', async (t) => {
     const wider = [
       ...(await fields()),
       { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', required: false, secret: false }
@@ -39,19 +39,19 @@ t.test('a type that another replica changed is met as it is now', async (t) => {
     const body = newCredentialBody(type)
     const keys = [...body.keys, { fieldId: port, keyValue: 25 }]
     const made = await ann.post(path, { ...body, keys })
-    t.equal(made.status, 201, 'what the kept one would refuse')
+    t.equal(made.status, 201, 'the cached type would refuse it')
     t.match(made.json.keys.at(-1), { fieldName: 'port', keyValue: 25 })
     await ann.delete(`${path}/${made.json.id}`)
 
     const narrower = (await fields()).filter((field) => field.id !== port)
     t.equal((await there.put(typePath, { fields: narrower })).status, 200)
     const refused = await ann.post(path, { ...newCredentialBody(type), keys })
-    t.equal(refused.status, 400, 'what the kept one would take')
+    t.equal(refused.status, 400, 'the cached type would accept it')
     t.match(refused.json.errors, [{ path: '/body/keys/2/fieldId', code: 'unknown-field' }])
     t.equal((await ann.post(path, newCredentialBody(type))).status, 201)
   })
 
-  await t.test('and one that is gone, not at all', async (t) => {
+  await t.test('a create with a type that another replica deleted is refused', async (t) => {
     const gone = await newType(ann)
     await ann.delete(`${path}/${(await newCredential(ann, gone)).id}`)
     t.equal((await there.delete(`/api/v1/credential-types/${gone.id}`)).status, 200)
