@@ -262,6 +262,38 @@ t.test('SQL is in repositories', async (t) => {
   t.same([...files], ['src/auth/lookup.ts'])
 })
 
+// test/ended-access.test.ts tries every operation. This names what opens a transaction without a caller.
+t.test('what callers change, they change in a transaction that holds their access', async (t) => {
+  const withoutCaller = {
+    'src/audit/chain-repository.ts': 'a job',
+    'src/audit/chain.ts': 'a job, and the command line',
+    'src/features/credential-types/install.ts': 'the start',
+    'src/features/keys/destroy.ts': 'a job, and the command line',
+    'src/features/keys/open-keyring.ts': 'the start',
+    'src/features/keys/reencrypt.ts': 'a job',
+    'src/features/keys/rotate.ts': 'a job, and the command line',
+    'src/features/session/sign-in.ts': 'nobody yet; the insert checks the user',
+    'src/features/users/service.ts': 'the start'
+  }
+  const found = new Set(where(/(?<!function )\binTransaction\(/g))
+  t.same([...found].sort(), ['src/auth/caller-transaction.ts', ...Object.keys(withoutCaller)].sort())
+  t.same(where(/\.transaction\(\)/g), ['src/db/database.ts', 'src/db/migrate.ts'])
+})
+
+t.test('what is not in such a transaction checks the access in its own statement', async (t) => {
+  t.same(where(/\bisLive\(/g).sort(), [
+    'src/audit/event-repository.ts',
+    // A create and a change of a credential.
+    'src/features/credentials/repositories/write-repository.ts',
+    'src/features/credentials/repositories/write-repository.ts'
+  ])
+  // The event of a hand-out: values leave only with it.
+  t.same(where(/(?<!function )\brecordHandOut\(/g).sort(), [
+    'src/features/credentials/v1/resolve-routes.ts',
+    'src/features/credentials/v1/routes.ts'
+  ])
+})
+
 t.test('no private member of a package is used', async (t) => {
   t.same(where(/[\w)\]!]\??\._[A-Za-z]|\['_\w|\bclient\??\.connection\b|\.connection\??\.stream\b/g), [])
 })

@@ -21,7 +21,7 @@ export function created<T>(
         const { events, ...result } = await work(services)
         return { result, events }
       },
-      db
+      { db }
     )
   )
 }

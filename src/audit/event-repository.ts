@@ -1,4 +1,5 @@
 import { type Expression, type Insertable, type QueryCreator, type RawBuilder, sql } from 'kysely'
+import { type CallerTokenParams, isLive } from '../auth/caller-repository.ts'
 import { rolesAtLeast } from '../auth/roles.ts'
 import type { Database } from '../db/database.ts'
 import { type Params, prepared } from '../db/prepared.ts'
@@ -65,6 +66,30 @@ const insertAll = prepared((db, p: Params<{ events: string }>) => insertEvents(d
 
 export async function insertEventRows(db: Database, rows: readonly NewEvent[]): Promise<void> {
   await insertAll(db, { events: JSON.stringify(rows) })
+}
+
+/** An event of values that are handed out, with the session or token that they are handed out to. */
+export type NewHandOut = NewEvent & { caller_kind: CallerTokenParams['callerKind']; caller_token_id: string }
+
+const HAND_OUT = sql.raw(`e(${typedColumns.join(', ')}, caller_kind text, caller_token_id uuid)`)
+const isCallerLive = isLive({
+  callerKind: sql.ref('e.caller_kind'),
+  callerTokenId: sql.ref('e.caller_token_id')
+})
+
+const insertAllHandOuts = prepared((db, p: Params<{ events: string }>) =>
+  db
+    .insertInto('audit_events')
+    .columns(insertedColumns)
+    .expression(sql`select ${EVENT} from jsonb_to_recordset(${p.events}::jsonb) as ${HAND_OUT}
+      where ${isCallerLive}`)
+    .returning('id')
+)
+
+/** Inserts the events whose session or token is still valid, and returns their ids. */
+export async function insertHandOutRows(db: Database, rows: readonly NewHandOut[]): Promise<Set<string>> {
+  const inserted = await insertAllHandOuts(db, { events: JSON.stringify(rows) })
+  return new Set(inserted.map((row) => row.id))
 }
 
 const insertAllDenials = prepared((db, p: Params<{ events: string }>) =>

@@ -1,11 +1,20 @@
 import type { FastifyRequest } from 'fastify'
+import type { CallerTransactionOptions } from '../auth/caller-transaction.ts'
+import { callerOf, tokenOf } from '../auth/principal.ts'
 import { createBatcher } from '../db/batcher.ts'
-import { type Database, inTransaction, type Transaction } from '../db/database.ts'
+import type { Database, Transaction } from '../db/database.ts'
 import { isRetryable } from '../db/errors.ts'
-import { Unavailable } from '../http/problems.ts'
+import { Unauthenticated, Unavailable } from '../http/problems.ts'
 import { uuidv7 } from '../ids.ts'
 import type { Services } from '../services.ts'
-import { insertDenialRows, insertEventRows, type NewDenial, type NewEvent } from './event-repository.ts'
+import {
+  insertDenialRows,
+  insertEventRows,
+  insertHandOutRows,
+  type NewDenial,
+  type NewEvent,
+  type NewHandOut
+} from './event-repository.ts'
 
 /** The type of resource that an event is about. */
 export type TargetType =
@@ -87,26 +96,30 @@ export async function record(db: Database, origin: Origin, events: readonly Audi
   await insertEventRows(db, eventRows(origin, events)).catch(failRecording)
 }
 
-const insertBatched = createBatcher<Database, NewEvent[], undefined>((db) => ({
+const insertBatched = createBatcher<Database, NewHandOut[], boolean>((db) => ({
   async run(batch) {
-    await insertEventRows(db, batch.flat())
-    return batch.map(() => undefined)
+    const inserted = await insertHandOutRows(db, batch.flat())
+    return batch.map((rows) => rows.every((row) => inserted.has(row.id)))
   },
   maxSize: 500,
   concurrency: 1
 }))
 
 /**
- * Records and commits events before values are handed out, so that no value leaves without its event.
+ * Records and commits events before values are handed out, so that no value leaves without its event. The
+ * statement also checks that the caller's session or token is still valid; throws Unauthenticated if not.
  * Concurrent calls share a statement.
  */
-export async function recordAndCommit(
-  db: Database,
-  origin: Origin,
-  events: readonly AuditEvent[]
-): Promise<void> {
+export async function recordHandOut(request: FastifyRequest, events: readonly AuditEvent[]): Promise<void> {
   if (events.length === 0) return
-  await insertBatched(db, eventRows(origin, events)).catch(failRecording)
+  const { db } = request.server.services
+  const { kind, id } = tokenOf(callerOf(request))
+  const rows = eventRows(originOf(request), events).map((row) => ({
+    ...row,
+    caller_kind: kind,
+    caller_token_id: id
+  }))
+  if (!(await insertBatched(db, rows).catch(failRecording))) throw new Unauthenticated()
 }
 
 export interface Denial {
@@ -143,17 +156,22 @@ export async function recordDenials(db: Database, origin: Origin, denials: reado
 }
 
 /**
- * Runs `work` and records the events that it returns in one transaction, and returns its result. `work` gets
- * the services with the transaction as their database.
+ * Runs `work` and records the events that it returns in one caller transaction, and returns its result.
+ * `work` gets the services with the transaction as their database.
  */
 export async function audited<T>(
   request: FastifyRequest,
   work: (services: Services & { db: Transaction }) => Promise<{ result: T; events: AuditEvent[] }>,
-  db: Database = request.server.services.db
+  options?: CallerTransactionOptions
 ): Promise<T> {
-  return inTransaction(db, async (trx) => {
-    const { result, events } = await work({ ...request.server.services, db: trx })
-    await record(trx, originOf(request), events)
-    return result
-  })
+  const { server } = request
+  return server.inCallerTransaction(
+    request,
+    async (trx) => {
+      const { result, events } = await work({ ...server.services, db: trx })
+      await record(trx, originOf(request), events)
+      return result
+    },
+    options
+  )
 }

@@ -3,6 +3,7 @@ import fp from 'fastify-plugin'
 import { CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
 import type { Services } from '../services.ts'
 import * as repository from './caller-repository.ts'
+import { inCallerTransaction } from './caller-transaction.ts'
 import { isCrossSite } from './cross-site.ts'
 import type { PreloadingGuard, Wanted } from './preload.ts'
 import { cookieName, type PresentedToken, presentedToken } from './presented-token.ts'
@@ -34,6 +35,7 @@ export const authentication = fp(
     app.decorateRequest('token', null)
     app.decorateRequest('preloaded', null)
     app.decorate('authenticate', authenticate)
+    app.decorate('inCallerTransaction', inCallerTransaction)
   },
   { name: 'authentication', fastify: '5.x', dependencies: ['services', '@fastify/cookie'] }
 )

@@ -1,6 +1,6 @@
 import { type Expression, type Kysely, sql } from 'kysely'
 import type { SqlTypes } from '../db/batch-query.ts'
-import type { Database } from '../db/database.ts'
+import type { Database, Transaction } from '../db/database.ts'
 import { type Params, prepared } from '../db/prepared.ts'
 import type { Tables } from '../db/tables.ts'
 import type { PresentedToken } from './presented-token.ts'
@@ -72,27 +72,115 @@ export const findCaller = prepared(
   { batch: TOKEN_PARAMS }
 )
 
+/** Parameters of `isLive`. */
+export interface CallerTokenParams {
+  callerKind: PresentedToken['kind']
+  /** The id of the session or access token. */
+  callerTokenId: string
+}
+
+/** True if the session or access token still exists, and neither it nor its user has ended. */
+export const isLive = (p: Params<CallerTokenParams>) => sql<boolean>`(
+  exists (
+    select from sessions s join users u on u.id = s.user_id
+    where ${p.callerKind}::text = 'session' and s.id = ${p.callerTokenId}::uuid
+      and s.expires_at > now() and u.disabled_at is null)
+  or exists (
+    select from access_tokens t left join users u on u.id = t.user_id
+    where ${p.callerKind}::text = 'access-token' and t.id = ${p.callerTokenId}::uuid
+      and t.revoked_at is null and u.disabled_at is null and (t.expires_at is null or t.expires_at > now())))`
+
+/** How the caller's user is locked: `share` against changes of it, `update` against such locks as well. */
+export type UserLock = 'share' | 'update'
+
+/**
+ * Locks a valid session, and its user before that: whoever ends sessions locks in the same order. Returns
+ * undefined if the session or the user's access has ended.
+ */
+export function lockSession(trx: Transaction, id: string, userLock: UserLock) {
+  return trx
+    .selectFrom('users as u')
+    .innerJoin('sessions as s', 's.user_id', 'u.id')
+    .where('s.id', '=', id)
+    .where('s.expires_at', '>', sql<Date>`now()`)
+    .where('u.disabled_at', 'is', null)
+    .select('u.role')
+    .$if(userLock === 'share', (query) => query.forShare('u'))
+    .$if(userLock === 'update', (query) => query.forNoKeyUpdate('u'))
+    .forKeyShare('s')
+    .executeTakeFirst()
+}
+
+const isValid = sql<boolean>`(t.expires_at is null or t.expires_at > now())`
+
+/** Same as `lockSession`, for a personal token. */
+export function lockUserToken(trx: Transaction, id: string, userLock: UserLock) {
+  return trx
+    .selectFrom('users as u')
+    .innerJoin('access_tokens as t', 't.user_id', 'u.id')
+    .where('t.id', '=', id)
+    .where('t.revoked_at', 'is', null)
+    .where(isValid)
+    .where('u.disabled_at', 'is', null)
+    .select('u.role')
+    .$if(userLock === 'share', (query) => query.forShare('u'))
+    .$if(userLock === 'update', (query) => query.forNoKeyUpdate('u'))
+    .forShare('t')
+    .executeTakeFirst()
+}
+
+/** Locks a valid project token, and its project before that. Returns undefined if one of them has ended. */
+export function lockProjectToken(trx: Transaction, id: string) {
+  return trx
+    .selectFrom('projects as p')
+    .innerJoin('access_tokens as t', 't.project_id', 'p.id')
+    .where('t.id', '=', id)
+    .where('t.revoked_at', 'is', null)
+    .where(isValid)
+    .select('t.id')
+    .forKeyShare('p')
+    .forShare('t')
+    .executeTakeFirst()
+}
+
 /** Deletes a session that has ended, so that a clock that is set back cannot revive it. */
 export async function deleteEndedSession(db: Database, id: string): Promise<void> {
   await db.deleteFrom('sessions').where('id', '=', id).execute()
 }
 
-/** Updates the last use of a session. Only one of several concurrent requests writes. */
+/**
+ * Updates the last use of a session. Of several concurrent requests one writes; the others, and requests
+ * during a transaction of the same caller, do not wait for it.
+ */
 export async function touchSession(db: Database, id: string, idleMinutes: number): Promise<void> {
   await db
     .updateTable('sessions')
     .set({ last_seen_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('last_seen_at', '<', lastUseToWrite(idleMinutes))
+    .where('id', '=', (eb) =>
+      eb
+        .selectFrom('sessions')
+        .select('id')
+        .where('id', '=', id)
+        .where('last_seen_at', '<', lastUseToWrite(idleMinutes))
+        .forNoKeyUpdate()
+        .skipLocked()
+    )
     .execute()
 }
 
-/** Updates the last use of an access token. Only one of several concurrent requests writes. */
+/** Same as `touchSession`, for an access token. */
 export async function touchAccessToken(db: Database, id: string): Promise<void> {
   await db
     .updateTable('access_tokens')
     .set({ last_used_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where(sql<boolean>`(last_used_at is null or last_used_at < now() - interval '1 minute')`)
+    .where('id', '=', (eb) =>
+      eb
+        .selectFrom('access_tokens')
+        .select('id')
+        .where('id', '=', id)
+        .where(sql<boolean>`(last_used_at is null or last_used_at < now() - interval '1 minute')`)
+        .forNoKeyUpdate()
+        .skipLocked()
+    )
     .execute()
 }

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Guard } from '../http/guard.ts'
-import { Unauthenticated } from '../http/problems.ts'
 import type { CallerIds, Lookup } from './lookup.ts'
+import { callerOf } from './principal.ts'
 
 /** A lookup and its parameters, for one request. */
 export interface Wanted {
@@ -41,8 +41,8 @@ export function preloaded<Values extends object, Row>(
       return values && { lookup: lookup as unknown as Wanted['lookup'], values }
     },
     async rowsOf(request) {
-      const { caller, preloaded } = request
-      if (!caller) throw new Unauthenticated()
+      const { preloaded } = request
+      const caller = callerOf(request)
       if (preloaded?.by === lookup) {
         request.preloaded = null
         return preloaded.rows as Row[]

@@ -79,6 +79,19 @@ declare module 'fastify' {
   }
 }
 
+/** Returns the caller. Throws Unauthenticated if the request is not authenticated. */
+export function callerOf({ caller }: FastifyRequest): Principal {
+  if (!caller) throw new Unauthenticated()
+  return caller
+}
+
+/** The session or access token of a caller. */
+export function tokenOf(caller: Principal): { kind: 'session' | 'access-token'; id: string } {
+  return caller.type === 'session'
+    ? { kind: 'session', id: caller.sessionId }
+    : { kind: 'access-token', id: caller.tokenId }
+}
+
 /** Throws InsufficientScope for a token that has none of the scopes. Sessions have all scopes. */
 export function requireScope(principal: Principal, scopes: readonly Scope[]): void {
   if (principal.type === 'session') return
@@ -105,7 +118,7 @@ function sessionOf(request: FastifyRequest): SessionPrincipal {
 
 /** The getter of `request.principal`. */
 export function principalOf(this: FastifyRequest): UserPrincipal {
-  if (!this.caller) throw new Unauthenticated()
-  if (this.caller.type === 'project-token') throw new InsufficientScope()
-  return this.caller
+  const caller = callerOf(this)
+  if (caller.type === 'project-token') throw new InsufficientScope()
+  return caller
 }

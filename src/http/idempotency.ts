@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Database, inTransaction, type Transaction } from '../db/database.ts'
+import type { Database, Transaction } from '../db/database.ts'
 import { claimKey, findAnswer, saveAnswer } from './idempotency-repository.ts'
 import { IdempotencyKeyReused, ValidationFailed } from './problems.ts'
 
@@ -49,7 +49,7 @@ export async function answerCreated<T>(
   const { answer, replayed } =
     key === undefined
       ? { answer: await work(db), replayed: false }
-      : await inTransaction(db, (trx) => runOnce(trx, request, key, work))
+      : await request.server.inCallerTransaction(request, (trx) => runOnce(trx, request, key, work))
   reply.code(201).headers(answer.headers ?? {})
   if (replayed) reply.header('idempotency-replayed', 'true')
   return answer.body

@@ -22,37 +22,6 @@ export function insertToken(
     .executeTakeFirstOrThrow()
 }
 
-/**
- * Returns false if the user is disabled or deleted. Otherwise locks the user against that until the
- * transaction ends.
- */
-export async function lockEnabledUser(trx: Transaction, userId: string): Promise<boolean> {
-  const row = await trx
-    .selectFrom('users')
-    .select('id')
-    .where('id', '=', userId)
-    .where('disabled_at', 'is', null)
-    .forShare()
-    .executeTakeFirst()
-  return row !== undefined
-}
-
-/**
- * Returns false if the user is not an admin of the project. Otherwise locks the role until the transaction
- * ends.
- */
-export async function lockAdmin(trx: Transaction, projectId: string, userId: string): Promise<boolean> {
-  const row = await trx
-    .selectFrom('project_members')
-    .select('role')
-    .where('project_id', '=', projectId)
-    .where('user_id', '=', userId)
-    .where('role', 'in', rolesAtLeast('admin'))
-    .forShare()
-    .executeTakeFirst()
-  return row !== undefined
-}
-
 const heldBy = (holder: TokenHolder) => (eb: ExpressionBuilder<Tables, 'access_tokens'>) =>
   holder.user_id === null
     ? eb('project_id', '=', holder.project_id)

@@ -7,11 +7,11 @@ import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
 import type { Transaction } from '../../db/database.ts'
 import { guard } from '../../http/guard.ts'
-import { Forbidden, NotFound, Unauthenticated, ValidationFailed } from '../../http/problems.ts'
+import { NotFound, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
 import { uuidv7 } from '../../ids.ts'
-import { membershipOf } from '../projects/membership.ts'
+import { lockMembership, membershipOf } from '../projects/membership.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 
@@ -66,18 +66,15 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 /**
- * Creates a token and returns it with its row. Checks its creator again and locks them: a user who is being
- * disabled, or is losing the role in the project, must not leave a new token behind. Throws Unauthenticated,
- * Forbidden.
+ * Creates a token and returns it with its row. Checks the creator's role again and locks it: who is losing
+ * the role in the project must not leave a new token behind. Throws Forbidden.
  */
 async function createToken(
   trx: Transaction,
   owner: repository.TokenHolder,
   values: { name: string; scopes: string[]; expires_at: Date | null; created_by: string }
 ) {
-  if (!(await repository.lockEnabledUser(trx, values.created_by))) throw new Unauthenticated()
-  if (owner.project_id && !(await repository.lockAdmin(trx, owner.project_id, values.created_by)))
-    throw new Forbidden()
+  if (owner.project_id) await lockMembership(trx, owner.project_id, values.created_by, 'admin')
   const token = newAccessToken(owner.project_id ? 'project' : 'personal')
   const row = await repository.insertToken(trx, owner, {
     id: uuidv7(),

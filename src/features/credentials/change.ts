@@ -1,9 +1,10 @@
-import { type AuditEvent, eventRows, type Origin, record, recordAndCommit } from '../../audit/record.ts'
+import type { FastifyRequest } from 'fastify'
+import { type AuditEvent, audited, eventRows, originOf, record } from '../../audit/record.ts'
+import { callerOf, tokenOf } from '../../auth/principal.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { NotFound, TooManyEnvironments, Unavailable } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
-import type { Services } from '../../services.ts'
 import { type FieldRow, findTypeWithFields } from '../credential-types/repository.ts'
 import { getAtRevision } from '../credential-types/type-cache.ts'
 import { atomicWrite } from './atomic-write.ts'
@@ -46,19 +47,18 @@ export interface Changed {
  * NameTaken, NotFound or Forbidden for a project, DecryptionFailed, and the errors of `values`.
  */
 export async function changeCredential(
-  services: Services,
-  origin: Origin,
+  request: FastifyRequest,
   { row, ...target }: Target & { row?: ChangingCredential },
   change: Change
 ): Promise<Changed> {
   const { ownerId, id, revisions } = target
-  const changed = await atomicWrite(services.db, async (db) => {
+  const changed = await atomicWrite(request, request.server.services.db, async (db) => {
     if (db.isTransaction) await lock(db as Transaction, target)
     const isUsable = row && !db.isTransaction && (row.sealed_values || !change.values)
     const current = isUsable ? row : await findForChange(db, ownerId, id, change.values !== undefined)
     if (!current) throw new NotFound()
     requireRevision(revisions, current.revision)
-    return write({ ...services, db }, origin, current, change)
+    return write(request, db, current, change)
   }).catch(mapConstraintError)
   if (changed) return changed
   throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
@@ -71,13 +71,15 @@ export async function lock(trx: Transaction, { ownerId, id, revisions }: Target)
   requireRevision(revisions, locked.revision)
 }
 
-async function write(services: Services, origin: Origin, current: ChangingCredential, change: Change) {
-  const { db, keyring } = services
+async function write(request: FastifyRequest, db: Database, current: ChangingCredential, change: Change) {
+  const { keyring } = request.server.services
+  const origin = originOf(request)
+  const token = tokenOf(callerOf(request))
   const { id, owner_id: ownerId } = current
   const type = await typeOf(db, current)
   const links = linkChanges(current.project_ids, change.projectIds)
   // Decrypted before anything is written: if the data key is not loaded yet, the request is run again.
-  const values = change.values && storedValues(services.keyring, current)
+  const values = change.values && storedValues(keyring, current)
   change.values?.(type.fields, values!)
   if (values && values.size > MAX_ENVIRONMENTS) throw new TooManyEnvironments()
   const shown = values
@@ -96,8 +98,8 @@ async function write(services: Services, origin: Origin, current: ChangingCreden
     links.added.length + links.removed.length > 0 ||
     [name, description, expiresAt].some((one) => one !== undefined)
   if (!isChanged) {
-    await recordEvents(db, origin, change.events(row, links))
-    return { row, shown }
+    const result = { row, shown }
+    return audited(request, async () => ({ result, events: change.events(row, links) }), { db })
   }
   row.revision++
   const events = change.events(row, links)
@@ -106,6 +108,8 @@ async function write(services: Services, origin: Origin, current: ChangingCreden
     ...sealed,
     id,
     ownerId,
+    callerKind: token.kind,
+    callerTokenId: token.id,
     revision: current.revision,
     typeId: type.id,
     typeRevision: type.revision,
@@ -122,16 +126,13 @@ async function write(services: Services, origin: Origin, current: ChangingCreden
     events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
   })
   if (!written) {
-    // The owner may not link to a project, or the credential or its type has changed since it was read.
+    // The owner may not link to a project, the credential or its type has changed since it was read, or the
+    // caller's access has ended.
     await requireEditor(db, ownerId, links.added)
     return undefined
   }
   if (db.isTransaction) await record(db, origin, events)
   return { row: { ...row, ...written }, shown }
-}
-
-function recordEvents(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
-  return db.isTransaction ? record(db, origin, events) : recordAndCommit(db, origin, events)
 }
 
 async function typeOf(db: Database, { type_id, type_revision }: ChangingCredential) {

@@ -1,8 +1,9 @@
-import { type AuditEvent, eventRows, type Origin, record } from '../../audit/record.ts'
+import type { FastifyRequest } from 'fastify'
+import { type AuditEvent, eventRows, originOf, record } from '../../audit/record.ts'
+import { callerOf, tokenOf } from '../../auth/principal.ts'
 import type { Database } from '../../db/database.ts'
 import { Unavailable, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
-import type { Services } from '../../services.ts'
 import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
 import { getCached, loadType } from '../credential-types/type-cache.ts'
 import { atomicWrite } from './atomic-write.ts'
@@ -29,25 +30,22 @@ export interface NewCredential {
 }
 
 /**
- * Creates a credential with its values, links and audit events, in one statement. Throws NameTaken,
+ * Creates a credential of the caller with its values, links and audit events, in one statement. Throws NameTaken,
  * ExternalIdTaken, NotFound or Forbidden for a project, and the errors of `findType` and `valuesFor`.
  */
 export async function createCredential(
-  services: Services,
-  ownerId: string,
-  origin: Origin,
+  request: FastifyRequest,
+  db: Database,
   input: NewCredential
 ): Promise<Changed> {
-  const created = await atomicWrite(services.db, (db) =>
-    create({ ...services, db }, ownerId, origin, input)
-  ).catch(mapConstraintError)
+  const created = await atomicWrite(request, db, (db) => create(request, db, input)).catch(mapConstraintError)
   if (created) return created
   throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
 }
 
-async function create(services: Services, ownerId: string, origin: Origin, input: NewCredential) {
+async function create(request: FastifyRequest, db: Database, input: NewCredential) {
   for (const fresh of [false, true, true]) {
-    const type = await input.findType(services.db, fresh)
+    const type = await input.findType(db, fresh)
     let values: Map<string, Values>
     try {
       values = input.valuesFor(type)
@@ -56,22 +54,26 @@ async function create(services: Services, ownerId: string, origin: Origin, input
       if (!fresh) continue
       throw error
     }
-    const created = await insert(services, ownerId, origin, input, type, values)
+    const created = await insert(request, db, input, type, values)
     if (created) return created
-    // The owner may not link to a project, or the type has changed since it was read.
-    await requireEditor(services.db, ownerId, input.projectIds)
+    // The owner may not link to a project, the type has changed since it was read, or the caller's access has
+    // ended.
+    await requireEditor(db, request.principal.userId, input.projectIds)
   }
   return undefined
 }
 
 async function insert(
-  { db, keyring }: Services,
-  ownerId: string,
-  origin: Origin,
+  request: FastifyRequest,
+  db: Database,
   { name, description, externalId, projectIds, expiresAt }: NewCredential,
   type: TypeWithFields,
   values: Map<string, Values>
 ): Promise<Changed | undefined> {
+  const { keyring } = request.server.services
+  const { userId: ownerId } = request.principal
+  const token = tokenOf(callerOf(request))
+  const origin = originOf(request)
   const id = uuidv7()
   const credential = { id, name, owner_id: ownerId }
   const events: AuditEvent[] = [
@@ -83,6 +85,8 @@ async function insert(
     ...sealAll(keyring, id, 1, values),
     id,
     ownerId,
+    callerKind: token.kind,
+    callerTokenId: token.id,
     typeId: type.id,
     typeRevision: type.revision,
     name,

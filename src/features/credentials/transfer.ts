@@ -1,5 +1,5 @@
 import { atLeast } from '../../auth/roles.ts'
-import { type Database, inTransaction } from '../../db/database.ts'
+import type { Transaction } from '../../db/database.ts'
 import { NewOwnerMayNotLink, ValidationFailed } from '../../http/problems.ts'
 import { lockUserByEmail } from '../users/repository.ts'
 import { lock } from './change.ts'
@@ -13,19 +13,17 @@ import type { Target } from './revision.ts'
  * ValidationFailed if the address is unknown or the current owner's, NewOwnerMayNotLink if the new owner is
  * not an editor or above in one of its projects, NameTaken, RevisionChanged and NotFound.
  */
-export async function transferCredential(db: Database, target: Target, email: string): Promise<string> {
-  return inTransaction(db, async (trx) => {
-    await lock(trx, target)
-    const user = await lockUserByEmail(trx, email)
-    if (!user || user.id === target.ownerId) {
-      const message = user ? 'It is yours already.' : 'Nobody who may sign in has that e-mail address.'
-      const code = user ? 'own-email' : 'unknown-user'
-      throw new ValidationFailed({ errors: [{ path: '/body/email', code, message }] })
-    }
-    const projects = await lockLinkedProjects(trx, target.id, user.id)
-    const refused = projects.filter(({ role }) => !role || !atLeast(role, 'editor'))
-    if (refused.length > 0) throw new NewOwnerMayNotLink({ projects: refused.map((row) => row.project_id) })
-    await setOwner(trx, target.id, user.id)
-    return user.id
-  }).catch(mapConstraintError)
+export async function transferCredential(trx: Transaction, target: Target, email: string): Promise<string> {
+  await lock(trx, target)
+  const user = await lockUserByEmail(trx, email)
+  if (!user || user.id === target.ownerId) {
+    const message = user ? 'It is yours already.' : 'Nobody who may sign in has that e-mail address.'
+    const code = user ? 'own-email' : 'unknown-user'
+    throw new ValidationFailed({ errors: [{ path: '/body/email', code, message }] })
+  }
+  const projects = await lockLinkedProjects(trx, target.id, user.id)
+  const refused = projects.filter(({ role }) => !role || !atLeast(role, 'editor'))
+  if (refused.length > 0) throw new NewOwnerMayNotLink({ projects: refused.map((row) => row.project_id) })
+  await setOwner(trx, target.id, user.id).catch(mapConstraintError)
+  return user.id
 }

@@ -24,6 +24,24 @@ export function listMembers(db: Database, projectId: string): Promise<MemberRow[
   return membersOf(db, { projectId })
 }
 
+/** Returns the user's role in the project. Locks it, and the project before it, until the transaction ends. */
+export async function lockRole(
+  trx: Transaction,
+  projectId: string,
+  userId: string
+): Promise<ProjectRole | undefined> {
+  const row = await trx
+    .selectFrom('projects as p')
+    .innerJoin('project_members as m', 'm.project_id', 'p.id')
+    .select('m.role')
+    .where('p.id', '=', projectId)
+    .where('m.user_id', '=', userId)
+    .forKeyShare('p')
+    .forShare('m')
+    .executeTakeFirst()
+  return row?.role
+}
+
 /** Returns the roles of the two users in the project, and its number of owners. */
 export async function findRoles(trx: Transaction, projectId: string, callerId: string, userId: string) {
   const rows = await trx

@@ -1,10 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import { type PreloadingGuard, preloaded } from '../../auth/preload.ts'
 import { atLeast } from '../../auth/roles.ts'
+import type { Transaction } from '../../db/database.ts'
 import type { ProjectRole } from '../../db/tables.ts'
 import { guard } from '../../http/guard.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid } from '../../http/schemas.ts'
+import { lockRole } from './member-repository.ts'
 import { type ProjectRow, projectById } from './repository.ts'
 
 /**
@@ -20,6 +22,19 @@ export async function membershipOf(
   if (!isUuid(projectId)) throw new NotFound()
   const caller = { userId, projectId: null }
   return requireMember(await projectById.find(request.server.services.db, caller, { id: projectId }), needed)
+}
+
+/**
+ * Locks the user's role in the project until the transaction ends. Throws Forbidden if it does not suffice: it
+ * may have changed since the guard ran.
+ */
+export async function lockMembership(
+  trx: Transaction,
+  projectId: string,
+  userId: string,
+  needed: ProjectRole
+): Promise<void> {
+  requireRole(await lockRole(trx, projectId, userId), needed)
 }
 
 function requireMember(rows: Awaited<ReturnType<typeof projectById.find>> | undefined, needed: ProjectRole) {

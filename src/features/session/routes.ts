@@ -46,10 +46,14 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.deleteSession, preHandler: sessionOnly },
     async (request, reply) => {
       const { userId, sessionId } = sessionOnly.of(request)
-      await audited(request, async ({ db }) => {
-        await repository.deleteSession(db, userId, sessionId)
-        return { result: undefined, events: [sessionEnded(sessionId)] }
-      })
+      await audited(
+        request,
+        async ({ db }) => {
+          await repository.deleteSession(db, userId, sessionId)
+          return { result: undefined, events: [sessionEnded(sessionId)] }
+        },
+        { userLock: 'update' }
+      )
       reply.clearCookie(cookieName(config.publicOrigin), cookieOptions(config.publicOrigin))
       return success
     }
@@ -68,11 +72,15 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.delete('/sessions/:id', { schema: schema.endSession, preHandler: sessionOnly }, async (request) => {
     const { id } = request.params
-    return audited(request, async ({ db }) => {
-      const ended = isUuid(id) && (await repository.deleteSession(db, sessionOnly.of(request).userId, id))
-      if (!ended) throw new NotFound()
-      return { result: success, events: [sessionEnded(id)] }
-    })
+    return audited(
+      request,
+      async ({ db }) => {
+        const ended = isUuid(id) && (await repository.deleteSession(db, sessionOnly.of(request).userId, id))
+        if (!ended) throw new NotFound()
+        return { result: success, events: [sessionEnded(id)] }
+      },
+      { userLock: 'update' }
+    )
   })
 
   app.put(
@@ -80,7 +88,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.changePassword, preHandler: sessionOnly },
     async (request) => {
       const caller = sessionOnly.of(request)
-      await changePassword(app.services, caller, originOf(request), request.body)
+      await changePassword(request, caller, request.body)
       return success
     }
   )

@@ -98,19 +98,16 @@ async function mapEmailTaken<T>(write: Promise<T>): Promise<T> {
   }
 }
 
-/**
- * Counts the enabled administrators other than `userId`, and tells if the caller is an enabled administrator.
- */
-export function countAdministrators(trx: Transaction, callerId: string, userId: string) {
-  return trx
+/** Counts the enabled administrators other than this user. */
+export async function countOtherAdministrators(trx: Transaction, userId: string): Promise<number> {
+  const { others } = await trx
     .selectFrom('users')
     .where('role', '=', 'admin')
     .where('disabled_at', 'is', null)
-    .select([
-      sql<number>`count(*) filter (where id <> ${userId})`.as('others'),
-      sql<boolean>`count(*) filter (where id = ${callerId}) > 0`.as('callerIsAdministrator')
-    ])
+    .where('id', '!=', userId)
+    .select((eb) => eb.fn.countAll<number>().as('others'))
     .executeTakeFirstOrThrow()
+  return others
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { administrator } from '../../auth/principal.ts'
@@ -53,8 +54,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { password, ...values } = request.body
     requireOwnName(request.principal.role, request.body)
     const passwordHash = password === undefined ? undefined : await hashPassword(password)
-    return audited(request, async ({ db }) => {
-      const row = await service.changeUser(db, request.principal.userId, id, { ...values, passwordHash })
+    return changed(request, async ({ db }) => {
+      const row = await service.changeUser(db, id, { ...values, passwordHash })
       const details = {
         changed: Object.keys(request.body),
         ...(values.role !== undefined && { role: values.role }),
@@ -67,11 +68,20 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete('/:id', { schema: schema.deleteUser, preHandler: administrator }, async (request) => {
     const { id } = request.params
     if (!isUuid(id)) throw new NotFound()
-    return audited(request, async ({ db }) => {
+    return changed(request, async ({ db }) => {
       const user = await service.deleteUser(db, administrator.of(request).userId, id)
       return { result: success, events: [eventOf('user.deleted', user)] }
     })
   })
+}
+
+/**
+ * Same as `audited`, for a change of a user. Changes by administrators run one after the other: two who
+ * demote each other leave one, and do not deadlock.
+ */
+function changed<T>(request: FastifyRequest, work: Parameters<typeof audited<T>>[1]): Promise<T> {
+  const lockFirst = request.principal.role === 'admin' ? { lockFirst: service.lockAdministrators } : {}
+  return audited(request, work, { userLock: 'update', ...lockFirst })
 }
 
 /** Throws Forbidden if a user who is not an administrator changes more than the name. */

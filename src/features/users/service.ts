@@ -1,6 +1,6 @@
 import { hashPassword } from '../../crypto/passwords.ts'
 import { type Database, inTransaction, lockName, type Transaction } from '../../db/database.ts'
-import { Forbidden, LastAdministrator, LastOwner, NotFound } from '../../http/problems.ts'
+import { LastAdministrator, LastOwner, NotFound } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { revokeTokensOf } from '../access-tokens/repository.ts'
 import { lockProjectsOf, ownsAlone } from '../projects/repository.ts'
@@ -13,11 +13,10 @@ import * as repository from './repository.ts'
  */
 export async function changeUser(
   trx: Transaction,
-  callerId: string,
   id: string,
   values: repository.UserValues
 ): Promise<repository.UserRow> {
-  if (values.role === 'user' || values.disabled) await requireOtherAdministrator(trx, callerId, id)
+  if (values.role === 'user' || values.disabled) await requireOtherAdministrator(trx, id)
   const user = await repository.updateUser(trx, id, values)
   if (!user) throw new NotFound()
   if (values.disabled || values.passwordHash !== undefined) await deleteSessionsOf(trx, id)
@@ -30,7 +29,7 @@ export async function changeUser(
  * LastAdministrator, LastOwner and UserOwnsCredentials.
  */
 export async function deleteUser(trx: Transaction, callerId: string, id: string) {
-  await requireOtherAdministrator(trx, callerId, id)
+  await requireOtherAdministrator(trx, id)
   const user = await repository.lockUser(trx, id)
   if (!user) throw new NotFound()
   // Not only the projects that the user owns: another owner may be promoting the user and leaving.
@@ -41,16 +40,17 @@ export async function deleteUser(trx: Transaction, callerId: string, id: string)
   return user
 }
 
+/** Serializes the changes of users by administrators, until the transaction ends. */
+export function lockAdministrators(trx: Transaction): Promise<void> {
+  return lockName(trx, 'administrators')
+}
+
 /**
- * Throws LastAdministrator if no enabled administrator other than this user exists. Callers are serialized,
- * so that administrators who remove each other leave one; Forbidden if the caller was demoted in the
- * meantime.
+ * Throws LastAdministrator if no enabled administrator other than this user exists. Reliable only after
+ * `lockAdministrators`.
  */
-async function requireOtherAdministrator(trx: Transaction, callerId: string, userId: string): Promise<void> {
-  await lockName(trx, 'administrators')
-  const { others, callerIsAdministrator } = await repository.countAdministrators(trx, callerId, userId)
-  if (!callerIsAdministrator) throw new Forbidden()
-  if (others === 0) throw new LastAdministrator()
+async function requireOtherAdministrator(trx: Transaction, userId: string): Promise<void> {
+  if ((await repository.countOtherAdministrators(trx, userId)) === 0) throw new LastAdministrator()
 }
 
 /**

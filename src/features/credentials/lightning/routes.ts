@@ -1,9 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
-import { audited, originOf } from '../../../audit/record.ts'
+import { audited } from '../../../audit/record.ts'
 import { signedIn } from '../../../auth/principal.ts'
-import { inTransaction } from '../../../db/database.ts'
 import { guard } from '../../../http/guard.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { Forbidden, NotFound } from '../../../http/problems.ts'
@@ -75,18 +74,22 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { userId } = signedIn.of(request)
       const input = readInput(request.body)
       const credential = await answerCreated(request, reply, (db) =>
-        inTransaction(db, async (trx) => {
-          const { row } = await createCredential({ ...app.services, db: trx }, userId, originOf(request), {
-            name: input.name,
-            description: null,
-            externalId: input.externalId,
-            projectIds: input.projectIds,
-            expiresAt: null,
-            findType: typeByName(input.schema, unknownSchema),
-            valuesFor: ({ id, fields }) => valuesOf(fields, id === RAW_TYPE_ID, input.bodies)
-          }).catch(hideProjects)
-          return { body: toCredential((await repository.findOwn(trx, userId, row.id))!) }
-        })
+        app.inCallerTransaction(
+          request,
+          async (trx) => {
+            const { row } = await createCredential(request, trx, {
+              name: input.name,
+              description: null,
+              externalId: input.externalId,
+              projectIds: input.projectIds,
+              expiresAt: null,
+              findType: typeByName(input.schema, unknownSchema),
+              valuesFor: ({ id, fields }) => valuesOf(fields, id === RAW_TYPE_ID, input.bodies)
+            }).catch(hideProjects)
+            return { body: toCredential((await repository.findOwn(trx, userId, row.id))!) }
+          },
+          { db }
+        )
       )
       // From the request: an answer that is stored for a retry does not contain the values.
       const body = input.bodies.get('main') ?? [...input.bodies.values()][0]!

@@ -1,12 +1,13 @@
 import { type Expression, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { insertEvents } from '../../../audit/event-repository.ts'
+import { type CallerTokenParams, isLive } from '../../../auth/caller-repository.ts'
 import { rolesAtLeast } from '../../../auth/roles.ts'
 import type { Database, Transaction } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 import type { SealedValues } from '../sealing.ts'
 
-interface Writing extends SealedValues {
+interface Writing extends SealedValues, CallerTokenParams {
   id: string
   ownerId: string
   typeId: string
@@ -122,6 +123,7 @@ const insertStatement = (links: boolean) =>
           .expression((eb) =>
             eb
               .selectFrom('type')
+              .where(isLive(p))
               .$if(links, (query) => query.where(parts.mayLink))
               .select([
                 as<string>(p.id, 'uuid').as('id'),
@@ -150,8 +152,8 @@ const insertLinked = insertStatement(true)
 
 /**
  * Inserts a credential with its environments, values, links and audit events, in one statement. Returns
- * undefined, having inserted nothing, if the type's revision has changed or the owner may not link to one of
- * the projects.
+ * undefined, having inserted nothing, if the type's revision has changed, the owner may not link to one of
+ * the projects, or the caller's session or token has ended.
  */
 export async function insertCredential(db: Database, input: CredentialInsert) {
   const insert = input.linkIds.length > 0 ? insertLinked : insertPlain
@@ -191,6 +193,7 @@ const updateStatement = (values: boolean, links: boolean) =>
           .where('owner_id', '=', p.ownerId)
           .where('id', '=', p.id)
           .where('revision', '=', p.revision)
+          .where(isLive(p))
           .$if(values, (query) => query.where(sql<SqlBool>`exists (select from type)`))
           .$if(links, (query) => query.where(parts.mayLink))
           .returning(['id', 'revision', 'updated_at'])
@@ -218,8 +221,8 @@ const updates = CHOICES.map((values) => CHOICES.map((links) => updateStatement(v
 /**
  * Updates a credential with its environments, values, links and audit events, in one statement. Returns
  * undefined, having changed nothing, if the credential's owner or revision has changed, if values change and
- * the type's revision has changed, or if the owner may not link to one of the projects. The result has
- * `projects` if links change.
+ * the type's revision has changed, if the owner may not link to one of the projects, or if the caller's
+ * session or token has ended. The result has `projects` if links change.
  */
 export async function updateCredential(db: Database, input: CredentialUpdate) {
   const links = input.linkIds.length + input.unlinkedProjectIds.length > 0

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { audited, originOf } from '../../../audit/record.ts'
+import { audited } from '../../../audit/record.ts'
 import { own } from '../../../auth/ownership.ts'
 import { guard } from '../../../http/guard.ts'
 import {
@@ -35,7 +35,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const row = changeable.of(request)
       const target = { ...targetOf(request, row), row }
       const { environment } = request.params
-      const changed = await changeCredential(app.services, originOf(request), target, {
+      const changed = await changeCredential(request, target, {
         values: (fields, values) => {
           const previous = values.get(environment)
           if (!previous && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
@@ -59,7 +59,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const target = { ...targetOf(request, row), row }
       const { environment } = request.params
       if (environment === 'main') throw new MainEnvironment()
-      await changeCredential(app.services, originOf(request), target, {
+      await changeCredential(request, target, {
         values: (_fields, values) => {
           if (!values.delete(environment)) throw new EnvironmentNotConfigured()
         },

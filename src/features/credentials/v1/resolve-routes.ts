@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { originOf, recordAndCommit, recordDenials } from '../../../audit/record.ts'
+import { originOf, recordDenials, recordHandOut } from '../../../audit/record.ts'
 import { preloaded } from '../../../auth/preload.ts'
 import { guard } from '../../../http/guard.ts'
 import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../http/problems.ts'
@@ -62,9 +62,8 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
           : []
       )
     ])
-    await recordAndCommit(
-      db,
-      origin,
+    await recordHandOut(
+      request,
       handedOut.map((row) => {
         const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision }
         return eventOf('resolved', row, { projectId, details })

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { audited, originOf, recordAndCommit } from '../../../audit/record.ts'
+import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { likePattern } from '../../../db/like-pattern.ts'
@@ -8,7 +8,7 @@ import { longArray, PART } from '../../../http/long-array.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { timeOf } from '../../../http/times.ts'
-import { member, memberOrMachine } from '../../projects/membership.ts'
+import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
 import { changeCredential } from '../change.ts'
 import { createCredential, type NewCredential, typeById } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
@@ -61,7 +61,6 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
-    const { userId } = signedIn.of(request)
     const { keys, projectIds = [], expiresAt = null } = request.body
     const input: NewCredential = {
       name: request.body.credentialName,
@@ -73,7 +72,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
     }
     return answerCreated(request, reply, async (db) => {
-      const created = await createCredential({ ...app.services, db }, userId, originOf(request), input)
+      const created = await createCredential(request, db, input)
       const { id, revision } = created.row
       const headers = { location: `/api/v1/app-credentials/${id}`, etag: etagOf(revision) }
       return { headers, body: toCredential(created) }
@@ -91,8 +90,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const row = changeable.of(request)
     const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
     const changed = await changeCredential(
-      app.services,
-      originOf(request),
+      request,
       { ...targetOf(request, row), row },
       {
         name,
@@ -126,8 +124,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const row = changeable.of(request)
       const changed = await changeCredential(
-        app.services,
-        originOf(request),
+        request,
         { ...targetOf(request, row), row },
         {
           projectIds: distinctIds(request.body.projectIds, '/body/projectIds'),
@@ -164,6 +161,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { id } = request.params
       const projectId = projectAdmin.of(request).id
       return audited(request, async ({ db }) => {
+        await lockMembership(db, projectId, request.principal.userId, 'admin')
         const row = isUuid(id) ? await unlink(db, projectId, id) : undefined
         if (!row) throw new NotFound()
         return { result: success, events: [eventOf('unlinked', row, { projectId })] }
@@ -182,7 +180,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const keys = revealValues(keyring, row, await fieldsOf(db, row), environment, wanted)
     const fields = keys.map((key) => key.fieldName)
     const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision, fields }
-    await recordAndCommit(db, originOf(request), [eventOf('revealed', row, { details })])
+    await recordHandOut(request, [eventOf('revealed', row, { details })])
     return { id: row.id, revision: row.revision, environment, keys }
   })
 }

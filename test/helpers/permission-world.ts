@@ -1,0 +1,559 @@
+import { readFile } from 'node:fs/promises'
+import { sql } from 'kysely'
+import { hashToken, newToken as newSessionToken } from '../../src/crypto/tokens.ts'
+import type { ProjectRole } from '../../src/db/tables.ts'
+import { uuidv7 } from '../../src/ids.ts'
+import type { TestApp } from './app.ts'
+import type { Client } from './client.ts'
+import { addMember, newCredential, newCredentialBody, newProject, newType, uniqueName } from './fixtures.ts'
+
+// A valid request for each row of the table in docs/permissions.md, and a caller for each of its columns.
+
+export interface Row {
+  operationId: string
+  request: string
+  /** The status by column. */
+  expected: Map<string, number>
+}
+
+export interface Caller {
+  column: string
+  name: string
+  client: Client
+  /** Of the user, or of the project token: what the audit log has. Null for nobody. */
+  actorId: string | null
+  /** Done before each request: what makes the caller who it is may be gone by then. */
+  before?: () => Promise<unknown>
+}
+
+export interface Asked {
+  params?: Record<string, string>
+  query?: string
+  body?: object
+  /** Instead of the caller's own. */
+  client?: Client
+}
+
+export interface Case {
+  /**
+   * Creates what the request needs to succeed for permitted callers. Called again after a request that
+   * changed it.
+   */
+  make(world: World, caller: Caller): Promise<Asked> | Asked
+  /** What has to be there is the caller's own. */
+  own?: true
+  /** A request that is no GET, and leaves everything as it is. */
+  still?: true
+}
+
+export type World = Awaited<ReturnType<typeof newWorld>>
+
+/** By operation, or operation and what the row says that it is of. */
+export const CASES: Record<string, Case> = {
+  getLiveness: { make: () => ({}) },
+  getReadiness: { make: () => ({}) },
+
+  createSession: {
+    make: ({ stranger }) => ({ body: { email: stranger.person.email, password: stranger.person.password } })
+  },
+  getSession: { make: () => ({}) },
+  deleteSession: {
+    own: true,
+    make: async (world, { client }) => ({ client: await world.otherSession(client) })
+  },
+  listSessions: { make: () => ({}) },
+  'endSession one’s own': {
+    own: true,
+    make: async (world, { client }) => ({ params: { id: (await world.session(client.person.id)).id } })
+  },
+  'endSession somebody’s': {
+    make: async (world) => ({ params: { id: (await world.session(world.bystander.person.id)).id } })
+  },
+  changePassword: {
+    own: true,
+    make: (_world, { client: { person } }) => ({
+      body: { currentPassword: person.password, newPassword: person.password }
+    })
+  },
+
+  'createAccessToken personal': {
+    make: () => ({ body: { name: 'Job', scopes: ['credentials:read'] } })
+  },
+  'createAccessToken of the project': {
+    make: ({ projectId }) => ({ body: { name: 'Runner', scopes: ['credentials:resolve'], projectId } })
+  },
+  'listAccessTokens one’s own': { make: () => ({}) },
+  'listAccessTokens of the project': { make: ({ projectId }) => ({ query: `projectId=${projectId}` }) },
+  'revokeAccessToken one’s own': {
+    own: true,
+    make: async (world, { client }) => ({
+      params: { id: await world.tokenRow({ user_id: client.person.id }) }
+    })
+  },
+  'revokeAccessToken somebody’s': {
+    make: async (world) => ({
+      params: { id: await world.tokenRow({ user_id: world.bystander.person.id }) }
+    })
+  },
+  'revokeAccessToken of the project': {
+    make: async (world) => ({ params: { id: await world.tokenRow({ project_id: world.projectId }) } })
+  },
+
+  listUsers: { make: () => ({}) },
+  createUser: {
+    make: () => ({
+      body: { email: `${uuidv7()}@example.org`, name: 'Somebody', password: 'correct horse battery' }
+    })
+  },
+  'getUser oneself': { own: true, make: (_world, { client }) => ({ params: { id: client.person.id } }) },
+  'getUser somebody': { make: ({ bystander }) => ({ params: { id: bystander.person.id } }) },
+  'updateUser one’s own name': {
+    own: true,
+    make: (_world, { client }) => ({ params: { id: client.person.id }, body: { name: uniqueName('Me') } })
+  },
+  'updateUser one’s own role': {
+    own: true,
+    make: (_world, { client }) => ({ params: { id: client.person.id }, body: { role: 'admin' } })
+  },
+  'updateUser somebody': {
+    make: ({ bystander }) => ({ params: { id: bystander.person.id }, body: { name: uniqueName('You') } })
+  },
+  'deleteUser somebody': { make: async (world) => ({ params: { id: await world.user() } }) },
+
+  listProjects: { make: () => ({}) },
+  createProject: { make: () => ({ body: { name: uniqueName('project') } }) },
+  getProject: { make: ({ projectId }) => ({ params: { id: projectId } }) },
+  updateProject: {
+    make: ({ projectId }) => ({ params: { id: projectId }, body: { name: uniqueName('project') } })
+  },
+  deleteProject: { make: async (world) => ({ params: { id: await world.projectLikeIt() } }) },
+  listProjectMembers: { make: ({ projectId }) => ({ params: { id: projectId } }) },
+  ...forMembers('addProjectMember', (email, role) => ({ body: { email, role } })),
+  ...forMembers('changeProjectMember', (_email, role) => ({
+    body: { role: role === 'owner' ? 'viewer' : 'editor' }
+  })),
+  ...forMembers('removeProjectMember', () => ({})),
+  'removeProjectMember oneself': {
+    own: true,
+    make: async (world, { client }) => {
+      const id = await world.projectLikeIt()
+      await world.member(id, world.bystander.person.id, 'owner')
+      return { params: { id, userId: client.person.id } }
+    }
+  },
+
+  listCredentialTypes: { make: () => ({}) },
+  createCredentialType: {
+    make: () => ({
+      body: {
+        typeName: uniqueName('type'),
+        fields: [{ fieldName: 'key', fieldLabel: 'Key', fieldType: 'password' }]
+      }
+    })
+  },
+  getCredentialType: { make: ({ type }) => ({ params: { id: type.id } }) },
+  'updateCredentialType the holder’s': {
+    make: ({ type }) => ({ params: { id: type.id }, body: { description: uniqueName('type') } })
+  },
+  'updateCredentialType built in': {
+    make: ({ builtInId }) => ({ params: { id: builtInId }, body: { description: 'Mine now' } })
+  },
+  'deleteCredentialType the holder’s': {
+    make: async ({ holder }) => ({ params: { id: (await newType(holder)).id } })
+  },
+  'deleteCredentialType built in': { make: ({ builtInId }) => ({ params: { id: builtInId } }) },
+
+  listAppCredentials: { make: () => ({}) },
+  'createAppCredential in no project': {
+    own: true,
+    make: ({ type }) => ({ body: newCredentialBody(type) })
+  },
+  'createAppCredential in the project': {
+    own: true,
+    make: ({ type, projectId }) => ({ body: newCredentialBody(type, { projectIds: [projectId] }) })
+  },
+  getAppCredential: { make: ({ credentialId }) => ({ params: { id: credentialId } }) },
+  updateAppCredential: {
+    make: ({ credentialId }) => ({
+      params: { id: credentialId },
+      body: { description: uniqueName('credential') }
+    })
+  },
+  deleteAppCredential: { make: async (world) => ({ params: { id: await world.credential() } }) },
+  'assignProjects to none': {
+    make: async (world) => ({ params: { id: await world.credential() }, body: { projectIds: [] } })
+  },
+  'assignProjects to a project of others': {
+    make: (world) => ({ params: { id: world.credentialId }, body: { projectIds: [world.elsewhereId] } })
+  },
+  listCredentialsByProject: { make: ({ projectId }) => ({ params: { projectId } }) },
+  removeCredentialFromProject: {
+    make: async (world) => ({ params: { projectId: world.projectId, id: await world.credential() } })
+  },
+  revealAppCredential: { still: true, make: ({ credentialId }) => ({ params: { id: credentialId } }) },
+  putEnvironment: {
+    make: ({ credentialId, keys }) => ({
+      params: { id: credentialId, environment: 'staging' },
+      body: { keys }
+    })
+  },
+  deleteEnvironment: {
+    make: async ({ holder, credential, keys }) => {
+      const id = await credential()
+      await fine(holder.put(`/api/v1/app-credentials/${id}/environments/staging`, { keys }))
+      return { params: { id, environment: 'staging' } }
+    }
+  },
+  transferAppCredential: {
+    make: async (world) => ({
+      params: { id: await world.credential() },
+      body: { email: world.editor.person.email }
+    })
+  },
+  listUsages: { make: ({ credentialId }) => ({ params: { id: credentialId } }) },
+  putUsage: {
+    make: ({ credentialId }) => ({ params: { id: credentialId, consumer: `workflow:${uuidv7()}` } })
+  },
+  'deleteUsage of the project': {
+    make: async ({ db, credentialId, projectId }) => {
+      const consumer = `workflow:${uuidv7()}`
+      const usage = { credential_id: credentialId, project_id: projectId, consumer }
+      await db.insertInto('credential_usages').values(usage).execute()
+      return { params: { id: credentialId, consumer } }
+    }
+  },
+  resolveCredentials: {
+    still: true,
+    make: ({ projectId, credentialId }) => ({
+      params: { id: projectId },
+      body: { credentials: [{ id: credentialId }] }
+    })
+  },
+
+  listAuditEvents: { make: () => ({}) },
+  getAuditHead: { make: () => ({}) },
+
+  'lightningListCredentials one’s own': { make: () => ({}) },
+  'lightningListCredentials of the project': {
+    make: ({ projectId }) => ({ query: `project_id=${projectId}` })
+  },
+  'lightningCreateCredential in no project': {
+    own: true,
+    make: () => ({ body: { name: uniqueName('credential'), body: { token: 'x' } } })
+  },
+  'lightningCreateCredential in the project': {
+    own: true,
+    make: ({ projectId }) => ({
+      body: {
+        name: uniqueName('credential'),
+        body: { token: 'x' },
+        project_credentials: [{ project_id: projectId }]
+      }
+    })
+  },
+  lightningListProjectCredentials: { make: ({ projectId }) => ({ params: { id: projectId } }) },
+  lightningDeleteCredential: { make: async (world) => ({ params: { id: await world.credential() } }) }
+}
+
+/** What is done to a viewer and to an owner, who is not the last one, of the project. */
+function forMembers(operation: string, body: (email: string, role: ProjectRole) => Asked) {
+  const of = (role: ProjectRole): Case => ({
+    async make({ bystander, projectLikeIt, member }) {
+      const { id: userId, email } = bystander.person
+      const id = await projectLikeIt()
+      if (operation !== 'addProjectMember') await member(id, userId, role)
+      const params = operation === 'addProjectMember' ? { id } : { id, userId }
+      return { params, ...body(email, role) }
+    }
+  })
+  return { [`${operation} a viewer`]: of('viewer'), [`${operation} an owner`]: of('owner') }
+}
+
+/** Returns the rows of the table by operation, or operation and what the row says that it is of. */
+export async function readTable(): Promise<Map<string, Row>> {
+  const text = await readFile(new URL('../../docs/permissions.md', import.meta.url), 'utf8')
+  const cellsOf = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim())
+  const lines = text
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map(cellsOf)
+  const head = lines.findIndex(([first]) => first === 'operation')
+  const [, , , ...columns] = lines[head]!
+  const rows = new Map<string, Row>()
+  for (const [operationId, request, of, ...cells] of lines.slice(head + 2)) {
+    const name = of ? `${operationId} ${of}` : operationId!
+    if (rows.has(name)) throw new Error(`${name} is in the table twice`)
+    const expected = new Map(columns.map((column, index) => [column, Number(cells[index])]))
+    rows.set(name, { operationId: operationId!, request: request!.replaceAll('`', ''), expected })
+  }
+  return rows
+}
+
+/** One project and one credential, and somebody of each kind. */
+export async function newWorld(service: TestApp) {
+  const { db } = service
+  const person = () => service.newUser()
+  const [stranger, viewer, editor, admin, owner] = [
+    await person(),
+    await person(),
+    await person(),
+    await person(),
+    await person()
+  ]
+  const [holder, bystander, disabled, outsider] = [
+    await person(),
+    await person(),
+    await person(),
+    await person()
+  ]
+  const administrator = await service.newUser({ role: 'admin', name: 'administrator' })
+  const projectId = await newProject(owner)
+  for (const [role, client] of Object.entries({ viewer, editor, admin }))
+    await addMember(owner, projectId, client, role)
+  await addMember(owner, projectId, holder, 'editor')
+  await addMember(owner, projectId, disabled, 'owner')
+  const elsewhereId = await newProject(outsider)
+  const type = await newType(holder)
+  const linked = { projectIds: [projectId] }
+  const { id: credentialId } = await newCredential(holder, type, linked)
+  const builtIn = await db
+    .selectFrom('credential_types')
+    .where('owner_id', 'is', null)
+    .select('id')
+    .executeTakeFirstOrThrow()
+
+  const member = (project_id: string, user_id: string, role: ProjectRole) =>
+    db.insertInto('project_members').values({ project_id, user_id, role }).execute()
+
+  async function session(user_id: string) {
+    const token = newSessionToken()
+    const row = {
+      id: uuidv7(),
+      token_hash: hashToken(token),
+      user_id,
+      ip: '127.0.0.1',
+      user_agent: null,
+      expires_at: new Date(Date.now() + 3_600_000)
+    }
+    await db.insertInto('sessions').values(row).execute()
+    return { ...row, cookie: `latchkey_session=${token}` }
+  }
+
+  /** A caller by a new token, made by `maker`, and the token's id. */
+  async function byToken(maker: Client, scopes: readonly string[], project?: string) {
+    const more = project ? { projectId: project } : {}
+    const { json } = await fine(maker.post('/api/v1/access-tokens', { name: 'T', scopes, ...more }))
+    const client = maker.other()
+    client.bearer = json.token
+    client.person = maker.person
+    return { client, id: json.id as string }
+  }
+
+  const callers: Caller[] = []
+  const nobody = (name: string, client: Client, before?: () => Promise<unknown>) => {
+    client.person = disabled.person
+    callers.push({ column: 'nobody', name, client, actorId: null, ...(before && { before }) })
+  }
+  nobody('anonymous', service.anonymous())
+  const personal = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
+  const machine = ['credentials:read', 'credentials:resolve', 'usages:write']
+  const past = new Date(Date.now() - 1_000)
+  for (const [kind, scopes, maker, project] of [
+    ['personal', personal, holder],
+    ['project', machine, owner, projectId]
+  ] as const) {
+    for (const [how, change] of [
+      ['expired', { expires_at: past }],
+      ['revoked', { revoked_at: past }]
+    ] as const) {
+      const { client, id } = await byToken(maker, scopes, project)
+      await db.updateTable('access_tokens').set(change).where('id', '=', id).execute()
+      nobody(`${how} ${kind} token`, client)
+    }
+  }
+  const ended = holder.other()
+  const { cookie, id: endedId } = await session(holder.person.id)
+  ended.cookie = cookie
+  await db.deleteFrom('sessions').where('id', '=', endedId).execute()
+  nobody('ended session', ended)
+  // Straight in the database: the API would end the session and revoke the token as well.
+  const left = await session(disabled.person.id)
+  const disabledSession = disabled.other()
+  disabledSession.cookie = left.cookie
+  const disabledToken = await byToken(disabled, personal)
+  await db.updateTable('users').set({ disabled_at: past }).where('id', '=', disabled.person.id).execute()
+  nobody('disabled user', disabledSession, () => {
+    const { cookie: _, ...row } = left
+    return db
+      .insertInto('sessions')
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute()
+  })
+  nobody('token of a disabled user', disabledToken.client)
+
+  for (const [column, client] of Object.entries({
+    stranger,
+    viewer,
+    editor,
+    admin,
+    owner,
+    holder,
+    administrator
+  })) {
+    callers.push({ column, name: column, client, actorId: client.person.id })
+  }
+  for (const scope of personal) {
+    const name = `personal ${scope === 'audit:read' ? 'audit' : scope.split(':')[1]}`
+    const { client } = await byToken(holder, [scope])
+    callers.push({ column: name, name, client, actorId: holder.person.id })
+  }
+  for (const scope of machine) {
+    const name = `machine ${scope === 'usages:write' ? 'usages' : scope.split(':')[1]}`
+    const { client, id } = await byToken(owner, [scope], projectId)
+    callers.push({ column: name, name, client, actorId: id })
+  }
+  const { client: elsewhere, id: elsewhereToken } = await byToken(outsider, machine, elsewhereId)
+  const column = 'machine elsewhere'
+  callers.push({ column, name: column, client: elsewhere, actorId: elsewhereToken })
+
+  return {
+    db,
+    callers,
+    ...{ stranger, editor, holder, bystander, owner, administrator },
+    projectId,
+    elsewhereId,
+    type,
+    credentialId,
+    builtInId: builtIn.id,
+    /** Values for an environment. */
+    keys: newCredentialBody(type).keys,
+    member,
+    session,
+    byToken,
+
+    /** The caller again, with another session if it is by a session that they call. */
+    async otherSession(client: Client): Promise<Client> {
+      const copy = copyOf(client)
+      if (client.cookie && client !== disabledSession && client !== ended)
+        copy.cookie = (await session(client.person.id)).cookie
+      return copy
+    },
+
+    /** Another credential of the holder's in the project. */
+    async credential(): Promise<string> {
+      return (await newCredential(holder, type, linked)).id
+    },
+
+    /** Another project with the same members. */
+    async projectLikeIt(): Promise<string> {
+      const id = uuidv7()
+      await db
+        .insertInto('projects')
+        .values({ id, name: uniqueName('project'), description: null })
+        .execute()
+      await sql`insert into project_members (project_id, user_id, role)
+        select ${id}::uuid, user_id, role from project_members where project_id = ${projectId}::uuid`.execute(
+        db
+      )
+      return id
+    },
+
+    /** Another user, who owns nothing. */
+    async user(): Promise<string> {
+      const id = uuidv7()
+      const row = { id, email: `${id}@example.org`, name: 'Gone', password_hash: 'x', role: 'user' } as const
+      await db
+        .insertInto('users')
+        .values({ ...row, disabled_at: null })
+        .execute()
+      return id
+    },
+
+    /** A token that nobody has. */
+    async tokenRow(holder: { user_id: string } | { project_id: string }): Promise<string> {
+      const id = uuidv7()
+      const row = {
+        id,
+        token_hash: hashToken(id),
+        name: 'T',
+        scopes: ['credentials:read'],
+        user_id: null,
+        project_id: null,
+        created_by: owner.person.id,
+        expires_at: null,
+        last_used_at: null,
+        revoked_at: null,
+        ...holder
+      }
+      await db.insertInto('access_tokens').values(row).execute()
+      return id
+    },
+
+    /**
+     * Returns a digest of the database, without traces such as last-used times, and the number of denials of
+     * the operation for each actor.
+     */
+    async look(action: string): Promise<{ state: string; denials: Record<string, number> }> {
+      // The transactions that wrote the rows that there are; of two tables the rows themselves.
+      const tables = [
+        ...STATE.map(
+          (table) => sql`(select sum(x.xmin::text::bigint) || '+' || count(*) from ${sql.table(table)} x)`
+        ),
+        sql`(select sum(hashtext((to_jsonb(x) - 'last_used_at')::text)) from access_tokens x)`,
+        sql`(select sum(hashtext((to_jsonb(x) - 'last_seen_at')::text)) from sessions x
+          where x.user_id <> ${disabled.person.id})`
+      ]
+      const { rows } = await sql<{ state: string; denials: Record<string, number> }>`
+        select concat_ws('/', ${sql.join(tables)}) as state,
+          (select coalesce(jsonb_object_agg(actor, sum), '{}') from (
+          select coalesce(actor_id::text, '') as actor, sum(count)::int as sum from audit_events
+          where outcome = 'denied' and action = ${action} group by 1) as d) as denials`.execute(db)
+      return rows[0]!
+    },
+
+    /** Who the log says did what the request did. */
+    async actorsOf(requestId: string): Promise<(string | null)[]> {
+      const events = await db
+        .selectFrom('audit_events')
+        .where('outcome', '=', 'allowed')
+        .where('request_id', '=', requestId)
+        .select('actor_id')
+        .distinct()
+        .execute()
+      return events.map((event) => event.actor_id)
+    }
+  }
+}
+
+/** The tables that requests change; sessions and tokens are marked as used in passing. */
+const STATE = [
+  'users',
+  'projects',
+  'project_members',
+  'credential_types',
+  'credential_type_fields',
+  'credentials',
+  'credential_environments',
+  'credential_keys',
+  'credential_projects',
+  'credential_usages',
+  'idempotency_keys'
+]
+
+export function copyOf(client: Client): Client {
+  const copy = client.other()
+  copy.cookie = client.cookie
+  copy.bearer = client.bearer
+  return copy
+}
+
+async function fine(answer: ReturnType<Client['request']>) {
+  const { status, text, json } = await answer
+  if (status >= 300) throw new Error(text)
+  return { json }
+}
