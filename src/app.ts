@@ -3,7 +3,7 @@ import { fastify, LogController } from 'fastify'
 import { auditTargetsRequired, recordDenial } from './audit/denials.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { auditSealing } from './audit/sealing-job.ts'
-import { authentication, callersOnly } from './auth/authentication.ts'
+import { authentication, callersOnly, MAX_ANONYMOUS_BODY } from './auth/authentication.ts'
 import { cookieName } from './auth/presented-token.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
@@ -46,7 +46,8 @@ export async function buildApp(
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     trustProxy: appServices.config.trustProxy as never,
-    bodyLimit: 1024 * 1024,
+    // Routes for callers, and no others, take larger bodies: see `callersOnly`.
+    bodyLimit: MAX_ANONYMOUS_BODY,
     // The time that a client has to send headers and body.
     requestTimeout: 10_000,
     connectionTimeout: 20_000,

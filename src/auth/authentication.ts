@@ -25,7 +25,9 @@ declare module 'fastify' {
 }
 
 /** The largest body, in bytes, that is read before authentication. */
-const MAX_ANONYMOUS_BODY = 16 * 1024
+export const MAX_ANONYMOUS_BODY = 16 * 1024
+/** The largest body, in bytes, of a caller. */
+const MAX_BODY = 1024 * 1024
 
 /** Session and token authentication, for the routes in scopes that register `callersOnly`. */
 export const authentication = fp(
@@ -48,6 +50,7 @@ export const authentication = fp(
 export const callersOnly = fp(
   async (app) => {
     app.addHook('onRoute', (route) => {
+      route.bodyLimit ??= MAX_BODY
       const guard = [route.preHandler ?? []].flat().find((handler) => 'preload' in handler)
       const preload = (guard as PreloadingGuard<unknown> | undefined)?.preload
       if (preload) route.config = { ...route.config, preload }

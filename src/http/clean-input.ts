@@ -14,7 +14,10 @@ export const cleanInput = fp(
       done(new BadRequest())
     })
     app.addHook('preValidation', (request, _reply, done) => {
-      if (!isDecodable(request.url)) return done(new MalformedUrl())
+      done(isDecodable(request.url) ? undefined : new MalformedUrl())
+    })
+    // After the schema has decided: what it refuses is not walked.
+    app.addHook('preHandler', (request, _reply, done) => {
       const schema: RouteSchema = request.routeOptions.schema ?? {}
       // An operation without a body schema ignores the body.
       const error =
@@ -68,14 +71,18 @@ function findError(value: unknown, path: string, schema: unknown): InputError | 
   }
   if (value === null || typeof value !== 'object') return undefined
   const { properties = {}, items } = resolveSchema(schema)
-  for (const [key, member] of Object.entries(value)) {
-    const memberSchema = Array.isArray(value)
-      ? items
-      : Object.hasOwn(properties, key)
-        ? properties[key]
-        : undefined
-    const memberPath = memberSchema ? `${path}/${key}` : path
-    const error = textError(key, path) ?? findError(member, memberPath, memberSchema)
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const error = findError(value[i], items ? `${path}/${i}` : path, items)
+      if (error) return error
+    }
+    return undefined
+  }
+  for (const key in value) {
+    const memberSchema = Object.hasOwn(properties, key) ? properties[key] : undefined
+    const member = (value as Record<string, unknown>)[key]
+    const error =
+      textError(key, path) ?? findError(member, memberSchema ? `${path}/${key}` : path, memberSchema)
     if (error) return error
   }
   return undefined

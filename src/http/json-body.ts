@@ -5,11 +5,14 @@ import fp from 'fastify-plugin'
 import { MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
 
 const MAX_DEPTH = 32
+/** The most values in a body: members of objects and elements of arrays. Bounds the time of every walk. */
+const MAX_VALUES = 40_000
 
 /**
  * Parses bodies as I-JSON in UTF-8 (RFC 8259, RFC 7493), the only type of body there is. Refuses input that
  * `JSON.parse` accepts but parsers disagree on: other encodings, duplicate keys, `__proto__` and deep
- * nesting. The plugin clean-input refuses the rest: infinite numbers, lone surrogates and NUL.
+ * nesting; and, before it is parsed, what has too many values. The plugin clean-input refuses the rest:
+ * infinite numbers, lone surrogates and NUL.
  */
 export const jsonBody = fp(
   async (app: FastifyInstance) => {
@@ -21,12 +24,11 @@ export const jsonBody = fp(
       if (bytes.length === 0) return done(null, undefined)
       if (!isUtf8(bytes)) return done(new MalformedBody())
       const text = bytes.toString('utf8')
-      if (depthOf(text) > MAX_DEPTH) {
-        const detail = `The body is nested deeper than ${MAX_DEPTH} levels.`
-        return done(
-          new ValidationFailed({ detail, errors: [{ path: '/body', code: 'too-deep', message: detail }] })
-        )
-      }
+      const { depth, values } = extentOf(text)
+      if (depth > MAX_DEPTH)
+        return done(refusal('too-deep', `The body is nested deeper than ${MAX_DEPTH} levels.`))
+      if (values > MAX_VALUES)
+        return done(refusal('too-many-values', `The body has more than ${MAX_VALUES} values.`))
       void parseJson(request, text, (error: Error | null, value?: unknown) => {
         if (error) return done(new MalformedBody())
         if (hasDuplicateKey(text)) {
@@ -38,6 +40,10 @@ export const jsonBody = fp(
   },
   { name: 'json-body', fastify: '5.x' }
 )
+
+function refusal(code: string, detail: string) {
+  return new ValidationFailed({ detail, errors: [{ path: '/body', code, message: detail }] })
+}
 
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   const charset = /;\s*charset=("?)([^";\s]+)\1/i.exec(headers['content-type'] ?? '')?.[2]
@@ -57,16 +63,21 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-function depthOf(text: string): number {
+/** Returns how deep a JSON text is nested, and how many values it has at most. */
+function extentOf(text: string): { depth: number; values: number } {
+  let open = 0
   let depth = 0
-  let deepest = 0
+  let values = 1
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code === 0x22) i = endOfString(text, i)
-    else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth)
-    else if (code === 0x7d || code === 0x5d) depth--
+    else if (code === 0x2c) values++
+    else if (code === 0x7b || code === 0x5b) {
+      depth = Math.max(depth, ++open)
+      values++
+    } else if (code === 0x7d || code === 0x5d) open--
   }
-  return deepest
+  return { depth, values }
 }
 
 /** Returns true if an object in this valid JSON has a key twice; `"a"` and `"\u0061"` are the same key. */

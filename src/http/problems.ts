@@ -207,7 +207,7 @@ export const BodyTooLarge = problem(
   'body-too-large',
   413,
   'Body too large',
-  'A body has 1 MiB at the most, that of a resolve 256 KiB.'
+  'A body has 1 MiB at the most, that of a resolve 256 KiB, and that of a sign-in 4 KiB.'
 )
 export const AnswerTooLarge = problem(
   'answer-too-large',

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../helpers/app.ts'
+import { newType } from '../helpers/fixtures.ts'
 import { type RawAnswer, type RawRequest, send, sendRawBytes } from '../helpers/raw-request.ts'
 
 const service = await startTestApp(t)
@@ -125,7 +126,7 @@ t.test('a compressed body is refused', async (t) => {
       ['deflate', body],
       ['identity, gzip', body],
       [CANARY, body],
-      ['gzip', gzipSync(Buffer.alloc(100 * 1024 * 1024))]
+      ['gzip', gzipSync(Buffer.alloc(1024 * 1024))]
     ]
     for (const [encoding, bytes] of cases) {
       const answer = await sendTo(route, { headers: { 'content-encoding': encoding }, body: bytes })
@@ -184,34 +185,90 @@ t.test('a body that is not one JSON document in UTF-8 is malformed', async (t) =
 
 t.test('valid JSON that the service cannot store is refused', async (t) => {
   await eachRoute(async (route, name) => {
-    const key = firstKey(route)
-    const deep = (open: string, close: string) => open.repeat(30_000) + close.repeat(30_000)
-    const cases: [string, string, string][] = [
-      ['30,000 arrays', deep('[', ']'), 'too-deep'],
-      ['30,000 objects', `${'{"a":'.repeat(30_000)}1${'}'.repeat(30_000)}`, 'too-deep'],
-      ['30,000 arrays that do not end', '['.repeat(30_000), 'too-deep'],
-      ['30,000 arrays in a property', with_(route, `"x":${deep('[', ']')}`), 'too-deep'],
-      ['1e400', with_(route, '"x":1e400'), 'number-out-of-range'],
-      ['-1e400, further in', with_(route, '"x":[{"y":-1e400}]'), 'number-out-of-range'],
-      [
-        '1e400 where a text belongs',
-        JSON.stringify({ ...route.good, [key]: 0 }).replace(':0', ':1e400'),
-        'number-out-of-range'
-      ],
-      ['NUL in a value', JSON.stringify({ ...route.good, [key]: `${CANARY}\0` }), 'nul-character'],
-      ['NUL in a key', with_(route, `"${CANARY}\\u0000":1`), 'nul-character'],
-      ['NUL further in', with_(route, `"x":["\\u0000"]`), 'nul-character'],
-      ['half a surrogate pair', with_(route, `"x":"${CANARY}\\ud800"`), 'lone-surrogate'],
-      ['the other half', with_(route, `"x":"\\udc00${CANARY}"`), 'lone-surrogate'],
-      ['two halves the wrong way round', with_(route, `"x":"\\udc00\\ud800"`), 'lone-surrogate'],
-      ['half a surrogate pair in a key', with_(route, `"\\ud800${CANARY}":1`), 'lone-surrogate']
+    const deep = (open: string, close: string) => open.repeat(1_000) + close.repeat(1_000)
+    const cases: [string, string][] = [
+      ['1,000 arrays', deep('[', ']')],
+      ['1,000 objects', `${'{"a":'.repeat(600)}1${'}'.repeat(600)}`],
+      ['1,000 arrays that do not end', '['.repeat(1_000)],
+      ['1,000 arrays in a property', with_(route, `"x":${deep('[', ']')}`)]
     ]
-    for (const [what, body, code] of cases) {
+    for (const [what, body] of cases) {
       const answer = await sendTo(route, { body })
       isProblem(t, `${name}: ${what}`, answer, 400, 'validation-failed')
-      t.match(answer.json?.errors, [{ code }], `${name}: ${what}: ${code}`)
+      t.match(answer.json?.errors, [{ code: 'too-deep' }], `${name}: ${what}`)
     }
   })
+})
+
+const stored = await newType(ann, [
+  { fieldName: 'data', fieldLabel: 'Data', fieldType: 'json', secret: false },
+  { fieldName: 'text', fieldLabel: 'Text', fieldType: 'text', required: false }
+])
+/** A new credential whose body is of the schema, with this JSON as a value. */
+const newCredential = (json: string, name = `"${randomUUID()}"`, field = stored.field['data']) =>
+  `{"credentialName":${name},"credentialTypeId":"${stored.id}","keys":[{"fieldId":"${field}","keyValue":${json}}]}`
+
+t.test('texts and numbers that the service cannot store are refused wherever they are', async (t) => {
+  const headers = { cookie: ann.cookie!, 'content-type': JSON_TYPE }
+  const cases: [string, string, string, string][] = [
+    ['1e400', newCredential('1e400'), 'number-out-of-range', '/body/keys/0/keyValue'],
+    ['-1e400, further in', newCredential('[{"y":-1e400}]'), 'number-out-of-range', '/body/keys/0/keyValue'],
+    ['NUL', newCredential(`"${CANARY}\\u0000"`), 'nul-character', '/body/keys/0/keyValue'],
+    ['NUL in a key', newCredential(`{"${CANARY}\\u0000":1}`), 'nul-character', '/body/keys/0/keyValue'],
+    ['NUL further in', newCredential(`[["\\u0000"]]`), 'nul-character', '/body/keys/0/keyValue'],
+    ['half a pair', newCredential(`"${CANARY}\\ud800"`), 'lone-surrogate', '/body/keys/0/keyValue'],
+    ['the other half', newCredential(`["\\udc00"]`), 'lone-surrogate', '/body/keys/0/keyValue'],
+    ['the wrong way round', newCredential(`"\\udc00\\ud800"`), 'lone-surrogate', '/body/keys/0/keyValue'],
+    ['half a pair in a key', newCredential(`{"\\ud800":1}`), 'lone-surrogate', '/body/keys/0/keyValue'],
+    [
+      'half a pair in a name',
+      newCredential('1', `"${CANARY}\\ud800"`),
+      'lone-surrogate',
+      '/body/credentialName'
+    ],
+    [
+      'half a pair in a text',
+      newCredential(`"\\ud800"`, '"a"', stored.field['text']),
+      'lone-surrogate',
+      '/body/keys/0/keyValue'
+    ]
+  ]
+  for (const [what, body, code, path] of cases) {
+    const answer = await send(origin, '/api/v1/app-credentials', { method: 'POST', headers, body })
+    isProblem(t, what, answer, 400, 'validation-failed')
+    t.match(answer.json?.errors, [{ code, path }], `${what}: ${code}`)
+  }
+  await eachRoute(async (route, name) => {
+    for (const more of ['"x":1e400', '"x":"\\u0000"', `"${CANARY}\\u0000":1`, '"x":"\\ud800"', '"\\ud800":1'])
+      isProblem(
+        t,
+        `${name}: ${more}`,
+        await sendTo(route, { body: with_(route, more) }),
+        400,
+        'validation-failed'
+      )
+  })
+})
+
+t.test('a body of too many values is refused before it is parsed', async (t) => {
+  const headers = { cookie: ann.cookie!, 'content-type': JSON_TYPE }
+  const post = (value: string) =>
+    send(origin, '/api/v1/app-credentials', { method: 'POST', headers, body: newCredential(value) })
+  const many = 40_001
+  const values = {
+    numbers: `[${'1,'.repeat(many)}1]`,
+    arrays: `[${'[],'.repeat(many)}1]`,
+    members: `{${Array.from({ length: many }, (_, i) => `"${i}":1`).join()}}`,
+    nested: `[${'[[]],'.repeat(many / 2)}1]`,
+    'no JSON': ','.repeat(many)
+  }
+  for (const [what, value] of Object.entries(values)) {
+    const answer = await post(value)
+    isProblem(t, what, answer, 400, 'validation-failed')
+    t.match(answer.json?.errors, [{ code: 'too-many-values', path: '/body' }], what)
+  }
+  t.equal((await post(`[${'1,'.repeat(30_000)}1]`)).status, 201, 'as many as a value has room for')
+  t.equal((await post(JSON.stringify(',[{'.repeat(15_000)))).status, 201, 'commas in texts do not count')
 })
 
 t.test('32 levels of nesting are accepted, and brackets in a string do not count', async (t) => {
@@ -274,8 +331,46 @@ ${cookie.join('')}Content-Length: 1000000000000\r\n\r\n`
     isProblem(t, `${name}: only announced`, announced, 413, 'body-too-large')
     t.ok(announced.closedAfterMs < 5_000, 'at once')
   })
-  const nearly = JSON.stringify({ email: ann.person.email, password: 'x'.repeat(1024 * 1024 - 100) })
-  isProblem(t, 'just under the limit', await sendTo(routes[0]!, { body: nearly }), 400, 'validation-failed')
+  for (const [route, limit] of [
+    [routes[0]!, 4 * 1024],
+    [routes[1]!, 1024 * 1024]
+  ] as const) {
+    const sized = (length: number) => {
+      const body = JSON.stringify({ x: '' })
+      return sendTo(route, { body: body.replace('""', `"${'x'.repeat(length - body.length)}"`) })
+    }
+    isProblem(t, `${route.path}: at the limit`, await sized(limit), 400, 'validation-failed')
+    isProblem(t, `${route.path}: over it`, await sized(limit + 1), 413, 'body-too-large')
+  }
+})
+
+t.test('nobody has the service read more than 16 KiB, on any route and where there is none', async (t) => {
+  const body = JSON.stringify({ x: 'x'.repeat(16 * 1024) })
+  const chunks = [Buffer.from(body)]
+  const token = `lk_pat_${'A'.repeat(46)}`
+  for (const path of [
+    '/api/v1/app-credentials',
+    '/api/credentials',
+    '/api/v1/nothing',
+    '/nothing',
+    '/docs'
+  ]) {
+    for (const headers of [
+      {},
+      { cookie: `latchkey_session=${'A'.repeat(43)}` },
+      { authorization: `Bearer ${token}` }
+    ]) {
+      for (const sent of [body, chunks]) {
+        const answer = await send(origin, path, {
+          method: 'POST',
+          headers: { 'content-type': JSON_TYPE, ...headers },
+          body: sent
+        })
+        const status = path.startsWith('/api') && !path.endsWith('nothing') ? 401 : 404
+        t.ok([status, 413].includes(answer.status), `${path}: ${answer.status}`)
+      }
+    }
+  }
 })
 
 t.test('a query string has only known parameters, each once and valid', async (t) => {

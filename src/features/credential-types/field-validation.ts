@@ -1,6 +1,6 @@
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { takesPattern, validateValue } from './field-values.ts'
-import { MAX_INSTRUCTIONS, sizeOfPattern } from './patterns.ts'
+import { MAX_INSTRUCTIONS, PatternSearch, sizeOfPattern } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
 /** Maximum size of the fields of a type as JSON. Bounds the size of a page of types. */
@@ -8,11 +8,12 @@ const MAX_BYTES = 256 * 1024
 
 /** Throws ValidationFailed if the fields are invalid. They must be in the order of the body's list. */
 export function assertValidFields(fields: readonly FieldRow[]): void {
+  const search = new PatternSearch()
   const errors = [...validateNames(fields), ...validatePatterns(fields)]
   for (const field of fields) {
     errors.push(...validateOptions(field))
     // A default can only be checked against a field that is valid itself.
-    if (errors.length === 0) errors.push(...validateDefault(field))
+    if (errors.length === 0) errors.push(...validateDefault(field, search))
   }
   if (errors.length === 0 && Buffer.byteLength(JSON.stringify(fields)) > MAX_BYTES) {
     errors.push({
@@ -63,11 +64,11 @@ function validatePatterns(fields: readonly FieldRow[]): InputError[] {
   return []
 }
 
-function validateDefault(field: FieldRow): InputError[] {
+function validateDefault(field: FieldRow, search: PatternSearch): InputError[] {
   if (field.default_value === null) return []
   const error = (code: string, message: string) => [errorAt(field, 'defaultValue', code, message)]
   if (field.secret)
     return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
-  const invalid = validateValue(field, field.default_value)
+  const invalid = validateValue(field, field.default_value, search)
   return invalid ? error(invalid.code, invalid.message) : []
 }

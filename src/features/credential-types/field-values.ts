@@ -1,5 +1,5 @@
 import type { FieldType } from '../../db/tables.ts'
-import { isFound, MAX_SEARCHED } from './patterns.ts'
+import { MAX_SEARCHED, PatternSearch } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
 /** An error in a value. Never contains the value. */
@@ -22,12 +22,13 @@ export function hasNoValue(value: unknown, type?: FieldType): boolean {
   return value === undefined || value === null || (value === '' && type !== 'json')
 }
 
-/** Returns undefined if the value is valid for the field. */
+/** Returns undefined if the value is valid for the field. All values of a request share one `search`. */
 export function validateValue(
   field: Pick<FieldRow, 'field_type' | 'options' | 'pattern'>,
-  value: unknown
+  value: unknown,
+  search = new PatternSearch()
 ): ValueError | undefined {
-  return validateType(field, value) ?? validateSize(value) ?? validatePattern(field, value)
+  return validateType(field, value) ?? validateSize(value) ?? validatePattern(field, value, search)
 }
 
 function validateType(
@@ -77,14 +78,18 @@ function validateSize(value: unknown): ValueError | undefined {
 
 function validatePattern(
   { field_type, pattern }: Pick<FieldRow, 'field_type' | 'pattern'>,
-  value: unknown
+  value: unknown,
+  search: PatternSearch
 ): ValueError | undefined {
   if (pattern === null || typeof value !== 'string' || !takesPattern(field_type)) return undefined
   if (value.length > MAX_SEARCHED) {
     const message = `A value of a field with a pattern has ${MAX_SEARCHED} characters at the most.`
     return { code: 'too-large', message }
   }
-  return check(isFound(pattern, value), 'wrong-form', "This does not match the field's pattern.")
+  const found = search.find(pattern, value)
+  if (found === undefined)
+    return { code: 'too-large', message: 'The values are too long for the size of their patterns.' }
+  return check(found, 'wrong-form', "This does not match the field's pattern.")
 }
 
 function check(valid: boolean, code: string, message: string): ValueError | undefined {

@@ -3,10 +3,13 @@ import { RE2JS } from 're2js'
 
 /** The largest total size of the patterns of one type, in RE2 instructions. */
 export const MAX_INSTRUCTIONS = 2_500
-/**
- * The largest number of characters to search. The two limits keep all matching of a request under a second.
- */
+/** The largest number of characters to search. */
 export const MAX_SEARCHED = 4_096
+/**
+ * The most work of all searches of one request, in instructions times characters: the time of the NFA is
+ * proportional to it, about 40 ns each for the worst patterns.
+ */
+export const MAX_WORK = 1_500_000
 
 /** Holds more than the fields of one type. */
 const cache = new LRUCache<string, RE2JS>({ max: 100 })
@@ -47,10 +50,18 @@ function upperBound(pattern: string): number {
   return size + pattern.length - end
 }
 
-/**
- * True if the pattern is found anywhere in the text. Uses the NFA, whose time the two limits bound. The lazy
- * DFA of `test()` is faster on most texts, but up to ten times slower on hostile ones.
- */
-export function isFound(pattern: string, text: string): boolean {
-  return compile(pattern).matcher(text).find()
+/** Searches for the patterns of one request, whose work it bounds. */
+export class PatternSearch {
+  #work = 0
+
+  /**
+   * Returns true if the pattern is found anywhere in the text, and undefined, without a search, if that would
+   * exceed MAX_WORK. Uses the NFA, whose time has a bound. The lazy DFA of `test()` is faster on most texts,
+   * but up to ten times slower on hostile ones.
+   */
+  find(pattern: string, text: string): boolean | undefined {
+    const compiled = compile(pattern)
+    this.#work += compiled.programSize() * text.length
+    return this.#work > MAX_WORK ? undefined : compiled.matcher(text).find()
+  }
 }

@@ -50,9 +50,9 @@ async function create(request: FastifyRequest, db: Database, input: NewCredentia
     try {
       values = input.valuesFor(type)
     } catch (error) {
-      // The cached type may be outdated.
-      if (!fresh) continue
-      throw error
+      // The cached type may be outdated. If it is not, the values are not validated a second time.
+      if (fresh || (await input.findType(db, true)).revision === type.revision) throw error
+      continue
     }
     const created = await insert(request, db, input, type, values)
     if (created) return created

@@ -1,5 +1,6 @@
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
+import { PatternSearch } from '../credential-types/patterns.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import type { Values } from './sealing.ts'
 
@@ -22,6 +23,7 @@ const refuse = (path: string, code: string, message: string): never => {
  * contains no values.
  */
 export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: readonly KeyInput[]): Values {
+  const search = new PatternSearch()
   const byId = new Map(fields.map((field) => [field.id, field]))
   const values: Values = new Map(previous)
   const seen = new Set<string>()
@@ -35,7 +37,7 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
     if (hasNoValue(keyValue, field.field_type)) {
       if (keyValue === null || !field.secret) values.delete(id)
     } else {
-      const error = validateValue(field, keyValue)
+      const error = validateValue(field, keyValue, search)
       if (error) refuse(`${path}/keyValue`, error.code, error.message)
       values.set(id, keyValue)
     }

@@ -12,11 +12,15 @@ import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import { signIn } from './sign-in.ts'
 
+/** Enough for an e-mail address and a password whose characters are all escaped, in bytes. */
+const MAX_SIGN_IN_BODY = 4 * 1024
+
 /** Sign-in, which needs no session. */
 export const signInRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { config } = app.services
 
-  app.post('/session', { schema: schema.createSession, preHandler: open }, async (request, reply) => {
+  const options = { schema: schema.createSession, preHandler: open, bodyLimit: MAX_SIGN_IN_BODY }
+  app.post('/session', options, async (request, reply) => {
     // Another site must not sign a user in to a different account.
     if (isCrossSite(request, config)) throw new CrossSiteRequest()
     const { user, session, token } = await signIn(app.services, request.body, originOf(request))

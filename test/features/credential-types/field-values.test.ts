@@ -1,7 +1,12 @@
 import t from 'tap'
 import type { FieldType } from '../../../src/db/tables.ts'
 import { hasNoValue, validateValue } from '../../../src/features/credential-types/field-values.ts'
-import { MAX_INSTRUCTIONS, sizeOfPattern } from '../../../src/features/credential-types/patterns.ts'
+import {
+  MAX_INSTRUCTIONS,
+  MAX_WORK,
+  PatternSearch,
+  sizeOfPattern
+} from '../../../src/features/credential-types/patterns.ts'
 
 const CANARY = 'canary-4711'
 
@@ -82,6 +87,21 @@ t.test('a pattern is searched for anywhere, in strings only', async (t) => {
   t.equal(validateValue(field('json', digits), 'x'), undefined)
   t.match(validateValue(field('text', { pattern: 'a' }), 'a'.repeat(4_097)), { code: 'too-large' })
   t.equal(validateValue(field('text', { pattern: 'a' }), 'a'.repeat(4_096)), undefined)
+})
+
+t.test('the patterns of one request share a bound on their work', async (t) => {
+  const pattern = '(?i)([a-zé]?){400}$'
+  const large = field('text', { pattern })
+  const instructions = sizeOfPattern(pattern)!
+  const fits = 'a'.repeat(Math.floor(MAX_WORK / instructions))
+  t.equal(validateValue(large, fits), undefined)
+  t.match(validateValue(large, `${fits}a`), { code: 'too-large' })
+  const search = new PatternSearch()
+  const half = 'a'.repeat(fits.length / 2)
+  t.equal(validateValue(large, half, search), undefined)
+  t.equal(validateValue(large, half, search), undefined)
+  t.match(validateValue(large, half, search), { code: 'too-large' }, 'the third half')
+  t.match(validateValue(field('text', { pattern: 'a' }), 'a', search), { code: 'too-large' }, 'and any other')
 })
 
 t.test('a hostile pattern takes bounded time', async (t) => {

@@ -1,5 +1,6 @@
 import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
 import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
+import { PatternSearch } from '../../credential-types/patterns.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
 import { defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
 import type { Values } from '../sealing.ts'
@@ -108,10 +109,11 @@ export function valuesOf(
   isRaw: boolean,
   bodies: ReadonlyMap<string, Body>
 ): Map<string, Values> {
+  const search = new PatternSearch()
   return new Map(
     [...bodies].map(([environment, body]) => [
       environment,
-      isRaw ? rawValues(fields, body) : typedValues(fields, body)
+      isRaw ? rawValues(fields, body) : typedValues(fields, body, search)
     ])
   )
 }
@@ -122,7 +124,7 @@ function rawValues([field]: readonly FieldRow[], body: Body): Values {
   return error ? invalid('body', error.message) : new Map([[field!.id, body]])
 }
 
-function typedValues(fields: readonly FieldRow[], body: Body): Values {
+function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSearch): Values {
   const byName = new Map(fields.map((field) => [field.field_name, field]))
   const values = defaultsOf(fields)
   for (const [name, value] of Object.entries(body)) {
@@ -132,7 +134,7 @@ function typedValues(fields: readonly FieldRow[], body: Body): Values {
       values.delete(field.id)
       continue
     }
-    const error = validateValue(field, value)
+    const error = validateValue(field, value, search)
     if (error) invalid('body', `${field.field_name}: ${error.message}`)
     values.set(field.id, value)
   }
