@@ -6,6 +6,7 @@ import { auditSealing } from './audit/sealing-job.ts'
 import { authentication, callersOnly, MAX_ANONYMOUS_BODY } from './auth/authentication.ts'
 import { cookieName } from './auth/presented-token.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
+import { rateLimits } from './auth/rate-limits.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
 import { lightningRoutes } from './features/credentials/lightning/routes.ts'
@@ -23,6 +24,7 @@ import { documents } from './http/documents.ts'
 import { answerProblem, answerUnreadable, errorHandler } from './http/error-handler.ts'
 import { guardsRequired } from './http/guard.ts'
 import { jsonBody } from './http/json-body.ts'
+import { loadShedding } from './http/load-shedding.ts'
 import { metrics } from './http/metrics.ts'
 import { openapi } from './http/openapi.ts'
 import { type LogStream, loggerOptions, requestIdOf, requestLog, standardOutput } from './http/request-log.ts'
@@ -64,6 +66,7 @@ export async function buildApp(
   await app.register(errorHandler, { recordDenial })
   await app.register(requestLog)
   await app.register(metrics)
+  await app.register(loadShedding)
   await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)
@@ -75,6 +78,7 @@ export async function buildApp(
     projectScopes: PROJECT_SCOPES
   })
   await app.register(cookie)
+  await app.register(rateLimits)
   await app.register(authentication)
   await app.register(cleanup)
   await app.register(keyJobs)

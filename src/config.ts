@@ -26,6 +26,8 @@ function optional<T>(name: string, form: format.Format<T>, description: string):
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const days = (meaning: string) => format.integer(0, 3_650, `a whole number of days from ${meaning} to 3650`)
 
+const requestsPerMinute = format.integer(0, 10_000_000, 'a whole number from 0 (no limit) to 10000000')
+
 /** The variables that need only to be parsed, by the name of the setting. */
 const settings = {
   databaseUrl: optional('DATABASE_URL', format.databaseUrl, 'Postgres to use; unset: the embedded one'),
@@ -52,6 +54,18 @@ const settings = {
     format.integer(1, 720, 'a whole number of hours from 1 to 720'),
     12,
     'a session ends after so long in any case'
+  ),
+  callerRequestsPerMinute: variable(
+    'LATCHKEY_CALLER_REQUESTS_PER_MINUTE',
+    requestsPerMinute,
+    12_000,
+    'requests a minute of one user, or one project token; 0: no limit'
+  ),
+  addressRequestsPerMinute: variable(
+    'LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE',
+    requestsPerMinute,
+    1_200,
+    'requests a minute from one address without a valid session or token; 0: no limit'
   ),
   trustProxy: variable('TRUST_PROXY', format.trustedProxies, false, 'proxies whose X-Forwarded-* to believe'),
   corsOrigins: variable('CORS_ORIGINS', format.origins, [], 'origins whose pages may call with the cookie'),

@@ -1,7 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
-import type { Services } from '../services.ts'
 import * as repository from './caller-repository.ts'
 import { inCallerTransaction } from './caller-transaction.ts'
 import { isCrossSite } from './cross-site.ts'
@@ -13,8 +12,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Sets `caller`. If the request is `valid`, also loads the rows that the route's guard needs. Throws
-     * Unauthenticated for unknown callers, CrossSiteRequest for a request of another site, and
-     * InsufficientScope for a token without a scope of the operation. Does nothing on public routes.
+     * Unauthenticated for unknown callers, TooManyRequests, CrossSiteRequest for a request of another site,
+     * and InsufficientScope for a token without a scope of the operation. Does nothing on public routes.
      */
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
   }
@@ -39,7 +38,7 @@ export const authentication = fp(
     app.decorate('authenticate', authenticate)
     app.decorate('inCallerTransaction', inCallerTransaction)
   },
-  { name: 'authentication', fastify: '5.x', dependencies: ['services', '@fastify/cookie'] }
+  { name: 'authentication', fastify: '5.x', dependencies: ['services', '@fastify/cookie', 'rate-limits'] }
 )
 
 /**
@@ -51,13 +50,21 @@ export const callersOnly = fp(
   async (app) => {
     app.addHook('onRoute', (route) => {
       route.bodyLimit ??= MAX_BODY
+      route.config = { ...route.config, limitedBy: 'caller' }
       const guard = [route.preHandler ?? []].flat().find((handler) => 'preload' in handler)
       const preload = (guard as PreloadingGuard<unknown> | undefined)?.preload
       if (preload) route.config = { ...route.config, preload }
     })
     app.addHook('onRequest', async (request) => {
-      request.token = presentedToken(request, cookieName(app.services.config.publicOrigin))
-      if (mayBeLarge(request)) await identify(app.services, request.token, undefined)
+      try {
+        request.token = presentedToken(request, cookieName(app.services.config.publicOrigin))
+      } catch (error) {
+        await app.limitAddress(request)
+        throw error
+      }
+      if (!mayBeLarge(request)) return
+      const { caller } = await identify(request, request.token, undefined)
+      await app.limitCaller(request, caller, { increment: false })
     })
     app.addHook('preHandler', (request) => app.authenticate(request, true))
   },
@@ -76,16 +83,21 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
   const { services } = request.server
   const { preload, scopes = [] } = request.routeOptions.config
   const wanted = valid ? preload?.(request) : undefined
-  const { caller, rows } = await identify(services, token, wanted)
+  const { caller, rows } = await identify(request, token, wanted)
   request.caller = caller
+  await request.server.limitCaller(request, caller)
   if (wanted) request.preloaded = { by: wanted.lookup, rows }
   // Browsers attach the cookie to requests of other sites too; no browser attaches a token.
   if (token.kind === 'session' && isCrossSite(request, services.config)) throw new CrossSiteRequest()
   requireScope(caller, scopes)
 }
 
-/** Loads the token's caller, and the preloaded rows with it. Throws Unauthenticated. */
-async function identify({ db, config }: Services, token: PresentedToken, wanted: Wanted | undefined) {
+/**
+ * Loads the token's caller, and the preloaded rows with it. Throws Unauthenticated, or TooManyRequests if the
+ * address has sent too many requests that are not authenticated.
+ */
+async function identify(request: FastifyRequest, token: PresentedToken, wanted: Wanted | undefined) {
+  const { db, config } = request.server.services
   const params = {
     tokenKind: token.kind,
     tokenHash: token.hash,
@@ -95,9 +107,9 @@ async function identify({ db, config }: Services, token: PresentedToken, wanted:
     ? await wanted.lookup.findWithCaller(db, params, wanted.values)
     : { caller: (await repository.findCaller(db, params))[0], rows: [] }
   const row = found?.caller
-  if (!row) throw new Unauthenticated()
-  if (!row.caller_live) {
-    await repository.deleteEndedSession(db, row.caller_token_id)
+  if (!found || !row?.caller_live) {
+    if (row) await repository.deleteEndedSession(db, row.caller_token_id)
+    await request.server.limitAddress(request)
     throw new Unauthenticated()
   }
   if (row.caller_stale) {

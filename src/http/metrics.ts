@@ -12,6 +12,8 @@ export interface Metrics {
   address: AddressInfo | undefined
   readonly decryptionFailures: Counter<'where'>
   readonly keyringRefreshFailures: Counter
+  readonly limitedRequests: Counter<'by'>
+  readonly shedRequests: Counter
 }
 
 declare module 'fastify' {
@@ -43,10 +45,22 @@ export const metrics = fp(
         name: 'latchkey_keyring_refresh_failures_total',
         help: 'How often the data keys could not be read or unwrapped while the service ran',
         registers: [registry]
+      }),
+      limitedRequests: new Counter({
+        name: 'latchkey_requests_limited_total',
+        help: 'Requests refused with 429, by the limit: of callers, or of addresses',
+        labelNames: ['by'],
+        registers: [registry]
+      }),
+      shedRequests: new Counter({
+        name: 'latchkey_requests_shed_total',
+        help: 'Requests refused with 503 because the event loop lagged',
+        registers: [registry]
       })
     }
     app.decorate('metrics', metrics)
     for (const where of ['request', 're-encryption']) metrics.decryptionFailures.inc({ where }, 0)
+    for (const by of ['caller', 'address']) metrics.limitedRequests.inc({ by }, 0)
     if (metricsPort === undefined) return
 
     measureRequests(app, registry)

@@ -44,7 +44,8 @@ sentence for people, the \`requestId\` that is
 in the logs and in \`X-Request-Id\`, and for bad input the \`errors\`, each with a JSON pointer. Nothing \
 that was sent is echoed. What the
 caller may not know of is 404, the same as what is not there. 429 and 503 say in \`Retry-After\` when to \
-try again. The Lightning surface
+try again; \`RateLimit-Limit\`, \`RateLimit-Remaining\` and \`RateLimit-Reset\` say how many requests \
+are left for how many seconds. The Lightning surface
 answers in the form that its clients know. Before any operation is reached, a request may be refused as one \
 that cannot be read: 400, 408,
 414, 431.
@@ -155,7 +156,7 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
     throw new Error(`${route.method} ${route.url} needs operationId, summary and tags`)
   const isWrite = route.method !== 'GET'
   const isOpen = [route.preHandler ?? []].flat().includes(open)
-  const errors = [400, ...(isOpen ? [] : [401, 403]), ...(isWrite ? [403, 413, 415] : [])]
+  const errors = [400, 429, ...(isOpen ? [] : [401, 403]), ...(isWrite ? [403, 413, 415] : [])]
   // An operation with scopes of project tokens alone takes no session.
   const takesSession = !scopes || scopes.some((scope) => personalScopes.includes(scope))
   const security = [

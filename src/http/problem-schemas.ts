@@ -74,7 +74,7 @@ const DESCRIPTIONS: Record<number, string> = {
   414: 'A part of the path is too long',
   415: 'The body is not `application/json` in UTF-8',
   422: 'The `Idempotency-Key` was used with another request',
-  429: 'Too many attempts; see `Retry-After`',
+  429: 'Too many requests or attempts; see `Retry-After`',
   500: 'A fault of the service',
   503: 'The database is away or busy; see `Retry-After`'
 }

@@ -234,6 +234,12 @@ export const TooManyAttempts = problem(
   'Too many attempts',
   'Too many failed sign-ins; try again later.'
 )
+export const TooManyRequests = problem(
+  'too-many-requests',
+  429,
+  'Too many requests',
+  'Too many requests in this minute; try again later.'
+)
 // 5xx
 export const InternalError = problem(
   'internal-error',

@@ -35,7 +35,10 @@ export const securityHeaders = fp(
         origin: [...corsOrigins],
         credentials: true,
         methods: ['GET', 'POST', 'PUT', 'DELETE'],
-        exposedHeaders: ['etag', 'location', 'retry-after', 'x-request-id', 'idempotency-replayed'],
+        exposedHeaders: [
+          ...['etag', 'location', 'retry-after', 'x-request-id', 'idempotency-replayed'],
+          ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']
+        ],
         maxAge: 600
       })
     }

@@ -30,6 +30,12 @@ export interface TestApp {
   newUser(options?: { role?: 'admin' | 'user'; name?: string }): Promise<Client>
 }
 
+/** Tests send more requests than people. */
+export const NO_LIMITS = {
+  LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
+  LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: '0'
+}
+
 const PASSWORD = 'correct horse battery'
 
 /**
@@ -43,7 +49,10 @@ export async function startTestApp(t: Test, env: Record<string, string> = {}): P
   t.teardown(async () => {
     for (const close of closing.reverse()) await close()
   })
-  const config: Config = { ...readConfig({ PORT: '0', LOG_LEVEL: 'trace', ...env }), rootKeys }
+  const config: Config = {
+    ...readConfig({ PORT: '0', LOG_LEVEL: 'trace', ...NO_LIMITS, ...env }),
+    rootKeys
+  }
   const log: string[] = []
   // A pool of the service's own, so that the test's look at the tables never waits for it.
   const db = createDatabase({ connectionString: database.url })

@@ -5,7 +5,7 @@ import { readConfig } from '../../src/config.ts'
 import { createDatabase, type Database } from '../../src/db/database.ts'
 import type { ConnectionOptions } from '../../src/db/pool.ts'
 import { openKeyring } from '../../src/features/keys/open-keyring.ts'
-import type { TestApp } from './app.ts'
+import { NO_LIMITS, type TestApp } from './app.ts'
 import { Client } from './client.ts'
 
 export interface Replica {
@@ -31,7 +31,7 @@ export async function startReplica(
   const db = createDatabase({ connectionString: service.databaseUrl, ...connection }, { poolSize })
   const keyring = await openKeyring(db, service.rootKeys)
   const log: string[] = []
-  const config = { ...readConfig({ LOG_LEVEL: 'trace', ...env }), rootKeys: service.rootKeys }
+  const config = { ...readConfig({ LOG_LEVEL: 'trace', ...NO_LIMITS, ...env }), rootKeys: service.rootKeys }
   const app = await buildApp({ config, db, keyring }, { write: (line) => log.push(line) })
   t.teardown(async () => {
     await app.close()

@@ -7,9 +7,11 @@ import * as schema from './schema.ts'
 const ok = { status: 'ok' } as const
 
 export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/livez', { schema: schema.getLiveness, preHandler: open, logLevel: 'warn' }, async () => ok)
+  // Load balancers, whose address callers may share, must not be refused.
+  const options = { preHandler: open, logLevel: 'warn', config: { limitedBy: 'nobody' } } as const
+  app.get('/livez', { ...options, schema: schema.getLiveness }, async () => ok)
 
-  app.get('/readyz', { schema: schema.getReadiness, preHandler: open, logLevel: 'warn' }, async () => {
+  app.get('/readyz', { ...options, schema: schema.getReadiness }, async () => {
     if (app.stopping) throw new Unavailable({ detail: 'The service is stopping.', retryAfter: 5 })
     await ping(app.services.db)
     return ok

@@ -26,6 +26,7 @@ const STATUS_TEXTS: Record<number, string> = {
   409: 'Conflict',
   413: 'Request Entity Too Large',
   415: 'Unsupported Media Type',
+  429: 'Too Many Requests',
   503: 'Service Unavailable'
 }
 

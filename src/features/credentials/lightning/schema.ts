@@ -158,14 +158,15 @@ const TITLES: Record<number, string> = {
   413: 'The body is over 1 MiB',
   415: 'The body is not `application/json` in UTF-8',
   500: 'A fault of the service',
+  429: 'Too many requests; see `Retry-After`',
   503: 'The database is away or busy'
 }
 
 const refusals = (...statuses: number[]) =>
   Object.fromEntries(
-    [...statuses, 400, 401, 403, 500, 503].map((status) => [
+    [...statuses, 400, 401, 403, 429, 500, 503].map((status) => [
       status,
-      answer(TITLES[status]!, Refusal, status === 503 ? RetryAfterHeader : {})
+      answer(TITLES[status]!, Refusal, status === 429 || status === 503 ? RetryAfterHeader : {})
     ])
   )
 const changeRefusals = (...statuses: number[]) => refusals(...statuses, 413, 415)

@@ -1,0 +1,24 @@
+import underPressure from '@fastify/under-pressure'
+import fp from 'fastify-plugin'
+import { Unavailable } from './problems.ts'
+
+/** The lag of the event loop, in milliseconds, from which requests are refused. */
+const MAX_LAG_MS = 1_000
+
+/**
+ * Answers 503 while the event loop lags by more than a second: what is refused at once can be sent to another
+ * replica. Liveness is not refused, since a restart would not help.
+ */
+export const loadShedding = fp(
+  async (app) => {
+    await app.register(underPressure, {
+      maxEventLoopDelay: MAX_LAG_MS,
+      async pressureHandler(request) {
+        if (request.routeOptions.url === '/livez') return
+        app.metrics.shedRequests.inc()
+        throw new Unavailable({ detail: 'The service is busy; try again.', retryAfter: 2 })
+      }
+    })
+  },
+  { name: 'load-shedding', fastify: '5.x', dependencies: ['metrics'] }
+)
