@@ -1,6 +1,5 @@
 import { type Expression, type Insertable, type QueryCreator, type RawBuilder, sql } from 'kysely'
 import { type CallerTokenParams, isLive } from '../auth/caller-repository.ts'
-import { rolesAtLeast } from '../auth/roles.ts'
 import type { Database } from '../db/database.ts'
 import { type Params, prepared } from '../db/prepared.ts'
 import type { Tables } from '../db/tables.ts'
@@ -120,56 +119,6 @@ const insertAllDenials = prepared((db, p: Params<{ events: string }>) =>
 export async function insertDenialRows(db: Database, rows: readonly NewDenial[]): Promise<void> {
   await insertAllDenials(db, { events: JSON.stringify(rows) })
 }
-
-export interface AuditFilter {
-  credentialId?: string
-  projectId?: string
-  actorId?: string
-  action?: string
-  outcome?: 'allowed' | 'denied'
-  from?: Date
-  to?: Date
-  /** The id of the last event on the previous page. */
-  cursor?: string
-}
-
-/** Returns one page, newest first. With `viewer`, only the events that this user may see. */
-export function listEvents(db: Database, viewer: string | undefined, filter: AuditFilter, limit: number) {
-  return db
-    .selectFrom('audit_events')
-    .select(columns)
-    .$if(viewer !== undefined, (query) =>
-      query.where((eb) =>
-        eb.or([
-          eb('owner_id', '=', viewer!),
-          eb(
-            'project_id',
-            'in',
-            eb
-              .selectFrom('project_members as m')
-              .where('m.user_id', '=', viewer!)
-              .where('m.role', 'in', rolesAtLeast('admin'))
-              .select('m.project_id')
-          )
-        ])
-      )
-    )
-    .$if(filter.credentialId !== undefined, (query) =>
-      query.where('target_type', '=', 'credential').where('target_id', '=', filter.credentialId!)
-    )
-    .$if(filter.projectId !== undefined, (query) => query.where('project_id', '=', filter.projectId!))
-    .$if(filter.actorId !== undefined, (query) => query.where('actor_id', '=', filter.actorId!))
-    .$if(filter.action !== undefined, (query) => query.where('action', '=', filter.action!))
-    .$if(filter.outcome !== undefined, (query) => query.where('outcome', '=', filter.outcome!))
-    .$if(filter.from !== undefined, (query) => query.where('occurred_at', '>=', filter.from!))
-    .$if(filter.to !== undefined, (query) => query.where('occurred_at', '<', filter.to!))
-    .$if(filter.cursor !== undefined, (query) => query.where(sql<boolean>`id < ${filter.cursor}::uuid`))
-    .orderBy('id', 'desc')
-    .limit(limit)
-    .execute()
-}
-
-export type EventRow = Awaited<ReturnType<typeof listEvents>>[number]
 
 /** Returns the events after `id`, oldest first, with their positions in the chain. */
 export function listEventsAfter(db: Database, id: string, limit: number) {

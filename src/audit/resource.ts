@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import type { EventRow } from './event-repository.ts'
+import type { EventRow } from './list-repository.ts'
 import type * as schema from './schema.ts'
 
 export function toEvent(row: EventRow): Static<typeof schema.AuditEvent> {

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { administrator, signedIn } from '../auth/principal.ts'
 import { timeOf } from '../http/times.ts'
 import { findHead } from './chain.ts'
-import { type AuditFilter, listEvents } from './event-repository.ts'
+import { type AuditFilter, listEvents } from './list-repository.ts'
 import { toEvent } from './resource.ts'
 import * as schema from './schema.ts'
 
@@ -17,9 +17,9 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
     if (to !== undefined) times.to = timeOf(to, '/query/to')!
     // An administrator's token sees only what any user's token sees.
     const seesAll = caller.type === 'session' && caller.role === 'admin'
-    const rows = await listEvents(db, seesAll ? undefined : caller.userId, { ...filter, ...times }, limit + 1)
-    const page = rows.slice(0, limit)
-    return { data: page.map(toEvent), nextCursor: rows.length > limit ? page.at(-1)!.id : null }
+    const viewer = seesAll ? undefined : caller.userId
+    const { rows, cursor } = await listEvents(db, viewer, { ...filter, ...times }, limit)
+    return { data: rows.map(toEvent), nextCursor: cursor }
   })
 
   app.get('/head', { schema: schema.getAuditHead, preHandler: administrator }, async () => {

@@ -85,7 +85,9 @@ export const listAuditEvents = {
   summary: 'Read the audit log',
   description:
     'Newest first. An administrator, in person, sees everything; others see the events of their own ' +
-    'credentials, and of projects where they are admin or owner.',
+    'credentials, and of projects where they are admin or owner. A page looks at a part of the log, so ' +
+    'that its cost is bounded: it may have fewer events than `limit`, or none, although there are more. ' +
+    'The last page is the one whose `nextCursor` is null.',
   tags,
   scopes: READ_AUDIT,
   querystring: closed({

@@ -7,9 +7,13 @@ import type { Tables } from './tables.ts'
 export type Database = Kysely<Tables>
 export type Transaction = KyselyTransaction<Tables>
 
-/** Connections for batched look-ups by key, for other reads, and by default for writes and transactions. */
+/**
+ * Connections for batched look-ups by key, for other short reads, for long reads, and by default for writes and
+ * transactions.
+ */
 const LOOKUP_CONNECTIONS = 2
 const READ_CONNECTIONS = 6
+const LONG_READ_CONNECTIONS = 3
 const WRITE_CONNECTIONS = 10
 
 const { builtins } = pg.types
@@ -33,25 +37,44 @@ const limits = {
   keepAlive: true
 }
 
+interface Pools {
+  lookups: StatementPool
+  reads: StatementPool
+  longReads: StatementPool
+  writes: StatementPool
+}
+
 /** A Kysely database whose pools `prepared` uses for batches outside transactions. */
 class PooledDatabase extends Kysely<Tables> {
-  readonly lookups: StatementPool
-  readonly reads: StatementPool
+  readonly pools: Pools
+  readonly longReads: Kysely<Tables>
 
-  constructor(lookups: StatementPool, reads: StatementPool, writes: StatementPool) {
+  constructor(pools: Pools) {
+    const { reads, longReads, writes } = pools
     super({ dialect: new PostgresDialect({ pool: kyselyPool(reads, writes) }) })
-    this.lookups = lookups
-    this.reads = reads
+    this.pools = pools
+    this.longReads = new Kysely({ dialect: new PostgresDialect({ pool: kyselyPool(longReads, writes) }) })
   }
 
   override async destroy(): Promise<void> {
-    await Promise.all([super.destroy(), this.lookups.end()])
+    await Promise.all([
+      super.destroy(),
+      ...Object.values(this.pools).map((pool: StatementPool) => pool.end())
+    ])
   }
 }
 
 /** Returns a pool, or undefined for a transaction, whose statements stay on its connection. */
-export function poolOf(db: Database, name: 'lookups' | 'reads'): StatementPool | undefined {
-  return db instanceof PooledDatabase ? db[name] : undefined
+export function poolOf(db: Database, name: 'lookups' | 'reads' | 'longReads'): StatementPool | undefined {
+  return db instanceof PooledDatabase ? db.pools[name] : undefined
+}
+
+/**
+ * Returns the database for selects that read more than a few rows or blocks: on connections of their own, for
+ * which no look-up of a caller waits. Returns a transaction unchanged.
+ */
+export function longReads(db: Database): Database {
+  return db instanceof PooledDatabase ? db.longReads : db
 }
 
 /** Connects on the first query. Close it with `destroy()`. `poolSize` bounds the connections for writes. */
@@ -65,11 +88,12 @@ export function createDatabase(
       max,
       options.onConnectionError ?? (() => {})
     )
-  return new PooledDatabase(
-    pool(LOOKUP_CONNECTIONS),
-    pool(READ_CONNECTIONS),
-    pool(options.poolSize ?? WRITE_CONNECTIONS)
-  )
+  return new PooledDatabase({
+    lookups: pool(LOOKUP_CONNECTIONS),
+    reads: pool(READ_CONNECTIONS),
+    longReads: pool(LONG_READ_CONNECTIONS),
+    writes: pool(options.poolSize ?? WRITE_CONNECTIONS)
+  })
 }
 
 /**

@@ -2,7 +2,7 @@ import { type Compilable, type CompiledQuery, createQueryId, type Expression, ty
 import { batchInput, compileBatch, groupByInput, type SqlTypes } from './batch-query.ts'
 import { createBatcher } from './batcher.ts'
 import { compiler } from './compiler.ts'
-import { type Database, poolOf } from './database.ts'
+import { type Database, longReads, poolOf } from './database.ts'
 import type { StatementPool } from './pool.ts'
 import type { Tables } from './tables.ts'
 
@@ -29,8 +29,11 @@ interface Options<P> {
    * It is for selects that find few rows by key.
    */
   batch?: SqlTypes<P>
-  /** `reads` for batches of selects that take longer, so that no caller's look-up waits for them. */
-  pool?: 'lookups' | 'reads'
+  /**
+   * `reads` for batches of selects that take longer, and `longReads` for selects that read more than a few
+   * rows or blocks, so that no caller's look-up waits for them.
+   */
+  pool?: 'lookups' | 'reads' | 'longReads'
 }
 
 /**
@@ -49,7 +52,7 @@ export function prepared<P extends object, R>(
       return groupByInput(rows, inputs.length)
     },
     maxSize: MAX_BATCH,
-    concurrency: poolName === 'reads' ? 2 : 1
+    concurrency: poolName === 'lookups' ? 1 : 2
   }))
 
   return async (db, values) => {
@@ -57,7 +60,7 @@ export function prepared<P extends object, R>(
     if (pool) return addToBatch(pool, values)
     const query = single()
     const parameters = valuesOf(query, values)
-    const result = await db.executeQuery<R>({
+    const result = await (poolName === 'longReads' ? longReads(db) : db).executeQuery<R>({
       ...query,
       parameters,
       queryId: createQueryId()
