@@ -7,7 +7,7 @@ export type Page =
 const MAX_STEPS_BACK = 100
 
 /**
- * Yields all rows of a list, with one request per page, until a page is empty. No row is yielded twice. New
+ * Yields all rows of a list, with one request per page, until the last page. No row is yielded twice. New
  * rows are inserted at the front and push others back. If the total has fallen, rows may have moved to pages
  * already read, so these pages are read again.
  */
@@ -25,7 +25,8 @@ export async function* iteratePages(
     if ('nextCursor' in response) {
       const { data, nextCursor } = response
       yield* data
-      if (nextCursor === null || nextCursor === query.cursor || data.length === 0) return
+      // A page may be empty although there are more: the service looks at a bounded part of the log.
+      if (nextCursor === null || nextCursor === query.cursor) return
       query = { ...query, cursor: nextCursor }
       continue
     }

@@ -82,7 +82,7 @@ export async function pages(t: Test, world: World) {
     const same = answer({ data: [{ id: 'x' }], nextCursor: 'x' })
     for (const [name, faults, requests] of [
       ['listProjects', [page, page, page], 1],
-      ['listAuditEvents', [last, last, last], 1],
+      ['listAuditEvents', [last, last, last], 2],
       ['listAuditEvents', [same, same, same], 2]
     ] as const) {
       proxy.passed.length = 0
