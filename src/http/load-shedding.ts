@@ -4,6 +4,8 @@ import { Unavailable } from './problems.ts'
 
 /** The lag of the event loop, in milliseconds, from which requests are refused. */
 const MAX_LAG_MS = 1_000
+/** The time over which the lag is averaged, so that one long turn, such as at the start, refuses nothing. */
+const SAMPLE_MS = 3_000
 
 /**
  * Answers 503 while the event loop lags by more than a second: what is refused at once can be sent to another
@@ -13,6 +15,7 @@ export const loadShedding = fp(
   async (app) => {
     await app.register(underPressure, {
       maxEventLoopDelay: MAX_LAG_MS,
+      sampleInterval: SAMPLE_MS,
       async pressureHandler(request) {
         if (request.routeOptions.url === '/livez') return
         app.metrics.shedRequests.inc()

@@ -154,6 +154,12 @@ export const TooManyEnvironments = problem(
   'Too many environments',
   'A credential has 32 environments at the most.'
 )
+export const TooManyTypes = problem(
+  'too-many-types',
+  409,
+  'Too many types',
+  'A user has 200 credential types at the most: delete those that are not used.'
+)
 export const TypeInUse = problem(
   'type-in-use',
   409,
@@ -213,7 +219,7 @@ export const AnswerTooLarge = problem(
   'answer-too-large',
   413,
   'Answer too large',
-  'The values asked for have over 8 MiB together: ask for fewer at once.'
+  'The values asked for have over 6 MiB together: ask for fewer at once.'
 )
 export const UrlTooLong = problem('url-too-long', 414, 'URL too long', 'A part of the path is too long.')
 export const UnsupportedMediaType = problem(

@@ -4,7 +4,7 @@ import { MAX_INSTRUCTIONS, PatternSearch, sizeOfPattern } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
 /** Maximum size of the fields of a type as JSON. Bounds the size of a page of types. */
-const MAX_BYTES = 256 * 1024
+const MAX_BYTES = 16 * 1024
 
 /** Throws ValidationFailed if the fields are invalid. They must be in the order of the body's list. */
 export function assertValidFields(fields: readonly FieldRow[]): void {
@@ -15,14 +15,19 @@ export function assertValidFields(fields: readonly FieldRow[]): void {
     // A default can only be checked against a field that is valid itself.
     if (errors.length === 0) errors.push(...validateDefault(field, search))
   }
-  if (errors.length === 0 && Buffer.byteLength(JSON.stringify(fields)) > MAX_BYTES) {
+  if (errors.length === 0 && sizeOf(fields) > MAX_BYTES) {
     errors.push({
       path: '/body/fields',
       code: 'too-large',
-      message: 'The fields, as JSON, have 256 KiB at the most.'
+      message: 'The fields, as JSON, have 16 KiB at the most.'
     })
   }
   if (errors.length > 0) throw new ValidationFailed({ errors })
+}
+
+/** The size of the fields in an answer, which leaves out what is null. */
+function sizeOf(fields: readonly FieldRow[]): number {
+  return Buffer.byteLength(JSON.stringify(fields, (_key, value) => value ?? undefined))
 }
 
 function errorAt(field: FieldRow, property: string, code: string, message: string): InputError {

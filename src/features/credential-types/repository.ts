@@ -58,29 +58,33 @@ const usageCount = (eb: Eb) =>
 
 export const types = (db: QueryCreator<Tables>) => db.selectFrom('credential_types as t')
 
-const pageOfTypes = prepared((db, p: Params<{ pattern: string; limit: number; offset: number }>) =>
-  db
-    // Paged first, so that the fields and credentials of the types on earlier pages are not read.
-    .with('t', (q) =>
-      types(q)
-        .where('t.type_name', 'ilike', p.pattern)
-        .select(WHOLE)
-        .orderBy('t.created_at', 'desc')
-        .orderBy('t.id', 'desc')
-        .limit(p.limit)
-        .offset(p.offset)
-    )
-    .selectFrom('t')
-    .select(WHOLE)
-    .select((eb) => [fieldsOf(eb), usageCount(eb)])
-    .orderBy('t.created_at', 'desc')
-    .orderBy('t.id', 'desc')
+const pageOfTypes = prepared(
+  (db, p: Params<{ pattern: string; limit: number; offset: number }>) =>
+    db
+      // Paged first, so that the fields and credentials of the types on earlier pages are not read.
+      .with('t', (q) =>
+        types(q)
+          .where('t.type_name', 'ilike', p.pattern)
+          .select(WHOLE)
+          .orderBy('t.created_at', 'desc')
+          .orderBy('t.id', 'desc')
+          .limit(p.limit)
+          .offset(p.offset)
+      )
+      .selectFrom('t')
+      .select(WHOLE)
+      .select((eb) => [fieldsOf(eb), usageCount(eb)])
+      .orderBy('t.created_at', 'desc')
+      .orderBy('t.id', 'desc'),
+  { pool: 'longReads' }
 )
 
-const total = prepared((db, p: Params<{ pattern: string }>) =>
-  types(db)
-    .where('t.type_name', 'ilike', p.pattern)
-    .select((eb) => eb.fn.countAll<number>().as('total'))
+const total = prepared(
+  (db, p: Params<{ pattern: string }>) =>
+    types(db)
+      .where('t.type_name', 'ilike', p.pattern)
+      .select((eb) => eb.fn.countAll<number>().as('total')),
+  { pool: 'longReads' }
 )
 
 /** Returns one page of types, newest first, and the total. `search` matches a part of the name. */
@@ -150,6 +154,16 @@ const usages = prepared((db, p: Params<{ id: string }>) =>
 export async function countUsages(db: Database, id: string): Promise<number> {
   const [row] = await usages(db, { id })
   return row!.count
+}
+
+/** Returns the number of types that the user owns. */
+export async function countTypesOf(trx: Transaction, ownerId: string): Promise<number> {
+  const { owned } = await trx
+    .selectFrom('credential_types')
+    .where('owner_id', '=', ownerId)
+    .select((eb) => eb.fn.countAll<number>().as('owned'))
+    .executeTakeFirstOrThrow()
+  return owned
 }
 
 /**

@@ -240,8 +240,8 @@ export const createCredentialType = {
   operationId: 'createCredentialType',
   summary: 'Create a credential type',
   description:
-    'Everybody sees it; only the caller and administrators change it. Its fields, as JSON, have 256 KiB ' +
-    'at the most.',
+    'Everybody sees it; only the caller and administrators change it. Its fields, as JSON, have 16 KiB ' +
+    'at the most, and a user has 200 types at the most.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,

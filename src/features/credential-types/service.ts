@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
-import type { Database, Transaction } from '../../db/database.ts'
+import { type Database, lockName, type Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { type InputError, NotFound, TypeInUse } from '../../http/problems.ts'
+import { type InputError, NotFound, TooManyTypes, TypeInUse } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { diffFields } from './fields.ts'
 import * as repository from './repository.ts'
@@ -10,15 +10,20 @@ import * as writes from './write-repository.ts'
 
 type Changes = Static<typeof CredentialTypeChanges>
 
-/** Creates a type with fields from `newFields`. Throws NameTaken. */
+/** The most types that a user can create. */
+const MAX_TYPES = 200
+
+/** Creates a type with fields from `newFields`. Throws NameTaken and TooManyTypes. */
 export async function createType(
-  db: Database,
+  trx: Transaction,
   ownerId: string,
   { typeName, description = null }: Pick<Static<typeof NewCredentialType>, 'typeName' | 'description'>,
   fields: repository.FieldRow[]
 ): Promise<repository.TypeRow> {
+  await lockName(trx, `types-of/${ownerId}`)
+  if ((await repository.countTypesOf(trx, ownerId)) >= MAX_TYPES) throw new TooManyTypes()
   const type = { id: uuidv7(), type_name: typeName, description, owner_id: ownerId }
-  return { ...type, ...(await writes.insertType(db, type, fields)), fields, usage_count: 0 }
+  return { ...type, ...(await writes.insertType(trx, type, fields)), fields, usage_count: 0 }
 }
 
 /**

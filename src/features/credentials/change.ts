@@ -14,7 +14,8 @@ import { type LinkChanges, requireEditor } from './links.ts'
 import {
   type ChangingCredential,
   type CredentialRow,
-  findForChange
+  findForChange,
+  type PreloadedCredential
 } from './repositories/credential-repository.ts'
 import { lockCredential, updateCredential } from './repositories/write-repository.ts'
 import { requireRevision, type Target } from './revision.ts'
@@ -48,14 +49,17 @@ export interface Changed {
  */
 export async function changeCredential(
   request: FastifyRequest,
-  { row, ...target }: Target & { row?: ChangingCredential },
+  { row, ...target }: Target & { row?: PreloadedCredential },
   change: Change
 ): Promise<Changed> {
   const { ownerId, id, revisions } = target
   const changed = await atomicWrite(request, request.server.services.db, async (db) => {
     if (db.isTransaction) await lock(db as Transaction, target)
-    const isUsable = row && !db.isTransaction && (row.sealed_values || !change.values)
-    const current = isUsable ? row : await findForChange(db, ownerId, id, change.values !== undefined)
+    const isUsable = !db.isTransaction && row && (row.sealed_values || !change.values)
+    const current =
+      isUsable && row.values
+        ? { ...row, values: row.values }
+        : await findForChange(db, ownerId, id, change.values !== undefined)
     if (!current) throw new NotFound()
     requireRevision(revisions, current.revision)
     return write(request, db, current, change)

@@ -3,12 +3,12 @@ import { UnknownDataKey } from '../../crypto/keyring.ts'
 import { AnswerTooLarge } from '../../http/problems.ts'
 import type { Services } from '../../services.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
-import { type LinkedRow, linkedByIdOrName, type PreloadedRow } from './repositories/value-repository.ts'
+import { findLinked, type LinkedRow, type PreloadedRow } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
 import { fieldsOf } from './shown-values.ts'
 
-/** The largest total size, in base64, of the encrypted values that one answer returns decrypted. */
-const MAX_CHARACTERS = 8 * 1024 * 1024
+/** The largest total size, in bytes, of the sealed values that one answer returns decrypted. */
+const MAX_BYTES = 6 * 1024 * 1024
 
 /** A requested credential, by id, or by name ignoring case. */
 export type ResolveItem = { id: string } | { name: string }
@@ -67,8 +67,8 @@ export async function resolveCredentials(
   const rows =
     small && small.length === preloaded?.length
       ? small
-      : await linkedByIdOrName(db, { projectId, ids, names, environment })
-  if (sizeOf(rows) > MAX_CHARACTERS) throw new AnswerTooLarge()
+      : await findLinked(db, { projectId, ids, names, environment, maxBytes: MAX_BYTES })
+  if (!rows) throw new AnswerTooLarge()
   const byId = new Map(rows.map((row) => [row.id, [row]]))
   // Postgres decides which names are equal.
   const byName = Map.groupBy(
@@ -122,10 +122,4 @@ function resolve(
     expiresAt: row.expires_at?.toISOString() ?? null,
     values: Object.fromEntries(values)
   }
-}
-
-function sizeOf(rows: readonly LinkedRow[]): number {
-  let size = 0
-  for (const { sealed } of rows) for (const value of Object.values(sealed)) size += value.length
-  return size
 }

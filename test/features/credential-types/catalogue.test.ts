@@ -178,6 +178,11 @@ t.test('ids and names are well formed and unique', async (t) => {
   }
 })
 
+t.test('a built-in type is no larger than one that users may create', async (t) => {
+  for (const { typeName, fields } of catalogue)
+    t.ok(JSON.stringify(fields).length < 12 * 1024, `${typeName}: ${JSON.stringify(fields).length} bytes`)
+})
+
 t.test('defaults, options and patterns fit their field', async (t) => {
   for (const { path, field } of fields) {
     if (field.fieldType === 'select') {

@@ -303,6 +303,43 @@ t.test('invalid input is refused with its path', async (t) => {
   t.equal((await service.anonymous().get(TYPES)).status, 401)
 })
 
+t.test('the fields of a type have 16 KiB at the most, in answers as well', async (t) => {
+  const ann = await service.newUser()
+  const fieldsOf = (length: number) =>
+    Array.from({ length: 60 }, (_, i) => text(`f${i}`, { description: 'd'.repeat(length) }))
+  const answers = await Promise.all(
+    [90, 100, 110, 120, 130, 140, 200].map((length) =>
+      ann.post(TYPES, { typeName: `Large ${length}`, fields: fieldsOf(length) })
+    )
+  )
+  const made = answers.filter(({ status }) => status === 201)
+  t.ok(made.length > 0 && made.length < answers.length, `${made.length} of ${answers.length} fit`)
+  for (const { json } of made) t.ok(JSON.stringify(json.fields).length <= 16 * 1024)
+  for (const answer of answers.slice(made.length))
+    t.match(refusal(answer), invalid('/body/fields', 'too-large'))
+  const { json: type } = made[0]!
+  const fields = type.fields.map(({ id }: { id: string }) => ({ id, description: 'd'.repeat(200) }))
+  t.match(refusal(await ann.put(`${TYPES}/${type.id}`, { fields })), invalid('/body/fields', 'too-large'))
+})
+
+t.test('a user has 200 types at the most, however many requests come at once', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const rows = Array.from({ length: 198 }, () => {
+    const id = randomUUID()
+    return { id, type_name: id, description: null, owner_id: ann.person.id }
+  })
+  await service.db.insertInto('credential_types').values(rows).execute()
+  const create = (caller: Client) => caller.post(TYPES, { typeName: randomUUID(), fields: [text('a')] })
+  const answers = await Promise.all(Array.from({ length: 6 }, () => create(ann)))
+  t.equal(answers.filter(({ status }) => status === 201).length, 2)
+  for (const answer of answers.filter(({ status }) => status !== 201))
+    t.match(refusal(answer), { status: 409, code: 'too-many-types' })
+  t.equal((await create(bob)).status, 201, 'another user has their own')
+  t.equal((await ann.delete(`${TYPES}/${rows[0]!.id}`)).status, 200)
+  t.equal((await create(ann)).status, 201, 'one less, one more')
+  await service.db.deleteFrom('credential_types').where('owner_id', '=', ann.person.id).execute()
+})
+
 t.test('a hostile pattern does not block the service', async (t) => {
   const defaultValue = `${'a'.repeat(4_000)}!`
   const hostile = ['(a+)+$', '(a|a)*$', '(a|aa)+$', '(.*a){12}$', '((a*)*)*$', '([a-z]+)*\\d$']

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
 import { addMember, newCredential, newProject, newType } from '../../helpers/fixtures.ts'
@@ -71,6 +72,70 @@ t.test('what was once found by an attacker', async (t) => {
       { code: 'validation-failed', errors: [{ code: 'too-large' }] },
       'and so has a credential'
     )
+  })
+
+  t.test('values that are too large for a batch are read, changed and revealed as others are', async (t) => {
+    const fields = ['a', 'b', 'c'].map((fieldName) => ({
+      ...{ fieldName, fieldLabel: 'x', fieldType: 'text', secret: false },
+      required: false
+    }))
+    const open = await newType(ann, fields)
+    const value = 'x'.repeat(40_000)
+    const keys = ['a', 'b'].map((name) => ({ fieldId: open.field[name], keyValue: value }))
+    const { id } = await newCredential(ann, open, { keys })
+    const valuesOf = (json: { keys: { fieldName: string; keyValue?: string }[] }) =>
+      json.keys.map(({ fieldName, keyValue }) => [fieldName, keyValue?.length])
+    const all = [
+      ['a', 40_000],
+      ['b', 40_000],
+      ['c', undefined]
+    ]
+    t.same(valuesOf((await ann.get(`${path}/${id}`)).json), all)
+    t.same(valuesOf((await ann.put(`${path}/${id}`, { description: 'Large' })).json), all)
+    const change = { keys: [{ fieldId: open.field['c'], keyValue: 'y' }] }
+    const changed = await ann.put(`${path}/${id}`, change)
+    t.same(valuesOf(changed.json), [...all.slice(0, 2), ['c', 1]])
+    t.equal(changed.json.revision, 3)
+    t.same(valuesOf((await ann.post(`${path}/${id}/reveal`, {})).json), [...all.slice(0, 2), ['c', 1]])
+    t.equal((await bob.get(`${path}/${id}`)).status, 404)
+  })
+
+  t.test('too much is refused before a value of it is read', async (t) => {
+    const project = await newProject(ann)
+    const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
+    const large = await newType(
+      ann,
+      Array.from({ length: 15 }, (_, i) => ({ fieldName: `f${i}`, fieldLabel: 'x', fieldType: 'text' }))
+    )
+    const keys = Object.values(large.field).map((fieldId) => ({ fieldId, keyValue: 'x'.repeat(65_000) }))
+    const credentials: { id: string }[] = []
+    for (let i = 0; i < 7; i++) {
+      const { id } = await newCredential(ann, large, { keys, projectIds: [project] })
+      credentials.push({ id })
+    }
+    // The bytes that come from Postgres: over all connections that are not the service's own.
+    const port = Number(new URL(service.origin).port)
+    let received = 0
+    const original = Socket.prototype.push
+    Socket.prototype.push = function (chunk, encoding) {
+      if (this.remotePort !== port && this.localPort !== port) received += chunk?.length ?? 0
+      return original.call(this, chunk, encoding)
+    }
+    t.teardown(() => {
+      Socket.prototype.push = original
+    })
+    const resolve = (some: { id: string }[]) =>
+      machine.post(`/api/v1/projects/${project}/resolve`, { credentials: some })
+    t.match((await resolve(credentials)).json, { status: 413, code: 'answer-too-large' })
+    t.ok(received < 100_000, `${received} bytes`)
+    const names = (await ann.get(`${path}/by-project/${project}`)).json.map(
+      (one: { credentialName: string }) => ({ name: one.credentialName })
+    )
+    received = 0
+    t.match((await resolve(names)).json, { status: 413, code: 'answer-too-large' })
+    t.ok(received < 100_000, `${received} bytes`)
+    t.equal((await resolve(credentials.slice(0, 2))).status, 200)
+    t.ok(received > 2_000_000, `what may be read is: ${received} bytes`)
   })
 
   t.test('a credential has 32 environments at the most', async (t) => {

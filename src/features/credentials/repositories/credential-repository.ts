@@ -1,12 +1,23 @@
-import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from 'kysely'
+import {
+  type Expression,
+  type ExpressionBuilder,
+  type Kysely,
+  type SelectQueryBuilder,
+  type SqlBool,
+  sql
+} from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import { lookup, type Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 
-/** The largest total size, in bytes, of a caller's sealed values in a batch. Larger ones are read alone. */
-export const MAX_BATCHED_BYTES = sql.lit(64 * 1024)
+/**
+ * The largest total size, in bytes, of a caller's sealed values in a batch, or on the connections of short
+ * reads. Larger ones are read by a long read.
+ */
+export const MAX_BATCHED = 64 * 1024
+export const MAX_BATCHED_BYTES = sql.lit(MAX_BATCHED)
 
 export type CredentialTables = Tables & { c: Tables['credentials']; t: Tables['credential_types'] }
 type Eb = ExpressionBuilder<CredentialTables, 'c' | 't'>
@@ -58,7 +69,13 @@ const openValues = sql<Record<string, string | null>>`(
   select coalesce(json_object_agg(
     k.field_id, case when not f.secret then encode(k.value, 'base64') end), '{}')
   from credential_keys k join credential_type_fields f on f.id = k.field_id
-  where k.credential_id = c.id and k.environment = 'main')`.as('values')
+  where k.credential_id = c.id and k.environment = 'main')`
+
+/** The same, or null if they are too large for a batch. */
+const batchableOpenValues = sql<Record<string, string | null> | null>`case when ${MAX_BATCHED_BYTES} >= (
+  select coalesce(sum(octet_length(k.value)), 0)
+  from credential_keys k join credential_type_fields f on f.id = k.field_id
+  where k.credential_id = c.id and k.environment = 'main' and not f.secret) then ${openValues} end`
 
 /** True for the owner, and for members of a project that the credential is linked to. */
 export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or exists (
@@ -66,7 +83,7 @@ export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer
   join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
   where l.credential_id = c.id))`
 
-/** Selects a credential that is visible to the viewer. */
+/** Selects a credential that is visible to the viewer, without its values. */
 const visible = (db: Kysely<Tables>, id: Expression<string>, viewer: Viewer) =>
   db
     .selectFrom('credentials as c')
@@ -74,11 +91,19 @@ const visible = (db: Kysely<Tables>, id: Expression<string>, viewer: Viewer) =>
     .where('c.id', '=', id)
     .where(isVisible(viewer))
     .select(CREDENTIAL)
-    .select((eb) => [environments, usageCount, sharedProjects(eb, viewer), openValues])
+    .select((eb) => [environments, usageCount, sharedProjects(eb, viewer)])
 
+/** A visible credential. `values` is null if they are too large for a batch. */
 export const visibleCredential = lookup(
-  (db, p: Params<{ id: string }>, { userId }) => visible(db, p.id, userId),
+  (db, p: Params<{ id: string }>, { userId }) =>
+    visible(db, p.id, userId).select(batchableOpenValues.as('values')),
   { id: 'uuid' }
+)
+
+const visibleWithValues = prepared(
+  (db, p: Params<{ id: string; userId: string }>) =>
+    visible(db, p.id, p.userId).select(openValues.as('values')),
+  { pool: 'longReads' }
 )
 
 /** The owner and name of a visible credential. */
@@ -94,7 +119,7 @@ export const visibleHead = lookup(
 
 /** Returns the credential as the user sees it, or undefined if it is hidden or missing. */
 export async function findCredential(db: Database, userId: string, id: string) {
-  const [row] = await visibleCredential.find(db, { userId, projectId: null }, { id })
+  const [row] = await visibleWithValues(db, { userId, id })
   return row
 }
 
@@ -108,7 +133,10 @@ interface StoredValue {
 }
 
 /** Adds the columns that a change needs. `sealed_values` is null unless `included` is true. */
-const withChangeable = (query: ReturnType<typeof visible>, included: Expression<boolean>) =>
+const withChangeable = <Selected>(
+  query: SelectQueryBuilder<CredentialTables, 'c' | 't', Selected>,
+  included: Expression<boolean>
+) =>
   query.select([
     sql<string[]>`array_to_json(array(select l.project_id from credential_projects l
       where l.credential_id = c.id))`.as('project_ids'),
@@ -120,20 +148,26 @@ const withChangeable = (query: ReturnType<typeof visible>, included: Expression<
 
 /**
  * A visible credential with the columns that a change needs. `sealed_values` is null without `withValues`,
- * for others than the owner, and if the values are too large for a batch.
+ * for others than the owner, and if the values are too large for a batch. So is `values` in the last case.
  */
 export const changeableCredential = lookup(
   (db, p: Params<{ id: string; withValues: boolean }>, { userId }) =>
     withChangeable(
-      visible(db, p.id, userId),
+      visible(db, p.id, userId).select(batchableOpenValues.as('values')),
       sql<boolean>`c.owner_id = ${userId} and ${p.withValues} and ${MAX_BATCHED_BYTES} >= (
         select coalesce(sum(octet_length(k.value)), 0) from credential_keys k where k.credential_id = c.id)`
     ),
   { id: 'uuid', withValues: 'boolean' }
 )
 
-const ownForChange = prepared((db, p: Params<{ ownerId: string; id: string; withValues: boolean }>) =>
-  withChangeable(visible(db, p.id, p.ownerId), p.withValues).where('c.owner_id', '=', p.ownerId)
+const ownForChange = prepared(
+  (db, p: Params<{ ownerId: string; id: string; withValues: boolean }>) =>
+    withChangeable(visible(db, p.id, p.ownerId).select(openValues.as('values')), p.withValues).where(
+      'c.owner_id',
+      '=',
+      p.ownerId
+    ),
+  { pool: 'longReads' }
 )
 
 /** Returns the credential with the columns that a change needs, or undefined if it is not the owner's. */
@@ -143,6 +177,8 @@ export async function findForChange(db: Database, ownerId: string, id: string, w
 }
 
 export type ChangingCredential = NonNullable<Awaited<ReturnType<typeof findForChange>>>
+
+export type PreloadedCredential = Awaited<ReturnType<typeof changeableCredential.find>>[number]
 
 const inProject = prepared((db, p: Params<{ projectId: string; id: string }>) =>
   db

@@ -3,7 +3,7 @@ import { lookup, type Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
-import { isVisible, MAX_BATCHED_BYTES } from './credential-repository.ts'
+import { isVisible, MAX_BATCHED, MAX_BATCHED_BYTES } from './credential-repository.ts'
 
 /** Sealed values in base64, by field id. */
 export type SealedById = Record<string, string>
@@ -19,13 +19,16 @@ const sealedValues = (environment: TextParam) =>
   sql<SealedById>`(select coalesce(json_object_agg(k.field_id, encode(k.value, 'base64')), '{}')
     from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
 
+/** The size of the sealed values of `c` in one environment, in bytes. Does not read the values. */
+const sizeOf = (environment: TextParam) => sql<number>`(select coalesce(sum(octet_length(k.value)), 0)
+  from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
+
 /**
  * True if the values of `c` in one environment are small enough to share a batch with those of `count`
  * others.
  */
 const isBatchable = (environment: TextParam, count: Expression<number>) =>
-  sql<boolean>`${MAX_BATCHED_BYTES} / ${count} >= (select coalesce(sum(octet_length(k.value)), 0)
-    from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
+  sql<boolean>`${MAX_BATCHED_BYTES} / ${count} >= ${sizeOf(environment)}`
 
 const revealing = (db: Kysely<Tables>, id: TextParam, viewer: Viewer, environment: TextParam) =>
   db
@@ -47,10 +50,12 @@ export const revealable = lookup(
   { id: 'uuid', environment: 'text' }
 )
 
-const revealableOwn = prepared((db, p: Params<{ id: string; ownerId: string; environment: string }>) =>
-  revealing(db, p.id, p.ownerId, p.environment)
-    .where('c.owner_id', '=', p.ownerId)
-    .select(sealedValues(p.environment).as('sealed'))
+const revealableOwn = prepared(
+  (db, p: Params<{ id: string; ownerId: string; environment: string }>) =>
+    revealing(db, p.id, p.ownerId, p.environment)
+      .where('c.owner_id', '=', p.ownerId)
+      .select(sealedValues(p.environment).as('sealed')),
+  { pool: 'longReads' }
 )
 
 /** Returns the owner's credential with its sealed values in one environment, of any size, or undefined. */
@@ -84,20 +89,66 @@ export const linkedById = lookup(
   { ids: 'uuid[]', environment: 'text' }
 )
 
-/** Finds linked credentials by id, or by name ignoring case. Reads the names of the whole project. */
-export const linkedByIdOrName = prepared(
-  (db, p: Params<{ projectId: string; ids: string[]; names: string[]; environment: string }>) =>
-    linked(db, p.projectId, p.environment)
-      .where(
-        sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
-          select lower(requested) from unnest(${p.names}::text[]) requested))`
-      )
-      .select(sealedValues(p.environment).as('sealed'))
-      .select(
-        sql<string[]>`array(select requested from unnest(${p.names}::text[]) requested
-          where lower(requested) = lower(c.name))`.as('requested_names')
-      )
-)
+interface LinkedParams {
+  projectId: string
+  ids: string[]
+  names: string[]
+  environment: string
+  /** The largest total size, in bytes, of sealed values that are read. */
+  maxBytes: number
+}
 
-export type LinkedRow = Awaited<ReturnType<typeof linkedByIdOrName>>[number]
+/** Of all credentials that are found, either all values are read or, if they are too large, none. */
+const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
+  prepared(
+    (db, p: Params<LinkedParams>) =>
+      db
+        .with('found', (q) =>
+          linked(q as Kysely<Tables>, p.projectId, p.environment)
+            .where(
+              sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
+                select lower(requested) from unnest(${p.names}::text[]) requested))`
+            )
+            .select([
+              sql<string[]>`array(select requested from unnest(${p.names}::text[]) requested
+                where lower(requested) = lower(c.name))`.as('requested_names'),
+              sizeOf(p.environment).as('size')
+            ])
+        )
+        .selectFrom('found as c')
+        .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision', 'c.expires_at'])
+        .select(['c.type_id', 'c.type_name', 'c.type_revision', 'c.expired', 'c.configured'])
+        .select([
+          'c.requested_names',
+          sql<number>`(select sum(size) from found)::bigint`.as('total_size'),
+          sql<SealedById | null>`case when (select sum(size) from found) <= ${p.maxBytes}::int
+            then ${sealedValues(p.environment)} end`.as('sealed')
+        ]),
+    { pool }
+  )
+
+const linkedWithFewValues = linkedByIdOrName('reads')
+const linkedWithAnyValues = linkedByIdOrName('longReads')
+
+type Sealed<Found> = Found & { sealed: SealedById }
+
+const isSealed = <Found extends { sealed: SealedById | null }>(row: Found): row is Sealed<Found> =>
+  row.sealed !== null
+
+/**
+ * Finds linked credentials by id, or by name ignoring case, with their sealed values. Reads the names of the
+ * whole project. Returns undefined, without having read a value, if all of them have over `maxBytes` bytes.
+ */
+export async function findLinked(
+  db: Database,
+  { maxBytes, ...params }: LinkedParams
+): Promise<LinkedRow[] | undefined> {
+  const found = await linkedWithFewValues(db, { ...params, maxBytes: Math.min(maxBytes, MAX_BATCHED) })
+  if (found.every(isSealed)) return found
+  if (found[0]!.total_size > maxBytes) return undefined
+  const large = await linkedWithAnyValues(db, { ...params, maxBytes })
+  return large.every(isSealed) ? large : undefined
+}
+
+export type LinkedRow = Sealed<Awaited<ReturnType<typeof linkedById.find>>[number]>
 export type PreloadedRow = Awaited<ReturnType<typeof linkedById.find>>[number]

@@ -16,6 +16,7 @@ import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
 import {
   changeableCredential,
+  findCredential,
   visibleCredential,
   visibleHead
 } from '../repositories/credential-repository.ts'
@@ -80,7 +81,9 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.get('/:id', { schema: schema.getAppCredential, preHandler: visible }, async (request, reply) => {
-    const row = visible.of(request)
+    const { values, ...found } = visible.of(request)
+    const row = values ? { ...found, values } : await findCredential(db, request.principal.userId, found.id)
+    if (!row) throw new NotFound()
     const shown = openShownValues(keyring, await fieldsOf(db, row), row)
     reply.header('etag', etagOf(row.revision))
     return toCredential({ row, shown })
