@@ -27,6 +27,7 @@ import { jsonBody } from './http/json-body.ts'
 import { loadShedding } from './http/load-shedding.ts'
 import { metrics } from './http/metrics.ts'
 import { openapi } from './http/openapi.ts'
+import { pipelining } from './http/pipelining.ts'
 import { type LogStream, loggerOptions, requestIdOf, requestLog, standardOutput } from './http/request-log.ts'
 import { schemaCompilers } from './http/schema-compilers.ts'
 import { MAX_URL_PART } from './http/schemas.ts'
@@ -67,6 +68,7 @@ export async function buildApp(
   await app.register(requestLog)
   await app.register(metrics)
   await app.register(loadShedding)
+  await app.register(pipelining)
   await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)

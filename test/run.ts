@@ -15,6 +15,7 @@ const LONG = [
   'test/permissions.test.ts',
   'test/leak.test.ts',
   'test/features/credentials/scale.test.ts',
+  'test/features/credentials/long-lists.test.ts',
   'test/http/faults.test.ts',
   'test/docs-keys.test.ts',
   'test/sdk/typescript.test.ts',

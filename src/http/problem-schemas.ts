@@ -70,7 +70,7 @@ const DESCRIPTIONS: Record<number, string> = {
   404: 'Not there, or the caller may not know of it',
   409: 'In conflict with what is there',
   412: 'The revision in `If-Match` is not the current one',
-  413: 'The body is over 1 MiB',
+  413: 'The body, or the answer, is too large',
   414: 'A part of the path is too long',
   415: 'The body is not `application/json` in UTF-8',
   422: 'The `Idempotency-Key` was used with another request',

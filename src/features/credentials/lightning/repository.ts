@@ -1,6 +1,8 @@
-import { type Expression, type SqlBool, sql } from 'kysely'
+import { type Expression, type QueryCreator, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
+import type { Tables } from '../../../db/tables.ts'
+import { MAX_ITEMS, PART } from '../../../http/array-stream.ts'
 
 interface LinkRow {
   id: string
@@ -20,45 +22,80 @@ const links = (viewer: Expression<string>) =>
   join projects p on p.id = l.project_id
   where l.credential_id = c.id)`.as('links')
 
-function listStatement(which: 'own' | 'project' | 'one') {
-  return prepared((db, p: Params<{ viewer: string; id: string }>) =>
-    db
-      .selectFrom('credentials as c')
-      .innerJoin('credential_types as t', 't.id', 'c.type_id')
-      .$if(which !== 'project', (query) => query.where('c.owner_id', '=', p.viewer))
-      .$if(which === 'one', (query) => query.where('c.id', '=', p.id))
-      .$if(which === 'project', (query) =>
-        query.where(
-          sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.id})`
-        )
-      )
-      .select([
-        'c.id',
-        'c.name',
-        't.type_name',
-        'c.external_id',
-        'c.owner_id',
-        'c.created_at',
-        'c.updated_at'
-      ])
-      .select(links(p.viewer))
-      .orderBy(sql`lower(c.name) collate "C"`)
-      .orderBy('c.id')
+type Which = 'own' | 'project'
+type ListParams = Params<{ viewer: string; projectId: string; ids: readonly string[] }>
+
+const credentials = (db: QueryCreator<Tables>, viewer: Expression<string>) =>
+  db
+    .selectFrom('credentials as c')
+    .innerJoin('credential_types as t', 't.id', 'c.type_id')
+    .select(['c.id', 'c.name', 't.type_name', 'c.external_id'])
+    .select(['c.owner_id', 'c.created_at', 'c.updated_at'])
+    .select(links(viewer))
+
+const isListed = (which: Which, p: ListParams) =>
+  which === 'own'
+    ? sql<SqlBool>`c.owner_id = ${p.viewer}`
+    : sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.projectId})`
+
+/** By lower-case name in bytewise order. */
+const listStatements = (which: Which) => ({
+  few: prepared(
+    (db, p: ListParams) =>
+      credentials(db, p.viewer)
+        .where(isListed(which, p))
+        .orderBy(sql`lower(c.name) collate "C"`)
+        .orderBy('c.id')
+        .limit(sql.lit(PART + 1)),
+    { pool: 'longReads' }
+  ),
+  ids: prepared(
+    (db, p: ListParams) =>
+      db
+        .selectFrom('credentials as c')
+        .where(isListed(which, p))
+        .select('c.id')
+        .orderBy(sql`lower(c.name) collate "C"`)
+        .orderBy('c.id')
+        .limit(sql.lit(MAX_ITEMS + 1)),
+    { pool: 'longReads' }
+  ),
+  byId: prepared(
+    (db, p: ListParams) =>
+      credentials(db, p.viewer)
+        .where(isListed(which, p))
+        .where(sql<SqlBool>`c.id = any(${p.ids}::uuid[])`)
+        .orderBy(sql`lower(c.name) collate "C"`)
+        .orderBy('c.id'),
+    { pool: 'longReads' }
   )
+})
+
+const statements = { own: listStatements('own'), project: listStatements('project') }
+
+const one = prepared((db, p: Params<{ viewer: string; id: string }>) =>
+  credentials(db, p.viewer).where('c.owner_id', '=', p.viewer).where('c.id', '=', p.id)
+)
+
+export type LightningRow = Awaited<ReturnType<typeof one>>[number]
+
+/** A list that is read at once or, if it is long, in parts by id. */
+export type List =
+  | { rows: LightningRow[] }
+  | { ids: string[]; read: (ids: readonly string[]) => Promise<LightningRow[]> }
+
+/**
+ * Lists the viewer's own credentials, or all of a project of which the viewer is a member, by lower-case name
+ * in bytewise order. Of more than `PART`, returns the ids: at most one more than `MAX_ITEMS`.
+ */
+export async function list(db: Database, viewer: string, projectId: string | undefined): Promise<List> {
+  const { few, ids, byId } = statements[projectId === undefined ? 'own' : 'project']
+  const params = { viewer, projectId: projectId ?? '', ids: [] }
+  const rows = await few(db, params)
+  if (rows.length <= PART) return { rows }
+  const found = await ids(db, params)
+  return { ids: found.map((row) => row.id), read: (some) => byId(db, { ...params, ids: some }) }
 }
-
-const own = listStatement('own')
-const byProject = listStatement('project')
-const one = listStatement('one')
-
-export type LightningRow = Awaited<ReturnType<typeof own>>[number]
-
-/** Lists the viewer's own credentials, by lower-case name in bytewise order. */
-export const listOwn = (db: Database, viewer: string) => own(db, { viewer, id: '' })
-
-/** Lists all credentials of the project, in the same order. The viewer must be a member. */
-export const listByProject = (db: Database, viewer: string, projectId: string) =>
-  byProject(db, { viewer, id: projectId })
 
 /** Returns undefined if the credential is missing or not the viewer's own. */
 export async function findOwn(db: Database, viewer: string, id: string): Promise<LightningRow | undefined> {

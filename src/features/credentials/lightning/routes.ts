@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { audited } from '../../../audit/record.ts'
 import { signedIn } from '../../../auth/principal.ts'
+import { arrayStream } from '../../../http/array-stream.ts'
 import { guard } from '../../../http/guard.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { Forbidden, NotFound } from '../../../http/problems.ts'
@@ -48,22 +49,18 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get(
     '/credentials',
     { schema: schema.lightningListCredentials, preHandler: queriedProject },
-    async (request) => {
-      const { userId } = request.principal
+    async (request, reply) => {
       const project = queriedProject.of(request)
-      const rows = project
-        ? await repository.listByProject(db, userId, project.id)
-        : await repository.listOwn(db, userId)
-      return { credentials: rows.map(toCredential), errors: {} }
+      return answerList(await repository.list(db, request.principal.userId, project?.id), reply)
     }
   )
 
   app.get(
     '/projects/:id/credentials',
     { schema: schema.lightningListProjectCredentials, preHandler: projectMember },
-    async (request) => {
-      const rows = await repository.listByProject(db, request.principal.userId, projectMember.of(request).id)
-      return { credentials: rows.map(toCredential), errors: {} }
+    async (request, reply) => {
+      const { id } = projectMember.of(request)
+      return answerList(await repository.list(db, request.principal.userId, id), reply)
     }
   )
 
@@ -109,6 +106,15 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return reply.code(204).send()
     }
   )
+}
+
+function answerList(list: repository.List, reply: FastifyReply): Static<typeof schema.CredentialList> {
+  if ('rows' in list) return { credentials: list.rows.map(toCredential), errors: {} }
+  const serialize = reply.compileSerializationSchema(schema.Credential)
+  const around = ['{"credentials":[', '],"errors":{}}'] as [string, string]
+  const stream = arrayStream(list.ids, list.read, (row) => serialize(toCredential(row)), around)
+  reply.type('application/json; charset=utf-8')
+  return stream as never
 }
 
 function unknownSchema(): never {

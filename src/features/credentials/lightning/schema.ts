@@ -74,7 +74,7 @@ const CreatedCredential = closed(
 
 const noErrors = Type.Unsafe<Record<string, never>>({ type: 'object', additionalProperties: false })
 
-const CredentialList = closed(
+export const CredentialList = closed(
   { credentials: Type.Array(ref(Credential)), errors: noErrors },
   { $id: 'LightningCredentialList', examples: [{ credentials: [example], errors: {} }] }
 )
@@ -155,7 +155,7 @@ const TITLES: Record<number, string> = {
   403: 'Not the caller’s, or not a member of the project',
   404: 'Not there, or a malformed id',
   409: 'In use by these consumers',
-  413: 'The body is over 1 MiB',
+  413: 'The body is over 1 MiB, or the list over 10,000 credentials',
   415: 'The body is not `application/json` in UTF-8',
   500: 'A fault of the service',
   429: 'Too many requests; see `Retry-After`',
@@ -179,7 +179,8 @@ export const lightningListCredentials = {
   operationId: 'lightningListCredentials',
   summary: 'List credentials',
   description:
-    'The caller’s own; with `project_id` all of that project, whoever owns them. By name; no bodies.',
+    'The caller’s own; with `project_id` all of that project, whoever owns them. By name; no bodies. Over ' +
+    '10,000 are refused (413).',
   tags,
   scopes: READ,
   querystring: Type.Object(
@@ -195,19 +196,20 @@ export const lightningListCredentials = {
     },
     { additionalProperties: true }
   ),
-  response: { 200: answer('The credentials', CredentialList), ...refusals(404) }
+  response: { 200: answer('The credentials', CredentialList), ...refusals(404, 413) }
 }
 
 export const lightningListProjectCredentials = {
   operationId: 'lightningListProjectCredentials',
   summary: 'List the credentials of a project',
-  description: 'For its members. All of them, whoever owns them, by name; no bodies.',
+  description:
+    'For its members. All of them, whoever owns them, by name; no bodies. Over 10,000 are refused (413).',
   tags,
   scopes: READ,
   params: WithId,
   auditTarget: { id: 'project' } as const,
   querystring: loose,
-  response: { 200: answer('The credentials', CredentialList), ...refusals(404) }
+  response: { 200: answer('The credentials', CredentialList), ...refusals(404, 413) }
 }
 
 export const lightningCreateCredential = {

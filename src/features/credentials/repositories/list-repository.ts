@@ -1,9 +1,10 @@
-import { type QueryCreator, type RawBuilder, sql } from 'kysely'
+import { type Expression, type QueryCreator, type RawBuilder, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
+import { MAX_ITEMS, PART } from '../../../http/array-stream.ts'
 import { CREDENTIAL, environments, sharedProjects, usageCount } from './credential-repository.ts'
 
 /** The fields that have a value in the environment `main`. */
@@ -44,7 +45,8 @@ const itemsOf = (db: QueryCreator<Tables>, ids: RawBuilder<unknown>, viewer: Vie
 
 /** Builds the statement for one combination of filters, so that each combination uses its own index. */
 function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
-  const options = bySearch || isFar ? {} : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
+  const options =
+    bySearch || isFar ? ({ pool: 'longReads' } as const) : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
   return prepared((db, p: ListParams) => {
     const owned = db
       .selectFrom('credentials')
@@ -103,17 +105,67 @@ export async function listCredentials(
   return (await list(db, values))[0]!
 }
 
-const byProject = prepared(
+const linkedTo = (projectId: Expression<string>) =>
+  sql`select credential_id from credential_projects where project_id = ${projectId}`
+
+const fewOfProject = prepared(
   (db, p: Params<{ projectId: string; viewer: string | null }>) => {
-    const linked = sql`select credential_id from credential_projects where project_id = ${p.projectId}`
-    return db.selectNoFrom(itemsOf(db, linked, p.viewer, p.projectId).as('items'))
+    const linked = linkedTo(p.projectId)
+    return db.selectNoFrom(
+      sql<ItemRow[] | null>`case when ${sql.lit(PART)} >= (
+        select count(*) from (${linked} limit ${sql.lit(PART + 1)}) first)
+        then ${itemsOf(db, linked, p.viewer, p.projectId)} end`.as('items')
+    )
   },
   { batch: { projectId: 'uuid', viewer: 'uuid' }, pool: 'reads' }
 )
 
-/** Lists all credentials of the project, newest first. The viewer must be a member, or null. */
-export async function listProjectCredentials(db: Database, projectId: string, viewer: string | null) {
-  return (await byProject(db, { projectId, viewer }))[0]!.items
+/**
+ * Lists all credentials of the project, newest first. Returns null if they are more than `PART`. The viewer
+ * must be a member, or null.
+ */
+export async function listProjectCredentials(
+  db: Database,
+  projectId: string,
+  viewer: string | null
+): Promise<ItemRow[] | null> {
+  return (await fewOfProject(db, { projectId, viewer }))[0]!.items
 }
 
-export type ItemRow = Awaited<ReturnType<typeof listProjectCredentials>>[number]
+const idsOfProject = prepared(
+  (db, p: Params<{ projectId: string }>) =>
+    db
+      .selectFrom('credential_projects as l')
+      .innerJoin('credentials as c', 'c.id', 'l.credential_id')
+      .where('l.project_id', '=', p.projectId)
+      .select('c.id')
+      .orderBy('c.created_at', 'desc')
+      .orderBy('c.id', 'desc')
+      .limit(sql.lit(MAX_ITEMS + 1)),
+  { pool: 'longReads' }
+)
+
+/** Returns the ids of the project's credentials, newest first, and at most one more than `MAX_ITEMS`. */
+export async function listProjectCredentialIds(db: Database, projectId: string): Promise<string[]> {
+  return (await idsOfProject(db, { projectId })).map((row) => row.id)
+}
+
+const ofProjectById = prepared(
+  (db, p: Params<{ projectId: string; viewer: string | null; ids: readonly string[] }>) => {
+    const linked = sql`${linkedTo(p.projectId)} and credential_id = any(${p.ids}::uuid[])`
+    return db.selectNoFrom(itemsOf(db, linked, p.viewer, p.projectId).as('items'))
+  },
+  { pool: 'longReads' }
+)
+
+/** Lists the credentials with these ids that are in the project, newest first. */
+export async function listProjectCredentialsById(
+  db: Database,
+  projectId: string,
+  viewer: string | null,
+  ids: readonly string[]
+): Promise<ItemRow[]> {
+  return (await ofProjectById(db, { projectId, viewer, ids }))[0]!.items
+}
+
+export type ItemRow = Awaited<ReturnType<typeof listCredentials>>['items'][number]

@@ -3,8 +3,8 @@ import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { likePattern } from '../../../db/like-pattern.ts'
+import { arrayStream } from '../../../http/array-stream.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
-import { longArray, PART } from '../../../http/long-array.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { timeOf } from '../../../http/times.ts'
@@ -21,7 +21,13 @@ import {
   visibleHead
 } from '../repositories/credential-repository.ts'
 import { listLinks, unlink } from '../repositories/link-repository.ts'
-import { type ItemRow, listCredentials, listProjectCredentials } from '../repositories/list-repository.ts'
+import {
+  type ItemRow,
+  listCredentials,
+  listProjectCredentialIds,
+  listProjectCredentials,
+  listProjectCredentialsById
+} from '../repositories/list-repository.ts'
 import { findRevealable, revealable } from '../repositories/value-repository.ts'
 import { revealValues } from '../reveal.ts'
 import { etagOf, targetOf } from '../revision.ts'
@@ -150,10 +156,15 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
       const rows = await listProjectCredentials(db, id, userId)
-      if (rows.length <= PART) return Promise.all(rows.map(itemOf))
+      if (rows) return Promise.all(rows.map(itemOf))
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
+      const stream = arrayStream(
+        await listProjectCredentialIds(db, id),
+        (ids) => listProjectCredentialsById(db, id, userId, ids),
+        async (row) => serialize(await itemOf(row))
+      )
       reply.type('application/json; charset=utf-8')
-      return longArray(rows, async (row) => serialize(await itemOf(row))) as never
+      return stream as never
     }
   )
 

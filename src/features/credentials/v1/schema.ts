@@ -127,14 +127,16 @@ export const assignProjects = {
 export const listCredentialsByProject = {
   operationId: 'listCredentialsByProject',
   summary: 'Get the credentials of a project',
-  description: 'For its members. All of them, newest first, whoever owns them; no values.',
+  description:
+    'For its members. All of them, newest first, whoever owns them; no values. Over 10,000 are refused (413 ' +
+    '`answer-too-large`).',
   tags,
   scopes: READ,
   params: Type.Object({ projectId: PathProjectId }),
   auditTarget: { projectId: 'project' } as const,
   response: {
     200: answer('The credentials', Type.Array(ref(AppCredentialItem))),
-    ...problemResponses(403, 404)
+    ...problemResponses(403, 404, 413)
   }
 }
 

@@ -1,0 +1,106 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import t from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import { newProject, newType } from '../../helpers/fixtures.ts'
+
+// Lists without pages: whole up to 10,000 credentials, in parts that are read as the client takes them.
+
+const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
+const ann = await service.newUser()
+const type = await newType(ann)
+const projectId = await newProject(ann)
+const LISTS = [
+  `/api/v1/app-credentials/by-project/${projectId}`,
+  '/api/credentials',
+  `/api/credentials?project_id=${projectId}`,
+  `/api/projects/${projectId}/credentials`
+]
+
+let count = 0
+/** Adds credentials of Ann's to the project until there are as many. */
+async function growTo(total: number): Promise<void> {
+  const from = count + 1
+  count = total
+  await sql`with made as (
+      insert into credentials (id, owner_id, type_id, name, created_at)
+      select gen_random_uuid(), ${ann.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i,
+        now() - i * interval '1 second'
+      from generate_series(${from}::int, ${total}::int) i returning id),
+    environments as (
+      insert into credential_environments (credential_id, name) select id, 'main' from made)
+    insert into credential_projects (id, credential_id, project_id, assigned_by)
+      select gen_random_uuid(), id, ${projectId}::uuid, ${ann.person.id}::uuid from made`.execute(service.db)
+}
+
+interface Listed {
+  credentialName?: string
+  name?: string
+}
+
+const itemsOf = (json: Listed[] | { credentials: Listed[] }) =>
+  Array.isArray(json) ? json : json.credentials
+
+t.test('a list is the same whether it is read at once or in parts', async (t) => {
+  for (const total of [249, 250, 251, 500, 751]) {
+    await growTo(total)
+    for (const path of LISTS) {
+      const { status, json, headers } = await ann.get(path)
+      t.equal(status, 200)
+      t.equal(headers.get('content-type'), 'application/json; charset=utf-8')
+      const names = itemsOf(json).map((one) => one.credentialName ?? one.name!)
+      const created = Array.from({ length: total }, (_, i) => `Credential ${i + 1}`)
+      t.same(names, path.includes('/v1/') ? created : created.sort(), `${total} by ${path.split('?')[0]}`)
+      if (!path.includes('/v1/')) t.same(Object.keys(json), ['credentials', 'errors'])
+    }
+  }
+})
+
+t.test('over 10,000 are refused, with what to do', async (t) => {
+  await growTo(10_000)
+  for (const path of LISTS) t.equal(itemsOf((await ann.get(path)).json).length, 10_000, path)
+  await growTo(10_001)
+  for (const path of LISTS) {
+    const { status, json } = await ann.get(path)
+    t.equal(status, 413, path)
+    if (path.includes('/v1/')) t.match(json, { code: 'answer-too-large', detail: /by id/ })
+    else t.same(json, { error: 'Request Entity Too Large' })
+  }
+})
+
+t.test('clients that ask and do not read hold little memory, and their connections end', async (t) => {
+  await sql`delete from credential_projects where credential_id = (
+    select credential_id from credential_projects limit 1)`.execute(service.db)
+  const { hostname, port } = new URL(service.origin)
+  const request = `GET ${LISTS[0]} HTTP/1.1\r\nhost: x\r\ncookie: ${ann.cookie}\r\n\r\n`
+  const open: Socket[] = []
+  t.teardown(() => {
+    for (const socket of open) socket.destroy()
+  })
+  global.gc?.()
+  const before = process.memoryUsage().rss
+  for (let i = 0; i < 30; i++) {
+    const socket = connect({ host: hostname, port: Number(port) }).on('error', () => {})
+    socket.pause()
+    await once(socket, 'connect')
+    // Asked for several times, one after the other, on each connection.
+    socket.write(request.repeat(20))
+    open.push(socket)
+  }
+  const asked = performance.now()
+  let most = 0
+  while (performance.now() - asked < 5_000) {
+    most = Math.max(most, process.memoryUsage().rss - before)
+    await sleep(50)
+  }
+  t.ok(most < 250 * 1024 * 1024, `${Math.round(most / 1024 / 1024)} MiB more`)
+  const began = performance.now()
+  t.equal((await ann.get('/api/v1/projects')).status, 200)
+  t.ok(performance.now() - began < 1_000, 'others are answered')
+  const ended = () =>
+    new Promise<number>((resolve) => service.app.server.getConnections((_error, n) => resolve(n)))
+  while ((await ended()) > 5 && performance.now() - asked < 70_000) await sleep(250)
+  t.ok((await ended()) <= 5, `${await ended()} connections after ${Math.round(performance.now() - asked)} ms`)
+})
