@@ -68,6 +68,42 @@ t.test('the contract', async (t) => {
     t.notMatch(file, /^\s*(- )?[&*]a\d+/m, 'no YAML aliases')
   })
 
+  t.test('says of every array in a response how long it can be', (t) => {
+    let arrays = 0
+    const check = (name: string, schema: Schema, trail: readonly string[]): void => {
+      const reference = schema.$ref
+      if (reference !== undefined) {
+        if (!trail.includes(reference)) check(name, componentOf(schema) as Schema, [...trail, reference])
+        return
+      }
+      const { type, maxItems, items, properties, anyOf } = schema as {
+        type?: unknown
+        maxItems?: number
+        items?: Schema
+        properties?: Record<string, Schema>
+        anyOf?: Schema[]
+      }
+      if ([type].flat().includes('array')) {
+        arrays++
+        t.ok(maxItems !== undefined && maxItems <= 10_000, name)
+      }
+      if (items) check(`${name}[]`, items, trail)
+      for (const [key, one] of Object.entries(properties ?? {})) check(`${name}.${key}`, one, trail)
+      for (const one of anyOf ?? []) check(name, one, trail)
+    }
+    for (const { name, operation } of operations) {
+      const { responses } = operation as unknown as {
+        responses: Record<string, { content?: Record<string, { schema?: Schema }> }>
+      }
+      for (const [status, { content }] of Object.entries(responses)) {
+        const schema = content?.['application/json']?.schema
+        if (status.startsWith('2') && schema) check(name, schema, [])
+      }
+    }
+    t.ok(arrays > 30, `${arrays} arrays`)
+    t.end()
+  })
+
   t.test('is served in both forms, and as Swagger UI', async (t) => {
     const caller = service.anonymous()
     t.same((await caller.get('/openapi.json')).json, JSON.parse(JSON.stringify(document)))

@@ -102,7 +102,10 @@ export const listAccessTokens = {
   querystring: closed({
     projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))
   }),
-  response: { 200: answer('The tokens', Type.Array(ref(AccessToken))), ...problemResponses(404) }
+  response: {
+    200: answer('The tokens', Type.Array(ref(AccessToken), { maxItems: 1_000 })),
+    ...problemResponses(404)
+  }
 }
 
 export const revokeAccessToken = {

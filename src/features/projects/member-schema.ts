@@ -55,7 +55,10 @@ export const listProjectMembers = {
   scopes: READ,
   params: WithId,
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('All members', Type.Array(ref(ProjectMember))), ...problemResponses(403, 404) }
+  response: {
+    200: answer('All members', Type.Array(ref(ProjectMember), { maxItems: 1_000 })),
+    ...problemResponses(403, 404)
+  }
 }
 
 export const addProjectMember = {

@@ -105,7 +105,9 @@ export const listSessions = {
   summary: 'My sessions on all devices',
   description: 'Those that live, newest first, and which of them is the one that asks.',
   tags,
-  response: { 200: answer('The sessions that live, newest first', Type.Array(ref(SessionOfMine))) }
+  response: {
+    200: answer('The sessions that live, newest first', Type.Array(ref(SessionOfMine), { maxItems: 1_000 }))
+  }
 }
 
 export const endSession = {

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../../auth/principal.ts'
+import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
 import { RetryAfterHeader } from '../../../http/problem-schemas.ts'
 import {
@@ -57,8 +58,8 @@ const properties = {
   schema: described(ShownName, 'The name of the credential type'),
   external_id: nullable(Type.String({ maxLength: 200 })),
   user_id: Id,
-  project_credentials: Type.Array(ref(ProjectCredential)),
-  projects: Type.Array(ref(Project)),
+  project_credentials: Type.Array(ref(ProjectCredential), { maxItems: 100 }),
+  projects: Type.Array(ref(Project), { maxItems: 100 }),
   inserted_at: Time,
   updated_at: Time
 }
@@ -75,7 +76,7 @@ const CreatedCredential = closed(
 const noErrors = Type.Unsafe<Record<string, never>>({ type: 'object', additionalProperties: false })
 
 export const CredentialList = closed(
-  { credentials: Type.Array(ref(Credential)), errors: noErrors },
+  { credentials: Type.Array(ref(Credential), { maxItems: MAX_ITEMS }), errors: noErrors },
   { $id: 'LightningCredentialList', examples: [{ credentials: [example], errors: {} }] }
 )
 

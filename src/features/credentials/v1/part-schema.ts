@@ -123,7 +123,10 @@ export const listUsages = {
   scopes: READ_USAGES,
   params: WithId,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('The usages, oldest first', Type.Array(ref(Usage))), ...problemResponses(404) }
+  response: {
+    200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 })),
+    ...problemResponses(404)
+  }
 }
 
 export const putUsage = {

@@ -74,7 +74,10 @@ const shared = {
   description: Description,
   ownerId: Id,
   environments: Type.Array(EnvironmentName, { maxItems: MAX_ENVIRONMENTS, examples: [['main', 'staging']] }),
-  projects: Type.Array(ref(ProjectReference), { description: 'Those that the caller is a member of' }),
+  projects: Type.Array(ref(ProjectReference), {
+    maxItems: 100,
+    description: 'Those that the caller is a member of'
+  }),
   usageCount: quantity('How many consumers depend on it'),
   revision: counter({ description: 'One more with each change' }),
   expiresAt: nullable(Timestamp),

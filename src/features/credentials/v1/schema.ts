@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
+import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
 import { problemResponses } from '../../../http/problem-schemas.ts'
 import {
@@ -119,7 +120,7 @@ export const assignProjects = {
   headers: IfMatch,
   body: ref(ProjectIds),
   response: {
-    200: answer('The links as they are now', Type.Array(ref(Assignment)), ETagHeader),
+    200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader),
     ...problemResponses(404, 412)
   }
 }
@@ -135,7 +136,7 @@ export const listCredentialsByProject = {
   params: Type.Object({ projectId: PathProjectId }),
   auditTarget: { projectId: 'project' } as const,
   response: {
-    200: answer('The credentials', Type.Array(ref(AppCredentialItem))),
+    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS })),
     ...problemResponses(403, 404, 413)
   }
 }
