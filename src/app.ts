@@ -4,6 +4,7 @@ import { auditTargetsRequired, recordDenial } from './audit/denials.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { auditSealing } from './audit/sealing-job.ts'
 import { authentication, callersOnly, MAX_ANONYMOUS_BODY } from './auth/authentication.ts'
+import { fairReads } from './auth/fair-reads.ts'
 import { cookieName } from './auth/presented-token.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { rateLimits } from './auth/rate-limits.ts'
@@ -91,6 +92,7 @@ export async function buildApp(
   await app.register(signInRoutes, { prefix: '/api/v1' })
   await app.register(async (signedIn) => {
     await signedIn.register(callersOnly)
+    await signedIn.register(fairReads)
     await signedIn.register(retryOnKeyChange)
     await signedIn.register(sessionRoutes, { prefix: '/api/v1' })
     await signedIn.register(accessTokenRoutes, { prefix: '/api/v1/access-tokens' })

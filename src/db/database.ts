@@ -44,16 +44,13 @@ interface Pools {
   writes: StatementPool
 }
 
-/** A Kysely database whose pools `prepared` uses for batches outside transactions. */
+/** A Kysely database whose pools `prepared` uses outside transactions. */
 class PooledDatabase extends Kysely<Tables> {
   readonly pools: Pools
-  readonly longReads: Kysely<Tables>
 
   constructor(pools: Pools) {
-    const { reads, longReads, writes } = pools
-    super({ dialect: new PostgresDialect({ pool: kyselyPool(reads, writes) }) })
+    super({ dialect: new PostgresDialect({ pool: kyselyPool(pools.reads, pools.writes) }) })
     this.pools = pools
-    this.longReads = new Kysely({ dialect: new PostgresDialect({ pool: kyselyPool(longReads, writes) }) })
   }
 
   override async destroy(): Promise<void> {
@@ -67,14 +64,6 @@ class PooledDatabase extends Kysely<Tables> {
 /** Returns a pool, or undefined for a transaction, whose statements stay on its connection. */
 export function poolOf(db: Database, name: 'lookups' | 'reads' | 'longReads'): StatementPool | undefined {
   return db instanceof PooledDatabase ? db.pools[name] : undefined
-}
-
-/**
- * Returns the database for selects that read more than a few rows or blocks: on connections of their own, for
- * which no look-up of a caller waits. Returns a transaction unchanged.
- */
-export function longReads(db: Database): Database {
-  return db instanceof PooledDatabase ? db.longReads : db
 }
 
 /** Connects on the first query. Close it with `destroy()`. `poolSize` bounds the connections for writes. */

@@ -2,7 +2,8 @@ import { type Compilable, type CompiledQuery, createQueryId, type Expression, ty
 import { batchInput, compileBatch, groupByInput, type SqlTypes } from './batch-query.ts'
 import { createBatcher } from './batcher.ts'
 import { compiler } from './compiler.ts'
-import { type Database, longReads, poolOf } from './database.ts'
+import { type Database, poolOf } from './database.ts'
+import { waitForTurn } from './long-reads.ts'
 import type { StatementPool } from './pool.ts'
 import type { Tables } from './tables.ts'
 
@@ -30,8 +31,9 @@ interface Options<P> {
    */
   batch?: SqlTypes<P>
   /**
-   * `reads` for batches of selects that take longer, and `longReads` for selects that read more than a few
-   * rows or blocks, so that no caller's look-up waits for them.
+   * Where the select runs outside transactions: by default, batches on `lookups`. `reads` is for selects that
+   * take longer, and `longReads` for those that read more than a few rows or blocks, so that no caller's
+   * look-up waits for them. Long reads take turns: see `fairReads`.
    */
   pool?: 'lookups' | 'reads' | 'longReads'
 }
@@ -42,7 +44,7 @@ interface Options<P> {
  */
 export function prepared<P extends object, R>(
   build: (db: Kysely<Tables>, params: Params<P>) => Compilable<R>,
-  { batch: types, pool: poolName = 'lookups' }: Options<P> = {}
+  { batch: types, pool: poolName = types && 'lookups' }: Options<P> = {}
 ): (db: Database, values: P) => Promise<R[]> {
   const single = once(() => build(compiler, params as Params<P>).compile())
   const batched = once(() => compileBatch(build, types!))
@@ -56,11 +58,14 @@ export function prepared<P extends object, R>(
   }))
 
   return async (db, values) => {
-    const pool = types && poolOf(db, poolName)
-    if (pool) return addToBatch(pool, values)
+    const pool = poolName && poolOf(db, poolName)
+    if (pool && poolName === 'longReads') await waitForTurn()
+    if (pool && types) return addToBatch(pool, values)
     const query = single()
     const parameters = valuesOf(query, values)
-    const result = await (poolName === 'longReads' ? longReads(db) : db).executeQuery<R>({
+    // Kysely runs a text that begins with `with` on a connection for writes.
+    if (pool) return pool.query<R>(query.sql, parameters)
+    const result = await db.executeQuery<R>({
       ...query,
       parameters,
       queryId: createQueryId()

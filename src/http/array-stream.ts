@@ -1,44 +1,63 @@
 import { Readable } from 'node:stream'
 import { AnswerTooLarge } from './problems.ts'
 
-/** The number of items that are read and serialized at a time: a few milliseconds of work. */
-export const PART = 250
 /** The most items of a list without pages. */
 export const MAX_ITEMS = 10_000
+/** The most items, and the most links of these to projects, that are read at a time. */
+const PART = { items: 50, links: 200 }
 
-/**
- * Returns the JSON text of an array as a stream between `before` and `after`, for lists of more than `PART`
- * items. `read` gets the ids in parts, each when the connection has taken the parts before it, so that a
- * client that does not read holds little memory. Throws AnswerTooLarge for more than `MAX_ITEMS` ids.
- */
-export function arrayStream<T>(
-  ids: readonly string[],
-  read: (ids: readonly string[]) => Promise<readonly T[]>,
-  serialize: (item: T) => string | Promise<string>,
-  [before, after] = ['[', ']']
-): Readable {
-  if (ids.length > MAX_ITEMS) {
-    const detail = `The list has over ${MAX_ITEMS.toLocaleString('en')} credentials, the most that it answers with.`
-    throw new AnswerTooLarge({ detail: `${detail} Ask for them by id, or put them in several projects.` })
-  }
-  return Readable.from(textOf(ids, read, serialize, before, after))
+export interface Listed {
+  id: string
+  /** How many projects the item names. With many, it is large. */
+  links: number
 }
 
-async function* textOf<T>(
-  ids: readonly string[],
+/**
+ * Returns the ids in parts that are each read at once: a part takes a few milliseconds, and at most some MB.
+ * Throws AnswerTooLarge for more than `MAX_ITEMS`.
+ */
+export function partsOf(listed: readonly Listed[]): string[][] {
+  if (listed.length > MAX_ITEMS) {
+    const most = MAX_ITEMS.toLocaleString('en')
+    const detail = `The list has over ${most} credentials, the most that it answers with.`
+    throw new AnswerTooLarge({ detail: `${detail} Ask for them by id, or put them in several projects.` })
+  }
+  const parts: string[][] = []
+  let total = Number.POSITIVE_INFINITY
+  for (const { id, links } of listed) {
+    total += links
+    const part = parts.at(-1)
+    if (part && part.length < PART.items && total <= PART.links) part.push(id)
+    else {
+      parts.push([id])
+      total = links
+    }
+  }
+  return parts
+}
+
+/**
+ * Returns the JSON text of an array as a stream between `before` and `after`. `read` gets each part of the
+ * ids when the connection has taken the parts before it, so that a client that does not read holds little
+ * memory.
+ */
+export function arrayStream<T>(
+  parts: readonly (readonly string[])[],
   read: (ids: readonly string[]) => Promise<readonly T[]>,
   serialize: (item: T) => string | Promise<string>,
-  before: string | undefined,
-  after: string | undefined
-) {
-  let separator = before ?? ''
-  for (let start = 0; start < ids.length; start += PART) {
-    let text = ''
-    for (const item of await read(ids.slice(start, start + PART))) {
-      text += separator + (await serialize(item))
-      separator = ','
+  [before, after]: readonly [string, string] = ['[', ']']
+): Readable {
+  async function* text() {
+    let separator = before
+    for (const ids of parts) {
+      let part = ''
+      for (const item of await read(ids)) {
+        part += separator + (await serialize(item))
+        separator = ','
+      }
+      yield part
     }
-    yield text
+    yield separator === before ? before + after : after
   }
-  yield after
+  return Readable.from(text())
 }

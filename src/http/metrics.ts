@@ -48,7 +48,7 @@ export const metrics = fp(
       }),
       limitedRequests: new Counter({
         name: 'latchkey_requests_limited_total',
-        help: 'Requests refused with 429, by the limit: of callers, or of addresses',
+        help: 'Requests refused with 429, by the limit: of callers, of addresses, or of long reads',
         labelNames: ['by'],
         registers: [registry]
       }),
@@ -60,7 +60,7 @@ export const metrics = fp(
     }
     app.decorate('metrics', metrics)
     for (const where of ['request', 're-encryption']) metrics.decryptionFailures.inc({ where }, 0)
-    for (const by of ['caller', 'address']) metrics.limitedRequests.inc({ by }, 0)
+    for (const by of ['caller', 'address', 'long-reads']) metrics.limitedRequests.inc({ by }, 0)
     if (metricsPort === undefined) return
 
     measureRequests(app, registry)

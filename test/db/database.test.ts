@@ -534,6 +534,28 @@ t.test('batched look-ups do not share a connection with other reads', async (t) 
   })
 })
 
+t.test('a select that begins with a with clause keeps to its pool', async (t) => {
+  const { db } = await openDatabase(t, { poolSize: 1 })
+  const pids = new Set<number>()
+  for (const pool of ['reads', 'longReads'] as const) {
+    const read = prepared(
+      (of, p: Params<{ id: string }>) =>
+        of
+          .with('one', (q) => q.selectNoFrom(sql<number>`pg_backend_pid()`.as('pid')))
+          .selectFrom('one')
+          .where(sql<boolean>`${p.id}::text is not null`)
+          .select('one.pid'),
+      { pool }
+    )
+    await inTransaction(db, async (trx) => {
+      // The only connection for writes is taken.
+      pids.add((await read(db, { id: 'x' }))[0]!.pid)
+      t.equal((await read(trx, { id: 'x' }))[0]?.pid, await pidOf(trx), 'in a transaction it is in it')
+    })
+  }
+  t.equal(pids.size, 2)
+})
+
 t.test('a column that a migration changes under a prepared statement is read as it is now', async (t) => {
   const { db } = await openDatabase(t)
   const account = randomBytes(32)

@@ -93,7 +93,9 @@ export async function listTypes(
   page: { search: string | undefined; limit: number; offset: number }
 ): Promise<{ rows: TypeRow[]; total: number }> {
   const values = { pattern: likePattern(page.search ?? ''), limit: page.limit, offset: page.offset }
-  const [rows, [count]] = await Promise.all([pageOfTypes(db, values), total(db, values)])
+  // One after the other: a request has one connection for long reads at a time.
+  const rows = await pageOfTypes(db, values)
+  const [count] = await total(db, values)
   return { rows, total: count!.total }
 }
 

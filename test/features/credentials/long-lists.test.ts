@@ -1,10 +1,12 @@
 import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
-import { newProject, newType } from '../../helpers/fixtures.ts'
+import type { Client } from '../../helpers/client.ts'
+import { addMember, newProject, newType } from '../../helpers/fixtures.ts'
 
 // Lists without pages: whole up to 10,000 credentials, in parts that are read as the client takes them.
 
@@ -25,9 +27,9 @@ async function growTo(total: number): Promise<void> {
   const from = count + 1
   count = total
   await sql`with made as (
-      insert into credentials (id, owner_id, type_id, name, created_at)
+      insert into credentials (id, owner_id, type_id, name, description, created_at)
       select gen_random_uuid(), ${ann.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i,
-        now() - i * interval '1 second'
+        repeat('x', 2000), now() - i * interval '1 second'
       from generate_series(${from}::int, ${total}::int) i returning id),
     environments as (
       insert into credential_environments (credential_id, name) select id, 'main' from made)
@@ -74,7 +76,13 @@ t.test('clients that ask and do not read hold little memory, and their connectio
   await sql`delete from credential_projects where credential_id = (
     select credential_id from credential_projects limit 1)`.execute(service.db)
   const { hostname, port } = new URL(service.origin)
-  const request = `GET ${LISTS[0]} HTTP/1.1\r\nhost: x\r\ncookie: ${ann.cookie}\r\n\r\n`
+  // Each of their own, since a caller has two long reads at a time.
+  const readers: Client[] = []
+  for (let i = 0; i < 30; i++) {
+    const reader = await service.newUser()
+    await addMember(ann, projectId, reader, 'viewer')
+    readers.push(reader)
+  }
   const open: Socket[] = []
   t.teardown(() => {
     for (const socket of open) socket.destroy()
@@ -86,7 +94,8 @@ t.test('clients that ask and do not read hold little memory, and their connectio
     socket.pause()
     await once(socket, 'connect')
     // Asked for several times, one after the other, on each connection.
-    socket.write(request.repeat(20))
+    const { cookie } = readers[i]!
+    socket.write(`GET ${LISTS[0]} HTTP/1.1\r\nhost: x\r\ncookie: ${cookie}\r\n\r\n`.repeat(20))
     open.push(socket)
   }
   const asked = performance.now()
@@ -104,3 +113,53 @@ t.test('clients that ask and do not read hold little memory, and their connectio
   while ((await ended()) > 5 && performance.now() - asked < 70_000) await sleep(250)
   t.ok((await ended()) <= 5, `${await ended()} connections after ${Math.round(performance.now() - asked)} ms`)
 })
+
+t.test(
+  'credentials of many projects with long names and descriptions are listed in small parts',
+  async (t) => {
+    const bob = await service.newUser()
+    const project = await newProject(bob)
+    await sql`with projects as (
+      insert into projects (id, name, description)
+      select gen_random_uuid(), repeat('𝒫', 190) || i, repeat('𝒟', 2000) from generate_series(1, 99) i
+      returning id),
+    members as (
+      insert into project_members (project_id, user_id, role)
+      select id, ${bob.person.id}::uuid, 'owner' from projects),
+    made as (
+      insert into credentials (id, owner_id, type_id, name)
+      select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i
+      from generate_series(1, 100) i returning id)
+    insert into credential_projects (id, credential_id, project_id)
+      select gen_random_uuid(), made.id, p.id
+      from made cross join (select id from projects union all select ${project}::uuid) p`.execute(service.db)
+    const paths = [
+      '/api/v1/app-credentials?pageSize=100',
+      `/api/v1/app-credentials/by-project/${project}`,
+      '/api/credentials',
+      `/api/projects/${project}/credentials`
+    ]
+    for (const path of paths) {
+      const before = process.memoryUsage().rss
+      let most = 0
+      const timer = setInterval(() => {
+        most = Math.max(most, process.memoryUsage().rss - before)
+      }, 5)
+      // `fetch` would keep the answer in this process.
+      const sizes = await Promise.all([1, 2, 3, 4, 5, 6].map(() => sizeOf(path, bob.cookie!)))
+      clearInterval(timer)
+      t.ok(sizes[0]! > 5_000_000, `${path}: ${sizes[0]} bytes`)
+      t.same(new Set(sizes).size, 1)
+      t.ok(most < 150 * 1024 * 1024, `${path}: ${Math.round(most / 1024 / 1024)} MiB more`)
+    }
+  }
+)
+
+/** Reads an answer without keeping it. */
+async function sizeOf(path: string, cookie: string): Promise<number> {
+  const asked = request(service.origin + path, { headers: { cookie }, agent: false }).end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  let size = 0
+  for await (const chunk of answer) size += (chunk as Buffer).length
+  return answer.statusCode === 200 ? size : 0
+}

@@ -2,7 +2,8 @@ import { type Expression, type QueryCreator, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
-import { MAX_ITEMS, PART } from '../../../http/array-stream.ts'
+import { type Listed, MAX_ITEMS } from '../../../http/array-stream.ts'
+import { linkCount } from '../repositories/credential-repository.ts'
 
 interface LinkRow {
   id: string
@@ -40,21 +41,12 @@ const isListed = (which: Which, p: ListParams) =>
 
 /** By lower-case name in bytewise order. */
 const listStatements = (which: Which) => ({
-  few: prepared(
-    (db, p: ListParams) =>
-      credentials(db, p.viewer)
-        .where(isListed(which, p))
-        .orderBy(sql`lower(c.name) collate "C"`)
-        .orderBy('c.id')
-        .limit(sql.lit(PART + 1)),
-    { pool: 'longReads' }
-  ),
   ids: prepared(
     (db, p: ListParams) =>
       db
         .selectFrom('credentials as c')
         .where(isListed(which, p))
-        .select('c.id')
+        .select(['c.id', linkCount])
         .orderBy(sql`lower(c.name) collate "C"`)
         .orderBy('c.id')
         .limit(sql.lit(MAX_ITEMS + 1)),
@@ -79,22 +71,21 @@ const one = prepared((db, p: Params<{ viewer: string; id: string }>) =>
 
 export type LightningRow = Awaited<ReturnType<typeof one>>[number]
 
-/** A list that is read at once or, if it is long, in parts by id. */
-export type List =
-  | { rows: LightningRow[] }
-  | { ids: string[]; read: (ids: readonly string[]) => Promise<LightningRow[]> }
+/** A list that is read in parts, by id. */
+export interface List {
+  /** At most one more than `MAX_ITEMS`. */
+  listed: Listed[]
+  read(ids: readonly string[]): Promise<LightningRow[]>
+}
 
 /**
  * Lists the viewer's own credentials, or all of a project of which the viewer is a member, by lower-case name
- * in bytewise order. Of more than `PART`, returns the ids: at most one more than `MAX_ITEMS`.
+ * in bytewise order.
  */
 export async function list(db: Database, viewer: string, projectId: string | undefined): Promise<List> {
-  const { few, ids, byId } = statements[projectId === undefined ? 'own' : 'project']
+  const { ids, byId } = statements[projectId === undefined ? 'own' : 'project']
   const params = { viewer, projectId: projectId ?? '', ids: [] }
-  const rows = await few(db, params)
-  if (rows.length <= PART) return { rows }
-  const found = await ids(db, params)
-  return { ids: found.map((row) => row.id), read: (some) => byId(db, { ...params, ids: some }) }
+  return { listed: await ids(db, params), read: (some) => byId(db, { ...params, ids: some }) }
 }
 
 /** Returns undefined if the credential is missing or not the viewer's own. */

@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { audited } from '../../../audit/record.ts'
 import { signedIn } from '../../../auth/principal.ts'
-import { arrayStream } from '../../../http/array-stream.ts'
+import { arrayStream, partsOf } from '../../../http/array-stream.ts'
 import { guard } from '../../../http/guard.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { Forbidden, NotFound } from '../../../http/problems.ts'
@@ -108,11 +108,17 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 }
 
-function answerList(list: repository.List, reply: FastifyReply): Static<typeof schema.CredentialList> {
-  if ('rows' in list) return { credentials: list.rows.map(toCredential), errors: {} }
+async function answerList(
+  { listed, read }: repository.List,
+  reply: FastifyReply
+): Promise<Static<typeof schema.CredentialList>> {
+  const parts = partsOf(listed)
+  if (parts.length <= 1) return { credentials: (await read(parts[0] ?? [])).map(toCredential), errors: {} }
   const serialize = reply.compileSerializationSchema(schema.Credential)
-  const around = ['{"credentials":[', '],"errors":{}}'] as [string, string]
-  const stream = arrayStream(list.ids, list.read, (row) => serialize(toCredential(row)), around)
+  const stream = arrayStream(parts, read, (row) => serialize(toCredential(row)), [
+    '{"credentials":[',
+    '],"errors":{}}'
+  ])
   reply.type('application/json; charset=utf-8')
   return stream as never
 }

@@ -44,6 +44,10 @@ export const environments = sql<string[]>`array_to_json(array(select e.name from
 export const usageCount = sql<number>`(select count(*) from credential_usages u
   where u.credential_id = c.id)`.as('usage_count')
 
+/** The number of projects that the credential is linked to. */
+export const linkCount = sql<number>`(select count(*) from credential_projects l
+  where l.credential_id = c.id)`.as('links')
+
 /** The credential's projects of which the viewer is a member, and the project `listed`, by name. */
 export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
   jsonArrayFrom(

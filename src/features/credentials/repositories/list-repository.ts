@@ -4,8 +4,8 @@ import type { Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
-import { MAX_ITEMS, PART } from '../../../http/array-stream.ts'
-import { CREDENTIAL, environments, sharedProjects, usageCount } from './credential-repository.ts'
+import { type Listed, MAX_ITEMS } from '../../../http/array-stream.ts'
+import { CREDENTIAL, environments, linkCount, sharedProjects, usageCount } from './credential-repository.ts'
 
 /** The fields that have a value in the environment `main`. */
 const filledFields = sql<string[]>`array_to_json(array(select k.field_id from credential_keys k
@@ -44,9 +44,9 @@ const itemsOf = (db: QueryCreator<Tables>, ids: RawBuilder<unknown>, viewer: Vie
   )
 
 /** Builds the statement for one combination of filters, so that each combination uses its own index. */
-function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
+function listStatement(byType: boolean, bySearch: boolean, isLong: boolean) {
   const options =
-    bySearch || isFar ? ({ pool: 'longReads' } as const) : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
+    bySearch || isLong ? ({ pool: 'longReads' } as const) : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
   return prepared((db, p: ListParams) => {
     const owned = db
       .selectFrom('credentials')
@@ -86,11 +86,11 @@ function listStatement(byType: boolean, bySearch: boolean, isFar: boolean) {
 
 const CHOICES = [false, true]
 const lists = CHOICES.map((byType) =>
-  CHOICES.map((bySearch) => CHOICES.map((isFar) => listStatement(byType, bySearch, isFar)))
+  CHOICES.map((bySearch) => CHOICES.map((isLong) => listStatement(byType, bySearch, isLong)))
 )
 
-/** The offset from which pages are slow, and not batched: other pages would wait for them. */
-const FAR = 2_000
+/** The largest page, and the largest offset, of a short read. Other pages would wait for longer ones. */
+const SHORT = { limit: 50, offset: 2_000 }
 
 /** Returns one page of the owner's credentials, newest first, and the total. */
 export async function listCredentials(
@@ -99,7 +99,8 @@ export async function listCredentials(
   limit: number,
   offset: number
 ) {
-  const choices = [typeId !== undefined, pattern !== undefined, offset > FAR].map(Number)
+  const isLong = limit > SHORT.limit || offset > SHORT.offset
+  const choices = [typeId !== undefined, pattern !== undefined, isLong].map(Number)
   const list = lists[choices[0]!]![choices[1]!]![choices[2]!]!
   const values = { ownerId, typeId: typeId ?? null, pattern: pattern ?? null, limit, offset }
   return (await list(db, values))[0]!
@@ -108,12 +109,19 @@ export async function listCredentials(
 const linkedTo = (projectId: Expression<string>) =>
   sql`select credential_id from credential_projects where project_id = ${projectId}`
 
+/** The most credentials of a project, and the most links that they have, that are listed by a short read. */
+const FEW = { items: 250, links: 1_000 }
+
 const fewOfProject = prepared(
   (db, p: Params<{ projectId: string; viewer: string | null }>) => {
     const linked = linkedTo(p.projectId)
+    const { items, links } = FEW
     return db.selectNoFrom(
-      sql<ItemRow[] | null>`case when ${sql.lit(PART)} >= (
-        select count(*) from (${linked} limit ${sql.lit(PART + 1)}) first)
+      sql<ItemRow[] | null>`case
+        when (select count(*) from (${linked} limit ${sql.lit(items + 1)}) counted) <= ${sql.lit(items)}
+          and (select count(*) from (
+            select from credential_projects where credential_id in (${linked}) limit ${sql.lit(links + 1)}
+          ) counted) <= ${sql.lit(links)}
         then ${itemsOf(db, linked, p.viewer, p.projectId)} end`.as('items')
     )
   },
@@ -121,8 +129,8 @@ const fewOfProject = prepared(
 )
 
 /**
- * Lists all credentials of the project, newest first. Returns null if they are more than `PART`. The viewer
- * must be a member, or null.
+ * Lists all credentials of the project, newest first. Returns null if they are not few. The viewer must be a
+ * member, or null.
  */
 export async function listProjectCredentials(
   db: Database,
@@ -135,10 +143,10 @@ export async function listProjectCredentials(
 const idsOfProject = prepared(
   (db, p: Params<{ projectId: string }>) =>
     db
-      .selectFrom('credential_projects as l')
-      .innerJoin('credentials as c', 'c.id', 'l.credential_id')
-      .where('l.project_id', '=', p.projectId)
-      .select('c.id')
+      .selectFrom('credential_projects as p')
+      .innerJoin('credentials as c', 'c.id', 'p.credential_id')
+      .where('p.project_id', '=', p.projectId)
+      .select(['c.id', linkCount])
       .orderBy('c.created_at', 'desc')
       .orderBy('c.id', 'desc')
       .limit(sql.lit(MAX_ITEMS + 1)),
@@ -146,8 +154,8 @@ const idsOfProject = prepared(
 )
 
 /** Returns the ids of the project's credentials, newest first, and at most one more than `MAX_ITEMS`. */
-export async function listProjectCredentialIds(db: Database, projectId: string): Promise<string[]> {
-  return (await idsOfProject(db, { projectId })).map((row) => row.id)
+export function listProjectCredentialIds(db: Database, projectId: string): Promise<Listed[]> {
+  return idsOfProject(db, { projectId })
 }
 
 const ofProjectById = prepared(

@@ -3,7 +3,7 @@ import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { likePattern } from '../../../db/like-pattern.ts'
-import { arrayStream } from '../../../http/array-stream.ts'
+import { arrayStream, partsOf } from '../../../http/array-stream.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
@@ -159,7 +159,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       if (rows) return Promise.all(rows.map(itemOf))
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
       const stream = arrayStream(
-        await listProjectCredentialIds(db, id),
+        partsOf(await listProjectCredentialIds(db, id)),
         (ids) => listProjectCredentialsById(db, id, userId, ids),
         async (row) => serialize(await itemOf(row))
       )

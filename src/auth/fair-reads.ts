@@ -1,0 +1,81 @@
+import type { ServerResponse } from 'node:http'
+import fp from 'fastify-plugin'
+import { withTurns } from '../db/long-reads.ts'
+import { TooManyRequests } from '../http/problems.ts'
+import { callerOf } from './principal.ts'
+
+/** The most requests with long reads of one caller at a time: fewer than the connections for long reads. */
+const MAX_RUNNING = 2
+const MAX_WAITING = 8
+const MAX_WAIT_MS = 5_000
+
+interface Reader {
+  running: number
+  /** Each starts the next request. */
+  waiting: (() => void)[]
+}
+
+/**
+ * Lets a caller, whatever sessions and tokens they use, have two requests with long reads at a time. A request
+ * has its turn from its first long read until its answer has been sent or its connection has closed: answers
+ * that nobody reads hold the memory of two. The next requests wait, up to eight of them and five seconds, and
+ * others are refused.
+ */
+export const fairReads = fp(
+  async (app) => {
+    const readers = new Map<string, Reader>()
+
+    async function takeTurn(key: string, response: ServerResponse): Promise<void> {
+      const reader = readers.get(key) ?? { running: 0, waiting: [] }
+      readers.set(key, reader)
+      if (reader.running < MAX_RUNNING) reader.running++
+      else if (reader.waiting.length < MAX_WAITING) await waitIn(reader, response)
+      else throw tooMany()
+      const end = () => {
+        const next = reader.waiting.shift()
+        if (next) return next()
+        reader.running--
+        if (reader.running === 0) readers.delete(key)
+      }
+      if (response.closed) end()
+      else response.once('close', end)
+    }
+
+    function tooMany() {
+      app.metrics.limitedRequests.inc({ by: 'long-reads' })
+      return new TooManyRequests({
+        detail: 'Too many large requests of yours are being answered; send fewer at a time.',
+        retryAfter: 1
+      })
+    }
+
+    function waitIn({ waiting }: Reader, response: ServerResponse): Promise<void> {
+      return new Promise((resolve, reject) => {
+        const stopWaiting = () => {
+          clearTimeout(timer)
+          response.off('close', giveUp)
+        }
+        const start = () => {
+          stopWaiting()
+          resolve()
+        }
+        const giveUp = () => {
+          stopWaiting()
+          waiting.splice(waiting.indexOf(start), 1)
+          reject(tooMany())
+        }
+        const timer = setTimeout(giveUp, MAX_WAIT_MS)
+        response.once('close', giveUp)
+        waiting.push(start)
+      })
+    }
+
+    app.addHook('preHandler', (request, reply, done) => {
+      const caller = callerOf(request)
+      const key = caller.type === 'project-token' ? caller.projectId : caller.userId
+      let turn: Promise<void> | undefined
+      withTurns(() => (turn ??= takeTurn(key, reply.raw)), done)
+    })
+  },
+  { name: 'fair-reads', fastify: '5.x', dependencies: ['callers-only', 'metrics'] }
+)

@@ -1,0 +1,102 @@
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import type { Client } from '../helpers/client.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { newCredential, newProject, newType, type TestType } from '../helpers/fixtures.ts'
+import { newToken } from '../helpers/tokens.ts'
+
+const service = await startTestApp(t)
+const AUDIT = '/api/v1/audit-events'
+
+const keysOf = ({ field }: TestType) => Object.values(field).map((fieldId) => ({ fieldId, keyValue: 'x' }))
+
+/** Makes every statement on a table wait, until `release` is called. */
+async function hold(t: Test, table: string) {
+  const client = new pg.Client({ connectionString: service.databaseUrl, application_name: 'holder' })
+  await client.connect()
+  t.teardown(() => client.end())
+  await client.query(`begin; lock table ${table} in access exclusive mode`)
+  const observer = new pg.Client({ connectionString: service.databaseUrl, application_name: 'observer' })
+  await observer.connect()
+  t.teardown(() => observer.end())
+  return {
+    release: () => client.query('rollback'),
+    async waiting() {
+      const { rows } = await observer.query(
+        `select count(*)::int as n from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and application_name = 'latchkey'`
+      )
+      return rows[0].n as number
+    }
+  }
+}
+
+t.test('long reads of one caller leave connections for those of others', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const token = service.anonymous()
+  token.bearer = (await newToken(ann, ['audit:read'])).bearer!
+  const held = await hold(t, 'audit_events')
+  const clients = [ann, token]
+  const requests = Array.from({ length: 14 }, (_, i) => clients[i % 2]!.get(AUDIT))
+  const refused = await Promise.race([...requests, sleep(4_000)])
+  t.match(refused, { status: 429, json: { code: 'too-many-requests' } }, 'two run, eight wait')
+  t.equal(refused?.headers.get('retry-after'), '1')
+  t.equal(await held.waiting(), 2)
+  t.equal((await bob.get('/api/v1/credential-types')).status, 200, 'a long read of another')
+  t.equal((await ann.get('/api/v1/app-credentials')).status, 200, 'a short one of their own')
+  await held.release()
+  const statuses = (await Promise.all(requests)).map(({ status }) => status).sort()
+  t.same(statuses, [...Array(10).fill(200), ...Array(4).fill(429)])
+  t.equal((await ann.get(AUDIT)).status, 200, 'and all turns are free again')
+})
+
+t.test('a caller who waits for a turn and goes away leaves no turn taken', async (t) => {
+  const ann = await service.newUser()
+  const held = await hold(t, 'audit_events')
+  const sockets = Array.from({ length: 6 }, () => ask(service.origin, ann, AUDIT))
+  await eventually(async () => (await held.waiting()) === 2, 'two run')
+  await sleep(100)
+  for (const socket of sockets) socket.destroy()
+  await held.release()
+  const answers = await Promise.all(Array.from({ length: 8 }, () => ann.get(AUDIT)))
+  t.same(
+    answers.map(({ status }) => status),
+    Array(8).fill(200)
+  )
+})
+
+t.test('all machines of a project have their turns together', async (t) => {
+  const ann = await service.newUser()
+  const project = await newProject(ann)
+  const fields = ['a', 'b'].map((fieldName) => ({ fieldName, fieldLabel: 'F', fieldType: 'text' }))
+  const type = await newType(ann, fields)
+  const keys = Object.values(type.field).map((fieldId) => ({ fieldId, keyValue: 'x'.repeat(60_000) }))
+  const { id } = await newCredential(ann, type, { keys, projectIds: [project] })
+  const machines = await Promise.all(
+    [1, 2, 3].map(() => newToken(ann, ['credentials:resolve'], { projectId: project }))
+  )
+  const small = await newCredential(ann, type, { projectIds: [project], keys: keysOf(type) })
+  const resolve = (machine: Client, id: string) =>
+    machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })
+  // The values are known to be large before they are read, and read before they are recorded.
+  const held = await hold(t, 'audit_events')
+  const large = machines.flatMap((machine) => Array.from({ length: 4 }, () => resolve(machine, id)))
+  const refused = await Promise.race(large)
+  t.match(refused, { status: 429, json: { code: 'too-many-requests' } })
+  await held.release()
+  const statuses = (await Promise.all(large)).map(({ status }) => status).sort()
+  t.same(statuses, [...Array(10).fill(200), 429, 429])
+  t.equal((await resolve(machines[0]!, small.id)).status, 200)
+})
+
+/** Sends a request and does not read. */
+function ask(origin: string, client: Client, path: string): Socket {
+  const { hostname, port } = new URL(origin)
+  const socket = connect({ host: hostname, port: Number(port) })
+  socket.on('error', () => {}).pause()
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: ${hostname}\r\ncookie: ${client.cookie}\r\n\r\n`)
+  return socket
+}
