@@ -63,7 +63,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     await ensureCluster(location, { binaries, user: NAME, durable, log })
     const settings = settingsFor(durable, maxConnections)
     const server = await launch(location, { binaries, settings, log, notice })
-    return supervise(server, releaseAll, options.onExit)
+    return supervise(server, location, releaseAll, options.onExit)
   } catch (error) {
     await releaseAll()
     throw error
@@ -91,8 +91,8 @@ function settingsFor(durable: boolean, maxConnections: number): Record<string, s
   }
 }
 
-async function stopLeftoverServer({ cluster }: Location, notice: Notice): Promise<void> {
-  const pid = await stopLeftover(cluster)
+async function stopLeftoverServer(location: Location, notice: Notice): Promise<void> {
+  const pid = await stopLeftover(location)
   if (pid) notice(`Stopped the PostgreSQL (process ${pid}) that an earlier process had left running.`)
 }
 
@@ -119,7 +119,7 @@ async function launch(
       return { ...server, connection }
     } catch (cause) {
       await stop(server)
-      await removeSocketDirectory(host)
+      await removeSocketDirectory(host, runAs)
       const output = await use.log.tail()
       if (!TRANSIENT.test(output) || Date.now() > deadline) {
         throw new Error(`PostgreSQL does not come up (${(cause as Error).message}): ${output}`, { cause })
@@ -168,6 +168,7 @@ async function stop({ child, ended }: Program): Promise<void> {
 
 function supervise(
   server: Server,
+  { runAs }: Location,
   releaseAll: () => Promise<void>,
   onExit: EmbeddedOptions['onExit'] = () => {}
 ): EmbeddedPostgres {
@@ -177,7 +178,7 @@ function supervise(
   process.once('exit', interrupt)
   const settled = server.ended.then(async (code) => {
     process.off('exit', interrupt)
-    await removeSocketDirectory(server.connection.host)
+    await removeSocketDirectory(server.connection.host, runAs)
     await releaseAll()
     if (!stopped) onExit(code)
   })
