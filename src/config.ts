@@ -29,6 +29,11 @@ const days = (meaning: string) => format.integer(0, 3_650, `a whole number of da
 /** The variables that need only to be parsed, by the name of the setting. */
 const settings = {
   databaseUrl: optional('DATABASE_URL', format.databaseUrl, 'Postgres to use; unset: the embedded one'),
+  migrationDatabaseUrl: optional(
+    'LATCHKEY_MIGRATION_DATABASE_URL',
+    format.databaseUrl,
+    "the same database as the tables' owner, who migrates; unset: the role of DATABASE_URL"
+  ),
   dataDirectory: variable(
     'LATCHKEY_DATA_DIR',
     format.directoryPath,
@@ -118,6 +123,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
         '(openssl rand -base64 32); or LATCHKEY_ROOT_KEYS_FILE'
     )
   }
+  if (values.migrationDatabaseUrl && !values.databaseUrl)
+    throw new ConfigError(settings.migrationDatabaseUrl.name, 'is of use only with DATABASE_URL')
   return Object.freeze({ ...values, rootKeys })
 }
 
