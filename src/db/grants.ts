@@ -33,16 +33,22 @@ export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'kysely
   kysely_migration_lock: ''
 }
 
+const TABLES = Object.keys(GRANTS)
+
 /**
  * Gives `role` these rights and no others, as the owner of the tables. Throws if the role can do more by
  * other ways, such as change the tables or the audit log.
  */
 export async function grantTo(trx: Transaction, role: string): Promise<void> {
-  const { rows } = await sql<{ database: string; schema: string; exists: boolean }>`
+  const { rows } = await sql<{ database: string; schema: string; exists: boolean; owns: boolean }>`
     select current_database() as database, current_schema() as schema,
-      exists (select from pg_roles where rolname = ${role}) as exists`.execute(trx)
-  const { database, schema, exists } = rows[0]!
+      exists (select from pg_roles where rolname = ${role}) as exists,
+      not exists (select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
+        where not pg_has_role(c.relowner, 'usage')) as owns`.execute(trx)
+  const { database, schema, exists, owns } = rows[0]!
   if (!exists) throw new Error(`there is no database role "${role}"`)
+  // Postgres only warns about rights that a role cannot grant.
+  if (!owns) throw new Error(`only the owner of the tables can give "${role}" its rights`)
   const to = sql.id(role)
   const statements = [
     // A temporary table could take the place of one of these.
@@ -67,8 +73,8 @@ async function findExcess(trx: Transaction, role: string): Promise<string | unde
       (1, r.rolsuper, 'is a superuser'),
       (2, r.rolcreaterole, 'can create roles'),
       (3, exists (
-        select from pg_class c where c.relnamespace = current_schema()::regnamespace
-          and c.relname = any(${Object.keys(GRANTS)}::text[]) and pg_has_role(r.oid, c.relowner, 'member')),
+        select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
+          where pg_has_role(r.oid, c.relowner, 'member')),
         'owns the tables, or is a member of the role that does'),
       (4, has_table_privilege(r.oid, 'audit_events', 'update, delete, truncate, trigger')
         or has_table_privilege(r.oid, 'audit_chain', 'update, delete, truncate, trigger'),

@@ -138,6 +138,16 @@ t.test('a role that can do more is refused, and gets nothing', async (t) => {
     await t.rejects(migrateFor(db, name), { message: `there is no database role "${name}"` })
 })
 
+t.test('only the owner of the tables gives rights', async (t) => {
+  const { db, url } = await newDatabase(t)
+  const role = await newRole(t, db, 'latchkey_test_other')
+  const service = createDatabase({ connectionString: url })
+  t.teardown(() => service.destroy())
+  await t.rejects(migrateFor(service, role), {
+    message: `only the owner of the tables can give "${role}" its rights`
+  })
+})
+
 t.test('a role of any name gets the rights', async (t) => {
   const { db } = await newDatabase(t)
   const role = await newRole(t, db, '"latchkey test ""Ä"""').then(() => 'latchkey test "Ä"')
