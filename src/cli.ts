@@ -9,7 +9,7 @@ import { systemOrigin } from './audit/record.ts'
 import { type Config, readConfig, variables } from './config.ts'
 import { Keyring } from './crypto/keyring.ts'
 import { createDatabase, type Database } from './db/database.ts'
-import { migrate } from './db/migrate.ts'
+import { migrate, migrateFor } from './db/migrate.ts'
 import type { ConnectionOptions } from './db/pool.ts'
 import { rootKeysIn } from './embedded/data-directory.ts'
 import { startEmbedded } from './embedded/postgres.ts'
@@ -25,13 +25,27 @@ interface Command {
   /** The argument, as shown in the help. */
   argument?: string
   json?: true
-  run(config: Config, options: { argument: string; json: boolean }): Promise<void>
+  grantTo?: true
+  run(config: Config, options: Options): Promise<void>
+}
+
+interface Options {
+  argument: string
+  json: boolean
+  /** The database role that gets the rights of the service. */
+  grantTo: string | undefined
 }
 
 const commands: Record<string, Command> = {
   migrate: {
-    description: 'bring the database to the newest tables',
-    run: (config) => withDatabase(config, migrateDatabase, { query_timeout: 0 })
+    description: 'bring the database to the newest tables, and give a role the rights to serve requests',
+    grantTo: true,
+    run: ({ dataDirectory, migrationDatabaseUrl, databaseUrl }, { grantTo }) =>
+      withDatabase(
+        { dataDirectory, databaseUrl: migrationDatabaseUrl ?? databaseUrl },
+        (db) => migrateDatabase(db, grantTo),
+        { query_timeout: 0 }
+      )
   },
   'audit verify': {
     description: 'check the audit chain and name the first event that was changed, removed or added',
@@ -58,13 +72,14 @@ const commands: Record<string, Command> = {
   openapi: { description: 'write openapi.yaml from the code', run: writeOpenapi }
 }
 
+/** Runs `work` on the database of the service or, if that is embedded, as the owner of its tables. */
 async function withDatabase(
-  config: Config,
+  config: Pick<Config, 'databaseUrl' | 'dataDirectory'>,
   work: (db: Database) => Promise<void>,
   options: ConnectionOptions = {}
 ) {
   const embedded = config.databaseUrl ? undefined : await startEmbedded({ directory: config.dataDirectory })
-  const connection = embedded?.connection ?? { connectionString: config.databaseUrl! }
+  const connection = embedded?.owner ?? { connectionString: config.databaseUrl! }
   const db = createDatabase({ ...connection, ...options })
   try {
     await work(db)
@@ -74,9 +89,10 @@ async function withDatabase(
   }
 }
 
-async function migrateDatabase(db: Database) {
-  const steps = await migrate(db)
+async function migrateDatabase(db: Database, role: string | undefined) {
+  const steps = await (role === undefined ? migrate(db) : migrateFor(db, role))
   print(steps.length > 0 ? `Ran ${steps.join(', ')}.` : 'Nothing to do.')
+  if (role !== undefined) print(`The role ${role} has the rights to serve requests.`)
 }
 
 async function verifyAudit(db: Database) {
@@ -137,8 +153,8 @@ const startsWith = (words: readonly string[], prefix: readonly string[]) =>
   prefix.every((word, index) => words[index] === word)
 
 function usageOf(name: string): string {
-  const { argument, json } = commands[name]!
-  return [name, argument, json && '[--json]'].filter(Boolean).join(' ')
+  const { argument, json, grantTo } = commands[name]!
+  return [name, argument, json && '[--json]', grantTo && '[--grant-to <role>]'].filter(Boolean).join(' ')
 }
 
 function table(rows: [string, string][]): string {
@@ -172,7 +188,8 @@ async function main(args: string[]): Promise<void> {
     options: {
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },
-      json: { type: 'boolean', default: false }
+      json: { type: 'boolean', default: false },
+      'grant-to': { type: 'string' }
     }
   })
   if (values.version) return print(packageJson.version)
@@ -189,10 +206,12 @@ async function main(args: string[]): Promise<void> {
   }
   const command = commands[name]!
   const rest = positionals.slice(name.split(' ').length)
-  if (rest.length !== (command.argument ? 1 : 0) || (values.json && !command.json)) {
+  const grantTo = values['grant-to']
+  const unfit = (values.json && !command.json) || (grantTo !== undefined && !command.grantTo)
+  if (rest.length !== (command.argument ? 1 : 0) || unfit) {
     throw new Error(`usage: latchkey ${usageOf(name)}`)
   }
-  await command.run(readConfig(), { argument: rest[0] ?? '', json: values.json })
+  await command.run(readConfig(), { argument: rest[0] ?? '', json: values.json, grantTo })
 }
 
 try {

@@ -31,6 +31,11 @@ const requestsPerMinute = format.integer(0, 10_000_000, 'a whole number from 0 (
 /** The variables that need only to be parsed, by the name of the setting. */
 const settings = {
   databaseUrl: optional('DATABASE_URL', format.databaseUrl, 'Postgres to use; unset: the embedded one'),
+  migrationDatabaseUrl: optional(
+    'LATCHKEY_MIGRATION_DATABASE_URL',
+    format.databaseUrl,
+    "the same database as the tables' owner, who migrates; unset: the role of DATABASE_URL"
+  ),
   dataDirectory: variable(
     'LATCHKEY_DATA_DIR',
     format.directoryPath,
@@ -132,6 +137,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
         '(openssl rand -base64 32); or LATCHKEY_ROOT_KEYS_FILE'
     )
   }
+  if (values.migrationDatabaseUrl && !values.databaseUrl)
+    throw new ConfigError(settings.migrationDatabaseUrl.name, 'is of use only with DATABASE_URL')
   return Object.freeze({ ...values, rootKeys })
 }
 

@@ -1,6 +1,7 @@
 import { type Config, ConfigError } from './config.ts'
 import { createDatabase, type Database } from './db/database.ts'
-import { migrate } from './db/migrate.ts'
+import { migrate, migrateForRoleOf } from './db/migrate.ts'
+import type { ConnectionOptions } from './db/pool.ts'
 import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './embedded/data-directory.ts'
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
@@ -46,10 +47,9 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
         onExit: reporter.databaseEnded
       })
     }
-    const connection = postgres?.connection ?? { connectionString: config.databaseUrl! }
+    const connection = postgres?.service ?? { connectionString: config.databaseUrl! }
     db = createDatabase(connection, { onConnectionError: reporter.connectionError })
-    const migrating = createDatabase({ ...connection, query_timeout: 0 }, { poolSize: 1 })
-    await migrate(migrating).finally(() => migrating.destroy())
+    await migrateTables(db, postgres?.owner ?? ownerOf(config), connection)
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
       reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
@@ -61,6 +61,16 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     await close()
     throw error
   }
+}
+
+const ownerOf = ({ migrationDatabaseUrl }: Config) =>
+  migrationDatabaseUrl === undefined ? undefined : { connectionString: migrationDatabaseUrl }
+
+/** Migrates as the owner of the tables, for the role of `db`; or as that role, if there is no other. */
+async function migrateTables(db: Database, owner: ConnectionOptions | undefined, own: ConnectionOptions) {
+  const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 1 })
+  const migrated = owner ? migrateForRoleOf(db, migrating) : migrate(migrating)
+  await migrated.finally(() => migrating.destroy())
 }
 
 async function embeddedRootKeys({ dataDirectory }: Config, reporter: StartupReporter) {

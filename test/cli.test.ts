@@ -11,7 +11,7 @@ import { parseRootKeys } from '../src/root-keys/list.ts'
 import { newRootKey } from '../src/root-keys/local.ts'
 import type { RootKey } from '../src/root-keys/root-key.ts'
 import { startTestApp } from './helpers/app.ts'
-import { createTestDatabase } from './helpers/database.ts'
+import { createTestDatabase, SERVICE_ROLE } from './helpers/database.ts'
 import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
 
@@ -53,6 +53,26 @@ t.test(
     t.equal((await latchkey(database.url, 'migrate')).out, 'Nothing to do.\n')
   }
 )
+
+t.test('latchkey migrate --grant-to gives a role the rights to serve requests', async (t) => {
+  const database = await createTestDatabase({ empty: true })
+  t.teardown(database.drop)
+  const migrate = (...words: string[]) => latchkey(database.url, 'migrate', ...words)
+  const first = await migrate('--grant-to', SERVICE_ROLE)
+  t.equal(first.code, 0, first.err)
+  t.match(first.out, /^Ran .*\nThe role latchkey_test_service has the rights to serve requests\.\n$/)
+  const again = await migrate('--grant-to', SERVICE_ROLE)
+  t.match(again.out, /^Nothing to do\.\nThe role /)
+  const { rows } = await sql`select has_table_privilege(${SERVICE_ROLE}, 'users', 'insert') as insert,
+    has_table_privilege(${SERVICE_ROLE}, 'audit_events', 'delete') as delete`.execute(database.db)
+  t.same(rows, [{ insert: true, delete: false }])
+  t.match(await migrate('--grant-to', 'nobody_at_all'), {
+    code: 1,
+    err: 'latchkey: there is no database role "nobody_at_all"\n'
+  })
+  t.match(await migrate('--grant-to', 'public'), { code: 1, err: /no database role "public"/ })
+  t.match(await latchkey(database.url, 'audit', 'verify', '--grant-to', 'x'), { code: 1, err: /usage: / })
+})
 
 t.test(
   'latchkey audit verify finds the first event that was changed, and export writes all events',
@@ -184,5 +204,9 @@ t.test('help and version need no configuration and succeed', async (t) => {
     t.equal(out.split('\n').filter((line) => line.startsWith(`  ${command}`)).length, 1, command)
   }
   t.match(await run('nonsense', '--help'), { code: 1, err: /unknown command "nonsense"/ })
-  t.match(await run('migrate', '--json'), { code: 1, out: '', err: 'latchkey: usage: latchkey migrate\n' })
+  t.match(await run('migrate', '--json'), {
+    code: 1,
+    out: '',
+    err: 'latchkey: usage: latchkey migrate [--grant-to <role>]\n'
+  })
 })

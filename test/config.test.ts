@@ -17,6 +17,7 @@ const VAULT = {
 t.test('every setting has a default', async (t) => {
   t.same(readConfig({}), {
     databaseUrl: undefined,
+    migrationDatabaseUrl: undefined,
     host: '127.0.0.1',
     port: 8080,
     publicOrigin: undefined,
@@ -55,6 +56,7 @@ t.test('an empty variable counts as unset', async (t) => {
 t.test('every setting is read', async (t) => {
   const config = readConfig({
     DATABASE_URL,
+    LATCHKEY_MIGRATION_DATABASE_URL: `${DATABASE_URL}?application_name=owner`,
     HOST: '0.0.0.0',
     PORT: '0',
     PUBLIC_URL: 'https://Keys.example.org:443/',
@@ -77,6 +79,7 @@ t.test('every setting is read', async (t) => {
   const { rootKeys, ...rest } = config
   t.same(rest, {
     databaseUrl: DATABASE_URL,
+    migrationDatabaseUrl: `${DATABASE_URL}?application_name=owner`,
     host: '0.0.0.0',
     port: 0,
     publicOrigin: 'https://keys.example.org',
@@ -134,6 +137,7 @@ t.test(
         '/var/run/canary',
         'postgres://canary:100%@example.org/db'
       ],
+      LATCHKEY_MIGRATION_DATABASE_URL: ['canary', 'mysql://canary@example.org/db', '/var/run/canary'],
       HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
       PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
       PUBLIC_URL: [
@@ -241,6 +245,13 @@ t.test('with DATABASE_URL and no root key the service refuses to start', async (
     t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS is needed/ })
   }
   t.ok(readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }))
+})
+
+t.test('a second URL for migrations needs the first one', async (t) => {
+  t.throws(() => readConfig({ LATCHKEY_MIGRATION_DATABASE_URL: DATABASE_URL }), {
+    name: 'ConfigError',
+    message: 'LATCHKEY_MIGRATION_DATABASE_URL is of use only with DATABASE_URL'
+  })
 })
 
 t.test('root keys may be in a private file', async (t) => {

@@ -218,9 +218,14 @@ t.test('no secret has a default', async (t) => {
   }
   t.match(
     latchkey.environment.DATABASE_URL,
+    /^postgres:\/\/latchkey_service:\$\{POSTGRES_SERVICE_PASSWORD:\?[^}]+\}@postgres:5432\/latchkey$/
+  )
+  t.match(
+    latchkey.environment.LATCHKEY_MIGRATION_DATABASE_URL,
     /^postgres:\/\/latchkey:\$\{POSTGRES_PASSWORD:\?[^}]+\}@postgres:5432\/latchkey$/
   )
   t.match(postgres.environment.POSTGRES_PASSWORD, /^\$\{POSTGRES_PASSWORD:\?/)
+  t.match(postgres.environment.POSTGRES_SERVICE_PASSWORD, /^\$\{POSTGRES_SERVICE_PASSWORD:\?/)
   t.equal(postgres.environment.POSTGRES_HOST_AUTH_METHOD, undefined, 'no trust')
 })
 
@@ -246,11 +251,12 @@ t.test('the service waits for its database, which keeps its data', async (t) => 
   t.match(postgres.environment.POSTGRES_INITDB_ARGS, /--locale-provider=builtin --builtin-locale=C\.UTF-8/)
 })
 
-t.test('the service is no superuser of its database', async (t) => {
+t.test('neither role of the service is a superuser, and one of them owns nothing', async (t) => {
   const mounted = postgres.volumes?.find((volume) => volume.includes('/docker-entrypoint-initdb.d/')) ?? ''
   t.ok(mounted.endsWith(':ro'), mounted)
   const sql = await read(mounted.split(':')[0]!)
   t.match(sql, /^create role latchkey login password :'password';$/m)
+  t.match(sql, /^create role latchkey_service login password :'service_password';$/m)
   t.match(sql, /^create database latchkey owner latchkey;$/m)
   t.match(sql, /^alter role postgres password null;$/m)
   t.notMatch(sql.replace(/^--.*$/gm, ''), /superuser|createrole|createdb|bypassrls|replication/i)

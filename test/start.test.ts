@@ -1,9 +1,15 @@
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import t, { type Test } from 'tap'
+import { createDatabase } from '../src/db/database.ts'
+import { GRANTS } from '../src/db/grants.ts'
+import { migrate } from '../src/db/migrate.ts'
+import { startEmbedded } from '../src/embedded/postgres.ts'
+import { ensureAdministrator } from '../src/features/users/service.ts'
 import { newRootKey } from '../src/root-keys/local.ts'
-import { createTestDatabase } from './helpers/database.ts'
+import { asRole, createTestDatabase } from './helpers/database.ts'
 import { startProcess } from './helpers/process.ts'
 
 async function newDirectory(t: Test) {
@@ -128,6 +134,117 @@ t.test('with DATABASE_URL', async (t) => {
     await fails({ ...base, LATCHKEY_ROOT_KEYS: 'one:c2hvcnQ=' }, /^latchkey: LATCHKEY_ROOT_KEYS /)
     await fails({ PORT: '99999' }, /^latchkey: PORT has to be /)
   })
+})
+
+t.test('an embedded database of an earlier version keeps its data and gets its roles', async (t) => {
+  const cwd = await newDirectory(t)
+  const directory = join(cwd, 'data')
+  const [email, password] = ['before@example.org', 'correct horse battery']
+  const postgres = await startEmbedded({ directory, durable: false })
+  t.teardown(() => postgres.stop())
+  // Earlier versions did everything as the superuser, and had no other role.
+  const superuser = createDatabase(postgres.connection)
+  await sql`alter database latchkey owner to latchkey`.execute(superuser)
+  for (const role of ['latchkey_owner', 'latchkey_service'])
+    await sql`drop role ${sql.id(role)}`.execute(superuser)
+  await migrate(superuser)
+  await ensureAdministrator(superuser, { email, password })
+  await sql`create view emails as select email from users`.execute(superuser)
+  await sql`create table notes (id integer generated always as identity, number serial)`.execute(superuser)
+  await superuser.destroy()
+  await postgres.stop()
+
+  for (const nth of ['first', 'second']) {
+    const service = startProcess(t, cwd, {})
+    const [, origin] = await service.printed(/listens on (http:\S+)/)
+    t.equal((await signIn(origin!, email, password)).status, 200, `${nth} start`)
+    const socket = { host: join(directory, 'postgres'), port: 5432, database: 'latchkey' }
+    const look = createDatabase({ ...socket, user: 'latchkey', application_name: 'look' })
+    const { rows } = await sql<{ owner: string }>`
+      select distinct relowner::regrole::text as owner from pg_class
+        where relnamespace = 'public'::regnamespace
+      union select proowner::regrole::text from pg_proc p where pronamespace = 'public'::regnamespace
+        and not exists (select from pg_depend where objid = p.oid and deptype = 'e')
+      union select datdba::regrole::text from pg_database where datname = 'latchkey'`.execute(look)
+    t.same(rows, [{ owner: 'latchkey_owner' }])
+    const { rows: used } = await sql<{ role: string }>`select distinct usename as role
+      from pg_stat_activity where application_name = 'latchkey'`.execute(look)
+    t.same(used, [{ role: 'latchkey_service' }], 'requests use no other role')
+    const { rows: roles } = await sql`select rolname, rolsuper, rolcreaterole from pg_roles
+      where rolname ~ '^latchkey' order by rolname`.execute(look)
+    t.same(roles, [
+      { rolname: 'latchkey', rolsuper: true, rolcreaterole: true },
+      { rolname: 'latchkey_owner', rolsuper: false, rolcreaterole: false },
+      { rolname: 'latchkey_service', rolsuper: false, rolcreaterole: false }
+    ])
+    await look.destroy()
+    service.child.kill('SIGTERM')
+    t.equal(await service.exited, 0)
+  }
+})
+
+t.test('with a role for migrations and another one for requests', async (t) => {
+  const cwd = await newDirectory(t)
+  const [database, other] = [
+    await createTestDatabase({ empty: true }),
+    await createTestDatabase({ empty: true })
+  ]
+  const [owner, service] = ['latchkey_test_migrations', 'latchkey_test_requests']
+  const password = 'for this test'
+  const name = sql.id(new URL(database.ownerUrl.replace('@/', '@localhost/')).pathname.slice(1))
+  for (const role of [owner, service])
+    await sql`create role ${sql.id(role)} login password ${sql.lit(password)}`.execute(database.db)
+  await sql`alter database ${name} owner to ${sql.id(owner)}`.execute(database.db)
+  t.teardown(async () => {
+    await database.drop()
+    for (const role of [owner, service]) await sql`drop role ${sql.id(role)}`.execute(other.db)
+    await other.drop()
+  })
+  const env = {
+    DATABASE_URL: asRole(database.ownerUrl, service, password),
+    LATCHKEY_ROOT_KEYS: newRootKey('one'),
+    LATCHKEY_ADMIN_EMAIL: 'admin@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'correct horse battery'
+  }
+  const migrations = asRole(database.ownerUrl, owner, password)
+  const fails = async (more: Record<string, string>, line: RegExp) => {
+    const running = startProcess(t, cwd, { ...env, ...more })
+    t.equal(await running.exited, 1)
+    t.equal(running.output().trim().split('\n').length, 1, running.output())
+    t.match(running.output(), line)
+  }
+  const works = async (more: Record<string, string>) => {
+    const running = startProcess(t, cwd, { ...env, ...more })
+    const [, origin] = await running.printed(/listens on (http:\S+)/)
+    const { status, cookie } = await signIn(origin!, 'admin@example.org', 'correct horse battery')
+    t.equal(status, 200)
+    const made = await fetch(`${origin}/api/v1/projects`, {
+      method: 'POST',
+      headers: { ...json, cookie },
+      body: JSON.stringify({ name: 'One' })
+    })
+    t.equal(made.status, 201)
+    running.child.kill('SIGTERM')
+    t.equal(await running.exited, 0)
+  }
+
+  await fails({}, /^latchkey: run "latchkey migrate" as the owner of the tables first: 2/)
+  await fails(
+    { LATCHKEY_MIGRATION_DATABASE_URL: other.ownerUrl },
+    /^latchkey: migrations would run in the database \w+, and requests in \w+$/m
+  )
+  await fails(
+    { LATCHKEY_MIGRATION_DATABASE_URL: migrations, DATABASE_URL: migrations },
+    /^latchkey: the database role "latchkey_test_migrations" is not fit to serve requests: it owns/
+  )
+  const two = { LATCHKEY_MIGRATION_DATABASE_URL: migrations }
+  await Promise.all([works(two), works(two)])
+  const { rows } = await sql<{ table: string; owner: string; mine: boolean }>`
+    select tablename as table, tableowner as owner, tableowner = ${service} as mine
+    from pg_tables where schemaname = 'public'`.execute(database.db)
+  t.same(rows.map(({ table }) => table).sort(), Object.keys(GRANTS).sort())
+  t.same([...new Set(rows.map((row) => row.owner))], [owner])
+  await works({})
 })
 
 t.test('the service goes on if the reader of its log closes', async (t) => {

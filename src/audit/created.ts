@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Transaction } from '../db/database.ts'
-import { answerCreated, type Created } from '../http/idempotency.ts'
+import type { Database, Transaction } from '../db/database.ts'
+import { answerCreated, type BeforeReplay, type Created } from '../http/idempotency.ts'
 import type { Services } from '../services.ts'
 import { type AuditEvent, audited } from './record.ts'
 
@@ -12,9 +12,10 @@ import { type AuditEvent, audited } from './record.ts'
 export function created<T>(
   request: FastifyRequest,
   reply: FastifyReply,
-  work: (services: Services & { db: Transaction }) => Promise<Created<T> & { events: AuditEvent[] }>
+  work: (services: Services & { db: Transaction }) => Promise<Created<T> & { events: AuditEvent[] }>,
+  beforeReplay?: BeforeReplay<T>
 ): Promise<T> {
-  return answerCreated(request, reply, (db) =>
+  const create = (db: Database) =>
     audited(
       request,
       async (services) => {
@@ -23,5 +24,5 @@ export function created<T>(
       },
       { db }
     )
-  )
+  return answerCreated(request, reply, create, beforeReplay)
 }

@@ -144,9 +144,13 @@ export async function recordDenials(db: Database, origin: Origin, denials: reado
       target_id: target?.id ?? null,
       project_id: projectId,
       details,
-      fold_key: [action, origin.actor_type, origin.actor_id ?? origin.ip, target?.id, details['code']].join(
-        '/'
-      ),
+      fold_key: [
+        action,
+        origin.actor_type,
+        origin.actor_id ?? origin.ip,
+        target?.id,
+        ...Object.values(details)
+      ].join('/'),
       if_exists: ifExists
     })
   )

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { administrator, signedIn } from '../auth/principal.ts'
+import { administrator, isAdministrator, signedIn } from '../auth/principal.ts'
 import { timeOf } from '../http/times.ts'
 import { findHead } from './chain.ts'
 import { type AuditFilter, listEvents } from './list-repository.ts'
@@ -15,9 +15,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const times: AuditFilter = {}
     if (from !== undefined) times.from = timeOf(from, '/query/from')!
     if (to !== undefined) times.to = timeOf(to, '/query/to')!
-    // An administrator's token sees only what any user's token sees.
-    const seesAll = caller.type === 'session' && caller.role === 'admin'
-    const viewer = seesAll ? undefined : caller.userId
+    const viewer = isAdministrator(caller) ? undefined : caller.userId
     const { rows, cursor } = await listEvents(db, viewer, { ...filter, ...times }, limit)
     return { data: rows.map(toEvent), nextCursor: cursor }
   })

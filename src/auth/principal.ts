@@ -104,10 +104,15 @@ export const signedIn = guard((request) => request.principal)
 /** Guard for users with a session. */
 export const sessionOnly = guard(sessionOf)
 
+/** True for administrators in person. A token of theirs may what a token of any user may. */
+export function isAdministrator(caller: Principal): boolean {
+  return caller.type === 'session' && caller.role === 'admin'
+}
+
 /** Guard for administrators with a session. */
 export const administrator = guard((request) => {
   const session = sessionOf(request)
-  if (session.role !== 'admin') throw new Forbidden({ detail: 'Only an administrator may do this.' })
+  if (!isAdministrator(session)) throw new Forbidden({ detail: 'Only an administrator may do this.' })
   return session
 })
 

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Kysely, sql } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { type Database, lockName } from './database.ts'
+import { type Database, lockName, type Transaction } from './database.ts'
+import { grantTo, whoIs } from './grants.ts'
 
 const folder = join(import.meta.dirname, '../../migrations')
 
@@ -31,20 +32,72 @@ async function getMigrations(failed: (error: Error) => void): Promise<Record<str
  * changes nothing. Replicas that start together take turns, by a lock. `db` should have no `query_timeout`,
  * because a migration may take long on a large table.
  */
-export async function migrate(db: Database): Promise<string[]> {
+export function migrate(db: Database): Promise<string[]> {
+  return inTurn(db, runPending)
+}
+
+/** The same, and gives `role` the rights of `GRANTS`. `db` has to be connected as the owner of the tables. */
+export function migrateFor(db: Database, role: string): Promise<string[]> {
+  return inTurn(db, async (trx) => {
+    const names = await runPending(trx)
+    await grantTo(trx, role)
+    return names
+  })
+}
+
+/** The same, for the role of `service`, which is another way to the same database. */
+export async function migrateForRoleOf(service: Database, db: Database): Promise<string[]> {
+  const [one, other] = await Promise.all([whoIs(service), whoIs(db)])
+  if (one.database !== other.database)
+    throw new Error(`migrations would run in the database ${other.database}, and requests in ${one.database}`)
+  return migrateFor(db, one.role)
+}
+
+function inTurn<T>(db: Database, work: (trx: Transaction) => Promise<T>): Promise<T> {
   return db.transaction().execute(async (trx) => {
     await sql`set local statement_timeout = 0`.execute(trx)
     await sql`set local lock_timeout = '60s'`.execute(trx)
     await lockName(trx, 'migrate')
-    let failed: Error | undefined
-    const provider = {
-      getMigrations: () =>
-        getMigrations((error) => {
-          failed = error
-        })
-    }
-    const { error, results } = await new Migrator({ db: trx, provider }).migrateToLatest()
-    if (error) throw failed ?? error
-    return (results ?? []).map((result) => result.migrationName)
+    return work(trx)
   })
+}
+
+async function runPending(trx: Transaction): Promise<string[]> {
+  let failed: Error | undefined
+  const provider = {
+    getMigrations: () =>
+      getMigrations((error) => {
+        failed = error
+      })
+  }
+  const { may, begun } = await migrationRights(trx)
+  if (!may) {
+    await requireMigrated(trx, begun)
+    return []
+  }
+  const { error, results } = await new Migrator({ db: trx, provider }).migrateToLatest()
+  if (error) throw failed ?? error
+  return (results ?? []).map((result) => result.migrationName)
+}
+
+/** Tells if this role may run migrations, and if any have run. */
+async function migrationRights(trx: Transaction): Promise<{ may: boolean; begun: boolean }> {
+  const { rows } = await sql<{ may: boolean; begun: boolean }>`
+    select coalesce(has_table_privilege(to_regclass('kysely_migration'), 'insert'),
+      has_schema_privilege(current_schema(), 'create'), false) as may,
+      to_regclass('kysely_migration') is not null as begun`.execute(trx)
+  return rows[0]!
+}
+
+/** Throws if the migrations that ran are not those of this version. */
+async function requireMigrated(trx: Transaction, begun: boolean): Promise<void> {
+  const { rows } = begun
+    ? await sql<{ name: string }>`select name from kysely_migration`.execute(trx)
+    : { rows: [] }
+  const [known, ran] = [Object.keys(await getMigrations(() => {})), rows.map(({ name }) => name)]
+  const pending = known.filter((name) => !ran.includes(name))
+  const unknown = ran.filter((name) => !known.includes(name))
+  if (pending.length > 0)
+    throw new Error(`run "latchkey migrate" as the owner of the tables first: ${pending.join(', ')}`)
+  if (unknown.length > 0) throw new Error(`a later version has migrated this database: ${unknown.join(', ')}`)
 }

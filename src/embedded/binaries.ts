@@ -13,7 +13,8 @@ import {
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
-import { ignoreMissing, isReachable, type Location, type Notice, type Owner } from './directory.ts'
+import { isReachable, type Location, type Notice } from './directory.ts'
+import { ignoreMissing, type Owner } from './files.ts'
 
 /**
  * Returns the directory that holds `bin/postgres`, ready to run: the installed one, or a copy in `home` if

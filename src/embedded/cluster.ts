@@ -1,6 +1,7 @@
-import { chown, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chown, lstat, mkdtemp, open, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ignoreMissing, type Location, recordLocation } from './directory.ts'
+import { type Location, recordLocation } from './directory.ts'
+import { ignoreMissing, removeTree } from './files.ts'
 import { type Log, run } from './program.ts'
 
 const NEW_PREFIX = 'postgres.new-'
@@ -21,11 +22,11 @@ export async function ensureCluster(location: Location, options: Options): Promi
   for (const name of await readdir(home)) {
     // The initdb of a killed process may still be writing there. If retries fail, the next start removes it.
     if (name.startsWith(NEW_PREFIX)) {
-      await rm(join(home, name), { recursive: true, maxRetries: 3 }).catch(() => {})
+      await removeTree(join(home, name)).catch(() => {})
     }
   }
-  if (!(await ignoreMissing(stat(cluster)))) await createCluster(location, options)
-  if (!(await ignoreMissing(stat(join(cluster, 'PG_VERSION'))))) {
+  if (!(await ignoreMissing(lstat(cluster)))) await createCluster(location, options)
+  if (!(await ignoreMissing(lstat(join(cluster, 'PG_VERSION'))))) {
     throw new Error(`${cluster} is not a PostgreSQL cluster: move it away`)
   }
   await recordLocation(location)

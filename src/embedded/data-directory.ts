@@ -6,7 +6,7 @@ import { FileRefused, readPrivateFile } from '../private-file.ts'
 import { parseRootKeys } from '../root-keys/list.ts'
 import { newRootKey } from '../root-keys/local.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
-import { ignoreMissing } from './directory.ts'
+import { ignoreMissing, requireTrusted } from './files.ts'
 
 /**
  * Creates the data directory, for this user only. Throws a ConfigError if it cannot be created or written.
@@ -24,6 +24,10 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
       `has to be a directory that can be made and written (${(error as NodeJS.ErrnoException).code})`
     )
   }
+  // Before anything in it is read: root would follow a link there to any file.
+  await requireTrusted(directory).catch((error: Error) => {
+    throw new ConfigError('LATCHKEY_DATA_DIR', `cannot be used: ${error.message}`)
+  })
 }
 
 /**

@@ -1,19 +1,8 @@
 import { createHash } from 'node:crypto'
-import {
-  chmod,
-  chown,
-  lstat,
-  mkdir,
-  mkdtemp,
-  readFile,
-  realpath,
-  rm,
-  rmdir,
-  stat,
-  writeFile
-} from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, mkdtemp, readFile, realpath, stat, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { ignoreMissing, isRoot, type Owner, removeDirectory, requireTrusted } from './files.ts'
 
 /**
  * The files of an embedded Postgres. `home` is the data directory, or a fallback if Postgres cannot use that:
@@ -33,34 +22,21 @@ export interface Location {
   runAs: Owner | undefined
 }
 
-export interface Owner {
-  uid: number
-  gid: number
-}
-
 export type Notice = (line: string) => void
 
 // The user `nobody`, which every Linux has.
 const NOBODY: Owner = { uid: 65534, gid: 65534 }
-const isRoot = () => process.getuid?.() === 0
-
-/** Resolves to undefined if the file or process does not exist. */
-export async function ignoreMissing<T>(promise: Promise<T>): Promise<T | undefined> {
-  return promise.catch((error) => {
-    if (['ENOENT', 'ESRCH'].includes(error.code)) return undefined
-    throw error
-  })
-}
 
 /** Finds or creates the directories of the cluster. Throws if that is not possible. */
 export async function resolveLocation(path: string, notice: Notice): Promise<Location> {
   const directory = await prepare(path, notice)
   const record = (await ignoreMissing(readFile(join(directory, 'postgres.location'), 'utf8')))?.trim()
   let home = record || directory
-  const found = await ignoreMissing(stat(join(home, 'postgres')))
+  const found = await ignoreMissing(lstat(join(home, 'postgres')))
   if (record && !found) {
     throw new Error(`the database of ${directory} was kept in ${record}, and is not there any more`)
   }
+  if (home !== directory) await requireTrusted(home)
   if (!(await isReachable(home, await ownerOf(home)))) {
     if (found) throw new Error(`as root, PostgreSQL runs as another user, and that one cannot reach ${home}`)
     home = await findFallback(directory)
@@ -85,8 +61,8 @@ async function prepare(path: string, notice: Notice): Promise<string> {
   await mkdir(dirname(path), { recursive: true })
   const created = await mkdir(path, { recursive: true, mode: 0o700 })
   const directory = await realpath(path)
+  await requireTrusted(directory)
   const { mode, uid } = await stat(directory)
-  if (mode & 0o002) throw new Error(`anybody may write to ${directory}: chmod o-w it, or choose another one`)
   const isPrivate = uid === 0 && (mode & 0o077) === 0 && directory !== homedir()
   if (isRoot() && isPrivate && (await isReachable(dirname(directory), NOBODY))) {
     // Lets Postgres pass through to the cluster, without listing what is beside it.
@@ -99,7 +75,12 @@ async function prepare(path: string, notice: Notice): Promise<string> {
 
 async function ownerOf(home: string): Promise<Owner | undefined> {
   const cluster = join(home, 'postgres')
-  const owner = await ignoreMissing(stat(cluster))
+  // Users may keep their own cluster behind a link. What root starts is where it says.
+  const owner = await ignoreMissing(isRoot() ? lstat(cluster) : stat(cluster))
+  if (owner && !owner.isDirectory()) {
+    const what = owner.isSymbolicLink() ? 'a symbolic link, which root does not follow' : 'not a directory'
+    throw new Error(`${cluster} is ${what}: move it away, or set LATCHKEY_DATA_DIR`)
+  }
   if (isRoot()) {
     if (owner?.uid === 0)
       throw new Error(`${cluster} belongs to root, as whom PostgreSQL does not run: chown it`)
@@ -156,10 +137,10 @@ export async function socketDirectory({ cluster, runAs }: Location): Promise<str
 }
 
 /** Removes a directory that `socketDirectory` created, and no other. */
-export async function removeSocketDirectory(directory: string): Promise<void> {
+export async function removeSocketDirectory(directory: string, runAs: Owner | undefined): Promise<void> {
   if (!/^latchkey-\w{6}$/.test(basename(directory))) return
-  for (const name of [SOCKET, `${SOCKET}.lock`]) await rm(join(directory, name), { force: true })
-  await rmdir(directory).catch(() => {})
+  const files = [SOCKET, `${SOCKET}.lock`].map((name) => join(directory, name))
+  await removeDirectory(directory, files, runAs)
 }
 
 /**

@@ -13,15 +13,29 @@ import {
 } from './directory.ts'
 import { lockDirectory, stopLeftover, stopPostmaster } from './processes.ts'
 import { type Log, openLog, type Program, run } from './program.ts'
+import { OWNER, prepareRoles, SERVICE, SUPERUSER } from './roles.ts'
 
-const NAME = 'latchkey'
+const DATABASE = 'latchkey'
 const READY_WITHIN_MS = 60_000
 // A server that is shutting down causes these for a moment.
 const TRANSIENT = /lock file "postmaster.pid" already exists|pre-existing shared memory block/
 
+/** Options for pg. The host is the directory of a Unix socket; there is no other listener. */
+interface Connection {
+  host: string
+  port: number
+  user: string
+  database: string
+  ssl: false
+}
+
 export interface EmbeddedPostgres {
-  /** Options for pg. The host is the directory of a Unix socket; there is no other listener. */
-  connection: { host: string; port: number; user: string; database: string; ssl: false }
+  /** As the superuser, for tools that create databases. */
+  connection: Connection
+  /** As the role that owns the tables. */
+  owner: Connection
+  /** As the role that serves requests. It has rights only after `migrateFor`. */
+  service: Connection
   /** Shuts down fast, and resolves when the postmaster has ended. Idempotent. */
   stop(): Promise<void>
 }
@@ -60,10 +74,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     // Before the programs are copied: a server may still be running from an older copy.
     await stopLeftoverServer(location, notice)
     const binaries = await findBinaries(installed, location, notice)
-    await ensureCluster(location, { binaries, user: NAME, durable, log })
+    await ensureCluster(location, { binaries, user: SUPERUSER, durable, log })
     const settings = settingsFor(durable, maxConnections)
     const server = await launch(location, { binaries, settings, log, notice })
-    return supervise(server, releaseAll, options.onExit)
+    return supervise(server, location, releaseAll, options.onExit)
   } catch (error) {
     await releaseAll()
     throw error
@@ -91,13 +105,13 @@ function settingsFor(durable: boolean, maxConnections: number): Record<string, s
   }
 }
 
-async function stopLeftoverServer({ cluster }: Location, notice: Notice): Promise<void> {
-  const pid = await stopLeftover(cluster)
+async function stopLeftoverServer(location: Location, notice: Notice): Promise<void> {
+  const pid = await stopLeftover(location)
   if (pid) notice(`Stopped the PostgreSQL (process ${pid}) that an earlier process had left running.`)
 }
 
 interface Server extends Program {
-  connection: EmbeddedPostgres['connection']
+  connection: Connection
 }
 
 async function launch(
@@ -108,7 +122,7 @@ async function launch(
   for (const deadline = Date.now() + READY_WITHIN_MS; ; await sleep(200)) {
     await use.log.mark()
     const host = await socketDirectory(location)
-    const connection = { host, port: PORT, user: NAME, database: NAME, ssl: false } as const
+    const connection = { host, port: PORT, user: SUPERUSER, database: DATABASE, ssl: false } as const
     const settings = { ...use.settings, unix_socket_directories: `"${host.replaceAll('"', '""')}"` }
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     // In its own process group, so that Ctrl-C reaches only this process, which closes the connections first.
@@ -119,7 +133,7 @@ async function launch(
       return { ...server, connection }
     } catch (cause) {
       await stop(server)
-      await removeSocketDirectory(host)
+      await removeSocketDirectory(host, runAs)
       const output = await use.log.tail()
       if (!TRANSIENT.test(output) || Date.now() > deadline) {
         throw new Error(`PostgreSQL does not come up (${(cause as Error).message}): ${output}`, { cause })
@@ -129,32 +143,21 @@ async function launch(
   }
 }
 
-/** Waits for the server, and creates the database if it does not exist. */
-async function ensureDatabase(
-  connection: Server['connection'],
-  server: Program,
-  deadline: number
-): Promise<void> {
+/** Waits for the server, and prepares its database and roles. */
+async function ensureDatabase(connection: Connection, server: Program, deadline: number): Promise<void> {
   let ended = false
   server.ended.then(
     () => (ended = true),
     () => (ended = true)
   )
   for (;;) {
-    const client = new pg.Client({ ...connection, database: 'postgres', connectionTimeoutMillis: 5000 })
-    client.on('error', () => {})
     try {
-      await client.connect()
-      const { rowCount } = await client.query('select from pg_database where datname = $1', [
-        connection.database
-      ])
-      if (!rowCount) await client.query(`create database ${client.escapeIdentifier(connection.database)}`)
-      return
+      return await prepareRoles(connection, connection.database)
     } catch (error) {
       if (ended) throw new Error(`it ended with ${await server.ended}`)
-      if (Date.now() > deadline) throw error
-    } finally {
-      await client.end()
+      // A server that is starting refuses with a code of the class 57.
+      const refused = error instanceof pg.DatabaseError && !error.code?.startsWith('57')
+      if (refused || Date.now() > deadline) throw error
     }
     await sleep(20)
   }
@@ -168,6 +171,7 @@ async function stop({ child, ended }: Program): Promise<void> {
 
 function supervise(
   server: Server,
+  { runAs }: Location,
   releaseAll: () => Promise<void>,
   onExit: EmbeddedOptions['onExit'] = () => {}
 ): EmbeddedPostgres {
@@ -177,12 +181,14 @@ function supervise(
   process.once('exit', interrupt)
   const settled = server.ended.then(async (code) => {
     process.off('exit', interrupt)
-    await removeSocketDirectory(server.connection.host)
+    await removeSocketDirectory(server.connection.host, runAs)
     await releaseAll()
     if (!stopped) onExit(code)
   })
   return {
     connection: server.connection,
+    owner: { ...server.connection, user: OWNER },
+    service: { ...server.connection, user: SERVICE },
     stop() {
       stopped ??= stop(server).then(() => settled)
       return stopped

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { ignoreMissing, removeSocketDirectory } from './directory.ts'
+import { type Location, removeSocketDirectory } from './directory.ts'
+import { ignoreMissing, readOwned, replaceOwned } from './files.ts'
 
 const run = promisify(execFile)
 const LOCK_PREFIX = 'postgres.lock-'
@@ -80,27 +81,27 @@ const inUse = (directory: string, pid: number) =>
  * Stops the Postgres that a killed process left running. Returns its pid, or undefined if there was none.
  * Another process that has its pid by now is left alone.
  */
-export async function stopLeftover(cluster: string): Promise<number | undefined> {
+export async function stopLeftover({ cluster, runAs }: Location): Promise<number | undefined> {
   const file = join(cluster, 'postmaster.pid')
-  let text = await ignoreMissing(readFile(file, 'utf8'))
+  let text = await readOwned(file, runAs)
   if (text === '') {
     // A server that is starting writes it in a moment; after a power cut it may stay empty.
     await sleep(1000)
-    text = await ignoreMissing(readFile(file, 'utf8'))
-    if (text === '') await rm(file, { force: true })
+    text = await readOwned(file, runAs)
+    if (text === '') await ignoreMissing(unlink(file))
   }
   if (!text) return undefined
   const [first = '', ...rest] = text.split('\n')
   const pid = Number.parseInt(first, 10)
   if (pid > 0 && (await commandLine(pid)).includes(`/postgres -D ${cluster} `)) {
     await stopPostmaster(pid)
-    await removeSocketDirectory(rest[3] ?? '')
+    await removeSocketDirectory(rest[3] ?? '', runAs)
     return pid
   }
-  await removeSocketDirectory(rest[3] ?? '')
+  await removeSocketDirectory(rest[3] ?? '', runAs)
   // Postgres refuses to start while any process has this pid, except its parent, which this process will be.
   // It still checks that the shared memory named further down is not in use.
-  await writeFile(file, [process.pid, ...rest].join('\n'))
+  await replaceOwned(file, [process.pid, ...rest].join('\n'), runAs)
   return undefined
 }
 

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { copyFile, open, rm, stat, truncate } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Location, Owner } from './directory.ts'
+import type { Location } from './directory.ts'
+import { type Owner, openOwned } from './files.ts'
 
 const LOG_BYTES = 5_000_000
 const TAIL_BYTES = 2_000
@@ -19,13 +21,14 @@ export interface Log {
 /** Opens the log, and rotates it to `postgres.log.1` when it has some megabytes. */
 export async function openLog({ home, runAs }: Location): Promise<Log> {
   const path = join(home, 'postgres.log')
-  const file = await open(path, 'a+', 0o600)
+  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT
+  const file = await openOwned(path, flags, runAs)
   if (runAs) await file.chown(runAs.uid, runAs.gid)
   const rotate = async () => {
-    if ((await stat(path)).size < LOG_BYTES) return
+    if ((await file.stat()).size < LOG_BYTES) return
     await rm(`${path}.1`, { force: true })
-    await copyFile(path, `${path}.1`)
-    await truncate(path)
+    await copyFile(path, `${path}.1`, constants.COPYFILE_EXCL)
+    await file.truncate()
   }
   await rotate()
   const timer = setInterval(() => rotate().catch(() => {}), 60_000).unref()

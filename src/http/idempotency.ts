@@ -11,6 +11,9 @@ export interface Created<T> {
   body: T
 }
 
+/** Throws if the stored answer must not be sent again. */
+export type BeforeReplay<T> = (trx: Transaction, body: T) => Promise<void>
+
 interface StoredAnswer<T> extends Created<T> {
   /**
    * A hash of the request. Stored inside the encrypted answer, because the body may contain a guessable
@@ -42,14 +45,17 @@ export const IdempotencyHeaders = Type.Object({
 export async function answerCreated<T>(
   request: FastifyRequest,
   reply: FastifyReply,
-  work: (db: Database) => Promise<Created<T>>
+  work: (db: Database) => Promise<Created<T>>,
+  beforeReplay?: BeforeReplay<T>
 ): Promise<T> {
   const { db } = request.server.services
   const key = idempotencyKeyOf(request)
   const { answer, replayed } =
     key === undefined
       ? { answer: await work(db), replayed: false }
-      : await request.server.inCallerTransaction(request, (trx) => runOnce(trx, request, key, work))
+      : await request.server.inCallerTransaction(request, (trx) =>
+          runOnce(trx, request, key, work, beforeReplay)
+        )
   reply.code(201).headers(answer.headers ?? {})
   if (replayed) reply.header('idempotency-replayed', 'true')
   return answer.body
@@ -68,7 +74,8 @@ async function runOnce<T>(
   trx: Transaction,
   request: FastifyRequest,
   key: string,
-  work: (db: Database) => Promise<Created<T>>
+  work: (db: Database) => Promise<Created<T>>,
+  beforeReplay: BeforeReplay<T> | undefined
 ): Promise<{ answer: Created<T>; replayed: boolean }> {
   const principal = request.principal.userId
   const sealer = request.server.services.keyring.answers(principal, key)
@@ -82,6 +89,7 @@ async function runOnce<T>(
   const json = sealer.open([], await findAnswer(trx, principal, key)).toString('utf8')
   const answer = JSON.parse(json) as StoredAnswer<T>
   if (answer.digest !== digest) throw new IdempotencyKeyReused()
+  await beforeReplay?.(trx, answer.body)
   return { answer, replayed: true }
 }
 

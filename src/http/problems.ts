@@ -154,6 +154,24 @@ export const TooManyEnvironments = problem(
   'Too many environments',
   'A credential has 32 environments at the most.'
 )
+export const TooManyUsages = problem(
+  'too-many-usages',
+  409,
+  'Too many usages',
+  'A credential has 10,000 usages at the most.'
+)
+export const TooManyMembers = problem(
+  'too-many-members',
+  409,
+  'Too many members',
+  'A project has 1,000 members at the most.'
+)
+export const TokenRevoked = problem(
+  'token-revoked',
+  409,
+  'Token revoked',
+  'The token that this Idempotency-Key made is not valid any more, and is not shown again: make another one.'
+)
 export const TooManyTypes = problem(
   'too-many-types',
   409,
@@ -175,8 +193,9 @@ export const CredentialInUse = problem(
 export const NewOwnerMayNotLink = problem(
   'new-owner-may-not-link',
   409,
-  'New owner may not link',
-  'The new owner has to be an editor or above in every project that the credential is linked to.'
+  'Not to this user',
+  'Nobody of this address may take the credential: it takes somebody who may sign in, who is an editor or above ' +
+    'in every project that it is linked to, and who has no credential of the same name or external id.'
 )
 export const UserOwnsCredentials = problem(
   'user-owns-credentials',

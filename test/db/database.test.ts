@@ -15,6 +15,8 @@ import { startProxy } from '../helpers/proxy.ts'
 let made: TestDatabase
 t.before(async () => {
   made = await createTestDatabase()
+  // These tests change tables, too.
+  made.url = made.ownerUrl
 })
 t.teardown(() => made.drop())
 

@@ -3,14 +3,19 @@ import { once } from 'node:events'
 import {
   access,
   chmod,
+  chown,
+  link,
+  lstat,
   mkdir,
   mkdtemp,
   readdir,
   readFile,
   realpath,
+  rename,
   rm,
   rmdir,
   stat,
+  symlink,
   unlink,
   writeFile
 } from 'node:fs/promises'
@@ -22,7 +27,9 @@ import { promisify } from 'node:util'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { findBinaries, findPackage } from '../../src/embedded/binaries.ts'
-import { ignoreMissing, resolveLocation } from '../../src/embedded/directory.ts'
+import { prepareDataDirectory } from '../../src/embedded/data-directory.ts'
+import { resolveLocation } from '../../src/embedded/directory.ts'
+import { ignoreMissing } from '../../src/embedded/files.ts'
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from '../../src/embedded/postgres.ts'
 import { identityOf } from '../../src/embedded/processes.ts'
 
@@ -263,6 +270,153 @@ t.test('a path that is too long for a socket gets a directory for the socket', a
   t.ok((await query(started, 'select from counted')).length > 0)
   await started.stop()
   t.notOk(await isThere(host))
+})
+
+t.test('what another user put in the place of postmaster.pid is not touched', async (t) => {
+  const place = {
+    link: (target: string, path: string) => symlink(target, path),
+    'dangling link': (_: string, path: string) => symlink('/nowhere/at/all', path),
+    'hard link': (target: string, path: string) => link(target, path),
+    pipe: async (_: string, path: string) => {
+      await run('mkfifo', [path])
+    },
+    directory: (_: string, path: string) => mkdir(path),
+    ...(isRoot && {
+      "a third user's file": async (_: string, path: string) => {
+        await writeFile(path, '1\n')
+        await chown(path, 4321, 4321)
+      }
+    })
+  }
+  const faults: Record<keyof typeof place, RegExp> = {
+    link: /is a symbolic link/,
+    'dangling link': /is a symbolic link/,
+    'hard link': /is a hard link/,
+    pipe: /is not a regular file/,
+    directory: /is not a regular file/,
+    "a third user's file": /belongs to user 4321/
+  }
+  const directory = await makeReadyDirectory(t)
+  const victim = join(directory, 'victim')
+  const path = join(directory, 'postgres/postmaster.pid')
+  for (const [what, put] of Object.entries(place)) {
+    await t.test(what, async (t) => {
+      await writeFile(victim, 'first line\nsecond line\n', { mode: 0o600 })
+      await put(victim, path)
+      const before = await lstat(path)
+      const error = await startEmbedded({ directory }).catch((caught: Error) => caught)
+      t.type(error, Error)
+      const { message } = error as Error
+      t.ok(message.startsWith(`${path} `), message)
+      t.match(message, faults[what as keyof typeof place])
+      t.notMatch(message, '\n', 'one line')
+      t.equal(await readFile(victim, 'utf8'), 'first line\nsecond line\n')
+      const after = await lstat(path)
+      t.same([after.ino, after.uid, after.mode], [before.ino, before.uid, before.mode])
+      await rm(path, { recursive: true })
+    })
+  }
+  await start(t, { directory, ...quiet })
+})
+
+t.test('what is in the place of the log is not touched', async (t) => {
+  const directory = await makeReadyDirectory(t)
+  const log = join(directory, 'postgres.log')
+  const victim = join(directory, 'victim')
+  await writeFile(victim, 'kept\n', { mode: 0o600 })
+  for (const put of [symlink, link, (_: string, path: string) => run('mkfifo', [path])]) {
+    await put(victim, log)
+    const { uid } = await stat(victim)
+    await t.rejects(startEmbedded({ directory }), { message: /^\S+\/postgres\.log is / })
+    t.equal(await readFile(victim, 'utf8'), 'kept\n')
+    t.equal((await stat(victim)).uid, uid)
+    await unlink(log)
+  }
+  await start(t, { directory, ...quiet })
+})
+
+t.test('as root', { skip: !isRoot && 'needs root' }, async (t) => {
+  t.test('a link or a file in the place of the cluster is refused', async (t) => {
+    const directory = await makeReadyDirectory(t)
+    const cluster = join(directory, 'postgres')
+    const elsewhere = join(await makeDirectory(t), 'postgres')
+    await rename(cluster, elsewhere)
+    const before = await readdir(elsewhere)
+    for (const put of [
+      () => symlink(elsewhere, cluster),
+      () => symlink('/nowhere/at/all', cluster),
+      () => writeFile(cluster, ''),
+      () => run('mkfifo', [cluster])
+    ]) {
+      await put()
+      await t.rejects(startEmbedded({ directory }), {
+        message: new RegExp(`^${cluster} is (a symbolic link|not a directory)`)
+      })
+      t.same(await readdir(elsewhere), before)
+      await unlink(cluster)
+    }
+  })
+
+  t.test('a directory in which another user can make entries is refused before it is used', async (t) => {
+    const directory = await makeReadyDirectory(t)
+    const victim = join(await makeDirectory(t), 'victim')
+    await writeFile(victim, 'a:b\n', { mode: 0o600 })
+    for (const name of ['root.keys', 'admin.password', 'postgres.log', 'postgres.location'])
+      await symlink(victim, join(directory, name))
+    const before = await readdir(directory)
+    const refused = async (message: RegExp) => {
+      await t.rejects(startEmbedded({ directory }), { message })
+      await t.rejects(prepareDataDirectory(directory), { name: 'ConfigError', message })
+      t.same(await readdir(directory), before)
+      t.equal(await readFile(victim, 'utf8'), 'a:b\n')
+      t.equal((await stat(victim)).uid, 0)
+    }
+    await chown(directory, 4321, 0)
+    await refused(/belongs to user 4321/)
+    await chown(directory, 0, 4321)
+    await chmod(directory, 0o770)
+    await refused(/group 4321 may write/)
+    await chmod(directory, 0o702)
+    await refused(/anybody may write/)
+  })
+
+  t.test('a socket directory named by the cluster is removed with the rights of its user', async (t) => {
+    const directory = await makeReadyDirectory(t)
+    const others = await makeDirectory(t)
+    await chmod(others, 0o755)
+    const real = join(others, 'latchkey-fedcba')
+    await mkdir(real)
+    await writeFile(join(real, '.s.PGSQL.5432'), '')
+    const named = join(others, 'latchkey-abcdef')
+    await symlink(real, named)
+    const path = join(directory, 'postgres/postmaster.pid')
+    for (const socket of [named, real]) {
+      const lines = ['999999', join(directory, 'postgres'), '1', '5432', socket, '', '', 'ready']
+      await writeFile(path, `${lines.join('\n')}\n`)
+      await chown(path, server.uid!, server.gid!)
+      await (await startEmbedded({ directory, ...quiet })).stop()
+      t.ok(await isThere(join(real, '.s.PGSQL.5432')))
+      t.ok((await lstat(named)).isSymbolicLink())
+    }
+  })
+
+  t.test('a half-created cluster is emptied with the rights of its user', async (t) => {
+    const directory = await makeReadyDirectory(t)
+    await chmod(directory, 0o711)
+    const half = join(directory, 'postgres.new-abcdef')
+    await mkdir(join(half, 'base/deep'), { recursive: true })
+    await writeFile(join(half, 'base/deep/file'), '')
+    await run('chown', ['-R', `${server.uid}:${server.gid}`, half])
+    const kept = join(half, 'roots')
+    await mkdir(kept, { mode: 0o700 })
+    await writeFile(join(kept, 'file'), '')
+    await (await startEmbedded({ directory, ...quiet })).stop()
+    t.same(await readdir(half), ['roots'], 'what that user cannot remove stays')
+    t.same(await readdir(kept), ['file'])
+    await rm(kept, { recursive: true })
+    await (await startEmbedded({ directory, ...quiet })).stop()
+    t.notOk(await isThere(half))
+  })
 })
 
 t.test('a directory that others may write to is refused', async (t) => {

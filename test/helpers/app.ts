@@ -18,6 +18,7 @@ export interface TestApp {
   origin: string
   /** Straight to the tables, for what cannot be seen or done over HTTP. */
   db: Database
+  /** As the role of the service. */
   databaseUrl: string
   rootKeys: RootKey[]
   contract: Contract

@@ -1,15 +1,27 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
 import pg from 'pg'
 import { createDatabase, type Database } from '../../src/db/database.ts'
-import { migrate } from '../../src/db/migrate.ts'
+import { migrateFor } from '../../src/db/migrate.ts'
 import { installCatalogue } from '../../src/features/credential-types/install.ts'
 
 const TEMPLATE = 'latchkey_template'
+/** The role of the services under test. Its password is for servers that want one. */
+export const SERVICE_ROLE = 'latchkey_test_service'
+const passwordOn = (url: string) => createHash('sha256').update(url).digest('hex')
 
 const onDatabase = (url: string, name: string) => {
   const changed = new URL(url.replace('@/', '@localhost/'))
   changed.pathname = `/${name}`
   return changed.href.replace('@localhost/', '@/')
+}
+
+/** The same database, as another role. */
+export function asRole(url: string, role: string, password: string): string {
+  const changed = new URL(url.replace('@/', '@localhost/'))
+  changed.username = role
+  changed.password = password
+  return url.includes('@/') ? changed.href.replace('@localhost/', '@/') : changed.href
 }
 
 async function admin<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -23,21 +35,30 @@ async function admin<T>(url: string, work: (client: pg.Client) => Promise<T>): P
 }
 
 /**
- * Makes the database that every test file's own one is copied from: migrated once, with the built-in types.
+ * Makes the database that every test file's own one is copied from: migrated once, with the built-in types
+ * and the rights of the services' role.
  */
 export async function prepareTemplate(url: string): Promise<void> {
   await admin(url, async (client) => {
     await client.query(`drop database if exists ${TEMPLATE}`)
     await client.query(`create database ${TEMPLATE}`)
+    const { rowCount } = await client.query('select from pg_roles where rolname = $1', [SERVICE_ROLE])
+    const what = rowCount ? 'alter' : 'create'
+    await client.query(`${what} role ${SERVICE_ROLE} login password '${passwordOn(url)}'`)
   })
   const db = createDatabase({ connectionString: onDatabase(url, TEMPLATE) })
-  await migrate(db)
+  await migrateFor(db, SERVICE_ROLE)
   await installCatalogue(db)
+  // Tests add triggers that write to tables of the tests.
+  await sql.raw(`alter default privileges grant all on tables to ${SERVICE_ROLE}`).execute(db)
   await db.destroy()
 }
 
 export interface TestDatabase {
+  /** As a role with the rights of the service alone; of an empty database, as its owner. */
   url: string
+  ownerUrl: string
+  /** As the owner. */
   db: Database
   drop(): Promise<void>
 }
@@ -50,10 +71,13 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
   await admin(server, (client) =>
     client.query(`create database ${name} template ${options.empty ? 'template0' : TEMPLATE}`)
   )
-  const url = onDatabase(server, name)
-  const db = createDatabase({ connectionString: url })
+  // A copy has the rights on tables, and not those on the database.
+  await admin(server, (client) => client.query(`revoke temporary on database ${name} from public`))
+  const ownerUrl = onDatabase(server, name)
+  const db = createDatabase({ connectionString: ownerUrl })
   return {
-    url,
+    url: options.empty ? ownerUrl : asRole(ownerUrl, SERVICE_ROLE, passwordOn(server)),
+    ownerUrl,
     db,
     async drop() {
       await db.destroy()

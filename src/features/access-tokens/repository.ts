@@ -1,11 +1,15 @@
 import { type ExpressionBuilder, sql } from 'kysely'
+import { jsonObjectFrom } from 'kysely/helpers/postgres'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import type { Row, Tables } from '../../db/tables.ts'
 
 const columns = ['id', 'name', 'scopes', 'project_id', 'expires_at', 'last_used_at', 'created_at'] as const
 
-export type AccessTokenRow = Row<'access_tokens', (typeof columns)[number]>
+type Token = Row<'access_tokens', (typeof columns)[number]>
+
+/** A token with the user who created it: null if that user was deleted. */
+export type AccessTokenRow = Token & { creator: { id: string; name: string } | null }
 
 /** The owner of a token: a user or a project. */
 export type TokenHolder = { user_id: string; project_id: null } | { user_id: null; project_id: string }
@@ -14,7 +18,7 @@ export function insertToken(
   trx: Transaction,
   holder: TokenHolder,
   token: Row<'access_tokens', 'id' | 'token_hash' | 'name' | 'scopes' | 'created_by' | 'expires_at'>
-): Promise<AccessTokenRow> {
+): Promise<Token> {
   return trx
     .insertInto('access_tokens')
     .values({ ...token, ...holder })
@@ -32,12 +36,34 @@ export function listTokens(db: Database, holder: TokenHolder): Promise<AccessTok
   return db
     .selectFrom('access_tokens')
     .select(columns)
+    .select((eb) =>
+      jsonObjectFrom(
+        eb
+          .selectFrom('users as u')
+          .whereRef('u.id', '=', 'access_tokens.created_by')
+          .select(['u.id', 'u.name'])
+      ).as('creator')
+    )
     .where(heldBy(holder))
     .where('revoked_at', 'is', null)
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(1_000)
     .execute()
+}
+
+/** True if the token is neither revoked nor expired, and its user, if it has one, may sign in. */
+export async function isValid(db: Database, id: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('access_tokens as t')
+    .leftJoin('users as u', 'u.id', 't.user_id')
+    .where('t.id', '=', id)
+    .where('t.revoked_at', 'is', null)
+    .where('u.disabled_at', 'is', null)
+    .where(sql<boolean>`(t.expires_at is null or t.expires_at > now())`)
+    .select('t.id')
+    .executeTakeFirst()
+  return row !== undefined
 }
 
 /**

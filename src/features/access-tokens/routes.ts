@@ -7,7 +7,7 @@ import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
 import type { Transaction } from '../../db/database.ts'
 import { guard } from '../../http/guard.ts'
-import { NotFound, ValidationFailed } from '../../http/problems.ts'
+import { NotFound, TokenRevoked, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -37,14 +37,18 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const owner = holder.of(request)
     requireScopesFor(owner.project_id ? PROJECT_SCOPES : PERSONAL_SCOPES, scopes)
     const expires_at = futureOf(timeOf(expiresAt, '/body/expiresAt'))
-    return created(request, reply, async ({ db }) => {
-      const values = { name, scopes, expires_at, created_by: request.principal.userId }
-      const { token, row } = await createToken(db, owner, values)
+    const { userId: id, name: userName } = request.principal
+    const create = async ({ db }: { db: Transaction }) => {
+      const { token, row } = await createToken(db, owner, { name, scopes, expires_at, created_by: id })
       return {
         headers: { location: `/api/v1/access-tokens/${row.id}` },
-        body: { ...toAccessToken(row), token },
+        body: { ...toAccessToken({ ...row, creator: { id, name: userName } }), token },
         events: [eventOf('token.created', row, { scopes })]
       }
+    }
+    // A retry must not show a token again that was revoked, as if it could be used.
+    return created(request, reply, create, async (trx, body) => {
+      if (!(await repository.isValid(trx, body.id))) throw new TokenRevoked()
     })
   })
 
@@ -113,6 +117,7 @@ function toAccessToken(row: repository.AccessTokenRow): Static<typeof schema.Acc
     projectId: row.project_id,
     expiresAt: row.expires_at?.toISOString() ?? null,
     lastUsedAt: row.last_used_at?.toISOString() ?? null,
-    createdAt: row.created_at.toISOString()
+    createdAt: row.created_at.toISOString(),
+    createdBy: row.creator
   }
 }

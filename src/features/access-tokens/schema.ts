@@ -32,7 +32,8 @@ const example = {
   projectId: null,
   expiresAt: '2027-11-21T10:15:30.000Z',
   lastUsedAt: null,
-  createdAt: '2026-11-21T10:15:30.000Z'
+  createdAt: '2026-11-21T10:15:30.000Z',
+  createdBy: { id: '019a0b1c-2d3e-7f40-8a51-00000000000b', name: 'Ann' }
 }
 
 export const NewAccessToken = closed(
@@ -48,6 +49,15 @@ export const NewAccessToken = closed(
   }
 )
 
+const TokenCreator = Type.Object(
+  { id: Id, name: ShownName },
+  {
+    additionalProperties: false,
+    description: 'Who made it; null if that user was deleted',
+    examples: [{ id: '019a0b1c-2d3e-7f40-8a51-00000000000b', name: 'Ann' }]
+  }
+)
+
 export const AccessToken = closed(
   {
     id: Id,
@@ -58,7 +68,9 @@ export const AccessToken = closed(
     lastUsedAt: nullable(
       Type.Unsafe<string>({ ...Timestamp, description: 'Written once a minute at the most' })
     ),
-    createdAt: Timestamp
+    createdAt: Timestamp,
+    // Not in answers that were stored for a retry before there was this property.
+    createdBy: Type.Optional(nullable(TokenCreator))
   },
   { $id: 'AccessToken', examples: [example] }
 )
@@ -85,11 +97,12 @@ export const createAccessToken = {
     '`. With `projectId` one of that project, for its admins and owners to make: a machine of the ' +
     'project, whoever leaves it, with the scopes `' +
     PROJECT_SCOPES.join('`, `') +
-    '`. Only in person: a token makes no tokens.',
+    '`. Only in person: a token makes no tokens. A retry with the same `Idempotency-Key` shows the token ' +
+    'again, but not once it is revoked or has expired (409 `token-revoked`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(NewAccessToken),
-  response: { 201: answer('Made', CreatedAccessToken, LocationHeader), ...problemResponses(404, 422) }
+  response: { 201: answer('Made', CreatedAccessToken, LocationHeader), ...problemResponses(404, 409, 422) }
 }
 
 export const listAccessTokens = {

@@ -60,6 +60,8 @@ interface FieldDiff {
   removed: FieldRow[]
   /** Allowed only if no credential has a value for them. */
   mustBeEmpty: FieldRow[]
+  /** Allowed only if no credential of another user than the caller has a value for them. */
+  mustBeOwn: FieldRow[]
   /** Allowed only if every credential of the type has a value for them. */
   mustBeFilled: FieldRow[]
 }
@@ -74,6 +76,7 @@ export function diffFields(previous: readonly FieldRow[], entries: readonly Fiel
     saved: fields.filter((field) => !isDeepStrictEqual(field, byId.get(field.id))),
     removed: previous.filter((field) => !ids.has(field.id)),
     mustBeEmpty: fields.filter((field) => invalidatesValues(byId.get(field.id), field)),
+    mustBeOwn: fields.filter((field) => changesMeaning(byId.get(field.id), field)),
     mustBeFilled: fields.filter((field) => field.required && !byId.get(field.id)?.required)
   }
 }
@@ -84,6 +87,14 @@ function invalidatesValues(previous: FieldRow | undefined, field: FieldRow): boo
   // A value that was entered as a secret must not become visible to members of a project.
   const disclosed = previous.secret && !field.secret
   return previous.field_type !== field.field_type || disclosed || lostOption
+}
+
+/**
+ * True if the values of the field would be handed out under another name, or be shown where they were not or
+ * the reverse: whoever reads them decides by these what to do with them.
+ */
+function changesMeaning(previous: FieldRow | undefined, field: FieldRow): boolean {
+  return !!previous && (previous.field_name !== field.field_name || previous.secret !== field.secret)
 }
 
 function mergeFields(previous: ReadonlyMap<string, FieldRow>, entries: readonly FieldChange[]): FieldRow[] {

@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { seen } from '../../auth/ownership.ts'
-import { signedIn } from '../../auth/principal.ts'
+import { isAdministrator, signedIn } from '../../auth/principal.ts'
 import { guard } from '../../http/guard.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
@@ -12,14 +12,13 @@ import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import { createType, deleteType, mapTypeInUse, updateType } from './service.ts'
 
-/** The type in the path, for its owner and administrators. Built-in types cannot be changed. */
+/** The type in the path, for its owner and administrators in person. Built-in types cannot be changed. */
 const typeOwnerOrAdmin = guard(async (request) => {
   const { id } = request.params as { id: string }
   const type = isUuid(id) ? await repository.findTypeHead(request.server.services.db, id) : undefined
   if (!type) throw new NotFound()
   if (type.owner_id === null) throw new Forbidden({ detail: 'A built-in type never changes.' })
-  const { userId, role } = request.principal
-  if (type.owner_id !== userId && role !== 'admin')
+  if (type.owner_id !== request.principal.userId && !isAdministrator(request.principal))
     throw new Forbidden({ detail: 'Only its owner or an administrator may do this.' })
   return type
 })
@@ -55,7 +54,7 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.put('/:id', { schema: schema.updateCredentialType, preHandler: typeOwnerOrAdmin }, async (request) => {
     const { id } = typeOwnerOrAdmin.of(request)
     return audited(request, async ({ db }) => {
-      const row = await updateType(db, id, request.body)
+      const row = await updateType(db, request.principal.userId, id, request.body)
       return { result: toCredentialType(row), events: [eventOf('credential-type.updated', row)] }
     }).catch((error) => mapTypeInUse(db, id, error))
   })

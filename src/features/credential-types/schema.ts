@@ -264,13 +264,14 @@ export const updateCredentialType = {
   operationId: 'updateCredentialType',
   summary: 'Change a credential type',
   description:
-    'For its owner and administrators; built-in types never change. What is absent is kept.\n\n`fields` ' +
+    'For its owner and, in person, administrators; built-in types never change. What is absent is kept.\n\n`fields` ' +
     'is the whole list, in its new order: an entry with an `id` changes that field and keeps what the ' +
     'entry does not say, one without adds a field, and a field that is not in the list is removed.\n\n' +
     'Refused (409 `type-in-use`) while credentials of the type would no longer fit: removing a field that ' +
     'has values, changing its type, making it no longer secret, removing one of its options, and adding a ' +
-    'required field, or making one required, that some credential has no value for. A new `pattern` is ' +
-    'for values written from then on.',
+    'required field, or making one required, that some credential has no value for. So is what would ' +
+    'change the meaning of credentials of others: another `typeName`, and another `fieldName` or `secret` ' +
+    'of a field that has values in them. A new `pattern` is for values written from then on.',
   tags,
   scopes: WRITE,
   params: WithId,
@@ -282,7 +283,7 @@ export const updateCredentialType = {
 export const deleteCredentialType = {
   operationId: 'deleteCredentialType',
   summary: 'Delete a credential type',
-  description: 'For its owner and administrators, while no credential is of this type.',
+  description: 'For its owner and, in person, administrators, while no credential is of this type.',
   tags,
   scopes: WRITE,
   params: WithId,

@@ -28,16 +28,26 @@ export async function createType(
 
 /**
  * Changes a type and returns it. Throws NotFound, ValidationFailed, NameTaken, and TypeInUse (or a foreign
- * key violation, see `mapTypeInUse`) if existing credentials would no longer be valid.
+ * key violation, see `mapTypeInUse`) if existing credentials would no longer be valid, or those of others than
+ * the caller would mean something else.
  */
 export async function updateType(
   trx: Transaction,
+  callerId: string,
   id: string,
   { typeName, description, fields }: Changes
 ): Promise<repository.TypeRow> {
   // Until the transaction ends, no value can be written for the previous fields.
-  if ((await repository.lockTypes(trx, [id])).length === 0) throw new NotFound()
-  const fieldsChanged = fields !== undefined && (await updateFields(trx, id, fields))
+  const [type] = await repository.lockTypes(trx, [id])
+  if (!type) throw new NotFound()
+  // Whoever resolves a credential gets the name of its type.
+  const isRenamed = typeName !== undefined && typeName !== type.type_name
+  if (isRenamed && (await writes.isUsedByOthers(trx, id, callerId))) {
+    const message = 'Credentials of others are of this type.'
+    const errors = [{ path: '/body/typeName', code: 'type-in-use', message }]
+    throw new TypeInUse({ usageCount: await repository.countUsages(trx, id), errors })
+  }
+  const fieldsChanged = fields !== undefined && (await updateFields(trx, callerId, id, fields))
   const columns: writes.TypeChanges = {}
   if (typeName !== undefined) columns.type_name = typeName
   if (description !== undefined) columns.description = description
@@ -49,13 +59,18 @@ export async function updateType(
 /** Returns false if there was nothing to change. */
 async function updateFields(
   trx: Transaction,
+  callerId: string,
   id: string,
   entries: NonNullable<Changes['fields']>
 ): Promise<boolean> {
   const { fields } = (await repository.findTypeWithFields(trx, id))!
-  const { saved, removed, mustBeEmpty, mustBeFilled } = diffFields(fields, entries)
+  const { saved, removed, mustBeEmpty, mustBeOwn, mustBeFilled } = diffFields(fields, entries)
   const idsOf = (rows: readonly repository.FieldRow[]) => rows.map((row) => row.id)
-  const invalid = await writes.listInvalidFields(trx, id, idsOf(mustBeEmpty), idsOf(mustBeFilled))
+  const invalid = await writes.listInvalidFields(trx, id, callerId, {
+    mustBeEmpty: idsOf(mustBeEmpty),
+    mustBeOwn: idsOf(mustBeOwn),
+    mustBeFilled: idsOf(mustBeFilled)
+  })
   if (invalid.length > 0) {
     throw new TypeInUse({
       usageCount: await repository.countUsages(trx, id),
@@ -71,7 +86,9 @@ async function updateFields(
 }
 
 function inUse({ position }: repository.FieldRow): InputError {
-  const message = 'Credentials of the type have values that this would make unfit, or lack one that it needs.'
+  const message =
+    'Credentials of the type have values that this would make unfit, or those of others would mean ' +
+    'something else, or one lacks a value that it needs.'
   return { path: `/body/fields/${position}`, code: 'type-in-use', message }
 }
 

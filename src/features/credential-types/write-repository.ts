@@ -101,20 +101,38 @@ export async function deleteFields(trx: Transaction, ids: readonly string[]): Pr
   await trx.deleteFrom('credential_type_fields').where(sql<boolean>`id = any(${ids}::uuid[])`).execute()
 }
 
+/** True if a user other than this one has a credential of the type. */
+export async function isUsedByOthers(trx: Transaction, typeId: string, userId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('credential_totals')
+    .where('type_id', '=', typeId)
+    .where('owner_id', '!=', userId)
+    .having((eb) => eb(eb.fn.sum('total'), '>', 0))
+    .select((eb) => eb.fn.sum('total').as('total'))
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 /**
- * Returns the fields of `mustBeEmpty` that have a value, and the fields of `mustBeFilled` that have none in
- * an environment of some credential of the type.
+ * Returns the fields of `mustBeEmpty` that have a value, the fields of `mustBeOwn` that have one in a
+ * credential of another user than the caller, and the fields of `mustBeFilled` that have none in an
+ * environment of some credential of the type.
  */
 export async function listInvalidFields(
   trx: Transaction,
   typeId: string,
-  mustBeEmpty: readonly string[],
-  mustBeFilled: readonly string[]
+  callerId: string,
+  { mustBeEmpty, mustBeOwn, mustBeFilled }: Record<'mustBeEmpty' | 'mustBeOwn' | 'mustBeFilled', string[]>
 ): Promise<string[]> {
-  if (mustBeEmpty.length + mustBeFilled.length === 0) return []
+  if (mustBeEmpty.length + mustBeOwn.length + mustBeFilled.length === 0) return []
   const { rows } = await sql<{ id: string }>`
     select f.id from unnest(${mustBeEmpty}::uuid[]) as f(id)
       where exists (select from credential_keys k where k.field_id = f.id)
+    union all
+    select f.id from unnest(${mustBeOwn}::uuid[]) as f(id)
+      where exists (
+        select from credential_keys k join credentials c on c.id = k.credential_id
+        where k.field_id = f.id and c.owner_id <> ${callerId}::uuid)
     union all
     select f.id from unnest(${mustBeFilled}::uuid[]) as f(id)
       where exists (

@@ -19,7 +19,7 @@ const membersOf = prepared((db, p: Params<{ projectId: string }>) =>
     .orderBy('m.user_id')
 )
 
-/** Returns all members, oldest membership first. */
+/** Returns all members, oldest membership first: `MAX_MEMBERS` at the most. */
 export function listMembers(db: Database, projectId: string): Promise<MemberRow[]> {
   return membersOf(db, { projectId })
 }
@@ -56,6 +56,15 @@ export async function findRoles(trx: Transaction, projectId: string, callerId: s
     user: roleOf(userId),
     owners: rows.filter((row) => row.role === 'owner').length
   }
+}
+
+export async function countMembers(trx: Transaction, projectId: string): Promise<number> {
+  const { members } = await trx
+    .selectFrom('project_members')
+    .where('project_id', '=', projectId)
+    .select((eb) => eb.fn.countAll<number>().as('members'))
+    .executeTakeFirstOrThrow()
+  return members
 }
 
 /** Returns undefined if nobody has the e-mail address. Throws AlreadyMember. */

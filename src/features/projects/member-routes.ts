@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
-import { type AuditEvent, audited } from '../../audit/record.ts'
+import { type AuditEvent, audited, originOf, recordDenials } from '../../audit/record.ts'
 import { NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { listMembers, type MemberRow } from './member-repository.ts'
 import * as schema from './member-schema.ts'
 import { member } from './membership.ts'
-import { addMember, changeMember, removeMember } from './service.ts'
+import { addMember, changeMember, removeMember, UnknownUser } from './service.ts'
 
 export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
@@ -21,13 +21,24 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.post('', { schema: schema.addProjectMember, preHandler: admin }, async (request, reply) => {
     const { id } = admin.of(request)
-    return created(request, reply, async ({ db }) => {
+    const { email } = request.body
+    const answer = created(request, reply, async ({ db }) => {
       const row = await addMember(db, request.principal.userId, id, request.body)
       return {
         headers: { location: `/api/v1/projects/${id}/members/${row.user_id}` },
         body: toMember(row),
-        events: [eventOf('member.added', id, row.user_id, { role: row.role })]
+        events: [eventOf('member.added', id, row.user_id, { role: row.role, email })]
       }
+    })
+    return answer.catch(async (error) => {
+      // The answer tells who has an account. So the log has who asked, and for which address.
+      if (error instanceof UnknownUser) {
+        const target = { type: 'project', id } as const
+        const details = { code: 'unknown-user', email }
+        const denial = { action: 'addProjectMember', target, projectId: id, details, ifExists: false }
+        await recordDenials(app.services.db, originOf(request), [denial])
+      }
+      throw error
     })
   })
 
@@ -56,7 +67,7 @@ function eventOf(
   action: string,
   projectId: string,
   userId: string,
-  details: { role?: string } = {}
+  details: { role?: string; email?: string } = {}
 ): AuditEvent {
   return { action, target: { type: 'user', id: userId }, projectId, details }
 }

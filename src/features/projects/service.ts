@@ -1,9 +1,16 @@
 import type { Transaction } from '../../db/database.ts'
 import type { ProjectRole } from '../../db/tables.ts'
-import { LastOwner, NotFound, ValidationFailed } from '../../http/problems.ts'
+import { LastOwner, NotFound, TooManyMembers, ValidationFailed } from '../../http/problems.ts'
 import { linkEvents } from '../credentials/events.ts'
 import { unlinkAll } from '../credentials/repositories/link-repository.ts'
-import { deleteMember, findRoles, insertMember, type MemberRow, updateMember } from './member-repository.ts'
+import {
+  countMembers,
+  deleteMember,
+  findRoles,
+  insertMember,
+  type MemberRow,
+  updateMember
+} from './member-repository.ts'
 import { requireRole } from './membership.ts'
 import * as repository from './repository.ts'
 
@@ -19,7 +26,10 @@ export async function deleteProject(trx: Transaction, callerId: string, id: stri
   return credentials.flatMap((credential) => linkEvents(credential, { added: [], removed: [id] }))
 }
 
-/** Throws Forbidden, AlreadyMember, and ValidationFailed if nobody has the e-mail address. */
+/** The most members that a project has. */
+const MAX_MEMBERS = 1_000
+
+/** Throws Forbidden, AlreadyMember, TooManyMembers, and UnknownUser if nobody has the e-mail address. */
 export async function addMember(
   trx: Transaction,
   callerId: string,
@@ -28,10 +38,18 @@ export async function addMember(
 ): Promise<MemberRow> {
   const { caller } = await lockRoles(trx, projectId, callerId, callerId)
   requireRole(caller, managerOf(role))
+  if ((await countMembers(trx, projectId)) >= MAX_MEMBERS) throw new TooManyMembers()
   const member = await insertMember(trx, projectId, { email, role })
-  if (member) return member
-  const message = 'Nobody has that e-mail address.'
-  throw new ValidationFailed({ errors: [{ path: '/body/email', code: 'unknown-user', message }] })
+  if (!member) throw new UnknownUser()
+  return member
+}
+
+/** Nobody has the e-mail address. */
+export class UnknownUser extends ValidationFailed {
+  constructor() {
+    const message = 'Nobody has that e-mail address.'
+    super({ errors: [{ path: '/body/email', code: 'unknown-user', message }] })
+  }
 }
 
 /** Changes a member's role. Throws Forbidden, LastOwner, and NotFound if the user is not a member. */

@@ -165,7 +165,7 @@ t.test('what was once found by an attacker', async (t) => {
     )
     const answer = await ann.post(`${path}/${mine.id}/transfer`, { email: bob.person.email })
     t.equal(answer.status, 409)
-    t.equal(answer.json.code, 'external-id-taken')
+    t.equal(answer.json.code, 'new-owner-may-not-link')
   })
 
   t.test('an Idempotency-Key is one on every surface', async (t) => {

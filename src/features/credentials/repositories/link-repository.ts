@@ -30,8 +30,8 @@ export async function listRoles(
   return rows.map((row) => row.role)
 }
 
-/** Locks the projects that the credential is linked to, and returns them with the user's role in each. */
-export async function lockLinkedProjects(trx: Transaction, credentialId: string, userId: string) {
+/** Locks the projects that the credential is linked to, and returns them with the role that the user has. */
+export async function lockLinkedProjects(trx: Transaction, credentialId: string, userId: string | null) {
   await trx
     .selectFrom('projects')
     .select('id')

@@ -1,6 +1,5 @@
-import type { Database } from '../../../db/database.ts'
-import { violates } from '../../../db/errors.ts'
-import { NotFound } from '../../../http/problems.ts'
+import type { Database, Transaction } from '../../../db/database.ts'
+import { NotFound, TooManyUsages } from '../../../http/problems.ts'
 
 /** Lists usages, oldest first. With a project, only those that were registered for it. */
 export function listUsages(db: Database, credentialId: string, projectId: string | null) {
@@ -14,37 +13,66 @@ export function listUsages(db: Database, credentialId: string, projectId: string
     .execute()
 }
 
+/** The most usages that a credential has. */
+const MAX_USAGES = 10_000
+
 /**
- * Registers that a consumer depends on the credential; `project_id` is null if the owner registers it.
- * Returns the usage; `isNew` is true if it was inserted. Throws NotFound if the credential was deleted in the
- * meantime.
+ * Registers that a consumer depends on the credential; `projectId` is null if the owner registers it, and
+ * otherwise a project that the credential is linked to. Returns the usage; `isNew` is true if it was inserted.
+ * Throws NotFound if the credential was deleted or its link was removed in the meantime, and TooManyUsages.
  */
 export async function putUsage(
-  db: Database,
-  usage: { credential_id: string; consumer: string; project_id: string | null }
+  trx: Transaction,
+  { credentialId, consumer, projectId }: { credentialId: string; consumer: string; projectId: string | null }
 ) {
+  if (!(await lockUsable(trx, credentialId, projectId))) throw new NotFound()
   const columns = ['consumer', 'project_id', 'created_at'] as const
-  try {
-    const inserted = await db
-      .insertInto('credential_usages')
-      .values(usage)
-      .onConflict((conflict) => conflict.columns(['credential_id', 'consumer', 'project_id']).doNothing())
-      .returning(columns)
-      .executeTakeFirst()
-    if (inserted) return { usage: inserted, isNew: true }
-  } catch (error) {
-    throw violates(error, 'credential_usages_credential_id_fkey') ? new NotFound() : error
-  }
-  const existing = await db
+  const existing = await trx
     .selectFrom('credential_usages')
-    .where('credential_id', '=', usage.credential_id)
-    .where('consumer', '=', usage.consumer)
-    .where('project_id', 'is not distinct from', usage.project_id)
+    .where('credential_id', '=', credentialId)
+    .where('consumer', '=', consumer)
+    .where('project_id', 'is not distinct from', projectId)
     .select(columns)
     .executeTakeFirst()
-  // The usage was deleted in the meantime.
-  if (!existing) throw new NotFound()
-  return { usage: existing, isNew: false }
+  if (existing) return { usage: existing, isNew: false }
+  const { total } = await trx
+    .selectFrom('credential_usages')
+    .where('credential_id', '=', credentialId)
+    .select((eb) => eb.fn.countAll<number>().as('total'))
+    .executeTakeFirstOrThrow()
+  if (total >= MAX_USAGES) throw new TooManyUsages()
+  const usage = await trx
+    .insertInto('credential_usages')
+    .values({ credential_id: credentialId, consumer, project_id: projectId })
+    .returning(columns)
+    .executeTakeFirstOrThrow()
+  return { usage, isNew: true }
+}
+
+/**
+ * Locks the credential, so that its usages are registered one after the other, and its link to the project.
+ * Returns false if one of them does not exist.
+ */
+async function lockUsable(
+  trx: Transaction,
+  credentialId: string,
+  projectId: string | null
+): Promise<boolean> {
+  const credential = await trx
+    .selectFrom('credentials')
+    .where('id', '=', credentialId)
+    .select('id')
+    .forNoKeyUpdate()
+    .executeTakeFirst()
+  if (!credential || projectId === null) return credential !== undefined
+  const link = await trx
+    .selectFrom('credential_projects')
+    .where('credential_id', '=', credentialId)
+    .where('project_id', '=', projectId)
+    .select('id')
+    .forShare()
+    .executeTakeFirst()
+  return link !== undefined
 }
 
 /** Deletes a usage. With a project, only one that was registered for it. Returns false if there was none. */

@@ -96,11 +96,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { projectId, ...row } = usageWriter.of(request)
     const { consumer } = request.params
     return audited(request, async ({ db }) => {
-      const { usage, isNew } = await usages.putUsage(db, {
-        credential_id: row.id,
-        consumer,
-        project_id: projectId
-      })
+      const { usage, isNew } = await usages.putUsage(db, { credentialId: row.id, consumer, projectId })
       return { result: toUsage(usage), events: isNew ? [usageEvent('added', row, projectId, consumer)] : [] }
     })
   })

@@ -102,9 +102,10 @@ export const transferAppCredential = {
   operationId: 'transferAppCredential',
   summary: 'Give a credential to another user',
   description:
-    'Who has to be an editor or above in every project that it is linked to; refused with 409 and the ' +
-    '`projects` otherwise. Its values, ' +
-    'links and usages stay. In person.',
+    'Who has to be an editor or above in every project that it is linked to, and to have no credential of ' +
+    'the same name or external id. Otherwise, and if nobody has the address, it is refused with 409 ' +
+    '`new-owner-may-not-link` and the `projects` that it is linked to: who has an account is not told. Its ' +
+    'values, links and usages stay. In person.',
   tags,
   params: WithId,
   auditTarget: { id: 'credential' } as const,
@@ -134,13 +135,13 @@ export const putUsage = {
   summary: 'Say that a consumer depends on a credential',
   description:
     'So that the credential cannot be deleted under it. For its owner, and for machines of a project that ' +
-    'it is linked to. Saying it ' +
-    'again changes nothing.',
+    'it is linked to: once it is taken out of the project, they can only take back what they have said. ' +
+    'Saying it again changes nothing. A credential has 10,000 usages at the most.',
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('The usage', Usage), ...problemResponses(404) }
+  response: { 200: answer('The usage', Usage), ...problemResponses(404, 409) }
 }
 
 export const deleteUsage = {

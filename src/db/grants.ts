@@ -1,0 +1,96 @@
+import { sql } from 'kysely'
+import type { Database, Transaction } from './database.ts'
+import type { Tables } from './tables.ts'
+
+const ALL = 'select, insert, update, delete'
+
+/**
+ * What the role that serves requests may do with each table. An event can be added, and a denial counted; a
+ * link of the chain can be added. Triggers write to `audit_unsealed` with the rights of its owner.
+ */
+export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'kysely_migration_lock', string>> = {
+  users: ALL,
+  sessions: ALL,
+  access_tokens: 'select, insert, update',
+  login_failures: 'select, insert, delete',
+  audit_events: 'select, insert, update (count)',
+  audit_chain: 'select, insert',
+  audit_unsealed: 'select, delete',
+  projects: ALL,
+  project_members: ALL,
+  credential_types: ALL,
+  credential_type_fields: ALL,
+  data_keys: ALL,
+  credentials: ALL,
+  credential_environments: 'select, insert, delete',
+  credential_keys: ALL,
+  credential_projects: ALL,
+  credential_totals: 'select, insert, update',
+  credential_usages: 'select, insert, delete',
+  idempotency_keys: ALL,
+  // A start as this role sees that there is nothing to migrate.
+  kysely_migration: 'select',
+  kysely_migration_lock: ''
+}
+
+const TABLES = Object.keys(GRANTS)
+
+/**
+ * Gives `role` these rights and no others, as the owner of the tables. Throws if the role can do more by
+ * other ways, such as change the tables or the audit log.
+ */
+export async function grantTo(trx: Transaction, role: string): Promise<void> {
+  const { rows } = await sql<{ database: string; schema: string; exists: boolean; owns: boolean }>`
+    select current_database() as database, current_schema() as schema,
+      exists (select from pg_roles where rolname = ${role}) as exists,
+      not exists (select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
+        where not pg_has_role(c.relowner, 'usage')) as owns`.execute(trx)
+  const { database, schema, exists, owns } = rows[0]!
+  if (!exists) throw new Error(`there is no database role "${role}"`)
+  // Postgres only warns about rights that a role cannot grant.
+  if (!owns) throw new Error(`only the owner of the tables can give "${role}" its rights`)
+  const to = sql.id(role)
+  const statements = [
+    // A temporary table could take the place of one of these.
+    sql`revoke temporary on database ${sql.id(database)} from public`,
+    sql`revoke create on schema ${sql.id(schema)} from public`,
+    sql`grant connect on database ${sql.id(database)} to ${to}`,
+    sql`grant usage on schema ${sql.id(schema)} to ${to}`,
+    ...Object.entries(GRANTS).flatMap(([table, rights]) => [
+      sql`revoke all on ${sql.table(table)} from ${to}`,
+      ...(rights ? [sql`grant ${sql.raw(rights)} on ${sql.table(table)} to ${to}`] : [])
+    ])
+  ]
+  for (const statement of statements) await statement.execute(trx)
+  const excess = await findExcess(trx, role)
+  if (excess) throw new Error(`the database role "${role}" is not fit to serve requests: it ${excess}`)
+}
+
+/** Returns a right that the role must not have, or undefined. */
+async function findExcess(trx: Transaction, role: string): Promise<string | undefined> {
+  const { rows } = await sql<{ excess: string }>`
+    select excess from pg_roles r, lateral (values
+      (1, r.rolsuper, 'is a superuser'),
+      (2, r.rolcreaterole, 'can create roles'),
+      (3, exists (
+        select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
+          where pg_has_role(r.oid, c.relowner, 'member')),
+        'owns the tables, or is a member of the role that does'),
+      (4, has_table_privilege(r.oid, 'audit_events', 'update, delete, truncate, trigger')
+        or has_table_privilege(r.oid, 'audit_chain', 'update, delete, truncate, trigger'),
+        'can change the audit log'),
+      (5, has_schema_privilege(r.oid, current_schema(), 'create'), 'can create tables in the schema'),
+      (6, has_database_privilege(r.oid, current_database(), 'create, temporary'),
+        'can create schemas or temporary tables in the database'),
+      (7, has_parameter_privilege(r.oid, 'session_replication_role', 'set'), 'can switch triggers off')
+    ) as rights(rank, held, excess)
+    where r.rolname = ${role} and held order by rank limit 1`.execute(trx)
+  return rows[0]?.excess
+}
+
+/** Returns the role and the database of a connection. */
+export async function whoIs(db: Database): Promise<{ role: string; database: string }> {
+  const { rows } = await sql<{ role: string; database: string }>`
+    select current_user as role, current_database() as database`.execute(db)
+  return rows[0]!
+}

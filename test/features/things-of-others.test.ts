@@ -1,0 +1,274 @@
+import t, { type Test } from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import type { Client } from '../helpers/client.ts'
+import { addMember, newCredential, newProject, newType, uniqueName } from '../helpers/fixtures.ts'
+import { newToken } from '../helpers/tokens.ts'
+
+// What one user does with what is theirs must not change what others have.
+
+const service = await startTestApp(t)
+const CREDENTIALS = '/api/v1/app-credentials'
+const TYPES = '/api/v1/credential-types'
+
+/** A type of Ann's with a credential of Bob's, which a machine of Bob's resolves. */
+async function newWorld(t: Test) {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const projectId = await newProject(bob)
+  const credential = await newCredential(bob, type, { projectIds: [projectId] })
+  const scopes = ['credentials:resolve', 'credentials:read', 'usages:write']
+  const machine = await newToken(bob, scopes, { projectId })
+  const resolve = async () => {
+    const body = { credentials: [{ id: credential.id }] }
+    const { json } = await machine.post(`/api/v1/projects/${projectId}/resolve`, body)
+    return json.results[0]
+  }
+  const { json } = await ann.get(`${TYPES}/${type.id}`)
+  const fields = json.fields as { id: string; fieldName: string; required: boolean }[]
+  const before = await resolve()
+  t.match(before, { revision: 1, values: { host: String, password: String } })
+  return {
+    ann,
+    bob,
+    type,
+    typeName: json.typeName as string,
+    fields,
+    projectId,
+    credential,
+    machine,
+    resolve,
+    before
+  }
+}
+
+t.test("a type's owner cannot change what credentials of others mean", async (t) => {
+  const { ann, bob, type, typeName, fields, resolve, before } = await newWorld(t)
+  const [host, password, note] = fields as [(typeof fields)[0], (typeof fields)[0], (typeof fields)[0]]
+  const path = `${TYPES}/${type.id}`
+  const rest = (...ids: string[]) => fields.filter(({ id }) => !ids.includes(id)).map(({ id }) => ({ id }))
+  const added = { fieldLabel: 'Added', fieldType: 'text', required: false }
+  const cases: [string, object[]][] = [
+    [
+      'swapped names',
+      [{ id: host.id, fieldName: 'password' }, { id: password.id, fieldName: 'host' }, { id: note.id }]
+    ],
+    ['another name', [{ id: host.id, fieldName: 'server' }, ...rest(host.id)]],
+    ['another case', [{ id: host.id, fieldName: 'Host' }, ...rest(host.id)]],
+    [
+      'a name passed on',
+      [{ id: password.id, fieldName: 'host' }, { id: host.id, fieldName: 'old' }, { id: note.id }]
+    ],
+    [
+      'a name taken over by a new field',
+      [{ id: password.id, fieldName: 'secret' }, { ...added, fieldName: 'password' }, { id: host.id }]
+    ],
+    ['another type', [{ id: host.id, fieldType: 'url' }, ...rest(host.id)]],
+    ['no longer secret', [{ id: password.id, secret: false }, ...rest(password.id)]],
+    ['secret from now on', [{ id: host.id, secret: true }, ...rest(host.id)]],
+    ['removed', rest(host.id)],
+    ['removed, and added again', [...rest(host.id), { ...added, fieldName: 'host' }]]
+  ]
+  for (const [name, changed] of cases) {
+    for (const caller of [ann, service.admin]) {
+      const { status, json } = await caller.put(path, { fields: changed })
+      t.equal(status, 409, name)
+      t.match(json, { code: 'type-in-use', usageCount: 1 }, name)
+    }
+  }
+  const renamed = await ann.put(path, { typeName: uniqueName('type') })
+  t.match(renamed.json, { status: 409, code: 'type-in-use', errors: [{ path: '/body/typeName' }] })
+  t.same(await resolve(), before, 'nothing has changed')
+
+  const allowed = [
+    { id: note.id, fieldName: 'remark', secret: false, position: 0 },
+    { id: password.id, fieldLabel: 'Pass phrase', description: 'Long' },
+    { id: host.id, pattern: '.', required: false },
+    { ...added, fieldName: 'more' }
+  ]
+  t.equal((await ann.put(path, { typeName, description: 'Mail', fields: allowed })).status, 200)
+  t.same(await resolve(), before, 'what is allowed changes no credential')
+  t.equal((await bob.get(`${CREDENTIALS}/${before.id}`)).json.revision, 1)
+  const events = await bob.get(`/api/v1/audit-events?credentialId=${before.id}&action=credential.updated`)
+  t.same(events.json.data, [])
+})
+
+t.test('while nobody else has values, a type is changed by its owner', async (t) => {
+  const ann = await service.newUser()
+  const type = await newType(ann)
+  const { id } = await newCredential(ann, type)
+  const fields = Object.entries(type.field).map(([name, fieldId]) => ({ id: fieldId, fieldName: `${name}2` }))
+  const path = `${TYPES}/${type.id}`
+  t.equal((await ann.put(path, { typeName: uniqueName('type'), fields })).status, 200)
+  const { json } = await ann.get(`${CREDENTIALS}/${id}`)
+  t.same(
+    json.keys.map((key: { fieldName: string }) => key.fieldName),
+    ['host2', 'password2', 'note2']
+  )
+  const back = fields.map((field) => ({ ...field, fieldName: field.fieldName.slice(0, -1) }))
+  const changed = await service.admin.put(path, { fields: back })
+  t.match(changed.json, { code: 'type-in-use' }, 'the credentials of the owner are those of another')
+})
+
+t.test('a change of a type and a first credential of somebody else do not cross', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  for (let round = 0; round < 8; round++) {
+    const type = await newType(ann)
+    const body = {
+      credentialName: uniqueName('credential'),
+      credentialTypeId: type.id,
+      keys: ['host', 'password'].map((name) => ({ fieldId: type.field[name], keyValue: `the ${name}` }))
+    }
+    const swapped = [
+      { id: type.field['host'], fieldName: 'password' },
+      { id: type.field['password'], fieldName: 'host' },
+      { id: type.field['note'] }
+    ]
+    const [made, changed] = await Promise.all([
+      bob.post(CREDENTIALS, body),
+      ann.put(`${TYPES}/${type.id}`, { fields: swapped })
+    ])
+    if (made.status !== 201) continue
+    const named = (await ann.get(`${TYPES}/${type.id}`)).json.fields[0].fieldName
+    const isSwapped = named === 'password'
+    t.equal(changed.status, isSwapped ? 200 : 409)
+    const keys = made.json.keys as { fieldId: string; fieldName: string }[]
+    const host = keys.find((key) => key.fieldId === type.field['host'])
+    t.equal(host?.fieldName, isSwapped ? 'password' : 'host', 'the answer says what is handed out')
+  }
+})
+
+t.test("an administrator's token does not change types of others", async (t) => {
+  const ann = await service.newUser()
+  const admin = await service.newUser({ role: 'admin' })
+  const type = await newType(ann)
+  const own = await newType(admin)
+  const token = await newToken(admin, ['credentials:write'])
+  const change = { description: 'changed' }
+  t.equal((await token.put(`${TYPES}/${type.id}`, change)).status, 403)
+  t.equal((await token.delete(`${TYPES}/${type.id}`)).status, 403)
+  t.equal((await token.put(`${TYPES}/${own.id}`, change)).status, 200, 'their own it does')
+  t.equal((await admin.put(`${TYPES}/${type.id}`, change)).status, 200, 'and in person they do')
+  t.equal((await admin.delete(`${TYPES}/${type.id}`)).status, 200)
+})
+
+t.test('a machine registers usages only of what is in its project', async (t) => {
+  const { bob, projectId, credential, machine } = await newWorld(t)
+  const usages = `${CREDENTIALS}/${credential.id}/usages`
+  for (const job of ['one', 'two']) t.equal((await machine.put(`${usages}/${job}`)).status, 200)
+  await bob.delete(`${CREDENTIALS}/by-project/${projectId}/${credential.id}`)
+  for (const job of ['one', 'three']) t.equal((await machine.put(`${usages}/${job}`)).status, 404)
+  const listed = await machine.get(usages)
+  t.same(
+    listed.json.map((usage: { consumer: string }) => usage.consumer),
+    ['one', 'two']
+  )
+  t.equal((await machine.delete(`${usages}/one`)).status, 200, 'it takes back its own')
+  t.equal((await bob.delete(`${usages}/two`)).status, 200, 'and so does the owner')
+  t.equal((await machine.put(`${usages}/one`)).status, 404)
+  t.equal((await bob.delete(`${CREDENTIALS}/${credential.id}`)).status, 200)
+})
+
+t.test('a delete that lost against a transfer is not allowed, or not found', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const projectId = await newProject(ann)
+  await addMember(ann, projectId, bob, 'editor')
+  for (const [projectIds, status] of [
+    [[projectId], 403],
+    [[], 404]
+  ] as const) {
+    for (const surface of [CREDENTIALS, '/api/credentials']) {
+      const { id } = await newCredential(ann, type, { projectIds })
+      await lose(
+        ann,
+        () => ann.post(`${CREDENTIALS}/${id}/transfer`, { email: bob.person.email }),
+        async () => {
+          const answer = await ann.delete(`${surface}/${id}`)
+          t.equal(answer.status, status, `${surface} ${answer.text}`)
+        }
+      )
+      t.equal((await bob.get(`${CREDENTIALS}/${id}`)).status, 200)
+    }
+  }
+  const { id } = await newCredential(ann, type)
+  const changed = () => ann.put(`${CREDENTIALS}/${id}`, { description: 'changed' })
+  await lose(ann, changed, async () => {
+    const answer = await ann.delete(`${CREDENTIALS}/${id}`, { headers: { 'if-match': '"1"' } })
+    t.equal(answer.status, 412, 'a revision that was asked for')
+  })
+  await lose(ann, changed, async () => t.equal((await ann.delete(`${CREDENTIALS}/${id}`)).status, 200))
+})
+
+/** Runs `first` between the guard of the request in `work` and its act. */
+async function lose(_caller: Client, first: () => Promise<unknown>, work: () => Promise<unknown>) {
+  const { inCallerTransaction } = service.app
+  service.app.inCallerTransaction = async function (this: typeof service.app, ...args) {
+    service.app.inCallerTransaction = inCallerTransaction
+    await first()
+    return inCallerTransaction.apply(this, args) as never
+  }
+  await work()
+  service.app.inCallerTransaction = inCallerTransaction
+}
+
+t.test('a token that is not valid any more is not shown again', async (t) => {
+  const ann = await service.newUser()
+  const tokens = '/api/v1/access-tokens'
+  const make = (key: string, more: object = {}) =>
+    ann.post(
+      tokens,
+      { name: 'Job', scopes: ['credentials:read'], ...more },
+      { headers: { 'idempotency-key': key } }
+    )
+  const made = await make('revoked')
+  t.equal((await make('revoked')).json.token, made.json.token, 'a retry has it')
+  await ann.delete(`${tokens}/${made.json.id}`)
+  const again = await make('revoked')
+  t.match(again.json, { status: 409, code: 'token-revoked' })
+  t.notOk(again.text.includes(made.json.token))
+
+  const expiresAt = new Date(Date.now() + 60_000).toISOString()
+  const expiring = await make('expired', { expiresAt })
+  await service.db
+    .updateTable('access_tokens')
+    .set({ expires_at: new Date(Date.now() - 1_000) })
+    .where('id', '=', expiring.json.id)
+    .execute()
+  t.match((await make('expired', { expiresAt })).json, { code: 'token-revoked' })
+})
+
+t.test('the tokens of a project say who made them, and when they were last used', async (t) => {
+  const [ann, bob] = [await service.newUser({ name: 'Ann' }), await service.newUser({ name: 'Bob' })]
+  const projectId = await newProject(ann)
+  await addMember(ann, projectId, bob, 'admin')
+  const machine = await newToken(bob, ['credentials:read'], { projectId })
+  const tokens = `/api/v1/access-tokens?projectId=${projectId}`
+  const [unused] = (await ann.get(tokens)).json
+  t.match(unused, { createdBy: { id: bob.person.id, name: 'Bob' }, lastUsedAt: null })
+  await machine.get(`${CREDENTIALS}/by-project/${projectId}`)
+  t.match((await ann.get(tokens)).json, [{ lastUsedAt: String }])
+  await ann.delete(`/api/v1/projects/${projectId}/members/${bob.person.id}`)
+  t.match((await ann.get(tokens)).json, [{ createdBy: { id: bob.person.id } }], 'also when they have left')
+  await service.admin.delete(`/api/v1/users/${bob.person.id}`)
+  t.match((await ann.get(tokens)).json, [{ createdBy: null }])
+})
+
+t.test('who asks which addresses have an account is in the log', async (t) => {
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const projectId = await newProject(ann)
+  const members = `/api/v1/projects/${projectId}/members`
+  for (const email of ['one@example.org', 'two@example.org', 'one@example.org'])
+    t.equal((await ann.post(members, { email, role: 'viewer' })).status, 400)
+  t.equal((await ann.post(members, { email: bob.person.email, role: 'viewer' })).status, 201)
+  const { json } = await service.admin.get(
+    `/api/v1/audit-events?projectId=${projectId}&actorId=${ann.person.id}`
+  )
+  const asked = json.data.flatMap((event: { action: string; count: number; details: { email?: string } }) =>
+    event.details.email ? [[event.action, event.details.email, event.count]] : []
+  )
+  t.same(asked.sort(), [
+    ['addProjectMember', 'one@example.org', 2],
+    ['addProjectMember', 'two@example.org', 1],
+    ['member.added', bob.person.email, 1]
+  ])
+})
