@@ -6,8 +6,8 @@ import { startTestApp, type TestApp } from './helpers/app.ts'
 import type { Client } from './helpers/client.ts'
 import { CASES, newWorld, type Row, readTable, type World } from './helpers/permission-world.ts'
 
-// A request acts with the rights of the moment in which it acts: not of the one in which its headers came, nor
-// of the one in which its caller was looked up. Each operation is tried by each way in which access ends.
+// A request acts with the rights of the moment in which it acts: not of the one in which its headers came,
+// nor of the one in which its caller was looked up. Each operation is tried by each way in which access ends.
 
 type Kind = 'owner' | 'holder' | 'administrator' | 'personal token' | 'project token'
 

@@ -101,8 +101,8 @@ type Found = { [Column in keyof EventRow]: EventRow[Column] | null } & { scanned
 
 /**
  * Reads ids from indexes, and then the events of the newest of them, as far down as no scan has left one out.
- * Each row has `scanned_to`, the id down to which nothing was left out, or null if the scans have ended. If no
- * event matches, there is one row without an id.
+ * Each row has `scanned_to`, the id down to which nothing was left out, or null if the scans have ended. If
+ * no event matches, there is one row without an id.
  */
 const pageOf = (scans: (p: P) => RawBuilder<unknown>) =>
   prepared(
@@ -114,7 +114,8 @@ const pageOf = (scans: (p: P) => RawBuilder<unknown>) =>
             -- A scan that was stopped by its limit may have left out what is below its last id.
             stopped as materialized (
               select id from (
-                select distinct on (project_id) id, count(*) over (partition by project_id) >= size as at_limit
+                select distinct on (project_id) id,
+                  count(*) over (partition by project_id) >= size as at_limit
                 from scanned order by project_id, id) ends
               where at_limit order by id desc limit 1),
             candidates as materialized (
@@ -145,8 +146,8 @@ const pages = {
 
 /**
  * Returns one page, newest first, of at most `limit` events. It may have fewer, or none, although there are
- * more: its cost is bounded, so it looks at a part of the log. With `viewer`, the page has only the events that
- * this user may see.
+ * more: its cost is bounded, so it looks at a part of the log. With `viewer`, the page has only the events
+ * that this user may see.
  */
 export async function listEvents(
   db: Database,

@@ -7,8 +7,8 @@ import { callerOf } from './principal.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Runs `work` in a transaction that starts by locking the caller's session or token, and their user, until
-     * it ends: access cannot end in between. Everything that a caller changes is changed in one. Throws
+     * Runs `work` in a transaction that starts by locking the caller's session or token, and their user,
+     * until it ends: access cannot end in between. Everything that a caller changes is changed in one. Throws
      * Unauthenticated if the session or token has ended, and Forbidden if the user is no administrator any
      * more.
      */

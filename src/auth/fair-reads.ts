@@ -16,10 +16,10 @@ interface Reader {
 }
 
 /**
- * Lets a caller, whatever sessions and tokens they use, have two requests with long reads at a time. A request
- * has its turn from its first long read until its answer has been sent or its connection has closed: answers
- * that nobody reads hold the memory of two. The next requests wait, up to eight of them and five seconds, and
- * others are refused.
+ * Lets a caller, whatever sessions and tokens they use, have two requests with long reads at a time. A
+ * request has its turn from its first long read until its answer has been sent or its connection has closed:
+ * answers that nobody reads hold the memory of two. The next requests wait, up to eight of them and five
+ * seconds, and others are refused.
  */
 export const fairReads = fp(
   async (app) => {

@@ -8,8 +8,8 @@ export type Database = Kysely<Tables>
 export type Transaction = KyselyTransaction<Tables>
 
 /**
- * Connections for batched look-ups by key, for other short reads, for long reads, and by default for writes and
- * transactions.
+ * Connections for batched look-ups by key, for other short reads, for long reads, and by default for writes
+ * and transactions.
  */
 const LOOKUP_CONNECTIONS = 2
 const READ_CONNECTIONS = 6

@@ -194,7 +194,8 @@ export const NewOwnerMayNotLink = problem(
   'new-owner-may-not-link',
   409,
   'Not to this user',
-  'Nobody of this address may take the credential: it takes somebody who may sign in, who is an editor or above ' +
+  'Nobody of this address may take the credential: it takes somebody who may sign in, who is an editor or ' +
+    'above ' +
     'in every project that it is linked to, and who has no credential of the same name or external id.'
 )
 export const UserOwnsCredentials = problem(

@@ -15,11 +15,11 @@ const keysOf = ({ field }: TestType) => Object.values(field).map((fieldId) => ({
 
 /** Makes every statement on a table wait, until `release` is called. */
 async function hold(t: Test, table: string) {
-  const client = new pg.Client({ connectionString: service.databaseUrl, application_name: 'holder' })
+  const client = new pg.Client({ connectionString: service.ownerUrl, application_name: 'holder' })
   await client.connect()
   t.teardown(() => client.end())
   await client.query(`begin; lock table ${table} in access exclusive mode`)
-  const observer = new pg.Client({ connectionString: service.databaseUrl, application_name: 'observer' })
+  const observer = new pg.Client({ connectionString: service.ownerUrl, application_name: 'observer' })
   await observer.connect()
   t.teardown(() => observer.end())
   return {

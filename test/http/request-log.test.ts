@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { newRootKey } from '../../src/root-keys/local.ts'
-import { startTestApp } from '../helpers/app.ts'
+import { NO_LIMITS, startTestApp } from '../helpers/app.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { startProcess } from '../helpers/process.ts'
 import { send } from '../helpers/raw-request.ts'
@@ -155,7 +155,8 @@ t.test('a stalled reader of standard output stops neither the service nor its ex
     DATABASE_URL: database.url,
     LATCHKEY_ROOT_KEYS: newRootKey('test'),
     LATCHKEY_ADMIN_EMAIL: 'admin@example.org',
-    LATCHKEY_ADMIN_PASSWORD: 'correct horse battery'
+    LATCHKEY_ADMIN_PASSWORD: 'correct horse battery',
+    ...NO_LIMITS
   })
   const [, url] = await printed(/listens on (http:\S+)/)
   child.stdout!.pause()

@@ -264,7 +264,8 @@ export const updateCredentialType = {
   operationId: 'updateCredentialType',
   summary: 'Change a credential type',
   description:
-    'For its owner and, in person, administrators; built-in types never change. What is absent is kept.\n\n`fields` ' +
+    'For its owner and, in person, administrators; built-in types never change. What is absent is ' +
+    'kept.\n\n`fields` ' +
     'is the whole list, in its new order: an entry with an `id` changes that field and keeps what the ' +
     'entry does not say, one without adds a field, and a field that is not in the list is removed.\n\n' +
     'Refused (409 `type-in-use`) while credentials of the type would no longer fit: removing a field that ' +

@@ -28,8 +28,8 @@ export async function createType(
 
 /**
  * Changes a type and returns it. Throws NotFound, ValidationFailed, NameTaken, and TypeInUse (or a foreign
- * key violation, see `mapTypeInUse`) if existing credentials would no longer be valid, or those of others than
- * the caller would mean something else.
+ * key violation, see `mapTypeInUse`) if existing credentials would no longer be valid, or those of others
+ * than the caller would mean something else.
  */
 export async function updateType(
   trx: Transaction,

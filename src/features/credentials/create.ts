@@ -30,8 +30,9 @@ export interface NewCredential {
 }
 
 /**
- * Creates a credential of the caller with its values, links and audit events, in one statement. Throws NameTaken,
- * ExternalIdTaken, NotFound or Forbidden for a project, and the errors of `findType` and `valuesFor`.
+ * Creates a credential of the caller with its values, links and audit events, in one statement. Throws
+ * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and the errors of `findType` and
+ * `valuesFor`.
  */
 export async function createCredential(
   request: FastifyRequest,

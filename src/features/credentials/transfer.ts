@@ -10,8 +10,9 @@ import type { Target } from './revision.ts'
 
 /**
  * Transfers a credential to the user with this e-mail address, and returns the new owner's id. Throws
- * ValidationFailed if the address is the current owner's, RevisionChanged, NotFound, and NewOwnerMayNotLink for
- * every other reason, an unknown address included: who has an account is not told to whom may not list users.
+ * ValidationFailed if the address is the current owner's, RevisionChanged, NotFound, and NewOwnerMayNotLink
+ * for every other reason, an unknown address included: who has an account is not told to whom may not list
+ * users.
  */
 export async function transferCredential(trx: Transaction, target: Target, email: string): Promise<string> {
   await lock(trx, target)

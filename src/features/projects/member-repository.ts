@@ -24,7 +24,9 @@ export function listMembers(db: Database, projectId: string): Promise<MemberRow[
   return membersOf(db, { projectId })
 }
 
-/** Returns the user's role in the project. Locks it, and the project before it, until the transaction ends. */
+/**
+ * Returns the user's role in the project. Locks it, and the project before it, until the transaction ends.
+ */
 export async function lockRole(
   trx: Transaction,
   projectId: string,

@@ -25,8 +25,8 @@ export async function membershipOf(
 }
 
 /**
- * Locks the user's role in the project until the transaction ends. Throws Forbidden if it does not suffice: it
- * may have changed since the guard ran.
+ * Locks the user's role in the project until the transaction ends. Throws Forbidden if it does not suffice:
+ * it may have changed since the guard ran.
  */
 export async function lockMembership(
   trx: Transaction,

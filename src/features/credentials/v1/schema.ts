@@ -129,7 +129,8 @@ export const listCredentialsByProject = {
   operationId: 'listCredentialsByProject',
   summary: 'Get the credentials of a project',
   description:
-    'For its members. All of them, newest first, whoever owns them; no values. Over 10,000 are refused (413 ' +
+    'For its members. All of them, newest first, whoever owns them; no values. Over 10,000 are refused ' +
+    '(413 ' +
     '`answer-too-large`).',
   tags,
   scopes: READ,
