@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'
@@ -15,21 +15,25 @@ const keysOf = ({ field }: TestType) => Object.values(field).map((fieldId) => ({
 
 /** Makes every statement on a table wait, until `release` is called. */
 async function hold(t: Test, table: string) {
-  const client = new pg.Client({ connectionString: service.ownerUrl, application_name: 'holder' })
-  await client.connect()
-  t.teardown(() => client.end())
-  await client.query(`begin; lock table ${table} in access exclusive mode`)
-  const observer = new pg.Client({ connectionString: service.ownerUrl, application_name: 'observer' })
-  await observer.connect()
-  t.teardown(() => observer.end())
+  const held = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const ended = service.db.transaction().execute(async (trx) => {
+    await sql`lock table ${sql.table(table)} in access exclusive mode`.execute(trx)
+    held.resolve()
+    await released.promise
+  })
+  const release = () => {
+    released.resolve()
+    return ended
+  }
+  t.teardown(release)
+  await Promise.race([held.promise, ended])
   return {
-    release: () => client.query('rollback'),
+    release,
     async waiting() {
-      const { rows } = await observer.query(
-        `select count(*)::int as n from pg_stat_activity
-         where datname = current_database() and wait_event_type = 'Lock' and application_name = 'latchkey'`
-      )
-      return rows[0].n as number
+      const { rows } = await sql<{ n: number }>`select count(*)::int as n from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`.execute(service.db)
+      return rows[0]!.n
     }
   }
 }

@@ -20,8 +20,6 @@ export interface TestApp {
   db: Database
   /** As the role of the service. */
   databaseUrl: string
-  /** As the owner of the tables. */
-  ownerUrl: string
   rootKeys: RootKey[]
   contract: Contract
   /** The log's lines so far, at trace level. */
@@ -75,7 +73,6 @@ export async function startTestApp(t: Test, env: Record<string, string> = {}): P
     origin,
     db: database.db,
     databaseUrl: database.url,
-    ownerUrl: database.ownerUrl,
     rootKeys,
     contract,
     log,

@@ -146,7 +146,9 @@ t.test(
         most = Math.max(most, process.memoryUsage().rss - before)
       }, 5)
       // `fetch` would keep the answer in this process.
-      const sizes = await Promise.all([1, 2, 3, 4, 5, 6].map(() => sizeOf(path, bob.cookie!)))
+      // A third of 90 MB could wait too long for its turn.
+      const atOnce = path.includes('/v1/') ? 6 : 2
+      const sizes = await Promise.all(Array.from({ length: atOnce }, () => sizeOf(path, bob.cookie!)))
       clearInterval(timer)
       t.ok(sizes[0]! > 5_000_000, `${path}: ${sizes[0]} bytes`)
       t.same(new Set(sizes).size, 1)
