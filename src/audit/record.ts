@@ -4,6 +4,7 @@ import { callerOf, tokenOf } from '../auth/principal.ts'
 import { createBatcher } from '../db/batcher.ts'
 import type { Database, Transaction } from '../db/database.ts'
 import { isRetryable } from '../db/errors.ts'
+import { addressOf } from '../http/address.ts'
 import { Unauthenticated, Unavailable } from '../http/problems.ts'
 import { uuidv7 } from '../ids.ts'
 import type { Services } from '../services.ts'
@@ -60,7 +61,7 @@ export function originOf(request: FastifyRequest): Origin {
     actor_type: caller === null ? 'anonymous' : caller.type === 'session' ? 'user' : caller.type,
     actor_id: caller?.type === 'project-token' ? caller.tokenId : (caller?.userId ?? null),
     actor_name: caller?.name ?? null,
-    ip: request.ip,
+    ip: addressOf(request),
     user_agent: request.headers['user-agent']?.slice(0, 500) ?? null,
     request_id: request.id
   }

@@ -1,18 +1,19 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
+import type { Config } from '../config.ts'
+import { BadRequest, CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
 import * as repository from './caller-repository.ts'
 import { inCallerTransaction } from './caller-transaction.ts'
 import { isCrossSite } from './cross-site.ts'
 import type { PreloadingGuard, Wanted } from './preload.ts'
-import { cookieName, type PresentedToken, presentedToken } from './presented-token.ts'
+import { cookieName, type PresentedToken, presentedToken, sessionToken } from './presented-token.ts'
 import { type Principal, principalOf, requireScope } from './principal.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Sets `caller`. If the request is `valid`, also loads the rows that the route's guard needs. Throws
-     * Unauthenticated for unknown callers, TooManyRequests, CrossSiteRequest for a request of another site,
+     * Unauthenticated for unknown callers, BadRequest for two callers, TooManyRequests, CrossSiteRequest for a request of another site,
      * and InsufficientScope for a token without a scope of the operation. Does nothing on public routes.
      */
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
@@ -85,6 +86,7 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
   const wanted = valid ? preload?.(request) : undefined
   const { caller, rows } = await identify(request, token, wanted)
   request.caller = caller
+  await requireOneCaller(request, caller)
   await request.server.limitCaller(request, caller)
   if (wanted) request.preloaded = { by: wanted.lookup, rows }
   // Browsers attach the cookie to requests of other sites too; no browser attaches a token.
@@ -93,16 +95,33 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
 }
 
 /**
+ * Throws BadRequest if the request has a session cookie of somebody else beside its access token: whoever
+ * reads the one may take it for the other's.
+ */
+async function requireOneCaller(request: FastifyRequest, caller: Principal): Promise<void> {
+  const { db, config } = request.server.services
+  const cookie = cookieName(config.publicOrigin)
+  if (caller.type === 'session' || request.cookies[cookie] === undefined) return
+  const token = sessionToken(request, cookie)
+  const [session] = token ? await repository.findCaller(db, tokenParams(token, config)) : []
+  if (!session?.caller_live) return
+  if (caller.type === 'project-token' || session.caller_user_id !== caller.userId)
+    throw new BadRequest({ detail: 'The session cookie and the access token are of different callers.' })
+}
+
+const tokenParams = ({ kind, hash }: PresentedToken, { sessionIdleMinutes }: Config) => ({
+  tokenKind: kind,
+  tokenHash: hash,
+  sessionIdleMinutes
+})
+
+/**
  * Loads the token's caller, and the preloaded rows with it. Throws Unauthenticated, or TooManyRequests if the
  * address has sent too many requests that are not authenticated.
  */
 async function identify(request: FastifyRequest, token: PresentedToken, wanted: Wanted | undefined) {
   const { db, config } = request.server.services
-  const params = {
-    tokenKind: token.kind,
-    tokenHash: token.hash,
-    sessionIdleMinutes: config.sessionIdleMinutes
-  }
+  const params = tokenParams(token, config)
   const found = wanted
     ? await wanted.lookup.findWithCaller(db, params, wanted.values)
     : { caller: (await repository.findCaller(db, params))[0], rows: [] }

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { looksLikeAccessToken } from '../crypto/access-tokens.ts'
 import { hashToken } from '../crypto/tokens.ts'
-import { Unauthenticated } from '../http/problems.ts'
+import { BadRequest, Unauthenticated } from '../http/problems.ts'
 
 /** The token of a request, before authentication: a session cookie, or an access token in `Authorization`. */
 export interface PresentedToken {
@@ -16,15 +16,32 @@ export function cookieName(publicOrigin: string | undefined): string {
   return publicOrigin?.startsWith('https:') ? '__Host-latchkey_session' : 'latchkey_session'
 }
 
-/** Reads the token (RFC 6750 section 2.1). Throws Unauthenticated if there is none, or if it is malformed. */
-export function presentedToken({ headers, cookies }: FastifyRequest, cookie: string): PresentedToken {
+/**
+ * Reads the token (RFC 6750 section 2.1). Throws Unauthenticated if there is none, or if it is malformed, and
+ * BadRequest if there are two session cookies.
+ */
+export function presentedToken(request: FastifyRequest, cookie: string): PresentedToken {
+  const { headers } = request
   // The cookie is not used in place of an invalid Authorization header.
   if (headers.authorization !== undefined) {
     const token = /^Bearer +(\S+)$/i.exec(headers.authorization)?.[1]
     if (!token || !looksLikeAccessToken(token)) throw new Unauthenticated()
     return { kind: 'access-token', hash: hashToken(token) }
   }
+  const token = sessionToken(request, cookie)
+  if (!token) throw new Unauthenticated()
+  return token
+}
+
+/** Reads the session cookie. Returns undefined if there is none. Throws BadRequest if two have other values. */
+export function sessionToken(
+  { headers, cookies }: FastifyRequest,
+  cookie: string
+): PresentedToken | undefined {
   const token = cookies[cookie]
-  if (!token || !SESSION_TOKEN.test(token)) throw new Unauthenticated()
+  if (!token || !SESSION_TOKEN.test(token)) return undefined
+  const assignments = (headers.cookie ?? '').split(';').filter((one) => one.trim().startsWith(`${cookie}=`))
+  if (assignments.length > 1 && !assignments.every((one) => one.trim() === assignments[0]!.trim()))
+    throw new BadRequest({ detail: 'The request has two session cookies.' })
   return { kind: 'session', hash: hashToken(token) }
 }

@@ -1,6 +1,7 @@
-import rateLimit from '@fastify/rate-limit'
+import rateLimit, { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { addressOf } from '../http/address.ts'
 import { TooManyRequests } from '../http/problems.ts'
 import type { Principal } from './principal.ts'
 
@@ -26,6 +27,8 @@ declare module 'fastify' {
 const WINDOW_MS = 60_000
 /** The most callers, and the most addresses, that are counted at a time. */
 const MAX_KEYS = 10_000
+/** Who has an IPv6 address has all of its network, of 64 bits. */
+const IPV6_PREFIX = 64
 
 /**
  * Limits the requests of a minute: of each caller, whatever sessions and tokens they use, and of each address
@@ -42,7 +45,11 @@ export const rateLimits = fp(
         max: callerRequestsPerMinute,
         keyGenerator: (request) => request.rateLimitKey
       }),
-      address: app.createRateLimit({ ...options, max: addressRequestsPerMinute })
+      address: app.createRateLimit({
+        ...options,
+        max: addressRequestsPerMinute,
+        keyGenerator: (request) => normalizeIP(addressOf(request), IPV6_PREFIX)
+      })
     }
 
     async function limit(by: keyof typeof limiters, request: FastifyRequest, increment: boolean) {

@@ -3,13 +3,13 @@ import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './p
 import { components } from './schemas.ts'
 
 /**
- * Refuses requests with two Host headers or an undecodable URL, and input with NUL characters, lone
+ * Refuses requests with two Host or Authorization headers or an undecodable URL, and input with NUL characters, lone
  * surrogates or infinite numbers: Postgres cannot store them, or two parsers could read them differently.
  */
 export const cleanInput = fp(
   async (app) => {
     app.addHook('onRequest', (request, reply, done) => {
-      if (!hasTwoHosts(request.raw.rawHeaders)) return done()
+      if (!hasRepeatedHeader(request.raw.rawHeaders)) return done()
       reply.header('connection', 'close')
       done(new BadRequest())
     })
@@ -30,14 +30,16 @@ export const cleanInput = fp(
   { name: 'clean-input', fastify: '5.x' }
 )
 
-// RFC 9112, 3.2 requires 400; Node silently drops the second one.
-function hasTwoHosts(rawHeaders: readonly string[]): boolean {
+// RFC 9112, 3.2 requires 400 for Host. Node silently drops the second one, and a proxy may take that.
+function hasRepeatedHeader(rawHeaders: readonly string[]): boolean {
   let hosts = 0
+  let authorizations = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations++
   }
-  return hosts > 1
+  return hosts > 1 || authorizations > 1
 }
 
 // The router decodes the path only, and the query parser leaves alone what it cannot decode.

@@ -3,6 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { DecryptionFailed } from '../crypto/aead.ts'
 import { isUnavailable, violates } from '../db/errors.ts'
+import { challengeOf } from './challenge.ts'
 import { inputErrorOf } from './input-error.ts'
 import * as errors from './problems.ts'
 import { logRequest } from './request-log.ts'
@@ -95,12 +96,23 @@ export function answerProblem(error: unknown, request: FastifyRequest, reply: Fa
 
 function send(problem: errors.Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (!reply.hasHeader('x-request-id')) runMissedHooks(request, reply)
-  if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
+  setRefusalHeaders(problem, request, reply)
   // A string is sent as is, so sending an error cannot itself fail in a serializer.
   return reply
     .code(problem.status)
     .type('application/problem+json; charset=utf-8')
     .send(JSON.stringify(problemBody(problem, request.id)))
+}
+
+/** Sets Retry-After and WWW-Authenticate. */
+export function setRefusalHeaders(
+  problem: errors.Problem,
+  request: FastifyRequest,
+  reply: FastifyReply
+): void {
+  if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
+  const challenge = challengeOf(problem, request)
+  if (challenge) reply.header('www-authenticate', challenge)
 }
 
 // The router refuses some URLs before any hook has run.

@@ -92,6 +92,20 @@ export const RetryAfterHeader = {
   }
 }
 
+export const ChallengeHeader = {
+  'WWW-Authenticate': {
+    type: 'string',
+    description: 'RFC 6750: what is wrong with the token that was sent, and the scopes of which it takes one',
+    examples: ['Bearer realm="latchkey", error="invalid_token"']
+  }
+}
+
+/** The headers of a refusal with this status. */
+export const refusalHeaders = (status: number) => ({
+  ...(RETRYABLE.has(status) && RetryAfterHeader),
+  ...((status === 401 || status === 403) && ChallengeHeader)
+})
+
 /** OpenAPI responses for these statuses, and for 500 and 503, which every operation has. */
 export function problemResponses(...statuses: number[]) {
   const all = [...new Set([...statuses, 500, 503])].sort((a, b) => a - b)
@@ -103,7 +117,7 @@ function problemResponse(status: number) {
   const examples = Object.fromEntries(codes.map((code) => [code, { value: problemExample(code) }]))
   return {
     description: `${DESCRIPTIONS[status]} (${codes.map((code) => `\`${code}\``).join(', ')})`,
-    ...(RETRYABLE.has(status) && { headers: RetryAfterHeader }),
+    ...(Object.keys(refusalHeaders(status)).length > 0 && { headers: refusalHeaders(status) }),
     content: { 'application/problem+json': { schema: ref(Problem), examples } }
   }
 }

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { audited } from '../../audit/record.ts'
 import type { SessionPrincipal } from '../../auth/principal.ts'
 import { hashPassword, passwordFits } from '../../crypto/passwords.ts'
+import { addressOf } from '../../http/address.ts'
 import { WrongPassword } from '../../http/problems.ts'
 import { countAttempt } from './limiter.ts'
 import { deleteSessionsExcept, findPasswordHash, setPassword } from './repository.ts'
@@ -16,7 +17,7 @@ export async function changePassword(
   { currentPassword, newPassword }: { currentPassword: string; newPassword: string }
 ): Promise<void> {
   const { db } = request.server.services
-  const attempt = await countAttempt(db, caller.email, request.ip)
+  const attempt = await countAttempt(db, caller.email, addressOf(request))
   const { password_hash } = await findPasswordHash(db, caller.userId)
   if (!(await passwordFits(password_hash, currentPassword))) throw new WrongPassword()
   const passwordHash = await hashPassword(newPassword)

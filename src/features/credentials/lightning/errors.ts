@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { reportProblem } from '../../../http/error-handler.ts'
+import { reportProblem, setRefusalHeaders } from '../../../http/error-handler.ts'
 import type { Problem } from '../../../http/problems.ts'
 
 /** Validation messages in Lightning's words, by field. */
@@ -38,7 +38,7 @@ export async function lightningErrorHandler(
 ): Promise<FastifyReply> {
   if (error instanceof LightningInvalid) return send(reply, 422, { errors: error.errors })
   const problem = await reportProblem(error, request)
-  if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
+  setRefusalHeaders(problem, request, reply)
   const errors = FIELD_CONFLICTS[problem.code] ?? fieldErrors(problem)
   if (errors) return send(reply, 422, { errors })
   const { consumers } = problem.members

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
-import { RetryAfterHeader } from '../../../http/problem-schemas.ts'
+import { refusalHeaders } from '../../../http/problem-schemas.ts'
 import {
   answer,
   closed,
@@ -167,7 +167,7 @@ const refusals = (...statuses: number[]) =>
   Object.fromEntries(
     [...statuses, 400, 401, 403, 429, 500, 503].map((status) => [
       status,
-      answer(TITLES[status]!, Refusal, status === 429 || status === 503 ? RetryAfterHeader : {})
+      answer(TITLES[status]!, Refusal, refusalHeaders(status))
     ])
   )
 const changeRefusals = (...statuses: number[]) => refusals(...statuses, 413, 415)
