@@ -180,7 +180,7 @@ export async function listEvents(
   // The index by key finds what is asked for at once, unless much of it is hidden from the viewer. How much,
   // the viewer must not learn.
   const page = key === 'all' ? undefined : await read(db, key, params, limit)
-  if (page && (page.rows.length === limit || page.cursor === null)) return page
+  if (page && (page.cursor === null || page.cursor === page.rows.at(-1)?.id)) return page
   return read(db, 'visible', params, limit)
 }
 

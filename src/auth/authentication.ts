@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
+import { isUnavailable } from '../db/errors.ts'
 import { BadRequest, CrossSiteRequest, Unauthenticated } from '../http/problems.ts'
 import * as repository from './caller-repository.ts'
 import { inCallerTransaction } from './caller-transaction.ts'
@@ -13,8 +14,9 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Sets `caller`. If the request is `valid`, also loads the rows that the route's guard needs. Throws
-     * Unauthenticated for unknown callers, BadRequest for two callers, TooManyRequests, CrossSiteRequest for a request of another site,
-     * and InsufficientScope for a token without a scope of the operation. Does nothing on public routes.
+     * Unauthenticated for unknown callers, BadRequest for two callers, TooManyRequests, CrossSiteRequest for
+     * a request of another site, and InsufficientScope for a token without a scope of the operation. Does
+     * nothing on public routes.
      */
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
   }
@@ -127,16 +129,25 @@ async function identify(request: FastifyRequest, token: PresentedToken, wanted: 
     : { caller: (await repository.findCaller(db, params))[0], rows: [] }
   const row = found?.caller
   if (!found || !row?.caller_live) {
-    if (row) await repository.deleteEndedSession(db, row.caller_token_id)
+    if (row) await bestEffort(repository.deleteEndedSession(db, row.caller_token_id))
     await request.server.limitAddress(request)
     throw new Unauthenticated()
   }
   if (row.caller_stale) {
-    if (token.kind === 'session')
-      await repository.touchSession(db, row.caller_token_id, config.sessionIdleMinutes)
-    else await repository.touchAccessToken(db, row.caller_token_id)
+    await bestEffort(
+      token.kind === 'session'
+        ? repository.touchSession(db, row.caller_token_id, config.sessionIdleMinutes)
+        : repository.touchAccessToken(db, row.caller_token_id)
+    )
   }
   return { caller: principalOfRow(row), rows: found.rows }
+}
+
+/** A request that only reads does not fail because nothing can be written. */
+async function bestEffort(write: Promise<void>): Promise<void> {
+  await write.catch((error) => {
+    if (!isUnavailable(error)) throw error
+  })
 }
 
 function principalOfRow(row: repository.CallerRow): Principal {

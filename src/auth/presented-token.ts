@@ -33,7 +33,9 @@ export function presentedToken(request: FastifyRequest, cookie: string): Present
   return token
 }
 
-/** Reads the session cookie. Returns undefined if there is none. Throws BadRequest if two have other values. */
+/**
+ * Reads the session cookie. Returns undefined if there is none. Throws BadRequest if two have other values.
+ */
 export function sessionToken(
   { headers, cookies }: FastifyRequest,
   cookie: string

@@ -1,7 +1,7 @@
 import { Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { isRetryable } from './errors.ts'
-import { type ConnectionOptions, kyselyPool, StatementPool } from './pool.ts'
+import { type ConnectionOptions, kyselyPool, type PoolEvents, StatementPool } from './pool.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
@@ -15,6 +15,9 @@ const LOOKUP_CONNECTIONS = 2
 const READ_CONNECTIONS = 6
 const LONG_READ_CONNECTIONS = 3
 const WRITE_CONNECTIONS = 10
+
+/** How often connections are renewed while writes are refused. */
+const RENEW_INTERVAL_MS = 1_000
 
 const { builtins } = pg.types
 const types: pg.CustomTypesConfig = {
@@ -66,23 +69,48 @@ export function poolOf(db: Database, name: 'lookups' | 'reads' | 'longReads'): S
   return db instanceof PooledDatabase ? db.pools[name] : undefined
 }
 
+/**
+ * Throws if a pool cannot connect to a server that accepts writes, or if that server does not answer. Requests
+ * that ask at the same time share the answer.
+ */
+export function checkConnections(db: Database): Promise<void> {
+  const running = checks.get(db) ?? check(db).finally(() => checks.delete(db))
+  checks.set(db, running)
+  return running
+}
+
+const checks = new WeakMap<Database, Promise<void>>()
+
+async function check(db: Database): Promise<void> {
+  if (!(db instanceof PooledDatabase)) return
+  const { reads, ...others } = db.pools
+  await Promise.all([reads.checkServer(), ...Object.values(others).map((pool) => pool.check())])
+}
+
 /** Connects on the first query. Close it with `destroy()`. `poolSize` bounds the connections for writes. */
 export function createDatabase(
   connection: ConnectionOptions,
   options: { poolSize?: number; onConnectionError?: (error: Error) => void } = {}
 ): Database {
+  let renewAfter = 0
+  const events: PoolEvents = {
+    connectionError: options.onConnectionError ?? (() => {}),
+    // Other connections may be to the same server, or be read-only since they were opened.
+    readOnly: () => {
+      if (performance.now() < renewAfter) return
+      renewAfter = performance.now() + RENEW_INTERVAL_MS
+      for (const pool of Object.values(pools)) pool.renew()
+    }
+  }
   const pool = (max: number) =>
-    new StatementPool(
-      { application_name: 'latchkey', types, ...limits, ...connection },
-      max,
-      options.onConnectionError ?? (() => {})
-    )
-  return new PooledDatabase({
+    new StatementPool({ application_name: 'latchkey', types, ...limits, ...connection }, max, events)
+  const pools: Pools = {
     lookups: pool(LOOKUP_CONNECTIONS),
     reads: pool(READ_CONNECTIONS),
     longReads: pool(LONG_READ_CONNECTIONS),
     writes: pool(options.poolSize ?? WRITE_CONNECTIONS)
-  })
+  }
+  return new PooledDatabase(pools)
 }
 
 /**

@@ -56,7 +56,11 @@ const NETWORK = new Set([
   'ENETUNREACH',
   'ECONNABORTED'
 ])
-// Errors of pg, pg-pool and the batcher that have no code.
+/** The message of a connection that was closed because its server is a standby. */
+export const STANDBY = 'The database server is a standby: connect to the primary.'
+export const READ_ONLY = 'The database is read-only.'
+
+// Errors of pg, the pools and the batcher that have no code.
 const MESSAGES = new RegExp(
   `^(${[
     'Connection terminated',
@@ -66,7 +70,9 @@ const MESSAGES = new RegExp(
     'Client has encountered a connection error',
     'Client was closed',
     'Cannot use a pool after',
-    'timed out waiting for a batch to start'
+    'timed out waiting for a batch to start',
+    STANDBY,
+    READ_ONLY
   ].join('|')})`
 )
 
@@ -81,8 +87,13 @@ export function isStaleStatement(error: unknown): boolean {
   )
 }
 
-// Shutting down, idle time-outs (of sessions and transactions), and connection exceptions.
-const FATAL = /^(57P0|25P03|08)/
+/** True if a statement was refused because its server is read-only. */
+export function isReadOnly(error: unknown): boolean {
+  return isDatabaseError(error) && error.code === '25006'
+}
+
+// Shutting down, read-only, idle time-outs (of sessions and transactions), and connection exceptions.
+const FATAL = /^(57P0|25006|25P03|08)/
 
 /** True if the connection that raised this error must not be used again. */
 export function endsConnection(error: unknown): boolean {

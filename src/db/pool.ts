@@ -2,7 +2,7 @@ import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import pg from 'pg'
-import { endsConnection, isStaleStatement } from './errors.ts'
+import { endsConnection, isReadOnly, isStaleStatement, READ_ONLY, STANDBY } from './errors.ts'
 
 /** Options of a `pg.Client`: a connection string, or host, port, user and database. */
 export type ConnectionOptions = pg.ClientConfig
@@ -27,29 +27,86 @@ function statementName(text: string): string | undefined {
   return name
 }
 
-/** A `pg.Pool` that prepares data statements by name and never reuses a broken connection. */
+/** The longest that a connection is used, so that an address that has moved is followed. */
+const MAX_LIFETIME_SECONDS = 300
+
+export interface PoolEvents {
+  /** A connection ended while no statement was running on it. */
+  connectionError(error: Error): void
+  /** A statement found its server read-only. */
+  readOnly(): void
+}
+
+/**
+ * A `pg.Pool` that prepares data statements by name and never reuses a broken connection. It does not connect
+ * to a standby, as libpq does not with `target_session_attrs=primary`: that answers with what it has received
+ * so far, such as a session that was ended since.
+ */
 export class StatementPool {
-  readonly #pool: pg.Pool
+  readonly #options: pg.PoolConfig
   readonly #max: number
+  readonly #events: PoolEvents
   readonly #sockets = new Set<Socket>()
+  #pool: pg.Pool
   #ended: Promise<void> | undefined
 
-  /** `onError` is called for connections that end while no statement is running on them. */
-  constructor(connection: ConnectionOptions, max: number, onError: (error: Error) => void) {
+  constructor(connection: ConnectionOptions, max: number, events: PoolEvents) {
     this.#max = max
-    this.#pool = new pg.Pool({
+    this.#events = events
+    this.#options = {
       ...connection,
       max,
       idleTimeoutMillis: 30_000,
+      maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
+      // The pool waits for it, whatever its type says.
+      onConnect: (client) => requirePrimary((text) => client.query(text)),
       stream: () => this.#createSocket()
-    })
-    this.#pool.on('error', onError)
+    }
+    this.#pool = this.#open()
+  }
+
+  #open(): pg.Pool {
+    const pool = new pg.Pool(this.#options)
+    const onError = (error: Error) => this.#events.connectionError(error)
+    pool.on('error', onError)
     // A client in use emits `error` when its connection ends; without a listener that would end the process.
-    this.#pool.on('connect', (client) => client.on('error', onError))
+    pool.on('connect', (client) => client.on('error', onError))
+    return pool
   }
 
   async connect(): Promise<StatementClient> {
-    return new StatementClient(await this.#pool.connect())
+    const pool = this.#pool
+    const onReadOnly = () => {
+      if (pool === this.#pool) this.#events.readOnly()
+    }
+    return new StatementClient(await pool.connect(), onReadOnly)
+  }
+
+  /** Throws if there is no connection, and none can be opened. */
+  async check(): Promise<void> {
+    if (this.#pool.totalCount === 0) (await this.connect()).release()
+  }
+
+  /** Throws if no connection can be had, or if its server does not answer or is read-only. */
+  async checkServer(): Promise<void> {
+    const client = await this.connect()
+    try {
+      await requireWritable((text) => client.send(text, []))
+    } catch (error) {
+      // The database may take writes again, but not on connections from before.
+      this.#events.readOnly()
+      throw error
+    } finally {
+      client.release()
+    }
+  }
+
+  /** Connects anew: connections that are in use are closed after their statement or transaction. */
+  renew(): void {
+    if (this.#ended) return
+    const previous = this.#pool
+    this.#pool = this.#open()
+    void previous.end()
   }
 
   /**
@@ -95,13 +152,28 @@ export class StatementPool {
   }
 }
 
+type Query = (text: string) => Promise<pg.QueryResult>
+
+async function requirePrimary(query: Query): Promise<void> {
+  const { rows } = await query('select pg_is_in_recovery() as is_standby')
+  if (rows[0].is_standby) throw new Error(STANDBY)
+}
+
+async function requireWritable(query: Query): Promise<void> {
+  await requirePrimary(query)
+  const { rows } = await query(`select current_setting('transaction_read_only') = 'on' as is_read_only`)
+  if (rows[0].is_read_only) throw new Error(READ_ONLY)
+}
+
 /** A connection checked out of a StatementPool. */
 export class StatementClient {
   readonly #client: pg.PoolClient
+  readonly #onReadOnly: () => void
   #broken = false
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: pg.PoolClient, onReadOnly: () => void) {
     this.#client = client
+    this.#onReadOnly = onReadOnly
   }
 
   async send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
@@ -110,6 +182,7 @@ export class StatementClient {
       return await this.#client.query({ ...(name && { name }), text, values: values as unknown[] })
     } catch (error) {
       this.#broken ||= endsConnection(error)
+      if (isReadOnly(error)) this.#onReadOnly()
       throw error
     }
   }

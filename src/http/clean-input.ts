@@ -3,8 +3,9 @@ import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './p
 import { components } from './schemas.ts'
 
 /**
- * Refuses requests with two Host or Authorization headers or an undecodable URL, and input with NUL characters, lone
- * surrogates or infinite numbers: Postgres cannot store them, or two parsers could read them differently.
+ * Refuses requests with two Host or Authorization headers or an undecodable URL, and input with NUL
+ * characters, lone surrogates or infinite numbers: Postgres cannot store them, or two parsers could read them
+ * differently.
  */
 export const cleanInput = fp(
   async (app) => {

@@ -74,7 +74,8 @@ async function insertEvents(
     insert into audit_events (id, occurred_at, action, outcome, actor_type, actor_id, target_type, target_id,
       owner_id, project_id)
     select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0')
-        || '7' || substr(md5(n::text || random()), 1, 3) || '8' || substr(md5(n::text || random()), 1, 15))::uuid,
+        || '7' || substr(md5(n::text || random()), 1, 3)
+        || '8' || substr(md5(n::text || random()), 1, 15))::uuid,
       at, 'credential.resolved', ${outcome}, 'project-token', gen_random_uuid(), 'credential',
       coalesce(${target}::uuid, gen_random_uuid()), coalesce(${owner}::uuid, gen_random_uuid()),
       ${project}::uuid

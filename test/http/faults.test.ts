@@ -120,7 +120,7 @@ t.test('a read-only database serves reads', async (t) => {
   const replica = await startReplica(t, service, { connection })
   const there = replica.client(ann)
   t.equal((await there.get('/api/v1/sessions')).status, 200)
-  t.equal((await there.get('/readyz')).status, 200)
+  t.equal((await there.get('/readyz')).status, 503)
   for (const [name, request] of kinds.slice(1)) isUnavailable(t, name, await request(there))
 })
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { checkConnections } from '../../db/database.ts'
 import { open } from '../../http/guard.ts'
 import { Unavailable } from '../../http/problems.ts'
-import { ping } from './repository.ts'
 import * as schema from './schema.ts'
 
 const ok = { status: 'ok' } as const
@@ -13,7 +13,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/readyz', { ...options, schema: schema.getReadiness }, async () => {
     if (app.stopping) throw new Unavailable({ detail: 'The service is stopping.', retryAfter: 5 })
-    await ping(app.services.db)
+    await checkConnections(app.services.db)
     return ok
   })
 }

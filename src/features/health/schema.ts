@@ -16,7 +16,7 @@ export const getLiveness = {
 export const getReadiness = {
   operationId: 'getReadiness',
   summary: 'Whether requests should be sent here',
-  description: '503 while the database is away or the process is stopping.',
+  description: '503 while the database is away or read-only, or the process is stopping.',
   tags,
   response: { 200: answer('It is ready', Health) }
 }

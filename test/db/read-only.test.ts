@@ -1,0 +1,79 @@
+import { sql } from 'kysely'
+import t from 'tap'
+import type { Database } from '../../src/db/database.ts'
+import { startTestApp } from '../helpers/app.ts'
+import type { Client } from '../helpers/client.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { newCredential, newType } from '../helpers/fixtures.ts'
+import { startReplica } from '../helpers/replica.ts'
+
+const nameOf = async (db: Database) => {
+  const { rows } = await sql<{ name: string }>`select current_database() as name`.execute(db)
+  return rows[0]!.name
+}
+
+const reads = (client: Client, id: string): Record<string, () => ReturnType<Client['get']>> => ({
+  read: () => client.get(`/api/v1/app-credentials/${id}`),
+  list: () => client.get('/api/v1/app-credentials'),
+  'long read': () => client.get('/api/v1/audit-events')
+})
+const writes = (client: Client, id: string): Record<string, () => ReturnType<Client['get']>> => ({
+  reveal: () => client.post(`/api/v1/app-credentials/${id}/reveal`, {}),
+  change: () => client.put(`/api/v1/app-credentials/${id}`, { description: 'changed' }),
+  create: () => client.post('/api/v1/projects', { name: 'P' })
+})
+
+t.test('a database that is read-only for a while serves reads, and takes writes at once after', async (t) => {
+  const service = await startTestApp(t)
+  const { id } = await newCredential(service.admin, await newType(service.admin))
+  const name = await nameOf(service.db)
+  await sql.raw(`alter database ${name} set default_transaction_read_only = on`).execute(service.db)
+  await sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity
+    where datname = current_database() and usename <> current_user`.execute(service.db)
+  for (const round of [1, 2]) {
+    for (const [kind, request] of Object.entries(writes(service.admin, id)))
+      t.match((await request()).json, { status: 503, code: 'unavailable' }, `${kind} ${round}`)
+    for (const [kind, request] of Object.entries(reads(service.admin, id)))
+      t.equal((await request()).status, 200, `${kind} ${round}`)
+  }
+  t.equal((await service.anonymous().get('/readyz')).status, 503)
+  t.equal((await service.anonymous().get('/livez')).status, 200)
+  await sql.raw(`alter database ${name} reset default_transaction_read_only`).execute(service.db)
+  const from = performance.now()
+  while ((await writes(service.admin, id)['create']!()).status !== 201 && performance.now() - from < 5_000);
+  t.ok(performance.now() - from < 2_500, `${Math.round(performance.now() - from)} ms until it takes writes`)
+  for (const [kind, request] of Object.entries({ ...reads(service.admin, id), ...writes(service.admin, id) }))
+    t.ok([200, 201].includes((await request()).status), kind)
+  await eventually(async () => (await service.anonymous().get('/readyz')).status === 200, 'it is ready')
+})
+
+t.test('a standby is never asked, so that a session which it still has is not taken for valid', async (t) => {
+  const service = await startTestApp(t)
+  const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const { id } = await newCredential(ann, await newType(ann))
+  const replica = await startReplica(t, service)
+  const client = replica.client(ann)
+  for (const [kind, request] of Object.entries(reads(client, id))) t.ok((await request()).status < 300, kind)
+
+  // To connections from here on, the database is a standby.
+  const name = await nameOf(service.db)
+  await sql`create schema standby`.execute(service.db)
+  await sql`grant usage on schema standby to public`.execute(service.db)
+  await sql`create function standby.pg_is_in_recovery() returns boolean language sql as 'select true'`.execute(
+    service.db
+  )
+  await sql.raw(`alter database ${name} set search_path = standby, pg_catalog, public`).execute(service.db)
+  await sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity
+    where datname = current_database() and usename <> current_user`.execute(service.db)
+  for (const [kind, request] of Object.entries({ ...reads(client, id), ...writes(client, id) }))
+    t.match((await request()).json, { status: 503, code: 'unavailable' }, kind)
+  t.equal((await replica.client().get('/readyz')).status, 503)
+  t.equal((await replica.client().get('/livez')).status, 200)
+  await t.rejects(startReplica(t, service), { message: /The database server is a standby/ })
+
+  await sql`delete from sessions where user_id = ${ann.person.id}`.execute(service.db)
+  await sql.raw(`alter database ${name} reset search_path`).execute(service.db)
+  t.equal((await client.get('/api/v1/projects')).status, 401, 'what has ended meanwhile has ended')
+  t.equal((await replica.client(bob).get('/api/v1/projects')).status, 200, 'and others are answered at once')
+  t.equal((await replica.client().get('/readyz')).status, 200)
+})
