@@ -1,6 +1,7 @@
 // Runs tap against one Postgres server for all test files: TEST_DATABASE_URL, or an embedded one.
-// Without arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--browser` and
-// `--sdk` run the slow tests, generated requests, the tests in a browser and the clients in other languages.
+// Without arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--fair`,
+// `--browser` and `--sdk` run the slow tests, generated requests, attacks beside an honest caller, the tests in
+// a browser and the clients in other languages.
 // `--coverage` before any of these reports the coverage as well.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -34,6 +35,8 @@ const LONG = [
 ]
 /** Never the same twice, and as long as they are let; see there. */
 const FUZZ = 'test/fuzz/fuzz.test.ts'
+/** Measures times, so nothing else may run beside it. */
+const FAIR = 'test/fair/fair.test.ts'
 /** Need what npm does not bring: a Chromium. */
 const BROWSER = ['test/browser/swagger-ui.test.ts']
 /** Need what npm does not bring: Python, Go, and their registries. */
@@ -49,11 +52,12 @@ const COVERAGE = [
 ]
 
 function chosenFiles([first, ...others]: string[]): string[] {
-  if (first === undefined) return [...LONG, FUZZ, ...BROWSER, ...SDK].map((file) => `--exclude=${file}`)
+  if (first === undefined) return [...LONG, FUZZ, FAIR, ...BROWSER, ...SDK].map((file) => `--exclude=${file}`)
   if (first === '--coverage') return [...COVERAGE, ...chosenFiles(others)]
   if (first === '--long') return LONG
   // It ends by its own clock.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
+  if (first === '--fair') return ['--timeout=900', FAIR]
   if (first === '--browser') return BROWSER
   if (first === '--sdk') return ['--timeout=600', ...SDK]
   return [first, ...others]

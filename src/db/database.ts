@@ -70,8 +70,8 @@ export function poolOf(db: Database, name: 'lookups' | 'reads' | 'longReads'): S
 }
 
 /**
- * Throws if a pool cannot connect to a server that accepts writes, or if that server does not answer. Requests
- * that ask at the same time share the answer.
+ * Throws if a pool cannot connect to a server that accepts writes, or if that server does not answer.
+ * Requests that ask at the same time share the answer.
  */
 export function checkConnections(db: Database): Promise<void> {
   const running = checks.get(db) ?? check(db).finally(() => checks.delete(db))

@@ -177,6 +177,21 @@ t.test('a delete that lost against a transfer is not allowed, or not found', asy
     [[projectId], 403],
     [[], 404]
   ] as const) {
+    const writes: [string, (id: string) => ReturnType<Client['get']>][] = [
+      ['update', (id) => ann.put(`${CREDENTIALS}/${id}`, { description: 'x' })],
+      ['assign', (id) => ann.post(`${CREDENTIALS}/${id}/assign-projects`, { projectIds: [] })],
+      ['transfer', (id) => ann.post(`${CREDENTIALS}/${id}/transfer`, { email: ann.person.email })],
+      ['usage', (id) => ann.put(`${CREDENTIALS}/${id}/usages/job`)],
+      ['no usage', (id) => ann.delete(`${CREDENTIALS}/${id}/usages/job`)]
+    ]
+    for (const [name, write] of writes) {
+      const { id } = await newCredential(ann, type, { projectIds })
+      await ann.put(`${CREDENTIALS}/${id}/usages/job`)
+      await loseAtAuthentication(
+        () => ann.post(`${CREDENTIALS}/${id}/transfer`, { email: bob.person.email }),
+        async () => t.equal((await write(id)).status, status, name)
+      )
+    }
     for (const surface of [CREDENTIALS, '/api/credentials']) {
       const { id } = await newCredential(ann, type, { projectIds })
       await lose(
@@ -198,6 +213,18 @@ t.test('a delete that lost against a transfer is not allowed, or not found', asy
   })
   await lose(ann, changed, async () => t.equal((await ann.delete(`${CREDENTIALS}/${id}`)).status, 200))
 })
+
+/** Runs `first` between the authentication, which reads the rows of guards, and what follows in `work`. */
+async function loseAtAuthentication(first: () => Promise<unknown>, work: () => Promise<unknown>) {
+  const { authenticate } = service.app
+  service.app.authenticate = async function (this: typeof service.app, ...args) {
+    await authenticate.apply(this, args)
+    service.app.authenticate = authenticate
+    await first()
+  }
+  await work()
+  service.app.authenticate = authenticate
+}
 
 /** Runs `first` between the guard of the request in `work` and its act. */
 async function lose(_caller: Client, first: () => Promise<unknown>, work: () => Promise<unknown>) {
@@ -253,11 +280,34 @@ t.test('the tokens of a project say who made them, and when they were last used'
   t.match((await ann.get(tokens)).json, [{ createdBy: null }])
 })
 
+t.test('a transfer is refused in one way, and the log has the address', async (t) => {
+  const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
+  await service.admin.put(`/api/v1/users/${eve.person.id}`, { disabled: true })
+  const type = await newType(ann)
+  const { id, credentialName } = await newCredential(ann, type)
+  await newCredential(bob, type, { credentialName })
+  const emails = ['nobody@example.org', eve.person.email, bob.person.email]
+  const refusals = new Set<string>()
+  for (const email of emails) {
+    const { status, json } = await ann.post(`${CREDENTIALS}/${id}/transfer`, { email })
+    refusals.add(JSON.stringify({ ...json, status, requestId: '' }))
+  }
+  t.equal(refusals.size, 1, [...refusals].join())
+  const { json } = await service.admin.get(`/api/v1/audit-events?credentialId=${id}&outcome=denied`)
+  const logged = json.data.map((event: { details: object }) => event.details)
+  t.same(
+    logged.reverse(),
+    emails.map((email) => ({ code: 'new-owner-may-not-link', email }))
+  )
+})
+
 t.test('who asks which addresses have an account is in the log', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
+  const eve = await service.newUser()
+  await service.admin.put(`/api/v1/users/${eve.person.id}`, { disabled: true })
   const projectId = await newProject(ann)
   const members = `/api/v1/projects/${projectId}/members`
-  for (const email of ['one@example.org', 'two@example.org', 'one@example.org'])
+  for (const email of ['one@example.org', eve.person.email, 'one@example.org'])
     t.equal((await ann.post(members, { email, role: 'viewer' })).status, 400)
   t.equal((await ann.post(members, { email: bob.person.email, role: 'viewer' })).status, 201)
   const { json } = await service.admin.get(
@@ -268,7 +318,7 @@ t.test('who asks which addresses have an account is in the log', async (t) => {
   )
   t.same(asked.sort(), [
     ['addProjectMember', 'one@example.org', 2],
-    ['addProjectMember', 'two@example.org', 1],
+    ['addProjectMember', eve.person.email, 1],
     ['member.added', bob.person.email, 1]
   ])
 })

@@ -7,9 +7,9 @@ export const MAX_INSTRUCTIONS = 2_500
 export const MAX_SEARCHED = 4_096
 /**
  * The most work of all searches of one request, in instructions times characters: the time of the NFA is
- * proportional to it, about 40 ns each for the worst patterns.
+ * proportional to it, about 40 ns each for the worst patterns. Others wait for all of it.
  */
-export const MAX_WORK = 1_500_000
+export const MAX_WORK = 400_000
 
 /** Holds more than the fields of one type. */
 const cache = new LRUCache<string, RE2JS>({ max: 100 })

@@ -82,7 +82,7 @@ const pattern = Type.String({
     '`multiline`, `url` and `email`. It is searched for anywhere in the value, as in JSON Schema: anchor ' +
     'it with `^` and `$` to mean the whole. The patterns of a type may together compile to no more than ' +
     '2,500 RE2 instructions. With a pattern, a value has 4,096 characters at the most; the sum, over the ' +
-    'values of a request, of characters times instructions is at most 1,500,000.',
+    'values of a request, of characters times instructions is at most 400,000.',
   examples: ['^sk_[a-z0-9]{24}$']
 })
 

@@ -3,7 +3,7 @@ import { type AuditEvent, audited, eventRows, originOf, record } from '../../aud
 import { callerOf, tokenOf } from '../../auth/principal.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import { NotFound, TooManyEnvironments, Unavailable } from '../../http/problems.ts'
+import { Forbidden, NotFound, TooManyEnvironments, Unavailable } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { type FieldRow, findTypeWithFields } from '../credential-types/repository.ts'
 import { getAtRevision } from '../credential-types/type-cache.ts'
@@ -15,7 +15,8 @@ import {
   type ChangingCredential,
   type CredentialRow,
   findForChange,
-  type PreloadedCredential
+  type PreloadedCredential,
+  visibleHead
 } from './repositories/credential-repository.ts'
 import { lockCredential, updateCredential } from './repositories/write-repository.ts'
 import { requireRevision, type Target } from './revision.ts'
@@ -60,7 +61,7 @@ export async function changeCredential(
       isUsable && row.values
         ? { ...row, values: row.values }
         : await findForChange(db, ownerId, id, change.values !== undefined)
-    if (!current) throw new NotFound()
+    if (!current) throw await lostCredential(db, ownerId, id)
     requireRevision(revisions, current.revision)
     return write(request, db, current, change)
   }).catch(mapConstraintError)
@@ -68,10 +69,19 @@ export async function changeCredential(
   throw new Unavailable({ detail: 'The credential type is being changed; try again.', retryAfter: 1 })
 }
 
-/** Locks the credential. Throws NotFound if it is not the owner's, and RevisionChanged. */
+/**
+ * Returns the error for a user who owned the credential when their request was authenticated, and does not now:
+ * Forbidden if they still see it, and NotFound otherwise.
+ */
+export async function lostCredential(db: Database, userId: string, id: string): Promise<Error> {
+  const [row] = await visibleHead.find(db, { userId, projectId: null }, { id })
+  return row ? new Forbidden() : new NotFound()
+}
+
+/** Locks the credential. Throws as `lostCredential` if it is not the owner's, and RevisionChanged. */
 export async function lock(trx: Transaction, { ownerId, id, revisions }: Target): Promise<void> {
   const locked = await lockCredential(trx, ownerId, id)
-  if (!locked) throw new NotFound()
+  if (!locked) throw await lostCredential(trx, ownerId, id)
   requireRevision(revisions, locked.revision)
 }
 
@@ -103,7 +113,11 @@ async function write(request: FastifyRequest, db: Database, current: ChangingCre
     [name, description, expiresAt].some((one) => one !== undefined)
   if (!isChanged) {
     const result = { row, shown }
-    return audited(request, async () => ({ result, events: change.events(row, links) }), { db })
+    const record = async ({ db: trx }: { db: Transaction }) => {
+      await lock(trx, { ownerId, id, revisions: null })
+      return { result, events: change.events(row, links) }
+    }
+    return audited(request, record, { db })
   }
   row.revision++
   const events = change.events(row, links)

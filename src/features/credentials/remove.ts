@@ -1,21 +1,18 @@
-import type { Database } from '../../db/database.ts'
+import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { CredentialInUse, Forbidden, NotFound, RevisionChanged } from '../../http/problems.ts'
-import { visibleHead } from './repositories/credential-repository.ts'
+import { CredentialInUse } from '../../http/problems.ts'
+import { lock } from './change.ts'
 import { listConsumers } from './repositories/usage-repository.ts'
 import { deleteCredential } from './repositories/write-repository.ts'
 import type { Target } from './revision.ts'
 
 /**
- * Deletes the owner's credential with its values and links. Throws NotFound, Forbidden if the credential has
- * another owner by now but is still visible, RevisionChanged, and a foreign key violation if it has usages
- * (see `mapInUse`): the constraint also covers usages added concurrently.
+ * Deletes the owner's credential with its values and links. Throws as `lock`, and a foreign key violation if it
+ * has usages (see `mapInUse`): the constraint also covers usages added concurrently.
  */
-export async function removeCredential(db: Database, { ownerId, id, revisions }: Target): Promise<void> {
-  if (await deleteCredential(db, ownerId, id, revisions)) return
-  const [row] = await visibleHead.find(db, { userId: ownerId, projectId: null }, { id })
-  if (!row) throw new NotFound()
-  throw revisions && row.owner_id === ownerId ? new RevisionChanged() : new Forbidden()
+export async function removeCredential(trx: Transaction, target: Target): Promise<void> {
+  await lock(trx, target)
+  await deleteCredential(trx, target.id)
 }
 
 /**

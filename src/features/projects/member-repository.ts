@@ -69,7 +69,7 @@ export async function countMembers(trx: Transaction, projectId: string): Promise
   return members
 }
 
-/** Returns undefined if nobody has the e-mail address. Throws AlreadyMember. */
+/** Returns undefined if nobody who may sign in has the e-mail address. Throws AlreadyMember. */
 export async function insertMember(
   trx: Transaction,
   projectId: string,
@@ -82,6 +82,7 @@ export async function insertMember(
           .selectFrom('users')
           .select(['id', 'email', 'name'])
           .where((eb) => eb(eb.fn('lower', ['email']), '=', eb.fn('lower', [eb.val(email)])))
+          .where('disabled_at', 'is', null)
       )
       .with('m', (q) =>
         q

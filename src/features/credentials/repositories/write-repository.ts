@@ -251,21 +251,11 @@ export async function setOwner(trx: Transaction, id: string, ownerId: string): P
     .execute()
 }
 
-const remove = prepared((db, p: Params<{ ownerId: string; id: string; revisions: number[] | null }>) =>
-  db
-    .deleteFrom('credentials')
-    .where('owner_id', '=', p.ownerId)
-    .where('id', '=', p.id)
-    .where(sql<SqlBool>`(${p.revisions}::int[] is null or revision = any(${p.revisions}::int[]))`)
-    .returning('id')
+const remove = prepared((db, p: Params<{ id: string }>) =>
+  db.deleteFrom('credentials').where('id', '=', p.id).returning('id')
 )
 
-/** Returns false if the owner has no such credential at one of the revisions (null: any). */
-export async function deleteCredential(
-  db: Database,
-  ownerId: string,
-  id: string,
-  revisions: number[] | null
-): Promise<boolean> {
-  return (await remove(db, { ownerId, id, revisions })).length > 0
+/** Deletes the credential. The caller must have locked it. */
+export async function deleteCredential(trx: Transaction, id: string): Promise<void> {
+  await remove(trx, { id })
 }

@@ -1,17 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { audited } from '../../../audit/record.ts'
+import { audited, originOf, recordDenials } from '../../../audit/record.ts'
 import { own } from '../../../auth/ownership.ts'
+import type { Transaction } from '../../../db/database.ts'
 import { guard } from '../../../http/guard.ts'
 import {
   EnvironmentNotConfigured,
   InsufficientScope,
   MainEnvironment,
+  NewOwnerMayNotLink,
   NotFound,
   TooManyEnvironments
 } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
-import { changeCredential } from '../change.ts'
+import { changeCredential, lock } from '../change.ts'
 import { eventOf } from '../events.ts'
 import { applyKeys, defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
 import { changeableCredential, findInProject, visibleHead } from '../repositories/credential-repository.ts'
@@ -74,14 +76,31 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.transferAppCredential, preHandler: ownCredential },
     async (request) => {
       const row = ownCredential.of(request)
-      return audited(request, async ({ db }) => {
-        const to = await transferCredential(db, targetOf(request, row), request.body.email)
-        const details = { from: row.owner_id, to }
+      const { email } = request.body
+      const transferred = audited(request, async ({ db }) => {
+        const to = await transferCredential(db, targetOf(request, row), email)
+        const details = { from: row.owner_id, to, email }
         // One event for each owner: an event is visible to one.
         const events = [row.owner_id, to].map((owner_id) =>
           eventOf('transferred', { ...row, owner_id }, { details })
         )
         return { result: success, events }
+      })
+      return transferred.catch(async (error) => {
+        // Of a credential in no project, a refusal tells that nobody has the address.
+        if (error instanceof NewOwnerMayNotLink) {
+          const target = { type: 'credential', id: row.id } as const
+          const details = { code: error.code, email }
+          const denial = {
+            action: 'transferAppCredential',
+            target,
+            projectId: null,
+            details,
+            ifExists: false
+          }
+          await recordDenials(db, originOf(request), [denial])
+        }
+        throw error
       })
     }
   )
@@ -96,6 +115,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { projectId, ...row } = usageWriter.of(request)
     const { consumer } = request.params
     return audited(request, async ({ db }) => {
+      await lockOwn(db, row, projectId)
       const { usage, isNew } = await usages.putUsage(db, { credentialId: row.id, consumer, projectId })
       return { result: toUsage(usage), events: isNew ? [usageEvent('added', row, projectId, consumer)] : [] }
     })
@@ -108,6 +128,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { projectId, ...row } = usageWriter.of(request)
       const { consumer } = request.params
       return audited(request, async ({ db }) => {
+        await lockOwn(db, row, projectId)
         if (!(await usages.deleteUsage(db, row.id, consumer, projectId))) throw new NotFound()
         return { result: success, events: [usageEvent('removed', row, projectId, consumer)] }
       })
@@ -132,6 +153,15 @@ const usageWriter = guard(async (request) => {
   if (!row) throw new NotFound()
   return { ...row, projectId: caller.projectId }
 })
+
+/** Locks the credential of an owner, who may have lost it since the guard ran. */
+async function lockOwn(
+  trx: Transaction,
+  { id, owner_id }: { id: string; owner_id: string },
+  projectId: string | null
+) {
+  if (projectId === null) await lock(trx, { ownerId: owner_id, id, revisions: null })
+}
 
 function usageEvent(
   action: string,

@@ -9,7 +9,7 @@ import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { timeOf } from '../../../http/times.ts'
 import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
-import { changeCredential } from '../change.ts'
+import { changeCredential, lostCredential } from '../change.ts'
 import { createCredential, type NewCredential, typeById } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
 import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
@@ -190,7 +190,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const row = sealed
       ? { ...found, sealed }
       : await findRevealable(db, found.owner_id, found.id, environment)
-    if (!row) throw new NotFound()
+    if (!row) throw await lostCredential(db, found.owner_id, found.id)
     const keys = revealValues(keyring, row, await fieldsOf(db, row), environment, wanted)
     const fields = keys.map((key) => key.fieldName)
     const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision, fields }
