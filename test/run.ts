@@ -1,8 +1,7 @@
-// Runs tap against one Postgres server for all test files: TEST_DATABASE_URL, or an embedded one.
-// Without arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--fair`,
-// `--browser` and `--sdk` run the slow tests, generated requests, attacks beside an honest caller, the tests in
-// a browser and the clients in other languages.
-// `--coverage` before any of these reports the coverage as well.
+// Runs tap against one Postgres server for all test files: TEST_DATABASE_URL, or an embedded one. Without
+// arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--fair`, `--browser` and
+// `--sdk` run the slow tests, generated requests, attacks beside an honest caller, the tests in a browser and
+// the clients in other languages. `--coverage` before any of these reports the coverage as well.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

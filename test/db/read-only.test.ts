@@ -59,9 +59,8 @@ t.test('a standby is never asked, so that a session which it still has is not ta
   const name = await nameOf(service.db)
   await sql`create schema standby`.execute(service.db)
   await sql`grant usage on schema standby to public`.execute(service.db)
-  await sql`create function standby.pg_is_in_recovery() returns boolean language sql as 'select true'`.execute(
-    service.db
-  )
+  const functionOf = sql`create function standby.pg_is_in_recovery() returns boolean`
+  await sql`${functionOf} language sql as 'select true'`.execute(service.db)
   await sql.raw(`alter database ${name} set search_path = standby, pg_catalog, public`).execute(service.db)
   await sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity
     where datname = current_database() and usename <> current_user`.execute(service.db)

@@ -11,10 +11,10 @@ export interface Statements {
 /** Records what this process sends to Postgres from here on. */
 export function watchStatements(t: Test): Statements {
   const seen: Statements = { sent: [], refused: [] }
-  const prototype = pg.Client.prototype as unknown as { query(query: { text: string }): unknown }
+  const prototype = pg.Client.prototype as unknown as { query(query: string | { text: string }): unknown }
   const original = prototype.query
   prototype.query = function (query) {
-    seen.sent.push(query.text)
+    seen.sent.push(typeof query === 'string' ? query : query.text)
     const result = original.call(this, query)
     if (result instanceof Promise) result.catch((error) => seen.refused.push(error))
     return result

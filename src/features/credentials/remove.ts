@@ -7,8 +7,8 @@ import { deleteCredential } from './repositories/write-repository.ts'
 import type { Target } from './revision.ts'
 
 /**
- * Deletes the owner's credential with its values and links. Throws as `lock`, and a foreign key violation if it
- * has usages (see `mapInUse`): the constraint also covers usages added concurrently.
+ * Deletes the owner's credential with its values and links. Throws as `lock`, and a foreign key violation if
+ * it has usages (see `mapInUse`): the constraint also covers usages added concurrently.
  */
 export async function removeCredential(trx: Transaction, target: Target): Promise<void> {
   await lock(trx, target)

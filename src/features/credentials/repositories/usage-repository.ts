@@ -18,8 +18,9 @@ const MAX_USAGES = 10_000
 
 /**
  * Registers that a consumer depends on the credential; `projectId` is null if the owner registers it, and
- * otherwise a project that the credential is linked to. Returns the usage; `isNew` is true if it was inserted.
- * Throws NotFound if the credential was deleted or its link was removed in the meantime, and TooManyUsages.
+ * otherwise a project that the credential is linked to. Returns the usage; `isNew` is true if it was
+ * inserted. Throws NotFound if the credential was deleted or its link was removed in the meantime, and
+ * TooManyUsages.
  */
 export async function putUsage(
   trx: Transaction,
