@@ -79,16 +79,18 @@ export interface CallerTokenParams {
   callerTokenId: string
 }
 
-/** True if the session or access token still exists, and neither it nor its user has ended. */
-export const isLive = (p: Params<CallerTokenParams>) => sql<boolean>`(
-  exists (
+/**
+ * True if the session or access token still exists, and neither it nor its user has ended. Read by its key:
+ * without `offset 0`, the planner may read all sessions for a batch.
+ */
+export const isLive = (p: Params<CallerTokenParams>) => sql<boolean>`(case ${p.callerKind}::text
+  when 'session' then exists (
     select from sessions s join users u on u.id = s.user_id
-    where ${p.callerKind}::text = 'session' and s.id = ${p.callerTokenId}::uuid
-      and s.expires_at > now() and u.disabled_at is null)
-  or exists (
+    where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null offset 0)
+  else exists (
     select from access_tokens t left join users u on u.id = t.user_id
-    where ${p.callerKind}::text = 'access-token' and t.id = ${p.callerTokenId}::uuid
-      and t.revoked_at is null and u.disabled_at is null and (t.expires_at is null or t.expires_at > now())))`
+    where t.id = ${p.callerTokenId}::uuid and t.revoked_at is null and u.disabled_at is null
+      and (t.expires_at is null or t.expires_at > now()) offset 0) end)`
 
 /** How the caller's user is locked: `share` against changes of it, `update` against such locks as well. */
 export type UserLock = 'share' | 'update'

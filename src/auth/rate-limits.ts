@@ -72,8 +72,9 @@ export const rateLimits = fp(
       request.rateLimitKey = caller.type === 'project-token' ? caller.tokenId : caller.userId
       await limit('caller', request, increment)
     })
-    app.addHook('onRequest', async (request) => {
-      if (request.routeOptions.config.limitedBy === undefined) await app.limitAddress(request)
+    app.addHook('onRequest', (request, _reply, done) => {
+      if (request.routeOptions.config.limitedBy !== undefined) return done()
+      app.limitAddress(request).then(() => done(), done)
     })
     app.addHook('onSend', (request, reply, payload, done) => {
       if (request.rateLimit) {
