@@ -34,16 +34,20 @@ export function presentedToken(request: FastifyRequest, cookie: string): Present
 }
 
 /**
- * Reads the session cookie. Returns undefined if there is none. Throws BadRequest if two have other values.
+ * Reads the session cookie. Returns undefined if there is none, or if it is malformed. Throws BadRequest if
+ * two have other values, of which another parser may take the second.
  */
 export function sessionToken(
   { headers, cookies }: FastifyRequest,
   cookie: string
 ): PresentedToken | undefined {
   const token = cookies[cookie]
-  if (!token || !SESSION_TOKEN.test(token)) return undefined
-  const assignments = (headers.cookie ?? '').split(';').filter((one) => one.trim().startsWith(`${cookie}=`))
-  if (assignments.length > 1 && !assignments.every((one) => one.trim() === assignments[0]!.trim()))
-    throw new BadRequest({ detail: 'The request has two session cookies.' })
-  return { kind: 'session', hash: hashToken(token) }
+  if (token === undefined) return undefined
+  const values = new Set<string>()
+  for (const pair of headers.cookie!.split(';')) {
+    const [name, ...value] = pair.split('=')
+    if (name!.trim() === cookie) values.add(value.join('=').trim())
+  }
+  if (values.size > 1) throw new BadRequest({ detail: 'The request has two session cookies.' })
+  return SESSION_TOKEN.test(token) ? { kind: 'session', hash: hashToken(token) } : undefined
 }

@@ -43,17 +43,18 @@ export interface PoolEvents {
  * so far, such as a session that was ended since.
  */
 export class StatementPool {
-  readonly #options: pg.PoolConfig
+  readonly #pool: pg.Pool
   readonly #max: number
   readonly #events: PoolEvents
   readonly #sockets = new Set<Socket>()
-  #pool: pg.Pool
+  /** Connections that were opened after the last `renew`. */
+  #current = new WeakSet<pg.PoolClient>()
   #ended: Promise<void> | undefined
 
   constructor(connection: ConnectionOptions, max: number, events: PoolEvents) {
     this.#max = max
     this.#events = events
-    this.#options = {
+    this.#pool = new pg.Pool({
       ...connection,
       max,
       idleTimeoutMillis: 30_000,
@@ -61,25 +62,23 @@ export class StatementPool {
       // The pool waits for it, whatever its type says.
       onConnect: (client) => requirePrimary((text) => client.query(text)),
       stream: () => this.#createSocket()
-    }
-    this.#pool = this.#open()
-  }
-
-  #open(): pg.Pool {
-    const pool = new pg.Pool(this.#options)
-    const onError = (error: Error) => this.#events.connectionError(error)
-    pool.on('error', onError)
-    // A client in use emits `error` when its connection ends; without a listener that would end the process.
-    pool.on('connect', (client) => client.on('error', onError))
-    return pool
+    })
+    const onError = (error: Error) => events.connectionError(error)
+    this.#pool.on('error', onError)
+    this.#pool.on('connect', (client) => {
+      this.#current.add(client)
+      // A client in use emits `error` when its connection ends; without a listener, that ends the process.
+      client.on('error', onError)
+    })
   }
 
   async connect(): Promise<StatementClient> {
-    const pool = this.#pool
-    const onReadOnly = () => {
-      if (pool === this.#pool) this.#events.readOnly()
+    for (;;) {
+      const client = await this.#pool.connect()
+      const isCurrent = () => this.#current.has(client)
+      if (isCurrent()) return new StatementClient(client, isCurrent, () => this.#events.readOnly())
+      client.release(true)
     }
-    return new StatementClient(await pool.connect(), onReadOnly)
   }
 
   /** Throws if there is no connection, and none can be opened. */
@@ -101,12 +100,19 @@ export class StatementPool {
     }
   }
 
-  /** Connects anew: connections that are in use are closed after their statement or transaction. */
+  /**
+   * Connects anew: closes idle connections, and those in use after their statement or transaction. Requests
+   * that wait for a connection get a new one.
+   */
   renew(): void {
     if (this.#ended) return
-    const previous = this.#pool
-    this.#pool = this.#open()
-    void previous.end()
+    this.#current = new WeakSet()
+    for (let idle = this.#pool.idleCount; idle > 0; idle--) {
+      void this.#pool.connect().then(
+        (client) => client.release(!this.#current.has(client)),
+        () => {}
+      )
+    }
   }
 
   /**
@@ -168,11 +174,14 @@ async function requireWritable(query: Query): Promise<void> {
 /** A connection checked out of a StatementPool. */
 export class StatementClient {
   readonly #client: pg.PoolClient
+  readonly #isCurrent: () => boolean
   readonly #onReadOnly: () => void
   #broken = false
 
-  constructor(client: pg.PoolClient, onReadOnly: () => void) {
+  /** `isCurrent` returns false once the pool has been renewed. */
+  constructor(client: pg.PoolClient, isCurrent: () => boolean, onReadOnly: () => void) {
     this.#client = client
+    this.#isCurrent = isCurrent
     this.#onReadOnly = onReadOnly
   }
 
@@ -182,7 +191,7 @@ export class StatementClient {
       return await this.#client.query({ ...(name && { name }), text, values: values as unknown[] })
     } catch (error) {
       this.#broken ||= endsConnection(error)
-      if (isReadOnly(error)) this.#onReadOnly()
+      if (isReadOnly(error) && this.#isCurrent()) this.#onReadOnly()
       throw error
     }
   }
@@ -198,7 +207,7 @@ export class StatementClient {
   }
 
   release(): void {
-    this.#client.release(this.#broken)
+    this.#client.release(this.#broken || !this.#isCurrent())
   }
 }
 

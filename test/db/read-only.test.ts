@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Database } from '../../src/db/database.ts'
 import { startTestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'
@@ -23,6 +23,21 @@ const writes = (client: Client, id: string): Record<string, () => ReturnType<Cli
   create: () => client.post('/api/v1/projects', { name: 'P' })
 })
 
+/** More writes at a time than there are connections, while these are renewed every second. */
+async function refusesAtOnce(t: Test, client: Client) {
+  let slowest = 0
+  const until = performance.now() + 3_500
+  const write = async () => {
+    while (performance.now() < until) {
+      const from = performance.now()
+      t.equal((await client.post('/api/v1/projects', { name: 'P' })).status, 503)
+      slowest = Math.max(slowest, performance.now() - from)
+    }
+  }
+  await Promise.all(Array.from({ length: 40 }, write))
+  t.ok(slowest < 3_000, `${Math.round(slowest)} ms until a write is refused`)
+}
+
 t.test('a database that is read-only for a while serves reads, and takes writes at once after', async (t) => {
   const service = await startTestApp(t)
   const { id } = await newCredential(service.admin, await newType(service.admin))
@@ -38,6 +53,7 @@ t.test('a database that is read-only for a while serves reads, and takes writes 
   }
   t.equal((await service.anonymous().get('/readyz')).status, 503)
   t.equal((await service.anonymous().get('/livez')).status, 200)
+  await refusesAtOnce(t, service.admin)
   await sql.raw(`alter database ${name} reset default_transaction_read_only`).execute(service.db)
   const from = performance.now()
   while ((await writes(service.admin, id)['create']!()).status !== 201 && performance.now() - from < 5_000);

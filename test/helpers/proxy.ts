@@ -19,11 +19,14 @@ export interface Proxy {
   stall(): void
   /** New connections pass again. What was stalled stays so: its server has gone without a word. */
   restore(): void
+  /** New connections go to this server; those there are stay where they are. The database is the same. */
+  moveTo(databaseUrl: string): void
 }
 
 /** A wire between the service and its Postgres that a test can cut; gone when the test ends. */
 export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
-  const { host, port, user, password, database } = new pg.Client({ connectionString: databaseUrl })
+  const { user, password, database, ...first } = new pg.Client({ connectionString: databaseUrl })
+  let { host, port } = first
   const toServer = () =>
     host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect({ host, port, noDelay: true })
   const pairs = new Set<{ near: Socket; far: Socket | undefined }>()
@@ -70,6 +73,9 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
     },
     restore() {
       mode = 'pass'
+    },
+    moveTo(databaseUrl) {
+      ;({ host, port } = new pg.Client({ connectionString: databaseUrl }))
     }
   }
 }

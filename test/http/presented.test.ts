@@ -55,6 +55,9 @@ t.test('a 401 and a 403 say which token it takes', async (t) => {
   t.equal(forbidden.headers.get('www-authenticate'), null, 'no token would do')
   const failed = await service.anonymous().signIn({ email: ann.person.email, password: 'wrong' })
   t.equal(failed.headers.get('www-authenticate'), plain)
+  const withToken = await token.post('/api/v1/session', { email: 'nobody@example.org', password: 'wrong' })
+  t.equal(withToken.status, 401)
+  t.equal(withToken.headers.get('www-authenticate'), plain, 'sign-in does not look at a token')
   t.equal((await ann.get('/api/v1/projects')).headers.get('www-authenticate'), null)
 })
 
@@ -62,6 +65,8 @@ t.test('a request names one caller', async (t) => {
   const bearer = `authorization: Bearer ${token.bearer}\r\n`
   const cookie = (client: typeof ann) => `cookie: ${client.cookie}\r\n`
   const unknown = `cookie: latchkey_session=${'A'.repeat(43)}\r\n`
+  const spaced = (client: typeof ann) => client.cookie!.replace('=', ' =')
+  const hidden = (client: typeof ann) => `cookie: latchkey_session=x; ${client.cookie}\r\n`
   const cases: [string, string, number][] = [
     ['a token', bearer, 200],
     ['a token twice', bearer + bearer, 400],
@@ -74,6 +79,11 @@ t.test('a request names one caller', async (t) => {
     ['a token and a malformed cookie', `${bearer}cookie: latchkey_session=x\r\n`, 200],
     ['two sessions', `cookie: ${ann.cookie}; ${bob.cookie}\r\n`, 400],
     ['two sessions in two headers', cookie(ann) + cookie(bob), 400],
+    ['two sessions, one with a space', `cookie: ${ann.cookie}; ${spaced(bob)}\r\n`, 400],
+    ['a malformed session and another', `cookie: latchkey_session=x; ${bob.cookie}\r\n`, 400],
+    ['a token, a malformed session and one of another', `${bearer}${hidden(bob)}`, 400],
+    ['a token and a session of another with a space', `${bearer}cookie: ${spaced(bob)}\r\n`, 400],
+    ['a session with a space', `cookie: ${spaced(ann)}\r\n`, 200],
     ['a session twice', `cookie: ${ann.cookie}; other=1; ${ann.cookie}\r\n`, 200],
     ['a session and a cookie that begins alike', `cookie: latchkey_session_old=1; ${ann.cookie}\r\n`, 200]
   ]
@@ -96,6 +106,11 @@ t.test('an address is an address, whatever proxies send', async (t) => {
     ['[2001:db8::1]:443', '2001:db8::1'],
     ['[2001:DB8::1]', '2001:db8::1'],
     ['2001:db8::1', '2001:db8::1'],
+    ['2001:DB8:0:0::1', '2001:db8::1'],
+    ['2001:0db8:0000:0000:0000:0000:0000:0001', '2001:db8::1'],
+    ['::ffff:cb00:7107', '203.0.113.7'],
+    ['[0:0:0:0:0:ffff:203.0.113.7]:443', '203.0.113.7'],
+    ['/run/proxy.sock', '127.0.0.1'],
     ['fe80::1%eth0', 'fe80::1'],
     ['::ffff:203.0.113.7', '203.0.113.7'],
     [' 203.0.113.7 , 10.0.0.1', '203.0.113.7'],
