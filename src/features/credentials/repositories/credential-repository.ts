@@ -11,6 +11,7 @@ import { lookup, type Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
+import { MAX_FIELDS } from '../../../http/schemas.ts'
 
 /**
  * The largest total size, in bytes, of a caller's sealed values in a batch, or on the connections of short
@@ -75,11 +76,17 @@ const openValues = sql<Record<string, string | null>>`(
   from credential_keys k join credential_type_fields f on f.id = k.field_id
   where k.credential_id = c.id and k.environment = 'main')`
 
-/** The same, or null if they are too large for a batch. */
-const batchableOpenValues = sql<Record<string, string | null> | null>`case when ${MAX_BATCHED_BYTES} >= (
-  select coalesce(sum(octet_length(k.value)), 0)
+/** The largest value, in bytes, of which as many as a type has fields are together no more than a batch takes. */
+const MAX_BATCHED_VALUE = sql.lit(MAX_BATCHED / MAX_FIELDS)
+
+/** The same, or null if one of them is too large for a batch. Large values are not read: their size is known. */
+const batchableOpenValues = sql<Record<string, string | null> | null>`(
+  select case when bool_and(f.secret or octet_length(k.value) <= ${MAX_BATCHED_VALUE}) is not false
+    then coalesce(json_object_agg(k.field_id,
+      case when not f.secret and octet_length(k.value) <= ${MAX_BATCHED_VALUE}
+        then encode(k.value, 'base64') end), '{}') end
   from credential_keys k join credential_type_fields f on f.id = k.field_id
-  where k.credential_id = c.id and k.environment = 'main' and not f.secret) then ${openValues} end`
+  where k.credential_id = c.id and k.environment = 'main')`
 
 /** True for the owner, and for members of a project that the credential is linked to. */
 export const isVisible = (viewer: Viewer) => sql<SqlBool>`(c.owner_id = ${viewer} or exists (

@@ -38,6 +38,14 @@ export interface CredentialUpdate extends Writing {
   projectIds: readonly string[]
 }
 
+type Kind = CallerTokenParams['callerKind']
+
+const CHOICES = [false, true]
+
+function perKind<T>(make: (kind: Kind) => T): Record<Kind, T> {
+  return { session: make('session'), 'access-token': make('access-token') }
+}
+
 /** The parts of a statement that inserts or updates one credential, as `written`. */
 const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
   /** The type, if it is still at the revision that the values were validated against. Locks it. */
@@ -110,7 +118,7 @@ const projectsOf = (from: RawBuilder<unknown>) =>
 
 const as = <T>(value: Expression<unknown>, type: string) => sql<T>`${value}::${sql.raw(type)}`
 
-const insertStatement = (links: boolean) =>
+const insertStatement = (links: boolean, kind: Kind) =>
   prepared((db, p: Params<CredentialInsert>) => {
     const parts = partsOf(db, p)
     return db
@@ -123,7 +131,7 @@ const insertStatement = (links: boolean) =>
           .expression((eb) =>
             eb
               .selectFrom('type')
-              .where(isLive(p))
+              .where(isLive(p, kind))
               .$if(links, (query) => query.where(parts.mayLink))
               .select([
                 as<string>(p.id, 'uuid').as('id'),
@@ -147,8 +155,7 @@ const insertStatement = (links: boolean) =>
       .select(projectsOf(links ? sql`linking p` : sql`projects p where false`))
   })
 
-const insertPlain = insertStatement(false)
-const insertLinked = insertStatement(true)
+const inserts = perKind((kind) => CHOICES.map((links) => insertStatement(links, kind)))
 
 /**
  * Inserts a credential with its environments, values, links and audit events, in one statement. Returns
@@ -156,11 +163,11 @@ const insertLinked = insertStatement(true)
  * the projects, or the caller's session or token has ended.
  */
 export async function insertCredential(db: Database, input: CredentialInsert) {
-  const insert = input.linkIds.length > 0 ? insertLinked : insertPlain
-  return (await insert(db, input))[0]
+  const links = input.linkIds.length > 0
+  return (await inserts[input.callerKind][Number(links)]!(db, input))[0]
 }
 
-const updateStatement = (values: boolean, links: boolean) =>
+const updateStatement = (values: boolean, links: boolean, kind: Kind) =>
   prepared((db, p: Params<CredentialUpdate>) => {
     const parts = partsOf(db, p)
     const removedEnvironments = () =>
@@ -193,7 +200,7 @@ const updateStatement = (values: boolean, links: boolean) =>
           .where('owner_id', '=', p.ownerId)
           .where('id', '=', p.id)
           .where('revision', '=', p.revision)
-          .where(isLive(p))
+          .where(isLive(p, kind))
           .$if(values, (query) => query.where(sql<SqlBool>`exists (select from type)`))
           .$if(links, (query) => query.where(parts.mayLink))
           .returning(['id', 'revision', 'updated_at'])
@@ -215,8 +222,9 @@ const updateStatement = (values: boolean, links: boolean) =>
       )
   })
 
-const CHOICES = [false, true]
-const updates = CHOICES.map((values) => CHOICES.map((links) => updateStatement(values, links)))
+const updates = perKind((kind) =>
+  CHOICES.map((values) => CHOICES.map((links) => updateStatement(values, links, kind)))
+)
 
 /**
  * Updates a credential with its environments, values, links and audit events, in one statement. Returns
@@ -226,7 +234,8 @@ const updates = CHOICES.map((values) => CHOICES.map((links) => updateStatement(v
  */
 export async function updateCredential(db: Database, input: CredentialUpdate) {
   const links = input.linkIds.length + input.unlinkedProjectIds.length > 0
-  return (await updates[Number(input.changesValues)]![Number(links)]!(db, input))[0]
+  const statements = updates[input.callerKind][Number(input.changesValues)]!
+  return (await statements[Number(links)]!(db, input))[0]
 }
 
 /** Locks the owner's credential until the transaction ends, and its type against changes. */
