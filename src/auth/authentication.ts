@@ -88,7 +88,7 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
   const wanted = valid ? preload?.(request) : undefined
   const { caller, rows } = await identify(request, token, wanted)
   request.caller = caller
-  await requireOneCaller(request, caller)
+  if (caller.type !== 'session' && request.headers.cookie) await requireOneCaller(request, caller)
   await request.server.limitCaller(request, caller)
   if (wanted) request.preloaded = { by: wanted.lookup, rows }
   // Browsers attach the cookie to requests of other sites too; no browser attaches a token.
@@ -103,7 +103,6 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
 async function requireOneCaller(request: FastifyRequest, caller: Principal): Promise<void> {
   const { db, config } = request.server.services
   const cookie = cookieName(config.publicOrigin)
-  if (caller.type === 'session' || request.cookies[cookie] === undefined) return
   const token = sessionToken(request, cookie)
   const [session] = token ? await repository.findCaller(db, tokenParams(token, config)) : []
   if (!session?.caller_live) return

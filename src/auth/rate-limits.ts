@@ -27,6 +27,7 @@ declare module 'fastify' {
 const WINDOW_MS = 60_000
 /** The most callers, and the most addresses, that are counted at a time. */
 const MAX_KEYS = 10_000
+const COUNT = { increment: true }
 /** Who has an IPv6 address has all of its network, of 64 bits. */
 const IPV6_PREFIX = 64
 
@@ -52,39 +53,37 @@ export const rateLimits = fp(
       })
     }
 
-    async function limit(by: keyof typeof limiters, request: FastifyRequest, increment: boolean) {
-      const result = await limiters[by](request, { increment })
+    async function limit(by: keyof typeof limiters, request: FastifyRequest, call = COUNT) {
+      const result = await limiters[by](request, call)
       if (result.isAllowed) return
-      const { max, remaining, ttlInSeconds } = result
-      request.rateLimit = { max, remaining, ttlInSeconds }
-      if (!result.isExceeded && (increment || remaining > 0)) return
+      request.rateLimit = result
+      if (!result.isExceeded && (call.increment || result.remaining > 0)) return
       app.metrics.limitedRequests.inc({ by })
-      throw new TooManyRequests({ retryAfter: Math.max(1, ttlInSeconds) })
+      throw new TooManyRequests({ retryAfter: Math.max(1, result.ttlInSeconds) })
     }
+    const unlimited = Promise.resolve()
 
     app.decorateRequest('rateLimit', null)
     app.decorateRequest('rateLimitKey', '')
-    app.decorate('limitAddress', async (request) => {
-      if (addressRequestsPerMinute > 0) await limit('address', request, true)
-    })
-    app.decorate('limitCaller', async (request, caller, { increment } = { increment: true }) => {
-      if (callerRequestsPerMinute === 0) return
+    app.decorate('limitAddress', (request) =>
+      addressRequestsPerMinute === 0 ? unlimited : limit('address', request)
+    )
+    app.decorate('limitCaller', (request, caller, call) => {
+      if (callerRequestsPerMinute === 0) return unlimited
       request.rateLimitKey = caller.type === 'project-token' ? caller.tokenId : caller.userId
-      await limit('caller', request, increment)
+      return limit('caller', request, call)
     })
     app.addHook('onRequest', (request, _reply, done) => {
       if (request.routeOptions.config.limitedBy !== undefined) return done()
       app.limitAddress(request).then(() => done(), done)
     })
     app.addHook('onSend', (request, reply, payload, done) => {
-      if (request.rateLimit) {
-        const { max, remaining, ttlInSeconds } = request.rateLimit
+      const { rateLimit } = request
+      if (rateLimit) {
         // The fields of draft-ietf-httpapi-ratelimit-headers, version 7.
-        reply.headers({
-          'ratelimit-limit': max,
-          'ratelimit-remaining': remaining,
-          'ratelimit-reset': ttlInSeconds
-        })
+        reply.header('ratelimit-limit', rateLimit.max)
+        reply.header('ratelimit-remaining', rateLimit.remaining)
+        reply.header('ratelimit-reset', rateLimit.ttlInSeconds)
       }
       done(null, payload)
     })

@@ -76,10 +76,14 @@ const openValues = sql<Record<string, string | null>>`(
   from credential_keys k join credential_type_fields f on f.id = k.field_id
   where k.credential_id = c.id and k.environment = 'main')`
 
-/** The largest value, in bytes, of which as many as a type has fields are together no more than a batch takes. */
+/**
+ * The largest value, in bytes, of which as many as a type has fields are together no more than a batch takes.
+ */
 const MAX_BATCHED_VALUE = sql.lit(MAX_BATCHED / MAX_FIELDS)
 
-/** The same, or null if one of them is too large for a batch. Large values are not read: their size is known. */
+/**
+ * The same, or null if one of them is too large for a batch. Large values are not read: their size is known.
+ */
 const batchableOpenValues = sql<Record<string, string | null> | null>`(
   select case when bool_and(f.secret or octet_length(k.value) <= ${MAX_BATCHED_VALUE}) is not false
     then coalesce(json_object_agg(k.field_id,
