@@ -110,6 +110,15 @@ async function newSubject(world: World, kind: Kind): Promise<Subject> {
   return { kind, client, tokenId: undefined }
 }
 
+/** A request of a row, by a new subject of this kind. */
+async function newRequest(world: World, name: string, row: Row, kind: Kind) {
+  const subject = await newSubject(world, kind)
+  const [method, template] = row.request.split(' ') as [string, string]
+  const caller = { column: kind, name: kind, client: subject.client, actorId: null }
+  const { params = {}, body } = await CASES[name]!.make(world, caller)
+  return { subject, method, body, path: template.replace(/\{(\w+)\}/g, (_, key: string) => params[key]!) }
+}
+
 /** Gives everybody back what the ways take. */
 async function restore(world: World, memberships: Awaited<ReturnType<typeof membershipsOf>>): Promise<void> {
   const { db } = world
@@ -204,16 +213,7 @@ t.test('a request whose body is on its way when the access ends is refused', asy
     t.test(way.name, async (t) => {
       for (const [name, row] of rows) {
         for (const kind of kindsOf(row).filter((one) => way.applies(one, row))) {
-          const subject = await newSubject(world, kind)
-          const [method, template] = row.request.split(' ') as [string, string]
-          const request = await CASES[name]!.make(world, {
-            column: kind,
-            name: kind,
-            client: subject.client,
-            actorId: null
-          })
-          const { params = {}, body = {} } = request
-          const path = template.replace(/\{(\w+)\}/g, (_, key: string) => params[key]!)
+          const { subject, method, path, body = {} } = await newRequest(world, name, row, kind)
           const small = Buffer.from(JSON.stringify(body))
           // Large bodies, and those without a length, are read only for callers who are known before.
           const large = Buffer.from(JSON.stringify(body) + ' '.repeat(20_000))
@@ -268,16 +268,7 @@ t.test('access that ends after the caller was looked up gives nothing any more',
     t.test(way.name, async (t) => {
       for (const [name, row] of rows) {
         for (const kind of kindsOf(row).filter((one) => way.applies(one, row))) {
-          const subject = await newSubject(world, kind)
-          const [method, template] = row.request.split(' ') as [string, string]
-          const request = await CASES[name]!.make(world, {
-            column: kind,
-            name: kind,
-            client: subject.client,
-            actorId: null
-          })
-          const { params = {}, body } = request
-          const path = template.replace(/\{(\w+)\}/g, (_, key: string) => params[key]!)
+          const { subject, method, path, body } = await newRequest(world, name, row, kind)
           let before: Awaited<ReturnType<World['look']>> | undefined
           endAccess = async () => {
             await way.end(world, service, subject)
