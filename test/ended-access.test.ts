@@ -26,6 +26,7 @@ interface Way {
   statuses: readonly number[]
 }
 
+const PAST = new Date(Date.now() - 1_000)
 const isSession = (kind: Kind) => !kind.endsWith('token')
 const isPerson = (kind: Kind) => kind !== 'project token'
 const codeOf = (row: Row, column: string) => row.expected.get(column)!
@@ -63,6 +64,13 @@ const WAYS: Way[] = [
     applies: (kind) => !isSession(kind),
     end: ({ holder, owner }, _service, { kind, tokenId }) =>
       expectOk((kind === 'project token' ? owner : holder).delete(`/api/v1/access-tokens/${tokenId}`)),
+    statuses: [401]
+  },
+  {
+    name: 'expiry of the token',
+    applies: (kind) => !isSession(kind),
+    end: ({ db }, _service, { tokenId }) =>
+      db.updateTable('access_tokens').set({ expires_at: PAST }).where('id', '=', tokenId!).execute(),
     statuses: [401]
   },
   {

@@ -76,7 +76,7 @@ const SCANS = {
   credential: (p: P) => one(p, sql`e.target_id = ${p.credentialId}::uuid`),
   actor: (p: P) => one(p, sql`e.actor_id = ${p.actorId}::uuid`),
   project: (p: P) => one(p, sql`e.project_id = ${p.projectId}::uuid`),
-  /** What a user may see: the events of their own credentials, and of the projects that they administer. */
+  /** Events of the user's own credentials, and of the projects that they administer. */
   visible: (p: P) => sql`${one(p, sql`e.owner_id = ${p.viewer}::uuid`)}
     union all
     select m.project_id, ${share(p.viewer)}, s.id from ${administered(p.viewer)} m

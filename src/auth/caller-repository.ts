@@ -1,4 +1,4 @@
-import { type Expression, type Kysely, sql } from 'kysely'
+import { type Expression, type Kysely, type RawBuilder, sql } from 'kysely'
 import type { SqlTypes } from '../db/batch-query.ts'
 import type { Database, Transaction } from '../db/database.ts'
 import { type Params, prepared } from '../db/prepared.ts'
@@ -45,6 +45,10 @@ export interface CallerRow {
 const lastUseToWrite = (idleMinutes: Expression<number> | number) =>
   sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
 
+/** True if the access token `t` is neither revoked nor expired. */
+export const isValidToken = sql<boolean>`(t.revoked_at is null
+  and (t.expires_at is null or t.expires_at > now()))`
+
 /**
  * A table expression: the session with this token, expired or not, or the valid access token. A check
  * constraint ensures that an access token has either a user or a project.
@@ -64,7 +68,7 @@ export const callerByToken = (p: Params<TokenParams>) => sql<CallerRow>`(
     null, null, null, true, t.last_used_at is null or t.last_used_at < now() - interval '1 minute'
   from access_tokens t left join users u on u.id = t.user_id
   where ${p.tokenKind} = 'access-token' and t.token_hash = ${p.tokenHash}
-    and t.revoked_at is null and u.disabled_at is null and (t.expires_at is null or t.expires_at > now()))`
+    and ${isValidToken} and u.disabled_at is null)`
 
 export const findCaller = prepared(
   (db: Kysely<Tables>, p: Params<TokenParams>) =>
@@ -85,8 +89,7 @@ const LIVE = {
     where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null offset 0)`,
   'access-token': (p: Params<CallerTokenParams>) => sql<boolean>`exists (
     select from access_tokens t left join users u on u.id = t.user_id
-    where t.id = ${p.callerTokenId}::uuid and t.revoked_at is null and u.disabled_at is null
-      and (t.expires_at is null or t.expires_at > now()) offset 0)`
+    where t.id = ${p.callerTokenId}::uuid and ${isValidToken} and u.disabled_at is null offset 0)`
 }
 
 /**
@@ -103,6 +106,11 @@ export const isLive = (p: Params<CallerTokenParams>, kind?: CallerTokenParams['c
 /** How the caller's user is locked: `share` against changes of it, `update` against such locks as well. */
 export type UserLock = 'share' | 'update'
 
+const LOCKS: Record<UserLock, RawBuilder<unknown>> = {
+  share: sql`for share of u`,
+  update: sql`for no key update of u`
+}
+
 /**
  * Locks a valid session, and its user before that: whoever ends sessions locks in the same order. Returns
  * undefined if the session or the user's access has ended.
@@ -115,13 +123,9 @@ export function lockSession(trx: Transaction, id: string, userLock: UserLock) {
     .where('s.expires_at', '>', sql<Date>`now()`)
     .where('u.disabled_at', 'is', null)
     .select('u.role')
-    .$if(userLock === 'share', (query) => query.forShare('u'))
-    .$if(userLock === 'update', (query) => query.forNoKeyUpdate('u'))
-    .forKeyShare('s')
+    .modifyEnd(sql`${LOCKS[userLock]} for key share of s`)
     .executeTakeFirst()
 }
-
-const isValid = sql<boolean>`(t.expires_at is null or t.expires_at > now())`
 
 /** Same as `lockSession`, for a personal token. */
 export function lockUserToken(trx: Transaction, id: string, userLock: UserLock) {
@@ -129,13 +133,10 @@ export function lockUserToken(trx: Transaction, id: string, userLock: UserLock) 
     .selectFrom('users as u')
     .innerJoin('access_tokens as t', 't.user_id', 'u.id')
     .where('t.id', '=', id)
-    .where('t.revoked_at', 'is', null)
-    .where(isValid)
+    .where(isValidToken)
     .where('u.disabled_at', 'is', null)
     .select('u.role')
-    .$if(userLock === 'share', (query) => query.forShare('u'))
-    .$if(userLock === 'update', (query) => query.forNoKeyUpdate('u'))
-    .forShare('t')
+    .modifyEnd(sql`${LOCKS[userLock]} for share of t`)
     .executeTakeFirst()
 }
 
@@ -145,8 +146,7 @@ export function lockProjectToken(trx: Transaction, id: string) {
     .selectFrom('projects as p')
     .innerJoin('access_tokens as t', 't.project_id', 'p.id')
     .where('t.id', '=', id)
-    .where('t.revoked_at', 'is', null)
-    .where(isValid)
+    .where(isValidToken)
     .select('t.id')
     .forKeyShare('p')
     .forShare('t')

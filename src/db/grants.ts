@@ -5,8 +5,8 @@ import type { Tables } from './tables.ts'
 const ALL = 'select, insert, update, delete'
 
 /**
- * What the role that serves requests may do with each table. An event can be added, and a denial counted; a
- * link of the chain can be added. Triggers write to `audit_unsealed` with the rights of its owner.
+ * The rights of the service's role on each table. On the audit log, the role can only insert events and links
+ * of the chain, and count denials. Triggers write to `audit_unsealed` with the rights of its owner.
  */
 export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'kysely_migration_lock', string>> = {
   users: ALL,

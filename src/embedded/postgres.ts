@@ -30,11 +30,11 @@ interface Connection {
 }
 
 export interface EmbeddedPostgres {
-  /** As the superuser, for tools that create databases. */
+  /** Connects as the superuser. For tools that create databases. */
   connection: Connection
-  /** As the role that owns the tables. */
+  /** Connects as the owner of the tables. */
   owner: Connection
-  /** As the role that serves requests. It has rights only after `migrateFor`. */
+  /** Connects as the service's role, which has its rights only after `migrateFor`. */
   service: Connection
   /** Shuts down fast, and resolves when the postmaster has ended. Idempotent. */
   stop(): Promise<void>

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import type { FastifyReply } from 'fastify'
 import { AnswerTooLarge } from './problems.ts'
 
 /** The most items of a list without pages. */
@@ -37,16 +38,17 @@ export function partsOf(listed: readonly Listed[]): string[][] {
 }
 
 /**
- * Returns the JSON text of an array as a stream between `before` and `after`. `read` gets each part of the
+ * Sends the JSON text of an array as a stream between `before` and `after`. `read` gets each part of the
  * ids when the connection has taken the parts before it, so that a client that does not read holds little
  * memory.
  */
-export function arrayStream<T>(
+export function sendArray<T>(
+  reply: FastifyReply,
   parts: readonly (readonly string[])[],
   read: (ids: readonly string[]) => Promise<readonly T[]>,
   serialize: (item: T) => string | Promise<string>,
   [before, after]: readonly [string, string] = ['[', ']']
-): Readable {
+): FastifyReply {
   async function* text() {
     let separator = before
     for (const ids of parts) {
@@ -59,5 +61,5 @@ export function arrayStream<T>(
     }
     yield separator === before ? before + after : after
   }
-  return Readable.from(text())
+  return reply.type('application/json; charset=utf-8').send(Readable.from(text()))
 }

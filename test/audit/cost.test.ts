@@ -5,7 +5,7 @@ import { startTestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'
 import { newCredential, newProject, newType } from '../helpers/fixtures.ts'
 
-// What a page of the audit log reads, in blocks of 8 KiB, whatever others have done.
+// Counts the blocks of 8 KiB that Postgres reads for a page of the audit log.
 
 const service = await startTestApp(t)
 const { db } = service

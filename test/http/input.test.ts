@@ -206,7 +206,8 @@ const stored = await newType(ann, [
 ])
 /** A new credential whose body is of the schema, with this JSON as a value. */
 const newCredential = (json: string, name = `"${randomUUID()}"`, field = stored.field['data']) =>
-  `{"credentialName":${name},"credentialTypeId":"${stored.id}","keys":[{"fieldId":"${field}","keyValue":${json}}]}`
+  `{"credentialName":${name},"credentialTypeId":"${stored.id}",` +
+  `"keys":[{"fieldId":"${field}","keyValue":${json}}]}`
 
 t.test('texts and numbers that the service cannot store are refused wherever they are', async (t) => {
   const headers = { cookie: ann.cookie!, 'content-type': JSON_TYPE }

@@ -1,5 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely'
 import { jsonObjectFrom } from 'kysely/helpers/postgres'
+import { isValidToken } from '../../auth/caller-repository.ts'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import type { Row, Tables } from '../../db/tables.ts'
@@ -58,9 +59,8 @@ export async function isValid(db: Database, id: string): Promise<boolean> {
     .selectFrom('access_tokens as t')
     .leftJoin('users as u', 'u.id', 't.user_id')
     .where('t.id', '=', id)
-    .where('t.revoked_at', 'is', null)
+    .where(isValidToken)
     .where('u.disabled_at', 'is', null)
-    .where(sql<boolean>`(t.expires_at is null or t.expires_at > now())`)
     .select('t.id')
     .executeTakeFirst()
   return row !== undefined

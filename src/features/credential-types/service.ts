@@ -40,7 +40,7 @@ export async function updateType(
   // Until the transaction ends, no value can be written for the previous fields.
   const [type] = await repository.lockTypes(trx, [id])
   if (!type) throw new NotFound()
-  // Whoever resolves a credential gets the name of its type.
+  // A resolve returns the name of the type.
   const isRenamed = typeName !== undefined && typeName !== type.type_name
   if (isRenamed && (await writes.isUsedByOthers(trx, id, callerId))) {
     const message = 'Credentials of others are of this type.'

@@ -9,14 +9,16 @@ const columns = ['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'] as 
 export type MemberRow = Row<'project_members', 'user_id' | 'role' | 'created_at'> &
   Row<'users', 'email' | 'name'>
 
-const membersOf = prepared((db, p: Params<{ projectId: string }>) =>
-  db
-    .selectFrom('project_members as m')
-    .innerJoin('users as u', 'u.id', 'm.user_id')
-    .where('m.project_id', '=', p.projectId)
-    .select(columns)
-    .orderBy('m.created_at')
-    .orderBy('m.user_id')
+const membersOf = prepared(
+  (db, p: Params<{ projectId: string }>) =>
+    db
+      .selectFrom('project_members as m')
+      .innerJoin('users as u', 'u.id', 'm.user_id')
+      .where('m.project_id', '=', p.projectId)
+      .select(columns)
+      .orderBy('m.created_at')
+      .orderBy('m.user_id'),
+  { pool: 'longReads' }
 )
 
 /** Returns all members, oldest membership first: `MAX_MEMBERS` at the most. */

@@ -39,7 +39,7 @@ const isListed = (which: Which, p: ListParams) =>
     ? sql<SqlBool>`c.owner_id = ${p.viewer}`
     : sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.projectId})`
 
-/** By lower-case name in bytewise order. */
+/** Statements of a list. They sort by lower-case name in bytewise order. */
 const listStatements = (which: Which) => ({
   ids: prepared(
     (db, p: ListParams) =>

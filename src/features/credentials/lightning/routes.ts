@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { audited } from '../../../audit/record.ts'
 import { signedIn } from '../../../auth/principal.ts'
-import { arrayStream, partsOf } from '../../../http/array-stream.ts'
+import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { guard } from '../../../http/guard.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { Forbidden, NotFound } from '../../../http/problems.ts'
@@ -111,16 +111,14 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
 async function answerList(
   { listed, read }: repository.List,
   reply: FastifyReply
-): Promise<Static<typeof schema.CredentialList>> {
+): Promise<Static<typeof schema.CredentialList> | FastifyReply> {
   const parts = partsOf(listed)
   if (parts.length <= 1) return { credentials: (await read(parts[0] ?? [])).map(toCredential), errors: {} }
   const serialize = reply.compileSerializationSchema(schema.Credential)
-  const stream = arrayStream(parts, read, (row) => serialize(toCredential(row)), [
+  return sendArray(reply, parts, read, (row) => serialize(toCredential(row)), [
     '{"credentials":[',
     '],"errors":{}}'
   ])
-  reply.type('application/json; charset=utf-8')
-  return stream as never
 }
 
 function unknownSchema(): never {

@@ -1,16 +1,23 @@
+import { sql } from 'kysely'
 import type { Database, Transaction } from '../../../db/database.ts'
+import { type Params, prepared } from '../../../db/prepared.ts'
 import { NotFound, TooManyUsages } from '../../../http/problems.ts'
+
+const listed = prepared(
+  (db, p: Params<{ credentialId: string; projectId: string | null }>) =>
+    db
+      .selectFrom('credential_usages')
+      .where('credential_id', '=', p.credentialId)
+      .where(sql<boolean>`(${p.projectId}::uuid is null or project_id = ${p.projectId}::uuid)`)
+      .select(['consumer', 'project_id', 'created_at'])
+      .orderBy('created_at')
+      .orderBy('consumer'),
+  { pool: 'longReads' }
+)
 
 /** Lists usages, oldest first. With a project, only those that were registered for it. */
 export function listUsages(db: Database, credentialId: string, projectId: string | null) {
-  return db
-    .selectFrom('credential_usages')
-    .where('credential_id', '=', credentialId)
-    .$if(projectId !== null, (query) => query.where('project_id', '=', projectId))
-    .select(['consumer', 'project_id', 'created_at'])
-    .orderBy('created_at')
-    .orderBy('consumer')
-    .execute()
+  return listed(db, { credentialId, projectId })
 }
 
 /** The most usages that a credential has. */

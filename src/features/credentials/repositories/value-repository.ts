@@ -98,7 +98,7 @@ interface LinkedParams {
   maxBytes: number
 }
 
-/** Of all credentials that are found, either all values are read or, if they are too large, none. */
+/** Reads the values of all credentials that it finds, or none if they are too large together. */
 const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
   prepared(
     (db, p: Params<LinkedParams>) =>

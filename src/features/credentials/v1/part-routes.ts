@@ -87,7 +87,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
         return { result: success, events }
       })
       return transferred.catch(async (error) => {
-        // Of a credential in no project, a refusal tells that nobody has the address.
+        // If the credential is in no project, the refusal reveals that nobody has the address.
         if (error instanceof NewOwnerMayNotLink) {
           const target = { type: 'credential', id: row.id } as const
           const details = { code: error.code, email }

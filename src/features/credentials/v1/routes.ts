@@ -3,7 +3,7 @@ import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { likePattern } from '../../../db/like-pattern.ts'
-import { arrayStream, partsOf } from '../../../http/array-stream.ts'
+import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
@@ -158,13 +158,12 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const rows = await listProjectCredentials(db, id, userId)
       if (rows) return Promise.all(rows.map(itemOf))
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
-      const stream = arrayStream(
+      return sendArray(
+        reply,
         partsOf(await listProjectCredentialIds(db, id)),
         (ids) => listProjectCredentialsById(db, id, userId, ids),
         async (row) => serialize(await itemOf(row))
       )
-      reply.type('application/json; charset=utf-8')
-      return stream as never
     }
   )
 
