@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'
@@ -166,6 +167,37 @@ t.test('a machine registers usages only of what is in its project', async (t) =>
   t.equal((await bob.delete(`${usages}/two`)).status, 200, 'and so does the owner')
   t.equal((await machine.put(`${usages}/one`)).status, 404)
   t.equal((await bob.delete(`${CREDENTIALS}/${credential.id}`)).status, 200)
+})
+
+t.test('a credential has 10,000 usages at the most, and a project 1,000 members', async (t) => {
+  const { bob, projectId, credential, machine } = await newWorld(t)
+  const { db } = service
+  await sql`insert into credential_usages (credential_id, consumer, project_id)
+    select ${credential.id}::uuid, 'job:' || n, ${projectId}::uuid from generate_series(1, 9999) n`.execute(
+    db
+  )
+  const usages = `${CREDENTIALS}/${credential.id}/usages`
+  const put = (name: string) => machine.put(`${usages}/${name}`)
+  const raced = await Promise.all(['a', 'b', 'c'].map(put))
+  t.same(raced.map(({ status }) => status).sort(), [200, 409, 409])
+  t.match((await put('d')).json, { code: 'too-many-usages' })
+  t.equal((await put('job:1')).status, 200, 'what is there may be said again')
+  t.equal((await machine.get(usages)).json.length, 10_000)
+
+  await sql`with made as (insert into users (id, email, name, password_hash, role)
+      select gen_random_uuid(), gen_random_uuid() || '@example.org', 'M', 'x', 'user'
+      from generate_series(1, 998) returning id)
+    insert into project_members (project_id, user_id, role)
+      select ${projectId}::uuid, id, 'viewer' from made`.execute(db)
+  const people = [await service.newUser(), await service.newUser()]
+  const added = await Promise.all(
+    people.map(({ person }) =>
+      bob.post(`/api/v1/projects/${projectId}/members`, { email: person.email, role: 'viewer' })
+    )
+  )
+  t.same(added.map(({ status }) => status).sort(), [201, 409])
+  t.match(added.find(({ status }) => status === 409)!.json, { code: 'too-many-members' })
+  t.equal((await bob.get(`/api/v1/projects/${projectId}/members`)).json.length, 1_000)
 })
 
 t.test('a delete that lost against a transfer is not allowed, or not found', async (t) => {
