@@ -1,5 +1,6 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import SerializerSelector from '@fastify/fast-json-stringify-compiler'
+import { withJsonTexts } from '../json.ts'
 
 type Schemas = Record<string, object>
 
@@ -40,7 +41,9 @@ export function schemaCompilers({ eager }: { eager: boolean }) {
    * slow.
    */
   const buildSerializer: SerializerSelector.SerializerFactory = (schemas, options) => (route) =>
-    onFirstUse(() => serializers(referencedBy(route.schema as object, schemas as Schemas), options)(route))
+    withJsonTexts(
+      onFirstUse(() => serializers(referencedBy(route.schema as object, schemas as Schemas), options)(route))
+    )
 
   return { buildValidator, buildSerializer }
 }

@@ -1,4 +1,4 @@
-import type { FieldType } from '../../db/tables.ts'
+import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 
 /** One field of a built-in type. A property that the field does not have is null. */
 export interface BuiltInField {
@@ -12,6 +12,7 @@ export interface BuiltInField {
   defaultValue: string | number | boolean | null
   options: string[] | null
   pattern: string | null
+  constraints: FieldConstraints | null
 }
 
 export interface BuiltInType {
@@ -21,7 +22,9 @@ export interface BuiltInType {
   fields: BuiltInField[]
 }
 
-type Rest = Partial<Pick<BuiltInField, 'description' | 'defaultValue' | 'options' | 'pattern'>>
+type Rest = Partial<
+  Pick<BuiltInField, 'description' | 'defaultValue' | 'options' | 'pattern' | 'constraints'>
+>
 
 function helper(fieldType: FieldType, secret: boolean) {
   return (id: string, fieldName: string, fieldLabel: string, rest: Rest = {}): BuiltInField => ({
@@ -35,6 +38,7 @@ function helper(fieldType: FieldType, secret: boolean) {
     defaultValue: null,
     options: null,
     pattern: null,
+    constraints: null,
     ...rest
   })
 }
@@ -53,7 +57,10 @@ const json = helper('json', true)
 
 const optional = (field: BuiltInField): BuiltInField => ({ ...field, required: false })
 
-const port = (id: string, defaultValue: number) => optional(number(id, 'port', 'Port', { defaultValue }))
+const port = (id: string, defaultValue: number) =>
+  optional(
+    number(id, 'port', 'Port', { defaultValue, constraints: { integer: true, minimum: 1, maximum: 65_535 } })
+  )
 
 const flag = (id: string, fieldName: string, fieldLabel: string, defaultValue: boolean) =>
   optional(boolean(id, fieldName, fieldLabel, { defaultValue }))
@@ -71,7 +78,7 @@ export const RAW_TYPE_ID = '01a2004e-19f7-72a7-9967-38418053bd0a'
  */
 export const catalogue: readonly BuiltInType[] = [
   builtIn(RAW_TYPE_ID, 'raw', 'Any JSON object', [
-    json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body')
+    json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body', { constraints: { shape: 'object' } })
   ]),
 
   builtIn('01a2004e-19f9-7b44-919d-cd5a53b044e6', 'api-key', 'API key of any service', [
@@ -189,7 +196,9 @@ export const catalogue: readonly BuiltInType[] = [
     password('01a2004e-1a44-71cb-bb85-03e103cd0aaf', 'secretAccessKey', 'Secret access key')
   ]),
   builtIn('01a2004e-1a45-7643-82bc-7d5453c617cd', 'gcp-service-account', 'Google Cloud service account', [
-    json('01a2004e-1a46-73fc-8e6f-feb07b4f723d', 'credentials', 'Key file, as downloaded'),
+    json('01a2004e-1a46-73fc-8e6f-feb07b4f723d', 'credentials', 'Key file, as downloaded', {
+      constraints: { shape: 'object-or-text' }
+    }),
     optional(open('01a2004e-1a47-7ce7-aa3e-900bba612960', 'projectId', 'Project ID'))
   ]),
   builtIn('01a2004e-1a48-7e93-9154-faed08711f91', 'azure-client-secret', 'Microsoft Entra ID application', [

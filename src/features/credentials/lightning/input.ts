@@ -1,4 +1,5 @@
 import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
+import { JsonText } from '../../../json.ts'
 import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
 import { PatternSearch } from '../../credential-types/patterns.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
@@ -121,7 +122,7 @@ export function valuesOf(
 function rawValues([field]: readonly FieldRow[], body: Body): Values {
   if (Object.keys(body).length > MAX_FIELDS) invalid('body', `has more than ${MAX_FIELDS} fields`)
   const error = validateValue(field!, body)
-  return error ? invalid('body', error.message) : new Map([[field!.id, body]])
+  return error ? invalid('body', error.message) : new Map([[field!.id, JsonText.of(body)]])
 }
 
 function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSearch): Values {
@@ -130,13 +131,13 @@ function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSea
   for (const [name, value] of Object.entries(body)) {
     // The message omits the property's name: it may be a misplaced secret.
     const field = byName.get(name) ?? invalid('body', 'has a property that is no field of the schema')
-    if (hasNoValue(value, field.field_type)) {
+    if (hasNoValue(value, field)) {
       values.delete(field.id)
       continue
     }
     const error = validateValue(field, value, search)
     if (error) invalid('body', `${field.field_name}: ${error.message}`)
-    values.set(field.id, value)
+    values.set(field.id, JsonText.of(value))
   }
   for (const field of fields) {
     if (field.required && !values.has(field.id)) invalid('body', `${field.field_name} can't be blank`)

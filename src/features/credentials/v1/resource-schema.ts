@@ -39,7 +39,7 @@ const hostKey = { fieldId: hostField, fieldName: 'host', secret: false, hasValue
 const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: true, hasValue: true }
 const itemExample = { ...example, keys: [hostKey, passwordKey] }
 
-const KeyValue = Type.Unknown({ description: 'As the field’s type has it; at most 64 KiB of JSON' })
+const KeyValue = Type.Unknown({ description: 'As the field’s type has it, numbers as they are written; at most 64 KiB in UTF-8' })
 
 const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
 
