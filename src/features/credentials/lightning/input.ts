@@ -1,10 +1,7 @@
-import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
-import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
-import { PatternSearch } from '../../credential-types/patterns.ts'
-import type { FieldRow } from '../../credential-types/repository.ts'
-import { defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
-import type { Values } from '../sealing.ts'
-import { LightningInvalid } from './errors.ts'
+import { EnvironmentName, isUuid } from '../../../http/schemas.ts'
+import { MAX_ENVIRONMENTS } from '../input.ts'
+import { isObject } from '../values-by-name.ts'
+import { invalid, LightningInvalid } from './errors.ts'
 
 const SLUG = new RegExp(EnvironmentName.pattern!)
 const PRINTABLE = /^[^\p{Cc}]{1,200}$/u
@@ -15,17 +12,11 @@ export interface LightningInput {
   externalId: string | null
   projectIds: string[]
   /** The body of each environment, by its name. */
-  bodies: Map<string, Record<string, unknown>>
+  bodies: Bodies
 }
 
-type Body = Record<string, unknown>
-
-const invalid = (field: string, message: string): never => {
-  throw new LightningInvalid({ [field]: [message] })
-}
-
-const isObject = (value: unknown): value is Body =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+export type Body = Record<string, unknown>
+export type Bodies = Map<string, Body>
 
 /**
  * Parses the body of a create. Throws LightningInvalid with the name of the field and, where Lightning has
@@ -76,9 +67,9 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
 
 function schemaOf(value: unknown): string {
   if (value === undefined || value === null) return 'raw'
-  if (typeof value !== 'string' || value.length > 200)
-    return invalid('schema', 'is not a known credential schema')
-  return value
+  const name = typeof value === 'string' ? value.trim() : undefined
+  if (name === '') return 'raw'
+  return name !== undefined && PRINTABLE.test(name) ? name : invalid('schema', 'is invalid')
 }
 
 function externalIdOf(value: unknown): string | null {
@@ -98,48 +89,4 @@ function projectIdsOf(value: unknown): string[] {
   })
   const distinct = [...new Set(ids)]
   return distinct.length <= 100 ? distinct : invalid('project_credentials', 'has too many projects')
-}
-
-/**
- * Returns the values to store, by environment. A body of the built-in type `raw` is the value of its only
- * field; the properties of other bodies are field names. Throws LightningInvalid, without values.
- */
-export function valuesOf(
-  fields: readonly FieldRow[],
-  isRaw: boolean,
-  bodies: ReadonlyMap<string, Body>
-): Map<string, Values> {
-  const search = new PatternSearch()
-  return new Map(
-    [...bodies].map(([environment, body]) => [
-      environment,
-      isRaw ? rawValues(fields, body) : typedValues(fields, body, search)
-    ])
-  )
-}
-
-function rawValues([field]: readonly FieldRow[], body: Body): Values {
-  if (Object.keys(body).length > MAX_FIELDS) invalid('body', `has more than ${MAX_FIELDS} fields`)
-  const error = validateValue(field!, body)
-  return error ? invalid('body', error.message) : new Map([[field!.id, body]])
-}
-
-function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSearch): Values {
-  const byName = new Map(fields.map((field) => [field.field_name, field]))
-  const values = defaultsOf(fields)
-  for (const [name, value] of Object.entries(body)) {
-    // The message omits the property's name: it may be a misplaced secret.
-    const field = byName.get(name) ?? invalid('body', 'has a property that is no field of the schema')
-    if (hasNoValue(value, field.field_type)) {
-      values.delete(field.id)
-      continue
-    }
-    const error = validateValue(field, value, search)
-    if (error) invalid('body', `${field.field_name}: ${error.message}`)
-    values.set(field.id, value)
-  }
-  for (const field of fields) {
-    if (field.required && !values.has(field.id)) invalid('body', `${field.field_name} can't be blank`)
-  }
-  return values
 }

@@ -3,6 +3,7 @@ import {
   closed,
   counter,
   Description,
+  described,
   EnvironmentName,
   Id,
   MAX_FIELDS,
@@ -71,6 +72,9 @@ const shared = {
   credentialName: ShownName,
   credentialTypeId: Id,
   credentialType: ref(TypeReference),
+  lightningSchema: Type.Optional(
+    described(ShownName, 'The name of the Lightning schema of a `raw` credential, if it has one')
+  ),
   description: Description,
   ownerId: Id,
   environments: Type.Array(EnvironmentName, { maxItems: MAX_ENVIRONMENTS, examples: [['main', 'staging']] }),
