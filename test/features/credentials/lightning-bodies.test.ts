@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { catalogue } from '../../../src/features/credential-types/catalogue.ts'
+import { type AdaptorSchema, adaptorSchemas } from '../../helpers/adaptor-schemas.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import type { Client } from '../../helpers/client.ts'
 import { addMember, newProject, newType, reveal, uniqueName } from '../../helpers/fixtures.ts'
@@ -10,22 +9,6 @@ const path = '/api/credentials'
 const v1 = '/api/v1/app-credentials'
 
 type Body = Record<string, unknown>
-
-/**
- * A body for the `configuration-schema.json` of each package of OpenFn/adaptors at 50b4220, with the required
- * and nullable properties: one schema a line.
- */
-interface Schema {
-  name: string
-  required: string[]
-  nullable?: string[]
-  body: Body
-}
-const fixture = join(import.meta.dirname, '../../fixtures/adaptor-schemas.jsonl')
-const schemas = (await readFile(fixture, 'utf8'))
-  .trim()
-  .split('\n')
-  .map((line) => JSON.parse(line) as Schema)
 
 const TYPES = new Map(catalogue.map(({ typeName, fields }) => [typeName, fields]))
 
@@ -61,7 +44,7 @@ function cast(name: string, body: Body): Body {
 }
 
 /** Bodies that Lightning takes for the schema. */
-function variantsOf({ required, nullable = [], body }: Schema): Record<string, Body> {
+function variantsOf({ required, nullable = [], body }: AdaptorSchema): Record<string, Body> {
   const changed = (change: (name: string, value: unknown) => unknown) =>
     Object.fromEntries(Object.entries(body).map(([name, value]) => [name, change(name, value)]))
   return {
@@ -84,8 +67,8 @@ t.test('a body for each adaptor of OpenFn is taken, and read by a machine as it 
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { create, resolve } = await runner(ann)
-  t.equal(schemas.length, 107)
-  for (const schema of schemas) {
+  t.equal(adaptorSchemas.length, 107)
+  for (const schema of adaptorSchemas) {
     const { name } = schema
     const variants = TYPES.has(name) ? variantsOf(schema) : { 'as it is': schema.body }
     for (const [variant, body] of Object.entries(variants)) {
@@ -101,7 +84,7 @@ t.test('a body for each adaptor of OpenFn is taken, and read by a machine as it 
   const { credentials } = (await ann.get(path)).json
   t.same(
     [...new Set(credentials.map((one: { schema: string }) => one.schema))].sort(),
-    schemas.map(({ name }) => name).sort(),
+    adaptorSchemas.map(({ name }) => name).sort(),
     'the list has the name of each schema'
   )
 })
