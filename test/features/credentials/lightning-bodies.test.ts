@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { catalogue } from '../../../src/features/credential-types/catalogue.ts'
 import { type AdaptorSchema, adaptorSchemas } from '../../helpers/adaptor-schemas.ts'
@@ -178,6 +180,40 @@ t.test('bodies of Lightning', async (t) => {
       const made = await create({ schema: typeName, body: { n: digits } })
       t.same(made.json.credential?.body, { n: Number(digits) }, digits)
     }
+  })
+
+  t.test('any body of a type that Lightning has is read as it was sent', async (t) => {
+    const names = fc.oneof(
+      fc.constantFrom('user', 'password', 'ca', 'extra', 'schema', 'body', 'constructor', ''),
+      fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '__proto__')
+    )
+    const taken = new Set(['host', 'database', 'port', 'ssl', 'allowSelfSignedCert'])
+    const bodies = fc
+      .dictionary(names, fc.jsonValue({ maxDepth: 4, stringUnit: 'grapheme' }), { maxKeys: 8 })
+      .map((more) => Object.entries(more).filter(([name]) => !taken.has(name)))
+      .map((more) => JSON.parse(JSON.stringify({ ...Object.fromEntries(more), host: 'h', database: 'd' })))
+    await fc.assert(
+      fc.asyncProperty(bodies, async (body) => {
+        const made = await create({ schema: 'postgresql', body })
+        assert.equal(made.status, 201, made.text)
+        assert.deepEqual(made.json.credential.body, body)
+        assert.deepEqual(await resolve(made.json.credential.id), body)
+      }),
+      { numRuns: 60 }
+    )
+    t.pass('60 bodies')
+  })
+
+  t.test('a type of a user has no value for null, nor a number for an empty text', async (t) => {
+    const type = await newType(ann, [
+      { fieldName: 'host', fieldLabel: 'Host', fieldType: 'text' },
+      { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', required: false, defaultValue: 25 },
+      { fieldName: 'note', fieldLabel: 'Note', fieldType: 'text', required: false }
+    ])
+    const { typeName } = (await ann.get(`/api/v1/credential-types/${type.id}`)).json
+    const made = await create({ schema: typeName, body: { host: 'h', port: '', note: null } })
+    t.same(made.json.credential.body, { host: 'h' }, 'what is answered is what is stored')
+    t.same(await resolve(made.json.credential.id), { host: 'h' })
   })
 
   t.test('each environment has its own', async (t) => {
