@@ -18,11 +18,11 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
  * their own; where one has the name of a field, the field's value is returned.
  */
 export function valuesByName(values: readonly (readonly [FieldRow, unknown])[]): Record<string, unknown> {
-  const isExtra = ([field, value]: readonly [FieldRow, unknown]) =>
-    EXTRA_FIELD_IDS.has(field.id) && isObject(value)
-  const named = values
-    .filter((one) => !isExtra(one))
-    .map(([field, value]) => [field.field_name, value] as const)
-  const further = values.filter(isExtra).flatMap(([, value]) => Object.entries(value as object))
-  return Object.fromEntries([...named, ...further, ...named])
+  const named: [string, unknown][] = []
+  const further: [string, unknown][] = []
+  for (const [field, value] of values) {
+    if (EXTRA_FIELD_IDS.has(field.id) && isObject(value)) further.push(...Object.entries(value))
+    else named.push([field.field_name, value])
+  }
+  return Object.fromEntries([...further, ...named])
 }

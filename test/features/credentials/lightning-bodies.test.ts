@@ -362,6 +362,14 @@ t.test('paths with empty segments are those without, as in Lightning', async (t)
     t.match(answer.type, /^application\/json/, url)
     t.same(answer.json, { error: url.endsWith('%zz') ? 'Bad Request' : 'Not Found' }, url)
   }
+  // What is recorded is what the path without the segments would record.
+  const bob = await service.newUser()
+  const { id } = (await send('POST', '/api/credentials', { name: uniqueName('c'), body: {} })).json.credential
+  t.equal((await bob.delete(`//api//credentials/${id}/`)).status, 403)
+  const { data } = (await ann.get(`/api/v1/audit-events?credentialId=${id}&outcome=denied`)).json
+  t.match(data, [{ actor: { id: bob.person.id }, target: { type: 'credential', id } }])
+  t.match(service.log.join(''), `"method":"DELETE","route":"/api/credentials/:id","status":403`)
+
   const problems = ['/api/v1', '/api/v1/', '/api/v1/nothing', '/api//v1/projects', '/api/v1/projects/']
   for (const url of [
     ...problems,
