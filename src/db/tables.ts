@@ -165,6 +165,8 @@ export interface Tables {
     name: string
     description: string | null
     external_id: string | null
+    /** Of a `raw` credential that was created for another schema of Lightning: the schema's name. */
+    lightning_schema: string | null
     revision: Generated<number>
     sealed_revision: Generated<number>
     expires_at: Date | null

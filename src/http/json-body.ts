@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { scan } from 'secure-json-parse'
-import { isCanonicalNumber, parseLossless } from '../json.ts'
+import { endOfString, isCanonicalNumber, parseLossless } from '../json.ts'
 import { MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
 
 const MAX_DEPTH = 32
@@ -60,18 +60,6 @@ function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   const charset = /;\s*charset=("?)([^";\s]+)\1/i.exec(headers['content-type'] ?? '')?.[2]
   const encoding = headers['content-encoding'] ?? 'identity'
   return /^(identity)?$/i.test(encoding) && /^utf-?8$/i.test(charset ?? 'utf-8')
-}
-
-/** Returns the index of the closing quote of the string that starts at `start`. */
-function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1)
-  for (;;) {
-    if (end < 0) return text.length
-    let slashes = 0
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++
-    if (slashes % 2 === 0) return end
-    end = text.indexOf('"', end + 1)
-  }
 }
 
 /** Code in JavaScript that copies such an object may set a prototype. */

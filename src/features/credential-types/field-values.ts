@@ -1,5 +1,5 @@
 import type { FieldConstraints, FieldType, JsonShape } from '../../db/tables.ts'
-import { isJsonNumber, isRawNumber, type RawNumber } from '../../json.ts'
+import { isJsonNumber, isJsonObject, type RawNumber } from '../../json.ts'
 import { MAX_SEARCHED, PatternSearch } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
@@ -117,9 +117,6 @@ function validateJson(value: unknown, shape: JsonShape | undefined): ValueError 
       return check(value != null, 'wrong-type', 'This has to be a JSON value other than null.')
   }
 }
-
-const isJsonObject = (value: unknown) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawNumber(value)
 
 function isTextOfObject(text: string): boolean {
   // A longer text is too large.

@@ -201,7 +201,9 @@ t.test('an empty text is a value of an optional field, and none of a required on
   const texts = ['text', 'password', 'multiline', 'url', 'email']
   const optional = await newType(
     ann,
-    texts.map((type) => field(type, type, { required: false, ...(type === 'text' && { secret: false, pattern: '^a+$' }) }))
+    texts.map((type) =>
+      field(type, type, { required: false, ...(type === 'text' && { secret: false, pattern: '^a+$' }) })
+    )
   )
   const empty = Object.fromEntries(texts.map((type) => [type, '']))
   const { id } = (await create(optional, empty)).json

@@ -25,6 +25,7 @@ interface Writing extends SealedValues, CallerTokenParams {
 
 export interface CredentialInsert extends Writing {
   externalId: string | null
+  lightningSchema: string | null
 }
 
 export interface CredentialUpdate extends Writing {
@@ -127,7 +128,16 @@ const insertStatement = (links: boolean, kind: Kind) =>
       .with('written', (q) =>
         q
           .insertInto('credentials')
-          .columns(['id', 'owner_id', 'type_id', 'name', 'description', 'external_id', 'expires_at'])
+          .columns([
+            'id',
+            'owner_id',
+            'type_id',
+            'name',
+            'description',
+            'external_id',
+            'lightning_schema',
+            'expires_at'
+          ])
           .expression((eb) =>
             eb
               .selectFrom('type')
@@ -140,6 +150,7 @@ const insertStatement = (links: boolean, kind: Kind) =>
                 as<string>(p.name, 'text').as('name'),
                 as<string>(p.description, 'text').as('description'),
                 as<string>(p.externalId, 'text').as('external_id'),
+                as<string>(p.lightningSchema, 'text').as('lightning_schema'),
                 as<Date>(p.expiresAt, 'timestamptz').as('expires_at')
               ])
           )
