@@ -47,7 +47,6 @@ function readDeclared(): Schema {
       const insertion = insertable.getProperty(column.name)!
       schema.set(`${table.name}.${column.name}`, {
         type: nameOfType(type, checker),
-        // `unknown`, the type of a nullable column of any JSON, includes null.
         nullable: checker.getNonNullableType(type) !== type,
         optional: (insertion.flags & ts.SymbolFlags.Optional) !== 0
       })
@@ -57,7 +56,6 @@ function readDeclared(): Schema {
 }
 
 function nameOfType(type: ts.Type, checker: ts.TypeChecker): string {
-  if (type.flags & ts.TypeFlags.Unknown) return 'json'
   const value = checker.getNonNullableType(type)
   const members = value.isUnion() ? value.types : [value]
   const all = (flags: ts.TypeFlags) => members.every((member) => (member.flags & flags) !== 0)
@@ -68,7 +66,7 @@ function nameOfType(type: ts.Type, checker: ts.TypeChecker): string {
   if (checker.isArrayType(value))
     return `${nameOfType(checker.getTypeArguments(value as ts.TypeReference)[0]!, checker)}[]`
   const name = checker.typeToString(value)
-  return name.startsWith('Record<') ? 'json' : name.replace(/<.*/, '')
+  return name.startsWith('Record<') || name === 'FieldConstraints' ? 'json' : name.replace(/<.*/, '')
 }
 
 /** The JavaScript types that values of Postgres types arrive as. */
@@ -82,6 +80,8 @@ const TYPES: Record<string, string> = {
   bytea: 'Buffer',
   timestamptz: 'Date',
   jsonb: 'json',
+  // Selected as its text.
+  json: 'string',
   _text: 'string[]'
 }
 

@@ -34,7 +34,7 @@ t.test('each request has one line, with its route, status, duration and principa
     [
       'POST',
       '/api/v1/session',
-      { 'content-type': 'text/plain', 'content-length': 0 },
+      { 'content-type': 'application/json', 'content-encoding': 'gzip', 'content-length': 0 },
       415,
       '/api/v1/session',
       undefined

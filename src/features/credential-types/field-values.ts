@@ -11,7 +11,7 @@ export interface ValueError {
 
 const MAX_BYTES = 65_536
 const EMAIL = /^[^\s\p{Cc}@]+@[^\s\p{Cc}@]+$/u
-/** A scheme and an authority, RFC 3986, 3. WHATWG's parser would also read `https:host` and `https:\\host`. */
+/** A scheme and an authority (RFC 3986, 3). WHATWG's parser also takes `https:host` and `https:\\host`. */
 const URL_START = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]+)/i
 const NO_URL_CHARACTER = /[\s\p{Cc}\\]/u
 const HTTP = ['http', 'https']

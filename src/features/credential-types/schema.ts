@@ -102,8 +102,8 @@ const FieldConstraints = closed(
     shape: Type.Optional(
       namedEnum('JsonShape', JSON_SHAPES, {
         description:
-          'What a `json` value has to be: an `object`, or `object-or-text`: an object, or a text that is the ' +
-          'JSON of one. It comes out as it went in; any JSON value but null if absent'
+          'What a `json` value has to be: an `object`, or `object-or-text`: an object, or a text that is ' +
+          'the JSON of one. It comes out as it went in; any JSON value but null if absent'
       })
     )
   },

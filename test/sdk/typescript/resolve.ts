@@ -46,13 +46,13 @@ export async function resolve(t: Test, world: World) {
   t.test('numbers that a double does not hold are rounded, or kept as text or as BigInt', async (t) => {
     const type = await newType(ann, [{ fieldName: 'data', fieldLabel: 'Data', fieldType: 'json' }])
     const json =
-      '{"id":9007199254740993,"all":[18446744073709551615,-9007199254740993,1.00,0.10,1e2,-0,9007199254740991,' +
-      '0.1234567890123456789,1e400,1e-400,100000000000000000000000]}'
+      '{"id":9007199254740993,"all":[18446744073709551615,-9007199254740993,1.00,0.10,1e2,-0,' +
+      '9007199254740991,0.1234567890123456789,1e400,1e-400,100000000000000000000000]}'
     const made = await ann.post('/api/v1/app-credentials', undefined, {
       headers: { 'content-type': 'application/json' },
       raw:
-        `{"credentialName":"${uniqueName('numbers')}","credentialTypeId":"${type.id}","projectIds":["${project}"],` +
-        `"keys":[{"fieldId":"${type.field['data']}","keyValue":${json}}]}`
+        `{"credentialName":"${uniqueName('numbers')}","credentialTypeId":"${type.id}",` +
+        `"projectIds":["${project}"],"keys":[{"fieldId":"${type.field['data']}","keyValue":${json}}]}`
     })
     const get = async (options: object) =>
       (await runner(options).resolve(project, { id: made.json.id })).values['data']
