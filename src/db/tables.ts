@@ -34,6 +34,7 @@ export interface Tables {
     id: string
     email: string
     name: string
+    name_key: string
     password_hash: string
     role: UserRole
     disabled_at: Date | null
@@ -101,6 +102,7 @@ export interface Tables {
   projects: {
     id: string
     name: string
+    name_key: string
     description: string | null
     created_at: CreatedAt
     updated_at: Generated<Date>
@@ -114,6 +116,7 @@ export interface Tables {
   credential_types: {
     id: string
     type_name: string
+    name_key: string
     description: string | null
     owner_id: string | null
     revision: Generated<number>
@@ -146,6 +149,7 @@ export interface Tables {
     owner_id: string
     type_id: string
     name: string
+    name_key: string
     description: string | null
     external_id: string | null
     revision: Generated<number>

@@ -128,7 +128,7 @@ export function typeById(id: string): FindType {
   }
 }
 
-/** Finds a type by its name, ignoring case. Calls `refuse` if there is none. */
+/** Finds a type by its name, as `foldName` compares names. Calls `refuse` if there is none. */
 export function typeByName(name: string, refuse: () => never): FindType {
   return async (db) => (await findTypeByName(db, name)) ?? refuse()
 }

@@ -252,7 +252,7 @@ async function insertType({ db }: TestApp, ownerId: string): Promise<string> {
   const id = uuidv7()
   await db
     .insertInto('credential_types')
-    .values({ id, type_name: `Type ${id}`, owner_id: ownerId })
+    .values({ id, type_name: `Type ${id}`, name_key: `type ${id}`, owner_id: ownerId })
     .execute()
   return id
 }
@@ -270,7 +270,7 @@ t.test('a user who owns credentials cannot be deleted and keeps everything', asy
   const ann = await service.newUser()
   const type = await insertType(service, ann.person.id)
   const id = uuidv7()
-  const values = { id, owner_id: ann.person.id, type_id: type, name: 'Mail' }
+  const values = { id, owner_id: ann.person.id, type_id: type, name: 'Mail', name_key: 'mail' }
   await service.db.insertInto('credentials').values(values).execute()
   t.same(outcome(await admin.delete(pathOf(ann))), [409, 'user-owns-credentials'])
   t.equal((await ann.get('/api/v1/session')).status, 200)

@@ -1,4 +1,5 @@
 import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
+import { cleanName, foldName } from '../../../names.ts'
 import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
 import { PatternSearch } from '../../credential-types/patterns.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
@@ -7,6 +8,7 @@ import type { Values } from '../sealing.ts'
 import { LightningInvalid } from './errors.ts'
 
 const SLUG = new RegExp(EnvironmentName.pattern!)
+const INVALID_NAME = 'credential name has invalid format'
 const PRINTABLE = /^[^\p{Cc}]{1,200}$/u
 
 export interface LightningInput {
@@ -43,11 +45,13 @@ export function readInput(request: unknown): LightningInput {
 }
 
 function nameOf(value: unknown): string {
-  if (value === undefined || value === null || (typeof value === 'string' && value.trim() === '')) {
-    return invalid('name', "can't be blank")
-  }
-  const name = typeof value === 'string' ? value.trim() : ''
-  return PRINTABLE.test(name) ? name : invalid('name', 'credential name has invalid format')
+  if (value === undefined || value === null) return invalid('name', "can't be blank")
+  if (typeof value !== 'string') return invalid('name', INVALID_NAME)
+  if (foldName(value) === '') return invalid('name', "can't be blank")
+  const cleaned = cleanName(value)
+  if ('text' in cleaned) return cleaned.text
+  const reasons = cleaned.code === 'too-long' ? [] : [cleaned.message]
+  throw new LightningInvalid({ name: [INVALID_NAME, ...reasons] })
 }
 
 function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {

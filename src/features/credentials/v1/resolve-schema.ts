@@ -21,7 +21,7 @@ const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const AskedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Without regard to case' }))
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Compared as names are' }))
   },
   {
     $id: 'AskedCredential',
