@@ -149,7 +149,7 @@ async function cleanNames(db: Db, named: Named, notice: Notice, keyed = false): 
     const names = rows.map(({ name }) => clean(name))
     rows.forEach(({ id, name }, index) => {
       if (fold(name) !== fold(names[index]!))
-        notice(`The ${what} ${id} had no visible name; it is now "${UNNAMED}".`)
+        notice(`The ${what} ${id} had a name that is not allowed; it is now "${names[index]}".`)
     })
     const ids = rows.map(({ id }) => id)
     await sql`update ${sql.table(table)} t set ${sql.raw(column)} = d.name ${sql.raw(touched)}
@@ -164,51 +164,77 @@ async function setKeys(db: Db, table: string, ids: string[], names: string[]): P
     from unnest(${ids}::uuid[], ${names.map(fold)}::text[]) d(id, key) where t.id = d.id`.execute(db)
 }
 
+interface Duplicate {
+  id: string
+  name: string
+  name_key: string
+  /** The owner, if names are unique for each owner. */
+  scope: string | null
+}
+
 /** Renames all but the oldest of one name. A built-in type, which has no owner, keeps its name. */
-async function separateNames(db: Db, { table, column, what, uniqueIn, touched }: Named, notice: Notice) {
-  const within = uniqueIn ? `${uniqueIn}, ` : ''
+async function separateNames(db: Db, named: Named, notice: Notice): Promise<void> {
+  const { table, column, what, uniqueIn, touched } = named
+  const within = sql.raw(uniqueIn ? `${uniqueIn}, ` : '')
   const scope = uniqueIn ? sql.ref(uniqueIn) : sql`null::uuid`
   for (;;) {
-    const { rows } = await sql<{ id: string; name: string; name_key: string; scope: string | null }>`
+    const { rows } = await sql<Duplicate>`
       select * from (
         select id, ${sql.ref(column)} as name, name_key, ${scope} as scope, row_number() over (
-          partition by ${sql.raw(within)} name_key order by (owner_id is not null), created_at, id) as place
+          partition by ${within} name_key order by (owner_id is not null), created_at, id) as place
         from ${sql.table(table)}) named
       where place > 1 limit ${BATCH}`.execute(db)
     if (rows.length === 0) return
-    const next = new Map<string, number>()
-    for (const { id, name, name_key, scope: owner } of rows) {
-      const group = `${owner} ${name_key}`
-      let number = next.get(group) ?? 2
-      let renamed = withSuffix(name, ` (${number})`)
-      while (await isTaken(db, table, uniqueIn ?? null, owner, fold(renamed)))
-        renamed = withSuffix(name, ` (${++number})`)
-      next.set(group, number + 1)
-      await sql`update ${sql.table(table)} t
-        set ${sql.raw(column)} = ${renamed}, name_key = ${fold(renamed)} ${sql.raw(touched!)}
-        where id = ${id}`.execute(db)
-      await recordRename(db, { what, id, name: renamed, owner })
-      notice(`The ${what} ${id} has the name of an older one, "${name}"; it is now "${renamed}".`)
-    }
+    const renamed = await chooseNames(db, named, rows)
+    const [ids, names] = [rows.map(({ id }) => id), rows.map((row) => renamed.get(row)!)]
+    await sql`update ${sql.table(table)} t set ${sql.raw(column)} = d.name, name_key = d.key ${sql.raw(touched!)}
+      from unnest(${ids}::uuid[], ${names}::text[], ${names.map(fold)}::text[]) d(id, name, key)
+      where t.id = d.id`.execute(db)
+    await recordRenames(db, what, rows, names)
+    rows.forEach(({ id, name }, index) => {
+      notice(`The ${what} ${id} has the name of an older one, "${name}"; it is now "${names[index]}".`)
+    })
   }
 }
 
-async function isTaken(db: Db, table: string, uniqueIn: string | null, owner: string | null, key: string) {
-  const { rows } = await sql`select 1 from ${sql.table(table)} where name_key = ${key}
-    ${uniqueIn ? sql`and ${sql.ref(uniqueIn)} = ${owner}` : sql``} limit 1`.execute(db)
-  return rows.length > 0
+/** Returns a free name for each row: its name with ` (2)`, ` (3)` and so on. */
+async function chooseNames(db: Db, { table, uniqueIn }: Named, rows: readonly Duplicate[]) {
+  const chosen = new Map<Duplicate, string>()
+  const used = new Set<string>()
+  const numbers = new Map<string, number>()
+  const within = (row: Duplicate, key: string) => JSON.stringify([row.scope, key])
+  for (let pending = rows; pending.length > 0; ) {
+    for (const row of pending) {
+      const group = within(row, row.name_key)
+      numbers.set(group, (numbers.get(group) ?? 1) + 1)
+      chosen.set(row, withSuffix(row.name, ` (${numbers.get(group)})`))
+    }
+    const keys = pending.map((row) => fold(chosen.get(row)!))
+    const { rows: taken } = await sql<{ scope: string | null; name_key: string }>`
+      select distinct w.scope, w.name_key
+      from unnest(${pending.map(({ scope }) => scope)}::uuid[], ${keys}::text[]) w(scope, name_key)
+      join ${sql.table(table)} t on t.name_key = w.name_key
+        ${uniqueIn ? sql`and t.${sql.ref(uniqueIn)} = w.scope` : sql``}`.execute(db)
+    const isTaken = new Set(taken.map(({ scope, name_key }) => JSON.stringify([scope, name_key])))
+    pending = pending.filter((row, index) => {
+      const place = within(row, keys[index]!)
+      if (isTaken.has(place) || used.has(place)) return true
+      used.add(place)
+      return false
+    })
+  }
+  return chosen
 }
 
-/** Adds the event of a change to the audit log. */
-async function recordRename(
-  db: Db,
-  { what, id, name, owner }: { what: string; id: string; name: string; owner: string | null }
-): Promise<void> {
+/** Adds the events of the changes to the audit log. */
+async function recordRenames(db: Db, what: string, rows: readonly Duplicate[], names: readonly string[]) {
   const type = what.replace(' ', '-')
   await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, target_type, target_id,
       target_name, owner_id, details)
-    values (${newId()}, ${`${type}.updated`}, 'allowed', 'system', 'service', ${type}, ${id}, ${name},
-      ${owner}, ${JSON.stringify({ reason: 'folded-names' })})`.execute(db)
+    select d.id, ${`${type}.updated`}, 'allowed', 'system', 'service', ${type}, d.target_id, d.name, d.owner_id,
+      '{"reason": "folded-names"}'
+    from unnest(${rows.map(newId)}::uuid[], ${rows.map(({ id }) => id)}::uuid[], ${names}::text[],
+      ${rows.map(({ scope }) => scope)}::uuid[]) d(id, target_id, name, owner_id)`.execute(db)
 }
 
 /** A UUIDv7 (RFC 9562). */

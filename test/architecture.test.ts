@@ -189,6 +189,26 @@ t.test('columns are named, never all of them', async (t) => {
   t.same(where(/selectAll\(|select\s+\*|returningAll\(|returning\s+\*/gi), [])
 })
 
+t.test('no rule depends on the locale of the database', async (t) => {
+  // Names are folded by src/names.ts. Texts are compared and ordered as their columns are: by bytes.
+  const byLocale =
+    /\b(lower|upper|initcap|casefold)\s*\(|fn\('(lower|upper)|\bilike\b|~\*|\bcollate\b|similar to/gi
+  t.match('lower(x)', byLocale)
+  t.same(where(byLocale), [])
+  const { db, drop } = await createTestDatabase()
+  t.teardown(drop)
+  const { rows } = await sql<{ name: string; collation: string }>`
+    select c.relname || '.' || a.attname as name, l.collname as collation
+    from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_collation l on l.oid = a.attcollation
+    where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and c.relname not like 'kysely%'
+      and a.attnum > 0 and not a.attisdropped`.execute(db)
+  t.ok(rows.length > 40, `${rows.length} columns of text`)
+  t.same(
+    rows.filter(({ collation }) => collation !== 'C'),
+    []
+  )
+})
+
 t.test('one file ciphers, and nothing weak is used anywhere', async (t) => {
   t.same([...new Set(where(/createCipher|createDecipher/g))], ['src/crypto/aead.ts'])
   t.same(where(/Math\.random|\bmd5\b|\bsha-?1\b|aes-\d+-(ecb|cbc|ctr)|\brc4\b|\bdes-/gi), [])

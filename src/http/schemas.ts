@@ -1,6 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
 import { MAX_EMAIL } from '../emails.ts'
-import { MAX_NAME } from '../names.ts'
+import { MAX_ASKED_NAME, MAX_NAME } from '../names.ts'
 
 /** A plain `enum` of strings. TypeBox's unions become `anyOf`, which gives poor error messages and SDKs. */
 export function stringEnum<const T extends readonly string[]>(values: T, options: object = {}) {
@@ -140,7 +140,7 @@ export const PageQuery = {
 export const SearchQuery = {
   search: Type.Optional(
     Type.String({
-      maxLength: 200,
+      maxLength: MAX_ASKED_NAME,
       description: 'Part of the name, compared as names are; no wildcards',
       examples: ['mail']
     })

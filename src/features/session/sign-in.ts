@@ -1,12 +1,12 @@
 import { type Origin, record, recordDenials } from '../../audit/record.ts'
-import { passwordFits } from '../../crypto/passwords.ts'
+import { checkPassword, hashPassword } from '../../crypto/passwords.ts'
 import { hashToken, newToken } from '../../crypto/tokens.ts'
 import { inTransaction } from '../../db/database.ts'
 import { InvalidCredentials, TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
 import { countAttempt } from './limiter.ts'
-import { findAccount, insertSession } from './repository.ts'
+import { findAccount, insertSession, setPassword } from './repository.ts'
 
 /**
  * Starts a session. Returns it with its user and its token, of which only the hash is stored. An unknown
@@ -30,28 +30,30 @@ export async function signIn(
     throw error
   })
   const account = await findAccount(db, email)
-  const fits = await passwordFits(account?.password_hash, password)
+  const { fits, outdated } = await checkPassword(account?.password_hash, password)
   const token = newToken()
-  const session =
-    account && fits && !account.disabled_at
-      ? await inTransaction(db, async (trx) => {
-          const session = await insertSession(trx, {
-            id: uuidv7(),
-            tokenHash: hashToken(token),
-            userId: account.id,
-            passwordHash: account.password_hash,
-            maxHours: config.sessionMaxHours,
-            ip: origin.ip ?? '',
-            userAgent: origin.user_agent
-          })
-          if (!session) return undefined
-          const actor = { ...origin, actor_type: 'user', actor_id: account.id, actor_name: account.name }
-          await record(trx, actor, [
-            { action: 'session.started', target: { type: 'session', id: session.id } }
-          ])
-          return session
+  const mayEnter = account && fits && !account.disabled_at
+  const newHash = mayEnter && outdated ? await hashPassword(password) : undefined
+  const session = mayEnter
+    ? await inTransaction(db, async (trx) => {
+        const { id, password_hash: oldHash } = account
+        // If the password has changed meanwhile, neither the hash nor the session is written.
+        if (newHash) await setPassword(trx, { id, oldHash, newHash })
+        const session = await insertSession(trx, {
+          id: uuidv7(),
+          tokenHash: hashToken(token),
+          userId: account.id,
+          passwordHash: newHash ?? oldHash,
+          maxHours: config.sessionMaxHours,
+          ip: origin.ip ?? '',
+          userAgent: origin.user_agent
         })
-      : undefined
+        if (!session) return undefined
+        const actor = { ...origin, actor_type: 'user', actor_id: account.id, actor_name: account.name }
+        await record(trx, actor, [{ action: 'session.started', target: { type: 'session', id: session.id } }])
+        return session
+      })
+    : undefined
   if (!account || !session) {
     const refusal = new InvalidCredentials()
     await recordFailure(account?.id, refusal.code)

@@ -1,5 +1,5 @@
 import { EnvironmentName, isUuid, MAX_FIELDS } from '../../../http/schemas.ts'
-import { cleanName, foldName } from '../../../names.ts'
+import { cleanName, foldName, MAX_UNITS } from '../../../names.ts'
 import { hasNoValue, validateValue } from '../../credential-types/field-values.ts'
 import { PatternSearch } from '../../credential-types/patterns.ts'
 import type { FieldRow } from '../../credential-types/repository.ts'
@@ -80,7 +80,7 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
 
 function schemaOf(value: unknown): string {
   if (value === undefined || value === null) return 'raw'
-  if (typeof value !== 'string' || value.length > 200)
+  if (typeof value !== 'string' || value.length > MAX_UNITS)
     return invalid('schema', 'is not a known credential schema')
   return value
 }

@@ -14,6 +14,7 @@ import {
   Timestamp,
   WithId
 } from '../../../http/schemas.ts'
+import { MAX_ASKED_NAME } from '../../../names.ts'
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 
@@ -21,7 +22,9 @@ const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const AskedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Compared as names are' }))
+    name: Type.Optional(
+      Type.String({ minLength: 1, maxLength: MAX_ASKED_NAME, description: 'Compared as names are' })
+    )
   },
   {
     $id: 'AskedCredential',
@@ -58,7 +61,9 @@ const ResolveError = closed(
 const ResolvedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(Type.String({ maxLength: 200, description: 'With `error`, as it was asked for' })),
+    name: Type.Optional(
+      Type.String({ maxLength: MAX_ASKED_NAME, description: 'With `error`, as it was asked for' })
+    ),
     credentialName: Type.Optional(ShownName),
     typeName: Type.Optional(ShownName),
     environment: Type.Optional(EnvironmentName),
