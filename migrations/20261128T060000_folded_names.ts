@@ -107,7 +107,8 @@ export async function up(db: Db, notice: Notice): Promise<void> {
 async function orderByBytes(db: Db): Promise<void> {
   const { rows } = await sql<{ table: string; columns: string }>`
     select c.relname as table, string_agg(
-        format('alter %I type %s collate "C"', a.attname, format_type(a.atttypid, a.atttypmod)), ', ') as columns
+        format('alter %I type %s collate "C"', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+      ) as columns
     from pg_attribute a join pg_class c on c.oid = a.attrelid
     where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace
       and a.attnum > 0 and a.attcollation not in (0, '"C"'::regcollation) and c.relname not like 'kysely%'
@@ -187,7 +188,8 @@ async function separateNames(db: Db, named: Named, notice: Notice): Promise<void
     if (rows.length === 0) return
     const renamed = await chooseNames(db, named, rows)
     const [ids, names] = [rows.map(({ id }) => id), rows.map((row) => renamed.get(row)!)]
-    await sql`update ${sql.table(table)} t set ${sql.raw(column)} = d.name, name_key = d.key ${sql.raw(touched!)}
+    await sql`update ${sql.table(table)} t
+      set ${sql.raw(column)} = d.name, name_key = d.key ${sql.raw(touched!)}
       from unnest(${ids}::uuid[], ${names}::text[], ${names.map(fold)}::text[]) d(id, name, key)
       where t.id = d.id`.execute(db)
     await recordRenames(db, what, rows, names)
@@ -231,8 +233,8 @@ async function recordRenames(db: Db, what: string, rows: readonly Duplicate[], n
   const type = what.replace(' ', '-')
   await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, target_type, target_id,
       target_name, owner_id, details)
-    select d.id, ${`${type}.updated`}, 'allowed', 'system', 'service', ${type}, d.target_id, d.name, d.owner_id,
-      '{"reason": "folded-names"}'
+    select d.id, ${`${type}.updated`}, 'allowed', 'system', 'service', ${type}, d.target_id, d.name,
+      d.owner_id, '{"reason": "folded-names"}'
     from unnest(${rows.map(newId)}::uuid[], ${rows.map(({ id }) => id)}::uuid[], ${names}::text[],
       ${rows.map(({ scope }) => scope)}::uuid[]) d(id, target_id, name, owner_id)`.execute(db)
 }

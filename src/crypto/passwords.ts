@@ -4,8 +4,8 @@ import { hash, verify } from '@node-rs/argon2'
 const COST = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 
 /**
- * Prepares a password as RFC 8265 (OpaqueString) does, so that it fits from every keyboard and system: in NFC,
- * every kind of space as U+0020.
+ * Prepares a password as RFC 8265 (OpaqueString) does, so that it fits from every keyboard and system: in
+ * NFC, every kind of space as U+0020.
  */
 function prepare(password: string): string {
   return password.replace(/\p{Zs}/gu, ' ').normalize('NFC')
@@ -19,9 +19,9 @@ export function hashPassword(password: string): Promise<string> {
 let dummyHash: Promise<string> | undefined
 
 /**
- * Compares a password with a hash. Without a hash (no such account) the answer is false, after the same work,
- * so that the time does not tell which accounts exist. `outdated` is true if the hash is of the password as it
- * was typed: earlier versions did not prepare passwords.
+ * Compares a password with a hash. Without a hash (no such account) the answer is false, after the same
+ * work, so that the time does not tell which accounts exist. `outdated` is true if the hash is of the
+ * password as it was typed: earlier versions did not prepare passwords.
  */
 export async function checkPassword(
   passwordHash: string | undefined,

@@ -93,7 +93,7 @@ async function requireUtf8(trx: Transaction): Promise<void> {
   if (encoding === 'UTF8') return
   throw new Error(
     `the database has the encoding ${encoding}, and the service needs UTF8: create it with ` +
-      `"create database … encoding 'UTF8' template template0"`
+      `"create database … template template0 encoding 'UTF8' locale 'C'"`
   )
 }
 

@@ -82,7 +82,7 @@ export function quantity(description?: string) {
   })
 }
 
-/** A name of a user, project, type, token or credential, as `cleanName` stores it. Handlers get it cleaned. */
+/** A name of a user, project, type, token or credential. Handlers get it as `cleanName` returns it. */
 export const Name = Type.String({
   textRule: 'name',
   minLength: 1,
@@ -95,7 +95,7 @@ export const Name = Type.String({
 /** A name in an answer. */
 export const ShownName = Type.String({ maxLength: MAX_NAME, examples: ['Mail server'] })
 export const Description = nullable(Type.String({ maxLength: 2000, examples: ['For the nightly report'] }))
-/** As `cleanEmail` stores it. Handlers get it cleaned. */
+/** An address of a user. Handlers get it as `cleanEmail` returns it. */
 export const Email = Type.String({
   textRule: 'email',
   format: 'email',

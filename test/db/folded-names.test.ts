@@ -208,9 +208,8 @@ t.test('a large table is folded in batches', async (t) => {
   await migrate(db, (line) => lines.push(line))
   t.equal(lines.length, COUNT)
   const { rows } = await sql<{ name: string; count: number }>`
-    select regexp_replace(name, '\\d+', '#') as name, count(*) from credentials group by 1 order by 1`.execute(
-    db
-  )
+    select regexp_replace(name, '\\d+', '#') as name, count(*)
+    from credentials group by 1 order by 1`.execute(db)
   t.same(rows, [
     { name: 'Pläin #', count: COUNT },
     { name: 'Pläin # (2)', count: COUNT },

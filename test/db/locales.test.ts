@@ -150,7 +150,7 @@ t.test('a database in another encoding is refused', async (t) => {
     await t.rejects(migrate(db), {
       message:
         `the database has the encoding ${encoding}, and the service needs UTF8: create it with ` +
-        `"create database … encoding 'UTF8' template template0"`
+        `"create database … template template0 encoding 'UTF8' locale 'C'"`
     })
     await db.destroy()
     const service = startProcess(t, t.testdir(), {

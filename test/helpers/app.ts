@@ -40,8 +40,8 @@ export const NO_LIMITS = {
 const PASSWORD = 'correct horse battery'
 
 /**
- * The service on a database of its own, made with `options`, listening on a port of loopback that was free; gone when the test
- * ends.
+ * The service on a database of its own, made with `options`, listening on a port of loopback that was free;
+ * gone when the test ends.
  */
 export async function startTestApp(
   t: Test,

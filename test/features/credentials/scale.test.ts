@@ -59,8 +59,8 @@ t.test('a page costs the same however many credentials others have', async (t) =
   for (let batch = 0; batch < 20; batch++) {
     await sql`with made as (
         insert into credentials (id, owner_id, type_id, name, name_key, created_at)
-        select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'credential ' || i, 'credential ' || i,
-          now() - i * interval '1 second'
+        select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'credential ' || i,
+          'credential ' || i, now() - i * interval '1 second'
         from generate_series(${batch * 5000 + 1}::int, ${batch * 5000 + 5000}::int) i returning id)
       insert into credential_environments (credential_id, name) select id, 'main' from made`.execute(
       service.db

@@ -118,10 +118,9 @@ const linkingRoles = sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)
 
 /** The projects `p` in the `from` clause, by name. */
 const projectsOf = (from: RawBuilder<unknown>) =>
-  sql<{ id: string; name: string }[]>`(select coalesce(
-    json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name_key, p.id), '[]') from ${from})`.as(
-    'projects'
-  )
+  sql<{ id: string; name: string }[]>`(
+    select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name_key, p.id), '[]')
+    from ${from})`.as('projects')
 
 const as = <T>(value: Expression<unknown>, type: string) => sql<T>`${value}::${sql.raw(type)}`
 
