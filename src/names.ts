@@ -5,10 +5,8 @@
 
 /** The most characters of a name, counted as Unicode code points. */
 export const MAX_NAME = 200
-/** The most characters of a name that somebody asks for: in NFC, four characters become one at most. */
-export const MAX_ASKED_NAME = 4 * MAX_NAME
-/** The same in UTF-16 units. */
-export const MAX_UNITS = 2 * MAX_ASKED_NAME
+/** The most UTF-16 units of a name that is not in NFC, which makes at most four characters one. */
+export const MAX_UNITS = 8 * MAX_NAME
 
 /** The text as it is stored, or why it is refused: a stable code and a sentence without the text. */
 export type Cleaned = { text: string } | { code: string; message: string }

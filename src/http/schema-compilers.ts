@@ -8,7 +8,11 @@ type Schemas = Record<string, object>
 const validators = AjvCompiler()
 const serializers = SerializerSelector()
 
-const TEXT_RULES: Record<string, (text: string) => Cleaned> = { name: cleanName, email: cleanEmail }
+const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
+  name: cleanName,
+  email: cleanEmail,
+  asked: (text) => ({ text: text.normalize('NFC') })
+}
 
 /** Where a text is in the input. */
 interface Place {

@@ -1,6 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
 import { MAX_EMAIL } from '../emails.ts'
-import { MAX_ASKED_NAME, MAX_NAME } from '../names.ts'
+import { MAX_NAME } from '../names.ts'
 
 /** A plain `enum` of strings. TypeBox's unions become `anyOf`, which gives poor error messages and SDKs. */
 export function stringEnum<const T extends readonly string[]>(values: T, options: object = {}) {
@@ -92,6 +92,13 @@ export const Name = Type.String({
   description: 'Stored in NFC and trimmed; control and invisible characters are refused',
   examples: ['Mail server']
 })
+/** A name that is looked for. It need not be a valid one, and is counted in NFC as names are. */
+export const AskedName = Type.String({
+  textRule: 'asked',
+  minLength: 1,
+  maxLength: MAX_NAME,
+  description: 'Compared as names are'
+})
 /** A name in an answer. */
 export const ShownName = Type.String({ maxLength: MAX_NAME, examples: ['Mail server'] })
 export const Description = nullable(Type.String({ maxLength: 2000, examples: ['For the nightly report'] }))
@@ -140,7 +147,8 @@ export const PageQuery = {
 export const SearchQuery = {
   search: Type.Optional(
     Type.String({
-      maxLength: MAX_ASKED_NAME,
+      textRule: 'asked',
+      maxLength: MAX_NAME,
       description: 'Part of the name, compared as names are; no wildcards',
       examples: ['mail']
     })

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { RESOLVE } from '../../../auth/principal.ts'
 import { problemResponses } from '../../../http/problem-schemas.ts'
 import {
+  AskedName,
   answer,
   closed,
   counter,
@@ -14,7 +15,6 @@ import {
   Timestamp,
   WithId
 } from '../../../http/schemas.ts'
-import { MAX_ASKED_NAME } from '../../../names.ts'
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 
@@ -22,9 +22,7 @@ const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const AskedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(
-      Type.String({ minLength: 1, maxLength: MAX_ASKED_NAME, description: 'Compared as names are' })
-    )
+    name: Type.Optional(AskedName)
   },
   {
     $id: 'AskedCredential',
@@ -62,7 +60,7 @@ const ResolvedCredential = closed(
   {
     id: Type.Optional(Id),
     name: Type.Optional(
-      Type.String({ maxLength: MAX_ASKED_NAME, description: 'With `error`, as it was asked for' })
+      Type.String({ maxLength: 200, description: 'With `error`, as it was asked for, in NFC' })
     ),
     credentialName: Type.Optional(ShownName),
     typeName: Type.Optional(ShownName),
