@@ -47,8 +47,8 @@ const EXPECTED_INVISIBLE = new RegExp(
  * names look alike or a name look like something else.
  */
 export function cleanName(text: string): Cleaned {
-  const name = trim(text)
   if (text === '') return { code: 'too-short', message: 'This takes at least 1 characters.' }
+  const name = trim(text)
   if (name.length > MAX_UNITS) return tooLong
   const normalized = name.normalize('NFC')
   if (CONTROL.test(normalized)) return refusal('a control character, such as a tab or a line break')
@@ -90,8 +90,9 @@ const IGNORED = /[\p{Default_Ignorable_Code_Point}--[\u{e0020}-\u{e007f}]]/gv
 const SPACES = /\p{White_Space}+/gv
 
 /**
- * The full case folding of one character. `ẞ` has an upper case only by its lower case, and the dotless `ı`
- * folds to itself, though its upper case is that of `i`.
+ * Folds the case of one character. The result is equal for two characters if Unicode's full case folding is.
+ * Three kinds are special: `ẞ` has the upper case `SS` only by its lower case; the dotless `ı` folds to
+ * itself, though its upper case is that of `i`; Cherokee folds to lower instead of upper case.
  */
 function foldCase(character: string): string {
   return character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase()

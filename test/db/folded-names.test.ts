@@ -9,9 +9,11 @@ import { hashPassword } from '../../src/crypto/passwords.ts'
 import type { Database } from '../../src/db/database.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { cleanName, foldName } from '../../src/names.ts'
+import { newRootKey } from '../../src/root-keys/local.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { newCredentialBody, newType } from '../helpers/fixtures.ts'
+import { startProcess } from '../helpers/process.ts'
 
 const MIGRATION = '20261128T060000_folded_names'
 const folder = join(import.meta.dirname, '../../migrations')
@@ -192,6 +194,32 @@ const cleanedFirst = (before: string, after: string) => {
   const base = after.replace(/ \(\d\)$/, '')
   return before !== base
 }
+
+t.test('the start, and latchkey migrate, print each rename', async (t) => {
+  for (const program of ['main.js', 'cli.ts']) {
+    const { db, url, drop } = await createTestDatabase({ empty: true })
+    t.teardown(drop)
+    await migrateBefore(db)
+    await insertUser(db, ann, 'admin@example.org', 'Ann')
+    await insertType(db, raw, 'old', ann)
+    await insertCredential(db, ann, 'Mail')
+    const id = await insertCredential(db, ann, 'mail ')
+    const line = `The credential ${id} has the name of an older one, "mail"; it is now "mail (2)".`
+    const env = { DATABASE_URL: url, LATCHKEY_ROOT_KEYS: newRootKey('test') }
+    const words = program === 'cli.ts' ? ['migrate'] : []
+    const running = startProcess(t, t.testdir(), env, [
+      join(import.meta.dirname, '../../src', program),
+      ...words
+    ])
+    await running.printed(line)
+    if (program === 'cli.ts') t.equal(await running.exited, 0)
+    else {
+      await running.printed('istening')
+      running.child.kill('SIGTERM')
+      await running.exited
+    }
+  }
+})
 
 t.test('a large table is folded in batches', async (t) => {
   const { db, drop } = await createTestDatabase({ empty: true })
