@@ -10,7 +10,11 @@ import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { rateLimits } from './auth/rate-limits.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
-import { lightningRoutes } from './features/credentials/lightning/routes.ts'
+import {
+  answerUnrouted,
+  lightningRoutes,
+  withoutEmptySegments
+} from './features/credentials/lightning/routes.ts'
 import { credentialPartRoutes } from './features/credentials/v1/part-routes.ts'
 import { resolveRoutes } from './features/credentials/v1/resolve-routes.ts'
 import { credentialRoutes } from './features/credentials/v1/routes.ts'
@@ -22,7 +26,7 @@ import { sessionRoutes, signInRoutes } from './features/session/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
 import { cleanInput } from './http/clean-input.ts'
 import { documents } from './http/documents.ts'
-import { answerProblem, answerUnreadable, errorHandler } from './http/error-handler.ts'
+import { answerUnreadable, errorHandler } from './http/error-handler.ts'
 import { guardsRequired } from './http/guard.ts'
 import { jsonBody } from './http/json-body.ts'
 import { loadShedding } from './http/load-shedding.ts'
@@ -59,13 +63,14 @@ export async function buildApp(
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { maxParamLength: MAX_URL_PART },
-    frameworkErrors: answerProblem,
+    rewriteUrl: ({ url = '' }) => withoutEmptySegments(url),
+    frameworkErrors: answerUnrouted,
     clientErrorHandler: answerUnreadable,
     schemaController: { compilersFactory: schemaCompilers({ eager: eagerSchemas }) }
   })
 
   await app.register(services, appServices)
-  await app.register(errorHandler, { recordDenial })
+  await app.register(errorHandler, { recordDenial, answerUnrouted })
   await app.register(requestLog)
   await app.register(metrics)
   await app.register(loadShedding)

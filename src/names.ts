@@ -6,7 +6,7 @@
 /** The most characters of a name, counted as Unicode code points. */
 export const MAX_NAME = 200
 /** The most UTF-16 units of a name that is not in NFC, which makes at most four characters one. */
-export const MAX_UNITS = 8 * MAX_NAME
+const MAX_UNITS = 8 * MAX_NAME
 
 /** The text as it is stored, or why it is refused: a stable code and a sentence without the text. */
 export type Cleaned = { text: string } | { code: string; message: string }

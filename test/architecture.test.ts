@@ -57,6 +57,7 @@ const OURS: Record<string, string[]> = {
   ids: [],
   names: [],
   emails: ['names'],
+  json: [],
   terminal: [],
   db: [],
   'private-file': [],
@@ -66,11 +67,24 @@ const OURS: Record<string, string[]> = {
   embedded: ['config', 'root-keys', 'private-file'],
   services: ['config', 'crypto', 'db'],
   jobs: ['db'],
-  http: ['crypto', 'db', 'emails', 'names', 'package.json'],
+  http: ['crypto', 'db', 'emails', 'json', 'names', 'package.json'],
   auth: ['config', 'crypto', 'db', 'http', 'services'],
   audit: ['auth', 'db', 'http', 'ids', 'jobs', 'services'],
   feature: [
-    ...['audit', 'auth', 'crypto', 'db', 'emails', 'http', 'ids', 'jobs', 'names', 'root-keys', 'services']
+    ...[
+      'audit',
+      'auth',
+      'crypto',
+      'db',
+      'emails',
+      'http',
+      'ids',
+      'jobs',
+      'json',
+      'names',
+      'root-keys',
+      'services'
+    ]
   ],
   app: ['audit', 'auth', 'feature', 'http', 'jobs', 'services'],
   start: ['config', 'db', 'embedded', 'feature', 'services'],
@@ -86,6 +100,7 @@ const PACKAGES: Record<string, RegExp> = {
   ids: /^uuid$/,
   names: /^$/,
   emails: /^node:/,
+  json: /^$/,
   'private-file': /^node:/,
   'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
   config: /^node:/,

@@ -473,6 +473,10 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
     schema: type.typeName,
     body: valuesOf(canaries, 'Lightning', REAL)
   })
+  await lightning('Lightning body with more', {
+    schema: 'http',
+    body: { ...raw('Lightning further properties'), baseUrl: canaries.plant('secret', 'no URL') }
+  })
   const bodies = ['main', 'staging'].map((name) => ({ name, body: raw(`Lightning body of ${name}`) }))
   const several = (
     await done(
@@ -682,7 +686,7 @@ async function driveBadly(t: Test, { service, canaries }: Context): Promise<void
   })
   const post = (status: number, what: string, more: object, options?: RequestOptions) =>
     refused(status, what, ann.post('/api/credentials', lightning(what, more), options))
-  await post(422, 'schema', { schema: sent('Lightning schema') })
+  await post(422, 'schema', { schema: `a\n${sent('Lightning schema')}` })
   await post(422, 'no object', { body: sent('for a body') })
   await post(422, 'no name', { name: '' })
   await post(422, 'name taken', { name: made.json.credentialName })

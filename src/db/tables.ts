@@ -23,11 +23,26 @@ export const FIELD_TYPES = [
 ] as const
 export type FieldType = (typeof FIELD_TYPES)[number]
 
+export const JSON_SHAPES = ['object', 'object-or-text'] as const
+export type JsonShape = (typeof JSON_SHAPES)[number]
+
 /** A row of a table as selected, with only these columns. */
 export type Row<Table extends keyof Tables, Column extends keyof Selectable<Tables[Table]>> = Pick<
   Selectable<Tables[Table]>,
   Column
 >
+
+/** What a value has to fulfil besides its type. Each type of field takes its own. */
+export interface FieldConstraints {
+  /** Of a number. */
+  minimum?: number
+  maximum?: number
+  integer?: boolean
+  /** Of a url, in lower case; http and https if absent. */
+  schemes?: string[]
+  /** Of a json value: an object, or an object as it is in a file, parsed or not. */
+  shape?: JsonShape
+}
 
 export interface Tables {
   users: {
@@ -132,9 +147,11 @@ export interface Tables {
     required: boolean
     secret: boolean
     description: string | null
-    default_value: Json<unknown>
+    /** Of type json; written and read as its text, which keeps numbers. */
+    default_value: string | null
     options: string[] | null
     pattern: string | null
+    constraints: Json<FieldConstraints | null>
     position: number
   }
   data_keys: {
@@ -152,6 +169,8 @@ export interface Tables {
     name_key: string
     description: string | null
     external_id: string | null
+    /** Of a `raw` credential that was created for another schema of Lightning: the schema's name. */
+    lightning_schema: string | null
     revision: Generated<number>
     sealed_revision: Generated<number>
     expires_at: Date | null

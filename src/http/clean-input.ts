@@ -1,11 +1,12 @@
 import fp from 'fastify-plugin'
+import { isRawNumber } from '../json.ts'
 import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './problems.ts'
 import { components } from './schemas.ts'
 
 /**
  * Refuses requests with two Host or Authorization headers or an undecodable URL, and input with NUL
- * characters, lone surrogates or infinite numbers: Postgres cannot store them, or two parsers could read them
- * differently.
+ * characters, lone surrogates or, in a query, infinite numbers: Postgres cannot store them, or two parsers
+ * could read them differently.
  */
 export const cleanInput = fp(
   async (app) => {
@@ -15,6 +16,8 @@ export const cleanInput = fp(
       done(new BadRequest())
     })
     app.addHook('preValidation', (request, _reply, done) => {
+      const { body } = (request.routeOptions.schema ?? {}) as RouteSchema
+      if (body) request.body = plainNumbers(request.body, body)
       done(isDecodable(request.url) ? undefined : new MalformedUrl())
     })
     // After the schema has decided: what it refuses is not walked.
@@ -56,6 +59,7 @@ function isDecodable(url: string): boolean {
 
 interface Shape {
   $ref?: string
+  type?: string | string[]
   properties?: Record<string, Shape>
   items?: Shape
 }
@@ -66,13 +70,33 @@ interface RouteSchema {
   params?: unknown
 }
 
+/**
+ * Returns the body with plain numbers wherever the schema declares a number: 1.0 and 1e2 are integers (JSON
+ * Schema, 6.1.1). Values of credentials are not declared, and keep their text.
+ */
+function plainNumbers(value: unknown, schema: unknown): unknown {
+  const { type, properties, items } = resolveSchema(schema)
+  if (isRawNumber(value))
+    return [type].flat().some((one) => one === 'number' || one === 'integer') ? Number(value.rawJSON) : value
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) {
+    if (items) for (const [index, item] of value.entries()) value[index] = plainNumbers(item, items)
+    return value
+  }
+  const members = value as Record<string, unknown>
+  for (const [key, member] of Object.entries(properties ?? {})) {
+    if (Object.hasOwn(members, key)) members[key] = plainNumbers(members[key], member)
+  }
+  return value
+}
+
 // Paths name only properties of the schema: an unknown key may be a misplaced secret, and is not repeated.
 function findError(value: unknown, path: string, schema: unknown): InputError | undefined {
   if (typeof value === 'string') return textError(value, path)
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return { path, code: 'number-out-of-range', message: 'A number here is larger than a double can hold.' }
   }
-  if (value === null || typeof value !== 'object') return undefined
+  if (value === null || typeof value !== 'object' || isRawNumber(value)) return undefined
   const { properties = {}, items } = resolveSchema(schema)
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {

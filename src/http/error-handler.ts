@@ -87,21 +87,39 @@ export async function reportProblem(error: unknown, request: FastifyRequest): Pr
   return problem
 }
 
-/** For errors that Fastify raises before there is a caller, so that no denial has to be recorded. */
-export function answerProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const problem = problemOf(error)
-  logProblem(problem, request)
-  return send(problem, request, reply)
+/** How an error is sent. */
+interface Format {
+  type: string
+  bodyOf(problem: errors.Problem, requestId: string): object
 }
 
-function send(problem: errors.Problem, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+const problemFormat: Format = { type: 'application/problem+json; charset=utf-8', bodyOf: problemBody }
+
+/** For errors that Fastify raises before there is a caller, so that no denial has to be recorded. */
+export function answerProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  format?: Format
+): FastifyReply {
+  const problem = problemOf(error)
+  logProblem(problem, request)
+  return send(problem, request, reply, format)
+}
+
+function send(
+  problem: errors.Problem,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { type, bodyOf } = problemFormat
+): FastifyReply {
   if (!reply.hasHeader('x-request-id')) runMissedHooks(request, reply)
   setRefusalHeaders(problem, request, reply)
   // A string is sent as is, so sending an error cannot itself fail in a serializer.
   return reply
     .code(problem.status)
-    .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problemBody(problem, request.id)))
+    .type(type)
+    .send(JSON.stringify(bodyOf(problem, request.id)))
 }
 
 /** Sets Retry-After and WWW-Authenticate. */
@@ -135,14 +153,17 @@ declare module 'fastify' {
 
 type RecordDenial = (request: FastifyRequest, problem: errors.Problem) => Promise<void>
 
-/** Answers every error as a problem. Calls `recordDenial` with each before it is sent. */
-export const errorHandler = fp<{ recordDenial: RecordDenial }>(
-  async (app, { recordDenial }) => {
+/**
+ * Answers every error as a problem. Calls `recordDenial` with each before it is sent, and `answerUnrouted` if
+ * no route takes the request.
+ */
+export const errorHandler = fp<{ recordDenial: RecordDenial; answerUnrouted: typeof answerProblem }>(
+  async (app, { recordDenial, answerUnrouted }) => {
     app.decorate('recordDenial', recordDenial)
     app.setErrorHandler(async (error, request, reply) =>
       send(await reportProblem(error, request), request, reply)
     )
-    app.setNotFoundHandler((request, reply) => answerProblem(new errors.NotFound(), request, reply))
+    app.setNotFoundHandler((request, reply) => answerUnrouted(new errors.NotFound(), request, reply))
     // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would answer 417 without a body.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   },

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Database, Transaction } from '../db/database.ts'
+import { isRawNumber, parseLossless } from '../json.ts'
 import { claimKey, findAnswer, saveAnswer } from './idempotency-repository.ts'
 import { IdempotencyKeyReused, ValidationFailed } from './problems.ts'
 
@@ -87,14 +88,20 @@ async function runOnce<T>(
     return { answer, replayed: false }
   }
   const json = sealer.open([], await findAnswer(trx, principal, key)).toString('utf8')
-  const answer = JSON.parse(json) as StoredAnswer<T>
+  const answer = parseLossless(json) as StoredAnswer<T>
   if (answer.digest !== digest) throw new IdempotencyKeyReused()
   await beforeReplay?.(trx, answer.body)
   return { answer, replayed: true }
 }
 
+/** Two bodies that differ only in the order of members, white space or escapes have the same digest. */
 function digestOf({ method, url, body }: FastifyRequest): string {
   return createHash('sha256')
-    .update(JSON.stringify([method, url, body]))
+    .update(JSON.stringify([method, url, body], sortMembers))
     .digest('base64')
+}
+
+function sortMembers(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isRawNumber(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
 }

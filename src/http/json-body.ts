@@ -2,40 +2,51 @@ import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { scan } from 'secure-json-parse'
+import { endOfString, isCanonicalNumber, parseLossless } from '../json.ts'
 import { MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
 
 const MAX_DEPTH = 32
 /** The most values in a body: members of objects and elements of arrays. Bounds the time of every walk. */
 const MAX_VALUES = 40_000
+/** A number, and what follows it if it is malformed. */
+const NUMBER = /[-+.eE\d]+/y
 
 /**
- * Parses bodies as I-JSON in UTF-8 (RFC 8259, RFC 7493), the only type of body there is. Refuses input that
- * `JSON.parse` accepts but parsers disagree on: other encodings, duplicate keys, `__proto__` and deep
- * nesting; and, before it is parsed, what has too many values. The plugin clean-input refuses the rest:
- * infinite numbers, lone surrogates and NUL.
+ * Parses bodies as JSON in UTF-8 (RFC 8259), the only type of body there is, and keeps its numbers as they
+ * are written. Refuses input that `JSON.parse` accepts but parsers disagree on: other encodings, duplicate
+ * keys, `__proto__` and deep nesting; and, before it is parsed, what has too many values. The plugin
+ * clean-input refuses lone surrogates and NUL.
  */
 export const jsonBody = fp(
   async (app: FastifyInstance) => {
-    const parseJson = app.getDefaultJsonParser('error', 'error')
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
       if (!isPlainUtf8(request.headers)) return done(new UnsupportedMediaType())
       // Many clients send the header without a body; the schema decides whether a body is required.
       if (bytes.length === 0) return done(null, undefined)
       if (!isUtf8(bytes)) return done(new MalformedBody())
-      const text = bytes.toString('utf8')
-      const { depth, values } = extentOf(text)
+      const text = bytes.toString('utf8').replace(/^\ufeff/, '')
+      const { depth, values, isExact } = extentOf(text)
       if (depth > MAX_DEPTH)
         return done(refusal('too-deep', `The body is nested deeper than ${MAX_DEPTH} levels.`))
       if (values > MAX_VALUES)
         return done(refusal('too-many-values', `The body has more than ${MAX_VALUES} values.`))
-      void parseJson(request, text, (error: Error | null, value?: unknown) => {
-        if (error) return done(new MalformedBody())
-        if (hasDuplicateKey(text)) {
-          return done(new MalformedBody({ detail: 'An object in the body has one key twice.' }))
-        }
-        return done(null, value)
-      })
+      let body: unknown
+      try {
+        body = isExact ? JSON.parse(text) : parseLossless(text)
+      } catch {
+        return done(new MalformedBody())
+      }
+      if (hasDuplicateKey(text))
+        return done(new MalformedBody({ detail: 'An object in the body has one key twice.' }))
+      if (hasPrototypeKey(body)) return done(refusal('forbidden-key', FORBIDDEN_KEY))
+      return done(null, body)
+    })
+    // Many clients name a type without sending a body: `curl -X DELETE --data ''`.
+    app.addContentTypeParser('*', ({ headers }, _payload, done) => {
+      const isEmpty = headers['content-length'] === '0' && headers['transfer-encoding'] === undefined
+      return isEmpty ? done(null, undefined) : done(new UnsupportedMediaType())
     })
   },
   { name: 'json-body', fastify: '5.x' }
@@ -48,26 +59,26 @@ function refusal(code: string, detail: string) {
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
   const charset = /;\s*charset=("?)([^";\s]+)\1/i.exec(headers['content-type'] ?? '')?.[2]
   const encoding = headers['content-encoding'] ?? 'identity'
-  return encoding === 'identity' && /^utf-?8$/i.test(charset ?? 'utf-8')
+  return /^(identity)?$/i.test(encoding) && /^utf-?8$/i.test(charset ?? 'utf-8')
 }
 
-/** Returns the index of the closing quote of the string that starts at `start`. */
-function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1)
-  for (;;) {
-    if (end < 0) return text.length
-    let slashes = 0
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++
-    if (slashes % 2 === 0) return end
-    end = text.indexOf('"', end + 1)
-  }
+/** Code in JavaScript that copies such an object may set a prototype. */
+const FORBIDDEN_KEY = 'An object in the body has the key __proto__, or constructor with a prototype in it.'
+
+function hasPrototypeKey(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false
+  return scan(body, { protoAction: 'error', constructorAction: 'error', safe: true }) === null
 }
 
-/** Returns how deep a JSON text is nested, and how many values it has at most. */
-function extentOf(text: string): { depth: number; values: number } {
+/**
+ * Returns how deep a JSON text is nested, how many values it has at most, and whether `JSON.parse` keeps its
+ * numbers.
+ */
+function extentOf(text: string): { depth: number; values: number; isExact: boolean } {
   let open = 0
   let depth = 0
   let values = 1
+  let isExact = true
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code === 0x22) i = endOfString(text, i)
@@ -76,8 +87,14 @@ function extentOf(text: string): { depth: number; values: number } {
       depth = Math.max(depth, ++open)
       values++
     } else if (code === 0x7d || code === 0x5d) open--
+    else if (code === 0x2d || (code >= 0x30 && code <= 0x39)) {
+      NUMBER.lastIndex = i
+      const [number] = NUMBER.exec(text)!
+      isExact &&= isCanonicalNumber(number)
+      i += number.length - 1
+    }
   }
-  return { depth, values }
+  return { depth, values, isExact }
 }
 
 /** Returns true if an object in this valid JSON has a key twice; `"a"` and `"\u0061"` are the same key. */

@@ -1,6 +1,7 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import SerializerSelector from '@fastify/fast-json-stringify-compiler'
 import { cleanEmail } from '../emails.ts'
+import { withJsonTexts } from '../json.ts'
 import { type Cleaned, cleanName } from '../names.ts'
 
 type Schemas = Record<string, object>
@@ -81,7 +82,9 @@ export function schemaCompilers({ eager }: { eager: boolean }) {
    * slow.
    */
   const buildSerializer: SerializerSelector.SerializerFactory = (schemas, options) => (route) =>
-    onFirstUse(() => serializers(referencedBy(route.schema as object, schemas as Schemas), options)(route))
+    withJsonTexts(
+      onFirstUse(() => serializers(referencedBy(route.schema as object, schemas as Schemas), options)(route))
+    )
 
   return { buildValidator, buildSerializer }
 }

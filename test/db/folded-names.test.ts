@@ -15,7 +15,7 @@ import { createTestDatabase } from '../helpers/database.ts'
 import { newCredentialBody, newType } from '../helpers/fixtures.ts'
 import { startProcess } from '../helpers/process.ts'
 
-const MIGRATION = '20261128T060000_folded_names'
+const MIGRATION = '20261128T080000_folded_names'
 const folder = join(import.meta.dirname, '../../migrations')
 
 /** Runs the migrations before `MIGRATION`. */

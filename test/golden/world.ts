@@ -25,6 +25,12 @@ export const smtpKeys = (values: Partial<Record<keyof typeof SMTP_FIELDS, unknow
   }))
 export const MAIL_KEYS = smtpKeys({ host: 'mail.example.org', user: 'ann', password: 'staple' })
 
+export const SENDGRID = '01a2004e-1a64-719a-9510-b69ba8443f8a'
+export const SENDGRID_FIELDS = {
+  apiKey: '01a2004e-1a65-7623-a3f1-b630602503ef',
+  fromEmail: '01a2004e-1a66-7d49-a80f-68f6cbd7b2b9'
+} as const
+
 /** The users, signed in. In the project `mail`, ann is owner, bob admin, cem editor and dora viewer. */
 export type Person = 'admin' | 'rita' | 'ann' | 'bob' | 'cem' | 'dora' | 'eve'
 export type People = Record<Person, Caller>

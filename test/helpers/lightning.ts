@@ -4,14 +4,21 @@ import { startFakeServer } from './fake-server.ts'
 export const LIGHTNING_TOKEN = 'a-personal-access-token-of-lightning'
 
 const USER = '3f1de7a0-52a4-4a55-8a39-8f4f4f0d2b11'
-const REPORTS = {
+interface Project {
+  id: string
+  name: string
+  description: string | null
+}
+
+export const REPORTS: Project = {
   id: 'a1b2c3d4-5e6f-4a8b-9c0d-1e2f3a4b5c6d',
   name: 'reports',
   description: 'The numbers of the day'
 }
-const SALES = { id: 'b2c3d4e5-6f7a-4b9c-8d1e-2f3a4b5c6d7e', name: 'sales', description: null }
+const SALES: Project = { id: 'b2c3d4e5-6f7a-4b9c-8d1e-2f3a4b5c6d7e', name: 'sales', description: null }
 
-function credential(id: string, name: string, schema: string, projects: (typeof REPORTS | typeof SALES)[]) {
+/** A credential as Lightning's list has it: `lib/lightning_web/controllers/api/credential_json.ex`. */
+export function credential(id: string, name: string, schema: string, projects: readonly Project[]) {
   const times = { inserted_at: '2026-03-02T09:00:00Z', updated_at: '2026-03-02T09:00:00Z' }
   return {
     id,
@@ -37,10 +44,10 @@ const CREDENTIALS = [
 ]
 
 /**
- * A server that answers `GET /api/credentials` as Lightning 2.15 does: three credentials, without their
- * bodies.
+ * A server that answers `GET /api/credentials` as Lightning 2.15 does, without the bodies of the credentials:
+ * three unless others are given.
  */
-export async function startLightning(t: Test): Promise<string> {
+export async function startLightning(t: Test, credentials = CREDENTIALS): Promise<string> {
   const { origin } = await startFakeServer(t, ({ method, url, headers }) => {
     const answer = (status: number, body: object) => ({
       status,
@@ -49,7 +56,7 @@ export async function startLightning(t: Test): Promise<string> {
     })
     if (headers.authorization !== `Bearer ${LIGHTNING_TOKEN}`) return answer(401, { error: 'Unauthorized' })
     if (method !== 'GET' || url !== '/api/credentials') return answer(404, { error: 'Not Found' })
-    return answer(200, { credentials: CREDENTIALS, errors: {} })
+    return answer(200, { credentials, errors: {} })
   })
   return origin
 }

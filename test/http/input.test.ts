@@ -135,6 +135,27 @@ t.test('a compressed body is refused', async (t) => {
   })
 })
 
+t.test('a body that is not encoded may say so, in any case', async (t) => {
+  for (const encoding of ['identity', 'Identity', 'IDENTITY', '']) {
+    const body = JSON.stringify({ email: ann.person.email, password: ann.person.password })
+    const answer = await sendTo(routes[0]!, { headers: { 'content-encoding': encoding }, body })
+    t.equal(answer.status, 200, `"${encoding}"`)
+  }
+})
+
+t.test('a type without a body is no body, and any other than JSON with one is refused', async (t) => {
+  const remove = (type: string, body: string) =>
+    send(origin, '/api/v1/app-credentials/x', {
+      method: 'DELETE',
+      headers: { cookie: ann.cookie!, 'content-type': type, 'content-length': String(body.length) },
+      body
+    })
+  for (const type of ['application/x-www-form-urlencoded', 'text/plain', JSON_TYPE]) {
+    isProblem(t, `${type}, empty`, await remove(type, ''), 404, 'not-found')
+    if (type !== JSON_TYPE) isProblem(t, type, await remove(type, 'a=b'), 415, 'unsupported-media-type')
+  }
+})
+
 /** A text of JSON made of the good body's, with this put in after its opening brace. */
 const with_ = (route: (typeof routes)[number], more: string) =>
   JSON.stringify(route.good).replace('{', `{${more},`)
@@ -171,14 +192,28 @@ t.test('a body that is not one JSON document in UTF-8 is malformed', async (t) =
       'a key twice, once in escapes': with_(route, `"${escaped}":"${CANARY}"`),
       'a key twice, further in': with_(route, `"x":[{"a":{"b":1,"c":[],"b":2}}]`),
       'a key twice, with braces in strings between': with_(route, `"x":{"a":"}{\\"","b":",","a":1}`),
-      'an empty key twice': with_(route, `"x":{"":1,"":2}`),
-      __proto__: with_(route, `"__proto__":{"${CANARY}":1}`),
-      '__proto__ in escapes': with_(route, `"\\u005f_proto__":{"admin":true}`),
-      '__proto__ further in': with_(route, `"x":[{"__proto__":null}]`),
-      'constructor.prototype': with_(route, `"constructor":{"prototype":{"admin":true}}`)
+      'an empty key twice': with_(route, `"x":{"":1,"":2}`)
     }
     for (const [what, body] of Object.entries(cases)) {
       isProblem(t, `${name}: ${what}`, await sendTo(route, { body }), 400, 'malformed-body')
+    }
+  })
+})
+
+t.test('a key that could set a prototype is refused, and named for what it is', async (t) => {
+  const cases: Record<string, string> = {
+    __proto__: `"__proto__":{"${CANARY}":1}`,
+    '__proto__ in escapes': `"\\u005f_proto__":{"admin":true}`,
+    '__proto__ further in': `"x":[{"__proto__":null}]`,
+    'constructor.prototype': `"constructor":{"prototype":{"admin":true}}`,
+    'beside a number that is kept as text': `"x":[1.0,{"__proto__":1.0}]`
+  }
+  await eachRoute(async (route, name) => {
+    for (const [what, members] of Object.entries(cases)) {
+      const answer = await sendTo(route, { body: with_(route, members) })
+      isProblem(t, `${name}: ${what}`, answer, 400, 'validation-failed')
+      const message = 'An object in the body has the key __proto__, or constructor with a prototype in it.'
+      t.same(answer.json.errors, [{ path: '/body', code: 'forbidden-key', message }], `${name}: ${what}`)
     }
   })
 })
@@ -209,11 +244,9 @@ const newCredential = (json: string, name = `"${randomUUID()}"`, field = stored.
   `{"credentialName":${name},"credentialTypeId":"${stored.id}",` +
   `"keys":[{"fieldId":"${field}","keyValue":${json}}]}`
 
-t.test('texts and numbers that the service cannot store are refused wherever they are', async (t) => {
+t.test('texts that the service cannot store are refused wherever they are', async (t) => {
   const headers = { cookie: ann.cookie!, 'content-type': JSON_TYPE }
   const cases: [string, string, string, string][] = [
-    ['1e400', newCredential('1e400'), 'number-out-of-range', '/body/keys/0/keyValue'],
-    ['-1e400, further in', newCredential('[{"y":-1e400}]'), 'number-out-of-range', '/body/keys/0/keyValue'],
     ['NUL', newCredential(`"${CANARY}\\u0000"`), 'nul-character', '/body/keys/0/keyValue'],
     ['NUL in a key', newCredential(`{"${CANARY}\\u0000":1}`), 'nul-character', '/body/keys/0/keyValue'],
     ['NUL further in', newCredential(`[["\\u0000"]]`), 'nul-character', '/body/keys/0/keyValue'],
@@ -240,7 +273,7 @@ t.test('texts and numbers that the service cannot store are refused wherever the
     t.match(answer.json?.errors, [{ code, path }], `${what}: ${code}`)
   }
   await eachRoute(async (route, name) => {
-    for (const more of ['"x":1e400', '"x":"\\u0000"', `"${CANARY}\\u0000":1`, '"x":"\\ud800"', '"\\ud800":1'])
+    for (const more of ['"x":"\\u0000"', `"${CANARY}\\u0000":1`, '"x":"\\ud800"', '"\\ud800":1'])
       isProblem(
         t,
         `${name}: ${more}`,

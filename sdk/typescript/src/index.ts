@@ -13,6 +13,7 @@ export {
   LatchkeyResolveError,
   LatchkeyTimeoutError
 } from './errors.ts'
+export type { ExactNumbers } from './exact-numbers.ts'
 export type { ProblemCode } from './generated/contract.gen.ts'
 export type * from './generated/types.gen.ts'
 export type { LatchkeyOptions } from './options.ts'

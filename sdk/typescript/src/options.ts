@@ -1,4 +1,5 @@
 import type { Token } from './authenticator.ts'
+import { canKeepNumbers, type ExactNumbers } from './exact-numbers.ts'
 
 export interface LatchkeyOptions {
   /** The URL of the service, for example `https://latchkey.example.org`. */
@@ -16,6 +17,11 @@ export interface LatchkeyOptions {
   keepSeconds?: number | undefined
   /** How many credentials `resolve` caches. Default 1000, at most 100000. */
   keepMost?: number | undefined
+  /**
+   * How responses have numbers that a double does not hold, such as 64-bit ids: as text, or integers as BigInt
+   * and others as text. By default they are rounded, as `JSON.parse` does. Not in Node 20.
+   */
+  exactNumbers?: ExactNumbers | undefined
 }
 
 // Default and maximum. Timers take at most 2^31-1 milliseconds, and no wait is longer.
@@ -31,14 +37,19 @@ export type Settings = Record<keyof typeof NUMBERS, number> & {
   baseUrl: string
   token: Token | undefined
   fetch: typeof fetch
+  exactNumbers: ExactNumbers | undefined
 }
 
 /** Checks the options and adds defaults. Throws a TypeError or RangeError that quotes no value. */
 export function parseOptions(options: LatchkeyOptions): Settings {
-  const { token, fetch: customFetch = (...request) => fetch(...request) } = options
+  const { token, exactNumbers, fetch: customFetch = (...request) => fetch(...request) } = options
   if (typeof customFetch !== 'function') throw new TypeError('fetch has to be a function')
   if (token !== undefined && typeof token !== 'string' && typeof token !== 'function')
     throw new TypeError('token has to be a string or a function')
+  if (exactNumbers !== undefined && !['string', 'bigint'].includes(exactNumbers))
+    throw new TypeError("exactNumbers has to be 'string' or 'bigint'")
+  if (exactNumbers && !canKeepNumbers())
+    throw new TypeError('exactNumbers needs JSON.parse with access to the source text, as in Node 22')
   const numbers = Object.entries(NUMBERS).map(([name, [fallback, max]]) => {
     const { [name as keyof typeof NUMBERS]: value = fallback } = options
     if (typeof value !== 'number') throw new TypeError(`${name} has to be a number`)
@@ -46,7 +57,8 @@ export function parseOptions(options: LatchkeyOptions): Settings {
       throw new RangeError(`${name} has to be from 0 to ${max}`)
     return [name, value]
   })
-  return { ...Object.fromEntries(numbers), baseUrl: parseBaseUrl(options.baseUrl), token, fetch: customFetch }
+  const baseUrl = parseBaseUrl(options.baseUrl)
+  return { ...Object.fromEntries(numbers), baseUrl, token, fetch: customFetch, exactNumbers }
 }
 
 // Errors do not quote the URL: it may contain a password.

@@ -1,3 +1,4 @@
+import { type ExactNumbers, keepNumbers } from './exact-numbers.ts'
 import { OPERATIONS } from './generated/contract.gen.ts'
 
 /** The service's largest response, with values, is about 8 MiB. */
@@ -24,9 +25,9 @@ export async function readText({ body }: Response): Promise<string | undefined> 
 }
 
 /** Returns undefined if the text is not JSON. The parser's error is dropped because it quotes the text. */
-export function parseJson(text: string): unknown {
+export function parseJson(text: string, exactNumbers?: ExactNumbers): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, exactNumbers && keepNumbers(exactNumbers))
   } catch {
     return undefined
   }

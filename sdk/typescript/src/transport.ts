@@ -1,5 +1,6 @@
 import type { Authenticator, RequestAuth } from './authenticator.ts'
 import { LatchkeyError, LatchkeyNetworkError, LatchkeyTimeoutError } from './errors.ts'
+import type { ExactNumbers } from './exact-numbers.ts'
 import { isValidResponse, MAX_RESPONSE_BYTES, parseJson, readText } from './response.ts'
 import type { Call } from './retry-policy.ts'
 import { sleep, withTimeout } from './timeouts.ts'
@@ -11,6 +12,10 @@ export interface RetryLimits {
   attemptSeconds: number
   /** No attempt starts after this time. */
   totalSeconds: number
+}
+
+export interface TransportSettings extends RetryLimits {
+  exactNumbers: ExactNumbers | undefined
 }
 
 interface Attempt {
@@ -39,7 +44,7 @@ const MAX_DELAY_MS = 5000
 export class Transport {
   readonly #fetch: typeof fetch
   readonly #authenticator: Authenticator
-  readonly #limits: RetryLimits
+  readonly #limits: TransportSettings
   readonly #onAttempt: (request: Request, call: Call, status?: number) => void
 
   /**
@@ -49,7 +54,7 @@ export class Transport {
   constructor(
     fetch: typeof globalThis.fetch,
     authenticator: Authenticator,
-    limits: RetryLimits,
+    limits: TransportSettings,
     onAttempt: (request: Request, call: Call, status?: number) => void
   ) {
     this.#fetch = fetch
@@ -81,7 +86,7 @@ export class Transport {
     for (let number = 1; ; number++) {
       const outcome = await this.#attempt({ request, body, call, auth, number })
       const isLost = outcome instanceof LatchkeyNetworkError
-      if (!isLost && outcome.response.ok) return parseBody(outcome, call, number)
+      if (!isLost && outcome.response.ok) return this.#parseBody(outcome, call, number)
       const failure = isLost ? outcome : errorFrom(outcome, number)
       const delay = mayRetry(call, failure) ? retryDelay(number, failure) : Infinity
       if (number > retries || performance.now() - started + delay >= totalSeconds * 1000) throw failure
@@ -136,22 +141,22 @@ export class Transport {
     })
   }
 
+  // An invalid body is not retried: the service would send the same again.
+  #parseBody({ text }: CompleteResponse, { name }: Call, number: number): unknown {
+    if (text === undefined)
+      throw new LatchkeyNetworkError(
+        `The answer is larger than ${MAX_RESPONSE_BYTES / 1024 / 1024} MiB.`,
+        number
+      )
+    const body = parseJson(text, this.#limits.exactNumbers)
+    if ((body === undefined && text !== '') || !isValidResponse(name, body))
+      throw new LatchkeyNetworkError('This is not an answer of Latchkey.', number)
+    return body
+  }
+
   #timeoutError(missing: 'token' | 'answer', number: number): LatchkeyTimeoutError {
     return new LatchkeyTimeoutError(`No ${missing} within ${this.#limits.attemptSeconds} seconds.`, number)
   }
-}
-
-// An invalid body is not retried: the service would send the same again.
-function parseBody({ text }: CompleteResponse, { name }: Call, number: number): unknown {
-  if (text === undefined)
-    throw new LatchkeyNetworkError(
-      `The answer is larger than ${MAX_RESPONSE_BYTES / 1024 / 1024} MiB.`,
-      number
-    )
-  const body = parseJson(text)
-  if ((body === undefined && text !== '') || !isValidResponse(name, body))
-    throw new LatchkeyNetworkError('This is not an answer of Latchkey.', number)
-  return body
 }
 
 function errorFrom({ response, text, secret }: CompleteResponse, number: number): LatchkeyError {

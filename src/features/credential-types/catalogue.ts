@@ -1,4 +1,4 @@
-import type { FieldType } from '../../db/tables.ts'
+import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 
 /** One field of a built-in type. A property that the field does not have is null. */
 export interface BuiltInField {
@@ -12,6 +12,7 @@ export interface BuiltInField {
   defaultValue: string | number | boolean | null
   options: string[] | null
   pattern: string | null
+  constraints: FieldConstraints | null
 }
 
 export interface BuiltInType {
@@ -21,7 +22,9 @@ export interface BuiltInType {
   fields: BuiltInField[]
 }
 
-type Rest = Partial<Pick<BuiltInField, 'description' | 'defaultValue' | 'options' | 'pattern'>>
+type Rest = Partial<
+  Pick<BuiltInField, 'description' | 'defaultValue' | 'options' | 'pattern' | 'constraints'>
+>
 
 function helper(fieldType: FieldType, secret: boolean) {
   return (id: string, fieldName: string, fieldLabel: string, rest: Rest = {}): BuiltInField => ({
@@ -35,6 +38,7 @@ function helper(fieldType: FieldType, secret: boolean) {
     defaultValue: null,
     options: null,
     pattern: null,
+    constraints: null,
     ...rest
   })
 }
@@ -53,7 +57,19 @@ const json = helper('json', true)
 
 const optional = (field: BuiltInField): BuiltInField => ({ ...field, required: false })
 
-const port = (id: string, defaultValue: number) => optional(number(id, 'port', 'Port', { defaultValue }))
+const port = (id: string, defaultValue: number) =>
+  optional(
+    number(id, 'port', 'Port', { defaultValue, constraints: { integer: true, minimum: 1, maximum: 65_535 } })
+  )
+
+/** Takes what Lightning's clients send beside the fields of a type that Lightning has too. */
+const extra = (id: string) =>
+  optional(
+    json(id, 'extra', 'Further properties', {
+      description: 'Its members are handed out like the fields of the type',
+      constraints: { shape: 'object' }
+    })
+  )
 
 const flag = (id: string, fieldName: string, fieldLabel: string, defaultValue: boolean) =>
   optional(boolean(id, fieldName, fieldLabel, { defaultValue }))
@@ -71,7 +87,7 @@ export const RAW_TYPE_ID = '01a2004e-19f7-72a7-9967-38418053bd0a'
  */
 export const catalogue: readonly BuiltInType[] = [
   builtIn(RAW_TYPE_ID, 'raw', 'Any JSON object', [
-    json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body')
+    json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body', { constraints: { shape: 'object' } })
   ]),
 
   builtIn('01a2004e-19f9-7b44-919d-cd5a53b044e6', 'api-key', 'API key of any service', [
@@ -83,8 +99,8 @@ export const catalogue: readonly BuiltInType[] = [
     optional(url('01a2004e-19fe-72de-8ef3-6e9002a0a382', 'baseUrl', 'Base URL'))
   ]),
   builtIn('01a2004e-19ff-7d85-afc2-d2c2ed0effb6', 'basic-auth', 'User name and password', [
-    open('01a2004e-1a00-7d5a-ac00-4d015165ae32', 'username', 'User name'),
-    password('01a2004e-1a01-78d0-919c-6c18cb7f3845', 'password', 'Password'),
+    optional(open('01a2004e-1a00-7d5a-ac00-4d015165ae32', 'username', 'User name')),
+    optional(password('01a2004e-1a01-78d0-919c-6c18cb7f3845', 'password', 'Password')),
     optional(url('01a2004e-1a02-7255-a402-1650a166c4b7', 'baseUrl', 'Base URL'))
   ]),
   builtIn('01a2004e-1a03-73ff-a7ae-4c772a38f2bb', 'http-header', 'Value sent in an HTTP header of its own', [
@@ -109,47 +125,128 @@ export const catalogue: readonly BuiltInType[] = [
       })
     )
   ]),
+  builtIn('01a22210-29d7-7393-96fe-b28c56dd983a', 'oauth', 'Tokens of an OAuth 2.0 authorization', [
+    optional(password('01a22210-29da-71cf-8f7e-90c8843ccb1b', 'access_token', 'Access token')),
+    optional(password('01a22210-29dd-75a8-9ada-63b0001ebcad', 'refresh_token', 'Refresh token')),
+    optional(open('01a22210-29df-71ca-8988-52119c155e2e', 'token_type', 'Token type')),
+    optional(open('01a22210-29e1-755e-85c4-14b97a3d7941', 'scope', 'Scopes, separated by spaces')),
+    optional(
+      json('01a22210-29e2-745d-b661-b69150137f03', 'expires_at', 'Expiry of the access token', {
+        description: 'Seconds since 1970, or a date and time'
+      })
+    ),
+    optional(url('01a22210-29e4-7659-a372-8a107adfb88c', 'instance_url', 'URL of the service')),
+    extra('01a22210-29e7-77c5-ad87-cd24a463f550')
+  ]),
+  builtIn('01a22210-29e9-7215-b70f-90c6badcca28', 'http', 'HTTP service', [
+    optional(url('01a22210-29eb-7348-b252-9d4c905df6ee', 'baseUrl', 'Base URL')),
+    optional(open('01a22210-29ed-7060-9f1f-5b9236f67251', 'username', 'User name')),
+    optional(password('01a22210-29f0-70a6-a40b-b7a291f5607e', 'password', 'Password')),
+    optional(
+      password('01a22210-29f2-761d-a2ef-ce0dd8c76adf', 'access_token', 'Access token', {
+        description: 'Sent as Authorization: Bearer, instead of user name and password'
+      })
+    ),
+    optional(
+      json('01a22210-29f4-7769-941e-8aa317a2e921', 'tls', 'TLS options', {
+        description: 'As in tls.createSecureContext of Node.js: cert, key, ca and others'
+      })
+    ),
+    extra('01a22210-29f6-7676-99fd-ff9e207149c2')
+  ]),
+  builtIn('01a22210-29f8-73d9-9308-f6f4bb5dc31d', 'tls-client-certificate', 'TLS client certificate', [
+    optional(file('01a22210-29fa-7783-a4ef-2646ecd9ab23', 'cert', 'Certificate with its chain, in PEM')),
+    optional(file('01a22210-29fd-778c-bc4d-23606b42c2e1', 'key', 'Private key, in PEM')),
+    optional(
+      file('01a22210-29ff-7406-b39c-6d4133f289fd', 'pfx', 'PKCS#12 file, in base64', {
+        description: 'Instead of certificate and private key'
+      })
+    ),
+    optional(password('01a22210-2a01-7714-be02-ea01137c6fab', 'passphrase', 'Passphrase of the key')),
+    optional(openText('01a22210-2a03-74ee-bd47-bcb0f650b531', 'ca', 'Trusted authorities, in PEM'))
+  ]),
 
   builtIn('01a2004e-1a0e-75bb-a9b9-b8aa5a48db87', 'postgresql', 'PostgreSQL database', [
     open('01a2004e-1a0f-7fb4-b678-4f77d73c32e0', 'host', 'Host'),
     port('01a2004e-1a10-728f-9b37-7850c211ad31', 5432),
     open('01a2004e-1a11-7771-b2f7-287e152b3d65', 'database', 'Database'),
-    open('01a2004e-1a12-7bdc-b5fb-056461b5c35e', 'user', 'User name'),
-    password('01a2004e-1a13-79db-bb02-7283e7c3af49', 'password', 'Password'),
+    optional(open('01a2004e-1a12-7bdc-b5fb-056461b5c35e', 'user', 'User name')),
+    optional(password('01a2004e-1a13-79db-bb02-7283e7c3af49', 'password', 'Password')),
     flag('01a2004e-1a14-70a7-b560-e3d12127588f', 'ssl', 'Use TLS', true),
     flag(
       '01a2004e-1a15-790d-b205-0f54e0dad8f7',
       'allowSelfSignedCert',
       'Allow self-signed certificate',
       false
-    )
+    ),
+    optional(openText('01a22210-2a05-7342-9a07-13db0b7f3c2f', 'ca', 'Certificate of the authority, in PEM')),
+    optional(file('01a22210-2a07-74d1-9ae8-f10d4666a37c', 'cert', 'Client certificate, in PEM')),
+    optional(
+      file('01a22210-2a09-7318-9994-92d5078a3a71', 'key', 'Private key of the client certificate, in PEM')
+    ),
+    extra('01a22210-2a0c-76b4-a04a-e840a9562181')
   ]),
   builtIn('01a2004e-1a16-77ec-b2af-fb035a6591b0', 'mysql', 'MySQL or MariaDB database', [
     open('01a2004e-1a17-7953-a731-7017667d4f99', 'host', 'Host'),
     port('01a2004e-1a18-7425-9775-312980ffc69e', 3306),
     open('01a2004e-1a19-7239-82d3-6d607366873f', 'database', 'Database'),
-    open('01a2004e-1a1a-742a-83c9-46679d9bdd5d', 'user', 'User name'),
-    password('01a2004e-1a1b-7210-ae6e-f976cacefa20', 'password', 'Password'),
-    flag('01a2004e-1a1c-739a-9f0b-5fcbc1e7ebd7', 'ssl', 'Use TLS', true)
+    optional(open('01a2004e-1a1a-742a-83c9-46679d9bdd5d', 'user', 'User name')),
+    optional(password('01a2004e-1a1b-7210-ae6e-f976cacefa20', 'password', 'Password')),
+    flag('01a2004e-1a1c-739a-9f0b-5fcbc1e7ebd7', 'ssl', 'Use TLS', true),
+    extra('01a22210-2a0e-7666-b9e5-31332a5fae30')
   ]),
   builtIn('01a2004e-1a1d-7fa4-98a4-a9c5b8e754a1', 'mongodb', 'MongoDB database or cluster', [
     // not a url field: it may contain a user name and password
-    password('01a2004e-1a1e-7b10-9485-4c3489f24fe3', 'clusterUrl', 'Connection string', {
-      description: 'mongodb:// or mongodb+srv://, with or without user name and password'
-    }),
+    optional(
+      password('01a2004e-1a1e-7b10-9485-4c3489f24fe3', 'clusterUrl', 'Connection string', {
+        description: 'mongodb:// or mongodb+srv://, with or without user name and password'
+      })
+    ),
+    optional(
+      open('01a22210-2a10-76b5-b858-482b9abb70c2', 'clusterHostname', 'Host names of the cluster', {
+        description: 'Instead of a connection string, such as cluster0.example.mongodb.net'
+      })
+    ),
+    optional(
+      select('01a22210-2a12-7117-8961-23ef8f844768', 'protocol', 'Protocol, with host names', {
+        options: ['mongodb+srv', 'mongodb']
+      })
+    ),
     optional(open('01a2004e-1a1f-702a-be6e-82c7f577d3ec', 'username', 'User name')),
     optional(password('01a2004e-1a20-708d-9d84-fc2d01b4f3ab', 'password', 'Password')),
-    optional(open('01a2004e-1a21-7886-aeb1-28834d4c108b', 'database', 'Database'))
+    optional(open('01a2004e-1a21-7886-aeb1-28834d4c108b', 'database', 'Database')),
+    optional(
+      json('01a22210-2a15-7342-bf2b-ff54b98556bf', 'options', 'Options of the connection', {
+        description: 'An object, such as {"retryWrites": true, "w": "majority"}'
+      })
+    ),
+    extra('01a22210-2a17-70a6-9221-a27f7c6152b9')
   ]),
   builtIn('01a2004e-1a22-78b5-af33-c63a6a47e879', 'redis', 'Redis or Valkey server', [
     open('01a2004e-1a23-7828-b33f-19cf0bfcdc77', 'host', 'Host'),
     port('01a2004e-1a24-7cea-8328-ae08d51ca8c8', 6379),
     optional(open('01a2004e-1a25-7f2b-91e1-c1baf587a6f5', 'username', 'User name')),
-    password('01a2004e-1a26-7a6e-aa80-ff2cc7c7f67d', 'password', 'Password'),
+    optional(password('01a2004e-1a26-7a6e-aa80-ff2cc7c7f67d', 'password', 'Password')),
     optional(
       number('01a2004e-1a27-79a9-a149-051639dee867', 'database', 'Database number', { defaultValue: 0 })
     ),
-    flag('01a2004e-1a28-7587-959f-04bb0f17df42', 'tls', 'Use TLS', true)
+    flag('01a2004e-1a28-7587-959f-04bb0f17df42', 'tls', 'Use TLS', true),
+    extra('01a22210-2a19-7436-8c55-2c23d3efc2b2')
+  ]),
+  builtIn('01a22210-2a1b-732c-9400-5f9e907fad8b', 'jdbc', 'Database, by its JDBC URL', [
+    // not a url field: it may contain a user name and password
+    password('01a22210-2a1d-76fb-860e-649f3c155591', 'url', 'JDBC URL', {
+      description: 'Such as jdbc:postgresql://db.example.org:5432/sales',
+      pattern: '^jdbc:.+$'
+    }),
+    optional(open('01a22210-2a20-7769-a50f-223e60ea4029', 'user', 'User name')),
+    optional(password('01a22210-2a22-70e9-a11b-b5a2d33cb2a2', 'password', 'Password')),
+    optional(open('01a22210-2a24-714d-a8a3-ea86c3286e2d', 'driver', 'Class of the driver')),
+    optional(
+      json('01a22210-2a26-7345-8402-7c7c1bdf83b6', 'properties', 'Connection properties', {
+        description: 'An object of texts'
+      })
+    )
   ]),
   builtIn('01a2004e-1a29-7c03-809b-a66ddd8cafe8', 'amqp', 'AMQP broker, such as RabbitMQ', [
     // not a url field: it contains a user name and password
@@ -161,9 +258,14 @@ export const catalogue: readonly BuiltInType[] = [
     open('01a2004e-1a2c-7b01-8339-eea64df267a1', 'host', 'Host'),
     port('01a2004e-1a2d-778e-b9f1-1760129344e6', 587),
     flag('01a2004e-1a2e-77f9-99c2-7d27c0e2111c', 'secure', 'TLS from the start, not STARTTLS', false),
-    open('01a2004e-1a2f-79d8-b349-82e9b0f7b4c7', 'user', 'User name'),
-    password('01a2004e-1a30-763e-90dc-7dab47100d65', 'password', 'Password'),
-    optional(email('01a2004e-1a31-78b2-b590-e34a458e0226', 'from', 'Sender'))
+    optional(open('01a2004e-1a2f-79d8-b349-82e9b0f7b4c7', 'user', 'User name')),
+    optional(password('01a2004e-1a30-763e-90dc-7dab47100d65', 'password', 'Password')),
+    // not an email field: it may contain a name
+    optional(
+      open('01a2004e-1a31-78b2-b590-e34a458e0226', 'from', 'Sender', {
+        description: 'Such as Reports <reports@example.org>'
+      })
+    )
   ]),
   builtIn('01a2004e-1a32-748e-9d20-d91d02325393', 'ssh-key', 'SSH key pair', [
     open('01a2004e-1a33-76f5-baf0-acf790f84299', 'username', 'User name'),
@@ -189,7 +291,9 @@ export const catalogue: readonly BuiltInType[] = [
     password('01a2004e-1a44-71cb-bb85-03e103cd0aaf', 'secretAccessKey', 'Secret access key')
   ]),
   builtIn('01a2004e-1a45-7643-82bc-7d5453c617cd', 'gcp-service-account', 'Google Cloud service account', [
-    json('01a2004e-1a46-73fc-8e6f-feb07b4f723d', 'credentials', 'Key file, as downloaded'),
+    json('01a2004e-1a46-73fc-8e6f-feb07b4f723d', 'credentials', 'Key file, as downloaded', {
+      constraints: { shape: 'object-or-text' }
+    }),
     optional(open('01a2004e-1a47-7ce7-aa3e-900bba612960', 'projectId', 'Project ID'))
   ]),
   builtIn('01a2004e-1a48-7e93-9154-faed08711f91', 'azure-client-secret', 'Microsoft Entra ID application', [
@@ -197,11 +301,39 @@ export const catalogue: readonly BuiltInType[] = [
     open('01a2004e-1a4a-780c-8f53-afffa8e70e93', 'clientId', 'Client ID'),
     password('01a2004e-1a4b-7842-823e-ca228ed8f506', 'clientSecret', 'Client secret')
   ]),
+  builtIn('01a22210-2a28-7609-8b76-6f4ab6c4019f', 'azure-client-certificate', 'Entra ID certificate', [
+    open('01a22210-2a2b-71c6-8e10-451ebae59508', 'tenantId', 'Tenant ID'),
+    open('01a22210-2a2d-70a8-ae7e-7d6d75d011b9', 'clientId', 'Client ID'),
+    file('01a22210-2a2f-7028-bdbb-4f86114a66b3', 'certificate', 'Certificate and private key', {
+      description: 'PEM, or PKCS#12 in base64'
+    }),
+    optional(
+      password('01a22210-2a31-74b6-bb93-f25a7e829917', 'certificatePassword', 'Password of the certificate')
+    )
+  ]),
+  builtIn('01a22210-2a33-71b5-a7c4-ed82ad7bb198', 'kubeconfig', 'Kubernetes clusters and users', [
+    file('01a22210-2a35-76e8-a3c8-387cecbde7a7', 'kubeconfig', 'kubeconfig file'),
+    optional(open('01a22210-2a37-747c-8131-a91f2d5942c0', 'context', 'Context, if not the current one')),
+    optional(open('01a22210-2a3a-73be-92eb-e83b3101929b', 'namespace', 'Namespace'))
+  ]),
 
   builtIn('01a2004e-1a4c-76c9-89e9-6a195dd21560', 'github-token', 'GitHub access token', [
     password('01a2004e-1a4d-7b52-8d32-38b4a90a669d', 'token', 'Token'),
     optional(
       url('01a2004e-1a4e-75cf-b082-2c17b4d24490', 'baseUrl', 'API URL', {
+        defaultValue: 'https://api.github.com'
+      })
+    )
+  ]),
+  builtIn('01a22210-2a3c-779b-95fd-ebb757b8917c', 'github-app', 'GitHub App', [
+    open('01a22210-2a3e-7613-85ff-1381361fd030', 'appId', 'App ID or client ID'),
+    file('01a22210-2a40-723b-9071-b416b5c92152', 'privateKey', 'Private key, in PEM'),
+    optional(open('01a22210-2a42-7002-ad36-b0f6dd36208e', 'installationId', 'Installation ID')),
+    optional(open('01a22210-2a44-7347-9fd7-403d6586b371', 'clientId', 'Client ID')),
+    optional(password('01a22210-2a46-716d-95e1-5d4db80ef5df', 'clientSecret', 'Client secret')),
+    optional(password('01a22210-2a49-7195-8fe9-b2d19e7bb5d4', 'webhookSecret', 'Webhook secret')),
+    optional(
+      url('01a22210-2a4b-74eb-b6fd-c08d55855288', 'baseUrl', 'API URL', {
         defaultValue: 'https://api.github.com'
       })
     )
@@ -229,13 +361,28 @@ export const catalogue: readonly BuiltInType[] = [
     optional(url('01a2004e-1a5c-7266-acf2-bebde8f61039', 'baseURL', 'Base URL'))
   ]),
   builtIn('01a2004e-1a5d-7bd2-90d6-ed150deca802', 'stripe', 'Stripe API keys', [
-    password('01a2004e-1a5e-7869-8944-a6a2dc9efd38', 'secretKey', 'Secret key'),
+    optional(password('01a2004e-1a5e-7869-8944-a6a2dc9efd38', 'secretKey', 'Secret key')),
+    optional(
+      password('01a22210-2a4d-74a2-bacc-270bd4834c62', 'apiKey', 'API key', {
+        description: 'The secret key, by the name that OpenFn has for it'
+      })
+    ),
     optional(open('01a2004e-1a5f-7b1d-9bca-121655ef6453', 'publishableKey', 'Publishable key')),
-    optional(password('01a2004e-1a60-75dd-bf9a-55767038a8bc', 'webhookSecret', 'Webhook signing secret'))
+    optional(password('01a2004e-1a60-75dd-bf9a-55767038a8bc', 'webhookSecret', 'Webhook signing secret')),
+    optional(url('01a22210-2a4f-7380-a1bb-f9efc322938d', 'baseUrl', 'Base URL')),
+    optional(open('01a22210-2a50-73a6-b397-04f9d37c57df', 'apiVersion', 'API version')),
+    extra('01a22210-2a52-721b-96f1-32618271ded6')
   ]),
   builtIn('01a2004e-1a61-768c-85e6-12b141d3e9bb', 'twilio', 'Twilio account', [
     open('01a2004e-1a62-7852-b79f-cbd3678331b3', 'accountSid', 'Account SID'),
-    password('01a2004e-1a63-7e1c-bee6-b1ad5684d7da', 'authToken', 'Auth token')
+    optional(password('01a2004e-1a63-7e1c-bee6-b1ad5684d7da', 'authToken', 'Auth token')),
+    optional(
+      open('01a22210-2a54-71d5-a5cc-d7c806c272df', 'apiKeySid', 'SID of the API key', {
+        description: 'Instead of the auth token, with the secret of the API key'
+      })
+    ),
+    optional(password('01a22210-2a57-7749-a1de-22c1e4f89d66', 'apiKeySecret', 'Secret of the API key')),
+    extra('01a22210-2a59-72eb-bfad-37671c2cb29e')
   ]),
   builtIn('01a2004e-1a64-719a-9510-b69ba8443f8a', 'sendgrid', 'SendGrid API key', [
     password('01a2004e-1a65-7623-a3f1-b630602503ef', 'apiKey', 'API key'),
@@ -250,6 +397,12 @@ export const catalogue: readonly BuiltInType[] = [
         description: 'Instead of user name and password'
       })
     ),
-    optional(open('01a2004e-1a6c-7105-989d-0b48faf28375', 'apiVersion', 'API version'))
+    optional(open('01a2004e-1a6c-7105-989d-0b48faf28375', 'apiVersion', 'API version')),
+    extra('01a22210-2a5b-77e4-a6e5-a94749364682')
   ])
 ]
+
+/** The fields whose members are handed out like fields of their own: see `extra`. */
+export const EXTRA_FIELD_IDS: ReadonlySet<string> = new Set(
+  catalogue.flatMap(({ fields }) => fields.filter((field) => field.fieldName === 'extra').map(({ id }) => id))
+)

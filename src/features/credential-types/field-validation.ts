@@ -1,4 +1,6 @@
+import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
+import { parseLossless } from '../../json.ts'
 import { takesPattern, validateValue } from './field-values.ts'
 import { MAX_INSTRUCTIONS, PatternSearch, sizeOfPattern } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
@@ -11,7 +13,7 @@ export function assertValidFields(fields: readonly FieldRow[]): void {
   const search = new PatternSearch()
   const errors = [...validateNames(fields), ...validatePatterns(fields)]
   for (const field of fields) {
-    errors.push(...validateOptions(field))
+    errors.push(...validateOptions(field), ...validateConstraints(field))
     // A default can only be checked against a field that is valid itself.
     if (errors.length === 0) errors.push(...validateDefault(field, search))
   }
@@ -69,11 +71,28 @@ function validatePatterns(fields: readonly FieldRow[]): InputError[] {
   return []
 }
 
+const CONSTRAINTS: Partial<Record<FieldType, readonly (keyof FieldConstraints)[]>> = {
+  number: ['minimum', 'maximum', 'integer'],
+  url: ['schemes'],
+  json: ['shape']
+}
+
+function validateConstraints(field: FieldRow): InputError[] {
+  const { constraints } = field
+  if (constraints === null) return []
+  const error = (code: string, message: string) => [errorAt(field, 'constraints', code, message)]
+  const allowed = CONSTRAINTS[field.field_type] ?? []
+  if (Object.keys(constraints).some((name) => !allowed.includes(name as keyof FieldConstraints)))
+    return error('not-for-this-type', `A field of this type takes ${allowed.join(', ') || 'no constraints'}.`)
+  const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = constraints
+  return minimum > maximum ? error('out-of-range', 'The minimum is greater than the maximum.') : []
+}
+
 function validateDefault(field: FieldRow, search: PatternSearch): InputError[] {
   if (field.default_value === null) return []
   const error = (code: string, message: string) => [errorAt(field, 'defaultValue', code, message)]
   if (field.secret)
     return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
-  const invalid = validateValue(field, field.default_value, search)
+  const invalid = validateValue(field, parseLossless(field.default_value), search)
   return invalid ? error(invalid.code, invalid.message) : []
 }

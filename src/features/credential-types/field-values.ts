@@ -1,4 +1,5 @@
-import type { FieldType } from '../../db/tables.ts'
+import type { FieldConstraints, FieldType, JsonShape } from '../../db/tables.ts'
+import { isJsonNumber, isJsonObject, type RawNumber } from '../../json.ts'
 import { MAX_SEARCHED, PatternSearch } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
@@ -10,51 +11,60 @@ export interface ValueError {
 
 const MAX_BYTES = 65_536
 const EMAIL = /^[^\s\p{Cc}@]+@[^\s\p{Cc}@]+$/u
-const NO_URL_CHARACTER = /[\s\p{Cc}]/u
+/** A scheme and an authority, RFC 3986, 3. WHATWG's parser would also read `https:host` and `https:\\host`. */
+const URL_START = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]+)/i
+const NO_URL_CHARACTER = /[\s\p{Cc}\\]/u
+const HTTP = ['http', 'https']
+/** A whole number, which may have a fraction of zeros. */
+const WHOLE = /^-?\d+(\.0+)?$/
 
 /** True for types whose values are strings that a pattern can restrict. */
 export function takesPattern(type: FieldType): boolean {
   return type === 'text' || type === 'password' || type === 'multiline' || type === 'url' || type === 'email'
 }
 
-/** True if the value is absent. An empty string is, except in `json`, where `""` is a value. */
-export function hasNoValue(value: unknown, type?: FieldType): boolean {
-  return value === undefined || value === null || (value === '' && type !== 'json')
+type Constrained = Pick<FieldRow, 'field_type' | 'secret' | 'options' | 'pattern' | 'constraints'>
+
+/**
+ * True if the value is absent. An empty string is, in a required field and where it cannot be a value: in a
+ * number, a boolean and a select. In `json`, `""` is always a value.
+ */
+export function hasNoValue(value: unknown, field: Pick<FieldRow, 'field_type' | 'required'>): boolean {
+  if (value === undefined || value === null) return true
+  return value === '' && field.field_type !== 'json' && (field.required || !takesPattern(field.field_type))
 }
 
-/** Returns undefined if the value is valid for the field. All values of a request share one `search`. */
+/**
+ * Returns undefined if the value is valid for the field. All values of a request share one `search`. An empty
+ * text is the value of an optional field, whatever its format and pattern.
+ */
 export function validateValue(
-  field: Pick<FieldRow, 'field_type' | 'options' | 'pattern'>,
+  field: Constrained,
   value: unknown,
   search = new PatternSearch()
 ): ValueError | undefined {
+  if (value === '' && takesPattern(field.field_type)) return undefined
   return validateType(field, value) ?? validateSize(value) ?? validatePattern(field, value, search)
 }
 
 function validateType(
-  { field_type, options }: Pick<FieldRow, 'field_type' | 'options'>,
+  { field_type, secret, options, constraints }: Constrained,
   value: unknown
 ): ValueError | undefined {
   switch (field_type) {
     case 'number':
-      return check(Number.isFinite(value), 'wrong-type', 'This has to be a number.')
+      return isJsonNumber(value)
+        ? validateNumber(value, constraints ?? {})
+        : { code: 'wrong-type', message: 'This has to be a number.' }
     case 'boolean':
       return check(typeof value === 'boolean', 'wrong-type', 'This has to be true or false.')
     case 'json':
-      return check(
-        value !== null && value !== undefined,
-        'wrong-type',
-        'This has to be a JSON value other than null.'
-      )
+      return validateJson(value, constraints?.shape)
   }
   if (typeof value !== 'string') return { code: 'wrong-type', message: 'This has to be of type string.' }
   switch (field_type) {
     case 'url':
-      return check(
-        URL.canParse(value) && !NO_URL_CHARACTER.test(value),
-        'wrong-format',
-        'This has to be an absolute URL, with no spaces in it.'
-      )
+      return validateUrl(value, constraints?.schemes ?? HTTP, secret)
     case 'email':
       return check(
         value.length <= 320 && EMAIL.test(value),
@@ -71,9 +81,57 @@ function validateType(
   return undefined
 }
 
+function validateNumber(value: number | RawNumber, constraints: FieldConstraints): ValueError | undefined {
+  const { integer, minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = constraints
+  const text = JSON.stringify(value)
+  if (integer && !WHOLE.test(text)) return { code: 'wrong-type', message: 'This has to be a whole number.' }
+  const inRange = Number(text) >= minimum && Number(text) <= maximum
+  return check(inRange, 'out-of-range', `This has to be a number from ${minimum} to ${maximum}.`)
+}
+
+function validateUrl(text: string, schemes: readonly string[], secret: boolean): ValueError | undefined {
+  const [, scheme = '', authority = ''] = URL_START.exec(text) ?? []
+  const allowed = schemes.includes(scheme.toLowerCase())
+  if (!allowed || NO_URL_CHARACTER.test(text) || !URL.canParse(text)) {
+    const starts = schemes.map((name) => `${name}://`).join(' or ')
+    return { code: 'wrong-format', message: `This has to be a URL of a host that starts with ${starts}.` }
+  }
+  return check(
+    secret || !authority.includes('@'),
+    'user-information',
+    'A URL in a field that is not secret cannot contain a user name or a password.'
+  )
+}
+
+function validateJson(value: unknown, shape: JsonShape | undefined): ValueError | undefined {
+  switch (shape) {
+    case 'object':
+      return check(isJsonObject(value), 'wrong-type', 'This has to be a JSON object.')
+    case 'object-or-text':
+      return check(
+        isJsonObject(value) || (typeof value === 'string' && isTextOfObject(value)),
+        'wrong-type',
+        'This has to be a JSON object, or the text of one.'
+      )
+    default:
+      return check(value != null, 'wrong-type', 'This has to be a JSON value other than null.')
+  }
+}
+
+function isTextOfObject(text: string): boolean {
+  // A longer text is too large.
+  if (text.length > MAX_BYTES) return true
+  try {
+    return isJsonObject(JSON.parse(text))
+  } catch {
+    return false
+  }
+}
+
+/** The size of a text is that of its characters, and of any other value that of its JSON. */
 function validateSize(value: unknown): ValueError | undefined {
-  const size = Buffer.byteLength(JSON.stringify(value))
-  return check(size <= MAX_BYTES, 'too-large', 'A value, as JSON, has 64 KiB at the most.')
+  const size = Buffer.byteLength(typeof value === 'string' ? value : JSON.stringify(value))
+  return check(size <= MAX_BYTES, 'too-large', 'A value has 64 KiB in UTF-8 at the most.')
 }
 
 function validatePattern(

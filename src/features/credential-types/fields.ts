@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Static } from '@sinclair/typebox'
-import type { FieldType } from '../../db/tables.ts'
+import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { assertValidFields } from './field-validation.ts'
@@ -29,11 +29,20 @@ function newField(entry: NewField, position: number): FieldRow {
     required: entry.required ?? true,
     secret: entry.secret ?? !PUBLIC.has(entry.fieldType),
     description: entry.description ?? null,
-    default_value: entry.defaultValue ?? null,
+    default_value: jsonOf(entry.defaultValue) ?? null,
     options: entry.options ?? null,
     pattern: entry.pattern ?? null,
+    constraints: constraintsOf(entry) ?? null,
     position
   }
+}
+
+/** The value as JSON text; null and undefined stay. */
+const jsonOf = (value: unknown) => (value === null || value === undefined ? value : JSON.stringify(value))
+
+/** Undefined if the entry does not say; null if it says that there are none. */
+function constraintsOf({ constraints }: FieldChange): FieldConstraints | null | undefined {
+  return constraints && Object.keys(constraints).length === 0 ? null : constraints
 }
 
 function changedField(entry: FieldChange, previous: FieldRow, position: number): FieldRow {
@@ -46,9 +55,10 @@ function changedField(entry: FieldChange, previous: FieldRow, position: number):
     required: or(entry.required, previous.required),
     secret: or(entry.secret, previous.secret),
     description: or(entry.description, previous.description),
-    default_value: or(entry.defaultValue, previous.default_value),
+    default_value: or(jsonOf(entry.defaultValue), previous.default_value),
     options: or(entry.options, previous.options),
     pattern: or(entry.pattern, previous.pattern),
+    constraints: or(constraintsOf(entry), previous.constraints),
     position
   }
 }

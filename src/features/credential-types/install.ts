@@ -73,9 +73,10 @@ function rowOf(field: BuiltInField, position: number): FieldRow {
     required: field.required,
     secret: field.secret,
     description: field.description,
-    default_value: field.defaultValue,
+    default_value: field.defaultValue === null ? null : JSON.stringify(field.defaultValue),
     options: field.options,
     pattern: field.pattern,
+    constraints: field.constraints,
     position
   }
 }

@@ -17,6 +17,7 @@ export const FIELD = [
   'default_value',
   'options',
   'pattern',
+  'constraints',
   'position'
 ] as const
 
@@ -35,13 +36,16 @@ export type TypeRow = Omit<Selectable<Tables['credential_types']>, 'name_key'> &
 
 type Eb = ExpressionBuilder<Tables & { t: Tables['credential_types'] }, 't'>
 
+/** The default as its text: a parser would change its numbers. */
+const defaultText = sql<string | null>`f.default_value::text`.as('default_value')
+
 /** The fields of the type `t`, in order. */
 export const fieldsOf = (eb: Eb) =>
   jsonArrayFrom(
     eb
       .selectFrom('credential_type_fields as f')
       .whereRef('f.type_id', '=', 't.id')
-      .select(FIELD.map((column) => `f.${column}` as const))
+      .select(FIELD.map((column) => (column === 'default_value' ? defaultText : (`f.${column}` as const))))
       .orderBy('f.position')
       .orderBy('f.id')
   )

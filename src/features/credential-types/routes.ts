@@ -7,6 +7,7 @@ import { isAdministrator, signedIn } from '../../auth/principal.ts'
 import { guard } from '../../http/guard.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
+import { JsonText } from '../../json.ts'
 import { newFields } from './fields.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
@@ -99,9 +100,10 @@ function toField(row: repository.FieldRow): Static<typeof schema.CredentialTypeF
     required: row.required,
     secret: row.secret,
     ...(row.description !== null && { description: row.description }),
-    ...(row.default_value !== null && { defaultValue: row.default_value }),
+    ...(row.default_value !== null && { defaultValue: new JsonText(row.default_value) }),
     ...(row.options !== null && { options: row.options }),
     ...(row.pattern !== null && { pattern: row.pattern }),
+    ...(row.constraints !== null && { constraints: row.constraints }),
     position: row.position
   }
 }

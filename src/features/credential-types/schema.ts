@@ -1,6 +1,6 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../auth/principal.ts'
-import { FIELD_TYPES } from '../../db/tables.ts'
+import { FIELD_TYPES, JSON_SHAPES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
 import { problemResponses } from '../../http/problem-schemas.ts'
 import {
@@ -55,7 +55,7 @@ const fieldLabel = Type.String({ ...Name, description: 'What people read', examp
 const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
     'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` ' +
-    'true or false, `url` an absolute URL, `email` an e-mail address, `select` one of the options, `json` ' +
+    'true or false, `url` an http(s) URL, `email` an e-mail address, `select` one of the options, `json` ' +
     'any JSON value but null'
 })
 const required = Type.Boolean({ description: 'Whether a credential has to have a value here' })
@@ -86,6 +86,36 @@ const pattern = Type.String({
   examples: ['^sk_[a-z0-9]{24}$']
 })
 
+const FieldConstraints = closed(
+  {
+    minimum: Type.Optional(Type.Number({ description: 'Of a `number`', examples: [1] })),
+    maximum: Type.Optional(Type.Number({ description: 'Of a `number`', examples: [65_535] })),
+    integer: Type.Optional(Type.Boolean({ description: 'Whether a `number` has to be a whole one' })),
+    schemes: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-z][a-z0-9+.-]{0,31}$', examples: ['sftp'] }), {
+        minItems: 1,
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'The schemes that a `url` may have; `http` and `https` if absent'
+      })
+    ),
+    shape: Type.Optional(
+      namedEnum('JsonShape', JSON_SHAPES, {
+        description:
+          'What a `json` value has to be: an `object`, or `object-or-text`: an object, or a text that is the ' +
+          'JSON of one. It comes out as it went in; any JSON value but null if absent'
+      })
+    )
+  },
+  {
+    $id: 'FieldConstraints',
+    description:
+      'What a value has to fulfil besides its type: `minimum`, `maximum` and `integer` of a `number`, ' +
+      '`schemes` of a `url`, `shape` of a `json`. For values written from then on; `{}` removes them',
+    examples: [{ minimum: 1, maximum: 65_535, integer: true }]
+  }
+)
+
 export const CredentialTypeField = closed(
   {
     id: Id,
@@ -98,6 +128,7 @@ export const CredentialTypeField = closed(
     defaultValue: Type.Optional(defaultValue('The value that a new credential begins with')),
     options: Type.Optional(options),
     pattern: Type.Optional(pattern),
+    constraints: Type.Optional(ref(FieldConstraints)),
     position: Type.Integer({
       format: 'int32',
       minimum: 0,
@@ -148,7 +179,8 @@ const optional = {
   description: Type.Optional(Description),
   defaultValue: Type.Optional(defaultValue('The value that a new credential begins with; null for none')),
   options: Type.Optional(nullable(options)),
-  pattern: Type.Optional(nullable(pattern))
+  pattern: Type.Optional(nullable(pattern)),
+  constraints: Type.Optional(ref(FieldConstraints))
 }
 
 export const NewCredentialTypeField = closed(

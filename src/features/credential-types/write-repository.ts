@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { NameTaken, Unauthenticated } from '../../http/problems.ts'
+import { JsonText } from '../../json.ts'
 import { foldName } from '../../names.ts'
 import { FIELD, type FieldRow } from './repository.ts'
 
@@ -14,9 +15,14 @@ const COLUMNS = [...FIELD, 'type_id'] as const
 
 /** The fields as rows of a single parameter. */
 function rowsOf(fields: readonly StoredField[]) {
-  return sql<StoredField>`json_to_recordset(${JSON.stringify(fields)}::json)`.as<'f'>(
+  const rows = fields.map(({ default_value, ...field }) => ({
+    ...field,
+    default_value: default_value === null ? null : new JsonText(default_value)
+  }))
+  return sql<StoredField>`json_to_recordset(${JSON.stringify(rows)}::json)`.as<'f'>(
     sql`f(id uuid, type_id uuid, field_name text, field_label text, field_type text, required boolean,
-      secret boolean, description text, default_value jsonb, options text[], pattern text, position integer)`
+      secret boolean, description text, default_value json, options text[], pattern text, constraints jsonb,
+      position integer)`
   )
 }
 

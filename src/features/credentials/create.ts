@@ -22,6 +22,8 @@ export interface NewCredential {
   name: string
   description: string | null
   externalId: string | null
+  /** The name of a schema of Lightning that is no type, for a `raw` credential; undefined for v1. */
+  lightningSchema?: (type: TypeWithFields) => string | null
   projectIds: readonly string[]
   expiresAt: Date | null
   findType: FindType
@@ -67,7 +69,7 @@ async function create(request: FastifyRequest, db: Database, input: NewCredentia
 async function insert(
   request: FastifyRequest,
   db: Database,
-  { name, description, externalId, projectIds, expiresAt }: NewCredential,
+  { name, description, externalId, lightningSchema, projectIds, expiresAt }: NewCredential,
   type: TypeWithFields,
   values: Map<string, Values>
 ): Promise<Changed | undefined> {
@@ -82,6 +84,7 @@ async function insert(
     ...linkEvents(credential, { added: projectIds, removed: [] })
   ]
   const environments = [...values.keys()]
+  const schema = lightningSchema?.(type) ?? null
   const inserted = await insertCredential(db, {
     ...sealAll(keyring, id, 1, values),
     id,
@@ -93,6 +96,7 @@ async function insert(
     name,
     description,
     externalId,
+    lightningSchema: schema,
     expiresAt,
     environmentNames: environments,
     linkIds: projectIds.map(() => uuidv7()),
@@ -109,6 +113,7 @@ async function insert(
     type_revision: type.revision,
     name,
     description,
+    lightning_schema: schema,
     expires_at: expiresAt,
     environments,
     usage_count: 0
@@ -128,7 +133,8 @@ export function typeById(id: string): FindType {
   }
 }
 
-/** Finds a type by its name, as `foldName` compares names. Calls `refuse` if there is none. */
-export function typeByName(name: string, refuse: () => never): FindType {
-  return async (db) => (await findTypeByName(db, name)) ?? refuse()
+/** Finds a type by its name, as `foldName` compares names, or else by its id. */
+export function typeByName(name: string, id: string): FindType {
+  const otherwise = typeById(id)
+  return async (db, fresh) => (await findTypeByName(db, name)) ?? otherwise(db, fresh)
 }

@@ -1,4 +1,5 @@
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
+import { JsonText } from '../../json.ts'
 import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import { PatternSearch } from '../credential-types/patterns.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
@@ -17,10 +18,10 @@ const refuse = (path: string, code: string, message: string): never => {
 }
 
 /**
- * Returns `previous` with the values of `keys` set. `null` removes a value. So does an empty string, except
- * on a secret field: forms cannot show that value, so they send an empty string to leave it unchanged. Throws
- * ValidationFailed for keys that do not match the fields, and for a required field without a value. The error
- * contains no values.
+ * Returns `previous` with the values of `keys` set. `null` removes a value. So does an empty string where it
+ * is no value (see `hasNoValue`), and one for a secret that has a value leaves that unchanged: forms cannot
+ * show it, and send an empty string. Throws ValidationFailed for keys that do not match the fields, and for a
+ * required field without a value. The error contains no values.
  */
 export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: readonly KeyInput[]): Values {
   const search = new PatternSearch()
@@ -34,12 +35,14 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
       byId.get(id) ?? refuse(`${path}/fieldId`, 'unknown-field', 'The type has no field of this id.')
     if (seen.has(id)) refuse(`${path}/fieldId`, 'repeated', 'This field is there twice.')
     seen.add(id)
-    if (hasNoValue(keyValue, field.field_type)) {
-      if (keyValue === null || !field.secret) values.delete(id)
+    const isUnchanged = keyValue === '' && field.secret && field.field_type !== 'json' && values.has(id)
+    if (isUnchanged) return
+    if (hasNoValue(keyValue, field)) {
+      values.delete(id)
     } else {
       const error = validateValue(field, keyValue, search)
       if (error) refuse(`${path}/keyValue`, error.code, error.message)
-      values.set(id, keyValue)
+      values.set(id, JsonText.of(keyValue))
     }
   })
   for (const field of fields) {
@@ -53,7 +56,9 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
 /** Returns the default values of the fields that have one. */
 export function defaultsOf(fields: readonly FieldRow[]): Values {
   return new Map(
-    fields.filter((field) => field.default_value !== null).map((field) => [field.id, field.default_value])
+    fields.flatMap(({ id, default_value }) =>
+      default_value === null ? [] : [[id, new JsonText(default_value)] as const]
+    )
   )
 }
 

@@ -7,6 +7,7 @@ import type { FieldRow } from '../credential-types/repository.ts'
 import { findLinked, type LinkedRow, type PreloadedRow } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
 import { fieldsOf } from './shown-values.ts'
+import { valuesByName } from './values-by-name.ts'
 
 /** The largest total size, in bytes, of the sealed values that one answer returns decrypted. */
 const MAX_BYTES = 6 * 1024 * 1024
@@ -106,7 +107,7 @@ function resolve(
   const open = opener(keyring, { credentialId: row.id, environment, sealedRevision: row.sealed_revision })
   const values = fields
     .filter(({ id }) => id in row.sealed)
-    .map(({ id, field_name }) => [field_name, open(id, Buffer.from(row.sealed[id]!, 'base64'))] as const)
+    .map((field) => [field, open(field.id, Buffer.from(row.sealed[field.id]!, 'base64'))] as const)
   return {
     id: row.id,
     credentialName: row.name,
@@ -114,6 +115,6 @@ function resolve(
     environment,
     revision: row.revision,
     expiresAt: row.expires_at?.toISOString() ?? null,
-    values: Object.fromEntries(values)
+    values: valuesByName(values)
   }
 }

@@ -1,14 +1,15 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import { ValidationFailed } from '../../http/problems.ts'
+import { JsonText } from '../../json.ts'
 
 /** The largest total size of a credential's values as JSON. A change of any value encrypts all of them. */
 const MAX_VALUE_BYTES = 1024 * 1024
 
 /** A stored value that a change does not touch. It is decrypted only to be encrypted again. */
 export class UnchangedValue {
-  readonly open: () => unknown
+  readonly open: () => JsonText
 
-  constructor(open: () => unknown) {
+  constructor(open: () => JsonText) {
     this.open = open
   }
 }
@@ -22,9 +23,10 @@ export interface SealedValues {
 }
 
 /** Values by field id. A value that a change does not touch is an `UnchangedValue`. */
-export type Values = Map<string, unknown>
+export type Values = Map<string, JsonText | UnchangedValue>
 
-export const plainValue = (value: unknown) => (value instanceof UnchangedValue ? value.open() : value)
+export const jsonOf = (value: JsonText | UnchangedValue) =>
+  value instanceof UnchangedValue ? value.open() : value
 
 /**
  * Encrypts all values of a credential, by environment, for one sealed revision. Throws ValidationFailed if
@@ -45,13 +47,14 @@ export function sealAll(
     for (const [fieldId, value] of values) {
       sealed.environments.push(environment)
       sealed.fieldIds.push(fieldId)
-      const json = Buffer.from(JSON.stringify(plainValue(value)))
+      const json = Buffer.from(jsonOf(value).text)
       bytes += json.length
       sealed.values.push(sealer.seal([fieldId], json))
     }
   }
   if (bytes > MAX_VALUE_BYTES) {
-    const message = 'The values of a credential, of all environments together, have 1 MiB at the most.'
+    const message =
+      'The values of a credential, of all environments together, have 1 MiB of JSON at the most.'
     throw new ValidationFailed({ errors: [{ path: '/body/keys', code: 'too-large', message }] })
   }
   return sealed
@@ -64,7 +67,7 @@ export function sealAll(
 export function opener(
   keyring: Keyring,
   context: { credentialId: string; environment: string; sealedRevision: number }
-): (fieldId: string, sealed: Buffer) => unknown {
+): (fieldId: string, sealed: Buffer) => JsonText {
   const sealer = keyring.values(context)
-  return (fieldId, sealed) => JSON.parse(sealer.open([fieldId], sealed).toString('utf8'))
+  return (fieldId, sealed) => new JsonText(sealer.open([fieldId], sealed).toString('utf8'))
 }

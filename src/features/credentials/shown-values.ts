@@ -1,9 +1,10 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import type { Database } from '../../db/database.ts'
+import type { JsonText } from '../../json.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import { getAtRevision } from '../credential-types/type-cache.ts'
 import type { CredentialRow } from './repositories/credential-repository.ts'
-import { opener, plainValue, type Values } from './sealing.ts'
+import { jsonOf, opener, type Values } from './sealing.ts'
 
 /** The part of the values in `main` that a credential's resource shows. */
 export interface ShownValues {
@@ -11,17 +12,17 @@ export interface ShownValues {
   /** The ids of the fields that have a value. */
   filled: ReadonlySet<string>
   /** The values that are not secret, by field id. */
-  open: ReadonlyMap<string, unknown>
+  open: ReadonlyMap<string, JsonText>
 }
 
 /** Returns the shown part of values that were just stored. Throws DecryptionFailed for an unchanged one. */
 export function showValues(fields: readonly FieldRow[], values: Values): ShownValues {
-  const shown = fields.filter(({ id, secret }) => !secret && values.has(id))
-  return {
-    fields,
-    filled: new Set(values.keys()),
-    open: new Map(shown.map(({ id }) => [id, plainValue(values.get(id))]))
+  const open = new Map<string, JsonText>()
+  for (const { id, secret } of fields) {
+    const value = values.get(id)
+    if (value && !secret) open.set(id, jsonOf(value))
   }
+  return { fields, filled: new Set(values.keys()), open }
 }
 
 /** Decrypts the stored values that are not secret. Throws DecryptionFailed. */

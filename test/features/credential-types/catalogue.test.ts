@@ -1,6 +1,13 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { RE2JS } from 're2js'
 import t from 'tap'
-import { type BuiltInField, catalogue } from '../../../src/features/credential-types/catalogue.ts'
+import { builtInTypesPage } from '../../../scripts/built-in-types.ts'
+import {
+  type BuiltInField,
+  catalogue,
+  EXTRA_FIELD_IDS
+} from '../../../src/features/credential-types/catalogue.ts'
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -123,7 +130,69 @@ const frozen = {
   'dhis2.username': '01a2004e-1a69-7928-87dc-40266cad51e4',
   'dhis2.password': '01a2004e-1a6a-7d64-b5a3-fa4a5202d9de',
   'dhis2.pat': '01a2004e-1a6b-7904-90f7-4d9b0f6dde6c',
-  'dhis2.apiVersion': '01a2004e-1a6c-7105-989d-0b48faf28375'
+  'dhis2.apiVersion': '01a2004e-1a6c-7105-989d-0b48faf28375',
+  oauth: '01a22210-29d7-7393-96fe-b28c56dd983a',
+  'oauth.access_token': '01a22210-29da-71cf-8f7e-90c8843ccb1b',
+  'oauth.refresh_token': '01a22210-29dd-75a8-9ada-63b0001ebcad',
+  'oauth.token_type': '01a22210-29df-71ca-8988-52119c155e2e',
+  'oauth.scope': '01a22210-29e1-755e-85c4-14b97a3d7941',
+  'oauth.expires_at': '01a22210-29e2-745d-b661-b69150137f03',
+  'oauth.instance_url': '01a22210-29e4-7659-a372-8a107adfb88c',
+  'oauth.extra': '01a22210-29e7-77c5-ad87-cd24a463f550',
+  http: '01a22210-29e9-7215-b70f-90c6badcca28',
+  'http.baseUrl': '01a22210-29eb-7348-b252-9d4c905df6ee',
+  'http.username': '01a22210-29ed-7060-9f1f-5b9236f67251',
+  'http.password': '01a22210-29f0-70a6-a40b-b7a291f5607e',
+  'http.access_token': '01a22210-29f2-761d-a2ef-ce0dd8c76adf',
+  'http.tls': '01a22210-29f4-7769-941e-8aa317a2e921',
+  'http.extra': '01a22210-29f6-7676-99fd-ff9e207149c2',
+  'tls-client-certificate': '01a22210-29f8-73d9-9308-f6f4bb5dc31d',
+  'tls-client-certificate.cert': '01a22210-29fa-7783-a4ef-2646ecd9ab23',
+  'tls-client-certificate.key': '01a22210-29fd-778c-bc4d-23606b42c2e1',
+  'tls-client-certificate.pfx': '01a22210-29ff-7406-b39c-6d4133f289fd',
+  'tls-client-certificate.passphrase': '01a22210-2a01-7714-be02-ea01137c6fab',
+  'tls-client-certificate.ca': '01a22210-2a03-74ee-bd47-bcb0f650b531',
+  'postgresql.ca': '01a22210-2a05-7342-9a07-13db0b7f3c2f',
+  'postgresql.cert': '01a22210-2a07-74d1-9ae8-f10d4666a37c',
+  'postgresql.key': '01a22210-2a09-7318-9994-92d5078a3a71',
+  'postgresql.extra': '01a22210-2a0c-76b4-a04a-e840a9562181',
+  'mysql.extra': '01a22210-2a0e-7666-b9e5-31332a5fae30',
+  'mongodb.clusterHostname': '01a22210-2a10-76b5-b858-482b9abb70c2',
+  'mongodb.protocol': '01a22210-2a12-7117-8961-23ef8f844768',
+  'mongodb.options': '01a22210-2a15-7342-bf2b-ff54b98556bf',
+  'mongodb.extra': '01a22210-2a17-70a6-9221-a27f7c6152b9',
+  'redis.extra': '01a22210-2a19-7436-8c55-2c23d3efc2b2',
+  jdbc: '01a22210-2a1b-732c-9400-5f9e907fad8b',
+  'jdbc.url': '01a22210-2a1d-76fb-860e-649f3c155591',
+  'jdbc.user': '01a22210-2a20-7769-a50f-223e60ea4029',
+  'jdbc.password': '01a22210-2a22-70e9-a11b-b5a2d33cb2a2',
+  'jdbc.driver': '01a22210-2a24-714d-a8a3-ea86c3286e2d',
+  'jdbc.properties': '01a22210-2a26-7345-8402-7c7c1bdf83b6',
+  'azure-client-certificate': '01a22210-2a28-7609-8b76-6f4ab6c4019f',
+  'azure-client-certificate.tenantId': '01a22210-2a2b-71c6-8e10-451ebae59508',
+  'azure-client-certificate.clientId': '01a22210-2a2d-70a8-ae7e-7d6d75d011b9',
+  'azure-client-certificate.certificate': '01a22210-2a2f-7028-bdbb-4f86114a66b3',
+  'azure-client-certificate.certificatePassword': '01a22210-2a31-74b6-bb93-f25a7e829917',
+  kubeconfig: '01a22210-2a33-71b5-a7c4-ed82ad7bb198',
+  'kubeconfig.kubeconfig': '01a22210-2a35-76e8-a3c8-387cecbde7a7',
+  'kubeconfig.context': '01a22210-2a37-747c-8131-a91f2d5942c0',
+  'kubeconfig.namespace': '01a22210-2a3a-73be-92eb-e83b3101929b',
+  'github-app': '01a22210-2a3c-779b-95fd-ebb757b8917c',
+  'github-app.appId': '01a22210-2a3e-7613-85ff-1381361fd030',
+  'github-app.privateKey': '01a22210-2a40-723b-9071-b416b5c92152',
+  'github-app.installationId': '01a22210-2a42-7002-ad36-b0f6dd36208e',
+  'github-app.clientId': '01a22210-2a44-7347-9fd7-403d6586b371',
+  'github-app.clientSecret': '01a22210-2a46-716d-95e1-5d4db80ef5df',
+  'github-app.webhookSecret': '01a22210-2a49-7195-8fe9-b2d19e7bb5d4',
+  'github-app.baseUrl': '01a22210-2a4b-74eb-b6fd-c08d55855288',
+  'stripe.apiKey': '01a22210-2a4d-74a2-bacc-270bd4834c62',
+  'stripe.baseUrl': '01a22210-2a4f-7380-a1bb-f9efc322938d',
+  'stripe.apiVersion': '01a22210-2a50-73a6-b397-04f9d37c57df',
+  'stripe.extra': '01a22210-2a52-721b-96f1-32618271ded6',
+  'twilio.apiKeySid': '01a22210-2a54-71d5-a5cc-d7c806c272df',
+  'twilio.apiKeySecret': '01a22210-2a57-7749-a1de-22c1e4f89d66',
+  'twilio.extra': '01a22210-2a59-72eb-bfad-37671c2cb29e',
+  'dhis2.extra': '01a22210-2a5b-77e4-a6e5-a94749364682'
 }
 
 /** `postgresql`, `postgresql.host`, … with the id of each. */
@@ -205,12 +274,21 @@ t.test('defaults, options and patterns fit their field', async (t) => {
 
 t.test('every field that may hold a secret is secret', async (t) => {
   // named like a secret, yet public: identifiers, addresses and public halves
-  const open = new Set(['ssh-key.publicKey', 'stripe.publishableKey'])
+  const open = new Set([
+    'ssh-key.publicKey',
+    'stripe.publishableKey',
+    'postgresql.ca',
+    'tls-client-certificate.ca'
+  ])
   const telling = /password|passphrase|secret|token|key|credential|body|headerValue|^pat$/i
   for (const { path, field } of fields) {
     if (['password', 'json'].includes(field.fieldType)) t.ok(field.secret, `${path} by its type`)
     if (field.fieldType === 'multiline' && !open.has(path)) t.ok(field.secret, `${path} by its type`)
-    if (/(Id|Url|URL)$/.test(field.fieldName) || ['url', 'email'].includes(field.fieldType)) continue
+    if (
+      /(Id|Sid|Url|URL|_url|token_type)$/.test(field.fieldName) ||
+      ['url', 'email'].includes(field.fieldType)
+    )
+      continue
     if (telling.test(field.fieldName) && !open.has(path)) t.ok(field.secret, `${path} by its name`)
   }
   for (const path of open)
@@ -218,11 +296,34 @@ t.test('every field that may hold a secret is secret', async (t) => {
       fields.some((field) => field.path === path && !field.field.secret),
       `${path} exists`
     )
-  for (const path of ['mongodb.clusterUrl', 'amqp.url']) {
+  for (const path of ['mongodb.clusterUrl', 'amqp.url', 'jdbc.url']) {
     t.ok(fields.find((field) => field.path === path)?.field.secret, `${path} may hold a password`)
   }
 })
 
 t.test('ids never change, and every id is frozen here', async (t) => {
   t.strictSame(Object.fromEntries(ids), frozen, 'add new ids; never change a line')
+})
+
+t.test('the types that Lightning has by the same name take further properties', async (t) => {
+  const types = catalogue.filter(({ fields }) => fields.some(({ id }) => EXTRA_FIELD_IDS.has(id)))
+  t.same(types.map((type) => type.typeName).sort(), [
+    'dhis2',
+    'http',
+    'mongodb',
+    'mysql',
+    'oauth',
+    'postgresql',
+    'redis',
+    'stripe',
+    'twilio'
+  ])
+  t.equal(EXTRA_FIELD_IDS.size, types.length, 'one field of each')
+  for (const { typeName, fields } of types)
+    t.match(fields.at(-1), { fieldType: 'json', required: false, secret: true }, typeName)
+})
+
+t.test('docs/reference/built-in-types.md is current', async (t) => {
+  const page = join(import.meta.dirname, '../../../docs/reference/built-in-types.md')
+  t.equal(await readFile(page, 'utf8'), builtInTypesPage(), 'run `npm run built-in-types`, read the diff')
 })

@@ -270,7 +270,7 @@ t.test('invalid input is refused with its path', async (t) => {
       '/defaultValue',
       'wrong-form'
     ],
-    ['default too large', { ...shown, defaultValue: 'a'.repeat(65_536) }, '/defaultValue', 'too-large']
+    ['default too large', { ...shown, defaultValue: 'a'.repeat(65_537) }, '/defaultValue', 'too-large']
   ]
   for (const [name, entry, place, code] of ofField) {
     cases.push([name, { typeName: 'T', fields: [text('ok'), entry] }, `/body/fields/1${place}`, code])
@@ -669,6 +669,7 @@ t.test('a type is found by id and by name', async (t) => {
         default_value: null,
         options: null,
         pattern: null,
+        constraints: { shape: 'object' as const },
         position: 0
       }
     ]

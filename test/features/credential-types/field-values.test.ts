@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { FieldType } from '../../../src/db/tables.ts'
+import type { FieldConstraints, FieldType } from '../../../src/db/tables.ts'
 import { hasNoValue, validateValue } from '../../../src/features/credential-types/field-values.ts'
 import {
   MAX_INSTRUCTIONS,
@@ -7,23 +7,51 @@ import {
   PatternSearch,
   sizeOfPattern
 } from '../../../src/features/credential-types/patterns.ts'
+import type { FieldRow } from '../../../src/features/credential-types/repository.ts'
+import { numberOf } from '../../../src/json.ts'
 
 const CANARY = 'canary-4711'
 
-const field = (field_type: FieldType, rest: { options?: string[]; pattern?: string } = {}) => ({
+const field = (field_type: FieldType, rest: Partial<Omit<FieldRow, 'field_type'>> = {}) => ({
   field_type,
+  secret: rest.secret ?? false,
+  required: rest.required ?? true,
+  constraints: rest.constraints ?? null,
   options: rest.options ?? null,
   pattern: rest.pattern ?? null
 })
 
+const textOf = (value: unknown) => (JSON.stringify(value) ?? 'undefined').slice(0, 40)
+
 const fitting: [FieldType, unknown[]][] = [
-  ['text', ['', 'a', 'líne\nend', '🦊', 'a'.repeat(65_534)]],
+  [
+    'text',
+    [
+      '',
+      'a',
+      'líne\nend',
+      '🦊',
+      'a'.repeat(65_536),
+      'é'.repeat(32_768),
+      '"'.repeat(65_536),
+      '\u0001'.repeat(65_536)
+    ]
+  ],
   ['password', ['', 'p ss']],
   ['multiline', ['-----BEGIN KEY-----\nabc\n']],
-  ['number', [0, -1.5, 1e300]],
+  ['number', [0, -1.5, 1e300, numberOf('1.00'), numberOf('-0'), numberOf('9'.repeat(400))]],
   ['boolean', [true, false]],
-  ['url', ['https://example.org', 'postgresql://u:p@h/d?x=1', 'mailto:a@b', 'HTTP://EXAMPLE.ORG:8080/a#b']],
-  ['email', ['a@b', "o'neill+x@example.org", 'ö@exämple.org']],
+  [
+    'url',
+    [
+      '',
+      'https://example.org',
+      'HTTP://EXAMPLE.ORG:8080/a?x=1@b#c@d',
+      'http://[::1]:8080',
+      'https://bücher.example'
+    ]
+  ],
+  ['email', ['', 'a@b', "o'neill+x@example.org", 'ö@exämple.org']],
   ['select', ['a', 'b c']],
   ['json', [{}, [], 0, false, '', 'x', { a: { b: [null] } }]]
 ]
@@ -37,19 +65,36 @@ const unfit: [FieldType, unknown[], string][] = [
   ['url', [1, null], 'wrong-type'],
   [
     'url',
-    ['', 'example.org', '/path', '//host', 'http://', 'https://a b', ' https://a', 'https://a\n'],
+    [
+      ...['example.org', '/path', '//host', 'http://', 'https://a b', ' https://a', 'https://a\n'],
+      ...['localhost:8080', 'minio:9000', 'play.example.org:443/dev', 'javascript:alert(1)', 'mailto:a@b'],
+      ...[
+        'postgresql://h/d',
+        'file:///etc/passwd',
+        'https:host',
+        'https:/host',
+        'https:///host',
+        'https:\\\\h'
+      ],
+      ...['https://h\\@x', 'https://?x', 'https://#x', 'https://:80', 'https://h:99999', 'data:,x', 'HTTP:']
+    ],
     'wrong-format'
+  ],
+  [
+    'url',
+    ['https://u:p@h', 'https://u@h', 'https://@h', 'https://:p@h/x', 'HTTPS://u:p@h?x'],
+    'user-information'
   ],
   ['email', [1], 'wrong-type'],
   [
     'email',
-    ['', 'a', '@b', 'a@', 'a@b@c', 'a b@c', 'a@b\n', 'a@b\u0000', `${'a'.repeat(319)}@b`],
+    ['a', '@b', 'a@', 'a@b@c', 'a b@c', 'a@b\n', 'a@b\u0000', `${'a'.repeat(319)}@b`],
     'wrong-format'
   ],
   ['select', [1, null], 'wrong-type'],
   ['select', ['', 'A', 'a ', 'constructor'], 'not-allowed'],
   ['json', [null, undefined], 'wrong-type'],
-  ['text', ['a'.repeat(65_535), 'é'.repeat(32_768), '"'.repeat(32_768)], 'too-large'],
+  ['text', ['a'.repeat(65_537), 'é'.repeat(32_769)], 'too-large'],
   ['json', [{ a: 'a'.repeat(65_536) }], 'too-large']
 ]
 
@@ -57,11 +102,11 @@ t.test('a value is valid for its field, or has an error code', async (t) => {
   const options = { options: ['a', 'b c'] }
   for (const [type, values] of fitting) {
     for (const value of values)
-      t.equal(validateValue(field(type, options), value), undefined, `${type} ${String(value).slice(0, 40)}`)
+      t.equal(validateValue(field(type, options), value), undefined, `${type} ${textOf(value)}`)
   }
   for (const [type, values, code] of unfit) {
     for (const value of values)
-      t.match(validateValue(field(type, options), value), { code }, `${type} ${String(value).slice(0, 40)}`)
+      t.match(validateValue(field(type, options), value), { code }, `${type} ${textOf(value)}`)
   }
 })
 
@@ -158,9 +203,34 @@ t.test('no error contains the value', async (t) => {
   for (const error of errors) t.notMatch(JSON.stringify(error ?? CANARY), CANARY)
 })
 
-t.test('null is no value, nor is an empty string in a field of strings', async (t) => {
-  for (const value of [undefined, null, '']) t.equal(hasNoValue(value), true)
-  for (const value of [0, false, ' ', {}, []]) t.equal(hasNoValue(value), false)
-  t.equal(hasNoValue('', 'json'), false)
-  t.equal(hasNoValue('', 'password'), true)
+t.test('null is no value, nor is an empty string where the field is required or of no text', async (t) => {
+  const optional = { required: false }
+  for (const type of ['text', 'number', 'json'] as const) {
+    for (const value of [undefined, null]) t.equal(hasNoValue(value, field(type, optional)), true)
+    for (const value of [0, false, ' ', {}, []]) t.equal(hasNoValue(value, field(type)), false)
+  }
+  for (const type of ['text', 'password', 'multiline', 'url', 'email'] as const) {
+    t.equal(hasNoValue('', field(type, optional)), false, `optional ${type}`)
+    t.equal(hasNoValue('', field(type)), true, `required ${type}`)
+  }
+  for (const type of ['number', 'boolean', 'select'] as const)
+    t.equal(hasNoValue('', field(type, optional)), true, type)
+  t.equal(hasNoValue('', field('json')), false)
+})
+
+t.test('constraints restrict numbers, the schemes of URLs and the shape of JSON', async (t) => {
+  const error = (type: FieldType, constraints: FieldConstraints, value: unknown) =>
+    validateValue(field(type, { constraints, secret: true }), value)?.code
+  const port = { integer: true, minimum: 1, maximum: 65_535 }
+  for (const value of [1, 65_535, numberOf('5432.0')]) t.equal(error('number', port, value), undefined)
+  for (const value of [0, -1, 65_536, 99_999_999, numberOf('1e400')])
+    t.match(error('number', port, value), /out-of-range|wrong-type/)
+  for (const value of [5432.5, numberOf('65535.00000000000000001'), 1e300, numberOf('5.5e0')])
+    t.equal(error('number', port, value), 'wrong-type')
+  const ssh = { schemes: ['sftp', 'ssh'] }
+  for (const value of ['sftp://u:p@h/d', 'SSH://h']) t.equal(error('url', ssh, value), undefined)
+  for (const value of ['https://h', 'sftp:h', 'sftp:///x']) t.equal(error('url', ssh, value), 'wrong-format')
+  const values = [{}, { a: 1 }, '{"a":1}', ' {} ', '[]', 'x', '"{}"', [], 5, numberOf('1.0'), true, '', null]
+  t.same(values.map((value) => !error('json', { shape: 'object' }, value)).lastIndexOf(true), 1)
+  t.same(values.map((value) => !error('json', { shape: 'object-or-text' }, value)).lastIndexOf(true), 3)
 })

@@ -116,7 +116,6 @@ t.test('the Lightning surface', async (t) => {
     const { typeName } = (await ann.get(`/api/v1/credential-types/${type.id}`)).json
     const canary = 'CANARY-51c2'
     const deep = JSON.parse(`${'{"a":'.repeat(40)}1${'}'.repeat(40)}`)
-    const fields = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f${i}`, canary]))
     const cases: [string, unknown, Record<string, string | RegExp>][] = [
       ['nothing', {}, { name: "can't be blank" }],
       ['no name', { body: {} }, { name: "can't be blank" }],
@@ -174,17 +173,12 @@ t.test('the Lightning surface', async (t) => {
         },
         { credential_bodies: /twice/ }
       ],
+      ['a schema that is a number', { name: 'x', body: {}, schema: 1 }, { schema: 'is invalid' }],
       [
-        'an unknown schema',
-        { name: 'x', body: {}, schema: canary },
-        { schema: 'is not a known credential schema' }
+        'a schema of 201 characters',
+        { name: 'x', body: {}, schema: canary.padEnd(201, 'x') },
+        { schema: 'is invalid' }
       ],
-      [
-        'a schema that is a number',
-        { name: 'x', body: {}, schema: 1 },
-        { schema: 'is not a known credential schema' }
-      ],
-      ['65 fields', { name: 'x', body: fields }, { body: /64 fields/ }],
       ['deep nesting', { name: 'x', body: deep }, { body: /./ }],
       ['a body over 64 KiB', { name: 'x', body: { a: 'x'.repeat(66_000) } }, { body: /64 KiB/ }],
       ['a NUL', { name: 'x', body: { a: '\0' } }, { body: /./ }],

@@ -6,6 +6,7 @@ import { verifyChain } from '../../../src/audit/chain.ts'
 import { opener, sealAll } from '../../../src/features/credentials/sealing.ts'
 import { openKeyring } from '../../../src/features/keys/open-keyring.ts'
 import { uuidv7 } from '../../../src/ids.ts'
+import { JsonText } from '../../../src/json.ts'
 import { parseRootKeys } from '../../../src/root-keys/list.ts'
 import { newRootKey } from '../../../src/root-keys/local.ts'
 import { createTestDatabase } from '../../helpers/database.ts'
@@ -48,7 +49,7 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
       .values({ id, owner_id: owner, type_id: type.type_id, name, name_key: name })
       .execute()
     await db.insertInto('credential_environments').values({ credential_id: id, name: 'main' }).execute()
-    const sealed = sealAll(keyring, id, 1, new Map([['main', new Map([[type.id, value]])]]))
+    const sealed = sealAll(keyring, id, 1, new Map([['main', new Map([[type.id, JsonText.of(value)]])]]))
     await db
       .insertInto('credential_keys')
       .values({
@@ -97,7 +98,9 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
   t.equal(rows.length, CREDENTIALS, 'none is lost')
   const wrong = rows.filter(({ id, revision, sealed_revision, value }) => {
     const open = opener(keyring, { credentialId: id, environment: 'main', sealedRevision: sealed_revision })
-    return revision !== 1 || sealed_revision !== 1 || open(type.id, value) !== stored.get(id)
+    return (
+      revision !== 1 || sealed_revision !== 1 || open(type.id, value).text !== JSON.stringify(stored.get(id))
+    )
   })
   t.same(wrong, [], 'and each opens as what was stored')
   t.same(await valuesByKey({ db }), { 2: CREDENTIALS })

@@ -1,5 +1,17 @@
 import type { Recorder } from '../recorder.ts'
-import { idOf, MAIL_KEYS, NO_ID, RAW, RAW_BODY, SMTP, SMTP_FIELDS, smtpKeys, type World } from '../world.ts'
+import {
+  idOf,
+  MAIL_KEYS,
+  NO_ID,
+  RAW,
+  RAW_BODY,
+  SENDGRID,
+  SENDGRID_FIELDS,
+  SMTP,
+  SMTP_FIELDS,
+  smtpKeys,
+  type World
+} from '../world.ts'
 
 const path = '/api/v1/app-credentials'
 
@@ -89,11 +101,17 @@ export async function credentials(r: Recorder, world: World): Promise<void> {
     'unknown-field': { keys: [...MAIL_KEYS, { fieldId: NO_ID, keyValue: 'x' }] },
     'field-twice': { keys: [...MAIL_KEYS, MAIL_KEYS[0]] },
     'unknown-key-property': { keys: [{ ...MAIL_KEYS[0], fieldName: 'host' }] },
-    'missing-required': { keys: MAIL_KEYS.slice(0, 2) },
+    'missing-required': { keys: MAIL_KEYS.slice(1) },
     'value-of-wrong-type': { keys: smtpKeys({ host: 1, user: 'a', password: 'b' }) },
     'number-as-text': { keys: smtpKeys({ port: '25', host: 'a', user: 'a', password: 'b' }) },
     'boolean-as-text': { keys: smtpKeys({ secure: 'true', host: 'a', user: 'a', password: 'b' }) },
-    'bad-email-value': { keys: smtpKeys({ from: 'nonsense', host: 'a', user: 'a', password: 'b' }) },
+    'bad-email-value': {
+      credentialTypeId: SENDGRID,
+      keys: [
+        { fieldId: SENDGRID_FIELDS.apiKey, keyValue: 'a' },
+        { fieldId: SENDGRID_FIELDS.fromEmail, keyValue: 'nonsense' }
+      ]
+    },
     'large-value': { keys: smtpKeys({ host: 'a'.repeat(65_600), user: 'a', password: 'b' }) },
     'long-description': { description: 'a'.repeat(2001) },
     'bad-expiry': { expiresAt: '2099-13-01T00:00:00Z' },

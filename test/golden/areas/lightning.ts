@@ -28,6 +28,12 @@ export async function lightning(r: Recorder, world: World): Promise<void> {
     credential_bodies: [{ name: 'staging', body: { a: 2 }, ignored: 1 }],
     ...link(mail.toUpperCase())
   })
+  await make(ann, 'cast-body', {
+    name: 'Warehouse',
+    schema: 'postgresql',
+    body: { host: 'h', port: '5433', ssl: 'false', database: 'd', user: '', schema: 'public', ca: null }
+  })
+  await make(ann, 'other-schema', { name: 'CRM', schema: 'salesforce', body: { securityToken: 't' } })
   await make(ann, 'staging-alone', { name: 'a staging', credential_bodies: [{ name: 'staging', body: {} }] })
   const once = { as: ann, json: { name: 'Once more', body: { a: 1 } }, headers: { 'idempotency-key': 'l' } }
   ids['once-lightning'] = (
@@ -49,7 +55,6 @@ export async function lightning(r: Recorder, world: World): Promise<void> {
     'null-body': { body: null },
     'array-body': { body: [] },
     'large-body': { body: { a: 'a'.repeat(65_600) } },
-    'too-many-fields': { body: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f${i}`, 1])) },
     'bodies-not-a-list': { credential_bodies: {} },
     'bodies-empty': { body: undefined, credential_bodies: [] },
     'bodies-of-wrong-type': { credential_bodies: [1] },
@@ -59,10 +64,10 @@ export async function lightning(r: Recorder, world: World): Promise<void> {
     'bodies-too-many': {
       credential_bodies: Array.from({ length: 33 }, (_, i) => ({ name: `e${i}`, body: {} }))
     },
-    'unknown-schema': { schema: 'nothing' },
+    'long-schema': { schema: 'a'.repeat(201) },
     'schema-of-wrong-type': { schema: 1 },
     'unknown-field': { schema: 'smtp', body: { nonsense: 1 } },
-    'missing-field': { schema: 'smtp', body: { host: 'a' } },
+    'missing-field': { schema: 'smtp', body: { user: 'a' } },
     'wrong-field': { schema: 'smtp', body: { host: 1 } },
     'projects-not-a-list': { project_credentials: {} },
     'bad-project': link('nonsense'),

@@ -51,7 +51,7 @@ export async function values(r: Recorder, world: World): Promise<void> {
   await put('none', 'staging', [])
   await put('clear-required', 'staging', smtpKeys({ host: null }))
   await put('main', 'main', smtpKeys({ port: 2525 }))
-  await put('missing-required', 'production', smtpKeys({ host: 'a' }))
+  await put('missing-required', 'production', smtpKeys({ user: 'a' }))
   await put('stale', 'staging', staging, { headers: { 'if-match': '"1"' } })
   await put('star', 'staging', smtpKeys({ port: 26 }), { headers: { 'if-match': '*' } })
   await put('upper-case', 'Staging', staging)

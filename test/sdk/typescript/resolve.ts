@@ -43,6 +43,33 @@ export async function resolve(t: Test, world: World) {
     t.same(staging.values, { host: 'staging.example.org', password: 'hunter3 hunter3' })
   })
 
+  t.test('numbers that a double does not hold are rounded, or kept as text or as BigInt', async (t) => {
+    const type = await newType(ann, [{ fieldName: 'data', fieldLabel: 'Data', fieldType: 'json' }])
+    const json =
+      '{"id":9007199254740993,"all":[18446744073709551615,-9007199254740993,1.00,0.10,1e2,-0,9007199254740991,' +
+      '0.1234567890123456789,1e400,1e-400,100000000000000000000000]}'
+    const made = await ann.post('/api/v1/app-credentials', undefined, {
+      headers: { 'content-type': 'application/json' },
+      raw:
+        `{"credentialName":"${uniqueName('numbers')}","credentialTypeId":"${type.id}","projectIds":["${project}"],` +
+        `"keys":[{"fieldId":"${type.field['data']}","keyValue":${json}}]}`
+    })
+    const get = async (options: object) =>
+      (await runner(options).resolve(project, { id: made.json.id })).values['data']
+    t.same(await get({}), JSON.parse(json))
+    const held = [1, 0.1, 100, -0, 9007199254740991]
+    const others = ['0.1234567890123456789', '1e400', '1e-400']
+    t.strictSame(await get({ exactNumbers: 'string' }), {
+      id: '9007199254740993',
+      all: ['18446744073709551615', '-9007199254740993', ...held, ...others, 1e23]
+    })
+    t.strictSame(await get({ exactNumbers: 'bigint' }), {
+      id: 9007199254740993n,
+      all: [18446744073709551615n, -9007199254740993n, ...held, ...others, 1e23]
+    })
+    t.throws(() => runner({ exactNumbers: 'double' }), { name: 'TypeError' })
+  })
+
   t.test('what cannot be resolved is an error with its code, and is never kept', async (t) => {
     const latchkey = runner({ keepSeconds: 60 })
     const name = uniqueName('later')

@@ -12,6 +12,10 @@ export class LightningInvalid extends Error {
   }
 }
 
+export function invalid(field: string, message: string): never {
+  throw new LightningInvalid({ [field]: [message] })
+}
+
 /** Conflicts that Lightning answers as validation errors. */
 const FIELD_CONFLICTS: Record<string, Record<string, string[]>> = {
   'name-taken': { name: ['you have another credential with the same name'] },
@@ -41,12 +45,16 @@ export async function lightningErrorHandler(
   setRefusalHeaders(problem, request, reply)
   const errors = FIELD_CONFLICTS[problem.code] ?? fieldErrors(problem)
   if (errors) return send(reply, 422, { errors })
-  const { consumers } = problem.members
-  const body = {
-    error: STATUS_TEXTS[problem.status] ?? 'Internal Server Error',
+  return send(reply, problem.status, lightningFormat.bodyOf(problem))
+}
+
+/** The format of errors that are of no field. */
+export const lightningFormat = {
+  type: 'application/json; charset=utf-8',
+  bodyOf: ({ status, members: { consumers } }: Problem) => ({
+    error: STATUS_TEXTS[status] ?? 'Internal Server Error',
     ...(consumers && { usages: consumers })
-  }
-  return send(reply, problem.status, body)
+  })
 }
 
 function fieldErrors({ code, status, members }: Problem): Record<string, string[]> | undefined {
@@ -57,5 +65,5 @@ function fieldErrors({ code, status, members }: Problem): Record<string, string[
 }
 
 function send(reply: FastifyReply, status: number, body: object): FastifyReply {
-  return reply.code(status).type('application/json; charset=utf-8').send(JSON.stringify(body))
+  return reply.code(status).type(lightningFormat.type).send(JSON.stringify(body))
 }

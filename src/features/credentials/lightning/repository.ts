@@ -30,7 +30,7 @@ const credentials = (db: QueryCreator<Tables>, viewer: Expression<string>) =>
   db
     .selectFrom('credentials as c')
     .innerJoin('credential_types as t', 't.id', 'c.type_id')
-    .select(['c.id', 'c.name', 't.type_name', 'c.external_id'])
+    .select(['c.id', 'c.name', 't.type_name', 'c.lightning_schema', 'c.external_id'])
     .select(['c.owner_id', 'c.created_at', 'c.updated_at'])
     .select(links(viewer))
 

@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { audited } from '../../../audit/record.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
+import { answerProblem } from '../../../http/error-handler.ts'
 import { guard } from '../../../http/guard.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { Forbidden, NotFound } from '../../../http/problems.ts'
@@ -13,10 +14,24 @@ import { member, membershipOf } from '../../projects/membership.ts'
 import { createCredential, typeByName } from '../create.ts'
 import { eventOf } from '../events.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
-import { LightningInvalid, lightningErrorHandler } from './errors.ts'
-import { readInput, valuesOf } from './input.ts'
+import { lightningErrorHandler, lightningFormat } from './errors.ts'
+import { type Body, readInput } from './input.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
+import { bodyOf, replayedBody, valuesOf } from './values.ts'
+
+const PATHS = /^\/+api\/+(credentials(\/+[^/?]+)?|projects\/+[^/?]+\/+credentials)\/*(?=\?|$)/
+
+/** Removes empty segments from the path of these routes, as Lightning does: `/api/credentials/`. */
+export function withoutEmptySegments(url: string): string {
+  return url.replace(PATHS, (path) => `/${path.split('/').filter(Boolean).join('/')}`)
+}
+
+/** Answers a request that no route takes, in Lightning's format if the path begins as one of these routes. */
+export function answerUnrouted(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const isLightning = /^\/+api\/+(credentials|projects)([/?]|$)/.test(request.url)
+  return answerProblem(error, request, reply, isLightning ? lightningFormat : undefined)
+}
 
 const projectMember = member('viewer')
 
@@ -70,6 +85,8 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { userId } = signedIn.of(request)
       const input = readInput(request.body)
+      const findType = typeByName(input.schema, RAW_TYPE_ID)
+      let body: Body | undefined
       const credential = await answerCreated(request, reply, (db) =>
         app.inCallerTransaction(
           request,
@@ -80,16 +97,21 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
               externalId: input.externalId,
               projectIds: input.projectIds,
               expiresAt: null,
-              findType: typeByName(input.schema, unknownSchema),
-              valuesFor: ({ id, fields }) => valuesOf(fields, id === RAW_TYPE_ID, input.bodies)
+              findType,
+              lightningSchema: ({ id }) => (id === RAW_TYPE_ID && !isRaw(input.schema) ? input.schema : null),
+              valuesFor: (type) => {
+                const values = valuesOf(type, input.bodies)
+                body = bodyOf(type, values)
+                return values
+              }
             }).catch(hideProjects)
             return { body: toCredential((await repository.findOwn(trx, userId, row.id))!) }
           },
           { db }
         )
       )
-      // From the request: an answer that is stored for a retry does not contain the values.
-      const body = input.bodies.get('main') ?? [...input.bodies.values()][0]!
+      // An answer that is stored for a retry does not contain the values, so they are from the request.
+      body ??= replayedBody(await findType(db, true), input.bodies)
       return { credential: { ...credential, body }, errors: {} }
     }
   )
@@ -121,9 +143,7 @@ async function answerList(
   ])
 }
 
-function unknownSchema(): never {
-  throw new LightningInvalid({ schema: ['is not a known credential schema'] })
-}
+const isRaw = (schema: string) => schema.toLowerCase() === 'raw'
 
 // Lightning does not distinguish an unknown project from one that the caller may not use.
 function hideProjects(error: unknown): never {
@@ -134,7 +154,7 @@ function toCredential(row: repository.LightningRow): Static<typeof schema.Creden
   return {
     id: row.id,
     name: row.name,
-    schema: row.type_name,
+    schema: row.lightning_schema ?? row.type_name,
     external_id: row.external_id,
     user_id: row.owner_id,
     project_credentials: row.links.map((link) => ({

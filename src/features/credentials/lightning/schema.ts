@@ -55,7 +55,7 @@ const Project = closed(
 const properties = {
   id: Id,
   name: ShownName,
-  schema: described(ShownName, 'The name of the credential type'),
+  schema: described(ShownName, 'The credential type; of a `raw` credential, the schema it was created for'),
   external_id: nullable(Type.String({ maxLength: 200 })),
   user_id: Id,
   project_credentials: Type.Array(ref(ProjectCredential), { maxItems: 100 }),
@@ -116,7 +116,11 @@ const NewCredential = Type.Object(
       })
     ),
     schema: Type.Optional(
-      Type.String({ maxLength: 200, default: 'raw', description: 'The name of a credential type' })
+      Type.String({
+        maxLength: 200,
+        default: 'raw',
+        description: 'A credential type; a name that is none gives a `raw` credential, and is kept'
+      })
     ),
     external_id: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
     project_credentials: Type.Optional(Type.Array(ref(ProjectLink), { maxItems: 100 }))
@@ -219,7 +223,8 @@ export const lightningCreateCredential = {
   description:
     'The body is in this answer and in no other. With projects, the caller has to be owner, admin or ' +
     'editor in every one, or nothing ' +
-    'is created. Unknown properties are ignored.',
+    'is created. Unknown properties are ignored. The body is stored as it is, without defaults; texts such ' +
+    'as "5432" and "true" are cast for a number or boolean field.',
   tags,
   scopes: WRITE,
   querystring: loose,

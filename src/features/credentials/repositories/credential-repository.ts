@@ -30,6 +30,7 @@ export const CREDENTIAL = [
   'c.type_id',
   'c.name',
   'c.description',
+  'c.lightning_schema',
   'c.revision',
   'c.sealed_revision',
   'c.expires_at',

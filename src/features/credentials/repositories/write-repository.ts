@@ -26,6 +26,7 @@ interface Writing extends SealedValues, CallerTokenParams {
 
 export interface CredentialInsert extends Writing {
   externalId: string | null
+  lightningSchema: string | null
 }
 
 export interface CredentialUpdate extends Writing {
@@ -141,6 +142,7 @@ const insertStatement = (links: boolean, kind: Kind) =>
             'name_key',
             'description',
             'external_id',
+            'lightning_schema',
             'expires_at'
           ])
           .expression((eb) =>
@@ -156,6 +158,7 @@ const insertStatement = (links: boolean, kind: Kind) =>
                 as<string>(p.nameKey, 'text').as('name_key'),
                 as<string>(p.description, 'text').as('description'),
                 as<string>(p.externalId, 'text').as('external_id'),
+                as<string>(p.lightningSchema, 'text').as('lightning_schema'),
                 as<Date>(p.expiresAt, 'timestamptz').as('expires_at')
               ])
           )

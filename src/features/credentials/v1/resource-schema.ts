@@ -3,6 +3,7 @@ import {
   closed,
   counter,
   Description,
+  described,
   EnvironmentName,
   Id,
   MAX_FIELDS,
@@ -39,7 +40,9 @@ const hostKey = { fieldId: hostField, fieldName: 'host', secret: false, hasValue
 const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: true, hasValue: true }
 const itemExample = { ...example, keys: [hostKey, passwordKey] }
 
-const KeyValue = Type.Unknown({ description: 'As the field’s type has it; at most 64 KiB of JSON' })
+const KeyValue = Type.Unknown({
+  description: 'As the field’s type has it, numbers as they are written; at most 64 KiB in UTF-8'
+})
 
 const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
 
@@ -71,6 +74,9 @@ const shared = {
   credentialName: ShownName,
   credentialTypeId: Id,
   credentialType: ref(TypeReference),
+  lightningSchema: Type.Optional(
+    described(ShownName, 'The name of the Lightning schema of a `raw` credential, if it has one')
+  ),
   description: Description,
   ownerId: Id,
   environments: Type.Array(EnvironmentName, { maxItems: MAX_ENVIRONMENTS, examples: [['main', 'staging']] }),

@@ -19,6 +19,7 @@ export function toItem(
     credentialName: row.name,
     credentialTypeId: row.type_id,
     credentialType: { id: row.type_id, typeName: row.type_name },
+    ...(row.lightning_schema !== null && { lightningSchema: row.lightning_schema }),
     description: row.description,
     ownerId: row.owner_id,
     environments: mainFirst(row.environments),

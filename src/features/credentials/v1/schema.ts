@@ -83,8 +83,8 @@ export const updateAppCredential = {
   description:
     'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional ' +
     'one; `""` keeps ' +
-    'what is there on a secret field, and clears an optional one that is not. `projectIds` replaces the ' +
-    'whole set. The type cannot change.',
+    'the value of a secret field, is a value of an optional text, url or e-mail that is not secret, and ' +
+    'clears any other optional one. `projectIds` replaces the whole set. The type cannot change.',
   tags,
   scopes: WRITE,
   params: WithId,

@@ -1,0 +1,69 @@
+// `npm run built-in-types` writes docs/reference/built-in-types.md from the catalogue.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FieldConstraints } from '../src/db/tables.ts'
+import { type BuiltInField, catalogue } from '../src/features/credential-types/catalogue.ts'
+
+const PATH = join(import.meta.dirname, '..', 'docs', 'reference', 'built-in-types.md')
+
+const INTRODUCTION = `# Built-in types
+
+Generated from the catalogue by \`npm run built-in-types\`. Every installation has these types; their ids, and
+those of their fields, never change. [Credential types](../concepts/credential-types.md) explains field types
+and secrets. Where the fields of a type are all optional, fill in those that your service needs.
+`
+
+/** The page, as Markdown. */
+export function builtInTypesPage(): string {
+  return [INTRODUCTION, ...catalogue.map(sectionOf)].join('\n')
+}
+
+function sectionOf({ typeName, id, description, fields }: (typeof catalogue)[number]): string {
+  return `## ${typeName}
+
+${description}. \`${id}\`
+
+| field | required | type | secret | description | id |
+|---|---|---|---|---|---|
+${fields.map(rowOf).join('\n')}
+`
+}
+
+function rowOf(field: BuiltInField): string {
+  const cells = [
+    `\`${field.fieldName}\``,
+    field.required ? 'yes' : '',
+    field.fieldType,
+    field.secret ? 'yes' : '',
+    notesOf(field).join('. '),
+    `\`${field.id}\``
+  ]
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+}
+
+function notesOf({
+  fieldLabel,
+  description,
+  options,
+  defaultValue,
+  pattern,
+  constraints
+}: BuiltInField): string[] {
+  const code = (value: unknown) => `\`${value}\``
+  return [
+    fieldLabel,
+    ...(description === null ? [] : [description.replace(/[<>]/g, '\\$&')]),
+    ...(options === null ? [] : [`One of ${options.map(code).join(', ')}`]),
+    ...(defaultValue === null ? [] : [`Default ${code(defaultValue)}`]),
+    ...(constraints === null ? [] : [constraintsOf(constraints)]),
+    ...(pattern === null ? [] : [`Matches ${/`/.test(pattern) ? `\`\` ${pattern} \`\`` : code(pattern)}`])
+  ]
+}
+
+function constraintsOf({ integer, minimum, maximum, schemes, shape }: FieldConstraints): string {
+  if (shape) return shape === 'object' ? 'An object' : 'An object, or a text that is one'
+  if (schemes) return schemes.map((scheme) => `\`${scheme}://\``).join(' or ')
+  return `${integer ? 'A whole number' : 'A number'} from ${minimum} to ${maximum}`
+}
+
+if (import.meta.main) writeFileSync(PATH, builtInTypesPage())

@@ -1,0 +1,31 @@
+/** How responses have numbers that a double does not hold: as text, or integers as BigInt and others as text. */
+export type ExactNumbers = 'string' | 'bigint'
+
+type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown
+
+/** Returns false where `JSON.parse` does not show the source of a number, as in Node 20. */
+export function canKeepNumbers(): boolean {
+  const parse = JSON.parse as (text: string, revive: Reviver) => unknown
+  return parse('1.0', (_key, _value, context) => context?.source) === '1.0'
+}
+
+/** A reviver that replaces the numbers whose value `JSON.parse` would change. */
+export function keepNumbers(as: ExactNumbers): (key: string, value: unknown) => unknown {
+  const revive: Reviver = (_key, value, context) => {
+    const source = context?.source
+    if (typeof value !== 'number' || source === undefined) return value
+    if (decimalOf(source) === decimalOf(String(value))) return value
+    return as === 'bigint' && /^-?\d+$/.test(source) ? BigInt(source) : source
+  }
+  return revive
+}
+
+/** The same for all texts of one number: 1.00, 1 and 10e-1. */
+function decimalOf(text: string): string {
+  const [, sign, whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? []
+  const digits = (whole + fraction).replace(/^0+/, '')
+  const significant = digits.replace(/0+$/, '')
+  if (significant === '') return whole && '0'
+  return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
+}

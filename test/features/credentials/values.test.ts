@@ -1,0 +1,263 @@
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { startTestApp } from '../../helpers/app.ts'
+import type { Answer } from '../../helpers/client.ts'
+import { newType, reveal, uniqueName } from '../../helpers/fixtures.ts'
+
+const service = await startTestApp(t)
+const ann = await service.newUser()
+const V1 = '/api/v1/app-credentials'
+
+interface Shown {
+  id: string
+  fields: { id: string; fieldName: string }[]
+}
+
+const field = (fieldName: string, fieldType: string, more: object = {}) => ({
+  fieldName,
+  fieldLabel: fieldName,
+  fieldType,
+  ...more
+})
+
+async function builtIn(name: string): Promise<{ id: string; field: Record<string, string> }> {
+  const { data } = (await ann.get(`/api/v1/credential-types?search=${name}&pageSize=100`)).json
+  const type: Shown = data.find((one: { typeName: string }) => one.typeName === name)
+  return { id: type.id, field: Object.fromEntries(type.fields.map((one) => [one.fieldName, one.id])) }
+}
+
+const create = (type: { id: string; field: Record<string, string> }, values: Record<string, unknown>) =>
+  ann.post(V1, {
+    credentialName: uniqueName('values'),
+    credentialTypeId: type.id,
+    keys: Object.entries(values).map(([name, keyValue]) => ({ fieldId: type.field[name], keyValue }))
+  })
+
+const change = (type: { field: Record<string, string> }, id: string, values: Record<string, unknown>) =>
+  ann.put(`${V1}/${id}`, {
+    keys: Object.entries(values).map(([name, keyValue]) => ({ fieldId: type.field[name], keyValue }))
+  })
+
+const lightning = (schema: string, body: object) =>
+  ann.post('/api/credentials', { name: uniqueName('lightning'), schema, body })
+
+/** Asserts that v1 refuses the value of its only key with this code. */
+function isRefused(t: Test, answer: Answer, code: string, what: string) {
+  t.match(answer, { status: 400, json: { errors: [{ path: '/body/keys/0/keyValue', code }] } }, what)
+}
+
+t.test('a url is one of a host, by http or https, without a user where it is shown', async (t) => {
+  const open = await newType(ann, [field('value', 'url')])
+  const secret = await newType(ann, [field('value', 'url', { secret: true })])
+  for (const url of [
+    'https://example.org',
+    'http://localhost:8080',
+    'HTTPS://[::1]/a?b=c@d#e',
+    'http://bücher.example/é'
+  ])
+    for (const type of [open, secret]) t.same((await create(type, { value: url })).status, 201, url)
+  const refused = [
+    ...['localhost:8080', 'minio:9000', 'play.dhis2.org:443/dev', 'javascript:alert(1)', 'example.org', '/x'],
+    ...[
+      'ftp://example.org',
+      'https:example.org',
+      'https:///x',
+      'https:\\\\example.org',
+      ' https://a',
+      'https://'
+    ]
+  ]
+  for (const url of refused) {
+    isRefused(t, await create(open, { value: url }), 'wrong-format', url)
+    t.match(await lightning('dhis2', { hostUrl: url }), {
+      status: 422,
+      json: { errors: { body: [/http:\/\/ or https:\/\//] } }
+    })
+  }
+  for (const url of [
+    'https://svc:pa55@example.org/dev',
+    'https://svc@example.org',
+    'http://:p@h',
+    'https://@h'
+  ]) {
+    isRefused(t, await create(open, { value: url }), 'user-information', url)
+    t.equal((await create(secret, { value: url })).status, 201, `${url}, secret`)
+    const answer = await lightning('dhis2', { hostUrl: url })
+    t.match(answer, { status: 422, json: { errors: { body: [/user name/] } } }, url)
+    t.notMatch(answer.text, 'pa55', 'the value is not repeated')
+  }
+})
+
+t.test('no text is taken as a url that another parser could read as one of another host', async (t) => {
+  const type = await newType(ann, [field('value', 'url')])
+  const part = fc.constantFrom(
+    'http',
+    'https',
+    'javascript',
+    ':',
+    '/',
+    '//',
+    '\\',
+    '@',
+    '?',
+    '#',
+    'a.example',
+    'b',
+    '\t',
+    ' ',
+    '%40'
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 7 }), async (parts) => {
+      const text = parts.join('')
+      const answer = await create(type, { value: text })
+      const authority = /^https?:\/\/([^/?#@\\\s]+)(?:[/?#]|$)/i.exec(text)?.[1]
+      if (answer.status !== 201) return t.match(answer, { status: 400 }, text)
+      // RFC 3986's authority is WHATWG's host.
+      t.equal(new URL(text).host, authority?.replace(/:$/, ''), text)
+      t.equal((await reveal(ann, answer.json.id))['value'], text)
+    }),
+    { numRuns: 300 }
+  )
+})
+
+t.test('a type may allow other schemes', async (t) => {
+  const type = await newType(ann, [field('value', 'url', { constraints: { schemes: ['sftp', 'git+ssh'] } })])
+  for (const url of ['sftp://example.org/x', 'GIT+SSH://example.org'])
+    t.equal((await create(type, { value: url })).status, 201)
+  for (const url of ['https://example.org', 'sftp:example.org', 'sftp:///x'])
+    isRefused(t, await create(type, { value: url }), 'wrong-format', url)
+  t.match(await create(type, { value: 'https://h' }), {
+    json: { errors: [{ message: 'This has to be a URL of a host that starts with sftp:// or git+ssh://.' }] }
+  })
+})
+
+t.test('constraints are of their type of field, and are changed and removed', async (t) => {
+  const types = '/api/v1/credential-types'
+  for (const [entry, code] of [
+    [field('a', 'text', { constraints: { minimum: 1 } }), 'not-for-this-type'],
+    [field('a', 'number', { constraints: { schemes: ['ssh'] } }), 'not-for-this-type'],
+    [field('a', 'url', { constraints: { shape: 'object' } }), 'not-for-this-type'],
+    [field('a', 'number', { constraints: { minimum: 2, maximum: 1 } }), 'out-of-range'],
+    [field('a', 'url', { constraints: { schemes: ['SSH'] } }), 'wrong-form'],
+    [field('a', 'json', { constraints: { shape: 'list' } }), 'not-allowed'],
+    [field('a', 'json', { constraints: { size: 1 } }), 'unknown-property']
+  ] as const)
+    t.match(
+      await ann.post(types, { typeName: uniqueName('c'), fields: [entry] }),
+      { status: 400, json: { errors: [{ code }] } },
+      code
+    )
+  const constraints = { minimum: 1, maximum: 9 }
+  const type = await newType(ann, [field('a', 'number', { constraints })])
+  isRefused(t, await create(type, { a: 10 }), 'out-of-range', '10')
+  const id = type.field['a']
+  const kept = await ann.put(`${types}/${type.id}`, { fields: [{ id, fieldLabel: 'A' }] })
+  t.same(kept.json.fields[0].constraints, constraints)
+  t.notOk(
+    'constraints' in
+      (await ann.put(`${types}/${type.id}`, { fields: [{ id, constraints: {} }] })).json.fields[0]
+  )
+  t.equal((await create(type, { a: 10 })).status, 201)
+})
+
+t.test('a port is a whole number from 1 to 65535', async (t) => {
+  const type = await builtIn('ssh-key')
+  for (const port of [1, 22, 65_535])
+    t.equal((await create(type, { port, username: 'u', privateKey: 'k' })).status, 201)
+  for (const port of [0, -1, 65_536, 99_999_999, 5432.5, 1e300]) {
+    t.match(
+      await create(type, { port }),
+      { status: 400, json: { errors: [{ path: '/body/keys/0/keyValue' }] } },
+      String(port)
+    )
+    t.match(await lightning('ssh-key', { username: 'u', privateKey: 'k', port }), { status: 422 })
+  }
+})
+
+t.test('raw holds objects alone, of any number of members', async (t) => {
+  const raw = await builtIn('raw')
+  for (const body of ['text', [1, 2], 5, true, '', '{}', [{}]]) {
+    isRefused(t, await create(raw, { body }), 'wrong-type', JSON.stringify(body))
+    t.match(await lightning('raw', body as object), { status: 422 }, JSON.stringify(body))
+  }
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, i]))
+  for (const body of [{}, many]) {
+    t.same(await reveal(ann, (await create(raw, { body })).json.id), { body })
+    t.same((await lightning('raw', body)).json.credential.body, body)
+  }
+})
+
+t.test('a key file is an object or its text, and comes out as it went in', async (t) => {
+  const type = await builtIn('gcp-service-account')
+  const file = { type: 'service_account', private_key: '-----BEGIN PRIVATE KEY-----\nabc\n' }
+  for (const credentials of [file, JSON.stringify(file, null, 2), `${JSON.stringify(file)}\n`, '{}'])
+    t.same(await reveal(ann, (await create(type, { credentials })).json.id), { credentials })
+  for (const credentials of [0, false, [], 'not a key', '', '[]', '5', '{"a":}'])
+    isRefused(t, await create(type, { credentials }), 'wrong-type', JSON.stringify(credentials))
+})
+
+t.test('an empty text is a value of an optional field, and none of a required one', async (t) => {
+  const texts = ['text', 'password', 'multiline', 'url', 'email']
+  const optional = await newType(
+    ann,
+    texts.map((type) =>
+      field(type, type, { required: false, ...(type === 'text' && { secret: false, pattern: '^a+$' }) })
+    )
+  )
+  const empty = Object.fromEntries(texts.map((type) => [type, '']))
+  const { id } = (await create(optional, empty)).json
+  t.same(await reveal(ann, id), empty)
+  await change(optional, id, { text: 'a', password: 'p', url: 'https://a' })
+  await change(optional, id, { text: '', password: '', url: '', multiline: null })
+  t.same(
+    await reveal(ann, id),
+    { text: '', password: 'p', url: '', email: '' },
+    'in a change it leaves a secret as it is, because forms cannot show that'
+  )
+  const required = await newType(ann, [...texts.map((type) => field(type, type))])
+  t.match(await create(required, empty), {
+    status: 400,
+    json: { errors: [{ path: '/body/keys', code: 'required' }] }
+  })
+})
+
+t.test('the size of a value is that of its text in UTF-8', async (t) => {
+  const type = await newType(ann, [field('text', 'multiline'), field('json', 'json', { required: false })])
+  for (const text of ['"'.repeat(65_536), '\\'.repeat(65_536), '\u0001'.repeat(65_536), 'é'.repeat(32_768)])
+    t.same(await reveal(ann, (await create(type, { text })).json.id), { text })
+  for (const text of ['"'.repeat(65_537), 'é'.repeat(32_769)])
+    isRefused(t, await create(type, { text }), 'too-large', `${text[0]} ${text.length}`)
+  const json = { a: 'x'.repeat(65_536 - '{"a":""}'.length) }
+  t.equal((await create(type, { text: 'x', json })).status, 201)
+  t.equal((await create(type, { text: 'x', json: { a: `${json.a}x` } })).status, 400)
+})
+
+t.test('a leap second is the second after it', async (t) => {
+  const type = await newType(ann, [field('text', 'text')])
+  const body = (expiresAt: string) => ({
+    credentialName: uniqueName('leap'),
+    credentialTypeId: type.id,
+    keys: [{ fieldId: type.field['text'], keyValue: 'a' }],
+    expiresAt
+  })
+  for (const [sent, shown] of [
+    ['2098-12-31T23:59:60Z', '2099-01-01T00:00:00.000Z'],
+    ['2098-12-31T23:59:60.5Z', '2099-01-01T00:00:00.000Z'],
+    ['2099-01-01T05:29:60+05:30', '2099-01-01T00:00:00.000Z'],
+    ['2098-12-31T23:59:59Z', '2098-12-31T23:59:59.000Z']
+  ] as const)
+    t.match(await ann.post(V1, body(sent)), { status: 201, json: { expiresAt: shown } }, sent)
+  for (const sent of ['2098-12-31T23:58:60Z', '2098-12-31T23:59:61Z', '1969-12-31T23:59:59Z'])
+    t.match(
+      await ann.post(V1, body(sent)),
+      { status: 400, json: { errors: [{ path: '/body/expiresAt' }] } },
+      sent
+    )
+  const token = { name: 'leap', scopes: ['credentials:read'], expiresAt: '2026-12-31T23:59:60Z' }
+  t.match(await ann.post('/api/v1/access-tokens', token), {
+    status: 201,
+    json: { expiresAt: '2027-01-01T00:00:00.000Z' }
+  })
+  t.equal((await ann.get('/api/v1/audit-events?from=2016-12-31T23:59:60Z')).status, 200)
+})
