@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { isAbsolute, resolve } from 'node:path'
+import { cleanEmail } from './emails.ts'
 import { isVaultToken } from './root-keys/vault-transit.ts'
 
 /** Parses the text of a variable. */
@@ -90,14 +91,12 @@ function isAddressRange(text: string): boolean {
   return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
 }
 
-// The same as the format `email` in the schema of sign-in, so that this administrator can sign in.
-const ATOM = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
-const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?'
-const EMAIL = new RegExp(`^${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+${LABEL}$`, 'i')
-
 export const email: Format<string> = {
   expected: 'an e-mail address such as name@example.org',
-  parse: (text) => (text.length <= 320 && EMAIL.test(text) ? text : undefined)
+  parse: (text) => {
+    const cleaned = cleanEmail(text)
+    return 'text' in cleaned ? cleaned.text : undefined
+  }
 }
 
 export const password: Format<string> = {

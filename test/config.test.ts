@@ -116,6 +116,7 @@ t.test('other valid values', async (t) => {
     ['TRUST_PROXY', '2', 'trustProxy', 2],
     ['TRUST_PROXY', '127.0.0.1', 'trustProxy', ['127.0.0.1']],
     ['LATCHKEY_DATA_DIR', '/var/lib/latchkey', 'dataDirectory', '/var/lib/latchkey'],
+    ['LATCHKEY_ADMIN_EMAIL', 'ann@b\u00fccher.example', 'adminEmail', 'ann@xn--bcher-kva.example'],
     ['LATCHKEY_ADMIN_PASSWORD', ' with spaces around it ', 'adminPassword', ' with spaces around it '],
     ['LATCHKEY_SESSION_IDLE_MINUTES', '10080', 'sessionIdleMinutes', 10_080],
     ['LATCHKEY_SESSION_MAX_HOURS', '720', 'sessionMaxHours', 720]

@@ -977,7 +977,7 @@ async function plantControls({ service, canaries }: Context): Promise<void> {
   const control = (where: string) => canaries.plant('control', where)
   await service.db
     .insertInto('projects')
-    .values({ id: randomUUID(), name: 'control', description: `a ${control('text')} b` })
+    .values({ id: randomUUID(), name: 'control', name_key: 'control', description: `a ${control('text')} b` })
     .execute()
   await service.db
     .insertInto('login_failures')

@@ -166,7 +166,7 @@ export async function listEvents(
     from: from ?? null,
     to: to ?? null,
     lowest: from ? idOf(from.getTime() - CLOCK_TOLERANCE_MS) : idOf(0),
-    below: lower(cursor, to && idOf(to.getTime() + CLOCK_TOLERANCE_MS)),
+    below: lowest(cursor, to && idOf(to.getTime() + CLOCK_TOLERANCE_MS)),
     limit: limit + 1
   }
   const key = filter.credentialId
@@ -204,6 +204,6 @@ function idOf(time: number): string {
 
 const HIGHEST_ID = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
-function lower(one = HIGHEST_ID, other = HIGHEST_ID): string {
+function lowest(one = HIGHEST_ID, other = HIGHEST_ID): string {
   return one.toLowerCase() < other ? one.toLowerCase() : other
 }

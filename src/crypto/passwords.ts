@@ -3,19 +3,39 @@ import { hash, verify } from '@node-rs/argon2'
 // A setting that OWASP and ASVS list: Argon2id (2 in the library's enum), 19 MiB, two passes, one lane.
 const COST = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 
-/** The Argon2id hash of a password, in PHC string form. */
+/**
+ * Prepares a password as RFC 8265 (OpaqueString) does, so that it fits from every keyboard and system: in
+ * NFC, every kind of space as U+0020.
+ */
+function prepare(password: string): string {
+  return password.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+}
+
+/** The Argon2id hash of a prepared password, in PHC string form. */
 export function hashPassword(password: string): Promise<string> {
-  return hash(password, COST)
+  return hash(prepare(password), COST)
 }
 
 let dummyHash: Promise<string> | undefined
 
 /**
- * Compares a password with a hash. Without a hash (no such account) the answer is false, after the same work,
- * so that the time does not tell which accounts exist.
+ * Compares a password with a hash. Without a hash (no such account) the answer is false, after the same
+ * work, so that the time does not tell which accounts exist. `outdated` is true if the hash is of the
+ * password as it was typed: earlier versions did not prepare passwords.
  */
-export async function passwordFits(passwordHash: string | undefined, password: string): Promise<boolean> {
+export async function checkPassword(
+  passwordHash: string | undefined,
+  password: string
+): Promise<{ fits: boolean; outdated: boolean }> {
   dummyHash ??= hashPassword(crypto.randomUUID())
-  const fits = await verify(passwordHash ?? (await dummyHash), password)
-  return passwordHash !== undefined && fits
+  const known = passwordHash ?? (await dummyHash)
+  const prepared = prepare(password)
+  const fits = await verify(known, prepared)
+  const outdated = !fits && prepared !== password && (await verify(known, password))
+  return { fits: passwordHash !== undefined && (fits || outdated), outdated }
+}
+
+/** Same as `checkPassword`, without regard to the age of the hash. */
+export async function passwordFits(passwordHash: string | undefined, password: string): Promise<boolean> {
+  return (await checkPassword(passwordHash, password)).fits
 }

@@ -8,15 +8,25 @@ import { grantTo, whoIs } from './grants.ts'
 
 const folder = join(import.meta.dirname, '../../migrations')
 
+/** Receives a line about what a migration has changed in the data. */
+type Notice = (line: string) => void
+
+interface MigrationFile {
+  up(db: Kysely<unknown>, notice: Notice): Promise<void>
+}
+
 /** Calls `failed` with the error of a migration: Kysely may throw a later one, of the aborted transaction. */
-async function getMigrations(failed: (error: Error) => void): Promise<Record<string, Migration>> {
+async function getMigrations(
+  failed: (error: Error) => void = () => {},
+  notice: Notice = () => {}
+): Promise<Record<string, Migration>> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.ts'))
   const entries = files.map(async (file): Promise<[string, Migration]> => {
-    const { up } = (await import(pathToFileURL(join(folder, file)).href)) as Migration
+    const { up } = (await import(pathToFileURL(join(folder, file)).href)) as MigrationFile
     const name = file.replace(/\.ts$/, '')
     const upOrReport = async (db: Kysely<unknown>) => {
       try {
-        await up(db)
+        await up(db, notice)
       } catch (error) {
         failed(new Error(`migration ${name}: ${(error as Error).message}`, { cause: error }))
         throw error
@@ -30,45 +40,70 @@ async function getMigrations(failed: (error: Error) => void): Promise<Record<str
 /**
  * Runs all pending migrations in one transaction and returns their names. If one fails, throws its error and
  * changes nothing. Replicas that start together take turns, by a lock. `db` should have no `query_timeout`,
- * because a migration may take long on a large table.
+ * because a migration may take long on a large table. `notice` is called for what the administrator has to
+ * know, after the commit.
  */
-export function migrate(db: Database): Promise<string[]> {
-  return inTurn(db, runPending)
+export function migrate(db: Database, notice?: Notice): Promise<string[]> {
+  return inTurn(db, runPending, notice)
 }
 
 /** The same, and gives `role` the rights of `GRANTS`. `db` has to be connected as the owner of the tables. */
-export function migrateFor(db: Database, role: string): Promise<string[]> {
-  return inTurn(db, async (trx) => {
-    const names = await runPending(trx)
-    await grantTo(trx, role)
-    return names
-  })
+export function migrateFor(db: Database, role: string, notice?: Notice): Promise<string[]> {
+  return inTurn(
+    db,
+    async (trx, note) => {
+      const names = await runPending(trx, note)
+      await grantTo(trx, role)
+      return names
+    },
+    notice
+  )
 }
 
 /** The same, for the role of `service`, which is another way to the same database. */
-export async function migrateForRoleOf(service: Database, db: Database): Promise<string[]> {
+export async function migrateForRoleOf(service: Database, db: Database, notice?: Notice): Promise<string[]> {
   const [one, other] = await Promise.all([whoIs(service), whoIs(db)])
   if (one.database !== other.database)
     throw new Error(`migrations would run in the database ${other.database}, and requests in ${one.database}`)
-  return migrateFor(db, one.role)
+  return migrateFor(db, one.role, notice)
 }
 
-function inTurn<T>(db: Database, work: (trx: Transaction) => Promise<T>): Promise<T> {
-  return db.transaction().execute(async (trx) => {
+async function inTurn<T>(
+  db: Database,
+  work: (trx: Transaction, note: Notice) => Promise<T>,
+  notice: Notice = () => {}
+): Promise<T> {
+  const lines: string[] = []
+  const result = await db.transaction().execute(async (trx) => {
+    await requireUtf8(trx)
     await sql`set local statement_timeout = 0`.execute(trx)
     await sql`set local lock_timeout = '60s'`.execute(trx)
     await lockName(trx, 'migrate')
-    return work(trx)
+    return work(trx, (line) => lines.push(line))
   })
+  for (const line of lines) notice(line)
+  return result
 }
 
-async function runPending(trx: Transaction): Promise<string[]> {
+/** Throws if the database cannot store all of Unicode. */
+async function requireUtf8(trx: Transaction): Promise<void> {
+  const { rows } = await sql<{ encoding: string }>`
+    select current_setting('server_encoding') as encoding`.execute(trx)
+  const [{ encoding }] = rows as [{ encoding: string }]
+  if (encoding === 'UTF8') return
+  throw new Error(
+    `the database has the encoding ${encoding}, and the service needs UTF8: create it with ` +
+      `"create database … template template0 encoding 'UTF8' locale 'C'"`
+  )
+}
+
+async function runPending(trx: Transaction, note: Notice): Promise<string[]> {
   let failed: Error | undefined
   const provider = {
     getMigrations: () =>
       getMigrations((error) => {
         failed = error
-      })
+      }, note)
   }
   const { may, begun } = await migrationRights(trx)
   if (!may) {
@@ -94,7 +129,7 @@ async function requireMigrated(trx: Transaction, begun: boolean): Promise<void> 
   const { rows } = begun
     ? await sql<{ name: string }>`select name from kysely_migration`.execute(trx)
     : { rows: [] }
-  const [known, ran] = [Object.keys(await getMigrations(() => {})), rows.map(({ name }) => name)]
+  const [known, ran] = [Object.keys(await getMigrations()), rows.map(({ name }) => name)]
   const pending = known.filter((name) => !ran.includes(name))
   const unknown = ran.filter((name) => !known.includes(name))
   if (pending.length > 0)

@@ -49,6 +49,7 @@ export interface Tables {
     id: string
     email: string
     name: string
+    name_key: string
     password_hash: string
     role: UserRole
     disabled_at: Date | null
@@ -116,6 +117,7 @@ export interface Tables {
   projects: {
     id: string
     name: string
+    name_key: string
     description: string | null
     created_at: CreatedAt
     updated_at: Generated<Date>
@@ -129,6 +131,7 @@ export interface Tables {
   credential_types: {
     id: string
     type_name: string
+    name_key: string
     description: string | null
     owner_id: string | null
     revision: Generated<number>
@@ -163,6 +166,7 @@ export interface Tables {
     owner_id: string
     type_id: string
     name: string
+    name_key: string
     description: string | null
     external_id: string | null
     /** Of a `raw` credential that was created for another schema of Lightning: the schema's name. */

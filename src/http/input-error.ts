@@ -17,6 +17,8 @@ export function inputErrorOf(error: FastifySchemaValidationError, context: strin
       return inputError('not-allowed', `This has to be one of ${list(params.allowedValues)}.`)
     case 'type':
       return inputError('wrong-type', `This has to be of type ${list(params.type)}.`)
+    case 'textRule':
+      return inputError(String(params.code), String(params.message))
     case 'format':
       return inputError('wrong-format', `This has to be a ${params.format}.`)
     case 'minLength':

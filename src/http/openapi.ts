@@ -128,7 +128,8 @@ export const openapi = fp<Security>(
       },
       transformObject: (source) => {
         const document = 'openapiObject' in source ? source.openapiObject : source.swaggerObject
-        return extractComponents(document as Document) as typeof document
+        const described = extractComponents(document as Document) as typeof document
+        return JSON.parse(JSON.stringify(described, (key, value) => (key === 'textRule' ? undefined : value)))
       },
       refResolver: { buildLocalReference: (json) => String(json.$id) },
       transform: ({ schema, url, route }) => {

@@ -1,19 +1,60 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import SerializerSelector from '@fastify/fast-json-stringify-compiler'
+import { cleanEmail } from '../emails.ts'
 import { withJsonTexts } from '../json.ts'
+import { type Cleaned, cleanName } from '../names.ts'
 
 type Schemas = Record<string, object>
 
 const validators = AjvCompiler()
 const serializers = SerializerSelector()
 
+const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
+  name: cleanName,
+  email: cleanEmail,
+  asked: (text) => ({ text: text.normalize('NFC') })
+}
+
+/** Where a text is in the input. */
+interface Place {
+  parentData: Record<string, unknown>
+  parentDataProperty: string
+}
+
+/**
+ * The keyword `textRule`: puts the text in its stored form, or refuses it with the rule's code and message.
+ * The keywords after it see the stored form, and so do handlers. The document leaves it out.
+ */
+const textRule = {
+  keyword: 'textRule',
+  type: 'string',
+  schemaType: 'string',
+  before: 'maxLength',
+  modifying: true,
+  errors: true,
+  compile: (rule: string) => {
+    const validate = (text: string, { parentData, parentDataProperty }: Place) => {
+      const cleaned = TEXT_RULES[rule]!(text)
+      if ('text' in cleaned) {
+        parentData[parentDataProperty] = cleaned.text
+        return true
+      }
+      validate.errors = [{ keyword: 'textRule', params: cleaned }]
+      return false
+    }
+    validate.errors = [] as object[]
+    return validate
+  }
+}
+
 // `strictNumbers` would let 1e400 in a query string, which becomes Infinity, pass `maximum`.
 const AJV_OPTIONS = {
   strictNumbers: false,
   removeAdditional: false,
   allErrors: false,
-  useDefaults: true
-} as const
+  useDefaults: true,
+  keywords: [textRule as never]
+}
 
 /**
  * Fastify's schema compilers. Each schema is compiled on its first use, since compiling all of them takes

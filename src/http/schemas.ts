@@ -1,4 +1,6 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
+import { MAX_EMAIL } from '../emails.ts'
+import { MAX_NAME } from '../names.ts'
 
 /** A plain `enum` of strings. TypeBox's unions become `anyOf`, which gives poor error messages and SDKs. */
 export function stringEnum<const T extends readonly string[]>(values: T, options: object = {}) {
@@ -80,18 +82,33 @@ export function quantity(description?: string) {
   })
 }
 
-/** A name of a user, project, type or credential: no control characters, not only white space. */
+/** A name of a user, project, type, token or credential. Handlers get it as `cleanName` returns it. */
 export const Name = Type.String({
+  textRule: 'name',
   minLength: 1,
-  maxLength: 200,
+  maxLength: MAX_NAME,
   pattern:
     '^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u007f-\\u00a0][^\\u0000-\\u001f\\u007f-\\u009f]*$',
+  description: 'Stored in NFC and trimmed; control and invisible characters are refused',
   examples: ['Mail server']
 })
-/** A name in an answer. Names stored before the current pattern guarantee only the length. */
-export const ShownName = Type.String({ maxLength: 200, examples: ['Mail server'] })
+/** A name that is looked for. It need not be a valid one, and is counted in NFC as names are. */
+export const AskedName = Type.String({
+  textRule: 'asked',
+  minLength: 1,
+  maxLength: MAX_NAME,
+  description: 'Compared as names are'
+})
+/** A name in an answer. */
+export const ShownName = Type.String({ maxLength: MAX_NAME, examples: ['Mail server'] })
 export const Description = nullable(Type.String({ maxLength: 2000, examples: ['For the nightly report'] }))
-export const Email = Type.String({ format: 'email', maxLength: 320, examples: ['ann@example.org'] })
+/** An address of a user. Handlers get it as `cleanEmail` returns it. */
+export const Email = Type.String({
+  textRule: 'email',
+  format: 'email',
+  maxLength: MAX_EMAIL,
+  examples: ['ann@example.org']
+})
 export const Password = Type.String({ minLength: 12, maxLength: 256, examples: ['correct horse battery'] })
 
 /** The most fields that a credential type, and so a credential, can have. */
@@ -130,8 +147,9 @@ export const PageQuery = {
 export const SearchQuery = {
   search: Type.Optional(
     Type.String({
-      maxLength: 200,
-      description: 'Part of the name, without regard to case; no wildcards',
+      textRule: 'asked',
+      maxLength: MAX_NAME,
+      description: 'Part of the name, compared as names are; no wildcards',
       examples: ['mail']
     })
   )

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
+import { hash as argon2 } from '@node-rs/argon2'
 import t from 'tap'
-import { hashPassword, passwordFits } from '../../src/crypto/passwords.ts'
+import { checkPassword, hashPassword, passwordFits } from '../../src/crypto/passwords.ts'
 import { hashToken, newToken } from '../../src/crypto/tokens.ts'
 
 const PASSWORD = 'correct horse battery'
@@ -36,26 +37,50 @@ t.test('a password hash of the first release fits', async (t) => {
   t.ok(await passwordFits(hash, PASSWORD))
 })
 
-t.test('an unknown account costs the same work as a wrong password', async (t) => {
-  const hash = await hashPassword(PASSWORD)
-  t.notOk(await passwordFits(undefined, PASSWORD))
-  // CPU time in µs, because the elapsed time depends on the load of the machine.
-  const costOf = async (known: string | undefined) => {
-    const from = process.cpuUsage()
-    await passwordFits(known, 'not this one at all')
-    const { user, system } = process.cpuUsage(from)
-    return user + system
+t.test('a password fits in every Unicode form, and with every kind of space', async (t) => {
+  const [composed, decomposed] = ['p\u00e4ssw\u00f6rd \u00c5', 'pa\u0308sswo\u0308rd\u00a0\u212b']
+  for (const set of [composed, decomposed]) {
+    const hash = await hashPassword(set)
+    for (const typed of [composed, decomposed, 'p\u00e4ssw\u00f6rd\u3000\u00c5'])
+      t.same(await checkPassword(hash, typed), { fits: true, outdated: false }, JSON.stringify(typed))
+    for (const other of ['P\u00e4ssw\u00f6rd \u00c5', 'passwo\u0308rd \u00c5', 'p\u00e4ssw\u00f6rd\u00c5'])
+      t.notOk(await passwordFits(hash, other), JSON.stringify(other))
   }
-  const [known, unknown]: [number[], number[]] = [[], []]
-  for (let i = 0; i < 15; i++) {
-    known.push(await costOf(hash))
-    unknown.push(await costOf(undefined))
-  }
-  // The minimum of each is the run without other work of this process. Without the dummy hash it would be a
-  // thousandth.
-  const ratio = Math.min(...unknown) / Math.min(...known)
-  t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
 })
+
+t.test('a hash of an earlier version fits what was typed then', async (t) => {
+  // Of 'pa\u0308sswo\u0308rd\u00a0horse', before passwords were prepared.
+  const typed = 'pa\u0308sswo\u0308rd\u00a0horse'
+  const hash = await argon2(typed, { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 })
+  t.same(await checkPassword(hash, typed), { fits: true, outdated: true })
+  t.same(await checkPassword(hash, typed.normalize('NFC')), { fits: false, outdated: false })
+})
+
+for (const [what, wrong] of [
+  ['a wrong password', 'not this one at all'],
+  ['a wrong password that is not in NFC', 'no\u0308t this one at all']
+] as const) {
+  t.test(`an unknown account costs the same work as ${what}`, async (t) => {
+    const hash = await hashPassword(PASSWORD)
+    t.notOk(await passwordFits(undefined, PASSWORD))
+    // CPU time in µs, because the elapsed time depends on the load of the machine.
+    const costOf = async (known: string | undefined) => {
+      const from = process.cpuUsage()
+      await passwordFits(known, wrong)
+      const { user, system } = process.cpuUsage(from)
+      return user + system
+    }
+    const [known, unknown]: [number[], number[]] = [[], []]
+    for (let i = 0; i < 15; i++) {
+      known.push(await costOf(hash))
+      unknown.push(await costOf(undefined))
+    }
+    // The minimum of each is the run without other work of this process. Without the dummy hash it would be a
+    // thousandth.
+    const ratio = Math.min(...unknown) / Math.min(...known)
+    t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
+  })
+}
 
 t.test('a token has 256 random bits and is safe in a cookie and a URL', async (t) => {
   const tokens = Array.from({ length: 1_000 }, newToken)

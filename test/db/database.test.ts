@@ -637,6 +637,7 @@ t.test('which constraint an error is of', async (t) => {
     id: randomUUID(),
     email: 'ann@example.org',
     name: 'Ann',
+    name_key: 'ann',
     password_hash: '',
     role: 'user' as const
   }

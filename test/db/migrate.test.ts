@@ -43,7 +43,7 @@ t.test('replicas that start at once on an empty database make one schema between
   await migrate(once.db)
   const made = await emptyDatabase(t)
   const replicas = Array.from({ length: 4 }, () => createDatabase({ connectionString: made.url }))
-  const ran = await Promise.all(replicas.map(migrate))
+  const ran = await Promise.all(replicas.map((db) => migrate(db)))
   await Promise.all(replicas.map((db) => db.destroy()))
   t.equal(ran.filter((steps) => steps.length > 0).length, 1, 'one of them did it')
   t.same(await schemaOf(made.db), await schemaOf(once.db))

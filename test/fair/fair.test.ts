@@ -113,8 +113,8 @@ async function newWorld(): Promise<World> {
 
   const listed = await newProject(attacker)
   await sql`with made as (
-      insert into credentials (id, owner_id, type_id, name, created_at)
-      select gen_random_uuid(), ${attacker.person.id}::uuid, ${json.id}::uuid, 'Listed ' || i,
+      insert into credentials (id, owner_id, type_id, name, name_key, created_at)
+      select gen_random_uuid(), ${attacker.person.id}::uuid, ${json.id}::uuid, 'Listed ' || i, 'listed ' || i,
         now() - i * interval '1 second' from generate_series(1, 9900) i returning id),
     environments as (insert into credential_environments (credential_id, name) select id, 'main' from made)
     insert into credential_projects (id, credential_id, project_id, assigned_by)

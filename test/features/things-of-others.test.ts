@@ -184,8 +184,8 @@ t.test('a credential has 10,000 usages at the most, and a project 1,000 members'
   t.equal((await put('job:1')).status, 200, 'what is there may be said again')
   t.equal((await machine.get(usages)).json.length, 10_000)
 
-  await sql`with made as (insert into users (id, email, name, password_hash, role)
-      select gen_random_uuid(), gen_random_uuid() || '@example.org', 'M', 'x', 'user'
+  await sql`with made as (insert into users (id, email, name, name_key, password_hash, role)
+      select gen_random_uuid(), gen_random_uuid() || '@example.org', 'M', 'm', 'x', 'user'
       from generate_series(1, 998) returning id)
     insert into project_members (project_id, user_id, role)
       select ${projectId}::uuid, id, 'viewer' from made`.execute(db)

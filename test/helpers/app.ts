@@ -11,7 +11,7 @@ import { newRootKey } from '../../src/root-keys/local.ts'
 import type { RootKey } from '../../src/root-keys/root-key.ts'
 import { Client } from './client.ts'
 import { Contract, type OpenapiDocument } from './contract.ts'
-import { createTestDatabase } from './database.ts'
+import { createTestDatabase, type TestDatabaseOptions } from './database.ts'
 
 export interface TestApp {
   app: App
@@ -40,11 +40,15 @@ export const NO_LIMITS = {
 const PASSWORD = 'correct horse battery'
 
 /**
- * The service on a database of its own, listening on a port of loopback that was free; gone when the test
- * ends.
+ * The service on a database of its own, made with `options`, listening on a port of loopback that was free;
+ * gone when the test ends.
  */
-export async function startTestApp(t: Test, env: Record<string, string> = {}): Promise<TestApp> {
-  const database = await createTestDatabase()
+export async function startTestApp(
+  t: Test,
+  env: Record<string, string> = {},
+  options: TestDatabaseOptions = {}
+): Promise<TestApp> {
+  const database = await createTestDatabase(options)
   const rootKeys = parseRootKeys(newRootKey('test'))
   const closing: (() => Promise<unknown>)[] = [database.drop]
   t.teardown(async () => {

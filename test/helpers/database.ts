@@ -47,11 +47,15 @@ export async function prepareTemplate(url: string): Promise<void> {
     await client.query(`${what} role ${SERVICE_ROLE} login password '${passwordOn(url)}'`)
   })
   const db = createDatabase({ connectionString: onDatabase(url, TEMPLATE) })
+  await prepare(db)
+  await db.destroy()
+}
+
+async function prepare(db: Database): Promise<void> {
   await migrateFor(db, SERVICE_ROLE)
   await installCatalogue(db)
   // Tests add triggers that write to tables of the tests.
   await sql.raw(`alter default privileges grant all on tables to ${SERVICE_ROLE}`).execute(db)
-  await db.destroy()
 }
 
 export interface TestDatabase {
@@ -63,20 +67,33 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-/** A database of one's own, on the run's server. `empty`: nothing in it, not even tables. */
-export async function createTestDatabase(options: { empty?: boolean } = {}): Promise<TestDatabase> {
+export interface TestDatabaseOptions {
+  /** Nothing in it, not even tables. */
+  empty?: boolean
+  /** Options of `create database`, such as "locale 'C'". */
+  locale?: string
+  /** Is called with the empty database, before it is migrated. */
+  fill?: (db: Database) => Promise<void>
+}
+
+/** A database of one's own, on the run's server. */
+export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const { empty, fill, locale = '' } = options
+  const isCopy = !empty && !fill && locale === ''
   const server = process.env.TEST_DATABASE_URL
   if (!server) throw new Error('run tests by `npm test -- <file>`: they need its Postgres server')
   const name = `latchkey_test_${randomBytes(8).toString('hex')}`
   await admin(server, (client) =>
-    client.query(`create database ${name} template ${options.empty ? 'template0' : TEMPLATE}`)
+    client.query(`create database ${name} template ${isCopy ? TEMPLATE : 'template0'} ${locale}`)
   )
   // A copy has the rights on tables, and not those on the database.
   await admin(server, (client) => client.query(`revoke temporary on database ${name} from public`))
   const ownerUrl = onDatabase(server, name)
   const db = createDatabase({ connectionString: ownerUrl })
+  await fill?.(db)
+  if (!isCopy && !empty) await prepare(db)
   return {
-    url: options.empty ? ownerUrl : asRole(ownerUrl, SERVICE_ROLE, passwordOn(server)),
+    url: empty ? ownerUrl : asRole(ownerUrl, SERVICE_ROLE, passwordOn(server)),
     ownerUrl,
     db,
     async drop() {

@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import { hashToken, newToken as newSessionToken } from '../../src/crypto/tokens.ts'
 import type { ProjectRole } from '../../src/db/tables.ts'
 import { uuidv7 } from '../../src/ids.ts'
+import { nameColumns } from '../../src/names.ts'
 import type { TestApp } from './app.ts'
 import type { Client } from './client.ts'
 import { addMember, newCredential, newCredentialBody, newProject, newType, uniqueName } from './fixtures.ts'
@@ -454,7 +455,7 @@ export async function newWorld(service: TestApp) {
       const id = uuidv7()
       await db
         .insertInto('projects')
-        .values({ id, name: uniqueName('project'), description: null })
+        .values({ id, ...nameColumns(uniqueName('project')), description: null })
         .execute()
       await sql`insert into project_members (project_id, user_id, role)
         select ${id}::uuid, user_id, role from project_members where project_id = ${projectId}::uuid`.execute(
@@ -466,7 +467,8 @@ export async function newWorld(service: TestApp) {
     /** Another user, who owns nothing. */
     async user(): Promise<string> {
       const id = uuidv7()
-      const row = { id, email: `${id}@example.org`, name: 'Gone', password_hash: 'x', role: 'user' } as const
+      const [email, named] = [`${id}@example.org`, nameColumns('Gone')]
+      const row = { id, email, ...named, password_hash: 'x', role: 'user' } as const
       await db
         .insertInto('users')
         .values({ ...row, disabled_at: null })

@@ -14,11 +14,17 @@ export interface Running {
 }
 
 /**
- * Starts `src/main.js` as a process of its own with this environment and no other; killed when the test ends.
+ * Starts `src/main.js`, or another program, as a process of its own with this environment and no other;
+ * killed when the test ends.
  */
-export function startProcess(t: Test, cwd: string, env: Record<string, string>): Running {
+export function startProcess(
+  t: Test,
+  cwd: string,
+  env: Record<string, string>,
+  args: readonly string[] = [main]
+): Running {
   const { PATH = '', TMPDIR = '' } = process.env
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(process.execPath, args, {
     cwd,
     env: { PATH, ...(TMPDIR && { TMPDIR }), PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe']

@@ -27,8 +27,8 @@ t.test('expired rows are deleted every ten minutes, and no others', async (t) =>
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   const userId = randomUUID()
-  await sql`insert into users (id, email, name, password_hash, role)
-    values (${userId}, 'ann@example.org', 'Ann', '', 'user')`.execute(db)
+  await sql`insert into users (id, email, name, name_key, password_hash, role)
+    values (${userId}, 'ann@example.org', 'Ann', 'ann', '', 'user')`.execute(db)
   const session = (name: string, seen: string, expires: string) =>
     sql`insert into sessions (id, token_hash, user_id, ip, user_agent, last_seen_at, expires_at)
       values (${randomUUID()}, ${randomBytes(32)}, ${userId}, '::1', ${name},

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
+import { foldName } from '../../names.ts'
 import type { BuiltInType } from './catalogue.ts'
 import { fieldsOf, HEAD, types } from './repository.ts'
 
@@ -29,23 +30,22 @@ export async function renameConflicting(
   types: readonly BuiltInType[]
 ): Promise<RenamedType[]> {
   const ids = types.map((type) => type.id)
-  const names = types.map((type) => type.typeName)
+  const keys = types.map((type) => foldName(type.typeName))
   const { rows } = await sql<RenamedType>`
-    update credential_types t set type_name = other.new_name, updated_at = now()
+    update credential_types t
+    set type_name = other.type_name || suffix, name_key = other.name_key || suffix, updated_at = now()
     from (
-      select o.id, o.type_name as old_name,
-        o.type_name || ' (' || coalesce(free.n::text, o.id::text) || ')' as new_name
-      from unnest(${ids}::uuid[], ${names}::text[]) as b(id, name)
-      join credential_types o on lower(o.type_name) = lower(b.name) and o.id <> b.id
+      select o.id, o.type_name, o.name_key, ' (' || coalesce(free.n::text, o.id::text) || ')' as suffix
+      from unnest(${ids}::uuid[], ${keys}::text[]) as b(id, key)
+      join credential_types o on o.name_key = b.key and o.id <> b.id
       left join lateral (
         select n from generate_series(2, 100) n
-        where not exists (
-          select from credential_types x where lower(x.type_name) = lower(o.type_name || ' (' || n || ')'))
+        where not exists (select from credential_types x where x.name_key = o.name_key || ' (' || n || ')')
         order by n limit 1
       ) free on true
     ) other
     where t.id = other.id
-    returning t.id, other.old_name as "from", t.type_name as "to"`.execute(trx)
+    returning t.id, other.type_name as "from", t.type_name as "to"`.execute(trx)
   return rows
 }
 
@@ -57,6 +57,7 @@ export async function upsertTypes(trx: Transaction, types: readonly BuiltInType[
       types.map((type) => ({
         id: type.id,
         type_name: type.typeName,
+        name_key: foldName(type.typeName),
         description: type.description,
         owner_id: null
       }))
@@ -64,6 +65,7 @@ export async function upsertTypes(trx: Transaction, types: readonly BuiltInType[
     .onConflict((conflict) =>
       conflict.column('id').doUpdateSet((eb) => ({
         type_name: eb.ref('excluded.type_name'),
+        name_key: eb.ref('excluded.name_key'),
         description: eb.ref('excluded.description'),
         revision: eb('credential_types.revision', '+', 1),
         updated_at: sql<Date>`now()`

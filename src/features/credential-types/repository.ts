@@ -2,9 +2,9 @@ import { type ExpressionBuilder, type Kysely, type QueryCreator, type Selectable
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import { lookup } from '../../auth/lookup.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import { likePattern } from '../../db/like-pattern.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import type { Row, Tables } from '../../db/tables.ts'
+import { foldName, searchPattern } from '../../names.ts'
 
 export const FIELD = [
   'id',
@@ -29,7 +29,10 @@ const WHOLE = [...HEAD, 't.description', 't.created_at', 't.updated_at'] as cons
 export type TypeHead = Row<'credential_types', 'id' | 'type_name' | 'owner_id' | 'revision'>
 /** The part of a type that credentials need. The fields are in order. */
 export type TypeWithFields = TypeHead & { fields: FieldRow[] }
-export type TypeRow = Selectable<Tables['credential_types']> & { fields: FieldRow[]; usage_count: number }
+export type TypeRow = Omit<Selectable<Tables['credential_types']>, 'name_key'> & {
+  fields: FieldRow[]
+  usage_count: number
+}
 
 type Eb = ExpressionBuilder<Tables & { t: Tables['credential_types'] }, 't'>
 
@@ -68,7 +71,7 @@ const pageOfTypes = prepared(
       // Paged first, so that the fields and credentials of the types on earlier pages are not read.
       .with('t', (q) =>
         types(q)
-          .where('t.type_name', 'ilike', p.pattern)
+          .where('t.name_key', 'like', p.pattern)
           .select(WHOLE)
           .orderBy('t.created_at', 'desc')
           .orderBy('t.id', 'desc')
@@ -86,7 +89,7 @@ const pageOfTypes = prepared(
 const total = prepared(
   (db, p: Params<{ pattern: string }>) =>
     types(db)
-      .where('t.type_name', 'ilike', p.pattern)
+      .where('t.name_key', 'like', p.pattern)
       .select((eb) => eb.fn.countAll<number>().as('total')),
   { pool: 'longReads' }
 )
@@ -96,7 +99,7 @@ export async function listTypes(
   db: Database,
   page: { search: string | undefined; limit: number; offset: number }
 ): Promise<{ rows: TypeRow[]; total: number }> {
-  const values = { pattern: likePattern(page.search ?? ''), limit: page.limit, offset: page.offset }
+  const values = { pattern: searchPattern(page.search ?? ''), limit: page.limit, offset: page.offset }
   // One after the other: a request has one connection for long reads at a time.
   const rows = await pageOfTypes(db, values)
   const [count] = await total(db, values)
@@ -139,16 +142,13 @@ export async function findTypeWithFields(db: Database, typeId: string): Promise<
   return row
 }
 
-const withFieldsByName = prepared((db, p: Params<{ name: string }>) =>
-  types(db)
-    .where(sql<string>`lower(t.type_name)`, '=', sql<string>`lower(${p.name})`)
-    .select(HEAD)
-    .select(fieldsOf)
+const withFieldsByName = prepared((db, p: Params<{ key: string }>) =>
+  types(db).where('t.name_key', '=', p.key).select(HEAD).select(fieldsOf)
 )
 
-/** Finds a type with its fields by its name, ignoring case. */
+/** Finds a type with its fields by its name, as `foldName` compares names. */
 export async function findTypeByName(db: Database, name: string): Promise<TypeWithFields | undefined> {
-  const [row] = await withFieldsByName(db, { name })
+  const [row] = await withFieldsByName(db, { key: foldName(name) })
   return row
 }
 

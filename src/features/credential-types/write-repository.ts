@@ -3,6 +3,7 @@ import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { NameTaken, Unauthenticated } from '../../http/problems.ts'
 import { JsonText } from '../../json.ts'
+import { foldName } from '../../names.ts'
 import { FIELD, type FieldRow } from './repository.ts'
 
 /** The unique index on the names of types. */
@@ -35,7 +36,10 @@ export async function insertType(
   try {
     return await db
       .with('inserted', (q) =>
-        q.insertInto('credential_types').values(type).returning(['revision', 'created_at', 'updated_at'])
+        q
+          .insertInto('credential_types')
+          .values({ ...type, name_key: foldName(type.type_name) })
+          .returning(['revision', 'created_at', 'updated_at'])
       )
       .with('fields', (q) =>
         q
@@ -62,13 +66,13 @@ export interface TypeChanges {
 export async function updateType(
   trx: Transaction,
   id: string,
-  changes: TypeChanges,
+  { type_name, description }: TypeChanges,
   fieldsChanged: boolean
 ): Promise<void> {
   try {
     await trx
       .updateTable('credential_types')
-      .set(changes)
+      .set({ description, ...(type_name !== undefined && { type_name, name_key: foldName(type_name) }) })
       .set((eb) => ({
         revision: eb('revision', '+', fieldsChanged ? 1 : 0),
         updated_at: sql<Date>`now()`

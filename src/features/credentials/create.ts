@@ -133,7 +133,7 @@ export function typeById(id: string): FindType {
   }
 }
 
-/** Finds a type by its name, ignoring case, or else by its id. */
+/** Finds a type by its name, as `foldName` compares names, or else by its id. */
 export function typeByName(name: string, id: string): FindType {
   const otherwise = typeById(id)
   return async (db, fresh) => (await findTypeByName(db, name)) ?? otherwise(db, fresh)

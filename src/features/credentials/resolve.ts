@@ -1,6 +1,7 @@
 import { DecryptionFailed } from '../../crypto/aead.ts'
 import { UnknownDataKey } from '../../crypto/keyring.ts'
 import { AnswerTooLarge } from '../../http/problems.ts'
+import { foldName } from '../../names.ts'
 import type { Services } from '../../services.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import { findLinked, type LinkedRow, type PreloadedRow } from './repositories/value-repository.ts'
@@ -11,7 +12,7 @@ import { valuesByName } from './values-by-name.ts'
 /** The largest total size, in bytes, of the sealed values that one answer returns decrypted. */
 const MAX_BYTES = 6 * 1024 * 1024
 
-/** A requested credential, by id, or by name ignoring case. */
+/** A requested credential, by id, or by name as `foldName` compares them. */
 export type ResolveItem = { id: string } | { name: string }
 
 export interface Resolved {
@@ -63,27 +64,20 @@ export async function resolveCredentials(
   preloaded: readonly PreloadedRow[] | undefined
 ): Promise<{ results: Result[]; handedOut: LinkedRow[]; undecryptable: LinkedRow[] }> {
   const ids = items.flatMap((item) => ('id' in item ? [item.id] : []))
-  const names = items.flatMap((item) => ('name' in item ? [item.name] : []))
+  const nameKeys = items.flatMap((item) => ('name' in item ? [foldName(item.name)] : []))
   const small = preloaded?.filter((row): row is LinkedRow => row.sealed !== null)
   const rows =
     small && small.length === preloaded?.length
       ? small
-      : await findLinked(db, { projectId, ids, names, environment, maxBytes: MAX_BYTES })
+      : await findLinked(db, { projectId, ids, nameKeys, environment, maxBytes: MAX_BYTES })
   if (!rows) throw new AnswerTooLarge()
   const byId = new Map(rows.map((row) => [row.id, [row]]))
-  // Postgres decides which names are equal.
-  const byName = Map.groupBy(
-    rows.flatMap((row) => row.requested_names.map((name) => ({ name, row }))),
-    ({ name }) => name
-  )
+  const byName = Map.groupBy(rows, (row) => row.name_key)
   const handedOut = new Map<string, LinkedRow>()
   const undecryptable = new Map<string, LinkedRow>()
   const fields = new Map(await Promise.all(rows.map(async (row) => [row, await fieldsOf(db, row)] as const)))
   const results = items.map((item): Result => {
-    const found =
-      'id' in item
-        ? (byId.get(item.id.toLowerCase()) ?? [])
-        : [...new Set(byName.get(item.name)?.map(({ row }) => row))]
+    const found = ('id' in item ? byId.get(item.id.toLowerCase()) : byName.get(foldName(item.name))) ?? []
     const [row] = found
     const refuse = (code: RefusalCode): Result => ({ ...item, error: { code, detail: DETAILS[code] } })
     if (!row) return refuse('not-found')

@@ -1,7 +1,9 @@
+import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import type { ProjectRole, Row } from '../../db/tables.ts'
+import { emailHash } from '../../emails.ts'
 import { AlreadyMember } from '../../http/problems.ts'
 
 const columns = ['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'] as const
@@ -83,7 +85,7 @@ export async function insertMember(
         q
           .selectFrom('users')
           .select(['id', 'email', 'name'])
-          .where((eb) => eb(eb.fn('lower', ['email']), '=', eb.fn('lower', [eb.val(email)])))
+          .where(sql<Buffer>`email_hash(email)`, '=', emailHash(email))
           .where('disabled_at', 'is', null)
       )
       .with('m', (q) =>

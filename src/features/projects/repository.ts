@@ -3,10 +3,10 @@ import { lookup } from '../../auth/lookup.ts'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { likePattern } from '../../db/like-pattern.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import type { ProjectRole, Row } from '../../db/tables.ts'
 import { Unauthenticated } from '../../http/problems.ts'
+import { nameColumns, searchPattern } from '../../names.ts'
 
 const columns = ['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'm.role'] as const
 
@@ -36,7 +36,7 @@ const listing = (bySearch: boolean) => {
       .selectFrom('project_members as m')
       .innerJoin('projects as p', 'p.id', 'm.project_id')
       .where('m.user_id', '=', p.userId)
-      .$if(bySearch, (query) => query.where('p.name', 'ilike', p.pattern))
+      .$if(bySearch, (query) => query.where('p.name_key', 'like', p.pattern))
   return {
     rows: prepared((db, p: Listed) =>
       projects(db, p)
@@ -62,7 +62,7 @@ export async function listProjects(
 ) {
   const { search, limit, offset } = page
   const list = search === undefined ? all : found
-  const values = { userId, limit, offset, pattern: likePattern(search ?? '') }
+  const values = { userId, limit, offset, pattern: searchPattern(search ?? '') }
   const [rows, [count]] = await Promise.all([list.rows(db, values), list.total(db, values)])
   return { rows, total: count!.total }
 }
@@ -78,7 +78,7 @@ export async function insertProject(
       .with('p', (q) =>
         q
           .insertInto('projects')
-          .values(project)
+          .values({ ...project, ...nameColumns(project.name) })
           .returning(['id', 'name', 'description', 'created_at', 'updated_at'])
       )
       .with('m', (q) =>
@@ -103,12 +103,12 @@ export function updateProject(
   db: Database,
   userId: string,
   id: string,
-  values: { name: string | undefined; description: string | null | undefined }
+  { name, description }: { name: string | undefined; description: string | null | undefined }
 ): Promise<ProjectRow | undefined> {
   return db
     .updateTable('projects as p')
     .from('project_members as m')
-    .set({ ...values, updated_at: sql<Date>`now()` })
+    .set({ ...(name !== undefined && nameColumns(name)), description, updated_at: sql<Date>`now()` })
     .where('p.id', '=', id)
     .whereRef('m.project_id', '=', 'p.id')
     .where('m.user_id', '=', userId)

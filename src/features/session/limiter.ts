@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Database } from '../../db/database.ts'
+import { emailHash } from '../../emails.ts'
 import { TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { countAttempts, deleteAttempt, deleteAttempts, insertAttempt } from './attempt-repository.ts'
@@ -20,7 +20,7 @@ export interface Attempt {
  * out that address, not the owner of the account at another.
  */
 export async function countAttempt(db: Database, email: string, address: string): Promise<Attempt> {
-  const account = createHash('sha256').update(email.toLowerCase()).digest()
+  const account = emailHash(email)
   const id = uuidv7()
   await insertAttempt(db, { id, account, address })
   const counts = await countAttempts(db, account, address, WINDOW_SECONDS)

@@ -1,18 +1,13 @@
-import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
+import { emailHash } from '../../emails.ts'
 
-/**
- * Finds a user by e-mail address, ignoring the case of ASCII letters, disabled or not, with the hash of the
- * password. What was typed reaches Postgres as a hash: it may be a password, and statements may be logged.
- */
+/** Finds a user by e-mail address, disabled or not, with the hash of the password. */
 export function findAccount(db: Database, email: string) {
-  const folded = email.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
-  const hash = createHash('sha256').update(folded).digest()
   return db
     .selectFrom('users')
     .select(['id', 'email', 'name', 'role', 'password_hash', 'disabled_at'])
-    .where(sql<Buffer>`email_hash(email)`, '=', hash)
+    .where(sql<Buffer>`email_hash(email)`, '=', emailHash(email))
     .executeTakeFirst()
 }
 

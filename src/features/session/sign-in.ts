@@ -1,12 +1,12 @@
 import { type Origin, record, recordDenials } from '../../audit/record.ts'
-import { passwordFits } from '../../crypto/passwords.ts'
+import { checkPassword, hashPassword } from '../../crypto/passwords.ts'
 import { hashToken, newToken } from '../../crypto/tokens.ts'
 import { inTransaction } from '../../db/database.ts'
 import { InvalidCredentials, TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
 import { countAttempt } from './limiter.ts'
-import { findAccount, insertSession } from './repository.ts'
+import { findAccount, insertSession, setPassword } from './repository.ts'
 
 /**
  * Starts a session. Returns it with its user and its token, of which only the hash is stored. An unknown
@@ -18,7 +18,8 @@ export async function signIn(
   { email, password }: { email: string; password: string },
   origin: Origin
 ) {
-  const { db, config } = services
+  const { db } = services
+  const token = newToken()
   // Records the user only if one was found: the e-mail field may contain anything, such as a password.
   const recordFailure = async (userId: string | undefined, code: string) => {
     const target = userId === undefined ? undefined : ({ type: 'user', id: userId } as const)
@@ -29,29 +30,10 @@ export async function signIn(
     if (error instanceof TooManyAttempts) await recordFailure((await findAccount(db, email))?.id, error.code)
     throw error
   })
-  const account = await findAccount(db, email)
-  const fits = await passwordFits(account?.password_hash, password)
-  const token = newToken()
-  const session =
-    account && fits && !account.disabled_at
-      ? await inTransaction(db, async (trx) => {
-          const session = await insertSession(trx, {
-            id: uuidv7(),
-            tokenHash: hashToken(token),
-            userId: account.id,
-            passwordHash: account.password_hash,
-            maxHours: config.sessionMaxHours,
-            ip: origin.ip ?? '',
-            userAgent: origin.user_agent
-          })
-          if (!session) return undefined
-          const actor = { ...origin, actor_type: 'user', actor_id: account.id, actor_name: account.name }
-          await record(trx, actor, [
-            { action: 'session.started', target: { type: 'session', id: session.id } }
-          ])
-          return session
-        })
-      : undefined
+  const first = await enter(services, { email, password }, origin, token)
+  // Another sign-in of the same user may have renewed the hash.
+  const isRetried = first.outdated && !first.session
+  const { account, session } = isRetried ? await enter(services, { email, password }, origin, token) : first
   if (!account || !session) {
     const refusal = new InvalidCredentials()
     await recordFailure(account?.id, refusal.code)
@@ -59,4 +41,36 @@ export async function signIn(
   }
   await attempt.succeeded()
   return { user: account, session, token }
+}
+
+/** Starts a session if the password fits the account, and renews its hash if that is outdated. */
+async function enter(
+  { db, config }: Services,
+  { email, password }: { email: string; password: string },
+  origin: Origin,
+  token: string
+) {
+  const account = await findAccount(db, email)
+  const { fits, outdated } = await checkPassword(account?.password_hash, password)
+  if (!account || !fits || account.disabled_at) return { account, session: undefined, outdated: false }
+  const { id, password_hash: oldHash } = account
+  const newHash = outdated ? await hashPassword(password) : oldHash
+  const session = await inTransaction(db, async (trx) => {
+    // If the password has changed meanwhile, neither the hash nor the session is written.
+    if (outdated) await setPassword(trx, { id, oldHash, newHash })
+    const session = await insertSession(trx, {
+      id: uuidv7(),
+      tokenHash: hashToken(token),
+      userId: id,
+      passwordHash: newHash,
+      maxHours: config.sessionMaxHours,
+      ip: origin.ip ?? '',
+      userAgent: origin.user_agent
+    })
+    if (!session) return undefined
+    const actor = { ...origin, actor_type: 'user', actor_id: id, actor_name: account.name }
+    await record(trx, actor, [{ action: 'session.started', target: { type: 'session', id: session.id } }])
+    return session
+  })
+  return { account, session, outdated }
 }

@@ -1,10 +1,11 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { likePattern } from '../../db/like-pattern.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import type { Row, UserRole } from '../../db/tables.ts'
+import { emailHash } from '../../emails.ts'
 import { EmailTaken, UserOwnsCredentials } from '../../http/problems.ts'
+import { nameColumns, searchPattern } from '../../names.ts'
 
 const columns = ['id', 'email', 'name', 'role', 'disabled_at', 'created_at', 'updated_at'] as const
 
@@ -43,7 +44,7 @@ export async function listUsers(
   const { search, limit, offset } = page
   const users = db
     .selectFrom('users')
-    .$if(search !== undefined, (query) => query.where('name', 'ilike', likePattern(search!)))
+    .$if(search !== undefined, (query) => query.where('name_key', 'like', searchPattern(search!)))
   const [rows, { total }] = await Promise.all([
     users
       .select(columns)
@@ -62,7 +63,13 @@ export function insertUser(
   db: Database,
   user: { id: string; email: string; name: string; password_hash: string; role: UserRole }
 ): Promise<UserRow> {
-  return mapEmailTaken(db.insertInto('users').values(user).returning(columns).executeTakeFirstOrThrow())
+  return mapEmailTaken(
+    db
+      .insertInto('users')
+      .values({ ...user, ...nameColumns(user.name) })
+      .returning(columns)
+      .executeTakeFirstOrThrow()
+  )
 }
 
 export interface UserValues {
@@ -75,11 +82,11 @@ export interface UserValues {
 
 /** Changes the values that are set. Returns undefined if the user was deleted; throws EmailTaken. */
 export function updateUser(db: Database, id: string, values: UserValues): Promise<UserRow | undefined> {
-  const { disabled, passwordHash, ...plain } = values
+  const { disabled, passwordHash, name, ...plain } = values
   return mapEmailTaken(
     db
       .updateTable('users')
-      .set({ ...plain, updated_at: sql<Date>`now()` })
+      .set({ ...plain, ...(name !== undefined && nameColumns(name)), updated_at: sql<Date>`now()` })
       .$if(passwordHash !== undefined, (query) => query.set({ password_hash: passwordHash! }))
       .$if(disabled !== undefined, (query) =>
         query.set({ disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null })
@@ -154,7 +161,7 @@ export function lockUserByEmail(trx: Transaction, email: string) {
   return trx
     .selectFrom('users')
     .select('id')
-    .where(sql`lower(email)`, '=', sql`lower(${email})`)
+    .where(sql<Buffer>`email_hash(email)`, '=', emailHash(email))
     .where('disabled_at', 'is', null)
     .forShare()
     .executeTakeFirst()

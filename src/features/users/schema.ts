@@ -83,7 +83,9 @@ const tags = ['Users']
 export const createUser = {
   operationId: 'createUser',
   summary: 'Create a user',
-  description: 'For administrators. E-mail addresses are compared without regard to case.',
+  description:
+    'For administrators. E-mail addresses are compared without regard to case, and an international domain ' +
+    'is stored in its ASCII form (`xn--…`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(NewUser),

@@ -32,7 +32,8 @@ async function newType(caller: Client, fields: object[] = [text('token')], rest:
 async function newCredential(db: Database, ownerId: string, typeId: string, fieldIds: string[]) {
   const id = randomUUID()
   const key = { environment: 'main', value: Buffer.from('sealed'), data_key_no: 1 }
-  await db.insertInto('credentials').values({ id, owner_id: ownerId, type_id: typeId, name: id }).execute()
+  const row = { id, owner_id: ownerId, type_id: typeId, name: id, name_key: id }
+  await db.insertInto('credentials').values(row).execute()
   await db.insertInto('credential_environments').values({ credential_id: id, name: 'main' }).execute()
   for (const field_id of fieldIds) {
     await db
@@ -326,7 +327,7 @@ t.test('a user has 200 types at the most, however many requests come at once', a
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const rows = Array.from({ length: 198 }, () => {
     const id = randomUUID()
-    return { id, type_name: id, description: null, owner_id: ann.person.id }
+    return { id, type_name: id, name_key: id, description: null, owner_id: ann.person.id }
   })
   await service.db.insertInto('credential_types').values(rows).execute()
   const create = (caller: Client) => caller.post(TYPES, { typeName: randomUUID(), fields: [text('a')] })

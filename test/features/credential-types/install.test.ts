@@ -4,6 +4,7 @@ import { createDatabase, type Database, lockName } from '../../../src/db/databas
 import { type BuiltInType, catalogue } from '../../../src/features/credential-types/catalogue.ts'
 import { installCatalogue } from '../../../src/features/credential-types/install.ts'
 import { findTypeByName } from '../../../src/features/credential-types/repository.ts'
+import { foldName } from '../../../src/names.ts'
 import { createTestDatabase } from '../../helpers/database.ts'
 
 async function emptyDatabase(t: Test) {
@@ -80,12 +81,15 @@ t.test("a user's type with the name of a built-in one is renamed", async (t) => 
   const { db } = await emptyDatabase(t)
   const [first, second] = [catalogue[0]!, catalogue[1]!]
   const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
-  await sql`insert into users (id, email, name, password_hash, role)
-    values (${id}, 'ann@example.org', 'Ann', '', 'user')`.execute(db)
+  await sql`insert into users (id, email, name, name_key, password_hash, role)
+    values (${id}, 'ann@example.org', 'Ann', 'ann', '', 'user')`.execute(db)
   const names = ['RAW', 'raw (2)', 'Raw (3)']
   for (const [index, name] of names.entries()) {
     const type = { id: id.replace(/.$/, `${index}`), type_name: name, owner_id: id, description: null }
-    await db.insertInto('credential_types').values(type).execute()
+    await db
+      .insertInto('credential_types')
+      .values({ ...type, name_key: foldName(name) })
+      .execute()
   }
   t.strictSame(await installCatalogue(db, [first]), [
     { id: id.replace(/.$/, '0'), from: 'RAW', to: 'RAW (4)' }

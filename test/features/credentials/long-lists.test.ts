@@ -27,8 +27,9 @@ async function growTo(total: number): Promise<void> {
   const from = count + 1
   count = total
   await sql`with made as (
-      insert into credentials (id, owner_id, type_id, name, description, created_at)
+      insert into credentials (id, owner_id, type_id, name, name_key, description, created_at)
       select gen_random_uuid(), ${ann.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i,
+        'credential ' || i,
         repeat('x', 2000), now() - i * interval '1 second'
       from generate_series(${from}::int, ${total}::int) i returning id),
     environments as (
@@ -120,15 +121,17 @@ t.test(
     const bob = await service.newUser()
     const project = await newProject(bob)
     await sql`with projects as (
-      insert into projects (id, name, description)
-      select gen_random_uuid(), repeat('𝒫', 190) || i, repeat('𝒟', 2000) from generate_series(1, 99) i
+      insert into projects (id, name, name_key, description)
+      select gen_random_uuid(), repeat('𝒫', 190) || i, repeat('𝒫', 190) || i, repeat('𝒟', 2000)
+      from generate_series(1, 99) i
       returning id),
     members as (
       insert into project_members (project_id, user_id, role)
       select id, ${bob.person.id}::uuid, 'owner' from projects),
     made as (
-      insert into credentials (id, owner_id, type_id, name)
-      select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i
+      insert into credentials (id, owner_id, type_id, name, name_key)
+      select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i,
+        'credential ' || i
       from generate_series(1, 100) i returning id)
     insert into credential_projects (id, credential_id, project_id)
       select gen_random_uuid(), made.id, p.id

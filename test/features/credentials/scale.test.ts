@@ -58,9 +58,9 @@ t.test('a page costs the same however many credentials others have', async (t) =
   const before = await blocksOfEach()
   for (let batch = 0; batch < 20; batch++) {
     await sql`with made as (
-        insert into credentials (id, owner_id, type_id, name, created_at)
+        insert into credentials (id, owner_id, type_id, name, name_key, created_at)
         select gen_random_uuid(), ${bob.person.id}::uuid, ${type.id}::uuid, 'credential ' || i,
-          now() - i * interval '1 second'
+          'credential ' || i, now() - i * interval '1 second'
         from generate_series(${batch * 5000 + 1}::int, ${batch * 5000 + 5000}::int) i returning id)
       insert into credential_environments (credential_id, name) select id, 'main' from made`.execute(
       service.db

@@ -43,9 +43,10 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
     .executeTakeFirstOrThrow()
   for (let i = 0; i < CREDENTIALS; i++) {
     const [id, value] = [uuidv7(), `value ${i} ${'x'.repeat(randomInt(2_000))}`]
+    const name = `credential ${i}`
     await db
       .insertInto('credentials')
-      .values({ id, owner_id: owner, type_id: type.type_id, name: `credential ${i}` })
+      .values({ id, owner_id: owner, type_id: type.type_id, name, name_key: name })
       .execute()
     await db.insertInto('credential_environments').values({ credential_id: id, name: 'main' }).execute()
     const sealed = sealAll(keyring, id, 1, new Map([['main', new Map([[type.id, JsonText.of(value)]])]]))

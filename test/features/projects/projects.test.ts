@@ -205,8 +205,10 @@ t.test('deleting a project removes its members and links but no credential', asy
   const { db } = service
   const [type_id, id] = [uuidv7(), uuidv7()]
   const owner_id = eddy.person.id
-  await db.insertInto('credential_types').values({ id: type_id, type_name: 'Mail', owner_id }).execute()
-  await db.insertInto('credentials').values({ id, owner_id, type_id, name: 'Mail' }).execute()
+  const type = { id: type_id, type_name: 'Mail', name_key: 'mail', owner_id }
+  await db.insertInto('credential_types').values(type).execute()
+  const credential = { id, owner_id, type_id, name: 'Mail', name_key: 'mail' }
+  await db.insertInto('credentials').values(credential).execute()
   const link = {
     id: uuidv7(),
     credential_id: id,

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { hash as argon2 } from '@node-rs/argon2'
 import { sql } from 'kysely'
 import t from 'tap'
 import { hashPassword } from '../../../src/crypto/passwords.ts'
 import { hashToken } from '../../../src/crypto/tokens.ts'
+import { newRootKey } from '../../../src/root-keys/local.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import type { Answer, Client } from '../../helpers/client.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { startReplica } from '../../helpers/replica.ts'
+import { serviceStarts } from '../../helpers/service-starts.ts'
 
 const service = await startTestApp(t)
 
@@ -291,6 +294,43 @@ t.test('a new password ends the other sessions and replaces the old one', async 
   t.equal((await other.get('/api/v1/session')).status, 401)
   t.equal((await service.anonymous().signIn(ann.person)).status, 401)
   t.equal((await service.anonymous().signIn({ ...ann.person, password: newPassword })).status, 200)
+})
+
+t.test('a password is the same in every Unicode form', async (t) => {
+  const [composed, decomposed] = ['p\u00e4ssw\u00f6rd horse', 'pa\u0308sswo\u0308rd\u00a0horse']
+  const email = `${randomUUID()}@example.org`
+  const { admin } = service
+  t.equal((await admin.post('/api/v1/users', { email, name: 'Jörg', password: decomposed })).status, 201)
+  const ann = service.anonymous()
+  for (const password of [composed, decomposed]) t.equal((await ann.signIn({ email, password })).status, 200)
+  const body = { currentPassword: composed, newPassword: `${decomposed} 2` }
+  t.equal((await ann.put('/api/v1/users/me/password', body)).status, 200)
+  t.equal((await ann.signIn({ email, password: `${composed} 2` })).status, 200)
+  t.equal((await admin.put(`/api/v1/users/${ann.person.id}`, { password: decomposed })).status, 200)
+  t.equal((await ann.signIn({ email, password: composed })).status, 200)
+})
+
+t.test('so is that of the first administrator', async (t) => {
+  const starts = await serviceStarts(t)
+  const { admin } = await starts.serve({
+    LATCHKEY_ROOT_KEYS: newRootKey('test'),
+    LATCHKEY_ADMIN_PASSWORD: 'pa\u0308sswo\u0308rd\u00a0horse'
+  })
+  const password = 'p\u00e4ssw\u00f6rd horse'
+  t.equal((await admin.signIn({ email: 'root@example.org', password })).status, 200)
+})
+
+t.test('a hash of a password in another form fits once more, and is renewed', async (t) => {
+  const ann = await service.newUser()
+  const { email } = ann.person
+  const [composed, decomposed] = ['p\u00e4ssw\u00f6rd horse', 'pa\u0308sswo\u0308rd horse']
+  const password_hash = await argon2(decomposed, { algorithm: 2, memoryCost: 19_456, timeCost: 2 })
+  await service.db.updateTable('users').set({ password_hash }).where('id', '=', ann.person.id).execute()
+  const signIn = async (password: string) => (await service.anonymous().signIn({ email, password })).status
+  t.equal(await signIn(composed), 401)
+  t.same(await Promise.all([1, 2, 3].map(() => signIn(decomposed))), [200, 200, 200], 'at once')
+  t.equal(await signIn(composed), 200, 'from every keyboard now')
+  t.equal(await signIn(decomposed), 200)
 })
 
 t.test('changing the password needs the current one and a long enough new one', async (t) => {

@@ -252,7 +252,7 @@ async function insertType({ db }: TestApp, ownerId: string): Promise<string> {
   const id = uuidv7()
   await db
     .insertInto('credential_types')
-    .values({ id, type_name: `Type ${id}`, owner_id: ownerId })
+    .values({ id, type_name: `Type ${id}`, name_key: `type ${id}`, owner_id: ownerId })
     .execute()
   return id
 }
@@ -266,11 +266,49 @@ async function ownerOf({ db }: TestApp, typeId: string): Promise<string | null> 
   return type!.owner_id
 }
 
+t.test('an address with an international domain is stored in its ASCII form', async (t) => {
+  const id = randomUUID()
+  const email = `Ann.${id}@B\u00fccher.example`
+  const made = await admin.post(USERS, { ...someone(), email })
+  t.equal(made.json.email, `Ann.${id}@xn--bcher-kva.example`)
+  for (const other of [`ann.${id}@bu\u0308cher.EXAMPLE`, `ann.${id}@xn--bcher-kva.example`]) {
+    t.same(outcome(await admin.post(USERS, { ...someone(), email: other })), [409, 'email-taken'], other)
+    t.equal((await service.anonymous().signIn({ email: other, password: PASSWORD })).status, 200, other)
+  }
+  const project = (await admin.post('/api/v1/projects', { name: 'Bücher' })).json.id
+  const member = await admin.post(`/api/v1/projects/${project}/members`, { email, role: 'viewer' })
+  t.equal(member.json.userId, made.json.id)
+})
+
+t.test('an address that is none is refused with the reason', async (t) => {
+  const none = 'This has to be an e-mail address, such as name@example.org.'
+  const cases: [string, string][] = [
+    ['j\u00f6rg@example.org', 'The part of an e-mail address before the @ has to be in ASCII.'],
+    ['\u212aann@example.org', 'The part of an e-mail address before the @ has to be in ASCII.'],
+    ['ann@localhost', 'The domain of an e-mail address needs a dot, as in name@example.org.'],
+    ['ann@b\u00fccher', 'The domain of an e-mail address needs a dot, as in name@example.org.'],
+    ...['ann', '@example.org', 'ann@', 'a b@example.org', 'ann@exa mple.org', 'ann@@example.org'].map(
+      (email): [string, string] => [email, none]
+    ),
+    ...[
+      'ann@b\u00fc/x.example',
+      'ann@b\u00fc%41.example',
+      'ann@b\u00fc..example',
+      'ann@b\u00fc\u202e.example'
+    ].map((email): [string, string] => [email, none])
+  ]
+  for (const [email, message] of cases) {
+    const { status, json } = await admin.post(USERS, { ...someone(), email })
+    t.match([status, json.errors], [400, [{ path: '/body/email', code: 'wrong-format', message }]], email)
+    t.equal((await service.anonymous().signIn({ email, password: PASSWORD })).status, 400, email)
+  }
+})
+
 t.test('a user who owns credentials cannot be deleted and keeps everything', async (t) => {
   const ann = await service.newUser()
   const type = await insertType(service, ann.person.id)
   const id = uuidv7()
-  const values = { id, owner_id: ann.person.id, type_id: type, name: 'Mail' }
+  const values = { id, owner_id: ann.person.id, type_id: type, name: 'Mail', name_key: 'mail' }
   await service.db.insertInto('credentials').values(values).execute()
   t.same(outcome(await admin.delete(pathOf(ann))), [409, 'user-owns-credentials'])
   t.equal((await ann.get('/api/v1/session')).status, 200)

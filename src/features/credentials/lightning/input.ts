@@ -1,9 +1,11 @@
 import { EnvironmentName, isUuid } from '../../../http/schemas.ts'
 import { isJsonObject } from '../../../json.ts'
+import { cleanName, foldName } from '../../../names.ts'
 import { MAX_ENVIRONMENTS } from '../input.ts'
 import { invalid, LightningInvalid } from './errors.ts'
 
 const SLUG = new RegExp(EnvironmentName.pattern!)
+const INVALID_NAME = 'credential name has invalid format'
 const PRINTABLE = /^[^\p{Cc}]{1,200}$/u
 
 export interface LightningInput {
@@ -35,11 +37,13 @@ export function readInput(request: unknown): LightningInput {
 }
 
 function nameOf(value: unknown): string {
-  if (value === undefined || value === null || (typeof value === 'string' && value.trim() === '')) {
-    return invalid('name', "can't be blank")
-  }
-  const name = typeof value === 'string' ? value.trim() : ''
-  return PRINTABLE.test(name) ? name : invalid('name', 'credential name has invalid format')
+  if (value === undefined || value === null) return invalid('name', "can't be blank")
+  if (typeof value !== 'string') return invalid('name', INVALID_NAME)
+  const cleaned = cleanName(value)
+  if ('text' in cleaned) return cleaned.text
+  if (cleaned.code === 'too-long') return invalid('name', INVALID_NAME)
+  if (foldName(value) === '') return invalid('name', "can't be blank")
+  throw new LightningInvalid({ name: [INVALID_NAME, cleaned.message] })
 }
 
 function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
@@ -69,7 +73,7 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
 
 function schemaOf(value: unknown): string {
   if (value === undefined || value === null) return 'raw'
-  const name = typeof value === 'string' ? value.trim() : undefined
+  const name = typeof value === 'string' ? value.normalize('NFC').trim() : undefined
   if (name === '') return 'raw'
   return name !== undefined && PRINTABLE.test(name) ? name : invalid('schema', 'is invalid')
 }

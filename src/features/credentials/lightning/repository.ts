@@ -17,7 +17,7 @@ const links = (viewer: Expression<string>) =>
   sql<LinkRow[]>`(select coalesce(json_agg(json_build_object(
     'id', l.id, 'projectId', l.project_id, 'name', p.name, 'description', p.description,
     'createdAt', l.created_at)
-    order by p.name, p.id), '[]')
+    order by p.name_key, p.id), '[]')
   from credential_projects l
   join project_members m on m.project_id = l.project_id and m.user_id = ${viewer}
   join projects p on p.id = l.project_id
@@ -39,7 +39,7 @@ const isListed = (which: Which, p: ListParams) =>
     ? sql<SqlBool>`c.owner_id = ${p.viewer}`
     : sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.projectId})`
 
-/** Statements of a list. They sort by lower-case name in bytewise order. */
+/** Statements of a list. They sort by folded name, in the order of code points. */
 const listStatements = (which: Which) => ({
   ids: prepared(
     (db, p: ListParams) =>
@@ -47,7 +47,7 @@ const listStatements = (which: Which) => ({
         .selectFrom('credentials as c')
         .where(isListed(which, p))
         .select(['c.id', linkCount])
-        .orderBy(sql`lower(c.name) collate "C"`)
+        .orderBy('c.name_key')
         .orderBy('c.id')
         .limit(sql.lit(MAX_ITEMS + 1)),
     { pool: 'longReads' }
@@ -57,7 +57,7 @@ const listStatements = (which: Which) => ({
       credentials(db, p.viewer)
         .where(isListed(which, p))
         .where(sql<SqlBool>`c.id = any(${p.ids}::uuid[])`)
-        .orderBy(sql`lower(c.name) collate "C"`)
+        .orderBy('c.name_key')
         .orderBy('c.id'),
     { pool: 'longReads' }
   )
@@ -79,8 +79,8 @@ export interface List {
 }
 
 /**
- * Lists the viewer's own credentials, or all of a project of which the viewer is a member, by lower-case name
- * in bytewise order.
+ * Lists the viewer's own credentials, or all of a project of which the viewer is a member, by folded name in
+ * the order of code points.
  */
 export async function list(db: Database, viewer: string, projectId: string | undefined): Promise<List> {
   const { ids, byId } = statements[projectId === undefined ? 'own' : 'project']

@@ -63,7 +63,7 @@ export const sharedProjects = (eb: Eb, viewer: Viewer, listed?: Viewer) =>
           ${listed ? sql`or l.project_id = ${listed}` : sql``})`
       )
       .select(['p.id', 'p.name'])
-      .orderBy('p.name')
+      .orderBy('p.name_key')
       .orderBy('p.id')
   ).as('projects')
 

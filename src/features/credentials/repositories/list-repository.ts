@@ -14,7 +14,7 @@ const filledFields = sql<string[]>`array_to_json(array(select k.field_id from cr
 export interface ListFilter {
   ownerId: string
   typeId: string | undefined
-  /** A pattern for `ilike`. */
+  /** A pattern for keys of names. */
   pattern: string | undefined
 }
 
@@ -60,7 +60,7 @@ function listStatement(byType: boolean, bySearch: boolean, isLong: boolean) {
     const searched = db
       .selectFrom('credentials')
       .where('id', '=', sql<string>`any(array${owned})`)
-      .where('name', 'ilike', p.pattern)
+      .where('name_key', 'like', p.pattern)
       .select('id')
       .orderBy('created_at', 'desc')
       .orderBy('id', 'desc')

@@ -84,7 +84,7 @@ export const linkedById = lookup(
       .select([
         sql<SealedById | null>`case when ${isBatchable(p.environment, sql`cardinality(${p.ids}::uuid[])`)}
           then ${sealedValues(p.environment)} end`.as('sealed'),
-        sql<string[]>`'{}'::text[]`.as('requested_names')
+        'c.name_key'
       ]),
   { ids: 'uuid[]', environment: 'text' }
 )
@@ -92,7 +92,8 @@ export const linkedById = lookup(
 interface LinkedParams {
   projectId: string
   ids: string[]
-  names: string[]
+  /** Folded names. */
+  nameKeys: string[]
   environment: string
   /** The largest total size, in bytes, of sealed values that are read. */
   maxBytes: number
@@ -105,21 +106,14 @@ const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
       db
         .with('found', (q) =>
           linked(q as Kysely<Tables>, p.projectId, p.environment)
-            .where(
-              sql<boolean>`(c.id = any(${p.ids}::uuid[]) or lower(c.name) in (
-                select lower(requested) from unnest(${p.names}::text[]) requested))`
-            )
-            .select([
-              sql<string[]>`array(select requested from unnest(${p.names}::text[]) requested
-                where lower(requested) = lower(c.name))`.as('requested_names'),
-              sizeOf(p.environment).as('size')
-            ])
+            .where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or c.name_key = any(${p.nameKeys}::text[]))`)
+            .select(['c.name_key', sizeOf(p.environment).as('size')])
         )
         .selectFrom('found as c')
         .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision', 'c.expires_at'])
         .select(['c.type_id', 'c.type_name', 'c.type_revision', 'c.expired', 'c.configured'])
         .select([
-          'c.requested_names',
+          'c.name_key',
           sql<number>`(select sum(size) from found)::bigint`.as('total_size'),
           sql<SealedById | null>`case when (select sum(size) from found) <= ${p.maxBytes}::int
             then ${sealedValues(p.environment)} end`.as('sealed')
@@ -136,7 +130,7 @@ const isSealed = <Found extends { sealed: SealedById | null }>(row: Found): row 
   row.sealed !== null
 
 /**
- * Finds linked credentials by id, or by name ignoring case, with their sealed values. Reads the names of the
+ * Finds linked credentials by id, or by folded name, with their sealed values. Reads the names of the
  * whole project. Returns undefined, without having read a value, if all of them have over `maxBytes` bytes.
  */
 export async function findLinked(

@@ -5,6 +5,7 @@ import { rolesAtLeast } from '../../../auth/roles.ts'
 import type { Database, Transaction } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
+import { foldName } from '../../../names.ts'
 import type { SealedValues } from '../sealing.ts'
 
 interface Writing extends SealedValues, CallerTokenParams {
@@ -39,6 +40,12 @@ export interface CredentialUpdate extends Writing {
   projectIds: readonly string[]
 }
 
+interface Folded {
+  nameKey: string
+}
+
+const folded = <T extends Writing>(input: T): T & Folded => ({ ...input, nameKey: foldName(input.name) })
+
 type Kind = CallerTokenParams['callerKind']
 
 const CHOICES = [false, true]
@@ -68,7 +75,7 @@ const partsOf = (db: Kysely<Tables>, p: Params<Writing>) => ({
       .where(sql<boolean>`p.id = any(${p.linkedProjectIds}::uuid[])`)
       .where('m.user_id', '=', p.ownerId)
       .where(sql<boolean>`m.role in (${linkingRoles})`)
-      .select(['p.id', 'p.name'])
+      .select(['p.id', 'p.name', 'p.name_key'])
       .orderBy('p.id')
       .forKeyShare('p')
       .forShare('m'),
@@ -112,15 +119,14 @@ const linkingRoles = sql.join(rolesAtLeast('editor').map((role) => sql.lit(role)
 
 /** The projects `p` in the `from` clause, by name. */
 const projectsOf = (from: RawBuilder<unknown>) =>
-  sql<{ id: string; name: string }[]>`(select coalesce(
-    json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name, p.id), '[]') from ${from})`.as(
-    'projects'
-  )
+  sql<{ id: string; name: string }[]>`(
+    select coalesce(json_agg(json_build_object('id', p.id, 'name', p.name) order by p.name_key, p.id), '[]')
+    from ${from})`.as('projects')
 
 const as = <T>(value: Expression<unknown>, type: string) => sql<T>`${value}::${sql.raw(type)}`
 
 const insertStatement = (links: boolean, kind: Kind) =>
-  prepared((db, p: Params<CredentialInsert>) => {
+  prepared((db, p: Params<CredentialInsert & Folded>) => {
     const parts = partsOf(db, p)
     return db
       .with('type', parts.type)
@@ -133,6 +139,7 @@ const insertStatement = (links: boolean, kind: Kind) =>
             'owner_id',
             'type_id',
             'name',
+            'name_key',
             'description',
             'external_id',
             'lightning_schema',
@@ -148,6 +155,7 @@ const insertStatement = (links: boolean, kind: Kind) =>
                 as<string>(p.ownerId, 'uuid').as('owner_id'),
                 'type.id as type_id',
                 as<string>(p.name, 'text').as('name'),
+                as<string>(p.nameKey, 'text').as('name_key'),
                 as<string>(p.description, 'text').as('description'),
                 as<string>(p.externalId, 'text').as('external_id'),
                 as<string>(p.lightningSchema, 'text').as('lightning_schema'),
@@ -175,11 +183,11 @@ const inserts = perKind((kind) => CHOICES.map((links) => insertStatement(links, 
  */
 export async function insertCredential(db: Database, input: CredentialInsert) {
   const links = input.linkIds.length > 0
-  return (await inserts[input.callerKind][Number(links)]!(db, input))[0]
+  return (await inserts[input.callerKind][Number(links)]!(db, folded(input)))[0]
 }
 
 const updateStatement = (values: boolean, links: boolean, kind: Kind) =>
-  prepared((db, p: Params<CredentialUpdate>) => {
+  prepared((db, p: Params<CredentialUpdate & Folded>) => {
     const parts = partsOf(db, p)
     const removedEnvironments = () =>
       db
@@ -202,6 +210,7 @@ const updateStatement = (values: boolean, links: boolean, kind: Kind) =>
           .updateTable('credentials')
           .set((eb) => ({
             name: p.name,
+            name_key: p.nameKey,
             description: p.description,
             expires_at: p.expiresAt,
             sealed_revision: p.sealedRevision,
@@ -246,7 +255,7 @@ const updates = perKind((kind) =>
 export async function updateCredential(db: Database, input: CredentialUpdate) {
   const links = input.linkIds.length + input.unlinkedProjectIds.length > 0
   const statements = updates[input.callerKind][Number(input.changesValues)]!
-  return (await statements[Number(links)]!(db, input))[0]
+  return (await statements[Number(links)]!(db, folded(input)))[0]
 }
 
 /** Locks the owner's credential until the transaction ends, and its type against changes. */

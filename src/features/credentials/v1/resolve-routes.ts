@@ -5,6 +5,7 @@ import { preloaded } from '../../../auth/preload.ts'
 import { guard } from '../../../http/guard.ts'
 import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../http/problems.ts'
 import { isUuid } from '../../../http/schemas.ts'
+import { foldName } from '../../../names.ts'
 import { eventOf } from '../events.ts'
 import { linkedById } from '../repositories/value-repository.ts'
 import { idsOf, type ResolveItem, resolveCredentials } from '../resolve.ts'
@@ -81,7 +82,7 @@ function toItem({ id, name }: { id?: string; name?: string }, index: number): Re
 }
 
 function requireDistinct(items: readonly ResolveItem[]): void {
-  const keys = items.map((one) => ('id' in one ? one.id : `name ${one.name}`).toLowerCase())
+  const keys = items.map((one) => ('id' in one ? one.id.toLowerCase() : `name ${foldName(one.name)}`))
   const index = keys.findIndex((key, at) => keys.indexOf(key) !== at)
   if (index < 0) return
   const message = 'An entry is there twice.'

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { RESOLVE } from '../../../auth/principal.ts'
 import { problemResponses } from '../../../http/problem-schemas.ts'
 import {
+  AskedName,
   answer,
   closed,
   counter,
@@ -21,7 +22,7 @@ const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const AskedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'Without regard to case' }))
+    name: Type.Optional(AskedName)
   },
   {
     $id: 'AskedCredential',
@@ -58,7 +59,9 @@ const ResolveError = closed(
 const ResolvedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(Type.String({ maxLength: 200, description: 'With `error`, as it was asked for' })),
+    name: Type.Optional(
+      Type.String({ maxLength: 200, description: 'With `error`, as it was asked for, in NFC' })
+    ),
     credentialName: Type.Optional(ShownName),
     typeName: Type.Optional(ShownName),
     environment: Type.Optional(EnvironmentName),

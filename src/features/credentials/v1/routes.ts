@@ -2,12 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
-import { likePattern } from '../../../db/like-pattern.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { timeOf } from '../../../http/times.ts'
+import { searchPattern } from '../../../names.ts'
 import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
 import { changeCredential, lostCredential } from '../change.ts'
 import { createCredential, type NewCredential, typeById } from '../create.ts'
@@ -61,7 +61,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
     const { userId: ownerId } = signedIn.of(request)
     const { credentialTypeId: typeId, search, page, pageSize } = request.query
-    const pattern = search ? likePattern(search) : undefined
+    const pattern = search ? searchPattern(search) : undefined
     const offset = (page - 1) * pageSize
     const { items, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)
     return { data: await Promise.all(items.map(itemOf)), total, page, pageSize }

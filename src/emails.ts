@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto'
+import { domainToASCII } from 'node:url'
+import type { Cleaned } from './names.ts'
+
+/** The most characters of an e-mail address. */
+export const MAX_EMAIL = 320
+
+const ATOM = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+const LABEL = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?'
+const EMAIL = new RegExp(`^${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+${LABEL}$`, 'i')
+const NOT_ASCII = /[^\0-\x7f]/v
+/** A domain with other characters than ASCII, and in ASCII only those of a domain. */
+const INTERNATIONAL = /^(?=.*\P{ASCII})[\-.a-zA-Z0-9\P{ASCII}]+$/v
+
+/**
+ * Returns the e-mail address of a user as it is stored: in ASCII, an internationalized domain in its ASCII
+ * form (`xn--…`). So one address has one form, but for the case of its letters.
+ */
+export function cleanEmail(text: string): Cleaned {
+  const refusal = (message: string): Cleaned => ({ code: 'wrong-format', message })
+  const at = text.lastIndexOf('@')
+  const [local, domain] = [text.slice(0, at), text.slice(at + 1)]
+  if (text.length > MAX_EMAIL)
+    return { code: 'too-long', message: `This takes at most ${MAX_EMAIL} characters.` }
+  if (at > 0 && NOT_ASCII.test(local))
+    return refusal('The part of an e-mail address before the @ has to be in ASCII.')
+  const email = INTERNATIONAL.test(domain) ? `${local}@${domainToASCII(domain)}` : text
+  if (email.length <= MAX_EMAIL && EMAIL.test(email)) return { text: email }
+  if (at > 0 && !domain.includes('.') && EMAIL.test(`${email}.org`))
+    return refusal('The domain of an e-mail address needs a dot, as in name@example.org.')
+  return refusal('This has to be an e-mail address, such as name@example.org.')
+}
+
+/**
+ * The hash by which users are found. An e-mail field may hold something else, such as a password: it is not
+ * sent to Postgres, whose statements may be logged. Postgres has the same hash as `email_hash(email)`.
+ */
+export function emailHash(email: string): Buffer {
+  const folded = email.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  return createHash('sha256').update(folded).digest()
+}

@@ -1,0 +1,109 @@
+/**
+ * The rules for the names of credentials, credential types, projects, access tokens and users. They depend on
+ * Unicode alone, and on no locale: `cleanName` decides what is stored, `foldName` which names are the same.
+ */
+
+/** The most characters of a name, counted as Unicode code points. */
+export const MAX_NAME = 200
+/** The most UTF-16 units of a name that is not in NFC, which makes at most four characters one. */
+const MAX_UNITS = 8 * MAX_NAME
+
+/** The text as it is stored, or why it is refused: a stable code and a sentence without the text. */
+export type Cleaned = { text: string } | { code: string; message: string }
+
+const CONTROL = /[\p{Cc}\u2028\u2029]/v
+const BIDIRECTIONAL = /\p{Bidi_Control}/v
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/v
+// Emoji of later versions of Unicode are in reserved places. Other characters of later versions are refused,
+// because how they fold is not known yet.
+const UNASSIGNED = /[\p{Cn}--\p{Extended_Pictographic}]/v
+// U+2800 is a Braille pattern without dots.
+const BLANK = /^[\p{White_Space}\u2800]*$/v
+
+/** Scripts in which a joiner between letters changes their shape (RFC 5892, appendix A.1 and A.2). */
+const JOINING_SCRIPTS = [
+  ...['Arab', 'Syrc', 'Mand', 'Nkoo', 'Adlm', 'Rohg', 'Mong', 'Phag'],
+  ...['Deva', 'Beng', 'Guru', 'Gujr', 'Orya', 'Taml', 'Telu', 'Knda', 'Mlym', 'Sinh'],
+  ...['Khmr', 'Mymr', 'Java', 'Bali', 'Cakm', 'Newa', 'Tirh', 'Sidd']
+]
+const joining = `[[\\p{L}\\p{M}]&&[${JOINING_SCRIPTS.map((script) => `\\p{scx=${script}}`).join('')}]]`
+
+/** Invisible characters where people and keyboards write them. */
+const EXPECTED_INVISIBLE = new RegExp(
+  [
+    String.raw`\p{RGI_Emoji}`,
+    String.raw`(?<=\p{ExtPict}[\ufe0f\p{EMod}]?)\u200d(?=\p{ExtPict})`,
+    String.raw`(?<=\p{ExtPict})[\ufe0e\ufe0f]`,
+    String.raw`(?<=${joining})[\u200c\u200d]`,
+    // Variants of Mongolian letters and of ideographs.
+    String.raw`(?<=[\p{scx=Mong}&&\p{L}])[\u180b-\u180f]`,
+    String.raw`(?<=\p{Unified_Ideograph})[\ufe00-\ufe02\u{e0100}-\u{e01ef}]`
+  ].join('|'),
+  'gv'
+)
+
+/**
+ * Returns the name in NFC without white space around it. Refuses what cannot be seen, and what makes two
+ * names look alike or a name look like something else.
+ */
+export function cleanName(text: string): Cleaned {
+  if (text === '') return { code: 'too-short', message: 'This takes at least 1 characters.' }
+  const name = trim(text)
+  if (name.length > MAX_UNITS) return tooLong
+  const normalized = name.normalize('NFC')
+  if (CONTROL.test(normalized)) return refusal('a control character, such as a tab or a line break')
+  if (BIDIRECTIONAL.test(normalized)) return refusal('a character that changes the direction of text')
+  if (INVISIBLE.test(normalized.replace(EXPECTED_INVISIBLE, '')))
+    return refusal('a character that cannot be seen, such as a zero-width space')
+  if (UNASSIGNED.test(normalized)) return refusal('a character that Unicode has not assigned')
+  if (BLANK.test(normalized)) return refusal('no character that can be seen')
+  return [...normalized].length > MAX_NAME ? tooLong : { text: normalized }
+}
+
+const tooLong: Cleaned = { code: 'too-long', message: `This takes at most ${MAX_NAME} characters.` }
+
+const refusal = (what: string): Cleaned => ({ code: 'wrong-form', message: `This has ${what}.` })
+
+// Not one expression for both ends: from each space within the text, it would look for the end.
+function trim(text: string): string {
+  let end = text.length
+  while (end > 0 && SPACE.test(text[end - 1]!)) end--
+  let start = 0
+  while (start < end && SPACE.test(text[start]!)) start++
+  return text.slice(start, end)
+}
+
+const SPACE = /\p{White_Space}/v
+
+/**
+ * Returns the key by which names are compared, searched and ordered: two names are the same if their keys
+ * are. It ignores case (Unicode's full case folding, which is the same in every language), canonically
+ * equivalent forms, invisible characters, the kind and number of spaces, and those around the name.
+ */
+export function foldName(text: string): string {
+  const visible = text.replace(IGNORED, '').replace(SPACES, ' ').trim()
+  return Array.from(visible.normalize('NFD'), foldCase).join('').normalize('NFC')
+}
+
+// Tags are only in flags, which differ by them.
+const IGNORED = /[\p{Default_Ignorable_Code_Point}--[\u{e0020}-\u{e007f}]]/gv
+const SPACES = /\p{White_Space}+/gv
+
+/**
+ * Folds the case of one character. The result is equal for two characters if Unicode's full case folding is.
+ * Three kinds are special: `ẞ` has the upper case `SS` only by its lower case; the dotless `ı` folds to
+ * itself, though its upper case is that of `i`; Cherokee folds to lower instead of upper case.
+ */
+function foldCase(character: string): string {
+  return character === 'ı' ? character : character.toLowerCase().toUpperCase().toLowerCase()
+}
+
+/** The columns of a name. */
+export function nameColumns(name: string): { name: string; name_key: string } {
+  return { name, name_key: foldName(name) }
+}
+
+/** Returns a LIKE pattern for the keys of names that contain `text`. */
+export function searchPattern(text: string): string {
+  return `%${foldName(text).replace(/[%_\\]/g, '\\$&')}%`
+}
