@@ -354,3 +354,29 @@ t.test('who asks which addresses have an account is in the log', async (t) => {
     ['member.added', bob.person.email, 1]
   ])
 })
+
+t.test(
+  'a type of another user takes no bodies of Lightning, whatever its name; an administrator’s does',
+  async (t) => {
+    const [ann, bob] = [await service.newUser(), await service.newUser()]
+    const make = async (owner: Client) => {
+      const type = await newType(owner, [
+        { fieldName: 'password', fieldLabel: 'Password', fieldType: 'text', secret: false }
+      ])
+      return (await owner.get(`/api/v1/credential-types/${type.id}`)).json.typeName as string
+    }
+    const create = async (schema: string) => {
+      const body = { name: uniqueName('lightning'), schema, body: { password: 'hunter2 hunter2' } }
+      const { id, schema: shown } = (await ann.post('/api/credentials', body)).json.credential
+      t.equal(shown, schema)
+      const { credentialType, keys } = (await ann.get(`/api/v1/app-credentials/${id}`)).json
+      return { typeName: credentialType.typeName, isShown: JSON.stringify(keys).includes('hunter2') }
+    }
+    const ofBob = await make(bob)
+    t.same(await create(ofBob), { typeName: 'raw', isShown: false }, 'a body for it is a secret')
+    const ofAdmin = await make(service.admin)
+    t.same(await create(ofAdmin), { typeName: ofAdmin, isShown: true })
+    const own = await make(ann)
+    t.same(await create(own), { typeName: own, isShown: true })
+  }
+)

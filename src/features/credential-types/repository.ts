@@ -142,13 +142,32 @@ export async function findTypeWithFields(db: Database, typeId: string): Promise<
   return row
 }
 
-const withFieldsByName = prepared((db, p: Params<{ key: string }>) =>
-  types(db).where('t.name_key', '=', p.key).select(HEAD).select(fieldsOf)
+const withFieldsByName = prepared((db, p: Params<{ key: string; userId: string }>) =>
+  types(db)
+    .where('t.name_key', '=', p.key)
+    .where((eb) =>
+      eb.or([
+        eb('t.owner_id', 'is', null),
+        eb('t.owner_id', '=', p.userId),
+        eb.exists(
+          eb.selectFrom('users as u').whereRef('u.id', '=', 't.owner_id').where('u.role', '=', 'admin')
+        )
+      ])
+    )
+    .select(HEAD)
+    .select(fieldsOf)
 )
 
-/** Finds a type with its fields by its name, as `foldName` compares names. */
-export async function findTypeByName(db: Database, name: string): Promise<TypeWithFields | undefined> {
-  const [row] = await withFieldsByName(db, { key: foldName(name) })
+/**
+ * Finds a type with its fields by its name, as `foldName` compares names: a built-in one, or one of the user
+ * or of an administrator. Anybody else could make a type of a well-known name whose fields are not secret.
+ */
+export async function findTypeByName(
+  db: Database,
+  name: string,
+  userId: string
+): Promise<TypeWithFields | undefined> {
+  const [row] = await withFieldsByName(db, { key: foldName(name), userId })
   return row
 }
 

@@ -133,8 +133,8 @@ export function typeById(id: string): FindType {
   }
 }
 
-/** Finds a type by its name, as `foldName` compares names, or else by its id. */
-export function typeByName(name: string, id: string): FindType {
+/** Finds a type for the user by its name (see `findTypeByName`), or else by its id. */
+export function typeByName(name: string, userId: string, id: string): FindType {
   const otherwise = typeById(id)
-  return async (db, fresh) => (await findTypeByName(db, name)) ?? otherwise(db, fresh)
+  return async (db, fresh) => (await findTypeByName(db, name, userId)) ?? otherwise(db, fresh)
 }

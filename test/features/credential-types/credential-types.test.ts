@@ -675,10 +675,10 @@ t.test('a type is found by id and by name', async (t) => {
     ]
   }
   t.strictSame(await findTypeWithFields(service.db, raw.id), expected)
-  t.strictSame(await findTypeByName(service.db, 'RAW'), expected)
-  t.equal(await findTypeByName(service.db, 'ra%'), undefined)
+  t.strictSame(await findTypeByName(service.db, 'RAW', UNKNOWN), expected)
+  t.equal(await findTypeByName(service.db, 'ra%', UNKNOWN), undefined)
   t.equal(await findTypeWithFields(service.db, UNKNOWN), undefined)
-  const { fields } = (await findTypeByName(service.db, 's3-bucket'))!
+  const { fields } = (await findTypeByName(service.db, 's3-bucket', UNKNOWN))!
   t.strictSame(
     fields.map((field) => field.field_name),
     catalogue.find((type) => type.typeName === 's3-bucket')!.fields.map((field) => field.fieldName),

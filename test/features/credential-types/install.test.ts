@@ -7,6 +7,8 @@ import { findTypeByName } from '../../../src/features/credential-types/repositor
 import { foldName } from '../../../src/names.ts'
 import { createTestDatabase } from '../../helpers/database.ts'
 
+const USER = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+
 async function emptyDatabase(t: Test) {
   const database = await createTestDatabase()
   t.teardown(database.drop)
@@ -59,9 +61,9 @@ t.test('types that differ from the catalogue are updated, and no others', async 
   const after = await rowsOf(db)
   t.equal(after.types.filter((row, i) => JSON.stringify(row) !== JSON.stringify(before.types[i])).length, 1)
   t.equal(after.fields.filter((row, i) => JSON.stringify(row) !== JSON.stringify(before.fields[i])).length, 1)
-  t.match(await findTypeByName(db, 'raw'), { revision: 2, fields: [{ field_label: 'The body' }] })
+  t.match(await findTypeByName(db, 'raw', USER), { revision: 2, fields: [{ field_label: 'The body' }] })
   await installCatalogue(db)
-  t.match(await findTypeByName(db, 'raw'), { revision: 3, fields: [{ field_label: 'Body' }] })
+  t.match(await findTypeByName(db, 'raw', USER), { revision: 3, fields: [{ field_label: 'Body' }] })
 })
 
 t.test('types that the catalogue no longer has stay', async (t) => {
@@ -80,7 +82,7 @@ t.test('types that the catalogue no longer has stay', async (t) => {
 t.test("a user's type with the name of a built-in one is renamed", async (t) => {
   const { db } = await emptyDatabase(t)
   const [first, second] = [catalogue[0]!, catalogue[1]!]
-  const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+  const id = USER
   await sql`insert into users (id, email, name, name_key, password_hash, role)
     values (${id}, 'ann@example.org', 'Ann', 'ann', '', 'user')`.execute(db)
   const names = ['RAW', 'raw (2)', 'Raw (3)']
@@ -94,11 +96,11 @@ t.test("a user's type with the name of a built-in one is renamed", async (t) => 
   t.strictSame(await installCatalogue(db, [first]), [
     { id: id.replace(/.$/, '0'), from: 'RAW', to: 'RAW (4)' }
   ])
-  t.equal((await findTypeByName(db, 'raw'))?.id, first.id)
-  t.equal((await findTypeByName(db, 'raw (4)'))?.owner_id, id)
+  t.equal((await findTypeByName(db, 'raw', USER))?.id, first.id)
+  t.equal((await findTypeByName(db, 'raw (4)', USER))?.owner_id, id)
 
   await installCatalogue(db, [first, second])
   const swapped = [withName(first, second.typeName), withName(second, first.typeName)]
   t.strictSame(await installCatalogue(db, swapped), [], 'built-in ones may swap their names')
-  t.equal((await findTypeByName(db, 'raw'))?.id, second.id)
+  t.equal((await findTypeByName(db, 'raw', USER))?.id, second.id)
 })

@@ -9,6 +9,7 @@ import { guard } from '../../../http/guard.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { Forbidden, NotFound } from '../../../http/problems.ts'
 import { isUuid } from '../../../http/schemas.ts'
+import { foldName } from '../../../names.ts'
 import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
 import { member, membershipOf } from '../../projects/membership.ts'
 import { createCredential, typeByName } from '../create.ts'
@@ -85,7 +86,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { userId } = signedIn.of(request)
       const input = readInput(request.body)
-      const findType = typeByName(input.schema, RAW_TYPE_ID)
+      const findType = typeByName(input.schema, userId, RAW_TYPE_ID)
       let body: Body | undefined
       const credential = await answerCreated(request, reply, (db) =>
         app.inCallerTransaction(
@@ -143,7 +144,7 @@ async function answerList(
   ])
 }
 
-const isRaw = (schema: string) => schema.toLowerCase() === 'raw'
+const isRaw = (schema: string) => foldName(schema) === 'raw'
 
 // Lightning does not distinguish an unknown project from one that the caller may not use.
 function hideProjects(error: unknown): never {
