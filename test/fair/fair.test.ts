@@ -186,6 +186,9 @@ const SHAPES: Record<string, string> = {
 const FITTING: Record<string, string> = {
   members: `{${members(39_900)}}`,
   numbers: `[${'1,'.repeat(39_900)}1]`,
+  // A number that JavaScript writes in another way is kept as its text.
+  'numbers kept as text': `[${'1.0,'.repeat(39_900)}1]`,
+  'members kept as text': `{${members(30_000).replaceAll(':1', ':1.0')}}`,
   objects: `[${'{},'.repeat(19_900)}{}]`,
   keys: `{${Array.from({ length: 30_000 }, (_, i) => `"\\u006b${i}":1`).join()}}`
 }
@@ -206,6 +209,8 @@ const ATTACKS: Record<string, string[]> = {
   'large bodies of nobody': Object.values(SHAPES).map(signIn),
   'small bodies of nobody': [
     signIn(`{${members(400)}}`),
+    signIn(`[${'1.0,'.repeat(1_000)}1]`),
+    bytes('POST', CREDENTIALS, undefined, `[${'1.0,'.repeat(4_000)}1]`),
     signIn(`{"email":"x@example.org","password":${JSON.stringify('[{'.repeat(1_000))}}`),
     bytes('POST', CREDENTIALS, undefined, `{${members(1_500)}}`)
   ],
