@@ -261,3 +261,54 @@ t.test('a leap second is the second after it', async (t) => {
   })
   t.equal((await ann.get('/api/v1/audit-events?from=2016-12-31T23:59:60Z')).status, 200)
 })
+
+t.test('any text comes out as it went in: keys, certificates, configurations', async (t) => {
+  const type = await newType(
+    ann,
+    ['text', 'password', 'multiline'].map((name) =>
+      field(name, name, { required: false, secret: name !== 'text' })
+    )
+  )
+  const line = fc.string({ unit: 'binary', maxLength: 40 })
+  const end = fc.constantFrom(
+    '\n',
+    '\r\n',
+    '\r',
+    '',
+    ' ',
+    '\t',
+    '\u2028',
+    '\ufeff',
+    '\\n',
+    '$x',
+    '{{x}}',
+    '%00'
+  )
+  const file = fc
+    .array(fc.tuple(line, end), { minLength: 1, maxLength: 12 })
+    .map((lines) => lines.flat().join(''))
+  const pem = fc
+    .tuple(
+      fc.base64String({ maxLength: 400 }),
+      fc.constantFrom('\n', '\r\n'),
+      fc.constantFrom('', '\n', '\n\n')
+    )
+    .map(([base64, newline, last]) => {
+      const body = base64.match(/.{1,64}/g)?.join(newline) ?? ''
+      return `-----BEGIN PRIVATE KEY-----${newline}${body}${newline}-----END PRIVATE KEY-----${last}`
+    })
+  const any = fc.oneof(file, pem).filter((text) => !text.includes('\0') && text.isWellFormed())
+  await fc.assert(
+    fc.asyncProperty(any, any, any, async (text, password, multiline) => {
+      const values = { text, password, multiline }
+      const made = await create(type, values)
+      t.equal(made.status, 201, made.text)
+      t.strictSame(await reveal(ann, made.json.id), values)
+      const body = { password, [`k${text}`.slice(0, 60).toWellFormed()]: [text, { multiline }] }
+      const other = await lightning('raw', body)
+      t.strictSame(other.json.credential.body, body)
+      t.strictSame(await reveal(ann, other.json.credential.id), { body })
+    }),
+    { numRuns: 100 }
+  )
+})
