@@ -1,7 +1,7 @@
 import { ValidationFailed } from './problems.ts'
 
-/** The last second of a minute that has a leap second (RFC 3339, 5.6). */
-const LEAP_SECOND = /(T\d\d:\d\d):60/i
+/** As in RFC 3339, 5.6. The format `date-time` also takes offsets without minutes or a colon. */
+const TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d)(?::?(\d\d))?$/i
 
 /**
  * Parses a time from the input; a leap second is the second after it, as in POSIX. Throws ValidationFailed
@@ -9,8 +9,11 @@ const LEAP_SECOND = /(T\d\d:\d\d):60/i
  */
 export function timeOf(text: string | null, path: string): Date | null {
   if (text === null) return null
-  const time = new Date(text.replace(LEAP_SECOND, '$1:59'))
-  if (LEAP_SECOND.test(text)) time.setUTCSeconds(60, 0)
+  const [, day, minute, second, fraction = '', zone, minutes = '00'] = TIME.exec(text) ?? []
+  const isLeap = second === '60'
+  const offset = zone?.length === 3 ? `${zone}:${minutes}` : 'Z'
+  const time = new Date(`${day}T${minute}:${isLeap ? '59' : second}${fraction}${offset}`)
+  if (isLeap) time.setUTCSeconds(60, 0)
   const year = time.getUTCFullYear()
   if (year >= 1970 && year <= 9999) return time
   const message = 'This has to be a time from 1970 to 9999.'

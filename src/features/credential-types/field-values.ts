@@ -91,11 +91,14 @@ function validateNumber(value: number | RawNumber, constraints: FieldConstraints
 
 function validateUrl(text: string, schemes: readonly string[], secret: boolean): ValueError | undefined {
   const [, scheme = '', authority = ''] = URL_START.exec(text) ?? []
-  const allowed = schemes.includes(scheme.toLowerCase())
-  if (!allowed || NO_URL_CHARACTER.test(text) || !URL.canParse(text)) {
+  if (!schemes.includes(scheme.toLowerCase())) {
     const starts = schemes.map((name) => `${name}://`).join(' or ')
-    return { code: 'wrong-format', message: `This has to be a URL of a host that starts with ${starts}.` }
+    return { code: 'wrong-format', message: `This has to be a URL that starts with ${starts} and a host.` }
   }
+  if (NO_URL_CHARACTER.test(text))
+    return { code: 'wrong-format', message: 'A URL cannot contain white space, control characters or \\.' }
+  if (!URL.canParse(text))
+    return { code: 'wrong-format', message: 'The host or the port of this URL is not valid.' }
   return check(
     secret || !authority.includes('@'),
     'user-information',
@@ -122,7 +125,8 @@ function isTextOfObject(text: string): boolean {
   // A longer text is too large.
   if (text.length > MAX_BYTES) return true
   try {
-    return isJsonObject(JSON.parse(text))
+    // Files of Windows may begin with a byte order mark.
+    return isJsonObject(JSON.parse(text.replace(/^\ufeff/, '')))
   } catch {
     return false
   }

@@ -192,6 +192,8 @@ t.test('bodies of Lightning', async (t) => {
       .dictionary(names, fc.jsonValue({ maxDepth: 4, stringUnit: 'grapheme' }), { maxKeys: 8 })
       .map((more) => Object.entries(more).filter(([name]) => !taken.has(name)))
       .map((more) => JSON.parse(JSON.stringify({ ...Object.fromEntries(more), host: 'h', database: 'd' })))
+      // A key that is refused.
+      .filter((body) => !JSON.stringify(body).includes('"__proto__":'))
     await fc.assert(
       fc.asyncProperty(bodies, async (body) => {
         const made = await create({ schema: 'postgresql', body })

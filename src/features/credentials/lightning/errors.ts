@@ -61,7 +61,7 @@ function fieldErrors({ code, status, members }: Problem): Record<string, string[
   if (status === 422) return { 'idempotency-key': ['was used with another request'] }
   const [error] = members.errors ?? []
   if (code !== 'validation-failed' || !error?.path.startsWith('/body')) return undefined
-  return { [error.path.split('/')[2] ?? 'body']: ['is invalid'] }
+  return { [error.path.split('/')[2] ?? 'body']: [`is invalid: ${error.message}`] }
 }
 
 function send(reply: FastifyReply, status: number, body: object): FastifyReply {

@@ -73,14 +73,16 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
 
 function schemaOf(value: unknown): string {
   if (value === undefined || value === null) return 'raw'
-  const name = typeof value === 'string' ? value.normalize('NFC').trim() : undefined
-  if (name === '') return 'raw'
-  return name !== undefined && PRINTABLE.test(name) ? name : invalid('schema', 'is invalid')
+  if (typeof value !== 'string') return invalid('schema', 'is invalid')
+  if (value.trim() === '') return 'raw'
+  const cleaned = cleanName(value)
+  return 'text' in cleaned ? cleaned.text : invalid('schema', `is invalid: ${cleaned.message}`)
 }
 
 function externalIdOf(value: unknown): string | null {
   if (value === undefined || value === null || value === '') return null
-  if (typeof value !== 'string' || !PRINTABLE.test(value)) return invalid('external_id', 'is invalid')
+  if (typeof value !== 'string' || !PRINTABLE.test(value))
+    return invalid('external_id', 'has to be 1 to 200 characters, none of them a control character')
   return value
 }
 
