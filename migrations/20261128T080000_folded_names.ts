@@ -5,6 +5,7 @@ import { type Kysely, sql } from 'kysely'
 
 const BATCH = 5_000
 const MAX_NAME = 200
+const MAX_EMAIL = 320
 const UNNAMED = 'Unnamed'
 
 const JOINING_SCRIPTS = [
@@ -13,6 +14,9 @@ const JOINING_SCRIPTS = [
   ...['Khmr', 'Mymr', 'Java', 'Bali', 'Cakm', 'Newa', 'Tirh', 'Sidd']
 ]
 const joining = `[[\\p{L}\\p{M}]&&[${JOINING_SCRIPTS.map((script) => `\\p{scx=${script}}`).join('')}]]`
+
+/** Format characters that are seen. */
+const SIGNS = '\\u0600-\\u0605\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u{110bd}\\u{110cd}'
 
 /** Invisible characters that a name may have, or, as the group, a character that it may not. */
 const FORBIDDEN = new RegExp(
@@ -23,24 +27,29 @@ const FORBIDDEN = new RegExp(
     String.raw`(?<=${joining})[\u200c\u200d]`,
     String.raw`(?<=[\p{scx=Mong}&&\p{L}])[\u180b-\u180f]`,
     String.raw`(?<=\p{Unified_Ideograph})[\ufe00-\ufe02\u{e0100}-\u{e01ef}]`,
-    String.raw`([\p{Cc}\u2028\u2029\p{Bidi_Control}\p{DI}\ufff9-\ufffb[\p{Cn}--\p{ExtPict}]])`
+    String.raw`([\p{Cc}\u2028\u2029\p{DI}\u{1d159}\u{16fe4}[\p{Cf}--[${SIGNS}]][\p{Cn}--\p{ExtPict}]])`
   ].join('|'),
   'gv'
 )
 
 function clean(text: string): string {
-  const allowed = text.normalize('NFC').replace(FORBIDDEN, (match, forbidden) => (forbidden ? '' : match))
+  const allowed = text
+    .normalize('NFC')
+    .replace(FORBIDDEN, (match, forbidden) =>
+      forbidden ? (/\p{White_Space}/v.test(match) ? ' ' : '') : match
+    )
   const name = Array.from(trim(allowed)).slice(0, MAX_NAME).join('')
   if (name !== text) return clean(name)
-  return /^[\p{White_Space}\u2800]*$/v.test(name) ? UNNAMED : name
+  return /[[\p{L}\p{N}\p{P}\p{S}\p{ExtPict}]--\u2800]/v.test(name) ? name : UNNAMED
 }
 
-const trim = (text: string) => text.replace(/^\p{White_Space}+/v, '').replace(/\p{White_Space}+$/v, '')
+const trim = (text: string) =>
+  text.replace(/^[\p{White_Space}\u2800]+/v, '').replace(/[\p{White_Space}\u2800]+$/v, '')
 
 function fold(text: string): string {
   const visible = text
     .replace(/[\p{DI}--[\u{e0020}-\u{e007f}]]/gv, '')
-    .replace(/\p{White_Space}+/gv, ' ')
+    .replace(/[\p{White_Space}\u2800]+/gv, ' ')
     .trim()
   return Array.from(visible.normalize('NFD'), (one) =>
     one === 'ı' ? one : one.toLowerCase().toUpperCase().toLowerCase()
@@ -138,20 +147,25 @@ async function addKeys(db: Db, named: Named, notice: Notice): Promise<void> {
 
 /** Cleans the names that are not simply printable ASCII, and sets their keys. */
 async function cleanNames(db: Db, named: Named, notice: Notice, keyed = false): Promise<void> {
-  const { table, column, what, touched = '' } = named
+  const { table, column, what, uniqueIn, touched = '' } = named
+  const scope = uniqueIn ? sql.ref(uniqueIn) : sql`null::uuid`
   for (let last = '00000000-0000-0000-0000-000000000000'; ; ) {
-    const { rows } = await sql<{ id: string; name: string }>`
-      select id, ${sql.ref(column)} as name from ${sql.table(table)}
+    const { rows } = await sql<Renamed>`
+      select id, ${sql.ref(column)} as name, ${scope} as scope from ${sql.table(table)}
       where id > ${last} and ${sql.ref(column)} !~ '^[!-~]+( [!-~]+)*$' order by id limit ${BATCH}`.execute(
       db
     )
     if (rows.length === 0) return
     last = rows.at(-1)!.id
     const names = rows.map(({ name }) => clean(name))
-    rows.forEach(({ id, name }, index) => {
-      if (fold(name) !== fold(names[index]!))
-        notice(`The ${what} ${id} had a name that is not allowed; it is now "${names[index]}".`)
+    const renamed = rows.flatMap((row, index) => {
+      const name = names[index]!
+      return fold(row.name) === fold(name) ? [] : [{ ...row, name }]
     })
+    for (const { id, name } of renamed)
+      notice(`The ${what} ${id} had a name that is not allowed; it is now "${name}".`)
+    // A token has no event for a change.
+    if (keyed) await recordRenames(db, what, renamed)
     const ids = rows.map(({ id }) => id)
     await sql`update ${sql.table(table)} t set ${sql.raw(column)} = d.name ${sql.raw(touched)}
       from unnest(${ids}::uuid[], ${names}::text[]) d(id, name)
@@ -165,12 +179,15 @@ async function setKeys(db: Db, table: string, ids: string[], names: string[]): P
     from unnest(${ids}::uuid[], ${names.map(fold)}::text[]) d(id, key) where t.id = d.id`.execute(db)
 }
 
-interface Duplicate {
+interface Renamed {
   id: string
   name: string
-  name_key: string
   /** The owner, if names are unique for each owner. */
   scope: string | null
+}
+
+interface Duplicate extends Renamed {
+  name_key: string
 }
 
 /** Renames all but the oldest of one name. A built-in type, which has no owner, keeps its name. */
@@ -192,7 +209,8 @@ async function separateNames(db: Db, named: Named, notice: Notice): Promise<void
       set ${sql.raw(column)} = d.name, name_key = d.key ${sql.raw(touched!)}
       from unnest(${ids}::uuid[], ${names}::text[], ${names.map(fold)}::text[]) d(id, name, key)
       where t.id = d.id`.execute(db)
-    await recordRenames(db, what, rows, names)
+    const changed = rows.map((row, index) => ({ ...row, name: names[index]! }))
+    await recordRenames(db, what, changed)
     rows.forEach(({ id, name }, index) => {
       notice(`The ${what} ${id} has the name of an older one, "${name}"; it is now "${names[index]}".`)
     })
@@ -229,13 +247,15 @@ async function chooseNames(db: Db, { table, uniqueIn }: Named, rows: readonly Du
 }
 
 /** Adds the events of the changes to the audit log. */
-async function recordRenames(db: Db, what: string, rows: readonly Duplicate[], names: readonly string[]) {
+async function recordRenames(db: Db, what: string, rows: readonly Renamed[]) {
+  if (rows.length === 0) return
   const type = what.replace(' ', '-')
   await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, target_type, target_id,
       target_name, owner_id, details)
     select d.id, ${`${type}.updated`}, 'allowed', 'system', 'service', ${type}, d.target_id, d.name,
       d.owner_id, '{"reason": "folded-names"}'
-    from unnest(${rows.map(newId)}::uuid[], ${rows.map(({ id }) => id)}::uuid[], ${names}::text[],
+    from unnest(${rows.map(newId)}::uuid[], ${rows.map(({ id }) => id)}::uuid[],
+      ${rows.map(({ name }) => name)}::text[],
       ${rows.map(({ scope }) => scope)}::uuid[]) d(id, target_id, name, owner_id)`.execute(db)
 }
 
@@ -247,18 +267,22 @@ function newId(): string {
 
 /** Gives all but the oldest user of one e-mail address another: some locales took it for two addresses. */
 async function separateEmails(db: Db, notice: Notice): Promise<void> {
-  const { rows } = await sql<{ id: string; email: string }>`
-    select id, email from (
-      select id, email, row_number() over (partition by email_hash(email) order by created_at, id) as place
+  const { rows } = await sql<{ id: string; name: string; email: string }>`
+    select id, name, email from (
+      select id, name, email, row_number() over (partition by email_hash(email) order by created_at, id) as place
       from users) addressed
     where place > 1`.execute(db)
-  for (const { id, email } of rows) {
+  for (const { id, name, email } of rows) {
     for (let number = 2; ; number++) {
-      const other = email.replace('@', `+${number}@`)
+      const suffix = `+${number}`
+      const at = email.indexOf('@')
+      const local = email.slice(0, Math.min(at, at + MAX_EMAIL - email.length - suffix.length))
+      const other = `${local}${suffix}${email.slice(at)}`
       const { rows: taken } =
         await sql`select from users where email_hash(email) = email_hash(${other})`.execute(db)
       if (taken.length > 0) continue
       await sql`update users set email = ${other}, updated_at = now() where id = ${id}`.execute(db)
+      await recordRenames(db, 'user', [{ id, name, scope: null }])
       notice(`The user ${id} has the e-mail address of an older one, ${email}; it is now ${other}.`)
       break
     }

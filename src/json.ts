@@ -27,6 +27,37 @@ export function numberOf(text: string): number | RawNumber {
   return isCanonicalNumber(text) ? Number(text) : lossless.rawJSON(text)
 }
 
+/** Returns true if JavaScript reads the JSON number and writes a text of the same value again. */
+export function isExactNumber(text: string): boolean {
+  const [one, other] = [decimalOf(text), decimalOf(String(Number(text)))]
+  return (
+    one !== undefined && other !== undefined && one.digits === other.digits && one.exponent === other.exponent
+  )
+}
+
+/** Returns true if the JSON number is whole, however it is written. */
+export function isWholeNumber(text: string): boolean {
+  const decimal = decimalOf(text)
+  return decimal !== undefined && decimal.exponent >= 0
+}
+
+/** A number as signed digits, without zeros at their ends, times a power of ten. */
+function decimalOf(text: string): { digits: string; exponent: number } | undefined {
+  const [, sign = '', whole, fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? []
+  if (whole === undefined) return undefined
+  const digits = whole + fraction
+  let start = 0
+  while (start < digits.length && digits[start] === '0') start++
+  if (start === digits.length) return { digits: '0', exponent: 0 }
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  return {
+    digits: sign + digits.slice(start, end),
+    exponent: Number(exponent) - fraction.length + digits.length - end
+  }
+}
+
 export const isRawNumber = (value: unknown): value is RawNumber => lossless.isRawJSON(value)
 
 export function isJsonNumber(value: unknown): value is number | RawNumber {
@@ -76,6 +107,10 @@ export class JsonText {
 
   static of(value: unknown): JsonText {
     return new JsonText(JSON.stringify(value))
+  }
+
+  static ofMembers(members: readonly (readonly [string, JsonText])[]): JsonText {
+    return new JsonText(`{${members.map(([name, { text }]) => `${JSON.stringify(name)}:${text}`).join()}}`)
   }
 
   /** Returns the members of an object as `JSON.stringify` writes it, and undefined for any other value. */

@@ -5,7 +5,7 @@
 
 /** The most characters of a name, counted as Unicode code points. */
 export const MAX_NAME = 200
-/** The most UTF-16 units of a name before it is cleaned: bounds the time that this takes. */
+/** The most UTF-16 units of a name before it is cleaned: normalizing takes quadratic time at the worst. */
 const MAX_UNITS = 8 * MAX_NAME
 
 /** The text as it is stored, or why it is refused: a stable code and a sentence without the text. */
@@ -13,12 +13,16 @@ export type Cleaned = { text: string } | { code: string; message: string }
 
 const CONTROL = /[\p{Cc}\u2028\u2029]/v
 const BIDIRECTIONAL = /\p{Bidi_Control}/v
-const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\ufff9-\ufffb]/v
+// Format characters but the signs that Arabic, Syriac and Kaithi write around digits; a musical null note head
+// and a filler of Khitan.
+const INVISIBLE =
+  /[\p{Default_Ignorable_Code_Point}\u{1d159}\u{16fe4}[\p{Cf}--[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}]]]/v
 // Emoji of later versions of Unicode are in reserved places. Other characters of later versions are refused,
 // because how they fold is not known yet.
 const UNASSIGNED = /[\p{Cn}--\p{Extended_Pictographic}]/v
-// U+2800 is a Braille pattern without dots.
-const BLANK = /^[\p{White_Space}\u2800]*$/v
+// U+2800 is a Braille pattern without dots, the space of Braille.
+const SPACE = /[\p{White_Space}\u2800]/v
+const VISIBLE = /[[\p{L}\p{N}\p{P}\p{S}\p{Extended_Pictographic}]--\u2800]/v
 
 /** Scripts in which a joiner between letters changes their shape (RFC 5892, appendix A.1 and A.2). */
 const JOINING_SCRIPTS = [
@@ -55,7 +59,7 @@ export function cleanName(text: string): Cleaned {
   if (INVISIBLE.test(normalized.replace(EXPECTED_INVISIBLE, '')))
     return refusal('a character that cannot be seen, such as a zero-width space')
   if (UNASSIGNED.test(normalized)) return refusal('a character that Unicode has not assigned')
-  if (BLANK.test(normalized)) return refusal('no character that can be seen')
+  if (!VISIBLE.test(normalized)) return refusal('no character that can be seen')
   return [...normalized].length > MAX_NAME ? tooLong : { text: normalized }
 }
 
@@ -72,7 +76,10 @@ function trim(text: string): string {
   return text.slice(start, end)
 }
 
-const SPACE = /\p{White_Space}/v
+/** Returns a name that is looked for. It need not be a valid one. */
+export function cleanAskedName(text: string): Cleaned {
+  return text.length > MAX_UNITS ? tooLong : { text: trim(text).normalize('NFC') }
+}
 
 /**
  * Returns the key by which names are compared, searched and ordered: two names are the same if their keys
@@ -86,7 +93,7 @@ export function foldName(text: string): string {
 
 // Tags are only in flags, which differ by them.
 const IGNORED = /[\p{Default_Ignorable_Code_Point}--[\u{e0020}-\u{e007f}]]/gv
-const SPACES = /\p{White_Space}+/gv
+const SPACES = /[\p{White_Space}\u2800]+/gv
 
 /**
  * Folds the case of one character. The result is equal for two characters if Unicode's full case folding is.

@@ -3,12 +3,24 @@ import { hash, verify } from '@node-rs/argon2'
 // A setting that OWASP and ASVS list: Argon2id (2 in the library's enum), 19 MiB, two passes, one lane.
 const COST = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 
+/** The most characters of a password in NFC, which makes at most four UTF-16 units one character. */
+export const MAX_PASSWORD = 256
+/** The most UTF-16 units of a password as it is typed. */
+export const MAX_TYPED = 4 * MAX_PASSWORD
+
 /**
  * Prepares a password as RFC 8265 (OpaqueString) does, so that it fits from every keyboard and system: in
  * NFC, every kind of space as U+0020.
  */
 function prepare(password: string): string {
   return password.replace(/\p{Zs}/gu, ' ').normalize('NFC')
+}
+
+/** Refuses what is longer than a password that `prepare` makes shorter can be. */
+export function cleanPassword(text: string): { text: string } | { code: string; message: string } {
+  return text.length > MAX_TYPED
+    ? { code: 'too-long', message: `This takes at most ${MAX_PASSWORD} characters.` }
+    : { text: prepare(text) }
 }
 
 /** The Argon2id hash of a prepared password, in PHC string form. */

@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { isRawNumber } from '../json.ts'
+import { isExactNumber, isRawNumber } from '../json.ts'
 import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './problems.ts'
 import { components } from './schemas.ts'
 
@@ -17,8 +17,10 @@ export const cleanInput = fp(
     })
     app.addHook('preValidation', (request, _reply, done) => {
       const { body } = (request.routeOptions.schema ?? {}) as RouteSchema
-      if (body) request.body = plainNumbers(request.body, body)
-      done(isDecodable(request.url) ? undefined : new MalformedUrl())
+      if (!isDecodable(request.url)) return done(new MalformedUrl())
+      const errors: InputError[] = []
+      if (body) request.body = plainNumbers(request.body, '/body', body, errors)
+      done(errors.length > 0 ? new ValidationFailed({ errors }) : undefined)
     })
     // After the schema has decided: what it refuses is not walked.
     app.addHook('preHandler', (request, _reply, done) => {
@@ -72,20 +74,29 @@ interface RouteSchema {
 
 /**
  * Returns the body with plain numbers wherever the schema declares a number: 1.0 and 1e2 are integers (JSON
- * Schema, 6.1.1). Values of credentials are not declared, and keep their text.
+ * Schema, 6.1.1). Adds an error for each that a double does not hold. Values of credentials are not declared,
+ * and keep their text.
  */
-function plainNumbers(value: unknown, schema: unknown): unknown {
+function plainNumbers(value: unknown, path: string, schema: unknown, errors: InputError[]): unknown {
   const { type, properties, items } = resolveSchema(schema)
-  if (isRawNumber(value))
-    return [type].flat().some((one) => one === 'number' || one === 'integer') ? Number(value.rawJSON) : value
+  if (isRawNumber(value)) {
+    if (![type].flat().some((one) => one === 'number' || one === 'integer')) return value
+    if (isExactNumber(value.rawJSON)) return Number(value.rawJSON)
+    const message = 'This has to be a number that a double holds exactly.'
+    errors.push({ path, code: 'number-not-exact', message })
+    return value
+  }
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
-    if (items) for (const [index, item] of value.entries()) value[index] = plainNumbers(item, items)
+    if (items)
+      for (const [index, item] of value.entries())
+        value[index] = plainNumbers(item, `${path}/${index}`, items, errors)
     return value
   }
   const members = value as Record<string, unknown>
   for (const [key, member] of Object.entries(properties ?? {})) {
-    if (Object.hasOwn(members, key)) members[key] = plainNumbers(members[key], member)
+    if (Object.hasOwn(members, key))
+      members[key] = plainNumbers(members[key], `${path}/${key}`, member, errors)
   }
   return value
 }

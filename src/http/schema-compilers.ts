@@ -1,8 +1,9 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import SerializerSelector from '@fastify/fast-json-stringify-compiler'
+import { cleanPassword } from '../crypto/passwords.ts'
 import { cleanEmail } from '../emails.ts'
 import { withJsonTexts } from '../json.ts'
-import { type Cleaned, cleanName } from '../names.ts'
+import { type Cleaned, cleanAskedName, cleanName } from '../names.ts'
 
 type Schemas = Record<string, object>
 
@@ -12,7 +13,8 @@ const serializers = SerializerSelector()
 const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
   name: cleanName,
   email: cleanEmail,
-  asked: (text) => ({ text: text.normalize('NFC') })
+  asked: cleanAskedName,
+  password: cleanPassword
 }
 
 /** Where a text is in the input. */

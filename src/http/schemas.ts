@@ -1,4 +1,5 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
+import { MAX_PASSWORD, MAX_TYPED } from '../crypto/passwords.ts'
 import { MAX_EMAIL } from '../emails.ts'
 import { MAX_NAME } from '../names.ts'
 
@@ -82,15 +83,19 @@ export function quantity(description?: string) {
   })
 }
 
-/** A name of a user, project, type, token or credential. Handlers get it as `cleanName` returns it. */
-export const Name = Type.String({
-  textRule: 'name',
+/** A label: no control characters, not only white space. */
+export const Label = Type.String({
   minLength: 1,
   maxLength: MAX_NAME,
   pattern:
     '^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u007f-\\u00a0][^\\u0000-\\u001f\\u007f-\\u009f]*$',
-  description: 'Stored in NFC and trimmed; control and invisible characters are refused',
   examples: ['Mail server']
+})
+/** A name of a user, project, type, token or credential. Handlers get it as `cleanName` returns it. */
+export const Name = Type.String({
+  ...Label,
+  textRule: 'name',
+  description: 'Stored in NFC and trimmed; control and invisible characters are refused'
 })
 /** A name that is looked for. It need not be a valid one, and is counted in NFC as names are. */
 export const AskedName = Type.String({
@@ -109,7 +114,15 @@ export const Email = Type.String({
   maxLength: MAX_EMAIL,
   examples: ['ann@example.org']
 })
-export const Password = Type.String({ minLength: 12, maxLength: 256, examples: ['correct horse battery'] })
+/** A new password. Handlers get it as `cleanPassword` returns it, and its characters are counted then. */
+export const Password = Type.String({
+  textRule: 'password',
+  minLength: 12,
+  maxLength: MAX_PASSWORD,
+  examples: ['correct horse battery']
+})
+/** A password as it is typed, which may have more characters than in NFC. */
+export const TypedPassword = Type.String({ minLength: 1, maxLength: MAX_TYPED })
 
 /** The most fields that a credential type, and so a credential, can have. */
 export const MAX_FIELDS = 64

@@ -192,6 +192,7 @@ const FITTING: Record<string, string> = {
   objects: `[${'{},'.repeat(19_900)}{}]`,
   keys: `{${Array.from({ length: 30_000 }, (_, i) => `"\\u006b${i}":1`).join()}}`
 }
+const MARKS = '\u0301\u0316'.repeat(100_000)
 const credential = (typeId: string, keys: string) =>
   `{"credentialName":"Attack","credentialTypeId":"${typeId}","keys":${keys}}`
 const CREDENTIALS = '/api/v1/app-credentials'
@@ -220,6 +221,10 @@ const ATTACKS: Record<string, string[]> = {
   'large bodies of a caller': [
     ...Object.values(SHAPES).map(create),
     ...Object.values(FITTING).map(create),
+    // To normalize many marks takes quadratic time.
+    create(`{"credentialName":"a${MARKS}"}`),
+    bytes('POST', '/api/credentials', attacker, `{"name":"x","body":{},"schema":"a${MARKS}"}`),
+    bytes('POST', '/api/credentials', attacker, `{"name":"a${MARKS}","body":{}}`),
     ...Object.values(FITTING).map((json) =>
       create(credential(world.json.typeId, `[{"fieldId":"${world.json.fieldId}","keyValue":${json}}]`))
     )

@@ -24,8 +24,12 @@ export function keepNumbers(as: ExactNumbers): (key: string, value: unknown) => 
 function decimalOf(text: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? []
-  const digits = (whole + fraction).replace(/^0+/, '')
-  const significant = digits.replace(/0+$/, '')
-  if (significant === '') return whole && '0'
-  return `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
+  const digits = whole + fraction
+  let start = 0
+  while (start < digits.length && digits[start] === '0') start++
+  if (start === digits.length) return whole && '0'
+  // Not by an expression: from each zero, it would look for the end.
+  let end = digits.length
+  while (digits[end - 1] === '0') end--
+  return `${sign}${digits.slice(start, end)}e${Number(exponent) - fraction.length + digits.length - end}`
 }

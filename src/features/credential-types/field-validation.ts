@@ -1,7 +1,7 @@
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { parseLossless } from '../../json.ts'
-import { takesPattern, validateValue } from './field-values.ts'
+import { hasNoValue, takesPattern, validateValue } from './field-values.ts'
 import { MAX_INSTRUCTIONS, PatternSearch, sizeOfPattern } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
@@ -93,6 +93,8 @@ function validateDefault(field: FieldRow, search: PatternSearch): InputError[] {
   const error = (code: string, message: string) => [errorAt(field, 'defaultValue', code, message)]
   if (field.secret)
     return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
-  const invalid = validateValue(field, parseLossless(field.default_value), search)
+  const value = parseLossless(field.default_value)
+  if (hasNoValue(value, field)) return error('required', 'This is no value of the field.')
+  const invalid = validateValue(field, value, search)
   return invalid ? error(invalid.code, invalid.message) : []
 }

@@ -1,5 +1,5 @@
 import type { FieldConstraints, FieldType, JsonShape } from '../../db/tables.ts'
-import { isJsonNumber, isJsonObject, type RawNumber } from '../../json.ts'
+import { isExactNumber, isJsonNumber, isJsonObject, isWholeNumber, type RawNumber } from '../../json.ts'
 import { MAX_SEARCHED, PatternSearch } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
@@ -15,8 +15,8 @@ const EMAIL = /^[^\s\p{Cc}@]+@[^\s\p{Cc}@]+$/u
 const URL_START = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]+)/i
 const NO_URL_CHARACTER = /[\s\p{Cc}\\]/u
 const HTTP = ['http', 'https']
-/** A whole number, which may have a fraction of zeros. */
-const WHOLE = /^-?\d+(\.0+)?$/
+/** Longer than any name in the DNS (RFC 1035, 2.3.4). To read a long host takes long. */
+const MAX_HOST = 300
 
 /** True for types whose values are strings that a pattern can restrict. */
 export function takesPattern(type: FieldType): boolean {
@@ -82,11 +82,18 @@ function validateType(
 }
 
 function validateNumber(value: number | RawNumber, constraints: FieldConstraints): ValueError | undefined {
-  const { integer, minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = constraints
+  const { integer, minimum, maximum } = constraints
   const text = JSON.stringify(value)
-  if (integer && !WHOLE.test(text)) return { code: 'wrong-type', message: 'This has to be a whole number.' }
-  const inRange = Number(text) >= minimum && Number(text) <= maximum
-  return check(inRange, 'out-of-range', `This has to be a number from ${minimum} to ${maximum}.`)
+  if (integer && !isWholeNumber(text))
+    return { code: 'wrong-type', message: 'This has to be a whole number.' }
+  if (minimum === undefined && maximum === undefined) return undefined
+  if (!isExactNumber(text))
+    return { code: 'number-not-exact', message: 'A number with limits has to be one that a double holds.' }
+  if (minimum !== undefined && Number(text) < minimum)
+    return { code: 'out-of-range', message: `This has to be at least ${minimum}.` }
+  if (maximum !== undefined && Number(text) > maximum)
+    return { code: 'out-of-range', message: `This has to be at most ${maximum}.` }
+  return undefined
 }
 
 function validateUrl(text: string, schemes: readonly string[], secret: boolean): ValueError | undefined {
@@ -97,7 +104,8 @@ function validateUrl(text: string, schemes: readonly string[], secret: boolean):
   }
   if (NO_URL_CHARACTER.test(text))
     return { code: 'wrong-format', message: 'A URL cannot contain white space, control characters or \\.' }
-  if (!URL.canParse(text))
+  const host = authority.slice(authority.lastIndexOf('@') + 1)
+  if (host.length > MAX_HOST || !URL.canParse(text))
     return { code: 'wrong-format', message: 'The host or the port of this URL is not valid.' }
   return check(
     secret || !authority.includes('@'),

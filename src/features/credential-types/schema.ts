@@ -8,6 +8,7 @@ import {
   closed,
   Description,
   Id,
+  Label,
   LocationHeader,
   MAX_FIELDS,
   Name,
@@ -51,7 +52,7 @@ const fieldName = Type.String({
   description: 'Unique within the type, case counts',
   examples: ['apiKey']
 })
-const fieldLabel = Type.String({ ...Name, description: 'What people read', examples: ['API key'] })
+const fieldLabel = Type.String({ ...Label, description: 'What people read', examples: ['API key'] })
 const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
     'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` ' +

@@ -1,9 +1,11 @@
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { JsonText } from '../../json.ts'
+import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import { PatternSearch } from '../credential-types/patterns.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import type { Values } from './sealing.ts'
+import { separateExtra } from './values-by-name.ts'
 
 /** The most environments that a credential can have. */
 export const MAX_ENVIRONMENTS = 32
@@ -28,6 +30,7 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
   const byId = new Map(fields.map((field) => [field.id, field]))
   const values: Values = new Map(previous)
   const seen = new Set<string>()
+  const changed = new Set<string>()
   keys.forEach(({ fieldId, keyValue }, index) => {
     const path = `/body/keys/${index}`
     const id = fieldId.toLowerCase()
@@ -35,8 +38,8 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
       byId.get(id) ?? refuse(`${path}/fieldId`, 'unknown-field', 'The type has no field of this id.')
     if (seen.has(id)) refuse(`${path}/fieldId`, 'repeated', 'This field is there twice.')
     seen.add(id)
-    const isUnchanged = keyValue === '' && field.secret && field.field_type !== 'json' && values.has(id)
-    if (isUnchanged) return
+    if (keyValue === '' && field.secret && values.has(id)) return
+    changed.add(id)
     if (hasNoValue(keyValue, field)) {
       values.delete(id)
     } else {
@@ -45,6 +48,11 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
       values.set(id, JsonText.of(keyValue))
     }
   })
+  const error = separateExtra(fields, values, changed)
+  if (error) {
+    const index = keys.findIndex(({ fieldId }) => EXTRA_FIELD_IDS.has(fieldId.toLowerCase()))
+    refuse(`/body/keys/${index}/keyValue`, error.code, error.message)
+  }
   for (const field of fields) {
     if (field.required && !values.has(field.id)) {
       refuse('/body/keys', 'required', `The field ${field.field_name} needs a value.`)

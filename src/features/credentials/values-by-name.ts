@@ -1,6 +1,37 @@
-import type { JsonText } from '../../json.ts'
+import { JsonText } from '../../json.ts'
 import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
+import { jsonOf, type Values } from './sealing.ts'
+
+/** The most members of `extra`. An answer has each of them as a value of its own. */
+export const MAX_FURTHER = 256
+
+/**
+ * Keeps `extra` and the fields apart after `changed` was set in `values`: a field that was set or cleared takes
+ * the place of the member of its name. Returns why a new value of `extra` is refused, if it is.
+ */
+export function separateExtra(
+  fields: readonly FieldRow[],
+  values: Values,
+  changed: ReadonlySet<string>
+): { code: string; message: string } | undefined {
+  const extra = fields.find(({ id }) => EXTRA_FIELD_IDS.has(id))
+  const stored = extra && values.get(extra.id)
+  if (!stored || changed.size === 0) return undefined
+  const members = jsonOf(stored).members() ?? []
+  const isNew = changed.has(extra.id)
+  const names = new Set(
+    fields.filter(({ id }) => (isNew ? values : changed).has(id)).map((one) => one.field_name)
+  )
+  const others = members.filter(([name]) => !names.has(name))
+  if (isNew && members.length > MAX_FURTHER)
+    return { code: 'too-many', message: `This takes at most ${MAX_FURTHER} members.` }
+  if (others.length === members.length) return undefined
+  if (isNew) return { code: 'repeated', message: 'A member has the name of a field that has a value.' }
+  if (others.length > 0) values.set(extra.id, JsonText.ofMembers(others))
+  else values.delete(extra.id)
+  return undefined
+}
 
 /**
  * Returns values by the names of their fields, as they are handed out. The members of `extra` are values of

@@ -13,6 +13,7 @@ import {
   Success,
   stringEnum,
   Timestamp,
+  TypedPassword,
   WithId
 } from '../../http/schemas.ts'
 
@@ -26,7 +27,7 @@ const session = {
 const ann = { id: session.id, email: 'ann@example.org', name: 'Ann', role: 'user' }
 
 export const SignIn = closed(
-  { email: Email, password: Type.String({ minLength: 1, maxLength: 256 }) },
+  { email: Email, password: TypedPassword },
   { $id: 'SignIn', examples: [{ email: 'ann@example.org', password: 'correct horse battery' }] }
 )
 
@@ -59,7 +60,7 @@ export const SessionOfMine = closed(
 )
 
 export const NewPassword = closed(
-  { currentPassword: Type.String({ minLength: 1, maxLength: 256 }), newPassword: Password },
+  { currentPassword: TypedPassword, newPassword: Password },
   {
     $id: 'NewPassword',
     examples: [{ currentPassword: 'correct horse battery', newPassword: 'staple of another kind' }]

@@ -224,9 +224,20 @@ t.test('constraints restrict numbers, the schemes of URLs and the shape of JSON'
   const port = { integer: true, minimum: 1, maximum: 65_535 }
   for (const value of [1, 65_535, numberOf('5432.0')]) t.equal(error('number', port, value), undefined)
   for (const value of [0, -1, 65_536, 99_999_999, numberOf('1e400')])
-    t.match(error('number', port, value), /out-of-range|wrong-type/)
-  for (const value of [5432.5, numberOf('65535.00000000000000001'), 1e300, numberOf('5.5e0')])
+    t.match(error('number', port, value), /out-of-range|number-not-exact/)
+  for (const value of [5432.5, numberOf('65535.00000000000000001'), numberOf('5.5e0'), numberOf('1e-400')])
     t.equal(error('number', port, value), 'wrong-type')
+  for (const text of ['1e0', '8.08e3', '100e-2', '1.5e1'])
+    t.equal(error('number', port, numberOf(text)), undefined)
+  t.equal(error('number', { integer: true }, numberOf('9'.repeat(400))), undefined)
+  for (const [limits, text] of [
+    [{ maximum: 9007199254740992 }, '9007199254740993'],
+    [{ maximum: 1 }, '1.00000000000000000001'],
+    [{ maximum: 0.1 }, '0.1000000000000000055'],
+    [{ minimum: 0 }, '-1e-400'],
+    [{ maximum: 1e308 }, '1e400']
+  ] as const)
+    t.equal(error('number', limits, numberOf(text)), 'number-not-exact', text)
   const ssh = { schemes: ['sftp', 'ssh'] }
   for (const value of ['sftp://u:p@h/d', 'SSH://h']) t.equal(error('url', ssh, value), undefined)
   for (const value of ['https://h', 'sftp:h', 'sftp:///x']) t.equal(error('url', ssh, value), 'wrong-format')

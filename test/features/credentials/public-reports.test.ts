@@ -407,7 +407,7 @@ t.test('absent, null and empty are told apart where they differ', async (t) => {
   await put(`${V1}/${id}`, '{"keys":[]}')
   t.same(await reveal(ann, id), { password: 'a', shownText: 'a', json: 'a' }, 'absent leaves all')
   await put(`${V1}/${id}`, `{${v1Keys(names, '""')}}`)
-  t.same(await reveal(ann, id), { password: 'a', shownText: '', json: '' }, 'empty leaves a secret text')
+  t.same(await reveal(ann, id), { password: 'a', shownText: '', json: 'a' }, 'empty leaves a secret')
   await put(`${V1}/${id}`, `{${v1Keys(names, 'null')}}`)
   t.same(await reveal(ann, id), {}, 'null removes')
 })

@@ -75,6 +75,7 @@ t.test('a url is one of a host, by http or https, without a user where it is sho
       json: { errors: { body: [/http:\/\/ or https:\/\//] } }
     })
   }
+  isRefused(t, await create(open, { value: `https://${'字'.repeat(301)}` }), 'wrong-format', 'a long host')
   for (const url of [
     'https://svc:pa55@example.org/dev',
     'https://svc@example.org',
@@ -162,6 +163,29 @@ t.test('constraints are of their type of field, and are changed and removed', as
   t.equal((await create(type, { a: 10 })).status, 201)
 })
 
+t.test('limits are numbers that a double holds', async (t) => {
+  const fieldOf = (constraints: string) =>
+    `{"typeName":"${uniqueName('limits')}","fields":[{"fieldName":"n","fieldLabel":"N","fieldType":"number",` +
+    `"constraints":${constraints}}]}`
+  const send = (raw: string) =>
+    ann.post('/api/v1/credential-types', undefined, { raw, headers: { 'content-type': 'application/json' } })
+  for (const [limit, json] of [
+    ['maximum', '9007199254740993'],
+    ['maximum', '18446744073709551615'],
+    ['minimum', '1e-400'],
+    ['maximum', '1e400']
+  ]) {
+    const path = `/body/fields/0/constraints/${limit}`
+    const answer = await send(fieldOf(`{"${limit}":${json}}`))
+    t.match(
+      answer,
+      { status: 400, json: { errors: [{ path, code: 'number-not-exact' }] } },
+      `${limit} ${json}`
+    )
+  }
+  t.equal((await send(fieldOf('{"minimum":-1.50,"maximum":100000000000000000000.0}'))).status, 201)
+})
+
 t.test('a port is a whole number from 1 to 65535', async (t) => {
   const type = await builtIn('ssh-key')
   for (const port of [1, 22, 65_535])
@@ -227,6 +251,84 @@ t.test('an empty text is a value of an optional field, and none of a required on
     status: 400,
     json: { errors: [{ path: '/body/keys', code: 'required' }] }
   })
+})
+
+t.test('an empty text leaves a secret that has a value, of any type', async (t) => {
+  const types = ['text', 'password', 'multiline', 'url', 'email', 'number', 'boolean', 'json']
+  const values: Record<string, unknown> = {
+    ...{
+      text: 'a',
+      password: 'b',
+      multiline: 'c',
+      url: 'https://u:p@h',
+      email: 'a@b',
+      number: 1,
+      boolean: true
+    },
+    json: { a: 1 }
+  }
+  for (const required of [true, false]) {
+    const type = await newType(
+      ann,
+      types.map((one) => field(one, one, { required, secret: true }))
+    )
+    const { id } = (await create(type, values)).json
+    const path = `${V1}/${id}/environments/staging`
+    const keysOf = (all: Record<string, unknown>) => ({
+      keys: types.map((one) => ({ fieldId: type.field[one], keyValue: all[one] }))
+    })
+    t.equal((await ann.put(path, keysOf(values))).status, 200)
+    const empty = Object.fromEntries(types.map((one) => [one, '']))
+    t.equal((await change(type, id, empty)).status, 200)
+    t.equal((await ann.put(path, keysOf(empty))).status, 200)
+    t.same(await reveal(ann, id), values)
+    const staging = (await ann.post(`${V1}/${id}/reveal`, { environment: 'staging' })).json.keys
+    t.same(
+      staging.map((key: { keyValue: unknown }) => key.keyValue),
+      Object.values(values)
+    )
+  }
+})
+
+t.test('a default is a value of its field', async (t) => {
+  for (const [fieldType, required] of [
+    ['text', true],
+    ['url', true],
+    ['number', false]
+  ] as const) {
+    const entry = field('a', fieldType, { secret: false, required, defaultValue: '' })
+    const answer = await ann.post('/api/v1/credential-types', { typeName: uniqueName('d'), fields: [entry] })
+    t.match(answer, { status: 400, json: { errors: [{ path: '/body/fields/0/defaultValue' }] } }, fieldType)
+  }
+})
+
+t.test('further properties give way to fields that are set or cleared', async (t) => {
+  const type = await builtIn('postgresql')
+  const make = async () => {
+    const body = { host: 'h', database: 'd', password: 12345678, user: null, other: [1] }
+    return (await lightning('postgresql', body)).json.credential.id as string
+  }
+  const id = await make()
+  t.same((await reveal(ann, id))['extra'], { password: 12345678, user: null, other: [1] })
+  await change(type, id, { password: 'rotated' })
+  t.same((await reveal(ann, id))['extra'], { user: null, other: [1] }, 'set')
+  await change(type, id, { password: null, user: null })
+  t.same(await reveal(ann, id), { host: 'h', database: 'd', extra: { other: [1] } }, 'cleared')
+  const cleared = await make()
+  await change(type, cleared, { password: null })
+  t.same((await reveal(ann, cleared))['extra'], { user: null, other: [1] }, 'cleared, though it had no value')
+  await change(type, cleared, { user: 'u', extra: { own: 1.5 } })
+  t.same((await reveal(ann, cleared))['extra'], { own: 1.5 })
+
+  const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`k${i}`, i]))
+  for (const [extra, code] of [
+    [{ host: 'lost' }, 'repeated'],
+    [many, 'too-many'],
+    [[1], 'wrong-type']
+  ] as const)
+    isRefused(t, await change(type, id, { extra }), code, code)
+  t.equal((await change(type, id, { extra: { password: 'no field has it' } })).status, 200)
+  t.match(await lightning('http', many), { status: 422, json: { errors: { body: [/256/] } } })
 })
 
 t.test('the size of a value is that of its text in UTF-8', async (t) => {

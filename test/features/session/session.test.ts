@@ -462,3 +462,18 @@ t.test('an unknown account takes as much work as a known one', async (t) => {
   const ratio = Math.min(...unknown) / Math.min(...known)
   t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
 })
+
+t.test('a password has 12 to 256 characters in NFC, however it is typed', async (t) => {
+  const user = await service.newUser()
+  const [short, long] = ['e\u0301'.repeat(6), '\u1ebf'.repeat(256)]
+  const change = (currentPassword: string, newPassword: string) =>
+    user.put('/api/v1/users/me/password', { currentPassword, newPassword })
+  const { password, email } = user.person
+  t.match(await change(password, short), { status: 400, json: { errors: [{ code: 'too-short' }] } })
+  for (const more of [`${long}x`, 'x'.repeat(1_025)])
+    t.match(await change(password, more), { status: 400, json: { errors: [{ code: 'too-long' }] } })
+  t.equal((await change(password, long.normalize('NFD'))).status, 200)
+  for (const typed of [long, long.normalize('NFD')])
+    t.equal((await user.other().signIn({ email, password: typed })).status, 200)
+  t.equal((await change(long.normalize('NFD'), password)).status, 200)
+})

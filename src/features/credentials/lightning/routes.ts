@@ -11,6 +11,7 @@ import { Forbidden, NotFound } from '../../../http/problems.ts'
 import { isUuid } from '../../../http/schemas.ts'
 import { foldName } from '../../../names.ts'
 import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
+import { loadType } from '../../credential-types/type-cache.ts'
 import { member, membershipOf } from '../../projects/membership.ts'
 import { createCredential, typeByName } from '../create.ts'
 import { eventOf } from '../events.ts'
@@ -88,7 +89,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const input = readInput(request.body)
       const findType = typeByName(input.schema, userId, RAW_TYPE_ID)
       let body: Body | undefined
-      const credential = await answerCreated(request, reply, (db) =>
+      const { typeId, ...credential } = await answerCreated(request, reply, (db) =>
         app.inCallerTransaction(
           request,
           async (trx) => {
@@ -106,13 +107,14 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
                 return values
               }
             }).catch(hideProjects)
-            return { body: toCredential((await repository.findOwn(trx, userId, row.id))!) }
+            const created = toCredential((await repository.findOwn(trx, userId, row.id))!)
+            return { body: { ...created, typeId: row.type_id } }
           },
           { db }
         )
       )
       // An answer that is stored for a retry does not contain the values, so they are from the request.
-      body ??= replayedBody(await findType(db, true), input.bodies)
+      body ??= replayedBody(await loadType(db, typeId), input.bodies)
       return { credential: { ...credential, body }, errors: {} }
     }
   )

@@ -5,7 +5,7 @@ import { hasNoValue, validateValue } from '../../credential-types/field-values.t
 import { PatternSearch } from '../../credential-types/patterns.ts'
 import type { FieldRow, TypeWithFields } from '../../credential-types/repository.ts'
 import { jsonOf, type Values } from '../sealing.ts'
-import { valuesByName } from '../values-by-name.ts'
+import { MAX_FURTHER, valuesByName } from '../values-by-name.ts'
 import { invalid } from './errors.ts'
 import type { Body } from './input.ts'
 
@@ -41,19 +41,24 @@ function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSea
   const byName = new Map(fields.filter((one) => one !== extra).map((field) => [field.field_name, field]))
   const values: Values = new Map()
   const further: [string, unknown][] = []
+  const keep = (name: string, value: unknown) => {
+    if (further.length === MAX_FURTHER)
+      invalid('body', `has more than ${MAX_FURTHER} properties that are no fields`)
+    further.push([name, value])
+  }
   for (const [name, sent] of Object.entries(body)) {
     const field = byName.get(name)
     if (!field) {
       // The message omits the property's name: it may be a misplaced secret.
       if (!extra) return invalid('body', 'has a property that is no field of the schema')
-      further.push([name, sent])
+      keep(name, sent)
     } else if (hasNoValue(sent, field)) {
-      if (extra && !field.required) further.push([name, sent])
+      if (extra && !field.required) keep(name, sent)
     } else {
       const value = cast(field, sent)
       const error = validateValue(field, value, search)
       if (!error) values.set(field.id, JsonText.of(value))
-      else if (extra && !field.required && !CASTS[field.field_type]) further.push([name, sent])
+      else if (extra && !field.required && !CASTS[field.field_type]) keep(name, sent)
       else return invalid('body', `${field.field_name}: ${error.message}`)
     }
   }
@@ -100,9 +105,9 @@ export function bodyOf({ id, fields }: Type, byEnvironment: ReadonlyMap<string, 
 }
 
 /** The body in the answer to a retry of a create. */
-export function replayedBody(type: Type, bodies: ReadonlyMap<string, Body>): Body {
+export function replayedBody(type: Type | undefined, bodies: ReadonlyMap<string, Body>): Body {
   try {
-    return bodyOf(type, valuesOf(type, bodies))
+    return type ? bodyOf(type, valuesOf(type, bodies)) : mainOf(bodies)
   } catch {
     // The type has changed since.
     return mainOf(bodies)
