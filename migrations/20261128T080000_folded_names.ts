@@ -269,7 +269,8 @@ function newId(): string {
 async function separateEmails(db: Db, notice: Notice): Promise<void> {
   const { rows } = await sql<{ id: string; name: string; email: string }>`
     select id, name, email from (
-      select id, name, email, row_number() over (partition by email_hash(email) order by created_at, id) as place
+      select id, name, email,
+        row_number() over (partition by email_hash(email) order by created_at, id) as place
       from users) addressed
     where place > 1`.execute(db)
   for (const { id, name, email } of rows) {

@@ -15,7 +15,8 @@ and secrets. Where the fields of a type are all optional, fill in those that you
 
 /** The page, as Markdown. */
 export function builtInTypesPage(): string {
-  return [INTRODUCTION, ...catalogue.map(sectionOf)].join('\n')
+  const list = catalogue.map(({ typeName, description }) => `- [${typeName}](#${typeName}): ${description}`)
+  return [INTRODUCTION, ...list, '', ...catalogue.map(sectionOf)].join('\n')
 }
 
 function sectionOf({ typeName, id, description, fields }: (typeof catalogue)[number]): string {

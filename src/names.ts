@@ -13,8 +13,8 @@ export type Cleaned = { text: string } | { code: string; message: string }
 
 const CONTROL = /[\p{Cc}\u2028\u2029]/v
 const BIDIRECTIONAL = /\p{Bidi_Control}/v
-// Format characters but the signs that Arabic, Syriac and Kaithi write around digits; a musical null note head
-// and a filler of Khitan.
+// Format characters but the signs that Arabic, Syriac and Kaithi write around digits; an empty musical note
+// head and a filler of Khitan.
 const INVISIBLE =
   /[\p{Default_Ignorable_Code_Point}\u{1d159}\u{16fe4}[\p{Cf}--[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}]]]/v
 // Emoji of later versions of Unicode are in reserved places. Other characters of later versions are refused,
@@ -51,7 +51,7 @@ const EXPECTED_INVISIBLE = new RegExp(
  * names look alike or a name look like something else.
  */
 export function cleanName(text: string): Cleaned {
-  if (text === '') return { code: 'too-short', message: 'This takes at least 1 characters.' }
+  if (text === '') return { code: 'too-short', message: 'This takes at least 1 character.' }
   if (text.length > MAX_UNITS) return tooLong
   const normalized = trim(text).normalize('NFC')
   if (CONTROL.test(normalized)) return refusal('a control character, such as a tab or a line break')

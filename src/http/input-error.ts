@@ -22,23 +22,29 @@ export function inputErrorOf(error: FastifySchemaValidationError, context: strin
     case 'format':
       return inputError('wrong-format', `This has to be a ${params.format}.`)
     case 'minLength':
-      return inputError('too-short', `This takes at least ${params.limit} characters.`)
+      return inputError('too-short', `This takes at least ${count(params.limit, 'character')}.`)
     case 'maxLength':
       return inputError('too-long', `This takes at most ${params.limit} characters.`)
     case 'minItems':
-      return inputError('too-few', `This takes at least ${params.limit} entries.`)
+      return inputError(
+        'too-few',
+        `This takes at least ${params.limit} ${params.limit === 1 ? 'entry' : 'entries'}.`
+      )
     case 'maxItems':
       return inputError('too-many', `This takes at most ${params.limit} entries.`)
     case 'uniqueItems':
       return inputError('repeated', 'An entry is there twice.')
     case 'minimum':
+      return inputError('out-of-range', `This has to be at least ${params.limit}.`)
     case 'maximum':
-      return inputError('out-of-range', `This has to be ${params.comparison} ${params.limit}.`)
+      return inputError('out-of-range', `This has to be at most ${params.limit}.`)
     case 'pattern':
       return inputError('wrong-form', 'This has characters, or an order of them, that it may not have.')
     default:
       return inputError('invalid', 'This is not as the contract says.')
   }
 }
+
+const count = (limit: unknown, what: string) => `${limit} ${what}${limit === 1 ? '' : 's'}`
 
 const list = (values: unknown) => [values].flat().join(', ')

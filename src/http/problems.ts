@@ -128,7 +128,7 @@ export const NameTaken = problem(
   'name-taken',
   409,
   'Name taken',
-  'That name is in use; names are compared without regard to case.'
+  'That name is in use; names are compared without regard to case, Unicode form and spaces.'
 )
 export const ExternalIdTaken = problem(
   'external-id-taken',

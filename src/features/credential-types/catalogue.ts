@@ -149,6 +149,7 @@ export const catalogue: readonly BuiltInType[] = [
     ),
     optional(
       json('01a22210-29f4-7769-941e-8aa317a2e921', 'tls', 'TLS options', {
+        constraints: { shape: 'object' },
         description: 'As in tls.createSecureContext of Node.js: cert, key, ca and others'
       })
     ),
@@ -217,7 +218,8 @@ export const catalogue: readonly BuiltInType[] = [
     optional(open('01a2004e-1a21-7886-aeb1-28834d4c108b', 'database', 'Database')),
     optional(
       json('01a22210-2a15-7342-bf2b-ff54b98556bf', 'options', 'Options of the connection', {
-        description: 'An object, such as {"retryWrites": true, "w": "majority"}'
+        constraints: { shape: 'object' },
+        description: 'Such as {"retryWrites": true, "w": "majority"}'
       })
     ),
     extra('01a22210-2a17-70a6-9221-a27f7c6152b9')
@@ -244,7 +246,8 @@ export const catalogue: readonly BuiltInType[] = [
     optional(open('01a22210-2a24-714d-a8a3-ea86c3286e2d', 'driver', 'Class of the driver')),
     optional(
       json('01a22210-2a26-7345-8402-7c7c1bdf83b6', 'properties', 'Connection properties', {
-        description: 'An object of texts'
+        constraints: { shape: 'object' },
+        description: 'Texts by their names'
       })
     )
   ]),

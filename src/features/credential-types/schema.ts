@@ -57,7 +57,7 @@ const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
     'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` ' +
     'true or false, `url` an http(s) URL, `email` an e-mail address, `select` one of the options, `json` ' +
-    'any JSON value but null'
+    'any JSON value but null; `constraints` may say more'
 })
 const required = Type.Boolean({ description: 'Whether a credential has to have a value here' })
 const secret = Type.Boolean({
@@ -89,8 +89,8 @@ const pattern = Type.String({
 
 const FieldConstraints = closed(
   {
-    minimum: Type.Optional(Type.Number({ description: 'Of a `number`', examples: [1] })),
-    maximum: Type.Optional(Type.Number({ description: 'Of a `number`', examples: [65_535] })),
+    minimum: Type.Optional(Type.Number({ description: 'The smallest `number`', examples: [1] })),
+    maximum: Type.Optional(Type.Number({ description: 'The largest `number`', examples: [65_535] })),
     integer: Type.Optional(Type.Boolean({ description: 'Whether a `number` has to be a whole one' })),
     schemes: Type.Optional(
       Type.Array(Type.String({ pattern: '^[a-z][a-z0-9+.-]{0,31}$', examples: ['sftp'] }), {

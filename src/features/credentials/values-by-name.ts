@@ -7,8 +7,8 @@ import { jsonOf, type Values } from './sealing.ts'
 export const MAX_FURTHER = 256
 
 /**
- * Keeps `extra` and the fields apart after `changed` was set in `values`: a field that was set or cleared takes
- * the place of the member of its name. Returns why a new value of `extra` is refused, if it is.
+ * Keeps `extra` and the fields apart after `changed` was set in `values`: a field that was set or cleared
+ * takes the place of the member of its name. Returns why a new value of `extra` is refused, if it is.
  */
 export function separateExtra(
   fields: readonly FieldRow[],

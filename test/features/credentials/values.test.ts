@@ -165,8 +165,8 @@ t.test('constraints are of their type of field, and are changed and removed', as
 
 t.test('limits are numbers that a double holds', async (t) => {
   const fieldOf = (constraints: string) =>
-    `{"typeName":"${uniqueName('limits')}","fields":[{"fieldName":"n","fieldLabel":"N","fieldType":"number",` +
-    `"constraints":${constraints}}]}`
+    `{"typeName":"${uniqueName('limits')}","fields":[{"fieldName":"n","fieldLabel":"N",` +
+    `"fieldType":"number","constraints":${constraints}}]}`
   const send = (raw: string) =>
     ann.post('/api/v1/credential-types', undefined, { raw, headers: { 'content-type': 'application/json' } })
   for (const [limit, json] of [

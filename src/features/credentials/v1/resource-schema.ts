@@ -41,7 +41,7 @@ const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: tru
 const itemExample = { ...example, keys: [hostKey, passwordKey] }
 
 const KeyValue = Type.Unknown({
-  description: 'As the field’s type has it, numbers as they are written; at most 64 KiB in UTF-8'
+  description: 'A value of the field’s type; numbers keep their spelling. At most 64 KiB in UTF-8'
 })
 
 const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
