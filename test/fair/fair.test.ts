@@ -187,8 +187,8 @@ const FITTING: Record<string, string> = {
   members: `{${members(39_900)}}`,
   numbers: `[${'1,'.repeat(39_900)}1]`,
   // A number that JavaScript writes in another way is kept as its text.
-  'numbers kept as text': `[${'1.0,'.repeat(39_900)}1]`,
-  'members kept as text': `{${members(30_000).replaceAll(':1', ':1.0')}}`,
+  'numbers kept as text': `[${'1.0,'.repeat(9_900)}1]`,
+  'members kept as text': `{${members(9_900).replaceAll(':1', ':1.0')}}`,
   objects: `[${'{},'.repeat(19_900)}{}]`,
   keys: `{${Array.from({ length: 30_000 }, (_, i) => `"\\u006b${i}":1`).join()}}`
 }
