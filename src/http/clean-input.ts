@@ -72,6 +72,9 @@ interface RouteSchema {
   params?: unknown
 }
 
+/** The most errors of one kind in an answer. */
+const MAX_ERRORS = 10
+
 /**
  * Returns the body with plain numbers wherever the schema declares a number: 1.0 and 1e2 are integers (JSON
  * Schema, 6.1.1). Adds an error for each that a double does not hold. Values of credentials are not declared,
@@ -83,7 +86,7 @@ function plainNumbers(value: unknown, path: string, schema: unknown, errors: Inp
     if (![type].flat().some((one) => one === 'number' || one === 'integer')) return value
     if (isExactNumber(value.rawJSON)) return Number(value.rawJSON)
     const message = 'This has to be a number that a double holds exactly.'
-    errors.push({ path, code: 'number-not-exact', message })
+    if (errors.length < MAX_ERRORS) errors.push({ path, code: 'number-not-exact', message })
     return value
   }
   if (typeof value !== 'object' || value === null) return value

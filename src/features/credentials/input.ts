@@ -5,7 +5,7 @@ import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import { PatternSearch } from '../credential-types/patterns.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import type { Values } from './sealing.ts'
-import { separateExtra } from './values-by-name.ts'
+import { namesInExtra, separateExtra } from './values-by-name.ts'
 
 /** The most environments that a credential can have. */
 export const MAX_ENVIRONMENTS = 32
@@ -21,8 +21,8 @@ const refuse = (path: string, code: string, message: string): never => {
 
 /**
  * Returns `previous` with the values of `keys` set. `null` removes a value. So does an empty string where it
- * is no value (see `hasNoValue`), and one for a secret that has a value leaves that unchanged: forms cannot
- * show it, and send an empty string. Throws ValidationFailed for keys that do not match the fields, and for a
+ * is no value (see `hasNoValue`). An empty string leaves what forms cannot show: a secret, or a further
+ * property of the field's name. Throws ValidationFailed for keys that do not match the fields, and for a
  * required field without a value. The error contains no values.
  */
 export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: readonly KeyInput[]): Values {
@@ -31,6 +31,11 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
   const values: Values = new Map(previous)
   const seen = new Set<string>()
   const changed = new Set<string>()
+  let further: ReadonlySet<string> | undefined
+  const furtherNames = () => {
+    further ??= namesInExtra(fields, previous)
+    return further
+  }
   keys.forEach(({ fieldId, keyValue }, index) => {
     const path = `/body/keys/${index}`
     const id = fieldId.toLowerCase()
@@ -38,7 +43,8 @@ export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: r
       byId.get(id) ?? refuse(`${path}/fieldId`, 'unknown-field', 'The type has no field of this id.')
     if (seen.has(id)) refuse(`${path}/fieldId`, 'repeated', 'This field is there twice.')
     seen.add(id)
-    if (keyValue === '' && field.secret && values.has(id)) return
+    const isHidden = () => (field.secret && values.has(id)) || furtherNames().has(field.field_name)
+    if (keyValue === '' && isHidden()) return
     changed.add(id)
     if (hasNoValue(keyValue, field)) {
       values.delete(id)

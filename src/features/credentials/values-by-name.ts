@@ -6,6 +6,20 @@ import { jsonOf, type Values } from './sealing.ts'
 /** The most members of `extra`. An answer has each of them as a value of its own. */
 export const MAX_FURTHER = 256
 
+const extraOf = (fields: readonly FieldRow[]) => fields.find(({ id }) => EXTRA_FIELD_IDS.has(id))
+
+/** Returns the names of the members of `extra`. Throws DecryptionFailed. */
+export function namesInExtra(fields: readonly FieldRow[], values: Values): Set<string> {
+  const extra = extraOf(fields)
+  const stored = extra && values.get(extra.id)
+  return new Set(
+    stored &&
+      jsonOf(stored)
+        .members()
+        ?.map(([name]) => name)
+  )
+}
+
 /**
  * Keeps `extra` and the fields apart after `changed` was set in `values`: a field that was set or cleared
  * takes the place of the member of its name. Returns why a new value of `extra` is refused, if it is.
@@ -15,19 +29,22 @@ export function separateExtra(
   values: Values,
   changed: ReadonlySet<string>
 ): { code: string; message: string } | undefined {
-  const extra = fields.find(({ id }) => EXTRA_FIELD_IDS.has(id))
+  const extra = extraOf(fields)
   const stored = extra && values.get(extra.id)
   if (!stored || changed.size === 0) return undefined
   const members = jsonOf(stored).members() ?? []
   const isNew = changed.has(extra.id)
   const names = new Set(
-    fields.filter(({ id }) => (isNew ? values : changed).has(id)).map((one) => one.field_name)
+    fields
+      .filter((field) => field !== extra && (isNew ? values : changed).has(field.id))
+      .map((field) => field.field_name)
   )
   const others = members.filter(([name]) => !names.has(name))
   if (isNew && members.length > MAX_FURTHER)
     return { code: 'too-many', message: `This takes at most ${MAX_FURTHER} members.` }
   if (others.length === members.length) return undefined
-  if (isNew) return { code: 'repeated', message: 'A member has the name of a field that has a value.' }
+  if (isNew)
+    return { code: 'repeated', message: 'A member has the name of a field that has a value or a default.' }
   if (others.length > 0) values.set(extra.id, JsonText.ofMembers(others))
   else values.delete(extra.id)
   return undefined

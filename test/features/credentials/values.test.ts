@@ -320,6 +320,26 @@ t.test('further properties give way to fields that are set or cleared', async (t
   await change(type, cleared, { user: 'u', extra: { own: 1.5 } })
   t.same((await reveal(ann, cleared))['extra'], { own: 1.5 })
 
+  const kept = await make()
+  await change(type, kept, { password: '', user: '' })
+  t.same(
+    (await reveal(ann, kept))['extra'],
+    { password: 12345678, user: null, other: [1] },
+    'an empty text leaves what a form cannot show'
+  )
+  const nested = (await lightning('postgresql', { host: 'h', database: 'd', extra: { a: 1 } })).json
+    .credential
+  const { extra } = await reveal(ann, nested.id)
+  t.same(extra, { extra: { a: 1 } })
+  t.equal((await change(type, nested.id, { extra })).status, 200, 'what was revealed can be sent back')
+  const numbers = Array.from({ length: 4_000 }, () => '{"position":1e400}').join()
+  const flood = await ann.put(`/api/v1/credential-types/${type.id}`, undefined, {
+    raw: `{"fields":[${numbers}]}`,
+    headers: { 'content-type': 'application/json' }
+  })
+  t.match(flood, { status: 400, json: { errors: [{ code: 'number-not-exact' }] } })
+  t.equal(flood.json.errors.length, 10)
+
   const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`k${i}`, i]))
   for (const [extra, code] of [
     [{ host: 'lost' }, 'repeated'],
