@@ -9,13 +9,16 @@ export interface RawNumber {
 }
 
 // ECMAScript has these (JSON.parse source text access), and TypeScript 5.9 does not declare them.
-type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown
-interface LosslessJson {
-  parse(text: string, revive: Reviver): unknown
-  rawJSON(text: string): RawNumber
-  isRawJSON(value: unknown): value is RawNumber
+declare global {
+  interface JSON {
+    parse(
+      text: string,
+      reviver: (key: string, value: unknown, context: { source?: string }) => unknown
+    ): unknown
+    rawJSON(text: string): RawNumber
+    isRawJSON(value: unknown): value is RawNumber
+  }
 }
-const lossless = JSON as unknown as LosslessJson
 
 /** Returns true if JavaScript reads the JSON number and writes the same text again. */
 export function isCanonicalNumber(text: string): boolean {
@@ -24,7 +27,7 @@ export function isCanonicalNumber(text: string): boolean {
 
 /** Returns the number that the JSON text is, kept as its text if JavaScript would write it in another way. */
 export function numberOf(text: string): number | RawNumber {
-  return isCanonicalNumber(text) ? Number(text) : lossless.rawJSON(text)
+  return isCanonicalNumber(text) ? Number(text) : JSON.rawJSON(text)
 }
 
 /** Returns true if JavaScript reads the JSON number and writes a text of the same value again. */
@@ -58,7 +61,7 @@ function decimalOf(text: string): { digits: string; exponent: number } | undefin
   }
 }
 
-export const isRawNumber = (value: unknown): value is RawNumber => lossless.isRawJSON(value)
+export const isRawNumber = (value: unknown): value is RawNumber => JSON.isRawJSON(value)
 
 export function isJsonNumber(value: unknown): value is number | RawNumber {
   return Number.isFinite(value) || isRawNumber(value)
@@ -76,7 +79,7 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
 export function parseLossless(text: string): unknown {
   const plain: unknown = JSON.parse(text)
   if (JSON.stringify(plain) === text) return plain
-  return lossless.parse(text, (_key, value, { source }) =>
+  return JSON.parse(text, (_key, value, { source }) =>
     typeof value === 'number' && source !== undefined ? numberOf(source) : value
   )
 }
@@ -128,6 +131,11 @@ export class JsonText {
       at = end + 1
     }
     return members
+  }
+
+  /** Hides the value, which may be a secret, from logs. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return 'JsonText'
   }
 
   toJSON(): unknown {

@@ -32,15 +32,17 @@ export type Row<Table extends keyof Tables, Column extends keyof Selectable<Tabl
   Column
 >
 
-/** What a value has to fulfil besides its type. Each type of field takes its own. */
+/** Rules for the values of a field. Each property applies to one type of field. */
 export interface FieldConstraints {
-  /** Of a number. */
+  /** The smallest number, inclusive. */
   minimum?: number
+  /** The largest number, inclusive. */
   maximum?: number
+  /** Whether a number has to be whole. */
   integer?: boolean
-  /** Of a url, in lower case; http and https if absent. */
+  /** The schemes that a URL may have, in lower case. Default: http and https. */
   schemes?: string[]
-  /** Of a json value: an object, or an object as it is in a file, parsed or not. */
+  /** Whether a JSON value has to be an object, or may also be a string that contains one. */
   shape?: JsonShape
 }
 
@@ -147,7 +149,7 @@ export interface Tables {
     required: boolean
     secret: boolean
     description: string | null
-    /** Of type json; written and read as its text, which keeps numbers. */
+    /** JSON text. The column has the type json; reading it as text keeps its numbers. */
     default_value: string | null
     options: string[] | null
     pattern: string | null
@@ -169,7 +171,7 @@ export interface Tables {
     name_key: string
     description: string | null
     external_id: string | null
-    /** Of a `raw` credential that was created for another schema of Lightning: the schema's name. */
+    /** The schema that a Lightning client named, if the service has no type of that name. */
     lightning_schema: string | null
     revision: Generated<number>
     sealed_revision: Generated<number>

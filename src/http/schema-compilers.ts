@@ -1,5 +1,7 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import SerializerSelector from '@fastify/fast-json-stringify-compiler'
+import type { FuncKeywordDefinition } from 'ajv'
+import type { DataValidateFunction, DataValidationCxt } from 'ajv/dist/types/index.js'
 import { cleanPassword } from '../crypto/passwords.ts'
 import { cleanEmail } from '../emails.ts'
 import { withJsonTexts } from '../json.ts'
@@ -17,17 +19,11 @@ const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
   password: cleanPassword
 }
 
-/** Where a text is in the input. */
-interface Place {
-  parentData: Record<string, unknown>
-  parentDataProperty: string
-}
-
 /**
  * The keyword `textRule`: puts the text in its stored form, or refuses it with the rule's code and message.
  * The keywords after it see the stored form, and so do handlers. The document leaves it out.
  */
-const textRule = {
+const textRule: FuncKeywordDefinition = {
   keyword: 'textRule',
   type: 'string',
   schemaType: 'string',
@@ -35,16 +31,15 @@ const textRule = {
   modifying: true,
   errors: true,
   compile: (rule: string) => {
-    const validate = (text: string, { parentData, parentDataProperty }: Place) => {
+    const validate: DataValidateFunction = (text: string, place?: DataValidationCxt) => {
       const cleaned = TEXT_RULES[rule]!(text)
       if ('text' in cleaned) {
-        parentData[parentDataProperty] = cleaned.text
+        place!.parentData[place!.parentDataProperty] = cleaned.text
         return true
       }
       validate.errors = [{ keyword: 'textRule', params: cleaned }]
       return false
     }
-    validate.errors = [] as object[]
     return validate
   }
 }
@@ -55,7 +50,7 @@ const AJV_OPTIONS = {
   removeAdditional: false,
   allErrors: false,
   useDefaults: true,
-  keywords: [textRule as never]
+  keywords: [textRule]
 }
 
 /**

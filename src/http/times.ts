@@ -1,6 +1,6 @@
 import { ValidationFailed } from './problems.ts'
 
-/** As in RFC 3339, 5.6. The format `date-time` also takes offsets without minutes or a colon. */
+/** A date and time (RFC 3339, 5.6). Ajv's `date-time` also accepts offsets without minutes or a colon. */
 const TIME = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d)(?::?(\d\d))?$/i
 
 /**

@@ -49,7 +49,7 @@ t.test('a password fits in every Unicode form, and with every kind of space', as
 })
 
 t.test('a hash of an earlier version fits what was typed then', async (t) => {
-  // Of 'pa\u0308sswo\u0308rd\u00a0horse', before passwords were prepared.
+  // The hash of 'pa\u0308sswo\u0308rd\u00a0horse', before passwords were prepared.
   const typed = 'pa\u0308sswo\u0308rd\u00a0horse'
   const hash = await argon2(typed, { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 })
   t.same(await checkPassword(hash, typed), { fits: true, outdated: true })

@@ -3,9 +3,9 @@ import type { Static } from '@sinclair/typebox'
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
+import type { CredentialTypeFieldChange, NewCredentialTypeField } from './field-schema.ts'
 import { assertValidFields } from './field-validation.ts'
 import type { FieldRow } from './repository.ts'
-import type { CredentialTypeFieldChange, NewCredentialTypeField } from './schema.ts'
 
 type NewField = Static<typeof NewCredentialTypeField>
 type FieldChange = Static<typeof CredentialTypeFieldChange>

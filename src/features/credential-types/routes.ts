@@ -8,6 +8,7 @@ import { guard } from '../../http/guard.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { JsonText } from '../../json.ts'
+import type { CredentialTypeField } from './field-schema.ts'
 import { newFields } from './fields.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
@@ -91,7 +92,7 @@ function toCredentialType(row: repository.TypeRow): Static<typeof schema.Credent
   }
 }
 
-function toField(row: repository.FieldRow): Static<typeof schema.CredentialTypeField> {
+function toField(row: repository.FieldRow): Static<typeof CredentialTypeField> {
   return {
     id: row.id,
     fieldName: row.field_name,

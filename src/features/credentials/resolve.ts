@@ -64,7 +64,8 @@ export async function resolveCredentials(
   preloaded: readonly PreloadedRow[] | undefined
 ): Promise<{ results: Result[]; handedOut: LinkedRow[]; undecryptable: LinkedRow[] }> {
   const ids = items.flatMap((item) => ('id' in item ? [item.id] : []))
-  const nameKeys = items.flatMap((item) => ('name' in item ? [foldName(item.name)] : []))
+  const keyOf = new Map(items.flatMap((item) => ('name' in item ? [[item.name, foldName(item.name)]] : [])))
+  const nameKeys = [...keyOf.values()]
   const small = preloaded?.filter((row): row is LinkedRow => row.sealed !== null)
   const rows =
     small && small.length === preloaded?.length
@@ -77,7 +78,7 @@ export async function resolveCredentials(
   const undecryptable = new Map<string, LinkedRow>()
   const fields = new Map(await Promise.all(rows.map(async (row) => [row, await fieldsOf(db, row)] as const)))
   const results = items.map((item): Result => {
-    const found = ('id' in item ? byId.get(item.id.toLowerCase()) : byName.get(foldName(item.name))) ?? []
+    const found = ('id' in item ? byId.get(item.id.toLowerCase()) : byName.get(keyOf.get(item.name)!)) ?? []
     const [row] = found
     const refuse = (code: RefusalCode): Result => ({ ...item, error: { code, detail: DETAILS[code] } })
     if (!row) return refuse('not-found')

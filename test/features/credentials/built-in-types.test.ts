@@ -4,7 +4,7 @@ import { reveal } from '../../helpers/fixtures.ts'
 
 const pem = (what: string) => `-----BEGIN ${what}-----\nMIIB\n-----END ${what}-----\n`
 
-/** What real services are used with, by type. */
+/** Values that real services need, by type. */
 const CREDENTIALS: Record<string, Record<string, unknown>[]> = {
   redis: [
     { host: 'cache', tls: false },

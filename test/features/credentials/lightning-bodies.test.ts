@@ -364,7 +364,7 @@ t.test('paths with empty segments are those without, as in Lightning', async (t)
     t.match(answer.type, /^application\/json/, url)
     t.same(answer.json, { error: url.endsWith('%zz') ? 'Bad Request' : 'Not Found' }, url)
   }
-  // What is recorded is what the path without the segments would record.
+  // The log and the audit event contain the path without empty segments.
   const bob = await service.newUser()
   const { id } = (await send('POST', '/api/credentials', { name: uniqueName('c'), body: {} })).json.credential
   t.equal((await bob.delete(`//api//credentials/${id}/`)).status, 403)

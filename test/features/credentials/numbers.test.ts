@@ -194,7 +194,7 @@ t.test('so has a body of Lightning', async (t) => {
   }
 })
 
-t.test('so has any JSON value', async (t) => {
+t.test('any JSON value comes out as it went in', async (t) => {
   await fc.assert(
     fc.asyncProperty(jsonText, async (json) => {
       fc.pre(json !== 'null')
