@@ -28,7 +28,7 @@ interface Schema {
 }
 
 /** Lightning's clients may send additional properties. */
-const OPEN = new Set(['LightningNewCredential', 'LightningEnvironmentBody', 'LightningProjectLink'])
+const OPEN = new Set(['LightningCredentialCreate', 'LightningEnvironmentBody', 'LightningProjectLink'])
 
 interface Example {
   pointer: string

@@ -10,10 +10,18 @@ type Schemas = Record<string, object>
 const validators = AjvCompiler()
 const serializers = SerializerSelector()
 
+/** The text if it matches. */
+function textOr(pattern: RegExp, text: string): Cleaned {
+  const message = 'This has characters that it may not have, or none that can be seen.'
+  return text === '' || pattern.test(text) ? { text } : { code: 'wrong-form', message }
+}
+
 const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
   name: cleanName,
   email: cleanEmail,
   asked: cleanAskedName,
+  label: (text) => textOr(/^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$/, text),
+  consumer: (text) => textOr(/^[^\x00-\x20\x7f-\xa0]+$/, text),
   password: cleanPassword
 }
 

@@ -5,10 +5,10 @@ import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { assertValidFields } from './field-validation.ts'
 import type { FieldRow } from './repository.ts'
-import type { CredentialTypeFieldChange, NewCredentialTypeField } from './schema.ts'
+import type { CredentialTypeFieldUpdate, CredentialTypeFieldCreate } from './schema.ts'
 
-type NewField = Static<typeof NewCredentialTypeField>
-type FieldChange = Static<typeof CredentialTypeFieldChange>
+type NewField = Static<typeof CredentialTypeFieldCreate>
+type FieldChange = Static<typeof CredentialTypeFieldUpdate>
 
 /** Types whose fields are not secret by default. */
 const PUBLIC = new Set<FieldType>(['boolean', 'number', 'select', 'url', 'email'])

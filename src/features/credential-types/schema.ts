@@ -184,7 +184,7 @@ const optional = {
   constraints: Type.Optional(ref(FieldConstraints))
 }
 
-export const NewCredentialTypeField = closed(
+export const CredentialTypeFieldCreate = closed(
   {
     fieldName,
     fieldLabel,
@@ -198,10 +198,10 @@ export const NewCredentialTypeField = closed(
     }),
     ...optional
   },
-  { $id: 'NewCredentialTypeField', examples: [apiKey, region] }
+  { $id: 'CredentialTypeFieldCreate', examples: [apiKey, region] }
 )
 
-export const CredentialTypeFieldChange = closed(
+export const CredentialTypeFieldUpdate = closed(
   {
     id: Type.Optional({
       ...Id,
@@ -221,7 +221,7 @@ export const CredentialTypeFieldChange = closed(
     )
   },
   {
-    $id: 'CredentialTypeFieldChange',
+    $id: 'CredentialTypeFieldUpdate',
     description:
       'With an `id` it keeps what is absent and `null` clears; without, it is as in a new type: ' +
       '`fieldName`, `fieldLabel` and `fieldType` are required',
@@ -231,28 +231,28 @@ export const CredentialTypeFieldChange = closed(
 
 const list = <T extends TSchema>(entry: T) => Type.Array(ref(entry), { minItems: 1, maxItems: MAX_FIELDS })
 
-export const NewCredentialType = closed(
+export const CredentialTypeCreate = closed(
   {
     typeName: Name,
     description: Type.Optional(Description),
-    fields: list(NewCredentialTypeField)
+    fields: list(CredentialTypeFieldCreate)
   },
   {
-    $id: 'NewCredentialType',
+    $id: 'CredentialTypeCreate',
     examples: [
       { typeName: example.typeName, description: example.description, fields: [host, region, apiKey] }
     ]
   }
 )
 
-export const CredentialTypeChanges = closed(
+export const CredentialTypeUpdate = closed(
   {
     typeName: Type.Optional(Name),
     description: Type.Optional(Description),
-    fields: Type.Optional(list(CredentialTypeFieldChange))
+    fields: Type.Optional(list(CredentialTypeFieldUpdate))
   },
   {
-    $id: 'CredentialTypeChanges',
+    $id: 'CredentialTypeUpdate',
     examples: [{ description: null }, { fields: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey] }]
   }
 )
@@ -278,7 +278,7 @@ export const createCredentialType = {
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
-  body: ref(NewCredentialType),
+  body: ref(CredentialTypeCreate),
   response: { 201: answer('Created', CredentialType, LocationHeader), ...problemResponses(409, 422) }
 }
 
@@ -310,7 +310,7 @@ export const updateCredentialType = {
   scopes: WRITE,
   params: WithId,
   auditTarget: { id: 'credential-type' } as const,
-  body: ref(CredentialTypeChanges),
+  body: ref(CredentialTypeUpdate),
   response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
 }
 
