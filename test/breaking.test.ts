@@ -56,17 +56,17 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'a new required property of a body': [
     (d) => {
-      schema(d, 'NewProject').properties!['colour'] = { type: 'string' }
-      schema(d, 'NewProject').required!.push('colour')
+      schema(d, 'ProjectCreate').properties!['colour'] = { type: 'string' }
+      schema(d, 'ProjectCreate').required!.push('colour')
     },
     /POST \/api\/v1\/projects: body has to have colour now/
   ],
   'a property of a body made required': [
-    (d) => schema(d, 'NewProject').required!.push('description'),
+    (d) => schema(d, 'ProjectCreate').required!.push('description'),
     /body has to have description now/
   ],
   'a property of a body removed': [
-    (d) => delete schema(d, 'NewProject').properties!['description'],
+    (d) => delete schema(d, 'ProjectCreate').properties!['description'],
     /body\.description is gone/
   ],
   'a new required parameter': [
@@ -102,25 +102,25 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'an enumeration where anything was taken': [
     (d) => {
-      property(d, 'NewProject', 'name').enum = ['one', 'two']
+      property(d, 'ProjectCreate', 'name').enum = ['one', 'two']
     },
     /body\.name does not take any other any more/
   ],
   'a smaller maximum length': [
     (d) => {
-      property(d, 'NewProject', 'name')['maxLength'] = 199
+      property(d, 'ProjectCreate', 'name')['maxLength'] = 199
     },
     /body\.name has a smaller maxLength/
   ],
   'a maximum where there was none': [
     (d) => {
-      property(d, 'CredentialTypeFieldChange', 'position')['maximum'] = 63
+      property(d, 'CredentialTypeFieldUpdate', 'position')['maximum'] = 63
     },
     /body\.fields\[\]\.position has a smaller maximum/
   ],
   'fewer entries at most': [
     (d) => {
-      property(d, 'NewAppCredential', 'keys')['maxItems'] = 63
+      property(d, 'AppCredentialCreate', 'keys')['maxItems'] = 63
     },
     /body\.keys has a smaller maxItems/
   ],
@@ -132,13 +132,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'a larger minimum': [
     (d) => {
-      property(d, 'NewUser', 'password')['minLength'] = 13
+      property(d, 'UserCreate', 'password')['minLength'] = 13
     },
     /body\.password has a larger minLength/
   ],
   'a minimum of entries where there was none': [
     (d) => {
-      property(d, 'NewAppCredential', 'keys')['minItems'] = 1
+      property(d, 'AppCredentialCreate', 'keys')['minItems'] = 1
     },
     /body\.keys has a larger minItems/
   ],
@@ -150,31 +150,31 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'another type of an input': [
     (d) => {
-      property(d, 'NewUser', 'name').type = 'integer'
+      property(d, 'UserCreate', 'name').type = 'integer'
     },
     /body\.name is not of type string any more/
   ],
   'an input that may not be null any more': [
     (d) => {
-      property(d, 'NewProject', 'description').type = 'string'
+      property(d, 'ProjectCreate', 'description').type = 'string'
     },
     /body\.description is not of type null any more/
   ],
   'a type of an input that was any': [
     (d) => {
-      property(d, 'NewAppCredentialKey', 'keyValue').type = 'string'
+      property(d, 'AppCredentialKeyInput', 'keyValue').type = 'string'
     },
     /body\.keys\[\]\.keyValue is not of type any other any more/
   ],
   'another pattern of an input': [
     (d) => {
-      property(d, 'NewProject', 'name')['pattern'] = '^[a-z]+$'
+      property(d, 'ProjectCreate', 'name')['pattern'] = '^[a-z]+$'
     },
     /body\.name has another pattern/
   ],
   'another format of an input': [
     (d) => {
-      property(d, 'NewProject', 'name')['format'] = 'uri'
+      property(d, 'ProjectCreate', 'name')['format'] = 'uri'
     },
     /body\.name has another format/
   ],
@@ -186,13 +186,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'a body that is closed now': [
     (d) => {
-      schema(d, 'LightningNewCredential').additionalProperties = false
+      schema(d, 'LightningCredentialCreate').additionalProperties = false
     },
     /body does not take properties that it does not name any more/
   ],
   'a choice of shapes': [
     (d) => {
-      property(d, 'NewProject', 'name')['anyOf'] = [{ pattern: 'a' }, { pattern: 'b' }]
+      property(d, 'ProjectCreate', 'name')['anyOf'] = [{ pattern: 'a' }, { pattern: 'b' }]
     },
     /body\.name has another anyOf, which cannot be judged/
   ],
@@ -267,25 +267,28 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'a scope demanded in place of another': [
     (d) => {
-      operation(d, LIST, 'get').security = [{ session: [] }, { bearer: ['credentials:write'] }]
+      operation(d, LIST, 'get').security = [{ sessionCookie: [] }, { bearerToken: ['credentials:write'] }]
     },
-    /GET \S+: \{"bearer":\["credentials:read"\]\} is no longer enough/
+    /GET \S+: \{"bearerToken":\["credentials:read"\]\} is no longer enough/
   ],
   'a scope demanded besides': [
     (d) => {
-      operation(d, LIST, 'get').security = [{ session: [] }, { bearer: ['credentials:read', 'audit:read'] }]
+      operation(d, LIST, 'get').security = [
+        { sessionCookie: [] },
+        { bearerToken: ['credentials:read', 'audit:read'] }
+      ]
     },
-    /\{"bearer":\["credentials:read"\]\} is no longer enough/
+    /\{"bearerToken":\["credentials:read"\]\} is no longer enough/
   ],
   'tokens not let in any more': [
     (d) => {
-      operation(d, LIST, 'get').security = [{ session: [] }]
+      operation(d, LIST, 'get').security = [{ sessionCookie: [] }]
     },
-    /\{"bearer":\["credentials:read"\]\} is no longer enough/
+    /\{"bearerToken":\["credentials:read"\]\} is no longer enough/
   ],
   'what was open needs a session': [
     (d) => {
-      operation(d, '/livez', 'get').security = [{ session: [] }]
+      operation(d, '/livez', 'get').security = [{ sessionCookie: [] }]
     },
     /GET \/livez: \{\} is no longer enough/
   ]
@@ -299,26 +302,26 @@ const HARMLESS: Record<string, Change> = {
     d.paths[ONE]!['patch'] = operation(d, ONE, 'put')
   },
   'a new optional property of a body': (d) => {
-    schema(d, 'NewProject').properties!['colour'] = { type: 'string' }
+    schema(d, 'ProjectCreate').properties!['colour'] = { type: 'string' }
   },
-  'a property of a body no longer required': (d) => without(schema(d, 'NewProject').required!, 'name'),
+  'a property of a body no longer required': (d) => without(schema(d, 'ProjectCreate').required!, 'name'),
   'a new optional parameter': (d) =>
     operation(d, LIST, 'get').parameters!.push({ name: 'sort', in: 'query', schema: { type: 'string' } }),
   'more values of an enumeration that is only sent': (d) => schema(d, 'Scope').enum!.push('users:read'),
   'wider bounds of an input': (d) => {
-    property(d, 'NewProject', 'name')['maxLength'] = 400
-    property(d, 'NewUser', 'password')['minLength'] = 10
-    delete property(d, 'NewAppCredential', 'keys')['maxItems']
+    property(d, 'ProjectCreate', 'name')['maxLength'] = 400
+    property(d, 'UserCreate', 'password')['minLength'] = 10
+    delete property(d, 'AppCredentialCreate', 'keys')['maxItems']
   },
   'a bound that says nothing': (d) => {
-    property(d, 'NewAppCredential', 'keys')['minItems'] = 0
+    property(d, 'AppCredentialCreate', 'keys')['minItems'] = 0
   },
-  'no pattern of an input any more': (d) => delete property(d, 'NewProject', 'name')['pattern'],
+  'no pattern of an input any more': (d) => delete property(d, 'ProjectCreate', 'name')['pattern'],
   'another type of an input besides': (d) => {
-    property(d, 'NewUser', 'name').type = ['string', 'null']
+    property(d, 'UserCreate', 'name').type = ['string', 'null']
   },
   'a body that is open now': (d) => {
-    schema(d, 'NewProject').additionalProperties = true
+    schema(d, 'ProjectCreate').additionalProperties = true
   },
   'a new property of an answer': (d) => {
     schema(d, 'AppCredential').properties!['colour'] = { type: 'string' }
@@ -341,21 +344,22 @@ const HARMLESS: Record<string, Change> = {
   'a new header': (d) => {
     part(d, 'responses', 'NotFound').headers = { ETag: { schema: { type: 'string' } } }
   },
-  'another scope that is enough': (d) => operation(d, LIST, 'get').security!.push({ bearer: ['audit:read'] }),
+  'another scope that is enough': (d) =>
+    operation(d, LIST, 'get').security!.push({ bearerToken: ['audit:read'] }),
   'an operation open to all': (d) => {
     operation(d, LIST, 'get').security = []
   },
   'other words and examples': (d) => {
     part(d, 'responses', 'NotFound').description = 'Other words'
-    schema(d, 'NewProject')['examples'] = []
-    property(d, 'NewProject', 'name')['description'] = 'Other words'
+    schema(d, 'ProjectCreate')['examples'] = []
+    property(d, 'ProjectCreate', 'name')['description'] = 'Other words'
   },
   'a shape in place of a reference to it': (d) => {
     const media = operation(d, ONE, 'put').requestBody!.content['application/json']!
     media.schema = schema(d, 'AppCredentialUpdate')
   },
   'a component with another name': (d) => {
-    d.components['schemas']!['Member'] = schema(d, 'NewProject')
+    d.components['schemas']!['Member'] = schema(d, 'ProjectCreate')
     operation(d, '/api/v1/projects', 'post').requestBody!.content['application/json']!.schema = {
       $ref: '#/components/schemas/Member'
     }

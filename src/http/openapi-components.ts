@@ -62,6 +62,8 @@ export function extractComponents(document: Document): Document {
     }
     const { requestBody } = operation
     if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)
+    // A body that is not required need not be null as well.
+    for (const { schema = {} } of Object.values(requestBody?.content ?? {})) removeNull(schema, schemas)
     for (const [status, response] of Object.entries(operation.responses)) {
       for (const [header, part] of Object.entries(response.headers ?? {}))
         response.headers![header] = share('headers', header.replaceAll('-', ''), part)
@@ -70,8 +72,43 @@ export function extractComponents(document: Document): Document {
         operation.responses[status] = share('responses', responseName(status, response), response)
     }
   }
+  openAnswers(paths, schemas)
   const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
   return { ...head, paths, components: Object.fromEntries(sections) }
+}
+
+function removeNull(schema: { $ref?: string }, schemas: Record<string, object>): void {
+  const named = (schemas[nameOf(schema.$ref)] ?? schema) as { type?: string | string[] }
+  const types = [named.type].flat().filter((type) => type !== 'null')
+  if (types.length === 1) named.type = types[0]!
+}
+
+const nameOf = (reference = '') => reference.split('/').at(-1)!
+
+/**
+ * Allows further properties in schemas that only answers have, so that clients that were generated from this
+ * document read the answers of a later version. The service sends none.
+ */
+function openAnswers(paths: Document['paths'], schemas: Record<string, object>): void {
+  const requested = new Set<object>()
+  const collect = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null || requested.has(node)) return
+    requested.add(node)
+    const { $ref } = node as { $ref?: string }
+    if (typeof $ref === 'string') collect(schemas[nameOf($ref)])
+    for (const child of Object.values(node)) collect(child)
+  }
+  for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations)))
+    collect([operation.requestBody, operation.parameters])
+  const open = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null || requested.has(node)) return
+    const schema = node as { additionalProperties?: unknown }
+    if (schema.additionalProperties === false) delete schema.additionalProperties
+    for (const child of Object.values(node)) open(child)
+  }
+  for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations)))
+    open(operation.responses)
+  for (const schema of Object.values(schemas)) open(schema)
 }
 
 /** Names a response after its status; those of the Lightning API, which have another form, with a prefix. */

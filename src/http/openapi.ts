@@ -110,7 +110,7 @@ export const openapi = fp<Security>(
         tags: TAGS,
         components: {
           securitySchemes: {
-            session: {
+            sessionCookie: {
               type: 'apiKey',
               in: 'cookie',
               name: security.sessionCookie,
@@ -118,7 +118,7 @@ export const openapi = fp<Security>(
                 'Set by `POST /api/v1/session` and sent by the browser, which lets no page fill it in; ' +
                 'over https its name begins with `__Host-`'
             },
-            bearer: {
+            bearerToken: {
               type: 'http',
               scheme: 'bearer',
               description: 'An access token, `lk_pat_…` or `lk_prj_…`, with a scope that the operation names'
@@ -161,8 +161,8 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
   // An operation with scopes of project tokens alone takes no session.
   const takesSession = !scopes || scopes.some((scope) => personalScopes.includes(scope))
   const security = [
-    ...(takesSession ? [{ session: [] }] : []),
-    ...(scopes ?? []).map((scope) => ({ bearer: [scope] }))
+    ...(takesSession ? [{ sessionCookie: [] }] : []),
+    ...(scopes ?? []).map((scope) => ({ bearerToken: [scope] }))
   ]
   const responses = { ...problemResponses(...errors), ...(schema.response as object) }
   const responsesWhere = (predicate: (status: number) => boolean) =>

@@ -12,10 +12,18 @@ type Schemas = Record<string, object>
 const validators = AjvCompiler()
 const serializers = SerializerSelector()
 
+/** The text if it matches. */
+function textOr(pattern: RegExp, text: string): Cleaned {
+  const message = 'This has characters that it may not have, or none that can be seen.'
+  return text === '' || pattern.test(text) ? { text } : { code: 'wrong-form', message }
+}
+
 const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
   name: cleanName,
   email: cleanEmail,
   asked: cleanAskedName,
+  label: (text) => textOr(/^\P{Cc}*[^\p{Cc} \u00a0]\P{Cc}*$/u, text),
+  consumer: (text) => textOr(/^[^\p{Cc} \u00a0]+$/u, text),
   password: cleanPassword
 }
 

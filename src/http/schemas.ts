@@ -83,12 +83,15 @@ export function quantity(description?: string) {
   })
 }
 
-/** A label: no control characters, not only white space. */
+/** In the syntax that all dialects of regular expressions share. */
+const VISIBLE_TEXT = '^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$'
+
+/** A label: no control characters, not only white space. `textRule` is stricter than the pattern. */
 export const Label = Type.String({
+  textRule: 'label',
   minLength: 1,
   maxLength: MAX_NAME,
-  pattern:
-    '^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u007f-\\u00a0][^\\u0000-\\u001f\\u007f-\\u009f]*$',
+  pattern: VISIBLE_TEXT,
   examples: ['Mail server']
 })
 /** A name of a user, project, type, token or credential. Handlers get it as `cleanName` returns it. */
@@ -188,7 +191,7 @@ export function pageOf<T extends TSchema>(name: string, item: T, examples: unkno
 }
 
 export const Success = closed(
-  { success: Type.Literal(true) },
+  { success: Type.Boolean({ description: 'Always true' }) },
   { $id: 'Success', examples: [{ success: true }] }
 )
 
@@ -225,8 +228,8 @@ export const LocationHeader = {
   },
   'Idempotency-Replayed': {
     type: 'string',
-    enum: ['true'],
-    description: 'The answer to an earlier request of this `Idempotency-Key`'
+    description: '`true`: the answer to an earlier request of this `Idempotency-Key`',
+    examples: ['true']
   }
 }
 

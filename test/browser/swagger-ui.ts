@@ -81,7 +81,7 @@ export class SwaggerUi {
   /** Enters a token in the dialog of "Authorize", in place of one that was there. */
   async authorize(token: string): Promise<void> {
     const dialog = await this.authorization()
-    const bearer = dialog.locator('.auth-container', { hasText: 'bearer' })
+    const bearer = dialog.locator('.auth-container', { hasText: 'bearerToken' })
     const logOut = bearer.getByRole('button', { name: /logout|remove/i })
     if (await logOut.isVisible()) await logOut.click()
     await bearer.locator('input').fill(token)

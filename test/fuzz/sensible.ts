@@ -77,9 +77,9 @@ const MACHINE = ['credentials:read', 'credentials:resolve', 'usages:write']
 
 /** By the name of the schema in the document. */
 export const SENSIBLE: Record<string, Arbitrary<unknown>> = {
-  NewCredentialType: fc.record({ typeName: word, fields }),
-  CredentialTypeChanges: fc.record({ fields: nth.map((n) => new Blank('fields', n)) }),
-  NewAccessToken: fc.oneof(
+  CredentialTypeCreate: fc.record({ typeName: word, fields }),
+  CredentialTypeUpdate: fc.record({ fields: nth.map((n) => new Blank('fields', n)) }),
+  AccessTokenCreate: fc.oneof(
     fc.record({ name: word, scopes: fc.subarray(PERSONAL, { minLength: 1 }) }),
     fc.record({ name: word, scopes: fc.subarray(MACHINE, { minLength: 1 }), projectId: id('project') })
   ),
@@ -92,7 +92,7 @@ export const SENSIBLE: Record<string, Arbitrary<unknown>> = {
       { minLength: 1, maxLength: 4 }
     )
   }),
-  LightningNewCredential: fc.record(
+  LightningCredentialCreate: fc.record(
     {
       name: word,
       body: fc.dictionary(word, secret, { minKeys: 1, maxKeys: 3 }),

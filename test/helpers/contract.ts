@@ -33,6 +33,15 @@ export interface OpenapiDocument {
   }
 }
 
+/** The document without room for further properties: it is open for later versions, not for this one. */
+function closed<T>(node: T): T {
+  if (typeof node !== 'object' || node === null) return node
+  if (Array.isArray(node)) return node.map(closed) as T
+  const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, closed(value)]))
+  const isOpen = typeof copy['properties'] === 'object' && copy['type'] !== undefined
+  return (isOpen ? { additionalProperties: false, ...copy } : copy) as T
+}
+
 /** Holds answers against the document: the status is one of the operation's, and the body is of its shape. */
 export class Contract {
   readonly document: OpenapiDocument
@@ -49,7 +58,7 @@ export class Contract {
     this.document = document
     this.#ajv = new Ajv2020({ strict: false, allErrors: true })
     addFormats.default(this.#ajv)
-    this.#ajv.addSchema(document, 'openapi')
+    this.#ajv.addSchema(closed(document), 'openapi')
     this.#routes = Object.entries(document.paths)
       .flatMap(([path, operations]) =>
         Object.entries(operations).map(([method, operation]) => ({

@@ -36,7 +36,7 @@ const example = {
   createdBy: { id: '019a0b1c-2d3e-7f40-8a51-00000000000b', name: 'Ann' }
 }
 
-export const NewAccessToken = closed(
+export const AccessTokenCreate = closed(
   {
     name: Name,
     scopes,
@@ -44,7 +44,7 @@ export const NewAccessToken = closed(
     projectId: Type.Optional(described(Id, 'For a token of this project'))
   },
   {
-    $id: 'NewAccessToken',
+    $id: 'AccessTokenCreate',
     examples: [{ name: example.name, scopes: example.scopes, expiresAt: example.expiresAt }]
   }
 )
@@ -81,7 +81,7 @@ export const CreatedAccessToken = closed(
     token: Type.String({ description: 'The token itself, in this answer and never again' })
   },
   {
-    $id: 'MadeAccessToken',
+    $id: 'AccessTokenCreated',
     examples: [{ ...example, token: 'lk_pat_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA2BHxYg' }]
   }
 )
@@ -101,7 +101,7 @@ export const createAccessToken = {
     'again, but not once it is revoked or has expired (409 `token-revoked`).',
   tags,
   headers: IdempotencyHeaders,
-  body: ref(NewAccessToken),
+  body: ref(AccessTokenCreate),
   response: { 201: answer('Made', CreatedAccessToken, LocationHeader), ...problemResponses(404, 409, 422) }
 }
 

@@ -128,7 +128,7 @@ const optional = {
   constraints: Type.Optional(ref(FieldConstraints))
 }
 
-export const NewCredentialTypeField = closed(
+export const CredentialTypeFieldCreate = closed(
   {
     fieldName,
     fieldLabel,
@@ -142,10 +142,10 @@ export const NewCredentialTypeField = closed(
     }),
     ...optional
   },
-  { $id: 'NewCredentialTypeField', examples: [apiKey, region] }
+  { $id: 'CredentialTypeFieldCreate', examples: [apiKey, region] }
 )
 
-export const CredentialTypeFieldChange = closed(
+export const CredentialTypeFieldUpdate = closed(
   {
     id: Type.Optional({
       ...Id,
@@ -165,7 +165,7 @@ export const CredentialTypeFieldChange = closed(
     )
   },
   {
-    $id: 'CredentialTypeFieldChange',
+    $id: 'CredentialTypeFieldUpdate',
     description:
       'With an `id` it keeps what is absent and `null` clears; without, it is as in a new type: ' +
       '`fieldName`, `fieldLabel` and `fieldType` are required',

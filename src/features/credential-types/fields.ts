@@ -3,12 +3,12 @@ import type { Static } from '@sinclair/typebox'
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
-import type { CredentialTypeFieldChange, NewCredentialTypeField } from './field-schema.ts'
+import type { CredentialTypeFieldCreate, CredentialTypeFieldUpdate } from './field-schema.ts'
 import { assertValidFields } from './field-validation.ts'
 import type { FieldRow } from './repository.ts'
 
-type NewField = Static<typeof NewCredentialTypeField>
-type FieldChange = Static<typeof CredentialTypeFieldChange>
+type NewField = Static<typeof CredentialTypeFieldCreate>
+type FieldChange = Static<typeof CredentialTypeFieldUpdate>
 
 /** Types whose fields are not secret by default. */
 const PUBLIC = new Set<FieldType>(['boolean', 'number', 'select', 'url', 'email'])

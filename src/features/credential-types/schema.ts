@@ -24,10 +24,10 @@ import {
 import {
   apiKey,
   CredentialTypeField,
-  CredentialTypeFieldChange,
+  CredentialTypeFieldCreate,
+  CredentialTypeFieldUpdate,
   fieldId,
   host,
-  NewCredentialTypeField,
   region
 } from './field-schema.ts'
 
@@ -68,28 +68,28 @@ export const CredentialTypePage = {
 
 const list = <T extends TSchema>(entry: T) => Type.Array(ref(entry), { minItems: 1, maxItems: MAX_FIELDS })
 
-export const NewCredentialType = closed(
+export const CredentialTypeCreate = closed(
   {
     typeName: Name,
     description: Type.Optional(Description),
-    fields: list(NewCredentialTypeField)
+    fields: list(CredentialTypeFieldCreate)
   },
   {
-    $id: 'NewCredentialType',
+    $id: 'CredentialTypeCreate',
     examples: [
       { typeName: example.typeName, description: example.description, fields: [host, region, apiKey] }
     ]
   }
 )
 
-export const CredentialTypeChanges = closed(
+export const CredentialTypeUpdate = closed(
   {
     typeName: Type.Optional(Name),
     description: Type.Optional(Description),
-    fields: Type.Optional(list(CredentialTypeFieldChange))
+    fields: Type.Optional(list(CredentialTypeFieldUpdate))
   },
   {
-    $id: 'CredentialTypeChanges',
+    $id: 'CredentialTypeUpdate',
     examples: [{ description: null }, { fields: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey] }]
   }
 )
@@ -115,7 +115,7 @@ export const createCredentialType = {
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
-  body: ref(NewCredentialType),
+  body: ref(CredentialTypeCreate),
   response: { 201: answer('Created', CredentialType, LocationHeader), ...problemResponses(409, 422) }
 }
 
@@ -147,7 +147,7 @@ export const updateCredentialType = {
   scopes: WRITE,
   params: WithId,
   auditTarget: { id: 'credential-type' } as const,
-  body: ref(CredentialTypeChanges),
+  body: ref(CredentialTypeUpdate),
   response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
 }
 

@@ -5,10 +5,10 @@ import { type InputError, NotFound, TooManyTypes, TypeInUse } from '../../http/p
 import { uuidv7 } from '../../ids.ts'
 import { diffFields } from './fields.ts'
 import * as repository from './repository.ts'
-import type { CredentialTypeChanges, NewCredentialType } from './schema.ts'
+import type { CredentialTypeCreate, CredentialTypeUpdate } from './schema.ts'
 import * as writes from './write-repository.ts'
 
-type Changes = Static<typeof CredentialTypeChanges>
+type Changes = Static<typeof CredentialTypeUpdate>
 
 /** The most types that a user can create. */
 const MAX_TYPES = 200
@@ -17,7 +17,7 @@ const MAX_TYPES = 200
 export async function createType(
   trx: Transaction,
   ownerId: string,
-  { typeName, description = null }: Pick<Static<typeof NewCredentialType>, 'typeName' | 'description'>,
+  { typeName, description = null }: Pick<Static<typeof CredentialTypeCreate>, 'typeName' | 'description'>,
   fields: repository.FieldRow[]
 ): Promise<repository.TypeRow> {
   await lockName(trx, `types-of/${ownerId}`)

@@ -30,9 +30,9 @@ export const ProjectMember = closed(
   { $id: 'ProjectMember', examples: [ann] }
 )
 
-export const NewProjectMember = closed(
+export const ProjectMemberCreate = closed(
   { email: Email, role: ProjectRole },
-  { $id: 'NewProjectMember', examples: [{ email: ann.email, role: ann.role }] }
+  { $id: 'ProjectMemberCreate', examples: [{ email: ann.email, role: ann.role }] }
 )
 
 export const ProjectMemberChange = closed(
@@ -71,7 +71,7 @@ export const addProjectMember = {
   params: WithId,
   auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
-  body: ref(NewProjectMember),
+  body: ref(ProjectMemberCreate),
   response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
 }
 

@@ -46,14 +46,14 @@ export const Project = closed(
 
 export const ProjectPage = pageOf('ProjectPage', Project, [mail])
 
-export const NewProject = closed(
+export const ProjectCreate = closed(
   { name: Name, description: Type.Optional(Description) },
-  { $id: 'NewProject', examples: [{ name: mail.name, description: mail.description }] }
+  { $id: 'ProjectCreate', examples: [{ name: mail.name, description: mail.description }] }
 )
 
-export const ProjectChanges = closed(
+export const ProjectUpdate = closed(
   { name: Type.Optional(Name), description: Type.Optional(Description) },
-  { $id: 'ProjectChanges', examples: [{ name: 'Morning report' }, { description: null }] }
+  { $id: 'ProjectUpdate', examples: [{ name: 'Morning report' }, { description: null }] }
 )
 
 const tags = ['Projects']
@@ -74,7 +74,7 @@ export const createProject = {
   description: 'The caller becomes its owner.',
   tags,
   headers: IdempotencyHeaders,
-  body: ref(NewProject),
+  body: ref(ProjectCreate),
   response: { 201: answer('Created', Project, LocationHeader), ...problemResponses(422) }
 }
 
@@ -96,7 +96,7 @@ export const updateProject = {
   tags,
   params: WithId,
   auditTarget: { id: 'project' } as const,
-  body: ref(ProjectChanges),
+  body: ref(ProjectUpdate),
   response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
 }
 

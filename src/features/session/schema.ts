@@ -59,10 +59,10 @@ export const SessionOfMine = closed(
   { $id: 'SessionOfMine', examples: [{ ...session, ip: '203.0.113.7', userAgent: 'Firefox', current: true }] }
 )
 
-export const NewPassword = closed(
+export const PasswordChange = closed(
   { currentPassword: TypedPassword, newPassword: Password },
   {
-    $id: 'NewPassword',
+    $id: 'PasswordChange',
     examples: [{ currentPassword: 'correct horse battery', newPassword: 'staple of another kind' }]
   }
 )
@@ -126,6 +126,6 @@ export const changePassword = {
   summary: 'Change my password',
   description: 'Ends my other sessions.',
   tags,
-  body: ref(NewPassword),
+  body: ref(PasswordChange),
   response: { 200: answer('Changed', Success), ...problemResponses(429) }
 }

@@ -85,7 +85,7 @@ function changed<T>(request: FastifyRequest, work: Parameters<typeof audited<T>>
 }
 
 /** Throws Forbidden if a user who is not an administrator changes more than the name. */
-function requireOwnName(role: string, { name, ...rest }: Static<typeof schema.UserChanges>): void {
+function requireOwnName(role: string, { name, ...rest }: Static<typeof schema.UserUpdate>): void {
   if (role === 'admin' || Object.values(rest).every((value) => value === undefined)) return
   throw new Forbidden({ detail: 'Users change their own name; the rest is for an administrator.' })
 }

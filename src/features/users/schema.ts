@@ -48,7 +48,7 @@ export const User = closed(
 
 export const UserPage = pageOf('UserPage', User, [ann])
 
-export const NewUser = closed(
+export const UserCreate = closed(
   {
     email: Email,
     name: Name,
@@ -59,10 +59,10 @@ export const NewUser = closed(
       description: '`admin`: an administrator of the service'
     })
   },
-  { $id: 'NewUser', examples: [{ email: ann.email, name: ann.name, password: 'correct horse battery' }] }
+  { $id: 'UserCreate', examples: [{ email: ann.email, name: ann.name, password: 'correct horse battery' }] }
 )
 
-export const UserChanges = closed(
+export const UserUpdate = closed(
   {
     name: Type.Optional(Name),
     email: Type.Optional(Email),
@@ -75,7 +75,7 @@ export const UserChanges = closed(
       })
     )
   },
-  { $id: 'UserChanges', examples: [{ name: 'Ann Other' }, { disabled: true }] }
+  { $id: 'UserUpdate', examples: [{ name: 'Ann Other' }, { disabled: true }] }
 )
 
 const tags = ['Users']
@@ -88,7 +88,7 @@ export const createUser = {
     'is stored in its ASCII form (`xn--…`).',
   tags,
   headers: IdempotencyHeaders,
-  body: ref(NewUser),
+  body: ref(UserCreate),
   response: { 201: answer('Created', User, LocationHeader), ...problemResponses(409, 422) }
 }
 
@@ -121,7 +121,7 @@ export const updateUser = {
   tags,
   params: WithId,
   auditTarget: { id: 'user' } as const,
-  body: ref(UserChanges),
+  body: ref(UserUpdate),
   response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
 }
 

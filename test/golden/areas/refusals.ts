@@ -78,7 +78,7 @@ export async function refusals(r: Recorder, world: World, operations: readonly O
   const strict = operations.filter(({ path }) => !/^\/api\/(?!v1\/)/.test(path))
   const valid = ({ operationId }: Operation): Options =>
     BODIES[operationId] ? { json: BODIES[operationId] } : {}
-  const scopesOf = ({ security }: Operation) => security.flatMap(({ bearer = [] }) => bearer)
+  const scopesOf = ({ security }: Operation) => security.flatMap(({ bearerToken = [] }) => bearerToken)
 
   await each('nobody', guarded, () => ({}))
   await each('bad-cookie', guarded, () => ({ headers: { cookie: 'latchkey_session=nonsense' } }))

@@ -41,20 +41,20 @@ func main() {
 	}))
 	check(session.JSON200 != nil, "signed in")
 
-	kind := must(person.CreateCredentialTypeWithResponse(ctx, nil, latchkey.NewCredentialType{
+	kind := must(person.CreateCredentialTypeWithResponse(ctx, nil, latchkey.CredentialTypeCreate{
 		TypeName: "Go",
-		Fields:   []latchkey.NewCredentialTypeField{{FieldName: "apiKey", FieldLabel: "API key", FieldType: latchkey.Password}},
+		Fields:   []latchkey.CredentialTypeFieldCreate{{FieldName: "apiKey", FieldLabel: "API key", FieldType: latchkey.Password}},
 	})).JSON201
 	check(kind != nil, "a type")
-	project := must(person.CreateProjectWithResponse(ctx, nil, latchkey.NewProject{Name: "Go"})).JSON201
+	project := must(person.CreateProjectWithResponse(ctx, nil, latchkey.ProjectCreate{Name: "Go"})).JSON201
 	check(project != nil, "a project")
 	retry := "go-1"
 	made := must(person.CreateAppCredentialWithResponse(ctx,
 		&latchkey.CreateAppCredentialParams{IdempotencyKey: &retry},
-		latchkey.NewAppCredential{
+		latchkey.AppCredentialCreate{
 			CredentialName:   "From Go",
 			CredentialTypeId: kind.Id,
-			Keys:             []latchkey.NewAppCredentialKey{{FieldId: kind.Fields[0].Id, KeyValue: secret}},
+			Keys:             []latchkey.AppCredentialKeyInput{{FieldId: kind.Fields[0].Id, KeyValue: secret}},
 			ProjectIds:       &[]openapi.UUID{project.Id},
 		})).JSON201
 	check(made != nil && made.Revision == 1, "a credential")
@@ -63,7 +63,7 @@ func main() {
 	page := must(person.ListAppCredentialsWithResponse(ctx, &latchkey.ListAppCredentialsParams{Search: &search})).JSON200
 	check(page != nil && page.Total == 1 && page.Data[0].Id == made.Id, "it is in the list")
 
-	token := must(person.CreateAccessTokenWithResponse(ctx, nil, latchkey.NewAccessToken{
+	token := must(person.CreateAccessTokenWithResponse(ctx, nil, latchkey.AccessTokenCreate{
 		Name:      "Go",
 		Scopes:    []latchkey.Scope{latchkey.CredentialsResolve},
 		ProjectId: &project.Id,

@@ -17,12 +17,12 @@ from latchkey_client.api.session import create_session
 from latchkey_client.models import (
     AskedCredential,
     FieldType,
-    NewAccessToken,
-    NewAppCredential,
-    NewAppCredentialKey,
-    NewCredentialType,
-    NewCredentialTypeField,
-    NewProject,
+    AccessTokenCreate,
+    AppCredentialCreate,
+    AppCredentialKeyInput,
+    CredentialTypeCreate,
+    CredentialTypeFieldCreate,
+    ProjectCreate,
     Problem,
     ResolveRequest,
     Scope,
@@ -37,13 +37,13 @@ person = Client(base_url=origin)
 session = create_session.sync(client=person, body=SignIn(os.environ["EMAIL"], os.environ["PASSWORD"]))
 assert session.user.email == os.environ["EMAIL"]
 
-field = NewCredentialTypeField(field_name="apiKey", field_label="API key", field_type=FieldType.PASSWORD)
-kind = create_credential_type.sync(client=person, body=NewCredentialType("Python", [field]))
-project = create_project.sync(client=person, body=NewProject("Python"))
-wanted = NewAppCredential(
+field = CredentialTypeFieldCreate(field_name="apiKey", field_label="API key", field_type=FieldType.PASSWORD)
+kind = create_credential_type.sync(client=person, body=CredentialTypeCreate("Python", [field]))
+project = create_project.sync(client=person, body=ProjectCreate("Python"))
+wanted = AppCredentialCreate(
     credential_name="From Python",
     credential_type_id=kind.id,
-    keys=[NewAppCredentialKey(field_id=kind.fields[0].id, key_value=SECRET)],
+    keys=[AppCredentialKeyInput(field_id=kind.fields[0].id, key_value=SECRET)],
     project_ids=[project.id],
 )
 made = create_app_credential.sync(client=person, body=wanted, idempotency_key="python-1")
@@ -53,7 +53,7 @@ page = list_app_credentials.sync(client=person, search="from py")
 assert [one.id for one in page.data] == [made.id] and page.total == 1
 
 token = create_access_token.sync(
-    client=person, body=NewAccessToken("Python", [Scope.CREDENTIALSRESOLVE], project_id=project.id)
+    client=person, body=AccessTokenCreate("Python", [Scope.CREDENTIALSRESOLVE], project_id=project.id)
 )
 machine = AuthenticatedClient(base_url=origin, token=token.token)
 answer = resolve_credentials.sync(

@@ -70,7 +70,7 @@ const Body = Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalPr
 
 const CreatedCredential = closed(
   { ...properties, body: Body },
-  { $id: 'LightningMadeCredential', examples: [{ ...example, body: { apiKey: 'secret123' } }] }
+  { $id: 'LightningCredentialCreated', examples: [{ ...example, body: { apiKey: 'secret123' } }] }
 )
 
 const noErrors = Type.Unsafe<Record<string, never>>({ type: 'object', additionalProperties: false })
@@ -126,7 +126,7 @@ const NewCredential = Type.Object(
     project_credentials: Type.Optional(Type.Array(ref(ProjectLink), { maxItems: 100 }))
   },
   {
-    $id: 'LightningNewCredential',
+    $id: 'LightningCredentialCreate',
     additionalProperties: true,
     examples: [
       { name: 'My API Key', body: { apiKey: 'secret123' } },

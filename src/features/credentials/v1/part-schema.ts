@@ -53,7 +53,8 @@ const OfUsage = Type.Object({
   consumer: Type.String({
     minLength: 1,
     maxLength: 200,
-    pattern: '^[^\\u0000-\\u0020\\u007f-\\u00a0]+$',
+    textRule: 'consumer',
+    pattern: '^[^\\x00-\\x20\\x7f]+$',
     description: 'The consumer’s own name for itself, without spaces',
     examples: ['workflow:42']
   })

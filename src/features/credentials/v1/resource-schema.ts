@@ -108,7 +108,7 @@ export const AppCredentialPage = pageOf('AppCredentialPage', AppCredentialItem, 
 
 export const NewKey = closed(
   { fieldId: Id, keyValue: KeyValue },
-  { $id: 'NewAppCredentialKey', examples: [{ fieldId: hostField, keyValue: 'mail.example.org' }] }
+  { $id: 'AppCredentialKeyInput', examples: [{ fieldId: hostField, keyValue: 'mail.example.org' }] }
 )
 
 const writable = {
@@ -117,7 +117,7 @@ const writable = {
   expiresAt: Type.Optional(nullable(Timestamp))
 }
 
-export const NewAppCredential = closed(
+export const AppCredentialCreate = closed(
   {
     credentialName: Name,
     credentialTypeId: Id,
@@ -125,7 +125,7 @@ export const NewAppCredential = closed(
     ...writable
   },
   {
-    $id: 'NewAppCredential',
+    $id: 'AppCredentialCreate',
     examples: [
       {
         credentialName: 'Mail server',

@@ -20,12 +20,12 @@ import {
 
 import {
   AppCredential,
+  AppCredentialCreate,
   AppCredentialItem,
   AppCredentialPage,
   AppCredentialUpdate,
   Assignment,
   IfMatch,
-  NewAppCredential,
   ProjectIds,
   Reveal,
   Revealed
@@ -59,7 +59,7 @@ export const createAppCredential = {
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
-  body: ref(NewAppCredential),
+  body: ref(AppCredentialCreate),
   response: {
     201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader }),
     ...problemResponses(404, 409, 422)
