@@ -21,9 +21,6 @@ export interface Document {
 
 /** Names of the parameters that become components, by location and name. */
 const PARAMETERS: Record<string, string> = {
-  'path:id': 'Id',
-  'path:projectId': 'ProjectId',
-  'path:userId': 'UserId',
   'path:environment': 'Environment',
   'path:consumer': 'Consumer',
   'query:page': 'Page',
@@ -58,6 +55,7 @@ export function extractComponents(document: Document): Document {
   for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
     for (const [index, parameter] of operation.parameters?.entries() ?? []) {
       const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
+      if (parameter.in === 'header') parameter.name = headerName(parameter.name)
       if (name) operation.parameters![index] = share('parameters', name, parameter)
     }
     const { requestBody } = operation
@@ -76,6 +74,9 @@ export function extractComponents(document: Document): Document {
   const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
   return { ...head, paths, components: Object.fromEntries(sections) }
 }
+
+/** The name as people write it; Node has names in lower case. */
+const headerName = (name: string) => name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase())
 
 function removeNull(schema: { $ref?: string }, schemas: Record<string, object>): void {
   const named = (schemas[nameOf(schema.$ref)] ?? schema) as { type?: string | string[] }
@@ -121,9 +122,10 @@ function nameEnumerations(node: unknown, schemas: Record<string, object>): void 
   if (typeof node !== 'object' || node === null) return
   for (const child of Object.values(node)) nameEnumerations(child, schemas)
   const schema = node as { type?: unknown; enum?: unknown; $ref?: string }
-  const name = schema.type === 'string' && enumerations.get(JSON.stringify(schema.enum))
-  if (!name || schemas[name] === node) return
-  schemas[name] = { type: 'string', enum: schema.enum }
+  const named = schema.type === 'string' && enumerations.get(JSON.stringify(schema.enum))
+  if (!named || schemas[named.name] === node) return
+  const { name, component } = named
+  schemas[name] = component
   delete schema.type
   delete schema.enum
   schema.$ref = `#/components/schemas/${name}`

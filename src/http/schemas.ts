@@ -8,15 +8,36 @@ export function stringEnum<const T extends readonly string[]>(values: T, options
   return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
 }
 
-/** Names of the enumerations that are components of the document, by the JSON of their values. */
-export const enumerations = new Map<string, string>()
+/** The enumerations that are components of the document, by the JSON of their values. */
+export const enumerations = new Map<string, { name: string; component: object }>()
 
 /**
  * A `stringEnum` that becomes the component `name` in the document. Validators keep it inline, which is
  * faster.
  */
 export function namedEnum<const T extends readonly string[]>(name: string, values: T, options: object = {}) {
-  enumerations.set(JSON.stringify(values), name)
+  enumerations.set(JSON.stringify(values), { name, component: { type: 'string', enum: values } })
+  return stringEnum(values, options)
+}
+
+/**
+ * As `namedEnum`, for an enumeration that a later version adds to. In the document it is a string with
+ * `x-extensible-enum`, so that clients that were generated before the addition read it.
+ */
+export function extensibleEnum<const T extends readonly string[]>(
+  name: string,
+  description: string,
+  values: T,
+  options: object = {}
+) {
+  const component = {
+    type: 'string',
+    maxLength: 64,
+    description,
+    'x-extensible-enum': values,
+    examples: [values[0]]
+  }
+  enumerations.set(JSON.stringify(values), { name, component })
   return stringEnum(values, options)
 }
 
@@ -130,13 +151,21 @@ export const TypedPassword = Type.String({ minLength: 1, maxLength: MAX_TYPED })
 /** The most fields that a credential type, and so a credential, can have. */
 export const MAX_FIELDS = 64
 
-/** An id in a path. Not validated, so that a malformed id gets the same 404 as an unknown one. */
-export const PathId = Type.String({
-  maxLength: MAX_URL_PART,
-  description: 'The id of what the path names; what is no id is answered as one that was never given',
-  examples: ['019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
-})
-export const WithId = Type.Object({ id: PathId })
+/**
+ * The id of `what`, in a path. The validator of paths ignores the format, so that a malformed id gets the same
+ * 404 as an unknown one.
+ */
+export function pathId(what: string) {
+  return Type.String({
+    format: 'uuid',
+    description: `The id of the ${what}`
+  })
+}
+
+/** The path parameter `id`, which is the id of `what`. */
+export function withId(what: string) {
+  return Type.Object({ id: pathId(what) })
+}
 
 export const PageQuery = {
   page: withDefault(

@@ -6,19 +6,21 @@ import {
   answer,
   closed,
   described,
+  extensibleEnum,
   Id,
   LocationHeader,
   Name,
-  namedEnum,
   nullable,
   ref,
   ShownName,
   Success,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 
-const Scope = namedEnum('Scope', [...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])])
+const Scope = extensibleEnum('Scope', 'What a token may do', [
+  ...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])
+])
 const scopes = Type.Array(Scope, {
   minItems: 1,
   maxItems: 10,
@@ -62,7 +64,7 @@ export const AccessToken = closed(
   {
     id: Id,
     name: ShownName,
-    scopes: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 10, examples: [['credentials:read']] }),
+    scopes: Type.Array(Type.Unsafe<string>(Scope), { maxItems: 10, examples: [['credentials:read']] }),
     projectId: nullable(Id),
     expiresAt: nullable(Timestamp),
     lastUsedAt: nullable(
@@ -127,7 +129,7 @@ export const revokeAccessToken = {
   description:
     'My own, or one of a project where I am an admin or owner. It is dead at once, on every replica.',
   tags,
-  params: WithId,
+  params: withId('token'),
   auditTarget: { id: 'access-token' } as const,
   response: { 200: answer('Revoked', Success), ...problemResponses(404) }
 }

@@ -19,7 +19,7 @@ import {
   ShownName,
   Success,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 import {
   apiKey,
@@ -125,7 +125,7 @@ export const getCredentialType = {
   description: 'With its fields, in their order. For everybody who is signed in.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
   response: { 200: answer('The type', CredentialType), ...problemResponses(404) }
 }
@@ -145,7 +145,7 @@ export const updateCredentialType = {
     'of a field that has values in them. A new `pattern` is for values written from then on.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
   body: ref(CredentialTypeUpdate),
   response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
@@ -157,7 +157,7 @@ export const deleteCredentialType = {
   description: 'For its owner and, in person, administrators, while no credential is of this type.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

@@ -8,12 +8,12 @@ import {
   Email,
   Id,
   LocationHeader,
-  PathId,
+  pathId,
   ref,
   ShownName,
   Success,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 import { ProjectRole } from './schema.ts'
 
@@ -35,14 +35,14 @@ export const ProjectMemberCreate = closed(
   { $id: 'ProjectMemberCreate', examples: [{ email: ann.email, role: ann.role }] }
 )
 
-export const ProjectMemberChange = closed(
+export const ProjectMemberUpdate = closed(
   { role: ProjectRole },
-  { $id: 'ProjectMemberChange', examples: [{ role: 'admin' }] }
+  { $id: 'ProjectMemberUpdate', examples: [{ role: 'admin' }] }
 )
 
 const WithMember = Type.Object({
-  id: PathId,
-  userId: Type.String({ ...PathId, description: 'The id of the member' })
+  id: pathId('project'),
+  userId: pathId('member')
 })
 
 const tags = ['Projects']
@@ -53,7 +53,7 @@ export const listProjectMembers = {
   description: 'For its members. In the order in which they came.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   response: {
     200: answer('All members', Type.Array(ref(ProjectMember), { maxItems: 1_000 })),
@@ -68,7 +68,7 @@ export const addProjectMember = {
     'For its owners and admins; only an owner makes an owner. Nobody having that e-mail address is 400 ' +
     'with the code `unknown-user` in\n`errors`; a member already is 409 `already-member`.',
   tags,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(ProjectMemberCreate),
@@ -84,7 +84,7 @@ export const changeProjectMember = {
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
-  body: ref(ProjectMemberChange),
+  body: ref(ProjectMemberUpdate),
   response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
 }
 

@@ -18,7 +18,7 @@ import {
   ShownName,
   Success,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 
 const mail = {
@@ -84,7 +84,7 @@ export const getProject = {
   description: 'For its members.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   response: { 200: answer('The project', Project), ...problemResponses(403, 404) }
 }
@@ -94,7 +94,7 @@ export const updateProject = {
   summary: 'Change a project',
   description: 'For its owners and admins. What is absent is kept.',
   tags,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
   response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
@@ -105,7 +105,7 @@ export const deleteProject = {
   summary: 'Delete a project',
   description: 'For its owners. Its links to credentials go with it; the credentials stay.',
   tags,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404) }
 }

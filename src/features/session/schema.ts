@@ -14,7 +14,7 @@ import {
   stringEnum,
   Timestamp,
   TypedPassword,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 
 const session = {
@@ -116,7 +116,7 @@ export const endSession = {
   summary: 'End one of my sessions',
   description: 'It is dead at once, on every replica.',
   tags,
-  params: WithId,
+  params: withId('session'),
   auditTarget: { id: 'session' } as const,
   response: { 200: answer('Ended', Success), ...problemResponses(404) }
 }

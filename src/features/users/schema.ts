@@ -18,7 +18,7 @@ import {
   ShownName,
   Success,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 
 const UserRole = namedEnum('UserRole', USER_ROLES)
@@ -106,7 +106,7 @@ export const getUser = {
   summary: 'Get a user',
   description: 'For administrators, and for the user: users are hidden from each other.',
   tags,
-  params: WithId,
+  params: withId('user'),
   auditTarget: { id: 'user' } as const,
   response: { 200: answer('The user', User), ...problemResponses(404) }
 }
@@ -119,7 +119,7 @@ export const updateUser = {
     'otherwise). Disabling and a new password\nend all sessions of the user. The last administrator who ' +
     'may sign in stays one (409 `last-administrator`).',
   tags,
-  params: WithId,
+  params: withId('user'),
   auditTarget: { id: 'user' } as const,
   body: ref(UserUpdate),
   response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
@@ -135,7 +135,7 @@ export const deleteUser = {
     'for the only owner of a project (`last-owner`) and for the last administrator who may sign in\n' +
     '(`last-administrator`).',
   tags,
-  params: WithId,
+  params: withId('user'),
   auditTarget: { id: 'user' } as const,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
 }

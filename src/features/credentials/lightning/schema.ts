@@ -14,7 +14,7 @@ import {
   nullable,
   ref,
   ShownName,
-  WithId
+  withId
 } from '../../../http/schemas.ts'
 import { MAX_ENVIRONMENTS } from '../input.ts'
 
@@ -211,7 +211,7 @@ export const lightningListProjectCredentials = {
     'For its members. All of them, whoever owns them, by name; no bodies. Over 10,000 are refused (413).',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   querystring: loose,
   response: { 200: answer('The credentials', CredentialList), ...refusals(404, 413) }
@@ -239,7 +239,7 @@ export const lightningDeleteCredential = {
   description: 'Its owner’s alone, and refused while consumers depend on it.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   querystring: loose,
   response: { 204: { description: 'Deleted', type: 'null' }, ...changeRefusals(404, 409) }

@@ -10,16 +10,16 @@ import {
   Id,
   MAX_FIELDS,
   nullable,
-  PathId,
+  pathId,
   ref,
   Success,
   Timestamp,
-  WithId
+  withId
 } from '../../../http/schemas.ts'
 import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
 
 // The name is validated, for a helpful message. Ids are not, because their resources may be hidden.
-const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
+const OfEnvironment = Type.Object({ id: pathId('credential'), environment: EnvironmentName })
 
 export const EnvironmentValues = closed(
   { keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }) },
@@ -49,7 +49,7 @@ export const Usage = closed(
 )
 
 const OfUsage = Type.Object({
-  id: PathId,
+  id: pathId('credential'),
   consumer: Type.String({
     minLength: 1,
     maxLength: 200,
@@ -108,7 +108,7 @@ export const transferAppCredential = {
     '`new-owner-may-not-link` and the `projects` that it is linked to: who has an account is not told. Its ' +
     'values, links and usages stay. In person.',
   tags,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(Transfer),
@@ -123,7 +123,7 @@ export const listUsages = {
     '`usages:write`, and then those of its project.',
   tags,
   scopes: READ_USAGES,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   response: {
     200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 })),

@@ -13,7 +13,7 @@ import {
   ref,
   ShownName,
   Timestamp,
-  WithId
+  withId
 } from '../../../http/schemas.ts'
 
 const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
@@ -111,7 +111,7 @@ export const resolveCredentials = {
     'in the audit log before the answer is sent.',
   tags: ['App credentials'],
   scopes: RESOLVE,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ResolveRequest),
   response: { 200: answer('The results, in the order asked', ResolveAnswer), ...problemResponses(404) }

@@ -11,11 +11,11 @@ import {
   Id,
   LocationHeader,
   PageQuery,
-  PathId,
+  pathId,
   ref,
   SearchQuery,
   Success,
-  WithId
+  withId
 } from '../../../http/schemas.ts'
 
 import {
@@ -30,8 +30,6 @@ import {
   Reveal,
   Revealed
 } from './resource-schema.ts'
-
-const PathProjectId = Type.String({ ...PathId, description: 'The id of the project' })
 
 const tags = ['App credentials']
 
@@ -72,7 +70,7 @@ export const getAppCredential = {
   description: 'For its owner and for members of its projects. Secret values are not decrypted.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   response: { 200: answer('The credential', AppCredential, ETagHeader), ...problemResponses(404) }
 }
@@ -87,7 +85,7 @@ export const updateAppCredential = {
     'clears any other optional one. `projectIds` replaces the whole set. The type cannot change.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
@@ -100,7 +98,7 @@ export const deleteAppCredential = {
   description: 'With its values and links, for good. Refused while consumers depend on it.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
@@ -115,7 +113,7 @@ export const assignProjects = {
     'their `createdAt`.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(ProjectIds),
@@ -134,7 +132,7 @@ export const listCredentialsByProject = {
     '`answer-too-large`).',
   tags,
   scopes: READ,
-  params: Type.Object({ projectId: PathProjectId }),
+  params: Type.Object({ projectId: pathId('project') }),
   auditTarget: { projectId: 'project' } as const,
   response: {
     200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS })),
@@ -148,7 +146,7 @@ export const removeCredentialFromProject = {
   description: 'For admins and owners of the project, whoever owns the credential, which itself stays.',
   tags,
   scopes: WRITE,
-  params: Type.Object({ projectId: PathProjectId, id: PathId }),
+  params: Type.Object({ projectId: pathId('project'), id: pathId('credential') }),
   auditTarget: { id: 'credential', projectId: 'project' } as const,
   response: { 200: answer('It is out', Success), ...problemResponses(404) }
 }
@@ -159,7 +157,7 @@ export const revealAppCredential = {
   description: 'For its owner alone. The one operation for people that decrypts secrets.',
   tags,
   scopes: REVEAL,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   body: ref(Reveal),
   response: { 200: answer('The values', Revealed), ...problemResponses(404) }
