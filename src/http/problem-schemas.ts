@@ -69,6 +69,7 @@ const DESCRIPTIONS: Record<number, string> = {
   403: 'The caller may see it, but may not do this',
   404: 'Not there, or the caller may not know of it',
   409: 'In conflict with what is there',
+  410: 'It has expired',
   412: 'The revision in `If-Match` is not the current one',
   413: 'The body, or the answer, is too large',
   414: 'A part of the path is too long',

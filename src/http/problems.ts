@@ -124,6 +124,12 @@ export const EnvironmentNotConfigured = problem(
   'The credential has no values for this environment.'
 )
 // 409
+export const AmbiguousName = problem(
+  'ambiguous-name',
+  409,
+  'Ambiguous name',
+  'Several credentials of the project have that name: ask by id.'
+)
 export const NameTaken = problem(
   'name-taken',
   409,
@@ -223,6 +229,9 @@ export const AlreadyMember = problem(
   'That user is a member of the project already.'
 )
 // 412 … 429
+// 410
+export const Expired = problem('expired', 410, 'Expired', 'The credential has expired.')
+// 412 to 429
 export const RevisionChanged = problem(
   'revision-changed',
   412,
