@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { originOf, recordDenials, recordHandOut } from '../../../audit/record.ts'
 import { preloaded } from '../../../auth/preload.ts'
 import { guard } from '../../../http/guard.ts'
+import { MAX_ERRORS } from '../../../http/problem.ts'
 import {
   AmbiguousName,
   DecryptionFailedProblem,
@@ -99,7 +100,7 @@ const PROBLEMS: Record<RefusalCode, ProblemClass> = {
  */
 function problemOf(results: readonly Result[]): Problem | undefined {
   const failures = results.flatMap((one, index) => (one.status === 'failed' ? [{ ...one.error, index }] : []))
-  const errors = failures.map(({ code, detail: message, index }) => ({
+  const errors = failures.slice(0, MAX_ERRORS).map(({ code, detail: message, index }) => ({
     path: `/body/credentials/${index}`,
     code,
     message

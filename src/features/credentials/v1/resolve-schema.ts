@@ -1,6 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { RESOLVE } from '../../../auth/principal.ts'
-import { problemResponses } from '../../../http/problem-schemas.ts'
+import {
+  AmbiguousName,
+  AnswerTooLarge,
+  DecryptionFailedProblem,
+  EnvironmentNotConfigured,
+  Expired,
+  NotFound
+} from '../../../http/problems.ts'
 import {
   AskedName,
   answer,
@@ -139,8 +146,13 @@ export const resolveCredentials = {
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ResolveRequest),
-  response: {
-    200: answer('The results, in the order asked', ResolveAnswer),
-    ...problemResponses(404, 409, 410)
-  }
+  response: { 200: answer('The results, in the order asked', ResolveAnswer) },
+  problems: [
+    NotFound,
+    EnvironmentNotConfigured,
+    AmbiguousName,
+    Expired,
+    DecryptionFailedProblem,
+    AnswerTooLarge
+  ]
 }
