@@ -25,11 +25,13 @@ import { projectRoutes } from './features/projects/routes.ts'
 import { sessionRoutes, signInRoutes } from './features/session/routes.ts'
 import { userRoutes } from './features/users/routes.ts'
 import { cleanInput } from './http/clean-input.ts'
+import { conditionalGet } from './http/conditional-get.ts'
 import { documents } from './http/documents.ts'
 import { answerUnreadable, errorHandler } from './http/error-handler.ts'
 import { guardsRequired } from './http/guard.ts'
 import { jsonBody } from './http/json-body.ts'
 import { loadShedding } from './http/load-shedding.ts'
+import { mergePatch } from './http/merge-patch.ts'
 import { metrics } from './http/metrics.ts'
 import { openapi } from './http/openapi.ts'
 import { pipelining } from './http/pipelining.ts'
@@ -78,6 +80,8 @@ export async function buildApp(
   await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)
+  await app.register(mergePatch)
+  await app.register(conditionalGet)
   await app.register(guardsRequired, { exempt: ['/docs'] })
   await app.register(auditTargetsRequired, { exempt: ['/docs'] })
   await app.register(openapi, {

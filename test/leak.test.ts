@@ -237,6 +237,7 @@ const PROMISED: Record<string, Kind[]> = {
   createAppCredential: ['plain'],
   getAppCredential: ['plain'],
   updateAppCredential: ['plain'],
+  patchAppCredential: ['plain'],
   putEnvironment: ['plain']
 }
 /** Whoever reads the audit log, or their own sessions, reads what browsers call themselves. */

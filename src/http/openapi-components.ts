@@ -27,6 +27,7 @@ const PARAMETERS: Record<string, string> = {
   'query:pageSize': 'PageSize',
   'query:search': 'Search',
   'header:if-match': 'IfMatch',
+  'header:if-none-match': 'IfNoneMatch',
   'header:idempotency-key': 'IdempotencyKey'
 }
 

@@ -14,7 +14,7 @@ import * as shared from './schemas.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * The error responses of the operation, for the document only. In the schema, Fastify would compile a
+     * The responses of the operation without a body, and those of errors, for the document only. In the schema, Fastify would compile a
      * serializer for each; the error handler uses none.
      */
     problems?: Record<string, object>
@@ -127,12 +127,12 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
   const responses = { ...problemResponses(problems), ...(schema.response as object) }
   const responsesWhere = (predicate: (status: number) => boolean) =>
     Object.fromEntries(Object.entries(responses).filter(([status]) => predicate(Number(status))))
-  route.config = { ...route.config, problems: responsesWhere((status) => status >= 400) }
+  route.config = { ...route.config, problems: responsesWhere((status) => status >= 300) }
   route.schema = {
     ...schema,
     querystring: schema.querystring ?? Type.Object({}, { additionalProperties: false }),
     security: isOpen ? [] : security,
-    response: responsesWhere((status) => status < 400)
+    response: responsesWhere((status) => status < 300)
   }
 }
 

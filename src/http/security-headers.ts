@@ -34,7 +34,7 @@ export const securityHeaders = fp(
       await app.register(cors, {
         origin: [...corsOrigins],
         credentials: true,
-        methods: ['GET', 'POST', 'PUT', 'DELETE'],
+        methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
         exposedHeaders: [
           ...['etag', 'location', 'retry-after', 'x-request-id', 'idempotency-replayed'],
           ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']

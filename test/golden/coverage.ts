@@ -83,9 +83,12 @@ export function gapsOf(operations: readonly Operation[], seen: readonly Seen[]):
   return operations.flatMap(({ operationId, responses }) => {
     const had = outcomes.get(operationId)!
     const codes = Object.values(responses).flatMap((response) => response['x-problem-codes'] ?? [])
+    // A PATCH is the PUT's handler: that each can refuse is seen once.
+    const twin = outcomes.get(operationId.replace(/^patch/, 'update')) ?? had
+    const isSeen = (outcome: string) => had.has(outcome) || (!/^[23]/.test(outcome) && twin.has(outcome))
     const declared = new Set([...Object.keys(responses), ...codes])
     const missing = [...declared].filter(
-      (outcome) => !had.has(outcome) && !UNSEEN[outcome] && !UNSEEN_OF[`${operationId} ${outcome}`]
+      (outcome) => !isSeen(outcome) && !UNSEEN[outcome] && !UNSEEN_OF[`${operationId} ${outcome}`]
     )
     return [
       ...missing.map((outcome) => `${operationId} never answered ${outcome}`),

@@ -62,6 +62,7 @@ export class Recorder {
   get = (name: string, path: string, options?: Options) => this.record(name, 'GET', path, options)
   post = (name: string, path: string, options?: Options) => this.record(name, 'POST', path, options)
   put = (name: string, path: string, options?: Options) => this.record(name, 'PUT', path, options)
+  patch = (name: string, path: string, options?: Options) => this.record(name, 'PATCH', path, options)
   delete = (name: string, path: string, options?: Options) => this.record(name, 'DELETE', path, options)
 
   async record(name: string, method: string, path: string, options: Options = {}): Promise<Received> {
@@ -95,7 +96,7 @@ export class Recorder {
   async exchange(name: string, method: string, path: string, options: Options) {
     const requestId = `${this.#area}.${name}`
     // A change has to be later than what it changes by a millisecond at least.
-    if (method === 'PUT') await sleep(2)
+    if (method === 'PUT' || method === 'PATCH') await sleep(2)
     const received = await this.#send(requestId, method, path, options)
     if (options.name) this.#name(received, options.name)
     const exchange: Exchange = {

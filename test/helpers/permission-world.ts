@@ -256,6 +256,10 @@ export const CASES: Record<string, Case> = {
   lightningDeleteCredential: { make: async (world) => ({ params: { id: await world.credential() } }) }
 }
 
+// Each partial update is there as PATCH too.
+for (const [name, one] of Object.entries(CASES))
+  if (name.startsWith('update')) CASES[name.replace('update', 'patch')] = one
+
 /** What is done to a viewer and to an owner, who is not the last one, of the project. */
 function forMembers(operation: string, body: (email: string, role: ProjectRole) => Asked) {
   const of = (role: ProjectRole): Case => ({

@@ -1,13 +1,8 @@
 import type { RequestAuth } from './authenticator.ts'
 import { LatchkeyError, LatchkeyResolveError } from './errors.ts'
-import type {
-  ResolveAnswer,
-  ResolvedCredential,
-  ResolveRequest,
-  ResolveResult
-} from './generated/types.gen.ts'
+import type { ResolveAnswer, ResolveRequest, ResolveResult } from './generated/types.gen.ts'
 import { raceAbort } from './timeouts.ts'
-import { type CacheLimits, ValueCache } from './value-cache.ts'
+import { type CacheLimits, type ResolvedResult, ValueCache } from './value-cache.ts'
 
 /** One credential of a project, by its id or by its name (case-insensitive). */
 export type Asked = { id: string; name?: never } | { name: string; id?: never }
@@ -24,7 +19,7 @@ export class Resolved<V extends Values = Values> {
   readonly expiresAt: string | null
   readonly #values: V
 
-  constructor(found: ResolvedCredential) {
+  constructor(found: ResolvedResult) {
     this.id = found.id
     this.credentialName = found.credentialName
     this.typeName = found.typeName
@@ -157,7 +152,7 @@ export class Resolver {
     return request
   }
 
-  #isStale(found: ResolveResult): found is ResolvedCredential {
+  #isStale(found: ResolveResult): found is ResolvedResult {
     return found.status === 'resolved' && found.revision < (this.#revisions.get(found.id) ?? 0)
   }
 }

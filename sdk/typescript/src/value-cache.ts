@@ -1,4 +1,6 @@
-import type { ResolvedCredential } from './generated/types.gen.ts'
+import type { ResolveResult } from './generated/types.gen.ts'
+
+export type ResolvedResult = Extract<ResolveResult, { status: 'resolved' }>
 
 /** How long values stay in memory, and for how many credentials. */
 export interface CacheLimits {
@@ -7,7 +9,7 @@ export interface CacheLimits {
 }
 
 interface Entry {
-  found: ResolvedCredential
+  found: ResolvedResult
   /** Monotonic time (`performance.now()`), which clock changes do not affect. */
   until: number
   /** Wall-clock time. */
@@ -25,12 +27,12 @@ export class ValueCache {
     this.#limits = limits
   }
 
-  get(key: string): ResolvedCredential | undefined {
+  get(key: string): ResolvedResult | undefined {
     const entry = this.#entries.get(key)
     return entry && remainingMs(entry) > 0 ? entry.found : undefined
   }
 
-  set(key: string, found: ResolvedCredential): void {
+  set(key: string, found: ResolvedResult): void {
     if (this.#limits.seconds <= 0) return
     const expires = found.expiresAt === null ? Infinity : Date.parse(found.expiresAt)
     const entry = { found, until: performance.now() + this.#limits.seconds * 1000, expires }

@@ -157,6 +157,12 @@ export const updateCredentialType = {
   params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
   body: ref(CredentialTypeUpdate),
+  mergePatch: {
+    operationId: 'patchCredentialType',
+    description:
+      'A JSON merge patch (RFC 7396), as `updateCredentialType`: `fields` replaces the whole list, in which ' +
+      'an entry with an `id` stands for that field and keeps what it does not say.'
+  },
   response: { 200: answer('The type, changed', CredentialType) },
   problems: [NotFound, NameTaken, TypeInUse]
 }

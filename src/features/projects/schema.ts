@@ -99,6 +99,10 @@ export const updateProject = {
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
+  mergePatch: {
+    operationId: 'patchProject',
+    description: 'A JSON merge patch (RFC 7396). For its owners and admins. `null` clears the description.'
+  },
   response: { 200: answer('The project, changed', Project) },
   problems: [NotFound]
 }

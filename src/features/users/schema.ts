@@ -134,6 +134,10 @@ export const updateUser = {
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
   body: ref(UserUpdate),
+  mergePatch: {
+    operationId: 'patchUser',
+    description: 'A JSON merge patch (RFC 7396), as `updateUser`. No property of a user can be cleared.'
+  },
   response: { 200: answer('The user, changed', User) },
   problems: [NotFound, EmailTaken, LastAdministrator]
 }

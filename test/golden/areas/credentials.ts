@@ -230,6 +230,15 @@ export async function credentials(r: Recorder, world: World): Promise<void> {
   await update('by-administrator', { description: 'no' }, { as: admin })
   await r.put('update.unknown', `${path}/${NO_ID}`, { as: ann, json: {} })
   await r.put('update.no-id', `${path}/nonsense`, { as: ann, json: {} })
+  const patch = (name: string, json: object, more: object = {}) =>
+    r.patch(`patch.${name}`, mailer, { as: ann, json, ...more })
+  await patch('description', { description: 'Patched' })
+  await patch('clear', { description: null, expiresAt: null })
+  await patch('stale', { description: 'no' }, ifMatch('"1"'))
+  await patch('keys', { keys: [] })
+  await patch('by-member', { description: 'no' }, { as: bob })
+  await r.get('get.not-modified', mailer, { as: ann, headers: { 'if-none-match': '*' } })
+  await r.get('get.modified', mailer, { as: ann, headers: { 'if-none-match': '"1"' } })
 
   const assign = (name: string, projectIds: unknown, more: object = {}) =>
     r.post(`assign.${name}`, `${mailer}/assign-projects`, { as: ann, json: { projectIds }, ...more })

@@ -109,6 +109,12 @@ export async function projects(r: Recorder, world: World): Promise<void> {
   await r.put('update.long-name', mail, { as: ann, json: { name: 'a'.repeat(201) } })
   await r.put('update.unknown-property', mail, { as: ann, json: { id: NO_ID } })
   await r.put('update.unknown', `${path}/${NO_ID}`, { as: ann, json: { name: 'No' } })
+  await r.patch('patch', mail, { as: ann, json: { description: 'Patched' } })
+  await r.patch('patch.clear', mail, {
+    as: ann,
+    headers: { 'content-type': 'application/merge-patch+json' },
+    body: '{"description":null}'
+  })
   await r.delete('delete.by-admin', mail, { as: bob })
   await r.delete('delete.by-nobody', mail, { as: eve })
   await r.delete('delete', `${path}/${ids['brief']}`, { as: ann })

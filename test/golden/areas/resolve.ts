@@ -26,6 +26,13 @@ export async function resolve(r: Recorder, world: World): Promise<void> {
     { id: idOf(world, 'of-everything') },
     { name: 'OUTDATED' }
   ])
+  const fail = { onError: 'fail' }
+  await ask('fail.none', [{ id }], fail)
+  await ask('fail.not-found', [{ id }, { id: NO_ID }, { name: 'nothing' }], fail)
+  await ask('fail.ambiguous', [{ id }, { name: 'Mail server' }], fail)
+  await ask('fail.expired', [{ id: NO_ID }, { id: idOf(world, 'outdated') }, { name: 'Mail server' }], fail)
+  await ask('fail.environment', [{ id: idOf(world, 'any-json') }], { ...fail, environment: 'nothing' })
+  await ask('fail.bad', [{ id }], { onError: 'stop' })
   await ask('environment', [{ id }, { id: idOf(world, 'any-json') }], { environment: 'staging' })
   await ask('environment.main', [{ id }], { environment: 'main' })
   await ask('environment.unknown', [{ id }], { environment: 'nothing' })

@@ -130,6 +130,7 @@ export async function types(r: Recorder, world: World): Promise<void> {
   await r.put('update.built-in', `${path}/${SMTP}`, { as: admin, json: { typeName: 'mine' } })
   await r.put('update.unknown', `${path}/${NO_ID}`, { as: bob, json: { typeName: 'x' } })
   await r.put('update.no-id', `${path}/nonsense`, { as: bob, json: { typeName: 'x' } })
+  await r.patch('patch', changing, { as: bob, json: { description: 'Patched' } })
 
   await r.delete('delete.by-another', `${path}/${ids['unused']}`, { as: ann })
   await r.delete('delete.built-in', `${path}/${SMTP}`, { as: admin })

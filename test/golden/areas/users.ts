@@ -98,6 +98,7 @@ export async function users(r: Recorder, admin: Caller, adminId: string): Promis
 
   const tom = `${path}/${ids['tom']}`
   await r.put('update.name', tom, { as: admin, json: { name: 'Tom Other' } })
+  await r.patch('patch', tom, { as: admin, json: { name: 'Tom Patched' } })
   await r.put('update.email', tom, { as: admin, json: { email: 'Thomas@example.org' } })
   await r.put('update.role', tom, { as: admin, json: { role: 'admin' } })
   await r.put('update.role-back', tom, { as: admin, json: { role: 'user' } })

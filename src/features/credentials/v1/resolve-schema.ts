@@ -70,9 +70,11 @@ const ResolveError = closed(
   { $id: 'ResolveError', examples: [notFound] }
 )
 
+// Each `status` is always sent, and not `required`: Rust's serde takes the discriminator away before it reads
+// the rest.
 const ResolvedCredential = closed(
   {
-    status: Type.Literal('resolved'),
+    status: Type.Optional(Type.Literal('resolved')),
     id: Id,
     credentialName: ShownName,
     typeName: ShownName,
@@ -105,7 +107,7 @@ const ResolvedCredential = closed(
 
 const UnresolvedCredential = closed(
   {
-    status: Type.Literal('failed'),
+    status: Type.Optional(Type.Literal('failed')),
     id: Type.Optional(described(Id, 'As it was asked for')),
     name: Type.Optional(Type.String({ maxLength: 200, description: 'As it was asked for, in NFC' })),
     error: ref(ResolveError)

@@ -154,6 +154,13 @@ export const AppCredentialUpdate = closed(
   }
 )
 
+const { keys: _keys, ...patchable } = AppCredentialUpdate.properties
+
+export const AppCredentialPatch = closed(patchable, {
+  $id: 'AppCredentialPatch',
+  examples: [{ description: 'For the weekly report', expiresAt: null }]
+})
+
 export const ProjectIds = closed(
   { projectIds: Type.Array(Id, { maxItems: 100 }) },
   { $id: 'ProjectIds', examples: [{ projectIds: [example.projects[0]!.id] }] }

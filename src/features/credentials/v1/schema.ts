@@ -33,6 +33,7 @@ import {
   AppCredentialCreate,
   AppCredentialItem,
   AppCredentialPage,
+  AppCredentialPatch,
   AppCredentialUpdate,
   Assignment,
   IfMatch,
@@ -100,6 +101,14 @@ export const updateAppCredential = {
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
+  mergePatch: {
+    operationId: 'patchAppCredential',
+    description:
+      'A JSON merge patch (RFC 7396): what is absent stays, `null` clears, and an array replaces the whole. ' +
+      'As `updateAppCredential`, without `keys`: an array of which each entry changes one value is no ' +
+      'merge patch.',
+    body: ref(AppCredentialPatch)
+  },
   response: { 200: answer('As it is now', AppCredential, ETagHeader) },
   problems: [NotFound, NameTaken, RevisionChanged, DecryptionFailedProblem]
 }

@@ -1,0 +1,90 @@
+import t from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import { newCredential, newProject, newType, reveal, uniqueName } from '../helpers/fixtures.ts'
+import { send } from '../helpers/raw-request.ts'
+
+const MERGE_PATCH = 'application/merge-patch+json'
+
+t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
+  const service = await startTestApp(t)
+  const ann = await service.newUser()
+  const patch = (path: string, body: object, headers: Record<string, string> = {}) =>
+    ann.request('PATCH', path, undefined, {
+      raw: JSON.stringify(body),
+      headers: { 'content-type': MERGE_PATCH, ...headers }
+    })
+
+  t.test('of a credential', async (t) => {
+    const type = await newType(ann)
+    const project = await newProject(ann)
+    const { id, credentialName } = await newCredential(ann, type, {
+      description: 'd',
+      projectIds: [project],
+      expiresAt: '2030-01-01T00:00:00.000Z'
+    })
+    const path = `/api/v1/app-credentials/${id}`
+    const { status, json, headers } = await patch(path, { description: null, expiresAt: null })
+    t.equal(status, 200)
+    t.equal(headers.get('etag'), '"2"')
+    t.match(json, { credentialName, description: null, expiresAt: null, projects: [{ id: project }] })
+    t.match((await patch(path, { projectIds: [] })).json, { projects: [], credentialName })
+    t.equal((await patch(path, {})).json.revision, 3, 'nothing is no change')
+    t.same(
+      await reveal(ann, id),
+      { host: 'mail.example.org', password: 'hunter2 hunter2' },
+      'the values stay'
+    )
+
+    t.equal((await patch(path, { description: 'x' }, { 'if-match': '"1"' })).status, 412)
+    t.equal((await patch(path, { description: 'x' }, { 'if-match': '"3"' })).status, 200)
+    t.equal((await ann.request('PATCH', path, { description: 'y' })).json.description, 'y', 'as JSON too')
+    for (const body of [{ credentialName: null }, { keys: [] }, { credentialTypeId: type.id }, []])
+      t.match((await patch(path, body)).json, { status: 400, code: 'validation-failed' })
+    const events = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=credential.updated`)
+    t.same(events.json.data[0].details.changed, ['description'])
+  })
+
+  t.test('of a project, a type and a user', async (t) => {
+    const project = await newProject(ann)
+    const type = await newType(ann)
+    const name = uniqueName('patched')
+    const cases: [string, object, object][] = [
+      [`/api/v1/projects/${project}`, { description: 'd' }, { description: 'd' }],
+      [`/api/v1/projects/${project}`, { description: null }, { description: null }],
+      [`/api/v1/credential-types/${type.id}`, { typeName: name }, { typeName: name }],
+      [`/api/v1/users/${ann.person.id}`, { name }, { name, email: ann.person.email }]
+    ]
+    for (const [path, body, expected] of cases) t.match((await patch(path, body)).json, expected, path)
+    t.equal((await patch(`/api/v1/projects/${project}`, { name: null })).status, 400)
+    t.equal((await patch(`/api/v1/users/${ann.person.id}`, { role: 'admin' })).status, 403)
+  })
+
+  t.test('and nothing else takes a merge patch', async (t) => {
+    const project = await newProject(ann)
+    const options = { raw: '{"name":"x"}', headers: { 'content-type': MERGE_PATCH } }
+    const refused = ['PUT', 'POST'].map((method) =>
+      ann.request(
+        method,
+        method === 'PUT' ? `/api/v1/projects/${project}` : '/api/v1/projects',
+        undefined,
+        options
+      )
+    )
+    for (const { status } of await Promise.all(refused)) t.equal(status, 415)
+    const compressed = { ...options.headers, 'content-encoding': 'gzip' }
+    const path = `/api/v1/projects/${project}`
+    t.equal((await ann.request('PATCH', path, undefined, { raw: '{}', headers: compressed })).status, 415)
+    t.equal(
+      (await ann.request('PATCH', path, undefined, { ...options, headers: { 'content-type': 'text/plain' } }))
+        .status,
+      415
+    )
+    const members = `/api/v1/projects/${project}/members/${ann.person.id}`
+    const answer = await send(service.origin, members, {
+      method: 'PATCH',
+      headers: { cookie: ann.cookie!, 'content-type': 'application/json' },
+      body: '{}'
+    })
+    t.notMatch(answer, { status: 200 }, 'the role of a member is all that there is of it: PUT')
+  })
+})
