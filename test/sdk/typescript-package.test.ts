@@ -2,7 +2,7 @@
 // its README.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cp, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -50,7 +50,14 @@ t.test('the package of the TypeScript client', async (t) => {
 
   t.test('has what runs, its types, a README and the licence, and needs nothing', async (t) => {
     const files = await readdir(installed, { recursive: true })
-    for (const name of ['dist/index.js', 'dist/index.d.ts', 'README.md', 'LICENSE', 'package.json'])
+    for (const name of [
+      'dist/index.js',
+      'dist/index.d.ts',
+      'README.md',
+      'CHANGELOG.md',
+      'LICENSE',
+      'package.json'
+    ])
       t.ok(files.includes(name), name)
     t.notOk(files.some((name) => /^(src|scripts|tsconfig)/.test(name)))
     t.same(await readdir(join(project, 'node_modules/@latchkey')), ['client'])
@@ -62,6 +69,52 @@ t.test('the package of the TypeScript client', async (t) => {
       const text = await readFile(join(installed, name), 'utf8')
       t.notMatch(text, /['"]node:|\brequire\(|\bprocess\.|\bBuffer\b/, `${name} is of web standards alone`)
     }
+  })
+
+  t.test('has the version of the service, and what a registry shows', async (t) => {
+    const read = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
+    const { version } = await read(join(PACKAGE, '../../package.json'))
+    const own = await read(join(installed, 'package.json'))
+    t.equal(own.version, version)
+    // npm proves where a package was built only if it names its repository.
+    t.match(own, {
+      publishConfig: { access: 'public', provenance: true },
+      repository: { url: /^git\+https:/ }
+    })
+    for (const name of ['homepage', 'bugs', 'keywords', 'author', 'license']) t.ok(own[name], name)
+    t.match(await readFile(join(installed, 'dist/generated/contract.gen.js'), 'utf8'), `'${version}'`)
+  })
+
+  t.test('is required by CommonJS, with types', async (t) => {
+    const cjs = join(directory, 'cjs')
+    await mkdir(join(cjs, 'node_modules/@latchkey'), { recursive: true })
+    await cp(installed, join(cjs, 'node_modules/@latchkey/client'), { recursive: true })
+    await writeFile(join(cjs, 'package.json'), '{ "private": true, "type": "commonjs" }')
+    await writeFile(join(cjs, 'main.ts'), COMMON)
+    for (const module of ['node16', 'nodenext']) {
+      const options = [
+        '--module',
+        module,
+        '--target',
+        'es2022',
+        '--lib',
+        'es2022',
+        '--strict',
+        '--types',
+        'node'
+      ]
+      const roots = ['--typeRoots', join(PACKAGE, '../../node_modules/@types')]
+      const outcome = await run('tsc', [...options, ...roots, 'main.ts'], { cwd: cjs }).catch(
+        (error) => error
+      )
+      t.equal(outcome.stdout, '', module)
+      t.equal((await run(process.execPath, ['main.js'], { cwd: cjs })).stdout, 'LatchkeyError 404\n', module)
+    }
+    const names = 'Object.keys(require("@latchkey/client")).sort().join()'
+    const { stdout } = await run(process.execPath, ['-p', names], { cwd: cjs })
+    const declared = await readFile(join(installed, 'cjs/index.d.cts'), 'utf8')
+    const constants = [...declared.matchAll(/declare const (\w+)/g)].map(([, name]) => name)
+    t.equal(stdout.trim(), constants.sort().join(), 'the types name every export')
   })
 
   const readme = await readFile(join(PACKAGE, 'README.md'), 'utf8')
@@ -103,8 +156,10 @@ t.test('the package of the TypeScript client', async (t) => {
     const expected: Record<string, string> = {
       'sign-in': 'signed in as Ann\n',
       create: 'created at revision 1\n',
+      response: 'Mail server 200 "1"\n',
       pages: 'Mail server 1\n',
       resolve: 'mail.example.org with a password of 15 characters\n',
+      hooks: 'listAppCredentials 200 1\n',
       errors: 'changed meanwhile\n'
     }
     t.same(
@@ -117,6 +172,15 @@ t.test('the package of the TypeScript client', async (t) => {
     }
   })
 })
+
+const COMMON = `
+import { createClient, LatchkeyError, type Problem, type Resolved } from '@latchkey/client'
+
+createClient({ baseUrl: 'https://latchkey.example.org' })
+export type Two = [Problem, Resolved<{ host: string }>]
+const error: LatchkeyError = new LatchkeyError(404, new Headers(), {}, 1)
+if (error instanceof LatchkeyError) console.log(error.name, error.status)
+`
 
 const TYPES = `
 import { type AppCredentialItem, type AuditEvent, createClient } from '@latchkey/client'
@@ -139,6 +203,14 @@ export async function never(): Promise<void> {
   const { values } = await latchkey.resolve('x', { id: 'x' })
   // @ts-expect-error not known to be a string
   values.host.toUpperCase()
+  const { data, response } = await latchkey.getSession().withResponse()
+  data.user.email satisfies string
+  response.headers.get('etag') satisfies string | null
+  const [result] = (await latchkey.resolveCredentials({ path: { id: 'x' }, body: { credentials: [] } })).results
+  // @ts-expect-error it may have failed
+  result!.values
+  if (result!.status === 'failed') result!.error.code satisfies string
+  else result!.values satisfies object
   const error: unknown = undefined
   if (error instanceof LatchkeyError) {
     error.code satisfies string | undefined

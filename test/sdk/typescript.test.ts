@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { callers } from './typescript/callers.ts'
 import { errors } from './typescript/errors.ts'
+import { observed } from './typescript/observed.ts'
 import { pages } from './typescript/pages.ts'
 import { resolve } from './typescript/resolve.ts'
 import { retries } from './typescript/retries.ts'
@@ -15,6 +16,6 @@ const run = promisify(execFile)
 t.test('the TypeScript client', async (t) => {
   await run('npm', ['run', 'build'], { cwd: PACKAGE })
   const world = await startWorld(t)
-  for (const part of [callers, errors, retries, pages, resolve])
+  for (const part of [callers, errors, retries, pages, resolve, observed])
     await t.test(part.name, (t) => part(t, world))
 })

@@ -26,6 +26,7 @@ interface Document {
 const here = join(import.meta.dirname, '..')
 const input = join(here, '../../openapi.yaml')
 const output = join(here, 'src/generated')
+const { version } = JSON.parse(await readFile(join(here, 'package.json'), 'utf8')) as { version: string }
 const { paths, components } = parse(await readFile(input, 'utf8')) as Document
 
 await rm(join(here, 'dist'), { recursive: true, force: true })
@@ -65,7 +66,10 @@ const contracts = JSON.stringify(Object.fromEntries(operations), null, 2)
 const quoted = (words: string[]) => [...new Set(words)].sort().map((word) => `'${word}'`)
 await writeFile(
   join(output, 'contract.gen.ts'),
-  `/** The problem codes in the document. A later version of the service may have more. */
+  `/** The version of this package. */
+export const VERSION = '${version}';
+
+/** The problem codes in the document. A later version of the service may have more. */
 export type ProblemCode = ${quoted(codes).join(' | ')};
 
 export interface Contract {

@@ -1,4 +1,5 @@
 import { Authenticator, type RequestAuth } from './authenticator.ts'
+import { Call, type WithResponse } from './call.ts'
 import { createConfig, createClient as createGenerated } from './generated/client/index.ts'
 import { OPERATIONS } from './generated/contract.gen.ts'
 import * as generated from './generated/sdk.gen.ts'
@@ -16,10 +17,11 @@ type Operation<F extends (...args: any) => Promise<unknown>> = (
   ...args: Parameters<F> extends [infer O]
     ? [request: RequestOf<O>]
     : [request?: RequestOf<NonNullable<Parameters<F>[0]>>]
-) => Promise<Exclude<Awaited<ReturnType<F>>, undefined>>
+) => Call<Exclude<Awaited<ReturnType<F>>, undefined>>
 
 /**
  * Every operation of the API, by its operationId. Takes the request and returns the response body, or throws.
+ * `withResponse()` gives the status and the headers too.
  */
 export type Operations = { [Name in keyof Generated]: Operation<Generated[Name]> }
 
@@ -75,11 +77,11 @@ export function createClient(options: LatchkeyOptions): Latchkey {
     name: OperationName,
     input: RequestInput = {},
     auth?: RequestAuth
-  ): Promise<unknown> {
+  ): Promise<WithResponse<unknown>> {
     const { body, path, query, headers, signal } = input
     const { pathParams, acceptsIdempotencyKey } = OPERATIONS[name]!
     requirePathParams(pathParams, path)
-    let result: unknown
+    let result: WithResponse<unknown> | undefined
     await CALLS[name]({
       ...{ client, body, path, query, headers, signal },
       async fetch(request: Request) {
@@ -90,14 +92,14 @@ export function createClient(options: LatchkeyOptions): Latchkey {
         return new Response(null, { status: 204 })
       }
     })
-    resolver.recordRevisions(result)
-    return result
+    resolver.recordRevisions(result!.data)
+    return result!
   }
 
   const operations = Object.fromEntries(
     Object.keys(CALLS).map((name) => [
       name,
-      async (input?: RequestInput) => perform(name as OperationName, input)
+      (input?: RequestInput) => new Call(perform(name as OperationName, input))
     ])
   ) as unknown as Operations
 
@@ -105,7 +107,9 @@ export function createClient(options: LatchkeyOptions): Latchkey {
     {
       authenticate: (signal) => transport.authenticate(signal),
       resolve: (id, body, auth, signal) =>
-        perform('resolveCredentials', { path: { id }, body, signal }, auth) as Promise<ResolveAnswer>
+        new Call(
+          perform('resolveCredentials', { path: { id }, body, signal }, auth)
+        ) as Promise<ResolveAnswer>
     },
     { seconds: keepSeconds, maxEntries: keepMost }
   )

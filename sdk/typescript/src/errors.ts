@@ -48,10 +48,14 @@ export class LatchkeyError extends Error {
 export class LatchkeyNetworkError extends Error {
   override readonly name: string = 'LatchkeyNetworkError'
   readonly attempts: number
+  /** The code of the system or of TLS, such as `ECONNREFUSED`. */
+  readonly code: string | undefined
 
-  constructor(message: string, attempts: number) {
-    super(message)
+  /** The cause has the code alone: the original error may hold bytes of the response. */
+  constructor(message: string, attempts: number, code?: string) {
+    super(message, code === undefined ? undefined : { cause: Object.assign(new Error(code), { code }) })
     this.attempts = attempts
+    this.code = code
   }
 }
 

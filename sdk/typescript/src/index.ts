@@ -1,4 +1,5 @@
 export type { Token } from './authenticator.ts'
+export type { Call, ResponseInfo, WithResponse } from './call.ts'
 export {
   createClient,
   ifMatch,
@@ -16,5 +17,7 @@ export {
 export type { ExactNumbers } from './exact-numbers.ts'
 export type { ProblemCode } from './generated/contract.gen.ts'
 export type * from './generated/types.gen.ts'
+export type { AttemptEvent, Hooks, ResponseEvent, RetryEvent } from './hooks.ts'
 export type { LatchkeyOptions } from './options.ts'
 export { type Asked, Resolved, type ResolveOptions } from './resolve.ts'
+export type { AppInfo } from './user-agent.ts'

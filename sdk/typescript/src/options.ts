@@ -1,7 +1,9 @@
 import type { Token } from './authenticator.ts'
 import { canKeepNumbers, type ExactNumbers } from './exact-numbers.ts'
+import type { Hooks } from './hooks.ts'
+import { type AppInfo, parseAppInfo } from './user-agent.ts'
 
-export interface LatchkeyOptions {
+export interface LatchkeyOptions extends Hooks {
   /** The URL of the service, for example `https://latchkey.example.org`. */
   baseUrl: string
   /** Without a token, the client has to sign in. */
@@ -22,6 +24,8 @@ export interface LatchkeyOptions {
    * and others as text. By default they are rounded, as `JSON.parse` does. Not in Node 20.
    */
   exactNumbers?: ExactNumbers | undefined
+  /** Names your program in the `User-Agent`, which the audit log has. Not in browsers. */
+  appInfo?: AppInfo | undefined
 }
 
 // Default and maximum. Timers take at most 2^31-1 milliseconds, and no wait is longer.
@@ -33,11 +37,15 @@ const NUMBERS = {
   keepMost: [1000, 100_000]
 } as const
 
+const HOOKS = ['onRequest', 'onResponse', 'onRetry'] as const
+
 export type Settings = Record<keyof typeof NUMBERS, number> & {
   baseUrl: string
   token: Token | undefined
   fetch: typeof fetch
   exactNumbers: ExactNumbers | undefined
+  app: string | undefined
+  hooks: Hooks
 }
 
 /** Checks the options and adds defaults. Throws a TypeError or RangeError that quotes no value. */
@@ -57,8 +65,14 @@ export function parseOptions(options: LatchkeyOptions): Settings {
       throw new RangeError(`${name} has to be from 0 to ${max}`)
     return [name, value]
   })
+  const hooks = Object.fromEntries(
+    HOOKS.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]]))
+  ) as Hooks
+  if (!Object.values(hooks).every((hook) => typeof hook === 'function'))
+    throw new TypeError(`${HOOKS.join(', ')} have to be functions`)
+  const app = parseAppInfo(options.appInfo)
   const baseUrl = parseBaseUrl(options.baseUrl)
-  return { ...Object.fromEntries(numbers), baseUrl, token, fetch: customFetch, exactNumbers }
+  return { ...Object.fromEntries(numbers), baseUrl, token, fetch: customFetch, exactNumbers, app, hooks }
 }
 
 // Errors do not quote the URL: it may contain a password.

@@ -25,8 +25,8 @@ export function changesValues(name: OperationName, method: string): boolean {
 }
 
 /**
- * A retry must not repeat what an earlier attempt may have done. A POST needs an `Idempotency-Key`. A PUT, or
- * the deletion of an environment, needs `If-Match`: otherwise it could undo a change made between the two
+ * A retry must not repeat what an earlier attempt may have done. A POST needs an `Idempotency-Key`. A PUT or
+ * PATCH, or the deletion of an environment, needs `If-Match`: otherwise it could undo a change made between the two
  * attempts.
  */
 export function retryPolicyFor(
@@ -36,6 +36,6 @@ export function retryPolicyFor(
 ): RetryPolicy {
   if (READS_OF_VALUES.has(name)) return 'not-done'
   if (method === 'POST') return acceptsIdempotencyKey ? 'transient' : 'never'
-  const overwrites = (method === 'PUT' && !USAGES.has(name)) || name === 'deleteEnvironment'
+  const overwrites = (['PUT', 'PATCH'].includes(method) && !USAGES.has(name)) || name === 'deleteEnvironment'
   return overwrites && !/^"/.test(headers.get('if-match') ?? '') ? 'not-done' : 'transient'
 }

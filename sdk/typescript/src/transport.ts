@@ -1,9 +1,13 @@
 import type { Authenticator, RequestAuth } from './authenticator.ts'
+import { infoOf, type WithResponse } from './call.ts'
 import { LatchkeyError, LatchkeyNetworkError, LatchkeyTimeoutError } from './errors.ts'
 import type { ExactNumbers } from './exact-numbers.ts'
+import { type AttemptEvent, type Hooks, notify } from './hooks.ts'
+import { redactText } from './problem.ts'
 import { isValidResponse, MAX_RESPONSE_BYTES, parseJson, readText } from './response.ts'
 import type { Call } from './retry-policy.ts'
 import { sleep, withTimeout } from './timeouts.ts'
+import { userAgent } from './user-agent.ts'
 
 /** Limits of a call. The first one reached ends it. */
 export interface RetryLimits {
@@ -16,6 +20,8 @@ export interface RetryLimits {
 
 export interface TransportSettings extends RetryLimits {
   exactNumbers: ExactNumbers | undefined
+  app: string | undefined
+  hooks: Hooks
 }
 
 interface Attempt {
@@ -74,22 +80,25 @@ export class Transport {
   }
 
   /**
-   * Returns the JSON of a successful response, or undefined if it has none. Throws LatchkeyError,
+   * Returns a successful response and its JSON, undefined if it has none. Throws LatchkeyError,
    * LatchkeyNetworkError, LatchkeyTimeoutError, the reason of the caller's signal, and errors of the token
    * function.
    */
-  async send(request: Request, call: Call, auth?: RequestAuth): Promise<unknown> {
-    const { retries, totalSeconds } = this.#limits
+  async send(request: Request, call: Call, auth?: RequestAuth): Promise<WithResponse<unknown>> {
+    const { retries, totalSeconds, hooks } = this.#limits
     const started = performance.now()
     const body = request.method === 'GET' || request.method === 'HEAD' ? '' : await request.text()
     this.#onAttempt(request, call)
     for (let number = 1; ; number++) {
       const outcome = await this.#attempt({ request, body, call, auth, number })
       const isLost = outcome instanceof LatchkeyNetworkError
-      if (!isLost && outcome.response.ok) return this.#parseBody(outcome, call, number)
+      if (!isLost && outcome.response.ok)
+        return { data: this.#parseBody(outcome, call, number), response: infoOf(outcome.response) }
       const failure = isLost ? outcome : errorFrom(outcome, number)
       const delay = mayRetry(call, failure) ? retryDelay(number, failure) : Infinity
       if (number > retries || performance.now() - started + delay >= totalSeconds * 1000) throw failure
+      const event = eventOf(request, call, number)
+      notify(hooks.onRetry, { ...event, error: failure, delayMilliseconds: Math.round(delay) })
       await sleep(delay, request.signal)
     }
   }
@@ -97,6 +106,7 @@ export class Transport {
   /** Returns the error if there is no response. Throws errors of the caller, which are not retried. */
   async #attempt(attempt: Attempt): Promise<CompleteResponse | LatchkeyNetworkError> {
     const { request, call, number } = attempt
+    const { hooks } = this.#limits
     let { auth } = attempt
     let status: number | undefined
     try {
@@ -107,10 +117,15 @@ export class Transport {
         async (signal) => {
           auth ??= await this.#authenticator.authenticate()
           signal.throwIfAborted()
+          const event = eventOf(request, call, number)
+          const sent = performance.now()
+          notify(hooks.onRequest, event)
           const response = await this.#fetchOnce(attempt, auth, signal)
           status = response.status
           // Read here, so that a response that breaks off counts as a failed attempt.
           const text = await readText(response)
+          const milliseconds = Math.round(performance.now() - sent)
+          notify(hooks.onResponse, { ...event, ...requestIdOf(response, auth), status, milliseconds })
           this.#authenticator.updateSession(response, auth, call.name === 'createSession')
           return { response, text, secret: auth.secret }
         }
@@ -120,7 +135,8 @@ export class Transport {
       if (error instanceof LatchkeyTimeoutError) return error
       // An error of the token function.
       if (!auth) throw error
-      return new LatchkeyNetworkError(`No answer from the service${errorCode(error)}.`, number)
+      const code = errorCode(error)
+      return new LatchkeyNetworkError(`No answer from the service${code ? ` (${code})` : ''}.`, number, code)
     } finally {
       this.#onAttempt(request, call, status)
     }
@@ -129,6 +145,8 @@ export class Transport {
   #fetchOnce({ request, body }: Attempt, { header, credentials }: RequestAuth, signal: AbortSignal) {
     const headers = new Headers(request.headers)
     if (header) headers.set(...header)
+    const agent = userAgent(this.#limits.app)
+    if (agent) headers.set('user-agent', agent)
     return this.#fetch(request.url, {
       method: request.method,
       headers,
@@ -159,6 +177,15 @@ export class Transport {
   }
 }
 
+function eventOf({ method, url }: Request, { name }: Call, attempt: number): AttemptEvent {
+  return { operation: name, method, url, attempt }
+}
+
+function requestIdOf({ headers }: Response, { secret }: RequestAuth): { requestId: string | undefined } {
+  const id = headers.get('x-request-id')
+  return { requestId: id === null ? undefined : redactText(id, secret) }
+}
+
 function errorFrom({ response, text, secret }: CompleteResponse, number: number): LatchkeyError {
   return new LatchkeyError(response.status, response.headers, parseJson(text ?? ''), number, secret)
 }
@@ -182,8 +209,9 @@ function retryDelay(attempts: number, failure: LatchkeyError | LatchkeyNetworkEr
 }
 
 // Only the code, such as ECONNREFUSED: the cause itself may contain bytes of the response.
-function errorCode(error: unknown): string {
+function errorCode(error: unknown): string | undefined {
   const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } }
-  const known = [cause?.code, code].find((value) => typeof value === 'string' && /^[A-Z_]+$/.test(value))
-  return known ? ` (${known})` : ''
+  return [cause?.code, code].find(
+    (value) => typeof value === 'string' && /^[A-Z][A-Z\d_]{0,99}$/.test(value)
+  ) as string | undefined
 }
