@@ -71,11 +71,12 @@ export const listProjects = {
 export const createProject = {
   operationId: 'createProject',
   summary: 'Create a project',
-  description: 'The caller becomes its owner.',
+  description:
+    'The caller becomes its owner and holds its name: an owner has each name once (409 `name-taken`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),
-  response: { 201: answer('Created', Project, LocationHeader), ...problemResponses(422) }
+  response: { 201: answer('Created', Project, LocationHeader), ...problemResponses(409, 422) }
 }
 
 export const getProject = {
@@ -92,12 +93,14 @@ export const getProject = {
 export const updateProject = {
   operationId: 'updateProject',
   summary: 'Change a project',
-  description: 'For its owners and admins. What is absent is kept.',
+  description:
+    'For its owners and admins. What is absent is kept. Whoever holds the name holds the new one (409 ' +
+    '`name-taken`).',
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
-  response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
+  response: { 200: answer('The project, changed', Project), ...problemResponses(404, 409) }
 }
 
 export const deleteProject = {
