@@ -18,7 +18,8 @@ const statements = [
     foreign key (held_name_key, project_id) references projects (name_key, id)
     on update cascade on delete cascade`,
   `create unique index project_members_held_name on project_members (user_id, held_name_key)
-    where role = 'owner'`
+    where role = 'owner'`,
+  'create index project_members_name_project on project_members (held_name_key, project_id)'
 ]
 
 export async function up(db: Kysely<unknown>): Promise<void> {

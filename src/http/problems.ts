@@ -130,6 +130,12 @@ export const NameTaken = problem(
   'Name taken',
   'That name is in use; names are compared without regard to case, Unicode form and spaces.'
 )
+export const AmbiguousName = problem(
+  'ambiguous-name',
+  409,
+  'Ambiguous name',
+  'You are a member of several projects of that name: send the id of one.'
+)
 export const ExternalIdTaken = problem(
   'external-id-taken',
   409,

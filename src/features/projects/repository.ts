@@ -67,6 +67,27 @@ export async function listProjects(
   return { rows, total: count!.total }
 }
 
+const countedByName = prepared(
+  (db, p: Params<{ userId: string; keys: readonly string[] }>) =>
+    db
+      .selectFrom('projects as p')
+      .innerJoin('project_members as m', 'm.project_id', 'p.id')
+      .where('m.user_id', '=', p.userId)
+      .where(sql<boolean>`p.name_key = any(${p.keys}::text[])`)
+      .groupBy('p.name_key')
+      .select((eb) => [
+        'p.name_key',
+        eb.fn.countAll<number>().as('projects'),
+        sql<string>`min(p.id::text)`.as('id')
+      ]),
+  { pool: 'reads' }
+)
+
+/** Counts the user's projects of each of these names, by their keys, and returns the id of one of each. */
+export function countByName(db: Database, userId: string, keys: readonly string[]) {
+  return countedByName(db, { userId, keys })
+}
+
 /** Creates a project with the user as its owner, who holds its name. Throws NameTaken. */
 export async function insertProject(
   db: Database,

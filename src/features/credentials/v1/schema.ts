@@ -51,9 +51,9 @@ export const createAppCredential = {
   operationId: 'createAppCredential',
   summary: 'Create a credential',
   description:
-    'The values are encrypted before they are stored. Fields without a key get their default. With ' +
-    'projects, all are ' +
-    'linked or nothing is created.',
+    'One request is enough: `{"credentialName": "Weather", "credentialType": "api-key", "values": ' +
+    '{"apiKey": "…"}}`. The values are encrypted before they are stored. Fields without a value get their ' +
+    'default. With projects, all are linked or nothing is created.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
@@ -79,10 +79,10 @@ export const updateAppCredential = {
   operationId: 'updateAppCredential',
   summary: 'Update a credential',
   description:
-    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional ' +
-    'one; `""` keeps ' +
-    'the value of a secret field, is a value of an optional text, url or e-mail that is not secret, and ' +
-    'clears any other optional one. `projectIds` replaces the whole set. The type cannot change.',
+    'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
+    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail that ' +
+    'is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole set. ' +
+    'The type cannot change.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
@@ -119,7 +119,7 @@ export const assignProjects = {
   body: ref(ProjectIds),
   response: {
     200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader),
-    ...problemResponses(404, 412)
+    ...problemResponses(404, 409, 412)
   }
 }
 
