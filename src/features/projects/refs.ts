@@ -1,5 +1,5 @@
 import type { Database } from '../../db/database.ts'
-import { AmbiguousName, NotFound, ValidationFailed } from '../../http/problems.ts'
+import { AmbiguousName, type InputError, NotFound, ValidationFailed } from '../../http/problems.ts'
 import { isUuid } from '../../http/schemas.ts'
 import { foldName } from '../../names.ts'
 import { countByName } from './repository.ts'
@@ -19,7 +19,9 @@ export function requireDistinct({ refs, pathOf }: ProjectRefs): void {
     throw new ValidationFailed({ errors: [repeated(pathOf())] })
 }
 
-const repeated = (path: string) => ({ path, code: 'repeated', message: 'An entry is there twice.' })
+function repeated(path: string): InputError {
+  return { path, code: 'repeated', message: 'An entry is there twice.' }
+}
 
 /**
  * Returns the ids, in their order. A name is that of a project of which the user is a member, in any role:
