@@ -7,6 +7,7 @@ import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
 import type { Transaction } from '../../db/database.ts'
 import { guard } from '../../http/guard.ts'
+import { askedPage, pageOf } from '../../http/paging.ts'
 import { NotFound, TokenRevoked, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
@@ -53,8 +54,9 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.get('', { schema: schema.listAccessTokens, preHandler: holder }, async (request) => {
-    const rows = await repository.listTokens(db, holder.of(request))
-    return rows.map(toAccessToken)
+    const asked = askedPage(request, request.query)
+    const found = await repository.listTokens(db, holder.of(request), asked)
+    return pageOf(asked, found, toAccessToken)
   })
 
   app.delete('/:id', { schema: schema.revokeAccessToken, preHandler: sessionOnly }, async (request) => {

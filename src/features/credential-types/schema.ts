@@ -10,6 +10,7 @@ import {
   LocationHeader,
   MAX_FIELDS,
   Name,
+  NamedSortQuery,
   nullable,
   PageQuery,
   pageOf,
@@ -19,6 +20,7 @@ import {
   ShownName,
   Success,
   Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 import {
@@ -63,7 +65,7 @@ export const CredentialType = closed(
 
 export const CredentialTypePage = {
   ...pageOf('CredentialTypePage', CredentialType),
-  examples: [{ data: [example], total: 1, page: 1, pageSize: 20 }]
+  examples: [{ data: [example], total: 1, page: 1, pageSize: 20, nextCursor: null }]
 }
 
 const list = <T extends TSchema>(entry: T) => Type.Array(ref(entry), { minItems: 1, maxItems: MAX_FIELDS })
@@ -102,7 +104,7 @@ export const listCredentialTypes = {
   description: 'All that there are, whoever made them, newest first.',
   tags,
   scopes: READ,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of types', CredentialTypePage) }
 }
 

@@ -9,6 +9,7 @@ import {
   Id,
   LocationHeader,
   Name,
+  NamedSortQuery,
   namedEnum,
   PageQuery,
   Password,
@@ -18,6 +19,7 @@ import {
   ShownName,
   Success,
   Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 
@@ -97,7 +99,7 @@ export const listUsers = {
   summary: 'List users',
   description: 'For administrators. Newest first.',
   tags,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of users', UserPage), ...problemResponses(403) }
 }
 
