@@ -3,7 +3,7 @@ import t from 'tap'
 import { startTestApp } from './helpers/app.ts'
 import type { Client } from './helpers/client.ts'
 import type { Parameter } from './helpers/contract.ts'
-import { newProject, uniqueName } from './helpers/fixtures.ts'
+import { newCredential, newProject, newType, uniqueName } from './helpers/fixtures.ts'
 import { type PagedList, pagedLists, pageIn } from './helpers/paged-lists.ts'
 import { newToken } from './helpers/tokens.ts'
 
@@ -123,6 +123,8 @@ for (const listing of listings) {
     const sorts = sortsOf(listing)
     const get = (query: Record<string, string | number>, caller: Client = list.caller) =>
       caller.get(urlOf(list.path, query))
+    const other = Object.keys(lists).find((one) => one !== name)!
+    for (const one of [list, list, lists[other]!, lists[other]!]) await one.insert(randomUUID())
     const first = await get({ pageSize: 1 })
     const cursor = pageIn(first).next!
     t.equal((await get({ cursor, pageSize: 2 })).status, 200, 'the page may have another size')
@@ -132,7 +134,6 @@ for (const listing of listings) {
       copy[at]! ^= 1
       return copy.toString('base64url')
     }
-    const other = Object.keys(lists).find((one) => one !== name)!
     const forged: [string, string][] = [
       ...[0, 1, 4, 5, 20, bytes.length - 1].map((at): [string, string] => [`byte ${at}`, changed(at)]),
       ['cut', cursor.slice(0, -4)],
@@ -229,12 +230,10 @@ t.test('`limit` is still taken for `pageSize` by the audit log', async (t) => {
 t.test('pages of arrays have links, and all of it without being asked for a page', async (t) => {
   const ann = await service.newUser()
   const project = await newProject(ann)
-  const type = (await ann.get('/api/v1/credential-types?search=API%20key')).json.data[0]
+  const type = await newType(ann)
   const names = ['a', 'b', 'c', 'd', 'e'].map((letter) => uniqueName(`${letter} & <x>; "y", é`))
   for (const credentialName of names) {
-    const keys = [{ fieldId: type.fields[0].id, keyValue: 'k' }]
-    const body = { credentialName, credentialTypeId: type.id, keys, projectIds: [project] }
-    t.equal((await ann.post('/api/v1/app-credentials', body)).status, 201)
+    await newCredential(ann, type, { credentialName, projectIds: [project] })
   }
   const machine = await newToken(ann, ['credentials:read'], { projectId: project })
   for (const [caller, path] of [

@@ -12,8 +12,9 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAuditEvents, preHandler: signedIn }, async (request) => {
     const caller = signedIn.of(request)
-    const { from, to, limit, pageSize, ...filter } = request.query
-    const asked = askedPage(request, { ...request.query, pageSize: limit ?? pageSize, sort: '-id' })
+    const { limit, ...query } = request.query
+    const asked = askedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' })
+    const { from, to, pageSize: _size, cursor: _cursor, ...filter } = query
     const times: AuditFilter = {}
     if (from !== undefined) times.from = timeOf(from, '/query/from')!
     if (to !== undefined) times.to = timeOf(to, '/query/to')!

@@ -1,7 +1,15 @@
 import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  AlreadyMember,
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  LastOwner,
+  NotFound,
+  TooManyMembers
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -65,9 +73,9 @@ export const listProjectMembers = {
   auditTarget: { id: 'project' } as const,
   querystring: closed({ ...PageQuery, ...MemberSortQuery, ...SearchQuery }),
   response: {
-    200: answer('One page of members', ProjectMemberPage),
-    ...problemResponses(403, 404)
-  }
+    200: answer('One page of members', ProjectMemberPage)
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const addProjectMember = {
@@ -81,7 +89,8 @@ export const addProjectMember = {
   auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(ProjectMemberCreate),
-  response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
+  response: { 201: answer('Added', ProjectMember, LocationHeader) },
+  problems: [NotFound, AlreadyMember, TooManyMembers, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const changeProjectMember = {
@@ -94,7 +103,8 @@ export const changeProjectMember = {
   params: WithMember,
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectMemberUpdate),
-  response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
+  response: { 200: answer('The member, changed', ProjectMember) },
+  problems: [NotFound, LastOwner]
 }
 
 export const removeProjectMember = {
@@ -106,5 +116,6 @@ export const removeProjectMember = {
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('No longer a member', Success) },
+  problems: [NotFound, LastOwner]
 }
