@@ -29,6 +29,7 @@ export const INPUT_ERRORS = {
   'not-for-this-type': 'Fields of this type do not have this.',
   'not-for-secret': 'Secret fields do not have this.',
   'invalid-pattern': 'The pattern is not in RE2 syntax, or the patterns are too large together.',
+  'invalid-cursor': 'The cursor is not one of this list with these filters and this order.',
   'type-in-use': 'Existing credentials of the type prevent this change.',
   invalid: 'The value is invalid.'
 } as const

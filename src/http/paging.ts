@@ -4,6 +4,7 @@ import { UnknownDataKey } from '../crypto/keyring.ts'
 import type { Position, Slice } from '../db/keyset.ts'
 import type { Found } from '../db/paged-list.ts'
 import { patternOf } from '../names.ts'
+import type { InputErrorCode } from './input-error-codes.ts'
 import { ValidationFailed } from './problems.ts'
 import { optionalTime } from './times.ts'
 
@@ -33,7 +34,7 @@ export function askedPage<Sort extends string>(
   { page, pageSize: limit, cursor, sort, ...filters }: Query<Sort>
 ): AskedPage<Sort> {
   if (cursor !== undefined && page !== undefined)
-    refuse('/query/page', 'not-allowed', 'This cannot be sent together with `cursor`.')
+    refuse('/query/page', 'one-of', 'Send `page` or `cursor`, not both.')
   const cursors = cursorsOf(request, [sort, canonical(filters)])
   const start = cursor === undefined ? null : cursors.open(cursor)
   const number = start?.number ?? page ?? 1
@@ -103,10 +104,10 @@ function canonical(properties: unknown): string {
 }
 
 function refuseCursor(): never {
-  const message = 'This is no cursor of this list with these filters and this order; start without it.'
+  const message = 'This is not a cursor of this list with these filters and this `sort`. Start without one.'
   return refuse('/query/cursor', 'invalid-cursor', message)
 }
 
-function refuse(path: string, code: string, message: string): never {
+function refuse(path: string, code: InputErrorCode, message: string): never {
   throw new ValidationFailed({ errors: [{ path, code, message }] })
 }

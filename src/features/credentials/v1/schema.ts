@@ -59,8 +59,8 @@ const CredentialSortQuery = sortQuery('CredentialSort', [
 ])
 
 const CredentialFilter = {
-  ...SearchQuery,
   credentialTypeId: Type.Optional(described(Id, 'Those of this type')),
+  ...SearchQuery,
   expiresFrom: Type.Optional(described(Timestamp, 'Those that expire at this time or later')),
   expiresBefore: Type.Optional(described(Timestamp, 'Those that expire before this time')),
   ...UpdatedSinceQuery
@@ -77,9 +77,9 @@ export const listAppCredentials = {
   tags,
   scopes: READ,
   querystring: closed({
+    ...CredentialFilter,
     ...PageQuery,
     ...CredentialSortQuery,
-    ...CredentialFilter,
     projectId: Type.Optional(described(Id, 'Those in this project; none if the caller is not a member of it'))
   }),
   response: { 200: answer('One page', AppCredentialPage) }
@@ -175,7 +175,7 @@ export const listCredentialsByProject = {
   scopes: READ,
   params: Type.Object({ projectId: pathId('project') }),
   auditTarget: { projectId: 'project' } as const,
-  querystring: closed({ ...ArrayPageQuery, ...CredentialSortQuery, ...CredentialFilter }),
+  querystring: closed({ ...CredentialFilter, ...ArrayPageQuery, ...CredentialSortQuery }),
   response: {
     200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }), LinkHeader)
   },
