@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { READ_AUDIT } from '../auth/principal.ts'
+import { Forbidden } from '../http/problems.ts'
 import {
   answer,
   closed,
@@ -121,5 +122,6 @@ export const getAuditHead = {
     'For administrators. Kept elsewhere, it shows whether events before it were changed, removed or ' +
     'inserted since: `latchkey audit verify`.',
   tags,
-  response: { 200: answer('The last sealed position and its hash', Head) }
+  response: { 200: answer('The last sealed position and its hash', Head) },
+  problems: [Forbidden]
 }

@@ -6,7 +6,7 @@ interface Parameter {
   in: string
 }
 interface Response {
-  content?: Record<string, unknown>
+  content?: Record<string, { examples?: Record<string, object> }>
   headers?: Record<string, object>
 }
 interface Operation {
@@ -31,15 +31,15 @@ const PARAMETERS: Record<string, string> = {
 }
 
 /**
- * Moves error responses, parameters, response headers and named enumerations into `components`, and refers to
+ * Moves error responses and their examples, parameters, response headers and named enumerations into `components`, and refers to
  * them there. Returns the document with `components` last. Throws if two different components have the same
  * name.
  */
 export function extractComponents(document: Document): Document {
   const { paths, components: own, ...head } = document
   const { securitySchemes = {}, schemas = {} } = own
-  const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, schemas }
-  const share = (section: 'parameters' | 'headers' | 'responses', name: string, part: object) => {
+  const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, examples: {}, schemas }
+  const share = (section: keyof typeof components, name: string, part: object) => {
     const parts: Record<string, object> = components[section]
     parts[name] ??= part
     if (JSON.stringify(parts[name]) !== JSON.stringify(part))
@@ -66,8 +66,12 @@ export function extractComponents(document: Document): Document {
       for (const [header, part] of Object.entries(response.headers ?? {}))
         response.headers![header] = share('headers', header.replaceAll('-', ''), part)
       if (response.headers && Object.keys(response.headers).length === 0) delete response.headers
-      if (Number(status) >= 400)
-        operation.responses[status] = share('responses', responseName(status, response), response)
+      const problems = response.content?.['application/problem+json']?.examples
+      const name = responseName(status, response)
+      for (const [code, example] of Object.entries(problems ?? {}))
+        problems![code] = share('examples', pascalCase(code), example)
+      if (problems) Object.assign(response, { 'x-problem-codes': Object.keys(problems) })
+      if (name) operation.responses[status] = share('responses', name, response)
     }
   }
   openAnswers(paths, schemas)
@@ -112,11 +116,30 @@ function openAnswers(paths: Document['paths'], schemas: Record<string, object>):
   for (const schema of Object.values(schemas)) open(schema)
 }
 
-/** Names a response after its status; those of the Lightning API, which have another form, with a prefix. */
-function responseName(status: string, { content = {} }: Response): string {
-  const name = STATUS_CODES[status]!.replaceAll(' ', '')
-  return 'application/problem+json' in content ? name : `Lightning${name}`
+/** Names of the responses that operations share, by the codes of their problems. */
+const RESPONSES: Record<string, string> = {
+  'bad-request malformed-url validation-failed': 'InvalidRequest',
+  'bad-request malformed-body malformed-url validation-failed': 'InvalidRequestOrBody',
+  'cross-site-request forbidden insufficient-scope': 'ChangeForbidden',
+  'forbidden insufficient-scope': 'ReadForbidden',
+  'decryption-failed internal-error': 'InternalErrorOrDecryptionFailed'
 }
+
+/**
+ * Returns the name of an error response that operations share: of one with a single code that code, and of
+ * those of the Lightning API, which have another form, the status with a prefix. Others stay where they are,
+ * so that a further code of an operation renames nothing.
+ */
+function responseName(status: string, { content = {} }: Response): string | undefined {
+  if (Number(status) < 400) return undefined
+  const problem = content['application/problem+json']
+  if (!problem) return `Lightning${STATUS_CODES[status]!.replaceAll(' ', '')}`
+  const codes = Object.keys(problem.examples!)
+  return codes.length === 1 ? pascalCase(codes[0]!) : RESPONSES[codes.join(' ')]
+}
+
+/** `not-found` as `NotFound`. */
+const pascalCase = (code: string) => code.replace(/(^|-)([a-z])/g, (_, _dash, letter) => letter.toUpperCase())
 
 function nameEnumerations(node: unknown, schemas: Record<string, object>): void {
   if (typeof node !== 'object' || node === null) return

@@ -8,6 +8,7 @@ import { open } from './guard.ts'
 import { type Document, extractComponents } from './openapi-components.ts'
 import { DESCRIPTION, type Security, SUMMARY, tagsOf } from './openapi-texts.ts'
 import { problemResponses } from './problem-schemas.ts'
+import * as problem from './problems.ts'
 import * as shared from './schemas.ts'
 
 declare module 'fastify' {
@@ -18,7 +19,32 @@ declare module 'fastify' {
      */
     problems?: Record<string, object>
   }
+  interface FastifySchema {
+    /** The problems of the operation, besides those that all operations of its kind have. */
+    problems?: readonly problem.ProblemClass[]
+  }
 }
+
+/** The problems of every operation. */
+const ALWAYS = [
+  problem.BadRequest,
+  problem.MalformedUrl,
+  problem.ValidationFailed,
+  problem.TooManyRequests,
+  problem.InternalError,
+  problem.Unavailable
+]
+/** Those of an operation for callers. */
+const OF_CALLERS = [problem.Unauthenticated, problem.InsufficientScope]
+/** Those of a change, which may have a body. */
+const OF_CHANGES = [
+  problem.CrossSiteRequest,
+  problem.MalformedBody,
+  problem.BodyTooLarge,
+  problem.UnsupportedMediaType
+]
+/** A caller may lose the right to a change while it runs. */
+const OF_CHANGES_OF_CALLERS = [problem.Forbidden]
 
 /** Generates the OpenAPI document from the routes' schemas, and adds what all operations share. */
 export const openapi = fp<Security>(
@@ -85,14 +111,20 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
     throw new Error(`${route.method} ${route.url} needs operationId, summary and tags`)
   const isWrite = route.method !== 'GET'
   const isOpen = [route.preHandler ?? []].flat().includes(open)
-  const errors = [400, 429, ...(isOpen ? [] : [401, 403]), ...(isWrite ? [403, 413, 415] : [])]
+  const problems = [
+    ...ALWAYS,
+    ...(isOpen ? [] : OF_CALLERS),
+    ...(isWrite ? OF_CHANGES : []),
+    ...(isWrite && !isOpen ? OF_CHANGES_OF_CALLERS : []),
+    ...(schema.problems ?? [])
+  ]
   // An operation with scopes of project tokens alone takes no session.
   const takesSession = !scopes || scopes.some((scope) => personalScopes.includes(scope))
   const security = [
     ...(takesSession ? [{ sessionCookie: [] }] : []),
     ...(scopes ?? []).map((scope) => ({ bearerToken: [scope] }))
   ]
-  const responses = { ...problemResponses(...errors), ...(schema.response as object) }
+  const responses = { ...problemResponses(problems), ...(schema.response as object) }
   const responsesWhere = (predicate: (status: number) => boolean) =>
     Object.fromEntries(Object.entries(responses).filter(([status]) => predicate(Number(status))))
   route.config = { ...route.config, problems: responsesWhere((status) => status >= 400) }

@@ -1,7 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  NotFound,
+  TokenRevoked
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -104,7 +110,8 @@ export const createAccessToken = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(AccessTokenCreate),
-  response: { 201: answer('Made', CreatedAccessToken, LocationHeader), ...problemResponses(404, 409, 422) }
+  response: { 201: answer('Made', CreatedAccessToken, LocationHeader) },
+  problems: [NotFound, TokenRevoked, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const listAccessTokens = {
@@ -118,9 +125,9 @@ export const listAccessTokens = {
     projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))
   }),
   response: {
-    200: answer('The tokens', Type.Array(ref(AccessToken), { maxItems: 1_000 })),
-    ...problemResponses(404)
-  }
+    200: answer('The tokens', Type.Array(ref(AccessToken), { maxItems: 1_000 }))
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const revokeAccessToken = {
@@ -131,5 +138,6 @@ export const revokeAccessToken = {
   tags,
   params: withId('token'),
   auditTarget: { id: 'access-token' } as const,
-  response: { 200: answer('Revoked', Success), ...problemResponses(404) }
+  response: { 200: answer('Revoked', Success) },
+  problems: [NotFound]
 }

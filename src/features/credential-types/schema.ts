@@ -1,7 +1,14 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound,
+  TooManyTypes,
+  TypeInUse
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -116,7 +123,8 @@ export const createCredentialType = {
   scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(CredentialTypeCreate),
-  response: { 201: answer('Created', CredentialType, LocationHeader), ...problemResponses(409, 422) }
+  response: { 201: answer('Created', CredentialType, LocationHeader) },
+  problems: [NameTaken, TooManyTypes, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getCredentialType = {
@@ -127,7 +135,8 @@ export const getCredentialType = {
   scopes: READ,
   params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
-  response: { 200: answer('The type', CredentialType), ...problemResponses(404) }
+  response: { 200: answer('The type', CredentialType) },
+  problems: [NotFound]
 }
 
 export const updateCredentialType = {
@@ -148,7 +157,8 @@ export const updateCredentialType = {
   params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
   body: ref(CredentialTypeUpdate),
-  response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
+  response: { 200: answer('The type, changed', CredentialType) },
+  problems: [NotFound, NameTaken, TypeInUse]
 }
 
 export const deleteCredentialType = {
@@ -159,5 +169,6 @@ export const deleteCredentialType = {
   scopes: WRITE,
   params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, TypeInUse]
 }

@@ -1,4 +1,4 @@
-import { type InputError, ValidationFailed } from '../../http/problems.ts'
+import { type InputError, type InputErrorCode, ValidationFailed } from '../../http/problems.ts'
 import { JsonText } from '../../json.ts'
 import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
@@ -15,7 +15,7 @@ export interface KeyInput {
   keyValue: unknown
 }
 
-const refuse = (path: string, code: string, message: string): never => {
+const refuse = (path: string, code: InputErrorCode, message: string): never => {
   throw new ValidationFailed({ errors: [{ path, code, message } satisfies InputError] })
 }
 

@@ -1,7 +1,15 @@
 import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  AlreadyMember,
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  LastOwner,
+  NotFound,
+  TooManyMembers
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -56,9 +64,9 @@ export const listProjectMembers = {
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   response: {
-    200: answer('All members', Type.Array(ref(ProjectMember), { maxItems: 1_000 })),
-    ...problemResponses(403, 404)
-  }
+    200: answer('All members', Type.Array(ref(ProjectMember), { maxItems: 1_000 }))
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const addProjectMember = {
@@ -72,7 +80,8 @@ export const addProjectMember = {
   auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(ProjectMemberCreate),
-  response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
+  response: { 201: answer('Added', ProjectMember, LocationHeader) },
+  problems: [NotFound, AlreadyMember, TooManyMembers, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const changeProjectMember = {
@@ -85,7 +94,8 @@ export const changeProjectMember = {
   params: WithMember,
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectMemberUpdate),
-  response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
+  response: { 200: answer('The member, changed', ProjectMember) },
+  problems: [NotFound, LastOwner]
 }
 
 export const removeProjectMember = {
@@ -97,5 +107,6 @@ export const removeProjectMember = {
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('No longer a member', Success) },
+  problems: [NotFound, LastOwner]
 }

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { PROJECT_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import { DecryptionFailedProblem, Forbidden, IdempotencyKeyReused, NotFound } from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -75,7 +75,8 @@ export const createProject = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),
-  response: { 201: answer('Created', Project, LocationHeader), ...problemResponses(422) }
+  response: { 201: answer('Created', Project, LocationHeader) },
+  problems: [IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getProject = {
@@ -86,7 +87,8 @@ export const getProject = {
   scopes: READ,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('The project', Project), ...problemResponses(403, 404) }
+  response: { 200: answer('The project', Project) },
+  problems: [Forbidden, NotFound]
 }
 
 export const updateProject = {
@@ -97,7 +99,8 @@ export const updateProject = {
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
-  response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
+  response: { 200: answer('The project, changed', Project) },
+  problems: [NotFound]
 }
 
 export const deleteProject = {
@@ -107,5 +110,6 @@ export const deleteProject = {
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound]
 }

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { USER_ROLES } from '../../db/tables.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import { InvalidCredentials, NotFound, TooManyAttempts, WrongPassword } from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -80,9 +80,9 @@ export const createSession = {
   response: {
     200: answer('Signed in; the cookie is set', CurrentSession, {
       'Set-Cookie': { type: 'string', description: 'The session cookie: HttpOnly, SameSite=Lax' }
-    }),
-    ...problemResponses(401, 429)
-  }
+    })
+  },
+  problems: [InvalidCredentials, TooManyAttempts]
 }
 
 export const getSession = {
@@ -118,7 +118,8 @@ export const endSession = {
   tags,
   params: withId('session'),
   auditTarget: { id: 'session' } as const,
-  response: { 200: answer('Ended', Success), ...problemResponses(404) }
+  response: { 200: answer('Ended', Success) },
+  problems: [NotFound]
 }
 
 export const changePassword = {
@@ -127,5 +128,6 @@ export const changePassword = {
   description: 'Ends my other sessions.',
   tags,
   body: ref(PasswordChange),
-  response: { 200: answer('Changed', Success), ...problemResponses(429) }
+  response: { 200: answer('Changed', Success) },
+  problems: [WrongPassword, TooManyAttempts]
 }

@@ -1,7 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import { USER_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  EmailTaken,
+  Forbidden,
+  IdempotencyKeyReused,
+  LastAdministrator,
+  LastOwner,
+  NotFound,
+  UserOwnsCredentials
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -89,7 +98,8 @@ export const createUser = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(UserCreate),
-  response: { 201: answer('Created', User, LocationHeader), ...problemResponses(409, 422) }
+  response: { 201: answer('Created', User, LocationHeader) },
+  problems: [EmailTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const listUsers = {
@@ -98,7 +108,8 @@ export const listUsers = {
   description: 'For administrators. Newest first.',
   tags,
   querystring: closed({ ...PageQuery, ...SearchQuery }),
-  response: { 200: answer('One page of users', UserPage), ...problemResponses(403) }
+  response: { 200: answer('One page of users', UserPage) },
+  problems: [Forbidden]
 }
 
 export const getUser = {
@@ -108,7 +119,8 @@ export const getUser = {
   tags,
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
-  response: { 200: answer('The user', User), ...problemResponses(404) }
+  response: { 200: answer('The user', User) },
+  problems: [NotFound]
 }
 
 export const updateUser = {
@@ -122,7 +134,8 @@ export const updateUser = {
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
   body: ref(UserUpdate),
-  response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
+  response: { 200: answer('The user, changed', User) },
+  problems: [NotFound, EmailTaken, LastAdministrator]
 }
 
 export const deleteUser = {
@@ -137,5 +150,6 @@ export const deleteUser = {
   tags,
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, LastOwner, LastAdministrator, UserOwnsCredentials]
 }

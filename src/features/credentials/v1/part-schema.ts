@@ -1,6 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../auth/principal.ts'
-import { problemResponses } from '../../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  EnvironmentNotConfigured,
+  Forbidden,
+  MainEnvironment,
+  NewOwnerMayNotLink,
+  NotFound,
+  RevisionChanged,
+  TooManyEnvironments,
+  TooManyUsages
+} from '../../../http/problems.ts'
 import {
   answer,
   closed,
@@ -77,9 +87,9 @@ export const putEnvironment = {
   headers: IfMatch,
   body: ref(EnvironmentValues),
   response: {
-    200: answer('The credential as it is now', AppCredential, ETagHeader),
-    ...problemResponses(404, 409, 412)
-  }
+    200: answer('The credential as it is now', AppCredential, ETagHeader)
+  },
+  problems: [NotFound, TooManyEnvironments, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const deleteEnvironment = {
@@ -91,7 +101,8 @@ export const deleteEnvironment = {
   params: OfEnvironment,
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, EnvironmentNotConfigured, MainEnvironment, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const Transfer = closed(
@@ -112,7 +123,8 @@ export const transferAppCredential = {
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(Transfer),
-  response: { 200: answer('Given', Success), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('Given', Success) },
+  problems: [NotFound, NewOwnerMayNotLink, RevisionChanged]
 }
 
 export const listUsages = {
@@ -126,9 +138,9 @@ export const listUsages = {
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   response: {
-    200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 })),
-    ...problemResponses(404)
-  }
+    200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 }))
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const putUsage = {
@@ -142,7 +154,8 @@ export const putUsage = {
   scopes: WRITE_USAGES,
   params: OfUsage,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('The usage', Usage), ...problemResponses(404, 409) }
+  response: { 200: answer('The usage', Usage) },
+  problems: [NotFound, TooManyUsages]
 }
 
 export const deleteUsage = {
@@ -153,5 +166,6 @@ export const deleteUsage = {
   scopes: WRITE_USAGES,
   params: OfUsage,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound]
 }

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { RESOLVE } from '../../../auth/principal.ts'
-import { problemResponses } from '../../../http/problem-schemas.ts'
+import { AnswerTooLarge, NotFound } from '../../../http/problems.ts'
 import {
   AskedName,
   answer,
@@ -114,5 +114,6 @@ export const resolveCredentials = {
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ResolveRequest),
-  response: { 200: answer('The results, in the order asked', ResolveAnswer), ...problemResponses(404) }
+  response: { 200: answer('The results, in the order asked', ResolveAnswer) },
+  problems: [NotFound, AnswerTooLarge]
 }

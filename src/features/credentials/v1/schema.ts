@@ -2,7 +2,17 @@ import { Type } from '@sinclair/typebox'
 import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
-import { problemResponses } from '../../../http/problem-schemas.ts'
+import {
+  AnswerTooLarge,
+  CredentialInUse,
+  DecryptionFailedProblem,
+  EnvironmentNotConfigured,
+  Forbidden,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound,
+  RevisionChanged
+} from '../../../http/problems.ts'
 import {
   answer,
   closed,
@@ -59,9 +69,9 @@ export const createAppCredential = {
   headers: IdempotencyHeaders,
   body: ref(AppCredentialCreate),
   response: {
-    201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader }),
-    ...problemResponses(404, 409, 422)
-  }
+    201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader })
+  },
+  problems: [NotFound, NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getAppCredential = {
@@ -72,7 +82,8 @@ export const getAppCredential = {
   scopes: READ,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('The credential', AppCredential, ETagHeader), ...problemResponses(404) }
+  response: { 200: answer('The credential', AppCredential, ETagHeader) },
+  problems: [NotFound, DecryptionFailedProblem]
 }
 
 export const updateAppCredential = {
@@ -89,7 +100,8 @@ export const updateAppCredential = {
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
-  response: { 200: answer('As it is now', AppCredential, ETagHeader), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('As it is now', AppCredential, ETagHeader) },
+  problems: [NotFound, NameTaken, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const deleteAppCredential = {
@@ -101,7 +113,8 @@ export const deleteAppCredential = {
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, CredentialInUse, RevisionChanged]
 }
 
 export const assignProjects = {
@@ -118,9 +131,9 @@ export const assignProjects = {
   headers: IfMatch,
   body: ref(ProjectIds),
   response: {
-    200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader),
-    ...problemResponses(404, 412)
-  }
+    200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader)
+  },
+  problems: [NotFound, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const listCredentialsByProject = {
@@ -135,9 +148,9 @@ export const listCredentialsByProject = {
   params: Type.Object({ projectId: pathId('project') }),
   auditTarget: { projectId: 'project' } as const,
   response: {
-    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS })),
-    ...problemResponses(403, 404, 413)
-  }
+    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }))
+  },
+  problems: [Forbidden, NotFound, AnswerTooLarge]
 }
 
 export const removeCredentialFromProject = {
@@ -148,7 +161,8 @@ export const removeCredentialFromProject = {
   scopes: WRITE,
   params: Type.Object({ projectId: pathId('project'), id: pathId('credential') }),
   auditTarget: { id: 'credential', projectId: 'project' } as const,
-  response: { 200: answer('It is out', Success), ...problemResponses(404) }
+  response: { 200: answer('It is out', Success) },
+  problems: [NotFound]
 }
 
 export const revealAppCredential = {
@@ -160,5 +174,6 @@ export const revealAppCredential = {
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   body: ref(Reveal),
-  response: { 200: answer('The values', Revealed), ...problemResponses(404) }
+  response: { 200: answer('The values', Revealed) },
+  problems: [NotFound, EnvironmentNotConfigured, DecryptionFailedProblem]
 }
