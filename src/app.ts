@@ -79,8 +79,8 @@ export async function buildApp(
   await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)
-  await app.register(guardsRequired, { exempt: ['/docs'] })
-  await app.register(auditTargetsRequired, { exempt: ['/docs'] })
+  await app.register(guardsRequired)
+  await app.register(auditTargetsRequired)
   await app.register(openapi, {
     sessionCookie: cookieName(appServices.config.publicOrigin),
     personalScopes: PERSONAL_SCOPES,
