@@ -38,6 +38,7 @@ import { type LogStream, loggerOptions, requestIdOf, requestLog, standardOutput 
 import { schemaCompilers } from './http/schema-compilers.ts'
 import { MAX_URL_PART } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
+import { unrouted } from './http/unrouted.ts'
 import { cleanup } from './jobs/cleanup.ts'
 import { type Services, services } from './services.ts'
 
@@ -89,6 +90,7 @@ export async function buildApp(
   await app.register(cookie)
   await app.register(rateLimits)
   await app.register(authentication)
+  await app.register(unrouted, { answer: answerUnrouted })
   await app.register(cleanup)
   await app.register(keyJobs)
   await app.register(auditSealing)
