@@ -238,7 +238,8 @@ const PROMISED: Record<string, Kind[]> = {
   getAppCredential: ['plain'],
   updateAppCredential: ['plain'],
   patchAppCredential: ['plain'],
-  putEnvironment: ['plain']
+  putEnvironment: ['plain'],
+  patchEnvironment: ['plain']
 }
 /** Whoever reads the audit log, or their own sessions, reads what browsers call themselves. */
 const SHOWS_AGENTS = new Set(['listSessions', 'listAuditEvents'])

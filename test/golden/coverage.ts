@@ -84,7 +84,9 @@ export function gapsOf(operations: readonly Operation[], seen: readonly Seen[]):
     const had = outcomes.get(operationId)!
     const codes = Object.values(responses).flatMap((response) => response['x-problem-codes'] ?? [])
     // A PATCH is the PUT's handler: that each can refuse is seen once.
-    const twin = outcomes.get(operationId.replace(/^patch/, 'update')) ?? had
+    const twin =
+      outcomes.get(operationId.replace(/^patch/, operationId === 'patchEnvironment' ? 'put' : 'update')) ??
+      had
     const isSeen = (outcome: string) => had.has(outcome) || (!/^[23]/.test(outcome) && twin.has(outcome))
     const declared = new Set([...Object.keys(responses), ...codes])
     const missing = [...declared].filter(

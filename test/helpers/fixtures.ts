@@ -66,8 +66,12 @@ export async function newCredential(client: Client, type: TestType, more: object
 }
 
 /** Returns the revealed values by field name. */
-export async function reveal(client: Client, id: string): Promise<Record<string, unknown>> {
-  const answer = await client.post(`/api/v1/app-credentials/${id}/reveal`, {})
+export async function reveal(
+  client: Client,
+  id: string,
+  body: object = {}
+): Promise<Record<string, unknown>> {
+  const answer = await client.post(`/api/v1/app-credentials/${id}/reveal`, body)
   if (answer.status !== 200) throw new Error(`not revealed: ${answer.text}`)
   const keys = answer.json.keys as { fieldName: string; keyValue: unknown }[]
   return Object.fromEntries(keys.map((key) => [key.fieldName, key.keyValue]))

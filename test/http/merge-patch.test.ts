@@ -44,6 +44,27 @@ t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
     t.same(events.json.data[0].details.changed, ['description'])
   })
 
+  t.test('of the values of a credential, one by one', async (t) => {
+    const credential = await newCredential(ann, await newType(ann))
+    const path = `/api/v1/app-credentials/${credential.id}`
+    const was = { host: 'mail.example.org', password: 'hunter2 hunter2' }
+    t.equal((await patch(path, { values: { note: 'n', host: 'other' } })).status, 200)
+    t.same(await reveal(ann, credential.id), { ...was, host: 'other', note: 'n' })
+    t.equal((await patch(path, { values: { note: null, host: was.host } })).status, 200)
+    t.same(await reveal(ann, credential.id), was, 'null removes a value')
+    t.same(await reveal(ann, (await patch(path, { values: {} })).json.id), was)
+    for (const values of [{ password: null }, { unheard: 'x' }, [], 'x'])
+      t.match((await patch(path, { values })).json, { status: 400, code: 'validation-failed' })
+    t.same(await reveal(ann, credential.id), was, 'what is refused changes nothing')
+
+    const staging = `${path}/environments/staging`
+    t.equal((await patch(staging, { values: was })).status, 200)
+    t.equal((await patch(staging, { values: { password: 'of staging' } })).status, 200)
+    t.same(await reveal(ann, credential.id, { environment: 'staging' }), { ...was, password: 'of staging' })
+    t.same(await reveal(ann, credential.id), was)
+    t.equal((await patch(staging, { keys: [] })).status, 400)
+  })
+
   t.test('of a project, a type and a user', async (t) => {
     const project = await newProject(ann)
     const type = await newType(ann)

@@ -24,6 +24,7 @@ const BODIES: Record<string, object> = {
   patchAppCredential: { description: 'No' },
   assignProjects: { projectIds: [] },
   putEnvironment: { keys: MAIL_KEYS },
+  patchEnvironment: { values: { host: 'no' } },
   transferAppCredential: { email: 'bob@example.org' },
   resolveCredentials: { credentials: [{ id: NO_ID }] },
   lightningCreateCredential: { name: 'No', body: {} }
