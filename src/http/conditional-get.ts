@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 const IfNoneMatch = Type.Object({
   'if-none-match': Type.Optional(
     Type.String({
-      description: 'The `ETag` of an earlier answer, or several, or `*`: 304 if one is the current one',
+      description: 'The `ETag` of an earlier answer, or several, or `*`: 304 if one is the current revision',
       examples: ['"3"']
     })
   )

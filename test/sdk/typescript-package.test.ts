@@ -167,7 +167,7 @@ t.test('the package of the TypeScript client', async (t) => {
       Object.keys(expected)
     )
     for (const [, name] of programs) {
-      const { stdout } = await run(process.execPath, [`${name}.js`], { cwd: project, env })
+      const { stdout } = await run(process.execPath, [`${name}.ts`], { cwd: project, env })
       t.equal(stdout, expected[name!], `${name}`)
     }
   })
@@ -206,7 +206,8 @@ export async function never(): Promise<void> {
   const { data, response } = await latchkey.getSession().withResponse()
   data.user.email satisfies string
   response.headers.get('etag') satisfies string | null
-  const [result] = (await latchkey.resolveCredentials({ path: { id: 'x' }, body: { credentials: [] } })).results
+  const { results } = await latchkey.resolveCredentials({ path: { id: 'x' }, body: { credentials: [] } })
+  const [result] = results
   // @ts-expect-error it may have failed
   result!.values
   if (result!.status === 'failed') result!.error.code satisfies string

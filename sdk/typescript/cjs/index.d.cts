@@ -1,4 +1,5 @@
-// The types of dist/index.js for CommonJS: TypeScript's `module: node16` lets it import types of ES modules only.
+// The types of dist/index.js for CommonJS, which may import nothing but types of an ES module under
+// TypeScript's `module: node16`.
 import type * as latchkey from '../dist/index.js' with { 'resolution-mode': 'import' }
 
 export type * from '../dist/index.js' with { 'resolution-mode': 'import' }
