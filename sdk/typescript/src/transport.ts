@@ -212,6 +212,6 @@ function retryDelay(attempts: number, failure: LatchkeyError | LatchkeyNetworkEr
 function errorCode(error: unknown): string | undefined {
   const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } }
   return [cause?.code, code].find(
-    (value) => typeof value === 'string' && /^[A-Z][A-Z\d_]{0,99}$/.test(value)
+    (value) => typeof value === 'string' && /^[A-Z][A-Z\d_/]{0,99}$/.test(value)
   ) as string | undefined
 }

@@ -1,4 +1,5 @@
-import { createServer } from 'node:tls'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import type { Test } from 'tap'
 import { freePort } from '../../helpers/free-port.ts'
 import { type Sdk, thrown, type World } from './world.ts'
@@ -80,16 +81,22 @@ export async function observed(t: Test, world: World) {
   })
 
   t.test('an error names what happened to the connection', async (t) => {
-    const server = createServer({ maxVersion: 'TLSv1.2' }).listen(0, '127.0.0.1')
-    t.teardown(() => server.close())
-    await new Promise((resolve) => server.once('listening', resolve))
-    const { port } = server.address() as { port: number }
-    const once = { retries: 0, token: 'x' }
-    const tls = world.client({ ...once, baseUrl: `https://127.0.0.1:${port}` })
-    const failed = await thrown(t, world.sdk.LatchkeyNetworkError, tls.listProjects())
-    t.match(failed, { code: /^ERR_SSL_.*\d/, cause: { code: failed.code } })
-    t.match(failed.message, failed.code!)
-    const refused = world.client({ ...once, baseUrl: `http://127.0.0.1:${await freePort()}` })
+    const settings = { retries: 0, token: 'x' }
+    // Alerts of TLS: protocol_version and handshake_failure.
+    for (const alert of [70, 40]) {
+      const server = createServer((socket) => {
+        socket.on('error', () => {})
+        socket.once('data', () => socket.end(Buffer.from([21, 3, 1, 0, 2, 2, alert])))
+      }).listen(0, '127.0.0.1')
+      t.teardown(() => server.close())
+      await once(server, 'listening')
+      const { port } = server.address() as AddressInfo
+      const tls = world.client({ ...settings, baseUrl: `https://127.0.0.1:${port}` })
+      const failed = await thrown(t, world.sdk.LatchkeyNetworkError, tls.listProjects())
+      t.match(failed, { code: /^ERR_SSL_/, cause: { code: failed.code } })
+      t.match(failed.message, failed.code!)
+    }
+    const refused = world.client({ ...settings, baseUrl: `http://127.0.0.1:${await freePort()}` })
     t.match(await thrown(t, world.sdk.LatchkeyNetworkError, refused.listProjects()), {
       code: 'ECONNREFUSED',
       cause: { code: 'ECONNREFUSED' }
