@@ -97,6 +97,31 @@ t.test(
       t.ok(second < 5000, `${second} bytes when the browser has it all`)
     })
 
+    await t.test('the reference is a page to read, on a desk and on a phone', async (t) => {
+      for (const [name, options] of [
+        ['reference', undefined],
+        ['reference-phone', PHONE]
+      ] as const) {
+        const watched = await watchedPage(browser, options)
+        const { page } = watched
+        await page.goto(`${origin}/reference`)
+        await page.screenshot({ path: join(screenshots, `${name}.png`) })
+        await page.locator('nav a[href="#createAppCredential"]').click()
+        await page.screenshot({ path: join(screenshots, `${name}-operation.png`) })
+        const top = await page.evaluate(
+          `document.querySelector('#createAppCredential').getBoundingClientRect().top`
+        )
+        t.ok(Math.abs(Number(top)) < 50, 'a link of the contents leads to its operation')
+        t.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'no scrolling aside')
+        t.same(watched.violations, [])
+        t.same(watched.complaints(), [])
+        t.same(
+          watched.requests.filter((request) => !request.url().startsWith(`${origin}/`)),
+          []
+        )
+      }
+    })
+
     await t.test('a person signs in, stores a credential, finds and changes it', async (t) => {
       const ui = await newUi()
       const { email, password } = admin.person
