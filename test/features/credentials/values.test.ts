@@ -130,7 +130,7 @@ t.test('a type may allow other schemes', async (t) => {
   for (const url of ['https://example.org', 'sftp:example.org', 'sftp:///x'])
     isRefused(t, await create(type, { value: url }), 'wrong-format', url)
   t.match(await create(type, { value: 'https://h' }), {
-    json: { errors: [{ message: 'This has to be a URL that starts with sftp:// or git+ssh:// and a host.' }] }
+    json: { errors: [{ message: 'This must be a URL that starts with sftp:// or git+ssh:// and a host.' }] }
   })
 })
 
