@@ -83,10 +83,12 @@ t.test('each fault says what is expected', async (t) => {
     '/body/fields/0/fieldType': /^This must be one of: text, /,
     '/body/fields/0/options': 'An item occurs twice.'
   })
-  const environment = await refused('PUT', `/api/v1/app-credentials/${ID}/environments/${CANARY}%20x`, {})
+  const environment = await refused('PUT', `/api/v1/app-credentials/${ID}/environments/${CANARY}%20x`, {
+    keys: CANARY
+  })
   t.same(messagesOf(environment), {
     '/path/environment': 'This must be a lower-case letter or digit, then up to 31 of a-z, 0-9, _ and -.',
-    '/body/keys': 'This is required.'
+    '/body/keys': 'This must be an array.'
   })
 })
 
@@ -105,6 +107,27 @@ t.test('numbers and texts that cannot be stored are among them', async (t) => {
     '/body/fields/0/constraints/minimum': 'This must be a number that a double holds exactly.',
     '/body/fields/1/fieldName': 'This must be a string.'
   })
+})
+
+t.test('all values of a credential are looked at', async (t) => {
+  const stored = await newType(admin, [
+    { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', secret: false },
+    { fieldName: 'url', fieldLabel: 'URL', fieldType: 'url' },
+    { fieldName: 'mode', fieldLabel: 'Mode', fieldType: 'select', options: ['a', 'b'], secret: false },
+    { fieldName: 'token', fieldLabel: 'Token', fieldType: 'password' }
+  ])
+  const made = await refused('POST', '/api/v1/app-credentials', {
+    credentialName: 'x',
+    credentialTypeId: stored.id,
+    values: { port: CANARY, url: CANARY, mode: CANARY, [CANARY]: CANARY }
+  })
+  t.same(made.errors.map(({ path, code }) => `${path} ${code}`).sort(), [
+    '/body/values unknown-field',
+    '/body/values/mode not-allowed',
+    '/body/values/port wrong-type',
+    '/body/values/token required',
+    '/body/values/url wrong-format'
+  ])
 })
 
 t.test('all fields of a type are looked at', async (t) => {

@@ -2,7 +2,13 @@ import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { PROJECT_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { DecryptionFailedProblem, Forbidden, IdempotencyKeyReused, NotFound } from '../../http/problems.ts'
+import {
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -10,6 +16,7 @@ import {
   Id,
   LocationHeader,
   Name,
+  NamedSortQuery,
   namedEnum,
   PageQuery,
   pageOf,
@@ -18,6 +25,7 @@ import {
   ShownName,
   Success,
   Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 
@@ -64,19 +72,20 @@ export const listProjects = {
   description: 'Those that the caller is a member of, newest first.',
   tags,
   scopes: READ,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of projects', ProjectPage) }
 }
 
 export const createProject = {
   operationId: 'createProject',
   summary: 'Create a project',
-  description: 'The caller becomes its owner.',
+  description:
+    'The caller becomes its owner and holds its name: an owner has each name once (409 `name-taken`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),
   response: { 201: answer('Created', Project, LocationHeader) },
-  problems: [IdempotencyKeyReused, DecryptionFailedProblem]
+  problems: [NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getProject = {
@@ -94,13 +103,15 @@ export const getProject = {
 export const updateProject = {
   operationId: 'updateProject',
   summary: 'Change a project',
-  description: 'For its owners and admins. What is absent is kept.',
+  description:
+    'For its owners and admins. What is absent is kept. Whoever holds the name holds the new one (409 ' +
+    '`name-taken`).',
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
   response: { 200: answer('The project, changed', Project) },
-  problems: [NotFound]
+  problems: [NotFound, NameTaken]
 }
 
 export const deleteProject = {

@@ -18,26 +18,20 @@ import {
   EnvironmentName,
   ETagHeader,
   Id,
-  MAX_FIELDS,
   nullable,
+  PageQuery,
+  pageOf,
   pathId,
   ref,
   Success,
+  sortQuery,
   Timestamp,
   withId
 } from '../../../http/schemas.ts'
-import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
+import { AppCredential, EnvironmentValues, IfMatch } from './resource-schema.ts'
 
 // The name is validated, for a helpful message. Ids are not, because their resources may be hidden.
 const OfEnvironment = Type.Object({ id: pathId('credential'), environment: EnvironmentName })
-
-export const EnvironmentValues = closed(
-  { keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }) },
-  {
-    $id: 'EnvironmentValues',
-    examples: [{ keys: [{ fieldId: '019a0b1c-2d3e-7f40-8a51-000000000002', keyValue: 'staple of staging' }] }]
-  }
-)
 
 export const Usage = closed(
   {
@@ -58,6 +52,10 @@ export const Usage = closed(
   }
 )
 
+export const UsagePage = pageOf('UsagePage', Usage, Usage.examples)
+
+const UsageSortQuery = sortQuery('UsageSort', ['createdAt', '-createdAt', 'consumer', '-consumer'])
+
 const OfUsage = Type.Object({
   id: pathId('credential'),
   consumer: Type.String({
@@ -77,8 +75,7 @@ export const putEnvironment = {
   summary: 'Set the values of an environment',
   description:
     'The same credential with other values in `staging`, `production`, …; made if it is not there. As with ' +
-    'an update, a key that ' +
-    'is not sent keeps its value, `null` clears an optional one, and `""` on a secret field keeps what is ' +
+    'an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret field keeps what is ' +
     'there.',
   tags,
   scopes: WRITE,
@@ -137,8 +134,9 @@ export const listUsages = {
   scopes: READ_USAGES,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
+  querystring: closed({ ...PageQuery, ...UsageSortQuery }),
   response: {
-    200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 }))
+    200: answer('One page of usages', UsagePage)
   },
   problems: [Forbidden, NotFound]
 }

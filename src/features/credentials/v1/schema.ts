@@ -3,6 +3,7 @@ import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
 import {
+  AmbiguousName,
   AnswerTooLarge,
   CredentialInUse,
   DecryptionFailedProblem,
@@ -14,17 +15,22 @@ import {
   RevisionChanged
 } from '../../../http/problems.ts'
 import {
+  ArrayPageQuery,
   answer,
   closed,
   described,
   ETagHeader,
   Id,
+  LinkHeader,
   LocationHeader,
   PageQuery,
   pathId,
   ref,
   SearchQuery,
   Success,
+  sortQuery,
+  Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../../http/schemas.ts'
 
@@ -41,18 +47,41 @@ import {
   Revealed
 } from './resource-schema.ts'
 
+/** A credential that never expires is sorted as the last to expire. */
+const CredentialSortQuery = sortQuery('CredentialSort', [
+  '-createdAt',
+  'createdAt',
+  'name',
+  '-name',
+  'updatedAt',
+  '-updatedAt',
+  'expiresAt',
+  '-expiresAt'
+])
+
+const CredentialFilter = {
+  credentialTypeId: Type.Optional(described(Id, 'Those of this type')),
+  ...SearchQuery,
+  expiresFrom: Type.Optional(described(Timestamp, 'Those that expire at this time or later')),
+  expiresBefore: Type.Optional(described(Timestamp, 'Those that expire before this time')),
+  ...UpdatedSinceQuery
+}
+
 const tags = ['App credentials']
 
 export const listAppCredentials = {
   operationId: 'listAppCredentials',
   summary: 'List my credentials',
-  description: 'Newest first. No values, not even those that are not secret.',
+  description:
+    'No values, not even those that are not secret. What expires in January: ' +
+    '`expiresFrom=2027-01-01T00:00:00Z&expiresBefore=2027-02-01T00:00:00Z&sort=expiresAt`.',
   tags,
   scopes: READ,
   querystring: closed({
-    credentialTypeId: Type.Optional(described(Id, 'Credentials of this type')),
-    ...SearchQuery,
-    ...PageQuery
+    ...CredentialFilter,
+    ...PageQuery,
+    ...CredentialSortQuery,
+    projectId: Type.Optional(described(Id, 'Those in this project; none if the caller is not a member of it'))
   }),
   response: { 200: answer('One page', AppCredentialPage) }
 }
@@ -61,9 +90,9 @@ export const createAppCredential = {
   operationId: 'createAppCredential',
   summary: 'Create a credential',
   description:
-    'The values are encrypted before they are stored. Fields without a key get their default. With ' +
-    'projects, all are ' +
-    'linked or nothing is created.',
+    'One request is enough: `{"credentialName": "Weather", "credentialType": "api-key", "values": ' +
+    '{"apiKey": "…"}}`. The values are encrypted before they are stored. Fields without a value get their ' +
+    'default. With projects, all are linked or nothing is created.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
@@ -71,7 +100,7 @@ export const createAppCredential = {
   response: {
     201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader })
   },
-  problems: [NotFound, NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
+  problems: [NotFound, NameTaken, AmbiguousName, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getAppCredential = {
@@ -90,10 +119,10 @@ export const updateAppCredential = {
   operationId: 'updateAppCredential',
   summary: 'Update a credential',
   description:
-    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional ' +
-    'one; `""` keeps ' +
-    'the value of a secret field, is a value of an optional text, url or e-mail that is not secret, and ' +
-    'clears any other optional one. `projectIds` replaces the whole set. The type cannot change.',
+    'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
+    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail that ' +
+    'is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole set. ' +
+    'The type cannot change.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
@@ -101,7 +130,7 @@ export const updateAppCredential = {
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
   response: { 200: answer('As it is now', AppCredential, ETagHeader) },
-  problems: [NotFound, NameTaken, RevisionChanged, DecryptionFailedProblem]
+  problems: [NotFound, NameTaken, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const deleteAppCredential = {
@@ -133,22 +162,23 @@ export const assignProjects = {
   response: {
     200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader)
   },
-  problems: [NotFound, RevisionChanged, DecryptionFailedProblem]
+  problems: [NotFound, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const listCredentialsByProject = {
   operationId: 'listCredentialsByProject',
   summary: 'Get the credentials of a project',
   description:
-    'For its members. All of them, newest first, whoever owns them; no values. Over 10,000 are refused ' +
-    '(413 ' +
-    '`answer-too-large`).',
+    'For its members. Whoever owns them; no values. All that the filters select, and over 10,000 of these ' +
+    'are refused (413 `answer-too-large`); with `page`, `pageSize` or `cursor` one page of them, and the ' +
+    'other pages in the header `Link`.',
   tags,
   scopes: READ,
   params: Type.Object({ projectId: pathId('project') }),
   auditTarget: { projectId: 'project' } as const,
+  querystring: closed({ ...CredentialFilter, ...ArrayPageQuery, ...CredentialSortQuery }),
   response: {
-    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }))
+    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }), LinkHeader)
   },
   problems: [Forbidden, NotFound, AnswerTooLarge]
 }
