@@ -384,6 +384,6 @@ t.test('paths with empty segments are those without, as in Lightning', async (t)
   ]) {
     const answer = await send('GET', url)
     t.equal(answer.status, 404, url)
-    t.equal(answer.json.code, 'not-found', url)
+    t.equal(answer.json.code, 'no-such-route', url)
   }
 })
