@@ -338,7 +338,7 @@ t.test('further properties give way to fields that are set or cleared', async (t
     headers: { 'content-type': 'application/json' }
   })
   t.match(flood, { status: 400, json: { errors: [{ code: 'number-not-exact' }] } })
-  t.equal(flood.json.errors.length, 10)
+  t.equal(flood.json.errors.length, 50)
 
   const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`k${i}`, i]))
   for (const [extra, code] of [
