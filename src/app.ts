@@ -10,6 +10,7 @@ import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { rateLimits } from './auth/rate-limits.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
+import { lightningListRoutes } from './features/credentials/lightning/list-routes.ts'
 import {
   answerUnrouted,
   lightningRoutes,
@@ -37,6 +38,7 @@ import { type LogStream, loggerOptions, requestIdOf, requestLog, standardOutput 
 import { schemaCompilers } from './http/schema-compilers.ts'
 import { MAX_URL_PART } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
+import { unrouted } from './http/unrouted.ts'
 import { cleanup } from './jobs/cleanup.ts'
 import { type Services, services } from './services.ts'
 
@@ -78,8 +80,8 @@ export async function buildApp(
   await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)
-  await app.register(guardsRequired, { exempt: ['/docs'] })
-  await app.register(auditTargetsRequired, { exempt: ['/docs'] })
+  await app.register(guardsRequired)
+  await app.register(auditTargetsRequired)
   await app.register(openapi, {
     sessionCookie: cookieName(appServices.config.publicOrigin),
     personalScopes: PERSONAL_SCOPES,
@@ -88,6 +90,7 @@ export async function buildApp(
   await app.register(cookie)
   await app.register(rateLimits)
   await app.register(authentication)
+  await app.register(unrouted, { answer: answerUnrouted })
   await app.register(cleanup)
   await app.register(keyJobs)
   await app.register(auditSealing)
@@ -108,6 +111,7 @@ export async function buildApp(
     await signedIn.register(credentialPartRoutes, { prefix: '/api/v1/app-credentials' })
     await signedIn.register(resolveRoutes, { prefix: '/api/v1/projects' })
     await signedIn.register(auditRoutes, { prefix: '/api/v1/audit-events' })
+    await signedIn.register(lightningListRoutes, { prefix: '/api' })
     await signedIn.register(lightningRoutes, { prefix: '/api' })
   })
   return app

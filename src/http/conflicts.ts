@@ -5,8 +5,8 @@ export const NameTaken = problem(409, 'name-taken', 'Name taken', {
   help: 'Choose another name, or rename or delete what has this one.'
 })
 export const AmbiguousName = problem(409, 'ambiguous-name', 'Ambiguous name', {
-  detail: 'You are a member of several projects with this name.',
-  help: 'Send the id of the project instead, or leave or rename the project that you do not mean.'
+  detail: 'Several things that you can use have this name.',
+  help: 'Send the id instead of the name.'
 })
 export const ExternalIdTaken = problem(409, 'external-id-taken', 'External id taken', {
   detail: 'You already have a credential with this external id.',

@@ -23,14 +23,19 @@ export const INPUT_ERRORS = {
   'lone-surrogate': 'The text contains half of a surrogate pair.',
   'unknown-field': 'The credential type has no such field.',
   'unknown-type': 'There is no such credential type.',
-  'ambiguous-name': 'Several of your projects have this name.',
   'unknown-user': 'There is no such user.',
   'own-email': 'The address is your own.',
   'user-information': 'The URL contains a user name or a password.',
   'not-for-this-type': 'Fields of this type do not have this.',
   'not-for-secret': 'Secret fields do not have this.',
   'invalid-pattern': 'The pattern is not in RE2 syntax, or the patterns are too large together.',
+  'invalid-cursor': 'The cursor is not one of this list with these filters and this order.',
   'type-in-use': 'Existing credentials of the type prevent this change.',
+  'not-found': 'There is no such credential in the project.',
+  'ambiguous-name': 'Several things that you can use have this name.',
+  'environment-not-configured': 'The credential has no values for the environment.',
+  expired: 'The credential has expired.',
+  'decryption-failed': 'A value of the credential cannot be decrypted.',
   invalid: 'The value is invalid.'
 } as const
 

@@ -1,9 +1,11 @@
 import { STATUS_CODES } from 'node:http'
-import { enumerations } from './schemas.ts'
+import { choices, enumerations } from './schemas.ts'
 
 interface Parameter {
   name: string
   in: string
+  deprecated?: boolean
+  schema?: { deprecated?: boolean }
 }
 interface Response {
   content?: Record<string, { examples?: Record<string, object> }>
@@ -25,6 +27,7 @@ const PARAMETERS: Record<string, string> = {
   'path:consumer': 'Consumer',
   'query:page': 'Page',
   'query:pageSize': 'PageSize',
+  'query:cursor': 'Cursor',
   'query:search': 'Search',
   'header:if-match': 'IfMatch',
   'header:idempotency-key': 'IdempotencyKey'
@@ -47,16 +50,26 @@ export function extractComponents(document: Document): Document {
     return { $ref: `#/components/${section}/${name}` } as never
   }
   nameEnumerations([paths, schemas], schemas)
+  for (const [name, choice] of choices) schemas[name] = referring(choice)
   // A validator sees null if there is no body.
   const takesNull = ({ schema = {} }: { schema?: { $ref?: string } }) => {
     const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
     return [(named as { type?: string | string[] }).type].flat().includes('null')
   }
+  // A list with pages of another size has a parameter of its own.
+  const isOther = (name: string, parameter: object) =>
+    JSON.stringify(shared[name] ?? parameter) !== JSON.stringify(parameter)
+  const shared: Record<string, object> = components.parameters
   for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
     for (const [index, parameter] of operation.parameters?.entries() ?? []) {
       const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
+      if (parameter.schema?.deprecated) {
+        parameter.deprecated = true
+        delete parameter.schema.deprecated
+      }
       if (parameter.in === 'header') parameter.name = headerName(parameter.name)
-      if (name) operation.parameters![index] = share('parameters', name, parameter)
+      if (name && !isOther(name, parameter))
+        operation.parameters![index] = share('parameters', name, parameter)
     }
     const { requestBody } = operation
     if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)
@@ -77,6 +90,11 @@ export function extractComponents(document: Document): Document {
   openAnswers(paths, schemas)
   const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
   return { ...head, paths, components: Object.fromEntries(sections) }
+}
+
+/** The choice with the references of the document. */
+function referring(choice: object): object {
+  return JSON.parse(JSON.stringify(choice).replaceAll(/"(\w+)#"/g, '"#/components/schemas/$1"'))
 }
 
 /** The name as people write it; Node has names in lower case. */

@@ -8,6 +8,7 @@ import { hashToken } from '../../crypto/tokens.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { guard } from '../../http/guard.ts'
 import { oneOf } from '../../http/one-of.ts'
+import { askedPage, pageOf } from '../../http/paging.ts'
 import { NotFound, TokenRevoked, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
@@ -66,8 +67,9 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.get('', { schema: schema.listAccessTokens, preHandler: holder }, async (request) => {
-    const rows = await repository.listTokens(db, holder.of(request))
-    return rows.map(toAccessToken)
+    const asked = askedPage(request, request.query)
+    const found = await repository.listTokens(db, holder.of(request), asked)
+    return pageOf(asked, found, toAccessToken)
   })
 
   app.delete('/:id', { schema: schema.revokeAccessToken, preHandler: sessionOnly }, async (request) => {

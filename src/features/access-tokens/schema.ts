@@ -19,9 +19,12 @@ import {
   LocationHeader,
   Name,
   nullable,
+  PageQuery,
+  pageOf,
   ref,
   ShownName,
   Success,
+  sortQuery,
   Timestamp,
   withId
 } from '../../http/schemas.ts'
@@ -94,6 +97,10 @@ export const AccessToken = closed(
   { $id: 'AccessToken', examples: [example] }
 )
 
+export const AccessTokenPage = pageOf('AccessTokenPage', AccessToken, [example])
+
+const TokenSortQuery = sortQuery('AccessTokenSort', ['-createdAt', 'createdAt', 'expiresAt', '-expiresAt'])
+
 export const CreatedAccessToken = closed(
   {
     ...AccessToken.properties,
@@ -130,13 +137,15 @@ export const listAccessTokens = {
   summary: 'List access tokens',
   description:
     'My own; with `projectId` those of the project, for its admins and owners. Those that are not ' +
-    'revoked, newest first, without the tokens themselves.',
+    'revoked, without the tokens themselves. One that never expires is sorted as the last to expire.',
   tags,
   querystring: closed({
+    ...PageQuery,
+    ...TokenSortQuery,
     projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))
   }),
   response: {
-    200: answer('The tokens', Type.Array(ref(AccessToken), { maxItems: 1_000 }))
+    200: answer('One page of tokens', AccessTokenPage)
   },
   problems: [Forbidden, NotFound]
 }

@@ -17,6 +17,7 @@ import {
   LocationHeader,
   MAX_FIELDS,
   Name,
+  NamedSortQuery,
   nullable,
   PageQuery,
   pageOf,
@@ -26,6 +27,7 @@ import {
   ShownName,
   Success,
   Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 import {
@@ -70,7 +72,7 @@ export const CredentialType = closed(
 
 export const CredentialTypePage = {
   ...pageOf('CredentialTypePage', CredentialType),
-  examples: [{ data: [example], total: 1, page: 1, pageSize: 20 }]
+  examples: [{ data: [example], total: 1, page: 1, pageSize: 20, nextCursor: null }]
 }
 
 const list = <T extends TSchema>(entry: T) => Type.Array(ref(entry), { minItems: 1, maxItems: MAX_FIELDS })
@@ -109,7 +111,7 @@ export const listCredentialTypes = {
   description: 'All that there are, whoever made them, newest first.',
   tags,
   scopes: READ,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of types', CredentialTypePage) }
 }
 

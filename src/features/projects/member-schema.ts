@@ -16,10 +16,14 @@ import {
   Email,
   Id,
   LocationHeader,
+  PageQuery,
+  pageOf,
   pathId,
   ref,
+  SearchQuery,
   ShownName,
   Success,
+  sortQuery,
   Timestamp,
   withId
 } from '../../http/schemas.ts'
@@ -37,6 +41,10 @@ export const ProjectMember = closed(
   { userId: Id, email: Email, name: ShownName, role: ProjectRole, createdAt: Timestamp },
   { $id: 'ProjectMember', examples: [ann] }
 )
+
+export const ProjectMemberPage = pageOf('ProjectMemberPage', ProjectMember, [ann])
+
+const MemberSortQuery = sortQuery('MemberSort', ['createdAt', '-createdAt', 'name', '-name'])
 
 export const ProjectMemberCreate = closed(
   { email: Email, role: ProjectRole },
@@ -58,13 +66,14 @@ const tags = ['Projects']
 export const listProjectMembers = {
   operationId: 'listProjectMembers',
   summary: 'List the members of a project',
-  description: 'For its members. In the order in which they came.',
+  description: 'For its members. By default in the order in which they came.',
   tags,
   scopes: READ,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
+  querystring: closed({ ...PageQuery, ...MemberSortQuery, ...SearchQuery }),
   response: {
-    200: answer('All members', Type.Array(ref(ProjectMember), { maxItems: 1_000 }))
+    200: answer('One page of members', ProjectMemberPage)
   },
   problems: [Forbidden, NotFound]
 }

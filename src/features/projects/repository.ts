@@ -3,10 +3,12 @@ import { lookup } from '../../auth/lookup.ts'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { type Params, prepared } from '../../db/prepared.ts'
+import { matches, type NamedFilter, namedOrder, pagedList } from '../../db/paged-list.ts'
+import type { Params } from '../../db/prepared.ts'
+import { prepared } from '../../db/prepared.ts'
 import type { ProjectRole, Row } from '../../db/tables.ts'
 import { NameTaken, Unauthenticated } from '../../http/problems.ts'
-import { foldName, nameColumns, searchPattern } from '../../names.ts'
+import { foldName, nameColumns } from '../../names.ts'
 
 const columns = ['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'm.role'] as const
 
@@ -28,44 +30,17 @@ export const projectById = lookup(
   { id: 'uuid' }
 )
 
-type Listed = Params<{ userId: string; pattern: string; limit: number; offset: number }>
-
-const listing = (bySearch: boolean) => {
-  const projects = (db: Database, p: Listed) =>
+/** Returns one page of the user's projects, and the total. */
+export const listProjects = pagedList(
+  (db, p: Params<NamedFilter & { userId: string }>, given) =>
     db
       .selectFrom('project_members as m')
       .innerJoin('projects as p', 'p.id', 'm.project_id')
       .where('m.user_id', '=', p.userId)
-      .$if(bySearch, (query) => query.where('p.name_key', 'like', p.pattern))
-  return {
-    rows: prepared((db, p: Listed) =>
-      projects(db, p)
-        .select(columns)
-        .orderBy('p.created_at', 'desc')
-        .orderBy('p.id', 'desc')
-        .limit(p.limit)
-        .offset(p.offset)
-    ),
-    total: prepared((db, p: Listed) => projects(db, p).select((eb) => eb.fn.countAll<number>().as('total')))
-  }
-}
-const all = listing(false)
-const found = listing(true)
-
-/**
- * Returns one page of the user's projects, newest first, and the total. `search` matches a part of the name.
- */
-export async function listProjects(
-  db: Database,
-  userId: string,
-  page: { search: string | undefined; limit: number; offset: number }
-) {
-  const { search, limit, offset } = page
-  const list = search === undefined ? all : found
-  const values = { userId, limit, offset, pattern: searchPattern(search ?? '') }
-  const [rows, [count]] = await Promise.all([list.rows(db, values), list.total(db, values)])
-  return { rows, total: count!.total }
-}
+      .where(matches('p', p, given))
+      .select(columns),
+  namedOrder('p')
+)
 
 const countedByName = prepared(
   (db, p: Params<{ userId: string; keys: readonly string[] }>) =>

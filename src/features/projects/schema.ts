@@ -16,6 +16,7 @@ import {
   Id,
   LocationHeader,
   Name,
+  NamedSortQuery,
   namedEnum,
   PageQuery,
   pageOf,
@@ -24,6 +25,7 @@ import {
   ShownName,
   Success,
   Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 
@@ -70,7 +72,7 @@ export const listProjects = {
   description: 'Those that the caller is a member of, newest first.',
   tags,
   scopes: READ,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of projects', ProjectPage) }
 }
 

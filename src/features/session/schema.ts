@@ -7,10 +7,13 @@ import {
   Email,
   Id,
   nullable,
+  PageQuery,
   Password,
+  pageOf,
   ref,
   ShownName,
   Success,
+  sortQuery,
   stringEnum,
   Timestamp,
   TypedPassword,
@@ -59,6 +62,10 @@ export const SessionOfMine = closed(
   { $id: 'SessionOfMine', examples: [{ ...session, ip: '203.0.113.7', userAgent: 'Firefox', current: true }] }
 )
 
+export const SessionPage = pageOf('SessionPage', SessionOfMine, SessionOfMine.examples)
+
+const SessionSortQuery = sortQuery('SessionSort', ['-createdAt', 'createdAt'])
+
 export const PasswordChange = closed(
   { currentPassword: TypedPassword, newPassword: Password },
   {
@@ -104,11 +111,10 @@ export const deleteSession = {
 export const listSessions = {
   operationId: 'listSessions',
   summary: 'My sessions on all devices',
-  description: 'Those that live, newest first, and which of them is the one that asks.',
+  description: 'Those that live, and which of them is the one that asks.',
   tags,
-  response: {
-    200: answer('The sessions that live, newest first', Type.Array(ref(SessionOfMine), { maxItems: 1_000 }))
-  }
+  querystring: closed({ ...PageQuery, ...SessionSortQuery }),
+  response: { 200: answer('One page of the sessions that live', SessionPage) }
 }
 
 export const endSession = {

@@ -18,6 +18,7 @@ import {
   Id,
   LocationHeader,
   Name,
+  NamedSortQuery,
   namedEnum,
   PageQuery,
   Password,
@@ -27,6 +28,7 @@ import {
   ShownName,
   Success,
   Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 
@@ -107,7 +109,7 @@ export const listUsers = {
   summary: 'List users',
   description: 'For administrators. Newest first.',
   tags,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of users', UserPage) },
   problems: [Forbidden]
 }

@@ -4,6 +4,7 @@ import { audited, originOf, recordDenials } from '../../../audit/record.ts'
 import { own } from '../../../auth/ownership.ts'
 import type { Transaction } from '../../../db/database.ts'
 import { guard } from '../../../http/guard.ts'
+import { askedPage, pageOf } from '../../../http/paging.ts'
 import {
   EnvironmentNotConfigured,
   InsufficientScope,
@@ -109,8 +110,9 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/:id/usages', { schema: schema.listUsages, preHandler: usageWriter }, async (request) => {
     const { id, projectId } = usageWriter.of(request)
-    const rows = await usages.listUsages(db, id, projectId)
-    return rows.map(toUsage)
+    const asked = askedPage(request, request.query)
+    const filter = { credentialId: id, projectId: projectId ?? undefined }
+    return pageOf(asked, await usages.listUsages(db, filter, asked), toUsage)
   })
 
   app.put('/:id/usages/:consumer', { schema: schema.putUsage, preHandler: usageWriter }, async (request) => {
@@ -174,6 +176,6 @@ function usageEvent(
   return { ...eventOf(action, row, { projectId, details: { consumer } }), action: `usage.${action}` }
 }
 
-function toUsage(row: Awaited<ReturnType<typeof usages.listUsages>>[number]): Static<typeof schema.Usage> {
+function toUsage(row: usages.UsageRow): Static<typeof schema.Usage> {
   return { consumer: row.consumer, projectId: row.project_id, createdAt: row.created_at.toISOString() }
 }

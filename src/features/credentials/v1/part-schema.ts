@@ -19,9 +19,12 @@ import {
   ETagHeader,
   Id,
   nullable,
+  PageQuery,
+  pageOf,
   pathId,
   ref,
   Success,
+  sortQuery,
   Timestamp,
   withId
 } from '../../../http/schemas.ts'
@@ -48,6 +51,10 @@ export const Usage = closed(
     ]
   }
 )
+
+export const UsagePage = pageOf('UsagePage', Usage, Usage.examples)
+
+const UsageSortQuery = sortQuery('UsageSort', ['createdAt', '-createdAt', 'consumer', '-consumer'])
 
 const OfUsage = Type.Object({
   id: pathId('credential'),
@@ -127,8 +134,9 @@ export const listUsages = {
   scopes: READ_USAGES,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
+  querystring: closed({ ...PageQuery, ...UsageSortQuery }),
   response: {
-    200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 }))
+    200: answer('One page of usages', UsagePage)
   },
   problems: [Forbidden, NotFound]
 }

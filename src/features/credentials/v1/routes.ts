@@ -2,11 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
+import { askedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
+import { askedPage, pageOf } from '../../../http/paging.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
-import { searchPattern } from '../../../names.ts'
+import { optionalTime } from '../../../http/times.ts'
+import { patternOf } from '../../../names.ts'
 import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
 import { changeCredential, lostCredential } from '../change.ts'
 import { createCredential } from '../create.ts'
@@ -18,14 +21,13 @@ import {
   visibleCredential,
   visibleHead
 } from '../repositories/credential-repository.ts'
-import { listLinks, unlink } from '../repositories/link-repository.ts'
 import {
   type ItemRow,
-  listCredentials,
-  listProjectCredentialIds,
   listProjectCredentials,
   listProjectCredentialsById
-} from '../repositories/list-repository.ts'
+} from '../repositories/item-repository.ts'
+import { listLinks, unlink } from '../repositories/link-repository.ts'
+import { type ListFilter, listCredentialIds, listCredentials } from '../repositories/list-repository.ts'
 import { findRevealable, revealable } from '../repositories/value-repository.ts'
 import { revealValues } from '../reveal.ts'
 import { etagOf, targetOf } from '../revision.ts'
@@ -64,11 +66,9 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
     const { userId: ownerId } = signedIn.of(request)
-    const { credentialTypeId: typeId, search, page, pageSize } = request.query
-    const pattern = search ? searchPattern(search) : undefined
-    const offset = (page - 1) * pageSize
-    const { items, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)
-    return { data: await Promise.all(items.map(itemOf)), total, page, pageSize }
+    const asked = askedPage(request, request.query)
+    const found = await listCredentials(db, ownerId, filterOf(request.query), asked)
+    return pageOf(asked, { ...found, rows: await Promise.all(found.rows.map(itemOf)) }, (item) => item)
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -140,12 +140,18 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
-      const rows = await listProjectCredentials(db, id, userId)
-      if (rows) return Promise.all(rows.map(itemOf))
+      const { query } = request
+      if (isAskedWhole(query)) {
+        const rows = await listProjectCredentials(db, id, userId)
+        if (rows) return Promise.all(rows.map(itemOf))
+      }
+      const asked = askedArray(request, query, query.sort)
+      const found = await listCredentialIds(db, { ofProjectId: id }, filterOf(query), asked)
+      setLinks(reply, asked, found)
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
       return sendArray(
         reply,
-        partsOf(await listProjectCredentialIds(db, id)),
+        partsOf(found.rows),
         (ids) => listProjectCredentialsById(db, id, userId, ids),
         async (row) => serialize(await itemOf(row))
       )
@@ -181,4 +187,28 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     await recordHandOut(request, [eventOf('revealed', row, { details })])
     return { id: row.id, revision: row.revision, environment, keys }
   })
+}
+
+/** True if nothing is asked for but the list: no filter, no other order, no page. */
+function isAskedWhole({ sort, ...rest }: { sort: string }): boolean {
+  return sort === '-createdAt' && Object.keys(rest).length === 0
+}
+
+/** The filters of a list of credentials. */
+function filterOf(query: {
+  credentialTypeId?: string
+  projectId?: string
+  search?: string
+  expiresFrom?: string
+  expiresBefore?: string
+  updatedSince?: string
+}): ListFilter {
+  return {
+    typeId: query.credentialTypeId,
+    projectId: query.projectId,
+    pattern: patternOf(query.search),
+    expiresFrom: optionalTime(query.expiresFrom, '/query/expiresFrom'),
+    expiresBefore: optionalTime(query.expiresBefore, '/query/expiresBefore'),
+    updatedSince: optionalTime(query.updatedSince, '/query/updatedSince')
+  }
 }

@@ -15,17 +15,22 @@ import {
   RevisionChanged
 } from '../../../http/problems.ts'
 import {
+  ArrayPageQuery,
   answer,
   closed,
   described,
   ETagHeader,
   Id,
+  LinkHeader,
   LocationHeader,
   PageQuery,
   pathId,
   ref,
   SearchQuery,
   Success,
+  sortQuery,
+  Timestamp,
+  UpdatedSinceQuery,
   withId
 } from '../../../http/schemas.ts'
 
@@ -42,18 +47,41 @@ import {
   Revealed
 } from './resource-schema.ts'
 
+/** A credential that never expires is sorted as the last to expire. */
+const CredentialSortQuery = sortQuery('CredentialSort', [
+  '-createdAt',
+  'createdAt',
+  'name',
+  '-name',
+  'updatedAt',
+  '-updatedAt',
+  'expiresAt',
+  '-expiresAt'
+])
+
+const CredentialFilter = {
+  credentialTypeId: Type.Optional(described(Id, 'Those of this type')),
+  ...SearchQuery,
+  expiresFrom: Type.Optional(described(Timestamp, 'Those that expire at this time or later')),
+  expiresBefore: Type.Optional(described(Timestamp, 'Those that expire before this time')),
+  ...UpdatedSinceQuery
+}
+
 const tags = ['App credentials']
 
 export const listAppCredentials = {
   operationId: 'listAppCredentials',
   summary: 'List my credentials',
-  description: 'Newest first. No values, not even those that are not secret.',
+  description:
+    'No values, not even those that are not secret. What expires in January: ' +
+    '`expiresFrom=2027-01-01T00:00:00Z&expiresBefore=2027-02-01T00:00:00Z&sort=expiresAt`.',
   tags,
   scopes: READ,
   querystring: closed({
-    credentialTypeId: Type.Optional(described(Id, 'Credentials of this type')),
-    ...SearchQuery,
-    ...PageQuery
+    ...CredentialFilter,
+    ...PageQuery,
+    ...CredentialSortQuery,
+    projectId: Type.Optional(described(Id, 'Those in this project; none if the caller is not a member of it'))
   }),
   response: { 200: answer('One page', AppCredentialPage) }
 }
@@ -141,15 +169,16 @@ export const listCredentialsByProject = {
   operationId: 'listCredentialsByProject',
   summary: 'Get the credentials of a project',
   description:
-    'For its members. All of them, newest first, whoever owns them; no values. Over 10,000 are refused ' +
-    '(413 ' +
-    '`answer-too-large`).',
+    'For its members. Whoever owns them; no values. All that the filters select, and over 10,000 of these ' +
+    'are refused (413 `answer-too-large`); with `page`, `pageSize` or `cursor` one page of them, and the ' +
+    'other pages in the header `Link`.',
   tags,
   scopes: READ,
   params: Type.Object({ projectId: pathId('project') }),
   auditTarget: { projectId: 'project' } as const,
+  querystring: closed({ ...CredentialFilter, ...ArrayPageQuery, ...CredentialSortQuery }),
   response: {
-    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }))
+    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }), LinkHeader)
   },
   problems: [Forbidden, NotFound, AnswerTooLarge]
 }
