@@ -157,7 +157,8 @@ export const CredentialTypeFieldUpdate = closed(
   {
     id: Type.Optional({
       ...Id,
-      description: 'Of the field that this entry changes; without it, it is a new one'
+      description:
+        'Of the field that this entry changes; without it, the field of its `fieldName`, or a new one'
     }),
     fieldName: Type.Optional(fieldName),
     fieldLabel: Type.Optional(fieldLabel),
@@ -175,8 +176,8 @@ export const CredentialTypeFieldUpdate = closed(
   {
     $id: 'CredentialTypeFieldUpdate',
     description:
-      'With an `id` it keeps what is absent and `null` clears; without, it is as in a new type: ' +
-      '`fieldName`, `fieldLabel` and `fieldType` are required',
-    examples: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey]
+      'With the `id` or the `fieldName` of a field it keeps what is absent and `null` clears; otherwise it is as ' +
+      'in a new type: `fieldName`, `fieldLabel` and `fieldType` are required',
+    examples: [{ fieldName: 'host', fieldLabel: 'Host name' }, apiKey]
   }
 )

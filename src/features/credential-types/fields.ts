@@ -108,17 +108,25 @@ function changesMeaning(previous: FieldRow | undefined, field: FieldRow): boolea
   return !!previous && (previous.field_name !== field.field_name || previous.secret !== field.secret)
 }
 
-/** Returns the fields that the entries describe. Adds an error for each entry that describes none. */
+/**
+ * Returns the fields that the entries describe. An entry without an id changes the field of its name, unless
+ * another entry has the id of this field, and is a new field if there is none. Adds an error for each entry
+ * that describes none.
+ */
 function mergeFields(
   previous: ReadonlyMap<string, FieldRow>,
   entries: readonly FieldChange[],
   errors: InputError[]
 ): FieldRow[] {
+  const ids = new Set(entries.map(({ id }) => id?.toLowerCase()))
+  const others = [...previous.values()].filter(({ id }) => !ids.has(id))
+  const byName = new Map(others.map((field) => [field.field_name, field]))
   const seen = new Set<string>()
   const refuse = (index: number, property: string, code: InputErrorCode, message: string) =>
     errors.push({ path: `/body/fields/${index}/${property}`, code, message })
   return entries.flatMap((entry, position): FieldRow[] => {
-    if (entry.id === undefined) {
+    const id = entry.id?.toLowerCase() ?? byName.get(entry.fieldName ?? '')?.id
+    if (id === undefined) {
       if (isComplete(entry)) return [newField(entry, position)]
       for (const property of REQUIRED) {
         if (entry[property] === undefined)
@@ -126,10 +134,10 @@ function mergeFields(
       }
       return []
     }
-    const id = entry.id.toLowerCase()
     const field = previous.get(id)
+    const property = entry.id === undefined ? 'fieldName' : 'id'
     if (!field) refuse(position, 'id', 'unknown-field', 'The type has no field of this id.')
-    else if (seen.has(id)) refuse(position, 'id', 'repeated', 'This field occurs twice.')
+    else if (seen.has(id)) refuse(position, property, 'repeated', 'This field occurs twice.')
     seen.add(id)
     return field ? [changedField(entry, field, position)] : []
   })
