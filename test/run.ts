@@ -39,7 +39,7 @@ const FAIR = 'test/fair/fair.test.ts'
 /** Need what npm does not bring: a Chromium. */
 const BROWSER = ['test/browser/swagger-ui.test.ts']
 /** Need what npm does not bring: Python, Go, and their registries. */
-const SDK = ['test/sdk/python.test.ts', 'test/sdk/go.test.ts']
+const SDK = ['test/sdk/python.test.ts', 'test/sdk/go.test.ts', 'test/sdk/oasdiff.test.ts']
 
 /** A report on the terminal and in .tap/report/lcov.info. What is not covered fails nothing. */
 const COVERAGE = [

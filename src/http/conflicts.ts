@@ -4,6 +4,10 @@ export const NameTaken = problem(409, 'name-taken', 'Name taken', {
   detail: 'The name is taken. Names that differ only in case, Unicode form or spaces are the same.',
   help: 'Choose another name, or rename or delete what has this one.'
 })
+export const AmbiguousName = problem(409, 'ambiguous-name', 'Ambiguous name', {
+  detail: 'Several things that you can use have this name.',
+  help: 'Send the id instead of the name.'
+})
 export const ExternalIdTaken = problem(409, 'external-id-taken', 'External id taken', {
   detail: 'You already have a credential with this external id.',
   help: 'Choose another external id, or delete the credential that has this one.'

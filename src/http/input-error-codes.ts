@@ -31,6 +31,11 @@ export const INPUT_ERRORS = {
   'invalid-pattern': 'The pattern is not in RE2 syntax, or the patterns are too large together.',
   'invalid-cursor': 'The cursor is not one of this list with these filters and this order.',
   'type-in-use': 'Existing credentials of the type prevent this change.',
+  'not-found': 'There is no such credential in the project.',
+  'ambiguous-name': 'Several things that you can use have this name.',
+  'environment-not-configured': 'The credential has no values for the environment.',
+  expired: 'The credential has expired.',
+  'decryption-failed': 'A value of the credential cannot be decrypted.',
   invalid: 'The value is invalid.'
 } as const
 

@@ -30,6 +30,8 @@ export function inputErrorOf(error: FastifySchemaValidationError, context: strin
       return inputError('too-short', `This takes at least ${count(params.limit, 'character')}.`)
     case 'maxLength':
       return inputError('too-long', `This takes at most ${params.limit} characters.`)
+    case 'maxProperties':
+      return inputError('too-many', `This takes at most ${params.limit} properties.`)
     case 'minItems':
       return inputError(
         'too-few',

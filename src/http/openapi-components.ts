@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { enumerations } from './schemas.ts'
+import { choices, enumerations } from './schemas.ts'
 
 interface Parameter {
   name: string
@@ -50,6 +50,7 @@ export function extractComponents(document: Document): Document {
     return { $ref: `#/components/${section}/${name}` } as never
   }
   nameEnumerations([paths, schemas], schemas)
+  for (const [name, choice] of choices) schemas[name] = referring(choice)
   // A validator sees null if there is no body.
   const takesNull = ({ schema = {} }: { schema?: { $ref?: string } }) => {
     const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
@@ -89,6 +90,11 @@ export function extractComponents(document: Document): Document {
   openAnswers(paths, schemas)
   const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
   return { ...head, paths, components: Object.fromEntries(sections) }
+}
+
+/** The choice with the references of the document. */
+function referring(choice: object): object {
+  return JSON.parse(JSON.stringify(choice).replaceAll(/"(\w+)#"/g, '"#/components/schemas/$1"'))
 }
 
 /** The name as people write it; Node has names in lower case. */

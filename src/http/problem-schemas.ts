@@ -74,7 +74,8 @@ export const Problem = closed(
     errors: Type.Optional(
       Type.Array(ref(InputError), {
         maxItems: MAX_ERRORS,
-        description: 'With `validation-failed` and `type-in-use`: all faults, or the first 50'
+        description:
+          'All faults, or the first 50. With `validation-failed`, `type-in-use` and `onError: fail`'
       })
     ),
     usageCount: Type.Optional(quantity('With `type-in-use`')),

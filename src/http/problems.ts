@@ -83,7 +83,11 @@ export const MethodNotAllowed = problem(405, 'method-not-allowed', 'Method not a
   detail: 'This path does not support the method; see `Allow`.',
   help: 'Use one of the methods in the `Allow` header.'
 })
-// 412 to 429
+// 410 to 429
+export const Expired = problem(410, 'expired', 'Expired', {
+  detail: 'The credential has expired.',
+  help: 'Its owner can set a later `expiresAt`, or remove it.'
+})
 export const RevisionChanged = problem(412, 'revision-changed', 'Revision changed', {
   detail: 'The revision in `If-Match` is not the current one.',
   help: 'Read the credential again, apply your change to it, and send the new `ETag` as `If-Match`.'

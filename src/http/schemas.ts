@@ -50,6 +50,31 @@ export function nullable<T extends TSchema>(schema: T) {
 /** The schemas that `ref` has made components of the document. */
 export const components = new Map<string, TSchema>()
 
+/** The components that are a `oneOf` in the document, by name. */
+export const choices = new Map<string, object>()
+
+/**
+ * One of several objects, which `property` tells apart by its value: in the document, a component with a
+ * discriminator. Serializers get one object with the properties of all, because they would validate every
+ * answer to choose.
+ */
+export function oneOf<P extends Record<string, TObject>>(
+  property: string,
+  parts: P,
+  { $id, description }: { $id: string; description: string }
+) {
+  const refs = Object.entries(parts).map(([value, part]) => [value, ref(part).$ref!] as const)
+  choices.set($id, {
+    description,
+    examples: Object.values(parts).flatMap(({ examples = [] }) => examples as unknown[]),
+    oneOf: refs.map(([, $ref]) => ({ $ref })),
+    discriminator: { propertyName: property, mapping: Object.fromEntries(refs) }
+  })
+  const properties = Object.assign({}, ...Object.values(parts).map((part) => part.properties))
+  properties[property] = Type.String()
+  return Type.Unsafe<Static<P[keyof P]>>({ ...closed(properties), required: [property], $id })
+}
+
 /** A copy of the schema with another description. */
 export function described<T extends TSchema>(schema: T, description: string) {
   return Type.Unsafe<Static<T>>({ ...schema, description })

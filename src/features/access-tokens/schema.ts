@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
 import {
+  AmbiguousName,
   DecryptionFailedProblem,
   Forbidden,
   IdempotencyKeyReused,
@@ -9,6 +10,7 @@ import {
   TokenRevoked
 } from '../../http/problems.ts'
 import {
+  AskedName,
   answer,
   closed,
   described,
@@ -52,7 +54,16 @@ export const AccessTokenCreate = closed(
     name: Name,
     scopes,
     expiresAt: Type.Optional(nullable(Timestamp)),
-    projectId: Type.Optional(described(Id, 'For a token of this project'))
+    projectId: Type.Optional(described(Id, 'For a token of this project')),
+    project: Type.Optional(
+      Type.String({
+        ...AskedName,
+        description:
+          'The same by the name of the project, of those that the caller is a member of, or by its id. ' +
+          'Several of one name are 409 `ambiguous-name`. Either this or `projectId`, not both',
+        examples: ['Reports']
+      })
+    )
   },
   {
     $id: 'AccessTokenCreate',
@@ -109,7 +120,7 @@ export const createAccessToken = {
   description:
     'Without `projectId` a personal one: it acts as its maker, with the scopes `' +
     PERSONAL_SCOPES.join('`, `') +
-    '`. With `projectId` one of that project, for its admins and owners to make: a machine of the ' +
+    '`. With `projectId` or `project` one of that project, for its admins and owners to make: a machine of the ' +
     'project, whoever leaves it, with the scopes `' +
     PROJECT_SCOPES.join('`, `') +
     '`. Only in person: a token makes no tokens. A retry with the same `Idempotency-Key` shows the token ' +
@@ -118,7 +129,7 @@ export const createAccessToken = {
   headers: IdempotencyHeaders,
   body: ref(AccessTokenCreate),
   response: { 201: answer('Made', CreatedAccessToken, LocationHeader) },
-  problems: [NotFound, TokenRevoked, IdempotencyKeyReused, DecryptionFailedProblem]
+  problems: [NotFound, AmbiguousName, TokenRevoked, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const listAccessTokens = {

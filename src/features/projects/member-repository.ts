@@ -122,7 +122,9 @@ export async function insertMember(
   }
 }
 
-/** Returns undefined if the user is not a member. */
+/**
+ * Returns undefined if the user is not a member. Who is no owner any more does not hold the project's name.
+ */
 export function updateMember(
   trx: Transaction,
   projectId: string,
@@ -132,7 +134,11 @@ export function updateMember(
   return trx
     .updateTable('project_members as m')
     .from('users as u')
-    .set({ role })
+    .set({
+      role,
+      held_name_key: sql<string | null>`case when m.role = 'owner' and ${role} = 'owner'
+        then m.held_name_key end`
+    })
     .where('m.project_id', '=', projectId)
     .where('m.user_id', '=', userId)
     .whereRef('u.id', '=', 'm.user_id')

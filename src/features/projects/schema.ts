@@ -2,7 +2,13 @@ import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { PROJECT_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { DecryptionFailedProblem, Forbidden, IdempotencyKeyReused, NotFound } from '../../http/problems.ts'
+import {
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -73,12 +79,13 @@ export const listProjects = {
 export const createProject = {
   operationId: 'createProject',
   summary: 'Create a project',
-  description: 'The caller becomes its owner.',
+  description:
+    'The caller becomes its owner and holds its name: an owner has each name once (409 `name-taken`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),
   response: { 201: answer('Created', Project, LocationHeader) },
-  problems: [IdempotencyKeyReused, DecryptionFailedProblem]
+  problems: [NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getProject = {
@@ -96,13 +103,15 @@ export const getProject = {
 export const updateProject = {
   operationId: 'updateProject',
   summary: 'Change a project',
-  description: 'For its owners and admins. What is absent is kept.',
+  description:
+    'For its owners and admins. What is absent is kept. Whoever holds the name holds the new one (409 ' +
+    '`name-taken`).',
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
   response: { 200: answer('The project, changed', Project) },
-  problems: [NotFound]
+  problems: [NotFound, NameTaken]
 }
 
 export const deleteProject = {

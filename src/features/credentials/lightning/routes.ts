@@ -10,7 +10,7 @@ import { isUuid } from '../../../http/schemas.ts'
 import { foldName } from '../../../names.ts'
 import { RAW_TYPE_ID } from '../../credential-types/catalogue.ts'
 import { loadType } from '../../credential-types/type-cache.ts'
-import { createCredential, typeByName } from '../create.ts'
+import { createCredential, typeByNameOrId } from '../create.ts'
 import { eventOf } from '../events.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
 import { lightningErrorHandler, lightningFormat } from './errors.ts'
@@ -58,7 +58,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { userId } = signedIn.of(request)
       const input = readInput(request.body)
-      const findType = typeByName(input.schema, userId, RAW_TYPE_ID)
+      const findType = typeByNameOrId(input.schema, userId, RAW_TYPE_ID)
       let body: Body | undefined
       const { typeId, ...credential } = await answerCreated(request, reply, (db) =>
         app.inCallerTransaction(
@@ -68,7 +68,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
               name: input.name,
               description: null,
               externalId: input.externalId,
-              projectIds: input.projectIds,
+              projects: { refs: input.projectIds, pathOf: () => '/body/project_credentials' },
               expiresAt: null,
               findType,
               lightningSchema: ({ id }) => (id === RAW_TYPE_ID && !isRaw(input.schema) ? input.schema : null),

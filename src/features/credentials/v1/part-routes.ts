@@ -16,11 +16,12 @@ import {
 import { isUuid, success } from '../../../http/schemas.ts'
 import { changeCredential, lock } from '../change.ts'
 import { eventOf } from '../events.ts'
-import { applyKeys, defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
+import { applyValues, defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
 import { changeableCredential, findInProject, visibleHead } from '../repositories/credential-repository.ts'
 import * as usages from '../repositories/usage-repository.ts'
 import { etagOf, targetOf } from '../revision.ts'
 import { transferCredential } from '../transfer.ts'
+import { valuesIn } from './body.ts'
 import * as schema from './part-schema.ts'
 import { toCredential } from './resource.ts'
 
@@ -38,11 +39,12 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const row = changeable.of(request)
       const target = { ...targetOf(request, row), row }
       const { environment } = request.params
+      const inputs = valuesIn(request.body)
       const changed = await changeCredential(request, target, {
         values: (fields, values) => {
           const previous = values.get(environment)
           if (!previous && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
-          values.set(environment, applyKeys(fields, previous ?? defaultsOf(fields), request.body.keys))
+          values.set(environment, applyValues(fields, previous ?? defaultsOf(fields), inputs))
         },
         events: (row) => {
           const details = { environment, revision: row.revision, changed: ['keys'] }

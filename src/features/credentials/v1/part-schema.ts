@@ -18,7 +18,6 @@ import {
   EnvironmentName,
   ETagHeader,
   Id,
-  MAX_FIELDS,
   nullable,
   PageQuery,
   pageOf,
@@ -29,18 +28,10 @@ import {
   Timestamp,
   withId
 } from '../../../http/schemas.ts'
-import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
+import { AppCredential, EnvironmentValues, IfMatch } from './resource-schema.ts'
 
 // The name is validated, for a helpful message. Ids are not, because their resources may be hidden.
 const OfEnvironment = Type.Object({ id: pathId('credential'), environment: EnvironmentName })
-
-export const EnvironmentValues = closed(
-  { keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }) },
-  {
-    $id: 'EnvironmentValues',
-    examples: [{ keys: [{ fieldId: '019a0b1c-2d3e-7f40-8a51-000000000002', keyValue: 'staple of staging' }] }]
-  }
-)
 
 export const Usage = closed(
   {
@@ -84,8 +75,7 @@ export const putEnvironment = {
   summary: 'Set the values of an environment',
   description:
     'The same credential with other values in `staging`, `production`, …; made if it is not there. As with ' +
-    'an update, a key that ' +
-    'is not sent keeps its value, `null` clears an optional one, and `""` on a secret field keeps what is ' +
+    'an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret field keeps what is ' +
     'there.',
   tags,
   scopes: WRITE,

@@ -8,13 +8,12 @@ import { answerCreated } from '../../../http/idempotency.ts'
 import { askedPage, pageOf } from '../../../http/paging.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
-import { optionalTime, timeOf } from '../../../http/times.ts'
+import { optionalTime } from '../../../http/times.ts'
 import { patternOf } from '../../../names.ts'
 import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
 import { changeCredential, lostCredential } from '../change.ts'
-import { createCredential, type NewCredential, typeById } from '../create.ts'
+import { createCredential } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
-import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
 import {
   changeableCredential,
@@ -33,6 +32,16 @@ import { findRevealable, revealable } from '../repositories/value-repository.ts'
 import { revealValues } from '../reveal.ts'
 import { etagOf, targetOf } from '../revision.ts'
 import { fieldsOf, openShownValues } from '../shown-values.ts'
+import {
+  changedBy,
+  changeOf,
+  fieldsIn,
+  hasValues,
+  newCredentialOf,
+  type RevealBody,
+  requireProjects,
+  type ValuesBody
+} from './body.ts'
 import { toCredential, toItem } from './resource.ts'
 import { AppCredentialItem } from './resource-schema.ts'
 import * as schema from './schema.ts'
@@ -40,15 +49,11 @@ import * as schema from './schema.ts'
 const visible = seen(visibleCredential)
 const owned = own(visibleHead)
 const changeable = own(changeableCredential, ({ body }) => ({
-  withValues: ((body as { keys?: unknown[] }).keys?.length ?? 0) > 0
+  withValues: hasValues(body as ValuesBody)
 }))
 const projectReader = memberOrMachine('projectId')
 const projectAdmin = member('admin', 'projectId')
 
-interface RevealBody {
-  fieldIds?: string[]
-  environment?: string
-}
 const revealed = own(revealable, ({ body }) => ({
   environment: (body as RevealBody | undefined)?.environment ?? 'main'
 }))
@@ -67,16 +72,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
-    const { keys, projectIds = [], expiresAt = null } = request.body
-    const input: NewCredential = {
-      name: request.body.credentialName,
-      description: request.body.description ?? null,
-      externalId: null,
-      projectIds: distinctIds(projectIds, '/body/projectIds'),
-      expiresAt: timeOf(expiresAt, '/body/expiresAt'),
-      findType: typeById(request.body.credentialTypeId),
-      valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
-    }
+    const input = newCredentialOf(request.body, signedIn.of(request).userId)
     return answerCreated(request, reply, async (db) => {
       const created = await createCredential(request, db, input)
       const { id, revision } = created.row
@@ -96,20 +92,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.put('/:id', { schema: schema.updateAppCredential, preHandler: changeable }, async (request, reply) => {
     const row = changeable.of(request)
-    const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
     const changed = await changeCredential(
       request,
       { ...targetOf(request, row), row },
       {
-        name,
-        description,
-        expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt'),
-        projectIds: projectIds && distinctIds(projectIds, '/body/projectIds'),
-        values: keys?.length
-          ? (fields, values) => values.set('main', applyKeys(fields, values.get('main') ?? new Map(), keys))
-          : undefined,
+        ...changeOf(request.body),
         events: (row, links) => {
-          const details = { revision: row.revision, changed: Object.keys(request.body) }
+          const details = { revision: row.revision, changed: changedBy(request.body) }
           return [eventOf('updated', row, { details }), ...linkEvents(row, links)]
         }
       }
@@ -134,10 +123,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const changed = await changeCredential(
         request,
         { ...targetOf(request, row), row },
-        {
-          projectIds: distinctIds(request.body.projectIds, '/body/projectIds'),
-          events: linkEvents
-        }
+        { projects: requireProjects(request.body), events: linkEvents }
       )
       reply.header('etag', etagOf(changed.row.revision))
       return (await listLinks(db, row.id)).map((link) => ({
@@ -188,8 +174,8 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 
   app.post('/:id/reveal', { schema: schema.revealAppCredential, preHandler: revealed }, async (request) => {
-    const { fieldIds, environment = 'main' } = request.body ?? {}
-    const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
+    const { environment = 'main' } = request.body ?? {}
+    const wanted = fieldsIn(request.body ?? {})
     const { sealed, ...found } = revealed.of(request)
     const row = sealed
       ? { ...found, sealed }

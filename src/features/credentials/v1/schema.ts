@@ -3,6 +3,7 @@ import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
 import {
+  AmbiguousName,
   AnswerTooLarge,
   CredentialInUse,
   DecryptionFailedProblem,
@@ -89,9 +90,9 @@ export const createAppCredential = {
   operationId: 'createAppCredential',
   summary: 'Create a credential',
   description:
-    'The values are encrypted before they are stored. Fields without a key get their default. With ' +
-    'projects, all are ' +
-    'linked or nothing is created.',
+    'One request is enough: `{"credentialName": "Weather", "credentialType": "api-key", "values": ' +
+    '{"apiKey": "…"}}`. The values are encrypted before they are stored. Fields without a value get their ' +
+    'default. With projects, all are linked or nothing is created.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
@@ -99,7 +100,7 @@ export const createAppCredential = {
   response: {
     201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader })
   },
-  problems: [NotFound, NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
+  problems: [NotFound, NameTaken, AmbiguousName, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getAppCredential = {
@@ -118,10 +119,10 @@ export const updateAppCredential = {
   operationId: 'updateAppCredential',
   summary: 'Update a credential',
   description:
-    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional ' +
-    'one; `""` keeps ' +
-    'the value of a secret field, is a value of an optional text, url or e-mail that is not secret, and ' +
-    'clears any other optional one. `projectIds` replaces the whole set. The type cannot change.',
+    'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
+    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail that ' +
+    'is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole set. ' +
+    'The type cannot change.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
@@ -129,7 +130,7 @@ export const updateAppCredential = {
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
   response: { 200: answer('As it is now', AppCredential, ETagHeader) },
-  problems: [NotFound, NameTaken, RevisionChanged, DecryptionFailedProblem]
+  problems: [NotFound, NameTaken, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const deleteAppCredential = {
@@ -161,7 +162,7 @@ export const assignProjects = {
   response: {
     200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader)
   },
-  problems: [NotFound, RevisionChanged, DecryptionFailedProblem]
+  problems: [NotFound, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const listCredentialsByProject = {
