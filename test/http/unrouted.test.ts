@@ -22,7 +22,9 @@ t.test('a known path with another method is 405, and names the methods that it h
     for (const id of ['019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12', 'no id', '%C3%A9']) {
       const url = path.replaceAll(/\{[^}]+\}/g, encodeURI(decodeURI(id)))
       for (const method of METHODS.filter((one) => !has.has(one))) {
-        const body = ['GET', 'HEAD'].includes(method) ? {} : { body: '{"a":', headers: { 'content-type': 'x' } }
+        const body = ['GET', 'HEAD'].includes(method)
+          ? {}
+          : { body: '{"a":', headers: { 'content-type': 'x' } }
         const answer = await send(origin, url, { method, ...body })
         const name = `${method} ${url}`
         t.equal(answer.status, 405, name)
