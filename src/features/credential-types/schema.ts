@@ -99,7 +99,7 @@ export const CredentialTypeUpdate = closed(
   },
   {
     $id: 'CredentialTypeUpdate',
-    examples: [{ description: null }, { fields: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey] }]
+    examples: [{ description: null }, { fields: [{ fieldName: 'host', fieldLabel: 'Host name' }, apiKey] }]
   }
 )
 
@@ -108,7 +108,7 @@ const tags = ['Credential types']
 export const listCredentialTypes = {
   operationId: 'listCredentialTypes',
   summary: 'List credential types',
-  description: 'All that there are, whoever made them, newest first.',
+  description: 'All that there are, whoever made them.',
   tags,
   scopes: READ,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
