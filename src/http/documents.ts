@@ -4,6 +4,7 @@ import { prefersHtml, varyBy } from './accepted.ts'
 import { FixedContent, serveFixed } from './fixed-content.ts'
 import { open } from './guard.ts'
 import { openapiYaml } from './openapi.ts'
+import { serveReference } from './reference.ts'
 import { serveSwaggerUi } from './swagger-ui.ts'
 
 /** A key. */
@@ -14,10 +15,10 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="
 const INDEX = {
   name: 'Latchkey',
   version: packageJson.version,
-  links: { documentation: '/docs', openapi: '/openapi.json', health: '/readyz' }
+  links: { documentation: '/docs', reference: '/reference', openapi: '/openapi.json', health: '/readyz' }
 }
 
-/** Serves the entry at /, the OpenAPI document as JSON and YAML, and Swagger UI at /docs. */
+/** Serves the entry at /, the OpenAPI document as JSON and YAML, Swagger UI at /docs, and a page to read at /reference. */
 export const documents = fp(
   async (app) => {
     app.get('/', { schema: { hide: true }, preHandler: open }, async (request, reply) => {
@@ -33,6 +34,7 @@ export const documents = fp(
       new FixedContent('application/yaml; charset=utf-8', () => openapiYaml(app))
     )
     serveSwaggerUi(app)
+    serveReference(app)
   },
   { name: 'documents', fastify: '5.x', dependencies: ['openapi'] }
 )
