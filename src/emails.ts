@@ -21,14 +21,14 @@ export function cleanEmail(text: string): Cleaned {
   const at = text.lastIndexOf('@')
   const [local, domain] = [text.slice(0, at), text.slice(at + 1)]
   if (text.length > MAX_EMAIL)
-    return { code: 'too-long', message: `This takes at most ${MAX_EMAIL} characters.` }
+    return { code: 'too-long', message: `This must be at most ${MAX_EMAIL} characters long.` }
   if (at > 0 && NOT_ASCII.test(local))
     return refusal('The part of an e-mail address before the @ has to be in ASCII.')
   const email = INTERNATIONAL.test(domain) ? `${local}@${domainToASCII(domain)}` : text
   if (email.length <= MAX_EMAIL && EMAIL.test(email)) return { text: email }
   if (at > 0 && !domain.includes('.') && EMAIL.test(`${email}.org`))
     return refusal('The domain of an e-mail address needs a dot, as in name@example.org.')
-  return refusal('This has to be an e-mail address, such as name@example.org.')
+  return refusal('This must be an e-mail address, such as name@example.org.')
 }
 
 /**

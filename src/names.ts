@@ -51,7 +51,7 @@ const EXPECTED_INVISIBLE = new RegExp(
  * names look alike or a name look like something else.
  */
 export function cleanName(text: string): Cleaned {
-  if (text === '') return { code: 'too-short', message: 'This takes at least 1 character.' }
+  if (text === '') return { code: 'too-short', message: 'This must be at least 1 character long.' }
   if (text.length > MAX_UNITS) return tooLong
   const normalized = trim(text).normalize('NFC')
   if (CONTROL.test(normalized)) return refusal('a control character, such as a tab or a line break')
@@ -63,9 +63,9 @@ export function cleanName(text: string): Cleaned {
   return [...normalized].length > MAX_NAME ? tooLong : { text: normalized }
 }
 
-const tooLong: Cleaned = { code: 'too-long', message: `This takes at most ${MAX_NAME} characters.` }
+const tooLong: Cleaned = { code: 'too-long', message: `This must be at most ${MAX_NAME} characters long.` }
 
-const refusal = (what: string): Cleaned => ({ code: 'wrong-form', message: `This has ${what}.` })
+const refusal = (what: string): Cleaned => ({ code: 'wrong-form', message: `This contains ${what}.` })
 
 // Not one expression for both ends: from each space within the text, it would look for the end.
 function trim(text: string): string {

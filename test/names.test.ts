@@ -16,7 +16,11 @@ t.test('a name is stored in NFC, without the white space around it', async (t) =
   t.equal(cleaned('Cafe\u0301'), 'Caf\u00e9')
   t.equal(cleaned('\u212b'), '\u00c5', 'the Ångström sign')
   t.equal(cleaned(`${' '.repeat(1_599)}x`), 'x')
-  t.equal(cleaned(`${' '.repeat(1_600)}x`), 'This takes at most 200 characters.', 'of any size in no time')
+  t.equal(
+    cleaned(`${' '.repeat(1_600)}x`),
+    'This must be at most 200 characters long.',
+    'of any size in no time'
+  )
 })
 
 t.test('a name has 200 characters in NFC', async (t) => {
@@ -24,18 +28,18 @@ t.test('a name has 200 characters in NFC', async (t) => {
   t.equal(cleaned('\u1100\u1161\u11a8'.repeat(200)), '각'.repeat(200), '600 before')
   t.equal(cleaned('🔑'.repeat(200)), '🔑'.repeat(200))
   for (const long of ['x'.repeat(201), '🔑'.repeat(201), `Q${'\u0344'.repeat(100)}`, 'x'.repeat(1_000_000)])
-    t.same(cleanName(long), { code: 'too-long', message: 'This takes at most 200 characters.' })
+    t.same(cleanName(long), { code: 'too-long', message: 'This must be at most 200 characters long.' })
 })
 
 const REFUSED: Record<string, Record<string, string>> = {
-  'This has no character that can be seen.': {
+  'This contains no character that can be seen.': {
     spaces: '  ',
     'other spaces': '\u2003\u3000\u00a0',
     lines: '\n\u2028',
     'an empty Braille pattern': ' \u2800',
     'a mark alone': '\u0301'
   },
-  'This has a control character, such as a tab or a line break.': {
+  'This contains a control character, such as a tab or a line break.': {
     tab: 'a\tb',
     'line break': 'a\nb',
     NUL: 'a\0b',
@@ -44,13 +48,13 @@ const REFUSED: Record<string, Record<string, string>> = {
     'line separator': 'a\u2028b',
     'paragraph separator': 'a\u2029b'
   },
-  'This has a character that changes the direction of text.': Object.fromEntries(
+  'This contains a character that changes the direction of text.': Object.fromEntries(
     Array.from('\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069', (one) => [
       one.codePointAt(0)!.toString(16),
       `a${one}b`
     ])
   ),
-  'This has a character that cannot be seen, such as a zero-width space.': {
+  'This contains a character that cannot be seen, such as a zero-width space.': {
     'zero-width space': 'Mail\u200b',
     'byte order mark': '\ufeffMail',
     'soft hyphen': 'Ma\u00adil',
@@ -76,7 +80,7 @@ const REFUSED: Record<string, Record<string, string>> = {
     'joiner after an emoji alone': '👩\u200d',
     'two joiners': 'م\u200c\u200cخ'
   },
-  'This has a character that Unicode has not assigned.': {
+  'This contains a character that Unicode has not assigned.': {
     noncharacter: 'a\ufdd0',
     'last of a plane': 'a\u{1fffe}',
     unassigned: 'a\u0378'

@@ -18,12 +18,16 @@ t.test('the walk in the README runs as it is printed', async (t) => {
   const cwd = join(directory, 'here')
   await mkdir(cwd)
   const env = { BASE: service.origin, EMAIL: email, PASSWORD: password }
-  const { code, out, err, failed } = await new Shell(t, directory, cwd, env).run(walk!.text)
-  t.same({ code, failed }, { code: 0, failed: [] }, err)
-  t.match(out, '"keyValue":"s3cret"', 'the secret is revealed')
-  t.equal(out.split('s3cret').length, 2, 'and nowhere else')
-  t.match(out, '"revision":2')
-  t.match(out, '{"success":true}')
+  const shell = new Shell(t, directory, cwd, env)
+  for (const time of ['the first time', 'the second time']) {
+    const { code, out, err, failed } = await shell.run(walk!.text)
+    t.same({ code, failed }, { code: 0, failed: [] }, `${time}: ${err}`)
+    t.match(out, '"values":{"apiKey":"s3cret"', `${time}: the secret is handed out`)
+    t.equal(out.split('s3cret').length, 2, `${time}: and nowhere else`)
+    t.match(out, '"keyValue":"n3w"', `${time}: the new one is revealed`)
+    t.match(out, '"revision":2', time)
+    t.equal(out.split('{"success":true}').length, 4, `${time}: all is deleted`)
+  }
 })
 
 t.test('every variable that the configuration reads is in its table, and no other', async (t) => {

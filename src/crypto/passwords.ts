@@ -19,7 +19,7 @@ function prepare(password: string): string {
 /** Refuses what is longer than a password that `prepare` makes shorter can be. */
 export function cleanPassword(text: string): { text: string } | { code: string; message: string } {
   return text.length > MAX_TYPED
-    ? { code: 'too-long', message: `This takes at most ${MAX_PASSWORD} characters.` }
+    ? { code: 'too-long', message: `This must be at most ${MAX_PASSWORD} characters long.` }
     : { text: prepare(text) }
 }
 

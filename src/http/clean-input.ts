@@ -1,7 +1,17 @@
+import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { isExactNumber, isRawNumber } from '../json.ts'
+import { excerpt, resolved } from './all-errors.ts'
+import { distinctErrors, schemaErrorsOf } from './input-error.ts'
+import { MAX_ERRORS } from './problem.ts'
 import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './problems.ts'
-import { components } from './schemas.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The numbers of the body that the schema refuses because a double does not hold them. */
+    numberErrors: InputError[] | null
+  }
+}
 
 /**
  * Refuses requests with two Host or Authorization headers or an undecodable URL, and input with NUL
@@ -15,26 +25,33 @@ export const cleanInput = fp(
       reply.header('connection', 'close')
       done(new BadRequest())
     })
+    app.decorateRequest('numberErrors', null)
     app.addHook('preValidation', (request, _reply, done) => {
       const { body } = (request.routeOptions.schema ?? {}) as RouteSchema
       if (!isDecodable(request.url)) return done(new MalformedUrl())
-      const errors: InputError[] = []
-      if (body) request.body = plainNumbers(request.body, '/body', body, errors)
-      done(errors.length > 0 ? new ValidationFailed({ errors }) : undefined)
+      if (body) {
+        const errors: InputError[] = []
+        request.body = plainNumbers(request.body, '/body', body, errors)
+        request.numberErrors = errors
+      }
+      done()
     })
-    // After the schema has decided: what it refuses is not walked.
     app.addHook('preHandler', (request, _reply, done) => {
-      const schema: RouteSchema = request.routeOptions.schema ?? {}
-      // An operation without a body schema ignores the body.
-      const error =
-        (schema.body ? findError(request.body, '/body', schema.body) : undefined) ??
-        findError(request.query, '/query', schema.querystring) ??
-        findError(request.params, '/params', schema.params)
-      done(error && new ValidationFailed({ errors: [error] }))
+      const errors = textErrorsOf(request)
+      done(errors.length > 0 ? new ValidationFailed({ errors }) : undefined)
     })
   },
   { name: 'clean-input', fastify: '5.x' }
 )
+
+/** Returns the errors in all parts of a request that its schemas refuse. */
+export function inputErrorsOf(request: FastifyRequest): InputError[] {
+  const { numberErrors, routeOptions, query, params } = request
+  const { body: schema } = (routeOptions.schema ?? {}) as RouteSchema
+  const body = excerpt(request.body, schema)
+  const textErrors = textErrorsOf({ routeOptions, body, query, params })
+  return distinctErrors([...(numberErrors ?? []), ...schemaErrorsOf(request), ...textErrors])
+}
 
 // RFC 9112, 3.2 requires 400 for Host. Node silently drops the second one, and a proxy may take that.
 function hasRepeatedHeader(rawHeaders: readonly string[]): boolean {
@@ -59,21 +76,11 @@ function isDecodable(url: string): boolean {
   }
 }
 
-interface Shape {
-  $ref?: string
-  type?: string | string[]
-  properties?: Record<string, Shape>
-  items?: Shape
-}
-
 interface RouteSchema {
   body?: unknown
   querystring?: unknown
   params?: unknown
 }
-
-/** The most errors of one kind in an answer. */
-const MAX_ERRORS = 10
 
 /**
  * Returns the body with plain numbers wherever the schema declares a number: 1.0 and 1e2 are integers (JSON
@@ -81,11 +88,11 @@ const MAX_ERRORS = 10
  * and keep their text.
  */
 function plainNumbers(value: unknown, path: string, schema: unknown, errors: InputError[]): unknown {
-  const { type, properties, items } = resolveSchema(schema)
+  const { type, properties, items } = resolved(schema)
   if (isRawNumber(value)) {
     if (![type].flat().some((one) => one === 'number' || one === 'integer')) return value
     if (isExactNumber(value.rawJSON)) return Number(value.rawJSON)
-    const message = 'This has to be a number that a double holds exactly.'
+    const message = 'This must be a number that a double holds exactly.'
     if (errors.length < MAX_ERRORS) errors.push({ path, code: 'number-not-exact', message })
     return value
   }
@@ -104,39 +111,46 @@ function plainNumbers(value: unknown, path: string, schema: unknown, errors: Inp
   return value
 }
 
+type Parts = Pick<FastifyRequest, 'routeOptions' | 'body' | 'query' | 'params'>
+
+function textErrorsOf({ routeOptions, body, query, params }: Parts): InputError[] {
+  const schema: RouteSchema = routeOptions.schema ?? {}
+  const errors = new Map<string, InputError>()
+  // An operation without a body schema ignores the body.
+  if (schema.body) findErrors(body, '/body', schema.body, errors)
+  findErrors(query, '/query', schema.querystring, errors)
+  findErrors(params, '/path', schema.params, errors)
+  return [...errors.values()]
+}
+
 // Paths name only properties of the schema: an unknown key may be a misplaced secret, and is not repeated.
-function findError(value: unknown, path: string, schema: unknown): InputError | undefined {
-  if (typeof value === 'string') return textError(value, path)
+function findErrors(value: unknown, path: string, schema: unknown, errors: Map<string, InputError>): void {
+  if (errors.size >= MAX_ERRORS) return
+  const error = errorOf(value, path)
+  if (error) errors.set(path, error)
+  if (value === null || typeof value !== 'object' || isRawNumber(value)) return
+  const { properties = {}, items } = resolved(schema)
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) findErrors(value[i], items ? `${path}/${i}` : path, items, errors)
+    return
+  }
+  for (const key in value) {
+    const error = errorOf(key, path)
+    if (error) errors.set(path, error)
+    const memberSchema = Object.hasOwn(properties, key) ? properties[key] : undefined
+    const member = (value as Record<string, unknown>)[key]
+    findErrors(member, memberSchema ? `${path}/${key}` : path, memberSchema, errors)
+  }
+}
+
+function errorOf(value: unknown, path: string): InputError | undefined {
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return { path, code: 'number-out-of-range', message: 'A number here is larger than a double can hold.' }
   }
-  if (value === null || typeof value !== 'object' || isRawNumber(value)) return undefined
-  const { properties = {}, items } = resolveSchema(schema)
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const error = findError(value[i], items ? `${path}/${i}` : path, items)
-      if (error) return error
-    }
-    return undefined
-  }
-  for (const key in value) {
-    const memberSchema = Object.hasOwn(properties, key) ? properties[key] : undefined
-    const member = (value as Record<string, unknown>)[key]
-    const error =
-      textError(key, path) ?? findError(member, memberSchema ? `${path}/${key}` : path, memberSchema)
-    if (error) return error
-  }
-  return undefined
-}
-
-function resolveSchema(schema: unknown): Shape {
-  const shape = (schema ?? {}) as Shape
-  return shape.$ref ? ((components.get(shape.$ref.replace('#', '')) ?? {}) as Shape) : shape
-}
-
-function textError(text: string, path: string): InputError | undefined {
-  if (text.includes('\0')) return { path, code: 'nul-character', message: 'A text here has a NUL character.' }
-  if (!text.isWellFormed())
+  if (typeof value !== 'string') return undefined
+  if (value.includes('\0'))
+    return { path, code: 'nul-character', message: 'A text here has a NUL character.' }
+  if (!value.isWellFormed())
     return { path, code: 'lone-surrogate', message: 'A text here has half of a surrogate pair.' }
   return undefined
 }

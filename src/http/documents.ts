@@ -4,6 +4,7 @@ import { prefersHtml, varyBy } from './accepted.ts'
 import { FixedContent, serveFixed } from './fixed-content.ts'
 import { open } from './guard.ts'
 import { openapiYaml } from './openapi.ts'
+import { serveProblemPages } from './problem-pages.ts'
 import { serveReference } from './reference.ts'
 import { serveSwaggerUi } from './swagger-ui.ts'
 
@@ -18,7 +19,10 @@ const INDEX = {
   links: { documentation: '/docs', reference: '/reference', openapi: '/openapi.json', health: '/readyz' }
 }
 
-/** Serves the entry at /, the OpenAPI document as JSON and YAML, Swagger UI at /docs, and a page to read at /reference. */
+/**
+ * Serves the entry at /, the document as JSON and YAML, Swagger UI at /docs, the pages about problems below it,
+ * and the page to read at /reference.
+ */
 export const documents = fp(
   async (app) => {
     app.get('/', { schema: { hide: true }, preHandler: open }, async (request, reply) => {
@@ -35,6 +39,7 @@ export const documents = fp(
     )
     serveSwaggerUi(app)
     serveReference(app)
+    serveProblemPages(app)
   },
   { name: 'documents', fastify: '5.x', dependencies: ['openapi'] }
 )

@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import { DecryptionFailed } from '../crypto/aead.ts'
 import { isUnavailable, violates } from '../db/errors.ts'
 import { challengeOf } from './challenge.ts'
-import { inputErrorOf } from './input-error.ts'
+import { inputErrorsOf } from './clean-input.ts'
 import { typeOf } from './problem.ts'
 import * as errors from './problems.ts'
 import { logRequest } from './request-log.ts'
@@ -33,14 +33,10 @@ const CALLER_FOREIGN_KEYS = [
 ]
 
 /** Maps anything thrown to a problem; an unknown error is an internal error. */
-function problemOf(error: unknown): errors.Problem {
+function problemOf(error: unknown, request: FastifyRequest): errors.Problem {
   if (error instanceof errors.Problem) return error
-  const { validation, validationContext, code, statusCode } = error as Partial<FastifyError>
-  if (validation) {
-    return new errors.ValidationFailed({
-      errors: validation.map((one) => inputErrorOf(one, validationContext))
-    })
-  }
+  const { validation, code, statusCode } = error as Partial<FastifyError>
+  if (validation) return new errors.ValidationFailed({ errors: inputErrorsOf(request) })
   const FastifyProblem = FASTIFY_ERRORS[code ?? '']
   if (FastifyProblem) return new FastifyProblem()
   if (error instanceof DecryptionFailed) return new errors.DecryptionFailedProblem({ cause: error })
@@ -72,19 +68,19 @@ function problemBody(problem: errors.Problem, requestId: string) {
  * the result is the error of recording it instead.
  */
 export async function reportProblem(error: unknown, request: FastifyRequest): Promise<errors.Problem> {
-  let problem = problemOf(error)
+  let problem = problemOf(error, request)
   if (problem.code === 'decryption-failed')
     request.server.metrics.decryptionFailures.inc({ where: 'request' })
   // Only authenticated callers get validation errors; others get 401.
   if (!request.caller && problem.status !== 401 && problem.status < 500) {
     await request.server.authenticate(request, false).catch((failure) => {
-      problem = problemOf(failure)
+      problem = problemOf(failure, request)
     })
   }
   try {
     await request.server.recordDenial(request, problem)
   } catch (failure) {
-    problem = problemOf(failure)
+    problem = problemOf(failure, request)
   }
   logProblem(problem, request)
   return problem
@@ -105,7 +101,7 @@ export function answerProblem(
   reply: FastifyReply,
   format?: Format
 ): FastifyReply {
-  const problem = problemOf(error)
+  const problem = problemOf(error, request)
   logProblem(problem, request)
   return send(problem, request, reply, format)
 }

@@ -32,6 +32,7 @@ export const IdempotencyHeaders = Type.Object({
       minLength: 1,
       maxLength: 200,
       pattern: '^[\\x21-\\x7e]+$',
+      expected: 'visible ASCII characters without spaces',
       description:
         'A word of your own for this creation: sent again within 24 hours, it gives the first answer again',
       examples: ['8e03978e-40d5-43dd-bc93-6894a57f9324']
@@ -66,7 +67,7 @@ export async function answerCreated<T>(
 function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   const key = headers['idempotency-key']
   if (key === undefined || (typeof key === 'string' && KEY.test(key))) return key
-  const message = 'This takes 1 to 200 visible characters of ASCII.'
+  const message = 'This must be 1 to 200 visible ASCII characters without spaces.'
   throw new ValidationFailed({ errors: [{ path: '/headers/idempotency-key', code: 'wrong-form', message }] })
 }
 

@@ -17,7 +17,7 @@ export function oneOf<Name extends string>(
 ): Name | undefined {
   const sent = names.filter((name) => body[name] !== undefined)
   if (sent.length > 1)
-    refuse({ path, code: 'one-of', message: `This takes either ${names[0]} or ${names[1]}, not both.` })
+    refuse({ path, code: 'one-of', message: `This must have either ${names[0]} or ${names[1]}, not both.` })
   return sent[0]
 }
 

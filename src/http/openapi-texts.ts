@@ -37,8 +37,9 @@ lists the scopes that allow it; any one is enough. Operations without scopes tak
     chapter(
       'Errors',
       `Errors are \`application/problem+json\` (RFC 9457): a \`status\`, a stable \`code\` for programs, a \
-sentence for people, and the \`requestId\` that is also in the logs and in \`X-Request-Id\`. Invalid input \
-lists its \`errors\`, each with a JSON pointer. Errors never repeat what was sent.
+sentence for people, and the \`requestId\` that is also in the logs and in \`X-Request-Id\`. \`type\` is \
+the path of a page that explains the code; \`/docs/problems\` lists all. Invalid input lists all of its \
+\`errors\`, each with a JSON pointer and what is expected. Errors never repeat what was sent.
 
 What does not exist and what you may not see are the same 404. 429 and 503 say in \`Retry-After\` when to \
 try again; \`RateLimit-Limit\`, \`RateLimit-Remaining\` and \`RateLimit-Reset\` say how many requests are \
@@ -46,8 +47,9 @@ left for how many seconds.
 
 A later version may add codes. Treat a code that you do not know by its status.
 
-The Lightning operations answer in the form that Lightning’s clients read. A request that cannot be read is \
-refused before it reaches an operation: 400, 408, 414 or 431.`
+The Lightning operations answer in the form that Lightning’s clients read. Some requests reach no \
+operation: an unknown path is 404 \`no-such-route\`, another method is 405 with \`Allow\`, and what cannot \
+be read is 400, 408, 414 or 431.`
     ),
     chapter(
       'Requests',

@@ -46,6 +46,9 @@ const OF_CHANGES = [
 /** A caller may lose the right to a change while it runs. */
 const OF_CHANGES_OF_CALLERS = [problem.Forbidden]
 
+/** Keywords that the document leaves out: see schema-compilers.ts. */
+const ONLY_FOR_VALIDATORS = new Set(['textRule', 'expected'])
+
 /** Generates the OpenAPI document from the routes' schemas, and adds what all operations share. */
 export const openapi = fp<Security>(
   async (app, security) => {
@@ -83,7 +86,9 @@ export const openapi = fp<Security>(
       transformObject: (source) => {
         const document = 'openapiObject' in source ? source.openapiObject : source.swaggerObject
         const described = extractComponents(document as Document) as typeof document
-        return JSON.parse(JSON.stringify(described, (key, value) => (key === 'textRule' ? undefined : value)))
+        return JSON.parse(
+          JSON.stringify(described, (key, value) => (ONLY_FOR_VALIDATORS.has(key) ? undefined : value))
+        )
       },
       refResolver: { buildLocalReference: (json) => String(json.$id) },
       transform: ({ schema, url, route }) => {

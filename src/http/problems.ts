@@ -2,7 +2,14 @@ import { problem } from './problem.ts'
 
 export * from './conflicts.ts'
 export type { InputErrorCode } from './input-error-codes.ts'
-export { type InputError, Problem, type ProblemClass, type ProblemMembers, problems } from './problem.ts'
+export {
+  type InputError,
+  MAX_ERRORS,
+  Problem,
+  type ProblemClass,
+  type ProblemMembers,
+  problems
+} from './problem.ts'
 
 const RETRY = 'Wait for the seconds in `Retry-After`, then send the request again.'
 

@@ -7,6 +7,8 @@ import { cleanEmail } from '../emails.ts'
 import { withJsonTexts } from '../json.ts'
 import { type Cleaned, cleanAskedName, cleanName } from '../names.ts'
 
+import { withAllErrors } from './all-errors.ts'
+
 type Schemas = Record<string, object>
 
 const validators = AjvCompiler()
@@ -14,7 +16,7 @@ const serializers = SerializerSelector()
 
 /** The text if it matches. */
 function textOr(pattern: RegExp, text: string): Cleaned {
-  const message = 'This has characters that it may not have, or none that can be seen.'
+  const message = 'This must be visible text without control characters.'
   return text === '' || pattern.test(text) ? { text } : { code: 'wrong-form', message }
 }
 
@@ -58,7 +60,7 @@ const AJV_OPTIONS = {
   removeAdditional: false,
   allErrors: false,
   useDefaults: true,
-  keywords: [textRule]
+  keywords: [textRule, 'expected']
 }
 
 /**
@@ -73,16 +75,24 @@ export function schemaCompilers({ eager }: { eager: boolean }) {
    * wire.
    */
   const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas) => {
-    const compilerWith = (options: object) =>
-      validators(schemas, { customOptions: { ...AJV_OPTIONS, ...options } })
-    const ofBodies = compilerWith({ coerceTypes: false })
-    // A malformed id in a path gets the 404 of an unknown one.
-    const ofPaths = compilerWith({ coerceTypes: true, validateFormats: false })
-    const ofOthers = compilerWith({ coerceTypes: true })
-    const compilerOf = (part?: string) =>
-      part === 'body' ? ofBodies : part === 'params' ? ofPaths : ofOthers
-    // The argument is a route definition, whatever its type says.
-    return (route) => onFirstUse(() => compilerOf((route as { httpPart?: string }).httpPart)(route))
+    const compilers = new Map<string, ReturnType<AjvCompiler.BuildCompilerFromPool>>()
+    const compilerOf = (part: string | undefined, options: object) => {
+      const key = JSON.stringify([part, options])
+      const coerceTypes = part !== 'body'
+      // A malformed id in a path gets the 404 of an unknown one.
+      const validateFormats = part !== 'params'
+      const customOptions = { ...AJV_OPTIONS, coerceTypes, validateFormats, ...options }
+      const compiler = compilers.get(key) ?? validators(schemas, { customOptions })
+      compilers.set(key, compiler)
+      return compiler
+    }
+    return (route) => {
+      // The argument is a route definition, whatever its type says.
+      const { httpPart, schema } = route as { httpPart?: string; schema?: unknown }
+      const validate = onFirstUse(() => compilerOf(httpPart, {})(route))
+      const findAll = onFirstUse(() => compilerOf(httpPart, { allErrors: true, verbose: true })(route))
+      return withAllErrors(validate, findAll, schema)
+    }
   }
 
   /**

@@ -100,6 +100,7 @@ export function closed<T extends TProperties>(properties: T, options: object = {
 export const Id = Type.String({
   format: 'uuid',
   pattern: '^[0-9a-fA-F-]{36}$',
+  expected: 'a UUID',
   examples: ['019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
 })
 export const Timestamp = Type.Unsafe<string>({
@@ -199,6 +200,7 @@ const Cursor = Type.String({
   minLength: 1,
   maxLength: MAX_CURSOR,
   pattern: '^[A-Za-z0-9_-]+$',
+  expected: 'a `nextCursor` of this list',
   examples: ['AQAAAAGq2cY1nUu0m3oTg8bJXr5eVw7kQh4ZsD9LfPyCxNtB']
 })
 
@@ -294,6 +296,7 @@ export const SearchQuery = {
 
 export const EnvironmentName = Type.String({
   pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
+  expected: 'a lower-case letter or digit, then up to 31 of a-z, 0-9, _ and -',
   description: 'A short slug',
   examples: ['staging']
 })

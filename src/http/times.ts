@@ -16,7 +16,7 @@ export function timeOf(text: string | null, path: string): Date | null {
   if (isLeap) time.setUTCSeconds(60, 0)
   const year = time.getUTCFullYear()
   if (year >= 1970 && year <= 9999) return time
-  const message = 'This has to be a time from 1970 to 9999.'
+  const message = 'This must be a time from 1970 to 9999.'
   throw new ValidationFailed({ errors: [{ path, code: 'out-of-range', message }] })
 }
 

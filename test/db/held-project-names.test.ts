@@ -12,7 +12,7 @@ import { startTestApp } from '../helpers/app.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 import { outcome, PROJECTS } from '../helpers/project-roles.ts'
 
-const MIGRATION = '20261128T090000_held_project_names'
+const MIGRATION = '20261128T093000_held_project_names'
 const folder = join(import.meta.dirname, '../../migrations')
 
 async function migrateBefore(db: Database): Promise<void> {
@@ -52,9 +52,8 @@ t.test('the migration keeps duplicates, and the oldest of them holds the name', 
   const younger = await insertAsBefore(db, ann, 'REPORTS')
   const others = await insertAsBefore(db, bob, 'Reports')
   const given = await insertAsBefore(db, bob, 'Given')
-  await sql`insert into project_members (project_id, user_id, role) values (${given}, ${ann}, 'owner')`.execute(
-    db
-  )
+  await sql`insert into project_members (project_id, user_id, role)
+    values (${given}, ${ann}, 'owner')`.execute(db)
   await migrate(db)
   const rows = await db
     .selectFrom('project_members')

@@ -76,7 +76,7 @@ for (const [what, { property, send }] of Object.entries(await waysOf(admin))) {
       const refused = await send(bad)
       t.match(
         [refused.status, refused.json.errors],
-        [400, [{ path: `/body/${property}`, code: 'wrong-form', message: /^This has / }]],
+        [400, [{ path: `/body/${property}`, code: 'wrong-form', message: /^This contains / }]],
         JSON.stringify(bad)
       )
       t.notOk(refused.text.includes(bad), 'and not echoed')
@@ -95,7 +95,10 @@ t.test('on the Lightning surface', async (t) => {
     t.same((await send(blank)).json, { errors: { name: ["can't be blank"] } }, JSON.stringify(blank))
   t.same((await send('a\u202eb')).json, {
     errors: {
-      name: ['credential name has invalid format', 'This has a character that changes the direction of text.']
+      name: [
+        'credential name has invalid format',
+        'This contains a character that changes the direction of text.'
+      ]
     }
   })
   t.same((await send('x'.repeat(201))).json.errors, { name: ['credential name has invalid format'] })

@@ -31,7 +31,7 @@ export function foldEvents<Event extends AuditEvent>(newestFirst: readonly Event
 
 /** The same for the text of a page of events; any other text is left as it is. */
 export function foldDenials(text: string): string {
-  if (!text.startsWith('{"data":[') || !text.includes('"nextCursor":')) return text
+  if (!text.startsWith('{"data":[') || !text.includes('"outcome":')) return text
   const page = JSON.parse(text) as { data: AuditEvent[]; nextCursor: string | null }
   // Pages of other lists have a total.
   if ('total' in page) return text

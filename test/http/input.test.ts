@@ -466,7 +466,6 @@ t.test('a path or query string that cannot be percent-decoded is refused', async
 t.test('an unknown route is 404', async (t) => {
   const paths = [
     `/${CANARY}`,
-    '/',
     '/api',
     '/api/v1',
     '/api/v1/',

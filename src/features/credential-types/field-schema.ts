@@ -28,6 +28,7 @@ export const fieldId = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f13'
 const fieldName = Type.String({
   maxLength: 64,
   pattern: '^[a-zA-Z][a-zA-Z0-9_]{0,63}$',
+  expected: 'a letter, then up to 63 letters, digits and _',
   description: 'Unique within the type, case counts',
   examples: ['apiKey']
 })
@@ -72,12 +73,19 @@ const FieldConstraints = closed(
     maximum: Type.Optional(Type.Number({ description: 'The largest `number`', examples: [65_535] })),
     integer: Type.Optional(Type.Boolean({ description: 'Whether a `number` has to be a whole one' })),
     schemes: Type.Optional(
-      Type.Array(Type.String({ pattern: '^[a-z][a-z0-9+.-]{0,31}$', examples: ['sftp'] }), {
-        minItems: 1,
-        maxItems: 20,
-        uniqueItems: true,
-        description: 'The schemes that a `url` may have; `http` and `https` if absent'
-      })
+      Type.Array(
+        Type.String({
+          pattern: '^[a-z][a-z0-9+.-]{0,31}$',
+          expected: 'a lower-case letter, then up to 31 of a-z, 0-9, +, . and -',
+          examples: ['sftp']
+        }),
+        {
+          minItems: 1,
+          maxItems: 20,
+          uniqueItems: true,
+          description: 'The schemes that a `url` may have; `http` and `https` if absent'
+        }
+      )
     ),
     shape: Type.Optional(
       namedEnum('JsonShape', JSON_SHAPES, {
@@ -149,7 +157,8 @@ export const CredentialTypeFieldUpdate = closed(
   {
     id: Type.Optional({
       ...Id,
-      description: 'Of the field that this entry changes; without it, it is a new one'
+      description:
+        'Of the field that this entry changes; without it, the field of its `fieldName`, or a new one'
     }),
     fieldName: Type.Optional(fieldName),
     fieldLabel: Type.Optional(fieldLabel),
@@ -167,8 +176,8 @@ export const CredentialTypeFieldUpdate = closed(
   {
     $id: 'CredentialTypeFieldUpdate',
     description:
-      'With an `id` it keeps what is absent and `null` clears; without, it is as in a new type: ' +
-      '`fieldName`, `fieldLabel` and `fieldType` are required',
-    examples: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey]
+      'With the `id` or the `fieldName` of a field it keeps what is absent and `null` clears; otherwise it is as ' +
+      'in a new type: `fieldName`, `fieldLabel` and `fieldType` are required',
+    examples: [{ fieldName: 'host', fieldLabel: 'Host name' }, apiKey]
   }
 )

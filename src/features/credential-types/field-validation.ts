@@ -1,4 +1,5 @@
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
+import { distinctErrors } from '../../http/input-error.ts'
 import { type InputError, type InputErrorCode, ValidationFailed } from '../../http/problems.ts'
 import { parseLossless } from '../../json.ts'
 import { hasNoValue, takesPattern, validateValue } from './field-values.ts'
@@ -8,14 +9,19 @@ import type { FieldRow } from './repository.ts'
 /** Maximum size of the fields of a type as JSON. Bounds the size of a page of types. */
 const MAX_BYTES = 16 * 1024
 
-/** Throws ValidationFailed if the fields are invalid. They must be in the order of the body's list. */
-export function assertValidFields(fields: readonly FieldRow[]): void {
+/**
+ * Throws ValidationFailed if there are `earlier` errors, or if the fields are invalid. They must be in the
+ * order of the body's list.
+ */
+export function assertValidFields(fields: readonly FieldRow[], earlier: readonly InputError[] = []): void {
   const search = new PatternSearch()
-  const errors = [...validateNames(fields), ...validatePatterns(fields)]
+  const patternErrors = validatePatterns(fields)
+  const errors = [...earlier, ...validateNames(fields), ...patternErrors]
   for (const field of fields) {
-    errors.push(...validateOptions(field), ...validateConstraints(field))
+    const ownErrors = [...validateOptions(field), ...validateConstraints(field)]
+    errors.push(...ownErrors)
     // A default can only be checked against a field that is valid itself.
-    if (errors.length === 0) errors.push(...validateDefault(field, search))
+    if (ownErrors.length === 0 && patternErrors.length === 0) errors.push(...validateDefault(field, search))
   }
   if (errors.length === 0 && sizeOf(fields) > MAX_BYTES) {
     errors.push({
@@ -24,7 +30,7 @@ export function assertValidFields(fields: readonly FieldRow[]): void {
       message: 'The fields, as JSON, have 16 KiB at the most.'
     })
   }
-  if (errors.length > 0) throw new ValidationFailed({ errors })
+  if (errors.length > 0) throw new ValidationFailed({ errors: distinctErrors(errors) })
 }
 
 /** The size of the fields in an answer, which leaves out what is null. */
@@ -55,20 +61,27 @@ function validateOptions(field: FieldRow): InputError[] {
   return [errorAt(field, 'options', 'not-for-this-type', 'Only a select has options.')]
 }
 
-/** Returns the first error: a pattern that exceeds the total size must be the last one that is compiled. */
+/** A pattern that exceeds the total size is the last one that is compiled. */
 function validatePatterns(fields: readonly FieldRow[]): InputError[] {
+  const errors: InputError[] = []
   let remaining = MAX_INSTRUCTIONS
   for (const field of fields) {
     if (field.pattern === null) continue
-    const error = (code: InputErrorCode, message: string) => [errorAt(field, 'pattern', code, message)]
-    if (!takesPattern(field.field_type))
-      return error('not-for-this-type', 'A field of this type takes no pattern.')
+    const refuse = (code: InputErrorCode, message: string) =>
+      errors.push(errorAt(field, 'pattern', code, message))
+    if (!takesPattern(field.field_type)) {
+      refuse('not-for-this-type', 'A field of this type takes no pattern.')
+      continue
+    }
     const size = sizeOfPattern(field.pattern)
-    if (size === undefined) return error('invalid-pattern', 'This is not in RE2 syntax.')
-    remaining -= size
-    if (remaining < 0) return error('invalid-pattern', 'The patterns of the type are too large together.')
+    if (size === undefined) refuse('invalid-pattern', 'This must be a regular expression in RE2 syntax.')
+    // To find that a pattern is invalid can take as long as to compile it.
+    remaining -= size ?? field.pattern.length
+    if (remaining >= 0) continue
+    if (errors.length === 0) refuse('invalid-pattern', 'The patterns of the type are too large together.')
+    break
   }
-  return []
+  return errors
 }
 
 const CONSTRAINTS: Partial<Record<FieldType, readonly (keyof FieldConstraints)[]>> = {
@@ -94,7 +107,7 @@ function validateDefault(field: FieldRow, search: PatternSearch): InputError[] {
   if (field.secret)
     return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
   const value = parseLossless(field.default_value)
-  if (hasNoValue(value, field)) return error('required', 'This is no value of the field.')
+  if (hasNoValue(value, field)) return error('required', 'This must be a value of the field.')
   const invalid = validateValue(field, value, search)
   return invalid ? error(invalid.code, invalid.message) : []
 }

@@ -56,13 +56,13 @@ function validateType(
     case 'number':
       return isJsonNumber(value)
         ? validateNumber(value, constraints ?? {})
-        : { code: 'wrong-type', message: 'This has to be a number.' }
+        : { code: 'wrong-type', message: 'This must be a number.' }
     case 'boolean':
-      return check(typeof value === 'boolean', 'wrong-type', 'This has to be true or false.')
+      return check(typeof value === 'boolean', 'wrong-type', 'This must be true or false.')
     case 'json':
       return validateJson(value, constraints?.shape)
   }
-  if (typeof value !== 'string') return { code: 'wrong-type', message: 'This has to be of type string.' }
+  if (typeof value !== 'string') return { code: 'wrong-type', message: 'This must be of type string.' }
   switch (field_type) {
     case 'url':
       return validateUrl(value, constraints?.schemes ?? HTTP, secret)
@@ -70,13 +70,13 @@ function validateType(
       return check(
         value.length <= 320 && EMAIL.test(value),
         'wrong-format',
-        'This has to be an e-mail address.'
+        'This must be an e-mail address.'
       )
     case 'select':
       return check(
         options?.includes(value) ?? false,
         'not-allowed',
-        "This has to be one of the field's options."
+        "This must be one of the field's options."
       )
   }
   return undefined
@@ -85,15 +85,14 @@ function validateType(
 function validateNumber(value: number | RawNumber, constraints: FieldConstraints): ValueError | undefined {
   const { integer, minimum, maximum } = constraints
   const text = JSON.stringify(value)
-  if (integer && !isWholeNumber(text))
-    return { code: 'wrong-type', message: 'This has to be a whole number.' }
+  if (integer && !isWholeNumber(text)) return { code: 'wrong-type', message: 'This must be a whole number.' }
   if (minimum === undefined && maximum === undefined) return undefined
   if (!isExactNumber(text))
     return { code: 'number-not-exact', message: 'A number with limits has to be one that a double holds.' }
   if (minimum !== undefined && Number(text) < minimum)
-    return { code: 'out-of-range', message: `This has to be at least ${minimum}.` }
+    return { code: 'out-of-range', message: `This must be at least ${minimum}.` }
   if (maximum !== undefined && Number(text) > maximum)
-    return { code: 'out-of-range', message: `This has to be at most ${maximum}.` }
+    return { code: 'out-of-range', message: `This must be at most ${maximum}.` }
   return undefined
 }
 
@@ -101,7 +100,7 @@ function validateUrl(text: string, schemes: readonly string[], secret: boolean):
   const [, scheme = '', authority = ''] = URL_START.exec(text) ?? []
   if (!schemes.includes(scheme.toLowerCase())) {
     const starts = schemes.map((name) => `${name}://`).join(' or ')
-    return { code: 'wrong-format', message: `This has to be a URL that starts with ${starts} and a host.` }
+    return { code: 'wrong-format', message: `This must be a URL that starts with ${starts} and a host.` }
   }
   if (NO_URL_CHARACTER.test(text))
     return { code: 'wrong-format', message: 'A URL cannot contain white space, control characters or \\.' }
@@ -118,15 +117,15 @@ function validateUrl(text: string, schemes: readonly string[], secret: boolean):
 function validateJson(value: unknown, shape: JsonShape | undefined): ValueError | undefined {
   switch (shape) {
     case 'object':
-      return check(isJsonObject(value), 'wrong-type', 'This has to be a JSON object.')
+      return check(isJsonObject(value), 'wrong-type', 'This must be a JSON object.')
     case 'object-or-text':
       return check(
         isJsonObject(value) || (typeof value === 'string' && isTextOfObject(value)),
         'wrong-type',
-        'This has to be a JSON object, or the text of one.'
+        'This must be a JSON object, or the text of one.'
       )
     default:
-      return check(value != null, 'wrong-type', 'This has to be a JSON value other than null.')
+      return check(value != null, 'wrong-type', 'This must be a JSON value other than null.')
   }
 }
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Static } from '@sinclair/typebox'
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
-import { type InputError, type InputErrorCode, ValidationFailed } from '../../http/problems.ts'
+import type { InputError, InputErrorCode } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { CredentialTypeFieldCreate, CredentialTypeFieldUpdate } from './field-schema.ts'
 import { assertValidFields } from './field-validation.ts'
@@ -79,8 +79,9 @@ interface FieldDiff {
 /** Compares the fields with the entries of an update. Throws ValidationFailed. */
 export function diffFields(previous: readonly FieldRow[], entries: readonly FieldChange[]): FieldDiff {
   const byId = new Map(previous.map((field) => [field.id, field]))
-  const fields = mergeFields(byId, entries)
-  assertValidFields(fields)
+  const errors: InputError[] = []
+  const fields = mergeFields(byId, entries, errors)
+  assertValidFields(fields, errors)
   const ids = new Set(fields.map((field) => field.id))
   return {
     saved: fields.filter((field) => !isDeepStrictEqual(field, byId.get(field.id))),
@@ -107,13 +108,25 @@ function changesMeaning(previous: FieldRow | undefined, field: FieldRow): boolea
   return !!previous && (previous.field_name !== field.field_name || previous.secret !== field.secret)
 }
 
-function mergeFields(previous: ReadonlyMap<string, FieldRow>, entries: readonly FieldChange[]): FieldRow[] {
-  const errors: InputError[] = []
+/**
+ * Returns the fields that the entries describe. An entry without an id changes the field of its name, unless
+ * another entry has the id of this field, and is a new field if there is none. Adds an error for each entry
+ * that describes none.
+ */
+function mergeFields(
+  previous: ReadonlyMap<string, FieldRow>,
+  entries: readonly FieldChange[],
+  errors: InputError[]
+): FieldRow[] {
+  const ids = new Set(entries.map(({ id }) => id?.toLowerCase()))
+  const others = [...previous.values()].filter(({ id }) => !ids.has(id))
+  const byName = new Map(others.map((field) => [field.field_name, field]))
   const seen = new Set<string>()
   const refuse = (index: number, property: string, code: InputErrorCode, message: string) =>
     errors.push({ path: `/body/fields/${index}/${property}`, code, message })
-  const fields = entries.flatMap((entry, position): FieldRow[] => {
-    if (entry.id === undefined) {
+  return entries.flatMap((entry, position): FieldRow[] => {
+    const id = entry.id?.toLowerCase() ?? byName.get(entry.fieldName ?? '')?.id
+    if (id === undefined) {
       if (isComplete(entry)) return [newField(entry, position)]
       for (const property of REQUIRED) {
         if (entry[property] === undefined)
@@ -121,15 +134,13 @@ function mergeFields(previous: ReadonlyMap<string, FieldRow>, entries: readonly 
       }
       return []
     }
-    const id = entry.id.toLowerCase()
     const field = previous.get(id)
+    const property = entry.id === undefined ? 'fieldName' : 'id'
     if (!field) refuse(position, 'id', 'unknown-field', 'The type has no field of this id.')
-    else if (seen.has(id)) refuse(position, 'id', 'repeated', 'This field is there twice.')
+    else if (seen.has(id)) refuse(position, property, 'repeated', 'This field occurs twice.')
     seen.add(id)
     return field ? [changedField(entry, field, position)] : []
   })
-  if (errors.length > 0) throw new ValidationFailed({ errors })
-  return fields
 }
 
 const REQUIRED = ['fieldName', 'fieldLabel', 'fieldType'] as const

@@ -99,7 +99,7 @@ export const CredentialTypeUpdate = closed(
   },
   {
     $id: 'CredentialTypeUpdate',
-    examples: [{ description: null }, { fields: [{ id: fieldId, fieldLabel: 'Host name' }, apiKey] }]
+    examples: [{ description: null }, { fields: [{ fieldName: 'host', fieldLabel: 'Host name' }, apiKey] }]
   }
 )
 

@@ -42,7 +42,7 @@ export function separateExtra(
   )
   const others = members.filter(([name]) => !names.has(name))
   if (isNew && members.length > MAX_FURTHER)
-    return { code: 'too-many', message: `This takes at most ${MAX_FURTHER} members.` }
+    return { code: 'too-many', message: `This must have at most ${MAX_FURTHER} members.` }
   if (others.length === members.length) return undefined
   if (isNew)
     return { code: 'repeated', message: 'A member has the name of a field that has a value or a default.' }

@@ -59,7 +59,8 @@ export function requireRole(
   needed: ProjectRole
 ): asserts role is ProjectRole {
   if (!role) throw new Forbidden({ detail: 'You are not a member of this project.' })
-  if (!atLeast(role, needed)) throw new Forbidden({ detail: `This takes the role ${needed} in the project.` })
+  if (!atLeast(role, needed))
+    throw new Forbidden({ detail: `This requires the role ${needed} in the project.` })
 }
 
 /** Guard for members of the project in the path who have at least this role. */

@@ -31,8 +31,8 @@ import {
 
 const mail = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
-  name: 'Nightly report',
-  description: 'Sends the numbers of the day',
+  name: 'Reports',
+  description: 'The numbers of the day',
   role: 'owner',
   createdAt: '2026-11-21T10:15:30.000Z',
   updatedAt: '2026-11-21T10:15:30.000Z'
@@ -61,7 +61,7 @@ export const ProjectCreate = closed(
 
 export const ProjectUpdate = closed(
   { name: Type.Optional(Name), description: Type.Optional(Description) },
-  { $id: 'ProjectUpdate', examples: [{ name: 'Morning report' }, { description: null }] }
+  { $id: 'ProjectUpdate', examples: [{ name: 'Morning reports' }, { description: null }] }
 )
 
 const tags = ['Projects']

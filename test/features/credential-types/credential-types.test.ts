@@ -432,6 +432,32 @@ t.test('only its owner and administrators change a type, and nobody changes a bu
   for (const typeId of [UNKNOWN, 'no-id']) t.equal((await ann.get(`${TYPES}/${typeId}`)).status, 404, typeId)
 })
 
+t.test('an update matches fields by name where it gives no id', async (t) => {
+  const ann = await service.newUser()
+  const type = await newType(ann, [text('a', { secret: false, pattern: '^x' }), text('b'), text('c')])
+  const [a, b, c] = type.fields
+  const path = `${TYPES}/${type.id}`
+  const changed = await ann.put(path, {
+    fields: [{ fieldName: 'b', fieldLabel: 'B' }, { fieldName: 'a' }, text('d')]
+  })
+  t.match(changed.json.fields, [
+    { ...b, fieldLabel: 'B', position: 0 },
+    { ...a, position: 1 },
+    { fieldName: 'd', position: 2 }
+  ])
+  t.equal(changed.json.fields.length, 3, 'c is gone')
+  const renamed = await ann.put(path, { fields: [{ id: a.id, fieldName: 'c' }, text('a'), { id: b.id }] })
+  t.match(renamed.json.fields, [{ id: a.id, fieldName: 'c' }, { fieldName: 'a' }, { id: b.id }])
+  t.notOk([a.id, b.id, c.id].includes(renamed.json.fields[1].id), 'an id is before a name')
+  for (const [name, fields, place, code] of [
+    ['a name twice', [{ fieldName: 'c' }, { fieldName: 'c' }], '1/fieldName', 'repeated'],
+    ['an unknown name', [{ fieldName: 'B' }], '0/fieldLabel', 'required'],
+    ['a field by id and by name', [{ id: a.id }, { fieldName: 'c' }], '1/fieldLabel', 'required']
+  ] as const) {
+    t.match(refusal(await ann.put(path, { fields })), invalid(`/body/fields/${place}`, code), name)
+  }
+})
+
 t.test('an update matches fields by id: changes, adds, removes and reorders them', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann, [

@@ -139,7 +139,8 @@ t.test('what does not fit is refused, and named without being repeated', async (
   ]
   const before = await ann.get(V1)
   for (const [what, body, path, code] of cases) isRefused(t, await create(ann, body), path, code, what)
-  const twice = `{"credentialName":"x","credentialType":"api-key","values":{"apiKey":"${CANARY}","apiKey":"b"}}`
+  const named = '"credentialName":"x","credentialType":"api-key"'
+  const twice = `{${named},"values":{"apiKey":"${CANARY}","apiKey":"b"}}`
   const headers = { 'content-type': 'application/json' }
   t.equal((await ann.post(V1, undefined, { raw: twice, headers })).status, 400, 'a name twice')
   t.equal((await ann.get(V1)).json.total, before.json.total, 'nothing was created')
@@ -174,7 +175,8 @@ t.test('values keep the text of their numbers', async (t) => {
   const answer = await ann.post(V1, undefined, { raw, headers })
   t.match(answer.text, '"keyValue":9007199254740993')
   t.match(answer.text, '"keyValue":{"a":[1.00,-0,1e400]}')
-  const trick = `{"credentialName":"x","credentialTypeId":"${(await newType(ann, [field('rawJSON', 'text')])).id}","values":1.00}`
+  const { id } = await newType(ann, [field('rawJSON', 'text')])
+  const trick = `{"credentialName":"x","credentialTypeId":"${id}","values":1.00}`
   isRefused(
     t,
     await ann.post(V1, undefined, { raw: trick, headers }),

@@ -138,11 +138,11 @@ t.test('bodies of Lightning', async (t) => {
 
   t.test('what is no value of its field is refused', async (t) => {
     const cases: [string, string, Body, RegExp][] = [
-      ['no number', 'postgresql', { ...database, port: '5432a' }, /^port: This has to be a number/],
+      ['no number', 'postgresql', { ...database, port: '5432a' }, /^port: This must be a number/],
       ['a number of another base', 'postgresql', { ...database, port: '0x15' }, /^port: /],
       ['white space', 'postgresql', { ...database, port: ' ' }, /^port: /],
       ['Infinity', 'postgresql', { ...database, port: 'Infinity' }, /^port: /],
-      ['no boolean', 'postgresql', { ...database, ssl: 'yes' }, /^ssl: This has to be true or false/],
+      ['no boolean', 'postgresql', { ...database, ssl: 'yes' }, /^ssl: This must be true or false/],
       ['an object for a boolean', 'postgresql', { ...database, ssl: { ca: 'x' } }, /^ssl: /],
       ['a required value empty', 'postgresql', { ...database, host: '' }, /^host can't be blank/],
       ['a required value null', 'dhis2', { hostUrl: null }, /^hostUrl can't be blank/],
@@ -384,6 +384,6 @@ t.test('paths with empty segments are those without, as in Lightning', async (t)
   ]) {
     const answer = await send('GET', url)
     t.equal(answer.status, 404, url)
-    t.equal(answer.json.code, 'not-found', url)
+    t.equal(answer.json.code, 'no-such-route', url)
   }
 })

@@ -130,7 +130,7 @@ t.test('a type may allow other schemes', async (t) => {
   for (const url of ['https://example.org', 'sftp:example.org', 'sftp:///x'])
     isRefused(t, await create(type, { value: url }), 'wrong-format', url)
   t.match(await create(type, { value: 'https://h' }), {
-    json: { errors: [{ message: 'This has to be a URL that starts with sftp:// or git+ssh:// and a host.' }] }
+    json: { errors: [{ message: 'This must be a URL that starts with sftp:// or git+ssh:// and a host.' }] }
   })
 })
 
@@ -338,7 +338,7 @@ t.test('further properties give way to fields that are set or cleared', async (t
     headers: { 'content-type': 'application/json' }
   })
   t.match(flood, { status: 400, json: { errors: [{ code: 'number-not-exact' }] } })
-  t.equal(flood.json.errors.length, 10)
+  t.equal(flood.json.errors.length, 50)
 
   const many = Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`k${i}`, i]))
   for (const [extra, code] of [

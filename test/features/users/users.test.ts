@@ -281,7 +281,7 @@ t.test('an address with an international domain is stored in its ASCII form', as
 })
 
 t.test('an address that is none is refused with the reason', async (t) => {
-  const none = 'This has to be an e-mail address, such as name@example.org.'
+  const none = 'This must be an e-mail address, such as name@example.org.'
   const cases: [string, string][] = [
     ['j\u00f6rg@example.org', 'The part of an e-mail address before the @ has to be in ASCII.'],
     ['\u212aann@example.org', 'The part of an e-mail address before the @ has to be in ASCII.'],

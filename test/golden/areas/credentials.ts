@@ -79,16 +79,33 @@ export async function credentials(r: Recorder, world: World): Promise<void> {
     headers: { 'idempotency-key': 'failed' }
   })
   const named = { credentialType: 'SMTP', values: { host: 'a', port: 25, password: 'b' } }
-  const byName = (name: string, projects: unknown[]) =>
+  const byName = (name: string, projects: unknown[], more: object = {}) =>
     r.post(`create.${name}`, path, {
       as: ann,
       json: { credentialName: name, ...named, projects },
-      name
+      ...more
     })
-  ids['by-name'] = (await byName('by-name', [mail])).json.id
+  ids['by-name'] = (await byName('by-name', ['MAIL OUT'], { name: 'by-name' })).json.id
   await byName('by-name-of-unknown-project', ['nonsense'])
-  await byName('by-name-of-project-twice', [mail, mail.toUpperCase()])
-  await r.quietly('DELETE', `${path}/${ids['by-name']}`, { as: ann })
+  await byName('by-name-of-project-twice', ['Mail out', mail.toUpperCase()])
+  const twins = { as: bob, json: { name: 'Mail out' }, name: 'twin' }
+  const twin = (await r.quietly('POST', '/api/v1/projects', twins)).json.id
+  const members = { as: bob, json: { email: 'ann@example.org', role: 'viewer' } }
+  await r.quietly('POST', `/api/v1/projects/${twin}/members`, members)
+  const byNameOf = `${path}/${ids['by-name']}`
+  await byName('by-ambiguous-name', ['Mail out'])
+  await r.put('update.ambiguous-name', byNameOf, { as: ann, json: { projects: ['Mail out'] } })
+  await r.post('assign.ambiguous-name', `${byNameOf}/assign-projects`, {
+    as: ann,
+    json: { projects: ['Mail out'] }
+  })
+  await r.post('token.ambiguous-name', '/api/v1/access-tokens', {
+    as: ann,
+    json: { name: 'No', scopes: ['usages:write'], project: 'mail out' }
+  })
+  await r.quietly('DELETE', `/api/v1/projects/${twin}`, { as: bob })
+  await r.post('assign.by-name', `${byNameOf}/assign-projects`, { as: ann, json: { projects: ['Mail out'] } })
+  await r.quietly('DELETE', byNameOf, { as: ann })
   await r.post('create.name-taken', path, { as: ann, json: smtp('MAIL server') })
   await r.post('create.by-viewer', path, { as: dora, json: smtp('No', { projectIds: [mail] }) })
   await r.post('create.by-nobody', path, { as: eve, json: smtp('No', { projectIds: [mail] }) })

@@ -29,7 +29,10 @@ export async function projects(r: Recorder, world: World): Promise<void> {
   }))
     await r.post(`create.${name}`, path, { as: ann, json })
 
+  await r.post('create.name-taken', path, { as: ann, json: { name: ' MAIL' } })
+
   const mail = `${path}/${ids['mail']}`
+  await r.put('update.name-taken', mail, { as: ann, json: { name: 'brief' } })
   await r.get('list', path, { as: ann })
   await r.get('list.of-nobody', path, { as: bob })
   await r.get('list.admin', path, { as: admin })

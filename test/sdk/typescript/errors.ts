@@ -16,8 +16,8 @@ export async function errors(t: Test, world: World) {
       { name: 'LatchkeyError', status: 404, code: 'not-found', attempts: 1, errors: [] }
     )
     t.match(requestId, /^[0-9a-f-]{36}$/)
-    t.equal(message, `There is no such thing, or you may not know of it. (not-found, 404, ${requestId})`)
-    t.match(problem, { title: 'Not found', detail: 'There is no such thing, or you may not know of it.' })
+    t.equal(message, `Not found, or you do not have access. (not-found, 404, ${requestId})`)
+    t.match(problem, { title: 'Not found', detail: 'Not found, or you do not have access.' })
   })
 
   t.test('bad input is named by field', async (t) => {

@@ -60,9 +60,14 @@ export const lightningFormat = {
 
 function fieldErrors({ code, status, members }: Problem): Record<string, string[]> | undefined {
   if (status === 422) return { 'idempotency-key': ['was used with another request'] }
-  const [error] = members.errors ?? []
-  if (code !== 'validation-failed' || !error?.path.startsWith('/body')) return undefined
-  return { [error.path.split('/')[2] ?? 'body']: [`is invalid: ${error.message}`] }
+  const errors = members.errors ?? []
+  if (code !== 'validation-failed' || !errors[0]?.path.startsWith('/body')) return undefined
+  const fields: Record<string, string[]> = {}
+  for (const { path, message } of errors) {
+    const field = path.split('/')[2] ?? 'body'
+    fields[field] = [...(fields[field] ?? []), `is invalid: ${message}`]
+  }
+  return fields
 }
 
 function send(reply: FastifyReply, status: number, body: object): FastifyReply {

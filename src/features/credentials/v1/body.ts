@@ -36,7 +36,7 @@ export function valuesIn(body: ValuesBody): ValueInputs {
   if (keys) return { entries: keys.map(entryOf), pathOf: () => '/body/keys' }
   // To the validator, a number that is kept as its text is an object.
   if (!isJsonObject(values)) {
-    const message = 'This has to be of type object.'
+    const message = 'This must be an object.'
     throw new ValidationFailed({ errors: [{ path: '/body/values', code: 'wrong-type', message }] })
   }
   const pathOf = (name: string) => `/body/values/${name}`

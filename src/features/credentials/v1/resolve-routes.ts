@@ -115,7 +115,7 @@ function problemOf(results: readonly Result[]): Problem | undefined {
 function toItem({ id, name }: { id?: string; name?: string }, index: number): ResolveItem {
   if (id !== undefined && name === undefined) return { id }
   if (name !== undefined && id === undefined) return { name }
-  const message = 'This takes either an id or a name.'
+  const message = 'This must have either an id or a name.'
   throw new ValidationFailed({ errors: [{ path: `/body/credentials/${index}`, code: 'one-of', message }] })
 }
 

@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import { FixedContent, serveFixed } from './fixed-content.ts'
+import { type ProblemKind, typeOf } from './problem.ts'
+import { problems } from './problems.ts'
+
+const STYLE = `body{max-width:44rem;margin:3rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}
+code{background:#f0f0ee;padding:.1em .3em;border-radius:3px}
+td,th{text-align:left;vertical-align:top;padding:.2rem 1rem .2rem 0}`
+
+/** Allows the style of these pages, and nothing else. */
+const POLICY = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "img-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'"
+].join(';')
+
+/** Serves a page about each problem, at the path that is its `type`, and a list of all. */
+export function serveProblemPages(app: FastifyInstance): void {
+  const serve = (url: string, title: string, body: string) => {
+    const page = new FixedContent('text/html; charset=utf-8', () => pageOf(title, body))
+    serveFixed(app, url, page, { 'content-security-policy': POLICY })
+  }
+  for (const url of ['/docs/problems', '/docs/problems/'])
+    serve(url, 'Problems', listOf([...problems.values()]))
+  for (const kind of problems.values()) serve(typeOf(kind.code), kind.title, bodyOf(kind))
+}
+
+const pageOf = (title: string, body: string) => `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} – Latchkey</title>
+<link rel="icon" href="/favicon.ico" type="image/svg+xml">
+<style>${STYLE}</style>
+${body}
+</html>
+`
+
+const bodyOf = ({ code, status, title, detail, help }: ProblemKind) => `<h1>${title}</h1>
+<p><code>${code}</code>, status ${status}</p>
+<h2>What it means</h2>
+<p>${textOf(detail)}</p>
+<h2>What to do</h2>
+<p>${textOf(help)}</p>
+<p><a href="/docs/problems">All problems</a> · <a href="/docs">Operations</a></p>`
+
+const listOf = (kinds: readonly ProblemKind[]) => `<h1>Problems</h1>
+<p>Errors are <code>application/problem+json</code> (RFC 9457). Programs read <code>code</code>; a later
+version may add codes, which have the meaning of their status.</p>
+<table>
+<tr><th>Status<th>Code<th>Meaning
+${kinds.map(rowOf).join('\n')}
+</table>
+<p><a href="/docs">Operations</a></p>`
+
+const rowOf = ({ code, status, detail }: ProblemKind) =>
+  `<tr><td>${status}<td><a href="${typeOf(code)}">${code}</a><td>${textOf(detail)}`
+
+/** The text as HTML, with code between backquotes. */
+const textOf = (text: string) =>
+  text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll(/`([^`]+)`/g, '<code>$1</code>')

@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { parse } from 'yaml'
+import { startTestApp } from './helpers/app.ts'
+
+// Swagger UI fills in the first example of a request. It succeeds as it stands, on a service that has nothing
+// but what its administrator has created by the examples of other operations.
+
+interface Schema {
+  $ref?: string
+  examples?: unknown[]
+}
+interface Operation {
+  operationId: string
+  requestBody?: { content: Record<string, { schema: Schema }> }
+}
+interface Document {
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, Schema> }
+}
+
+const document: Document = parse(await readFile(new URL('../openapi.yaml', import.meta.url), 'utf8'))
+
+/** The path and the examples of each operation that takes a body. */
+const operations = new Map(
+  Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).flatMap(([method, { operationId, requestBody }]) => {
+      const schema = requestBody?.content['application/json']?.schema
+      if (!schema) return []
+      const { examples = [] } = document.components.schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
+      return [[operationId, { method: method.toUpperCase(), path, examples }]]
+    })
+  )
+)
+
+/** In this order; an `id` in a path is that of the latest credential. */
+const STEPS = [
+  ...['createProject', 'createCredentialType', 'createUser', 'createAccessToken', 'createAppCredential'],
+  ...['updateAppCredential', 'assignProjects', 'putEnvironment', 'revealAppCredential']
+]
+
+t.test('the examples of requests succeed as they stand', async (t) => {
+  const { admin } = await startTestApp(t)
+  let id = ''
+  for (const operationId of STEPS) {
+    const { method, path, examples } = operations.get(operationId)!
+    t.ok(examples.length > 0, `${operationId} has an example`)
+    for (const example of examples) {
+      const url = path.replace('{id}', id).replace('{environment}', 'staging')
+      const answer = await admin.request(method, url, example)
+      t.ok(answer.status < 300, `${operationId}: ${answer.text}`)
+      if (operationId === 'createAppCredential') ({ id } = answer.json)
+    }
+  }
+})
+
+t.test('examples of bodies by name have no made-up ids', async (t) => {
+  const named = [
+    'AppCredentialCreate',
+    'AppCredentialUpdate',
+    'EnvironmentValues',
+    'ProjectIds',
+    'RevealRequest'
+  ]
+  for (const name of [...named, 'AppCredentialKeyInput']) {
+    const { examples } = document.components.schemas[name]!
+    t.ok(examples?.length, name)
+    t.notMatch(JSON.stringify(examples), /[0-9a-f]{8}-[0-9a-f]{4}-/, name)
+  }
+})

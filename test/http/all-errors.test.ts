@@ -1,0 +1,264 @@
+import t from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import { newType } from '../helpers/fixtures.ts'
+import { send } from '../helpers/raw-request.ts'
+
+const service = await startTestApp(t)
+const { admin } = service
+
+/** Sent with every request here, as values and as names. */
+const CANARY = 'canary-5d1f0c'
+const ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+
+interface Refusal {
+  code: string
+  detail: string
+  errors: { path: string; code: string; message: string }[]
+}
+
+/** Sends a request that is refused, and returns the answer without its canary. */
+async function refused(method: string, path: string, body?: unknown, headers = {}): Promise<Refusal> {
+  const answer = await admin.request(method, path, body, { headers })
+  t.equal(answer.status, 400, `${method} ${path}`)
+  t.notMatch(answer.text, CANARY, 'nothing that was sent is in the answer')
+  return answer.json
+}
+
+const messagesOf = ({ errors }: Refusal) =>
+  Object.fromEntries(errors.map(({ path, message }) => [path, message]))
+
+t.test('all faults of query, headers and body are in one answer', async (t) => {
+  const answer = await refused(
+    'POST',
+    `/api/v1/users?${CANARY}=1`,
+    { email: CANARY, password: 'short', role: CANARY, [CANARY]: 1 },
+    { 'idempotency-key': `${CANARY} `.repeat(2).trim() }
+  )
+  t.match(answer, { code: 'validation-failed', detail: 'The request is invalid; see `errors`.' })
+  t.same(messagesOf(answer), {
+    '/query': 'There are no parameters here.',
+    '/headers/idempotency-key': 'This must be visible ASCII characters without spaces.',
+    '/body': 'There is an unknown property here; known: email, name, password, role.',
+    '/body/email': 'This must be an e-mail address, such as name@example.org.',
+    '/body/name': 'This is required.',
+    '/body/password': 'This must be at least 12 characters long.',
+    '/body/role': 'This must be one of: admin, user.'
+  })
+})
+
+t.test('each fault says what is expected', async (t) => {
+  const credential = await refused('POST', '/api/v1/app-credentials', {
+    credentialName: 5,
+    credentialTypeId: CANARY,
+    keys: [{ fieldId: 'x' }, CANARY, { fieldId: ID, keyValue: 1, value: 1 }],
+    expiresAt: CANARY,
+    description: ['x'],
+    projectIds: 'x'
+  })
+  t.match(messagesOf(credential), {
+    '/body/credentialName': 'This must be a string.',
+    '/body/credentialTypeId': 'This must be a UUID.',
+    '/body/keys/0/fieldId': 'This must be a UUID.',
+    '/body/keys/0/keyValue': 'This is required.',
+    '/body/keys/1': 'This must be an object.',
+    '/body/keys/2': /^There is an unknown property here; known: .*fieldId.*\.$/,
+    '/body/expiresAt': 'This must be a time (RFC 3339), such as 2026-11-21T10:15:30Z.',
+    '/body/description': 'This must be a string or null.',
+    '/body/projectIds': 'This must be an array.'
+  })
+  const list = await refused('GET', `/api/v1/projects?page=0&pageSize=${CANARY}&${CANARY}=1`)
+  t.match(messagesOf(list), {
+    '/query': /^There is an unknown parameter here; known: .*page, pageSize.*\.$/,
+    '/query/page': 'This must be at least 1.',
+    '/query/pageSize': 'This must be a whole number.'
+  })
+  const type = await refused('POST', '/api/v1/credential-types', {
+    typeName: 'x'.repeat(201),
+    fields: [{ fieldName: 'a b', fieldLabel: '', fieldType: 'colour', options: ['a', 'a'] }]
+  })
+  t.match(messagesOf(type), {
+    '/body/typeName': 'This must be at most 200 characters long.',
+    '/body/fields/0/fieldName': 'This must be a letter, then up to 63 letters, digits and _.',
+    '/body/fields/0/fieldLabel': 'This must be at least 1 character long.',
+    '/body/fields/0/fieldType': /^This must be one of: text, /,
+    '/body/fields/0/options': 'An item occurs twice.'
+  })
+  const environment = await refused('PUT', `/api/v1/app-credentials/${ID}/environments/${CANARY}%20x`, {
+    keys: CANARY
+  })
+  t.same(messagesOf(environment), {
+    '/path/environment': 'This must be a lower-case letter or digit, then up to 31 of a-z, 0-9, _ and -.',
+    '/body/keys': 'This must be an array.'
+  })
+})
+
+t.test('numbers and texts that cannot be stored are among them', async (t) => {
+  const body =
+    `{"typeName":"\\u0000","fields":[{"fieldName":"a","fieldLabel":"a","fieldType":"number",` +
+    `"description":"\\ud800","constraints":{"minimum":0.1234567890123456789}},{"fieldName":1}]}`
+  const answer = await admin.request('POST', '/api/v1/credential-types', undefined, {
+    headers: { 'content-type': 'application/json' },
+    raw: body
+  })
+  t.equal(answer.status, 400)
+  t.match(messagesOf(answer.json), {
+    '/body/typeName': String,
+    '/body/fields/0/description': 'A text here has half of a surrogate pair.',
+    '/body/fields/0/constraints/minimum': 'This must be a number that a double holds exactly.',
+    '/body/fields/1/fieldName': 'This must be a string.'
+  })
+})
+
+t.test('all values of a credential are looked at', async (t) => {
+  const stored = await newType(admin, [
+    { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', secret: false },
+    { fieldName: 'url', fieldLabel: 'URL', fieldType: 'url' },
+    { fieldName: 'mode', fieldLabel: 'Mode', fieldType: 'select', options: ['a', 'b'], secret: false },
+    { fieldName: 'token', fieldLabel: 'Token', fieldType: 'password' }
+  ])
+  const made = await refused('POST', '/api/v1/app-credentials', {
+    credentialName: 'x',
+    credentialTypeId: stored.id,
+    values: { port: CANARY, url: CANARY, mode: CANARY, [CANARY]: CANARY }
+  })
+  t.same(made.errors.map(({ path, code }) => `${path} ${code}`).sort(), [
+    '/body/values unknown-field',
+    '/body/values/mode not-allowed',
+    '/body/values/port wrong-type',
+    '/body/values/token required',
+    '/body/values/url wrong-format'
+  ])
+})
+
+t.test('all fields of a type are looked at', async (t) => {
+  const field = (more: object) => ({ fieldName: 'a', fieldLabel: 'a', fieldType: 'text', ...more })
+  const made = await refused('POST', '/api/v1/credential-types', {
+    typeName: 'x',
+    fields: [
+      field({ pattern: '(' }),
+      field({ fieldName: 'b', pattern: '[' }),
+      field({}),
+      field({ fieldName: 'c', options: ['x'] }),
+      field({ fieldName: 'd', fieldType: 'number', pattern: 'x', constraints: { minimum: 2, maximum: 1 } })
+    ]
+  })
+  t.same(made.errors.map(({ path, code }) => `${path} ${code}`).sort(), [
+    '/body/fields/0/pattern invalid-pattern',
+    '/body/fields/1/pattern invalid-pattern',
+    '/body/fields/2/fieldName repeated',
+    '/body/fields/3/options not-for-this-type',
+    '/body/fields/4/constraints out-of-range',
+    '/body/fields/4/pattern not-for-this-type'
+  ])
+  const defaults = await refused('POST', '/api/v1/credential-types', {
+    typeName: 'x',
+    fields: ['a', 'b'].map((fieldName) => field({ fieldName, fieldType: 'number', defaultValue: CANARY }))
+  })
+  t.same(
+    defaults.errors.map(({ path, code }) => [path, code]),
+    [
+      ['/body/fields/0/defaultValue', 'wrong-type'],
+      ['/body/fields/1/defaultValue', 'wrong-type']
+    ]
+  )
+  const { id, field: ids } = await newType(admin, [{ fieldName: 'a', fieldLabel: 'a', fieldType: 'text' }])
+  const changed = await refused('PUT', `/api/v1/credential-types/${id}`, {
+    fields: [{ id: ID }, { id: ids['a'], options: ['x'] }, { fieldName: 'b' }]
+  })
+  t.same(
+    changed.errors.map(({ path, code }) => [path, code]),
+    [
+      ['/body/fields/0/id', 'unknown-field'],
+      ['/body/fields/2/fieldLabel', 'required'],
+      ['/body/fields/2/fieldType', 'required'],
+      ['/body/fields/1/options', 'not-for-this-type']
+    ]
+  )
+})
+
+t.test('the answer is bounded, and so is the time to find the faults', async (t) => {
+  const count = 13_000
+  const many = (make: (i: number) => unknown) => Array.from({ length: count }, (_, i) => make(i))
+  const good = {
+    credentialName: 'x',
+    credentialTypeId: ID,
+    keys: [{ fieldId: ID, keyValue: many((i) => [`${i}`.padEnd(60, 'x'), i]) }]
+  }
+  const padded = 'x'.repeat(50)
+  const bad: Record<string, [string, object]> = {
+    'unknown properties': [
+      '/api/v1/app-credentials',
+      Object.fromEntries(Array.from({ length: 39_000 }, (_, i) => [`${CANARY}${i}`, i]))
+    ],
+    'unknown properties of an entry': [
+      '/api/v1/app-credentials',
+      { keys: [Object.fromEntries(Array.from({ length: 39_000 }, (_, i) => [`${i}`, padded.slice(0, 9)]))] }
+    ],
+    'bad entries': ['/api/v1/app-credentials', { ...good, keys: many((i) => ({ fieldId: padded, a: i })) }],
+    'bad ids': ['/api/v1/app-credentials', { ...good, keys: [], projectIds: many(() => CANARY + padded) }],
+    'bad fields': [
+      '/api/v1/credential-types',
+      { typeName: padded, fields: many((i) => ({ fieldName: '', b: i })) }
+    ],
+    'bad options of all fields': [
+      '/api/v1/credential-types',
+      {
+        typeName: 'x',
+        fields: Array.from({ length: 64 }, () => ({
+          fieldName: '',
+          options: Array.from({ length: 590 }, () => ({}))
+        }))
+      }
+    ],
+    'invalid patterns': [
+      '/api/v1/credential-types',
+      {
+        typeName: 'x',
+        fields: Array.from({ length: 64 }, (_, i) => ({
+          fieldName: `f${i}`,
+          fieldLabel: 'x',
+          fieldType: 'text',
+          pattern: `${'(?i)\\p{Lu}'.repeat(99)}(`
+        }))
+      }
+    ],
+    'NUL characters': ['/api/v1/app-credentials', { ...good, keys: [{ keyValue: many(() => ['\0', '\0']) }] }]
+  }
+  const cpuOf = async (path: string, body: object) => {
+    const json = JSON.stringify(body)
+    const times: number[] = []
+    for (let i = 0; i < 5; i++) {
+      const before = process.cpuUsage()
+      const answer = await send(service.origin, path, {
+        method: 'POST',
+        headers: { cookie: admin.cookie!, 'content-type': 'application/json' },
+        body: json
+      })
+      const { user, system } = process.cpuUsage(before)
+      times.push((user + system) / 1000)
+      t.equal(answer.status, 400)
+      t.ok(answer.json.errors.length <= 50, `${answer.json.errors.length} errors`)
+      t.notMatch(answer.text, CANARY)
+      t.ok(answer.text.length < 20_000, `${answer.text.length} characters`)
+    }
+    return Math.min(...times)
+  }
+  // Of the schema, and refused after it: there is no such type.
+  const names = Object.fromEntries(Array.from({ length: 39_000 }, (_, i) => [`${CANARY}${i}`, i]))
+  const named = { ...good, keys: [{ fieldId: ID, keyValue: names }] }
+  const usual = Math.max(
+    await cpuOf('/api/v1/app-credentials', good),
+    await cpuOf('/api/v1/app-credentials', named)
+  )
+  t.comment(`a good body: ${usual.toFixed(1)} ms`)
+  for (const [name, [path, body]] of Object.entries(bad)) {
+    const cpu = await cpuOf(path, body)
+    t.comment(`${name}: ${cpu.toFixed(1)} ms`)
+    t.ok(cpu < 1.5 * usual + 10, `${name}: ${cpu.toFixed(1)} ms, and ${usual.toFixed(1)} ms of a good body`)
+  }
+})
+
+t.test('nobody is told of faults before they are known', async (t) => {
+  const answer = await service.anonymous().post('/api/v1/users?x=1', { email: 1 })
+  t.match(answer.json, { status: 401, code: 'unauthenticated' })
+})
