@@ -338,8 +338,8 @@ t.test('machines of a project', async (t) => {
     const { id } = await newCredential(ann, type, { projectIds: [owned] })
     const route = `/api/v1/projects/${owned}/resolve`
     t.ok((await runner.post(route, { credentials: [{ id }] })).json.results[0].values)
-    t.equal((await dora.delete(`/api/v1/access-tokens/${list.json[0].id}`)).status, 404)
-    t.equal((await ann.delete(`/api/v1/access-tokens/${list.json[0].id}`)).status, 200)
+    t.equal((await dora.delete(`/api/v1/access-tokens/${list.json.data[0].id}`)).status, 404)
+    t.equal((await ann.delete(`/api/v1/access-tokens/${list.json.data[0].id}`)).status, 200)
     t.equal((await runner.post(route, { credentials: [{ id }] })).status, 401, 'dead at once')
   })
 })
