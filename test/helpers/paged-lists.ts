@@ -16,7 +16,7 @@ export interface PagedList {
   idOf?(row: Record<string, string>): string
 }
 
-/** What the caller may name as the page and its rows, of both kinds of lists. */
+/** The rows of a page and the cursor of the next one, of lists of both kinds. */
 export function pageIn({ json, headers }: Answer): { rows: Record<string, string>[]; next: string | null } {
   const rows = Array.isArray(json) ? json : (json.data ?? json.credentials)
   if (json.nextCursor !== undefined) return { rows, next: json.nextCursor }
