@@ -249,7 +249,7 @@ export class World {
     if (operationId === 'createAccessToken') this.#learnToken(json, sender.personId)
     if (operationId === 'transferAppCredential') this.#learnTransfer(json)
     if (operationId === 'createUser') this.#emails.push(json.email)
-    if (operationId === 'listSessions') for (const { id } of json) this.#keep('session', id)
+    if (operationId === 'listSessions') for (const { id } of json.data) this.#keep('session', id)
     if (operationId === 'listAuditEvents') for (const { id } of json.data) this.#keep('event', id)
     if (operation.method === 'GET') return
     const kind = kindOf(operation.path)
