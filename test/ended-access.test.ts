@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -169,6 +168,8 @@ async function rowsOf(service: TestApp, test: (method: string, hasBody: boolean)
 class HeldRequest {
   readonly #socket: Socket
   readonly #rest: Buffer
+  /** The service may answer and close before the rest is sent. */
+  readonly #closed: Promise<void>
   #received = ''
 
   /** Sends the headers and the body up to `cut`, an offset in it. `chunked` sends it without a length. */
@@ -182,6 +183,7 @@ class HeldRequest {
     const { hostname, port } = new URL(origin)
     this.#socket = connect({ host: hostname, port: Number(port) })
     this.#socket.on('error', () => {})
+    this.#closed = new Promise((resolve) => this.#socket.on('close', () => resolve()))
     this.#socket.setEncoding('utf8').on('data', (text) => {
       this.#received += text
     })
@@ -202,9 +204,8 @@ class HeldRequest {
 
   /** Sends the rest and returns the status of the answer. */
   async finish(): Promise<number> {
-    const closed = once(this.#socket, 'close')
     this.#socket.write(this.#rest)
-    await closed
+    await this.#closed
     return Number(/^HTTP\/1\.1 (\d{3})/.exec(this.#received)?.[1])
   }
 }

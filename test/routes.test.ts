@@ -16,6 +16,7 @@ const OPEN = new Set(['POST /api/v1/session', 'GET /livez', 'GET /readyz'])
 /** The routes that are not in the document: the entry, and those that serve and show the document. */
 const UNDOCUMENTED = new Set([
   ...['GET /', 'GET /favicon.ico', 'GET /openapi.json', 'GET /openapi.yaml'],
+  ...['GET /reference', 'GET /reference/style.css'],
   ...['', '/', '/openapi.json', '/start.js', '/swagger-ui.css', '/swagger-ui.js'].map(
     (path) => `GET /docs${path}`
   )

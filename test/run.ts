@@ -57,7 +57,7 @@ function chosenFiles([first, ...others]: string[]): string[] {
   // It ends by its own clock.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
   if (first === '--fair') return ['--timeout=900', FAIR]
-  if (first === '--browser') return BROWSER
+  if (first === '--browser') return ['--timeout=600', ...BROWSER]
   if (first === '--sdk') return ['--timeout=600', ...SDK]
   return [first, ...others]
 }

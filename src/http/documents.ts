@@ -5,6 +5,7 @@ import { FixedContent, serveFixed } from './fixed-content.ts'
 import { open } from './guard.ts'
 import { openapiYaml } from './openapi.ts'
 import { serveProblemPages } from './problem-pages.ts'
+import { serveReference } from './reference.ts'
 import { serveSwaggerUi } from './swagger-ui.ts'
 
 /** A key. */
@@ -15,11 +16,13 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="
 const INDEX = {
   name: 'Latchkey',
   version: packageJson.version,
-  links: { documentation: '/docs', openapi: '/openapi.json', health: '/readyz' }
+  links: { documentation: '/docs', reference: '/reference', openapi: '/openapi.json', health: '/readyz' }
 }
 
-/** Serves the entry at /, the OpenAPI document as JSON and YAML, Swagger UI at /docs, and
- * pages about the problems below it. */
+/**
+ * Serves the entry at /, the document as JSON and YAML, Swagger UI at /docs, the pages about problems below it,
+ * and the page to read at /reference.
+ */
 export const documents = fp(
   async (app) => {
     app.get('/', { schema: { hide: true }, preHandler: open }, async (request, reply) => {
@@ -35,6 +38,7 @@ export const documents = fp(
       new FixedContent('application/yaml; charset=utf-8', () => openapiYaml(app))
     )
     serveSwaggerUi(app)
+    serveReference(app)
     serveProblemPages(app)
   },
   { name: 'documents', fastify: '5.x', dependencies: ['openapi'] }

@@ -41,6 +41,7 @@ body { margin: 0; background: #fafafa; }
 `
 
 interface Document {
+  externalDocs?: object
   servers?: object[]
   tags?: { name: string }[]
   paths: Record<string, Record<string, Operation>>
@@ -119,6 +120,7 @@ function forSwaggerUi(document: object): Document {
   const used = new Set(operations.flatMap((operation) => operation.tags))
   return {
     ...rest,
+    externalDocs: { url: '/reference', description: 'Read how requests, errors and lists work' },
     tags: tags.filter(({ name }) => used.has(name)),
     paths,
     components: { ...components, securitySchemes: Object.fromEntries(shown) }

@@ -9,7 +9,7 @@ import { newToken } from '../helpers/tokens.ts'
 import { findChromium, startBrowser, watchedPage } from './chromium.ts'
 import { SwaggerUi } from './swagger-ui.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(600_000)
 
 const SECRET = 'staple under glass'
 const screenshots = join(import.meta.dirname, '../../screenshots')
@@ -97,6 +97,31 @@ t.test(
       t.ok(second < 5000, `${second} bytes when the browser has it all`)
     })
 
+    await t.test('the reference is a page to read, on a desk and on a phone', async (t) => {
+      for (const [name, options] of [
+        ['reference', undefined],
+        ['reference-phone', PHONE]
+      ] as const) {
+        const watched = await watchedPage(browser, options)
+        const { page } = watched
+        await page.goto(`${origin}/reference`)
+        await page.screenshot({ path: join(screenshots, `${name}.png`) })
+        await page.locator('nav a[href="#createAppCredential"]').click()
+        await page.screenshot({ path: join(screenshots, `${name}-operation.png`) })
+        const top = await page.evaluate(
+          `document.querySelector('#createAppCredential').getBoundingClientRect().top`
+        )
+        t.ok(Math.abs(Number(top)) < 50, 'a link of the contents leads to its operation')
+        t.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'no scrolling aside')
+        t.same(watched.violations, [])
+        t.same(watched.complaints(), [])
+        t.same(
+          watched.requests.filter((request) => !request.url().startsWith(`${origin}/`)),
+          []
+        )
+      }
+    })
+
     await t.test('a person signs in, stores a credential, finds and changes it', async (t) => {
       const ui = await newUi()
       const { email, password } = admin.person
@@ -123,7 +148,7 @@ t.test(
         { fieldId: fieldOf('apiKey'), keyValue: apiKey }
       ]
       const credentials: { id: string }[] = []
-      for (const credentialName of ['Weather', 'Tides']) {
+      for (const credentialName of ['Rain', 'Tides']) {
         const body = { credentialName, credentialTypeId: type.body.id, keys: keys(SECRET) }
         const made = await ui.execute('createAppCredential', {}, body)
         t.equal(made.status, 201, credentialName)
@@ -138,11 +163,11 @@ t.test(
       t.equal(list.status, 200)
       t.same(
         list.body.data.map((one: { credentialName: string }) => one.credentialName),
-        ['Tides', 'Weather'],
+        ['Tides', 'Rain'],
         'what is not filled in filters nothing'
       )
       await picture(ui, 'list')
-      t.match(await ui.page.content(), 'Weather')
+      t.match(await ui.page.content(), 'Rain')
       t.notMatch(await ui.page.content(), SECRET, 'and the page has no secret')
 
       const change = { keys: keys('another under glass') }
@@ -176,12 +201,24 @@ t.test(
         createProject: 201,
         createUser: 201,
         createAccessToken: 201,
+        createAppCredential: 201,
         lightningCreateCredential: 201
       }
       for (const [operationId, status] of Object.entries(proposals)) {
         const shown = await ui.execute(operationId)
         t.equal(shown.status, status, `${operationId}: ${JSON.stringify(shown.body)}`)
       }
+      // Ids are copied from an answer.
+      for (const [list, one] of [
+        ['listProjects', 'getProject'],
+        ['listCredentialTypes', 'getCredentialType'],
+        ['listAppCredentials', 'getAppCredential']
+      ] as const) {
+        const [{ id }] = (await ui.execute(list)).body.data
+        const { status, body } = await ui.execute(one, { id })
+        t.same([status, body.id], [200, id], one)
+      }
+      await picture(ui, 'copied-id')
       const reads = Object.entries(service.contract.document.paths)
         .filter(([path]) => !path.includes('{'))
         .flatMap(([, operations]) => operations['get'] ?? []) as unknown as { operationId: string }[]

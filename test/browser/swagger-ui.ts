@@ -31,11 +31,14 @@ export class SwaggerUi {
     await this.page.locator('.opblock').first().waitFor()
   }
 
-  /** The block of an operation, unfolded. */
+  /** The block of an operation, unfolded; others are folded, which slow down the page. */
   async operation(operationId: string): Promise<Locator> {
     const block = this.page.locator(`.opblock[id$="-${operationId}"]`)
-    if (!(await block.locator('.execute').isVisible()))
+    if (!(await block.locator('.execute').isVisible())) {
+      const unfolded = this.page.locator('.opblock.is-open .opblock-summary-control')
+      while ((await unfolded.count()) > 0) await unfolded.first().click()
       await block.locator('.opblock-summary-control').click()
+    }
     await block.locator('.execute').waitFor()
     return block
   }

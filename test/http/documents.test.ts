@@ -11,7 +11,7 @@ const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avi
 
 /** What a page loads, with the version in each URL. */
 const assetsOf = (page: string) =>
-  [...page.matchAll(/(?:src|href)="([^"]+\.(?:js|css)[^"]*)"/g)].map(([, url]) => url!)
+  [...page.matchAll(/(?:src|href)="([^"]+\.(?:js|css)(?:\?[^"]*)?)"/g)].map(([, url]) => url!)
 
 t.test('the entry leads a browser to the documentation, and tells others where things are', async (t) => {
   for (const accept of [
@@ -49,7 +49,7 @@ t.test('the entry leads a browser to the documentation, and tells others where t
   t.equal(head.text, '')
   const { version, links } = (await send(origin, '/')).json
   t.equal(version, packageJson.version)
-  t.same(Object.keys(links), ['documentation', 'openapi', 'health'])
+  t.same(Object.keys(links), ['documentation', 'reference', 'openapi', 'health'])
   for (const [name, url] of Object.entries<string>(links))
     t.equal((await send(origin, url)).status, 200, `${name} is there`)
 })
@@ -70,8 +70,9 @@ t.test('browsers find an icon', async (t) => {
 
 t.test('pages, scripts and the document are compressed for those who take it', async (t) => {
   const page = await send(origin, '/docs')
-  const urls = ['/docs', '/docs/openapi.json', '/openapi.json', '/openapi.yaml', ...assetsOf(page.text)]
-  t.equal(urls.length, 7)
+  const documents = ['/docs', '/reference', '/docs/openapi.json', '/openapi.json', '/openapi.yaml']
+  const urls = [...documents, ...assetsOf(page.text), '/reference/style.css']
+  t.equal(urls.length, 9)
   for (const url of urls) {
     const plain = await fetch(origin + url, { headers: { 'accept-encoding': 'identity' } })
     const body = Buffer.from(await plain.arrayBuffer())
@@ -122,6 +123,9 @@ t.test('what a browser has is not sent again', async (t) => {
 t.test('a page loads its files by their hash, and these may be kept for good', async (t) => {
   const urls = assetsOf((await send(origin, '/docs')).text)
   t.equal(urls.length, 3)
+  const [style, ...more] = assetsOf((await send(origin, '/reference')).text)
+  t.same(more, [])
+  urls.push(style!)
   for (const url of urls) {
     const file = await send(origin, url)
     t.equal(file.headers['cache-control'], 'public, max-age=31536000, immutable', url)
@@ -132,7 +136,7 @@ t.test('a page loads its files by their hash, and these may be kept for good', a
       t.equal((await send(origin, other)).headers['cache-control'], 'no-cache', other)
   }
   const replica = await startReplica(t, service)
-  t.same(assetsOf((await send(replica.origin, '/docs')).text), urls, 'the same on every replica')
+  t.same(assetsOf((await send(replica.origin, '/docs')).text), urls.slice(0, 3), 'the same on every replica')
 })
 
 t.test('many who ask at once, when nothing is compressed yet, get the same', async (t) => {
@@ -163,4 +167,51 @@ t.test('Swagger UI is told what it can do', async (t) => {
     'bearerToken',
     'sessionCookie'
   ])
+})
+
+t.test('the reference has every operation and schema, and every link in it leads somewhere', async (t) => {
+  const page = await send(origin, '/reference')
+  t.equal(page.status, 200)
+  t.match(page.headers['content-type'], /^text\/html/)
+  const policy = String(page.headers['content-security-policy'])
+  t.match(policy, /^default-src 'none'/)
+  t.notMatch(policy, /script-src|unsafe|https?:|\*/, 'it has no scripts and loads nothing from elsewhere')
+  t.notMatch(page.text, /<script|\son\w+=|style="|javascript:|https?:\/\//i)
+  t.notMatch(page.text, /undefined|\[object|NaN/)
+  const ids = [...page.text.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id!)
+  t.equal(new Set(ids).size, ids.length, 'ids are unique')
+  const links = [...page.text.matchAll(/ href="([^"]*)"/g)].map(([, link]) => link!)
+  for (const link of new Set(links)) {
+    if (link.startsWith('#')) t.ok(ids.includes(link.slice(1)), link)
+    else t.equal((await send(origin, link)).status, 200, link)
+  }
+  const { paths, components } = (await send(origin, '/openapi.json')).json
+  const operations = Object.values<Record<string, { operationId: string }>>(paths).flatMap((methods) =>
+    Object.values(methods).map(({ operationId }) => operationId)
+  )
+  for (const name of [...operations, ...Object.keys(components.schemas)]) t.ok(ids.includes(name), name)
+})
+
+t.test('descriptions use the Markdown that the reference can render', async (t) => {
+  const descriptions: string[] = []
+  JSON.stringify((await send(origin, '/openapi.json')).json, (key, value) => {
+    if (key === 'description' && typeof value === 'string') descriptions.push(value)
+    return value
+  })
+  t.ok(descriptions.length > 200, `${descriptions.length} descriptions`)
+  const others = /^#+ |^\||^\d+\. |^> |^\* |```|\*\*|\]\(|^ +- |<\w/m
+  t.same(
+    descriptions.filter((text) => others.test(text.replace(/`[^`]*`/g, ''))),
+    []
+  )
+  t.same(
+    descriptions.filter((text) => text.split('`').length % 2 === 0),
+    [],
+    'each backtick has its other'
+  )
+  // A list is a block of its own.
+  t.same(
+    descriptions.filter((text) => /^(?!- )[^\n]+\n- /m.test(text)),
+    []
+  )
 })

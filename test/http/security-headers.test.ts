@@ -15,6 +15,8 @@ const paths = [
   '/livez',
   '/readyz',
   '/nothing',
+  '/',
+  '/favicon.ico',
   '/openapi.json',
   '/openapi.yaml'
 ]

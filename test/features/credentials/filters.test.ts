@@ -129,9 +129,8 @@ t.test('lists of what has a name are searched, sorted, and read since a time', a
     t.same(await names('search=zULU&sort=name'), expected, url)
     t.same(await names('search=zULU&sort=-name'), expected.toReversed(), url)
     if (table === '') continue
-    await sql`update ${sql.table(table)} set updated_at = '2020-01-01' where name_key <> 'alpha zulu'`.execute(
-      db
-    )
+    await sql`update ${sql.table(table)} set updated_at = '2020-01-01'
+      where name_key <> 'alpha zulu'`.execute(db)
     t.same(await names('search=Zulu&updatedSince=2020-01-02T00:00:00Z'), ['Alpha Zulu'], url)
     t.same((await names('search=Zulu&sort=-updatedAt'))[0], 'Alpha Zulu', url)
     t.equal((await caller.get(`${url}?sort=email`)).status, 400)

@@ -19,11 +19,10 @@ export async function open(r: Recorder): Promise<void> {
   for (const path of [
     '/docs',
     '/docs/',
-    '/docs/json',
-    '/docs/yaml',
+    '/docs/openapi.json',
     '/docs/nothing',
-    '/docs/static/nothing',
-    '/docs/static/swagger-ui.css'
+    '/docs/start.js',
+    '/docs/swagger-ui.css'
   ])
     await r.get(`docs.${path.slice(6).replace('/', '.') || path.length}`, path)
   await r.get('openapi-json', '/openapi.json')
@@ -31,8 +30,12 @@ export async function open(r: Recorder): Promise<void> {
   await r.record('openapi-json.head', 'HEAD', '/openapi.json')
   await r.post('openapi-json.post', '/openapi.json', { json: {} })
 
+  await r.record('reference.head', 'HEAD', '/reference')
+  await r.get('index', '/')
+  await r.get('index.browser', '/', { headers: { accept: 'text/html,*/*;q=0.8' } })
+  await r.get('icon', '/favicon.ico')
+
   await r.get('unknown', '/nothing')
-  await r.get('unknown.root', '/')
   await r.get('unknown.api', '/api/v1/nothing')
   await r.post('unknown.post', '/api/v1/nothing', { json: {} })
   await r.get('unknown.lightning', '/api/nothing')

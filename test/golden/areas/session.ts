@@ -95,7 +95,8 @@ export async function session(r: Recorder): Promise<{ admin: Caller; id: string 
 
   const list = await r.get('list', '/api/v1/sessions', { as: admin })
   await r.get('list.query', '/api/v1/sessions?colour=red', { as: admin })
-  const other = (list.json.data as { id: string; current: boolean }[]).find(({ current }) => !current)!
+  const { data: sessions } = list.json as { data: { id: string; current: boolean }[] }
+  const other = sessions.find(({ current }) => !current)!
   await r.delete('end', `/api/v1/sessions/${other.id}`, { as: admin })
   await r.delete('end.again', `/api/v1/sessions/${other.id}`, { as: admin })
   await r.delete('end.unknown', `/api/v1/sessions/${NO_ID}`, { as: admin })
