@@ -58,7 +58,7 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
     if (value === '' && isHidden()) continue
     const error = hasNoValue(value, field) ? undefined : validateValue(field, value, search)
     if (error) {
-      errors.push({ ...error, path })
+      errors.push({ path, ...error })
       invalid.add(id)
       continue
     }
@@ -67,7 +67,7 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
     else values.set(id, JsonText.of(value))
   }
   const error = separateExtra(fields, values, changed)
-  if (error) errors.push({ ...error, path: extraPath })
+  if (error) errors.push({ path: extraPath, ...error })
   for (const { id, field_name, required } of fields) {
     if (!required || values.has(id) || invalid.has(id)) continue
     errors.push({
