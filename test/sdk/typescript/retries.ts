@@ -39,7 +39,7 @@ export async function retries(t: Test, world: World) {
       made.data.map((one) => one.id),
       [id]
     )
-    await latchkey.createProject({ body: { name } })
+    await latchkey.createProject({ body: { name: uniqueName('project') } })
     t.notOk(keys.has(proxy.passed.at(-1)!.headers['idempotency-key']), 'another call has another key')
   })
 
