@@ -356,7 +356,7 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
   const other = ann.other()
   await done(other.signIn(ann.person))
   plantCookie(other)
-  const { json: sessions } = await done(ann.get('/api/v1/sessions'))
+  const { data: sessions } = (await done(ann.get('/api/v1/sessions'))).json
   const ended = sessions.find((one: { current: boolean }) => !one.current)
   await done(ann.delete(`/api/v1/sessions/${ended.id}`))
   const newPassword = canaries.plant('password', 'changed')

@@ -16,7 +16,7 @@ export interface Found<Row> {
 type Given<Values> = ReadonlySet<keyof Values>
 
 /**
- * Creates the function that reads one page of a list. `build` selects all its rows, with conditions for the
+ * Creates the function that reads one page of a list, in `pool` as `prepared` does. `build` selects all its rows, with conditions for the
  * parameters that are `given`. A statement is prepared for each combination of these and each order.
  */
 export function pagedList<Values extends object, Row extends object, Sort extends string>(
@@ -26,7 +26,8 @@ export function pagedList<Values extends object, Row extends object, Sort extend
     given: Given<Values>
     // biome-ignore lint/suspicious/noExplicitAny: its tables and aliases do not matter here, only its rows
   ) => SelectQueryBuilder<any, any, Row>,
-  orderOf: (sort: Sort) => Order
+  orderOf: (sort: Sort) => Order,
+  options: { pool?: 'longReads' } = {}
 ) {
   type P = Params<Values & { afterKey: string; afterId: string; limit: number; offset: number }>
 
@@ -42,14 +43,14 @@ export function pagedList<Values extends object, Row extends object, Sort extend
             .orderBy(order.id, order.direction)
             .limit(p.limit)
             .offset(p.offset),
-        { pool: 'longReads' }
+        options
       ),
       total: prepared(
         (db, p: P) =>
           build(db, p, given)
             .clearSelect()
             .select((eb) => eb.fn.countAll<number>().as('total')),
-        { pool: 'longReads' }
+        options
       )
     }
   }

@@ -357,8 +357,8 @@ export const LinkHeader = {
   Link: {
     type: 'string',
     description:
-      'Of a page: the pages `next`, `first`, and without `cursor` `prev` and `last` (RFC 8288), relative to ' +
-      'the URL of the request',
+      'Of a page: the pages `next` and `first`, and without `cursor` `prev` and `last` (RFC 8288), ' +
+      'relative to the URL of the request',
     examples: [
       '<?pageSize=20&cursor=AQAAAAGq2cY1nUu0m3oTg8bJ>; rel="next", <?pageSize=20&page=1>; rel="first"'
     ]

@@ -134,7 +134,7 @@ t.test('what is rare is found in bounded steps', async (t) => {
         `${parameters}${cursor ? `&cursor=${cursor}` : ''}`
       )
       t.ok(blocks < 3_500, `${parameters}: ${blocks} blocks`)
-      if (cursor && one.nextCursor) t.ok(one.nextCursor < cursor, 'each page goes further')
+      if (cursor && one.nextCursor) t.not(one.nextCursor, cursor, 'each page goes further')
       cursor = one.nextCursor
     } while (cursor && ++pages < 5)
   }

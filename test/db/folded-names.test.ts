@@ -138,7 +138,7 @@ t.test('names and addresses that are one now are told apart', async (t) => {
     t.same(names.sort(), ['ZZ (3)', 'k', 'k (2)', 'zz', 'zz (2)'].sort())
     t.match((await admin.get('/api/v1/projects?search=p')).json, { total: 0 })
     t.match((await admin.get('/api/v1/projects?search=P\u0301')).json.data, [{ name: '\u1e54' }])
-    t.match((await admin.get('/api/v1/access-tokens')).json, [{ name: 'token' }])
+    t.match((await admin.get('/api/v1/access-tokens')).json.data, [{ name: 'token' }])
     t.equal((await admin.get('/api/v1/session')).json.user.name, 'Ann')
     for (const [email, name] of [
       ['info.i@example.org', 'Bob'],

@@ -197,7 +197,7 @@ t.test('a credential has 10,000 usages at the most, and a project 1,000 members'
   )
   t.same(added.map(({ status }) => status).sort(), [201, 409])
   t.match(added.find(({ status }) => status === 409)!.json, { code: 'too-many-members' })
-  t.equal((await bob.get(`/api/v1/projects/${projectId}/members`)).json.length, 1_000)
+  t.equal((await bob.get(`/api/v1/projects/${projectId}/members`)).json.total, 1_000)
 })
 
 t.test('a delete that lost against a transfer is not allowed, or not found', async (t) => {

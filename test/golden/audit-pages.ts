@@ -33,6 +33,8 @@ export function foldEvents<Event extends AuditEvent>(newestFirst: readonly Event
 export function foldDenials(text: string): string {
   if (!text.startsWith('{"data":[') || !text.includes('"outcome":')) return text
   const page = JSON.parse(text) as { data: AuditEvent[]; nextCursor: string | null }
+  // Pages of other lists have a total.
+  if ('total' in page) return text
   const data = foldEvents(page.data)
   return data.length === page.data.length ? text : JSON.stringify({ ...page, data })
 }

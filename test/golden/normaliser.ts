@@ -47,6 +47,7 @@ export class Normaliser {
       })
       .replace(HTTP_DATE, '<date>')
       .replace(UUID, (id) => this.#placeholder(id))
+      .replace(/("nextCursor":"|\bcursor=)[A-Za-z0-9_-]{60,}/g, '$1<cursor>')
       .replace(/\b(lk_(pat|prj)_)[A-Za-z0-9_-]{40,}/g, '$1<token>')
       .replace(/(latchkey_session=)[A-Za-z0-9_-]{43}/g, '$1<token>')
       .replace(/W\/"[0-9a-f]+-[0-9a-f]+"/g, 'W/"<size and date of a file>"')

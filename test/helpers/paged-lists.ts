@@ -54,7 +54,8 @@ export async function pagedLists(service: TestApp): Promise<Record<string, Paged
   const removeFrom = (table: string) => (id: string) =>
     run(sql`delete from ${sql.table(table)} where id = ${id}`)
   const insertCredential = (ownerId: string) => (id: string) =>
-    run(sql`insert into credentials (id, owner_id, type_id, name, name_key, created_at, updated_at, expires_at)
+    run(sql`insert into credentials
+      (id, owner_id, type_id, name, name_key, created_at, updated_at, expires_at)
       values (${id}, ${ownerId}, ${type.id}, ${named(id)}, ${time()}, ${time()}, ${expiry()})`)
   const insertLinked = async (id: string) => {
     await insertCredential(owner)(id)

@@ -35,8 +35,8 @@ export async function startWithRoles(t: Test) {
 
     /** Returns the roles by user name. */
     async rolesIn(project: string, who: Client = adam): Promise<Record<string, string>> {
-      const { json } = await who.get(`${project}/members`)
-      return Object.fromEntries(json.map((one: { name: string; role: string }) => [one.name, one.role]))
+      const { json } = await who.get(`${project}/members?pageSize=100`)
+      return Object.fromEntries(json.data.map((one: { name: string; role: string }) => [one.name, one.role]))
     }
   }
 }

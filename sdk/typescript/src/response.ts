@@ -48,7 +48,7 @@ const isCount = (value: unknown) => Number.isInteger(value) && (value as number)
 
 // The properties of pages and of resolve results. All others are passed to the caller unchecked.
 const CHECKS: Record<string, ((value: unknown) => boolean) | undefined> = {
-  data: (rows) => Array.isArray(rows) && rows.every((row) => isObject(row) && isString(row.id)),
+  data: (rows) => Array.isArray(rows) && rows.every(isObject),
   total: isCount,
   page: isCount,
   pageSize: (value) => isCount(value) && value !== 0,

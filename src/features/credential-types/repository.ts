@@ -79,7 +79,8 @@ const pageOfTypes = pagedList(
     types(db)
       .where(matches('t', p, given))
       .select(WHOLE),
-  namedOrder('t')
+  namedOrder('t'),
+  { pool: 'longReads' }
 )
 
 const detailsOf = prepared(

@@ -108,7 +108,7 @@ const tags = ['Credential types']
 export const listCredentialTypes = {
   operationId: 'listCredentialTypes',
   summary: 'List credential types',
-  description: 'All that there are, whoever made them, newest first.',
+  description: 'All that there are, whoever made them.',
   tags,
   scopes: READ,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),

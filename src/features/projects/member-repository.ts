@@ -32,7 +32,8 @@ export const listMembers = pagedList(
         name: { value: sql`u.name_key`, type: 'text' }
       },
       { value: sql`m.user_id`, type: 'uuid' }
-    )
+    ),
+  { pool: 'longReads' }
 )
 
 /**

@@ -69,7 +69,7 @@ const tags = ['Projects']
 export const listProjects = {
   operationId: 'listProjects',
   summary: 'List my projects',
-  description: 'Those that the caller is a member of, newest first.',
+  description: 'Those that the caller is a member of.',
   tags,
   scopes: READ,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),

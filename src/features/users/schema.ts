@@ -107,7 +107,7 @@ export const createUser = {
 export const listUsers = {
   operationId: 'listUsers',
   summary: 'List users',
-  description: 'For administrators. Newest first.',
+  description: 'For administrators.',
   tags,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of users', UserPage) },

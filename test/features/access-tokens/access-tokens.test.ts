@@ -41,7 +41,7 @@ t.test('personal access tokens', async (t) => {
       lastUsedAt: null
     })
     const list = await ann.get(path)
-    t.same(list.json, [metadata])
+    t.same(list.json.data, [metadata])
     const row = await service.db
       .selectFrom('access_tokens')
       .where('id', '=', metadata.id)
@@ -140,7 +140,7 @@ t.test('personal access tokens', async (t) => {
       await newToken(bob, ['credentials:read']),
       await newToken(bob, ['credentials:read'])
     ]
-    const ids = (await bob.get(path)).json.map((one: { id: string }) => one.id)
+    const ids = (await bob.get(path)).json.data.map((one: { id: string }) => one.id)
     for (const caller of [revoked, expiring, last]) t.equal((await caller.get(url)).status, 200)
     t.equal((await ann.delete(`${path}/${ids[2]}`)).status, 404, 'not by others')
     t.same((await bob.delete(`${path}/${ids[2]}`)).json, { success: true })
@@ -161,7 +161,7 @@ t.test('personal access tokens', async (t) => {
   t.test('record their last use, at most once a minute', async (t) => {
     const bob = await service.newUser()
     const caller = await newToken(bob, ['credentials:read'])
-    const used = async () => (await bob.get(path)).json[0].lastUsedAt
+    const used = async () => (await bob.get(path)).json.data[0].lastUsedAt
     await caller.get('/api/v1/app-credentials')
     const first = await used()
     t.ok(first)

@@ -99,13 +99,13 @@ t.test('environments and usages', async (t) => {
     await addMember(ann, project, bob, 'admin')
     const { id } = await newCredential(ann, type, { projectIds: [project] })
     const usages = `${path}/${id}/usages`
-    t.same((await ann.get(usages)).json, [])
+    t.same((await ann.get(usages)).json.data, [])
     const made = await ann.put(`${usages}/workflow%3A42`)
     t.equal(made.status, 200)
     t.match(made.json, { consumer: 'workflow:42', projectId: null })
     t.same((await ann.put(`${usages}/workflow%3A42`)).json, made.json, 'said again, it is as it was')
     await ann.put(`${usages}/job`)
-    t.same((await ann.get(usages)).json.length, 2)
+    t.same((await ann.get(usages)).json.total, 2)
     t.equal((await ann.get(`${path}/${id}`)).json.usageCount, 2)
     t.match((await ann.delete(`${path}/${id}`)).json, {
       code: 'credential-in-use',

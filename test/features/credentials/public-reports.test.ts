@@ -445,7 +445,7 @@ t.test('descriptions and consumers are kept, whatever a path gives a meaning', a
     t.match(usage, { status: 200, json: { consumer } })
   }
   const { json } = await ann.get(`${V1}/${made.json.id}/usages`)
-  t.same(json.map((one: { consumer: string }) => one.consumer).sort(), [...consumers].sort())
+  t.same(json.data.map((one: { consumer: string }) => one.consumer).sort(), [...consumers].sort())
 })
 
 t.test('defaults and options of a type are texts as they were written', async (t) => {

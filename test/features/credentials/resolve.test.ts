@@ -302,7 +302,7 @@ t.test('machines of a project', async (t) => {
     t.equal((await other.delete(`${path}/${id}/usages/job`)).status, 404)
     await ann.put(`${path}/${id}/usages/people`)
     t.same(
-      (await all.get(`${path}/${id}/usages`)).json.map((one: { consumer: string }) => one.consumer),
+      (await all.get(`${path}/${id}/usages`)).json.data.map((one: { consumer: string }) => one.consumer),
       ['job'],
       'it sees those of its project'
     )
@@ -329,10 +329,10 @@ t.test('machines of a project', async (t) => {
     )
     const runner = await newToken(carl, ['credentials:resolve'], { projectId: owned })
     const list = await ann.get(`/api/v1/access-tokens?projectId=${owned}`)
-    t.match(list.json, [{ projectId: owned, scopes: ['credentials:resolve'] }])
+    t.match(list.json.data, [{ projectId: owned, scopes: ['credentials:resolve'] }])
     t.notOk(list.text.includes('lk_prj_'))
     t.equal((await dora.get(`/api/v1/access-tokens?projectId=${owned}`)).status, 403)
-    t.equal((await carl.get('/api/v1/access-tokens')).json.length, 0, 'it is not carl’s own')
+    t.equal((await carl.get('/api/v1/access-tokens')).json.total, 0, 'it is not carl’s own')
     await ann.delete(`/api/v1/projects/${owned}/members/${carl.person.id}`)
     await service.admin.put(`/api/v1/users/${carl.person.id}`, { disabled: true })
     const { id } = await newCredential(ann, type, { projectIds: [owned] })

@@ -7,7 +7,12 @@ const TABLES = ['credentials', 'credential_keys', 'credential_environments', 'cr
 const PATHS = [
   '/api/v1/app-credentials',
   '/api/v1/app-credentials?page=2',
-  '/api/v1/app-credentials?search=credential'
+  '/api/v1/app-credentials?search=credential',
+  '/api/v1/app-credentials?sort=name',
+  '/api/v1/app-credentials?sort=-expiresAt',
+  '/api/v1/app-credentials?sort=updatedAt',
+  '/api/v1/app-credentials?expiresBefore=2099-01-01T00:00:00Z&sort=expiresAt',
+  '/api/v1/app-credentials?updatedSince=2020-01-01T00:00:00Z'
 ]
 
 t.test('a page costs the same however many credentials others have', async (t) => {

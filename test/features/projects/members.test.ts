@@ -43,7 +43,7 @@ t.test('a member is added by e-mail address and has access at once', async (t) =
   t.equal(added.headers.get('location'), memberPath(project, nora))
   t.match(added.json, { userId: nora.person.id, email: nora.person.email, name: 'Nora', role: 'editor' })
   t.match((await nora.get(project)).json, { role: 'editor' })
-  t.same((await nora.get(`${project}/members`)).json.at(-1), added.json, 'the newest member comes last')
+  t.same((await nora.get(`${project}/members`)).json.data.at(-1), added.json, 'the newest member comes last')
   t.same(outcome(await adam.post(`${project}/members`, { email, role: 'viewer' })), [409, 'already-member'])
   t.same(outcome(await adam.put(memberPath(project, nora), { role: 'viewer' })), [200])
   t.match((await nora.get(project)).json, { role: 'viewer' })

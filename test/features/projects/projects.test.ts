@@ -14,7 +14,7 @@ t.test('the user who creates a project becomes its owner', async (t) => {
   t.equal(path, `${PROJECTS}/${made.json.id}`)
   t.match(made.json, { name: 'Report', description: 'Of the day', role: 'owner' })
   t.same((await vera.get(path)).json, made.json)
-  const members = (await vera.get(`${path}/members`)).json
+  const members = (await vera.get(`${path}/members`)).json.data
   const { id: userId, email } = vera.person
   t.same(members, [{ userId, email, name: 'Vera', role: 'owner', createdAt: made.json.createdAt }])
   t.equal((await vera.post(PROJECTS, { name: 'Report 2' })).json.description, null)

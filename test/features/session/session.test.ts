@@ -248,7 +248,7 @@ t.test('users list their sessions on all devices and can end each', async (t) =>
       headers: { 'user-agent': 'A phone' }
     }
   )
-  const { json: sessions } = await laptop.get('/api/v1/sessions')
+  const { data: sessions } = (await laptop.get('/api/v1/sessions')).json
   t.equal(sessions.length, 3)
   t.same(
     sessions.map((one: { createdAt: string }) => one.createdAt),
@@ -264,10 +264,10 @@ t.test('users list their sessions on all devices and can end each', async (t) =>
   t.same(ended.json, { success: true })
   t.equal((await phone.get('/api/v1/session')).status, 401)
   t.equal((await laptop.delete(`/api/v1/sessions/${sessions[0].id}`)).status, 404, 'once')
-  t.equal((await ann.get('/api/v1/sessions')).json.length, 2)
+  t.equal((await ann.get('/api/v1/sessions')).json.total, 2)
   await idleFor(ann, 31 * 60)
   await laptop.signIn(ann.person)
-  t.equal((await laptop.get('/api/v1/sessions')).json.length, 1, 'only those that live')
+  t.equal((await laptop.get('/api/v1/sessions')).json.total, 1, 'only those that live')
 })
 
 t.test("another user's session is not found", async (t) => {
@@ -440,7 +440,7 @@ t.test('headers that name a user, an address or a path are ignored', async (t) =
   const other = service.anonymous()
   const { email, password } = ann.person
   await other.post('/api/v1/session', { email, password }, { headers })
-  const { json } = await other.get('/api/v1/sessions')
+  const json = (await other.get('/api/v1/sessions')).json.data
   t.equal(json.find((one: { current: boolean }) => one.current).ip, '127.0.0.1')
 })
 

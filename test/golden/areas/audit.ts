@@ -43,7 +43,8 @@ export async function audit(r: Recorder, world: World): Promise<void> {
     const query: string = `action=project.created&limit=2${cursor ? `&cursor=${cursor}` : ''}`
     cursor = (await list(`page-${page}`, query)).json.nextCursor
   }
-  await list('cursor.before-all', `cursor=${NO_ID}`)
+  await list('page-size', 'action=project.created&pageSize=1')
+  await list('cursor.not-one', `cursor=${NO_ID}`)
   for (const query of [
     'limit=0',
     'limit=201',

@@ -77,7 +77,7 @@ export async function projects(r: Recorder, world: World): Promise<void> {
   await r.get('list', members, { as: dora })
   await r.get('list.not-member', members, { as: eve })
   await r.get('list.unknown', `${path}/${NO_ID}/members`, { as: ann })
-  await r.get('list.query', `${members}?page=1`, { as: ann })
+  await r.get('list.query', `${members}?colour=red`, { as: ann })
 
   const of = (name: string) => `${members}/${idOf(world, name)}`
   await r.put('change', of('cem'), { as: bob, json: { role: 'viewer' } })

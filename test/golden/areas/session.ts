@@ -94,7 +94,7 @@ export async function session(r: Recorder): Promise<{ admin: Caller; id: string 
   await r.get('get.cross-site', path, { as: admin, headers: { 'sec-fetch-site': 'cross-site' } })
 
   const list = await r.get('list', '/api/v1/sessions', { as: admin })
-  await r.get('list.query', '/api/v1/sessions?page=1', { as: admin })
+  await r.get('list.query', '/api/v1/sessions?colour=red', { as: admin })
   const { data: sessions } = list.json as { data: { id: string; current: boolean }[] }
   const other = sessions.find(({ current }) => !current)!
   await r.delete('end', `/api/v1/sessions/${other.id}`, { as: admin })

@@ -120,7 +120,7 @@ export async function errors(t: Test, world: World) {
 
   t.test('what is JSON and not of the form of the document is no success', async (t) => {
     const headers = { 'content-type': 'application/json' }
-    const page = { data: [], total: 0, page: 1, pageSize: 20 }
+    const page = { data: [], total: 0, page: 1, pageSize: 20, nextCursor: null }
     const one = { id: 'x', credentialName: 'x', typeName: 'x', environment: 'main', revision: 1 }
     const calls: [() => Promise<unknown>, unknown[]][] = [
       [() => latchkey.getSession(), ['', null, [], 'x', 1]],
@@ -135,7 +135,7 @@ export async function errors(t: Test, world: World) {
           { ...page, total: '1' }
         ]
       ],
-      [() => latchkey.each('listAuditEvents').next(), [{}, { data: [] }, { data: [{}], nextCursor: null }]],
+      [() => latchkey.each('listAuditEvents').next(), [{}, { data: [] }, { data: [null], nextCursor: null }]],
       [
         () => latchkey.resolve(world.project, { name: 'x' }),
         [

@@ -317,7 +317,7 @@ export async function resolve(t: Test, world: World) {
     ).json
     const latchkey = world.client({ token: made.bearer!, keepSeconds: 60 })
     await latchkey.resolve(own, { id })
-    const [token] = (await ann.get(`/api/v1/access-tokens?projectId=${own}`)).json
+    const [token] = (await ann.get(`/api/v1/access-tokens?projectId=${own}`)).json.data
     await ann.delete(`/api/v1/access-tokens/${token.id}`)
     await latchkey.resolve(own, { id })
     await thrown(t, sdk.LatchkeyError, latchkey.listCredentialsByProject({ path: { projectId: own } }))

@@ -30,7 +30,8 @@ export const listUsages = pagedList(
       },
       // A usage has no id. Of a consumer, there is one for each project, and one for none.
       { value: sql`(u.consumer || ' ' || coalesce(u.project_id::text, ''))`, type: 'text' }
-    )
+    ),
+  { pool: 'longReads' }
 )
 
 /** The most usages that a credential has. */
