@@ -120,7 +120,8 @@ export const createAccessToken = {
   description:
     'Without `projectId` a personal one: it acts as its maker, with the scopes `' +
     PERSONAL_SCOPES.join('`, `') +
-    '`. With `projectId` or `project` one of that project, for its admins and owners to make: a machine of the ' +
+    '`. With `projectId` or `project` one of that project, for its admins and owners to make: a machine of ' +
+    'the ' +
     'project, whoever leaves it, with the scopes `' +
     PROJECT_SCOPES.join('`, `') +
     '`. Only in person: a token makes no tokens. A retry with the same `Idempotency-Key` shows the token ' +

@@ -176,7 +176,8 @@ export const CredentialTypeFieldUpdate = closed(
   {
     $id: 'CredentialTypeFieldUpdate',
     description:
-      'With the `id` or the `fieldName` of a field it keeps what is absent and `null` clears; otherwise it is as ' +
+      'With the `id` or the `fieldName` of a field it keeps what is absent and `null` clears; otherwise it ' +
+      'is as ' +
       'in a new type: `fieldName`, `fieldLabel` and `fieldType` are required',
     examples: [{ fieldName: 'host', fieldLabel: 'Host name' }, apiKey]
   }

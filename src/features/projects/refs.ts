@@ -26,8 +26,8 @@ function repeated(path: string): InputError {
 /**
  * Returns the ids, in their order. A name is that of a project of which the user is a member, in any role:
  * whoever adds the user to another project of the name gets AmbiguousName thrown, and not what was meant for
- * the first one. Throws NotFound for a name that none of these has. Does not look at ids: whether the user may
- * use the projects has to be checked with the ids.
+ * the first one. Throws NotFound for a name that none of these has. Does not look at ids: whether the user
+ * may use the projects has to be checked with the ids.
  */
 export async function projectIdsOf(
   db: Database,

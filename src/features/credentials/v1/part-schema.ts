@@ -75,7 +75,8 @@ export const putEnvironment = {
   summary: 'Set the values of an environment',
   description:
     'The same credential with other values in `staging`, `production`, …; made if it is not there. As with ' +
-    'an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret field keeps what is ' +
+    'an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret field ' +
+    'keeps what is ' +
     'there.',
   tags,
   scopes: WRITE,

@@ -178,7 +178,8 @@ export const AppCredentialCreate = closed(
   {
     $id: 'AppCredentialCreate',
     description:
-      'Takes `credentialType` or `credentialTypeId`, `values` or `keys`, and, if any, `projects` or `projectIds`',
+      'Takes `credentialType` or `credentialTypeId`, `values` or `keys`, and, if any, `projects` or ' +
+      '`projectIds`',
     examples: [{ credentialName: 'Weather', credentialType: 'api-key', values: { apiKey: 'k-123456' } }]
   }
 )

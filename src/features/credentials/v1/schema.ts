@@ -121,7 +121,8 @@ export const updateAppCredential = {
   summary: 'Update a credential',
   description:
     'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
-    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail that ' +
+    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail ' +
+    'that ' +
     'is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole set. ' +
     'The type cannot change.',
   tags,
