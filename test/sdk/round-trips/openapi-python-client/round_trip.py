@@ -7,23 +7,26 @@ from latchkey_client import AuthenticatedClient, Client
 from latchkey_client.api.access_tokens import create_access_token
 from latchkey_client.api.app_credentials import (
     create_app_credential,
+    delete_app_credential,
     get_app_credential,
     list_app_credentials,
     resolve_credentials,
+    update_app_credential,
 )
 from latchkey_client.api.credential_types import create_credential_type
 from latchkey_client.api.projects import create_project
 from latchkey_client.api.session import create_session
 from latchkey_client.models import (
-    AskedCredential,
-    FieldType,
     AccessTokenCreate,
     AppCredentialCreate,
     AppCredentialKeyInput,
+    AppCredentialUpdate,
+    AskedCredential,
     CredentialTypeCreate,
     CredentialTypeFieldCreate,
-    ProjectCreate,
+    FieldType,
     Problem,
+    ProjectCreate,
     ResolveRequest,
     Scope,
     SignIn,
@@ -44,13 +47,17 @@ wanted = AppCredentialCreate(
     credential_name="From Python",
     credential_type_id=kind.id,
     keys=[AppCredentialKeyInput(field_id=kind.fields[0].id, key_value=SECRET)],
+    description="For the round trip",
     project_ids=[project.id],
 )
 made = create_app_credential.sync(client=person, body=wanted, idempotency_key="python-1")
-assert isinstance(made.id, UUID) and made.revision == 1
+assert isinstance(made.id, UUID) and made.revision == 1 and made.description == "For the round trip"
 
 page = list_app_credentials.sync(client=person, search="from py")
 assert [one.id for one in page.data] == [made.id] and page.total == 1
+
+changed = update_app_credential.sync(id=str(made.id), client=person, body=AppCredentialUpdate(description=None))
+assert changed.description is None and changed.revision == 2
 
 token = create_access_token.sync(
     client=person, body=AccessTokenCreate("Python", [Scope.CREDENTIALSRESOLVE], project_id=project.id)
@@ -61,7 +68,8 @@ answer = resolve_credentials.sync(
 )
 assert answer.results[0].values["apiKey"] == SECRET
 
-missing = get_app_credential.sync_detailed(id="nothing", client=person)
+assert delete_app_credential.sync(id=str(made.id), client=person).success
+missing = get_app_credential.sync_detailed(id=str(made.id), client=person)
 assert missing.status_code == 404
 assert isinstance(missing.parsed, Problem) and missing.parsed.code == "not-found"
 
