@@ -40,6 +40,10 @@ export interface Generator {
 /** Of openapi-generator: 3.1, and names that a language keeps for itself. */
 const USUAL = [/OpenAPI 3\.1 support is still in beta/, /Renamed to/, /Failed to get the schema name: null/]
 
+const TSC = 'tsc --strict --target es2022 --lib es2022,dom,dom.iterable --module node16 --outDir out main.ts'
+
+const MAVEN = 'mvn -q -B -DskipTests compile dependency:build-classpath -Dmdep.outputFile=classpath'
+
 export const GENERATORS: Generator[] = [
   {
     name: 'Go: oapi-codegen',
@@ -92,5 +96,94 @@ export const GENERATORS: Generator[] = [
     program: 'datamodel-code-generator',
     compile: ['python -m compileall -q latchkey.py'],
     run: 'python round_trip.py'
+  },
+  {
+    name: 'C#',
+    jar: true,
+    warnings: USUAL
+  },
+  {
+    name: 'Java',
+    jar: true,
+    toolchain: 'java',
+    program: 'java',
+    compile: ['mv RoundTrip.java latchkey-java/src/main/java', `cd latchkey-java && ${MAVEN}`],
+    run: 'cd latchkey-java && java -cp "target/classes:$(cat classpath)" RoundTrip',
+    warnings: USUAL
+  },
+  {
+    name: 'Java: okhttp-gson',
+    jar: true,
+    toolchain: 'java',
+    program: 'java-okhttp',
+    compile: ['mv RoundTrip.java latchkey-java/src/main/java', `cd latchkey-java && ${MAVEN}`],
+    run: 'cd latchkey-java && java -cp "target/classes:$(cat classpath)" RoundTrip',
+    warnings: USUAL
+  },
+  {
+    name: 'Kotlin',
+    jar: true,
+    toolchain: 'java',
+    program: 'kotlin',
+    compile: [MAVEN],
+    run: 'java -cp "target/classes:$(cat classpath)" RoundTripKt',
+    warnings: USUAL
+  },
+  {
+    name: 'PHP',
+    jar: true,
+    toolchain: 'php',
+    program: 'php',
+    compile: ['find latchkey-php/lib -name "*.php" -print0 | xargs -0 -n 1 php -l'],
+    run: 'php round_trip.php',
+    warnings: USUAL
+  },
+  {
+    name: 'Ruby',
+    jar: true,
+    toolchain: 'ruby',
+    program: 'ruby',
+    compile: ['find latchkey-ruby/lib -name "*.rb" -print0 | xargs -0 ruby -wc'],
+    run: 'ruby round_trip.rb',
+    warnings: USUAL
+  },
+  {
+    name: 'Rust',
+    jar: true,
+    toolchain: 'rust',
+    program: 'rust',
+    compile: ['cargo build --quiet'],
+    run: 'cargo run --quiet',
+    warnings: USUAL
+  },
+  {
+    name: 'TypeScript: openapi-typescript',
+    toolchain: 'node',
+    program: 'openapi-typescript',
+    compile: [TSC],
+    run: 'node out/main.js'
+  },
+  {
+    name: 'TypeScript: Hey API',
+    toolchain: 'node',
+    program: 'hey-api',
+    compile: [TSC],
+    run: 'node out/main.js'
+  },
+  {
+    name: 'TypeScript: orval',
+    toolchain: 'node',
+    program: 'orval',
+    compile: [TSC],
+    run: 'node out/main.js'
+  },
+  {
+    name: 'TypeScript: openapi-generator',
+    jar: true,
+    toolchain: 'node',
+    program: 'typescript-fetch',
+    compile: [TSC],
+    run: 'node out/main.js',
+    warnings: USUAL
   }
 ]
