@@ -24,7 +24,10 @@ function release(version: string): void {
   if (run('git', 'tag', '--list', tag)) throw new Error(`the tag ${tag} exists`)
   if (!UNRELEASED.test(changelog)) throw new Error('CHANGELOG.md has nothing under "## Unreleased"')
 
-  run('npm', 'version', version, '--no-git-tag-version', '--allow-same-version')
+  const everywhere = ['--workspaces', '--include-workspace-root', '--no-workspaces-update']
+  run('npm', 'version', version, '--no-git-tag-version', '--allow-same-version', ...everywhere)
+  // npm leaves the workspace out of the lockfile.
+  run('npm', 'install', '--package-lock-only', '--ignore-scripts', '--offline')
   run(process.execPath, 'src/cli.ts', 'openapi')
   copyFileSync('openapi.yaml', 'docs/openapi-released.yaml')
   const today = new Date().toISOString().slice(0, 10)

@@ -10,6 +10,7 @@ import { PERSONAL_SCOPES, PROJECT_SCOPES } from './auth/principal.ts'
 import { rateLimits } from './auth/rate-limits.ts'
 import { accessTokenRoutes } from './features/access-tokens/routes.ts'
 import { credentialTypeRoutes } from './features/credential-types/routes.ts'
+import { lightningListRoutes } from './features/credentials/lightning/list-routes.ts'
 import {
   answerUnrouted,
   lightningRoutes,
@@ -108,6 +109,7 @@ export async function buildApp(
     await signedIn.register(credentialPartRoutes, { prefix: '/api/v1/app-credentials' })
     await signedIn.register(resolveRoutes, { prefix: '/api/v1/projects' })
     await signedIn.register(auditRoutes, { prefix: '/api/v1/audit-events' })
+    await signedIn.register(lightningListRoutes, { prefix: '/api' })
     await signedIn.register(lightningRoutes, { prefix: '/api' })
   })
   return app

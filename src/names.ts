@@ -113,3 +113,8 @@ export function nameColumns(name: string): { name: string; name_key: string } {
 export function searchPattern(text: string): string {
   return `%${foldName(text).replace(/[%_\\]/g, '\\$&')}%`
 }
+
+/** Returns the pattern for a text that is looked for, or undefined if there is none. */
+export function patternOf(search: string | undefined): string | undefined {
+  return search ? searchPattern(search) : undefined
+}

@@ -306,7 +306,7 @@ const HARMLESS: Record<string, Change> = {
   },
   'a property of a body no longer required': (d) => without(schema(d, 'ProjectCreate').required!, 'name'),
   'a new optional parameter': (d) =>
-    operation(d, LIST, 'get').parameters!.push({ name: 'sort', in: 'query', schema: { type: 'string' } }),
+    operation(d, LIST, 'get').parameters!.push({ name: 'colour', in: 'query', schema: { type: 'string' } }),
   'more values of an enumeration that is only sent': (d) => schema(d, 'Scope').enum!.push('users:read'),
   'wider bounds of an input': (d) => {
     property(d, 'ProjectCreate', 'name')['maxLength'] = 400

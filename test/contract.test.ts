@@ -5,10 +5,11 @@ import { parse } from 'yaml'
 import { openapiYaml } from '../src/http/openapi.ts'
 import { problems } from '../src/http/problems.ts'
 import { startTestApp } from './helpers/app.ts'
-import { type Parameter, pointerPart } from './helpers/contract.ts'
+import { type Parameter, pointerPart, type Response } from './helpers/contract.ts'
 
 const root = join(import.meta.dirname, '..')
 
+type Content = Record<string, { schema: Schema; examples?: Record<string, { value: unknown }> }>
 interface Operation {
   operationId: string
   summary: string
@@ -16,8 +17,8 @@ interface Operation {
   tags: string[]
   security: object[]
   parameters?: Parameter[]
-  requestBody?: { content: Record<string, { schema: Schema }> }
-  responses: Record<string, { description: string; content?: Record<string, { schema: Schema }> }>
+  requestBody?: { content: Content }
+  responses: Record<string, Omit<Response, 'content'> & { content?: Content }>
 }
 interface Schema {
   $ref?: string
@@ -30,6 +31,9 @@ interface Schema {
 /** Lightning's clients may send additional properties. */
 const OPEN = new Set(['LightningCredentialCreate', 'LightningEnvironmentBody', 'LightningProjectLink'])
 
+/** The codes of requests that reach no operation, and one that Lightning's operations answer in their form. */
+const NOT_OF_OPERATIONS = ['external-id-taken', 'no-such-route', 'method-not-allowed', 'url-too-long']
+
 interface Example {
   pointer: string
   /** The pointer to the schema that it must match. */
@@ -37,12 +41,20 @@ interface Example {
   value: unknown
 }
 
+/** The examples of a response or a parameter, but those that are components. */
+const valuesOf = (examples: Record<string, { value?: unknown }>) =>
+  Object.values(examples).flatMap((example) => ('value' in example ? [example.value] : []))
+
 /** Every example of a schema, parameter, header or body. */
 function examplesIn(node: unknown, pointer = '#'): Example[] {
   if (typeof node !== 'object' || node === null) return []
-  const { examples, example, schema } = node as { examples?: object; example?: unknown; schema?: object }
+  const { examples, example, schema } = node as {
+    examples?: Record<string, object>
+    example?: unknown
+    schema?: object
+  }
   const shape = schema ? `${pointer}/schema` : pointer
-  const values = Array.isArray(examples) ? examples : Object.values(examples ?? {}).map(({ value }) => value)
+  const values = Array.isArray(examples) ? examples : valuesOf(examples ?? {})
   if (example !== undefined) values.push(example)
   const within = Object.entries(node)
     .filter(([key]) => !['example', 'examples', 'default', 'enum'].includes(key))
@@ -176,13 +188,10 @@ t.test('the contract', async (t) => {
   })
 
   t.test('shares its components', async (t) => {
-    for (const { name, operation } of operations) {
-      for (const [status, response] of Object.entries(operation.responses))
-        if (status >= '400') t.ok('$ref' in response, `${name} refers to its ${status}`)
-    }
-    const { responses, parameters, headers, schemas } = document.components
+    const { responses, parameters, headers, schemas, examples } = document.components
     const text = JSON.stringify(document)
-    for (const [section, parts] of Object.entries({ responses, parameters, headers, schemas }))
+    t.ok(text.length < 200_000, `${text.length} characters`)
+    for (const [section, parts] of Object.entries({ responses, parameters, headers, schemas, examples }))
       for (const name of Object.keys(parts))
         t.ok(text.includes(`"#/components/${section}/${name}"`), `${section}/${name} is used`)
     const enumerations = Object.values(schemas).flatMap((schema) => ('enum' in schema ? [schema.enum] : []))
@@ -191,20 +200,40 @@ t.test('the contract', async (t) => {
       t.equal(text.split(`"enum":${JSON.stringify(values)}`).length, 2, `${values} stand there once`)
   })
 
-  t.test('has an example for every problem', async (t) => {
-    const examples = Object.entries(document.components.responses).flatMap(([name, response]) =>
-      Object.entries(response.content?.['application/problem+json']?.examples ?? {}).map(
-        ([code, { value }]) => ({
-          name,
-          code,
-          value: value as Record<string, unknown>
-        })
-      )
-    )
-    const documented = examples.map(({ code }) => code)
-    const unanswered = [...problems].filter(([, { status }]) => status === 414).map(([code]) => code)
-    t.same([...documented, ...unanswered].sort(), [...problems.keys()].sort())
-    for (const { name, code, value } of examples) t.equal(value['code'], code, `${name} ${code}`)
+  t.test('lists every code with its meaning, and leaves room for more', (t) => {
+    const { ProblemCode, InputErrorCode } = document.components.schemas
+    for (const component of [ProblemCode!, InputErrorCode!]) {
+      const { description, ...rest } = component as { description?: string }
+      const codes = component['x-extensible-enum']!
+      t.match(rest, { type: 'string' })
+      t.notOk('enum' in rest, 'a client takes any string')
+      for (const code of codes) t.match(description, `\n- \`${code}\`: `)
+    }
+    t.same(ProblemCode!['x-extensible-enum'], [...problems.keys()])
+    t.end()
+  })
+
+  t.test('declares the codes of every operation, with an example of each', (t) => {
+    const declared = new Set<string>()
+    for (const { name, operation } of operations) {
+      for (const [status, named] of Object.entries(operation.responses)) {
+        const response = service.contract.resolved(named)
+        const content = response.content?.['application/problem+json']
+        if (!content) continue
+        const codes = response['x-problem-codes'] ?? []
+        t.ok(codes.length > 0, `${name} ${status} has codes`)
+        t.same(Object.keys(content.examples!), codes, `${name} ${status} has examples`)
+        for (const [code, example] of Object.entries(content.examples!)) {
+          const { value } = service.contract.resolved(example)
+          t.match(value, { code, status: Number(status), type: `/docs/problems/${code}` }, `${name} ${code}`)
+          t.match(response.description, `\`${code}\``)
+          declared.add(code)
+        }
+      }
+    }
+    const outside = [...problems.keys()].filter((code) => !declared.has(code))
+    t.same(outside, NOT_OF_OPERATIONS)
+    t.end()
   })
 
   t.test('has no schema that generates a poor SDK', async (t) => {

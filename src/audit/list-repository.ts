@@ -13,8 +13,8 @@ export interface AuditFilter {
   outcome?: 'allowed' | 'denied'
   from?: Date
   to?: Date
-  /** The cursor of the previous page. */
-  cursor?: string
+  /** The `below` of the previous page. */
+  below?: string | undefined
 }
 
 export type EventRow = Row<'audit_events', (typeof columns)[number]>
@@ -22,7 +22,7 @@ export type EventRow = Row<'audit_events', (typeof columns)[number]>
 export interface AuditPage {
   rows: EventRow[]
   /** The id below which the next page starts, or null if there are no more events. */
-  cursor: string | null
+  below: string | null
 }
 
 /** The most events that a page looks at. The cost of a page does not depend on how few of them match. */
@@ -155,7 +155,7 @@ export async function listEvents(
   filter: AuditFilter,
   limit: number
 ): Promise<AuditPage> {
-  const { cursor, from, to } = filter
+  const { from, to } = filter
   const params: PageParams = {
     viewer: viewer ?? null,
     credentialId: filter.credentialId ?? null,
@@ -166,7 +166,7 @@ export async function listEvents(
     from: from ?? null,
     to: to ?? null,
     lowest: from ? idOf(from.getTime() - CLOCK_TOLERANCE_MS) : idOf(0),
-    below: lowest(cursor, to && idOf(to.getTime() + CLOCK_TOLERANCE_MS)),
+    below: lowest(filter.below, to && idOf(to.getTime() + CLOCK_TOLERANCE_MS)),
     limit: limit + 1
   }
   const key = filter.credentialId
@@ -180,7 +180,7 @@ export async function listEvents(
   // The index by key finds what is asked for at once, unless much of it is hidden from the viewer. How much,
   // the viewer must not learn.
   const page = key === 'all' ? undefined : await read(db, key, params, limit)
-  if (page && (page.cursor === null || page.cursor === page.rows.at(-1)?.id)) return page
+  if (page && (page.below === null || page.below === page.rows.at(-1)?.id)) return page
   return read(db, 'visible', params, limit)
 }
 
@@ -192,8 +192,8 @@ async function read(
 ): Promise<AuditPage> {
   const found = await pages[by](db, params)
   const rows = found.filter((row): row is EventRow & Found => row.id !== null).slice(0, limit)
-  const cursor = found.length > limit ? rows.at(-1)!.id : found[0]!.scanned_to
-  return { rows, cursor }
+  const below = found.length > limit ? rows.at(-1)!.id : found[0]!.scanned_to
+  return { rows, below }
 }
 
 /** Returns the lowest UUIDv7 of a time in milliseconds (RFC 9562, 5.7). */

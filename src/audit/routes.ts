@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { administrator, isAdministrator, signedIn } from '../auth/principal.ts'
+import { askedPage } from '../http/paging.ts'
 import { timeOf } from '../http/times.ts'
 import { findHead } from './chain.ts'
 import { type AuditFilter, listEvents } from './list-repository.ts'
@@ -11,13 +12,20 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAuditEvents, preHandler: signedIn }, async (request) => {
     const caller = signedIn.of(request)
-    const { from, to, limit, ...filter } = request.query
+    const { limit, ...query } = request.query
+    const asked = askedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' })
+    const { from, to, pageSize: _size, cursor: _cursor, ...filter } = query
     const times: AuditFilter = {}
     if (from !== undefined) times.from = timeOf(from, '/query/from')!
     if (to !== undefined) times.to = timeOf(to, '/query/to')!
     const viewer = isAdministrator(caller) ? undefined : caller.userId
-    const { rows, cursor } = await listEvents(db, viewer, { ...filter, ...times }, limit)
-    return { data: rows.map(toEvent), nextCursor: cursor }
+    const { rows, below } = await listEvents(
+      db,
+      viewer,
+      { ...filter, ...times, below: asked.after?.id },
+      asked.limit
+    )
+    return { data: rows.map(toEvent), nextCursor: below && asked.cursorOf({ key: '', id: below }) }
   })
 
   app.get('/head', { schema: schema.getAuditHead, preHandler: administrator }, async () => {

@@ -1,17 +1,20 @@
 import { Type } from '@sinclair/typebox'
 import { READ_AUDIT } from '../auth/principal.ts'
+import { Forbidden } from '../http/problems.ts'
 import {
   answer,
+  CursorQuery,
   closed,
   counter,
   described,
   Id,
+  NextCursor,
   namedEnum,
   nullable,
+  pageSize,
   quantity,
   ref,
-  Timestamp,
-  withDefault
+  Timestamp
 } from '../http/schemas.ts'
 
 const Outcome = namedEnum('AuditOutcome', ['allowed', 'denied'])
@@ -61,7 +64,7 @@ export const AuditEvent = closed(
 const AuditPage = closed(
   {
     data: Type.Array(ref(AuditEvent), { maxItems: 200 }),
-    nextCursor: nullable(Type.String({ description: 'For the page after this one; null on the last' }))
+    nextCursor: NextCursor
   },
   { $id: 'AuditEventPage', examples: [{ data: [example], nextCursor: null }] }
 )
@@ -86,7 +89,7 @@ export const listAuditEvents = {
   description:
     'Newest first. An administrator, in person, sees everything; others see the events of their own ' +
     'credentials, and of projects where they are admin or owner. A page looks at a part of the log, so ' +
-    'that its cost is bounded: it may have fewer events than `limit`, or none, although there are more. ' +
+    'that its cost is bounded: it may have fewer events than `pageSize`, or none, although there are more. ' +
     'The last page is the one whose `nextCursor` is null.',
   tags,
   scopes: READ_AUDIT,
@@ -100,14 +103,15 @@ export const listAuditEvents = {
     outcome: Type.Optional({ ...Outcome, description: 'What was done, or what was refused' }),
     from: Type.Optional(described(Timestamp, 'Not before')),
     to: Type.Optional(described(Timestamp, 'Before')),
-    cursor: Type.Optional(described(Id, 'The `nextCursor` of the page before')),
-    limit: withDefault(
+    ...CursorQuery,
+    pageSize: pageSize(200, 50),
+    limit: Type.Optional(
       Type.Integer({
         format: 'int32',
         minimum: 1,
         maximum: 200,
-        default: 50,
-        description: 'How many on a page'
+        deprecated: true,
+        description: 'The former name of `pageSize`; the one that counts if both are sent'
       })
     )
   }),
@@ -121,5 +125,6 @@ export const getAuditHead = {
     'For administrators. Kept elsewhere, it shows whether events before it were changed, removed or ' +
     'inserted since: `latchkey audit verify`.',
   tags,
-  response: { 200: answer('The last sealed position and its hash', Head) }
+  response: { 200: answer('The last sealed position and its hash', Head) },
+  problems: [Forbidden]
 }

@@ -108,6 +108,11 @@ export class Keyring {
     return this.#sealer('latchkey/idempotent-answer/v1', [principal, key])
   }
 
+  /** The sealer of a caller's cursors. `additionalData` is what the cursor is for: a list and its filters. */
+  cursors(caller: string): Sealer {
+    return this.#sealer('latchkey/cursor/v1', [caller])
+  }
+
   /** Loads the data keys that the source has now. If the source throws, so does this, and nothing changes. */
   async refresh(): Promise<void> {
     await this.#load()

@@ -128,6 +128,8 @@ export interface Tables {
     project_id: string
     user_id: string
     role: ProjectRole
+    /** The key of the project's name, if the user holds it. An owner holds a name once. */
+    held_name_key: string | null
     created_at: CreatedAt
   }
   credential_types: {

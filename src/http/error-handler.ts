@@ -5,6 +5,7 @@ import { DecryptionFailed } from '../crypto/aead.ts'
 import { isUnavailable, violates } from '../db/errors.ts'
 import { challengeOf } from './challenge.ts'
 import { inputErrorOf } from './input-error.ts'
+import { typeOf } from './problem.ts'
 import * as errors from './problems.ts'
 import { logRequest } from './request-log.ts'
 import { minimalHeaders } from './security-headers.ts'
@@ -53,11 +54,13 @@ function problemOf(error: unknown): errors.Problem {
 
 /** The problem's body (RFC 9457). */
 function problemBody(problem: errors.Problem, requestId: string) {
-  const { retryAfter: _, ...members } = problem.members
+  const { retryAfter: _retryAfter, allow: _allow, ...members } = problem.members
+  const { code, status, title } = problem.kind
   return {
-    status: problem.status,
-    title: problem.title,
-    code: problem.code,
+    type: typeOf(code),
+    status,
+    title,
+    code,
     detail: problem.message,
     requestId,
     ...members
@@ -175,18 +178,11 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: import('n
   if (error.code === 'ECONNRESET' || socket.destroyed) return
   const status =
     error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400
-  const title = STATUS_CODES[status]!
   const requestId = crypto.randomUUID()
-  const body = JSON.stringify({
-    status,
-    title,
-    code: 'bad-request',
-    detail: 'The request cannot be read.',
-    requestId
-  })
+  const body = JSON.stringify({ ...problemBody(new errors.BadRequest(), requestId), status })
   if (socket.writable) {
     socket.write(
-      `HTTP/1.1 ${status} ${title}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
         Object.entries(minimalHeaders)
           .map(([name, value]) => `${name}: ${value}\r\n`)
           .join('') +

@@ -1,4 +1,5 @@
 import type { FastifySchemaValidationError } from 'fastify'
+import { type InputErrorCode, isInputErrorCode } from './input-error-codes.ts'
 import type { InputError } from './problems.ts'
 
 const PARTS: Record<string, string> = { querystring: 'query' }
@@ -7,7 +8,11 @@ const PARTS: Record<string, string> = { querystring: 'query' }
 export function inputErrorOf(error: FastifySchemaValidationError, context: string | undefined): InputError {
   const base = `/${PARTS[context ?? 'body'] ?? context}${error.instancePath}`
   const params = error.params as Record<string, unknown>
-  const inputError = (code: string, message: string, path = base): InputError => ({ path, code, message })
+  const inputError = (code: InputErrorCode, message: string, path = base): InputError => ({
+    path,
+    code,
+    message
+  })
   switch (error.keyword) {
     case 'required':
       return inputError('required', 'This is required.', `${base}/${params.missingProperty}`)
@@ -18,13 +23,15 @@ export function inputErrorOf(error: FastifySchemaValidationError, context: strin
     case 'type':
       return inputError('wrong-type', `This has to be of type ${list(params.type)}.`)
     case 'textRule':
-      return inputError(String(params.code), String(params.message))
+      return inputError(codeOf(params.code), String(params.message))
     case 'format':
       return inputError('wrong-format', `This has to be a ${params.format}.`)
     case 'minLength':
       return inputError('too-short', `This takes at least ${count(params.limit, 'character')}.`)
     case 'maxLength':
       return inputError('too-long', `This takes at most ${params.limit} characters.`)
+    case 'maxProperties':
+      return inputError('too-many', `This takes at most ${params.limit} properties.`)
     case 'minItems':
       return inputError(
         'too-few',
@@ -44,6 +51,8 @@ export function inputErrorOf(error: FastifySchemaValidationError, context: strin
       return inputError('invalid', 'This is not as the contract says.')
   }
 }
+
+const codeOf = (code: unknown) => (typeof code === 'string' && isInputErrorCode(code) ? code : 'invalid')
 
 const count = (limit: unknown, what: string) => `${limit} ${what}${limit === 1 ? '' : 's'}`
 

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { scan } from 'secure-json-parse'
 import { endOfString, isCanonicalNumber, parseLossless } from '../json.ts'
-import { MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
+import { type InputErrorCode, MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
 
 const MAX_DEPTH = 32
 /** The most values in a body: members of objects and elements of arrays. Bounds the time of every walk. */
@@ -54,7 +54,7 @@ export const jsonBody = fp(
   { name: 'json-body', fastify: '5.x' }
 )
 
-function refusal(code: string, detail: string) {
+function refusal(code: InputErrorCode, detail: string) {
   return new ValidationFailed({ detail, errors: [{ path: '/body', code, message: detail }] })
 }
 

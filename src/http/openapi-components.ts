@@ -1,12 +1,14 @@
 import { STATUS_CODES } from 'node:http'
-import { enumerations } from './schemas.ts'
+import { choices, enumerations } from './schemas.ts'
 
 interface Parameter {
   name: string
   in: string
+  deprecated?: boolean
+  schema?: { deprecated?: boolean }
 }
 interface Response {
-  content?: Record<string, unknown>
+  content?: Record<string, { examples?: Record<string, object> }>
   headers?: Record<string, object>
 }
 interface Operation {
@@ -21,28 +23,26 @@ export interface Document {
 
 /** Names of the parameters that become components, by location and name. */
 const PARAMETERS: Record<string, string> = {
-  'path:id': 'Id',
-  'path:projectId': 'ProjectId',
-  'path:userId': 'UserId',
   'path:environment': 'Environment',
   'path:consumer': 'Consumer',
   'query:page': 'Page',
   'query:pageSize': 'PageSize',
+  'query:cursor': 'Cursor',
   'query:search': 'Search',
   'header:if-match': 'IfMatch',
   'header:idempotency-key': 'IdempotencyKey'
 }
 
 /**
- * Moves error responses, parameters, response headers and named enumerations into `components`, and refers to
+ * Moves error responses and their examples, parameters, response headers and named enumerations into `components`, and refers to
  * them there. Returns the document with `components` last. Throws if two different components have the same
  * name.
  */
 export function extractComponents(document: Document): Document {
   const { paths, components: own, ...head } = document
   const { securitySchemes = {}, schemas = {} } = own
-  const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, schemas }
-  const share = (section: 'parameters' | 'headers' | 'responses', name: string, part: object) => {
+  const components = { securitySchemes, parameters: {}, headers: {}, responses: {}, examples: {}, schemas }
+  const share = (section: keyof typeof components, name: string, part: object) => {
     const parts: Record<string, object> = components[section]
     parts[name] ??= part
     if (JSON.stringify(parts[name]) !== JSON.stringify(part))
@@ -50,15 +50,26 @@ export function extractComponents(document: Document): Document {
     return { $ref: `#/components/${section}/${name}` } as never
   }
   nameEnumerations([paths, schemas], schemas)
+  for (const [name, choice] of choices) schemas[name] = referring(choice)
   // A validator sees null if there is no body.
   const takesNull = ({ schema = {} }: { schema?: { $ref?: string } }) => {
     const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
     return [(named as { type?: string | string[] }).type].flat().includes('null')
   }
+  // A list with pages of another size has a parameter of its own.
+  const isOther = (name: string, parameter: object) =>
+    JSON.stringify(shared[name] ?? parameter) !== JSON.stringify(parameter)
+  const shared: Record<string, object> = components.parameters
   for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
     for (const [index, parameter] of operation.parameters?.entries() ?? []) {
       const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
-      if (name) operation.parameters![index] = share('parameters', name, parameter)
+      if (parameter.schema?.deprecated) {
+        parameter.deprecated = true
+        delete parameter.schema.deprecated
+      }
+      if (parameter.in === 'header') parameter.name = headerName(parameter.name)
+      if (name && !isOther(name, parameter))
+        operation.parameters![index] = share('parameters', name, parameter)
     }
     const { requestBody } = operation
     if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)
@@ -68,14 +79,26 @@ export function extractComponents(document: Document): Document {
       for (const [header, part] of Object.entries(response.headers ?? {}))
         response.headers![header] = share('headers', header.replaceAll('-', ''), part)
       if (response.headers && Object.keys(response.headers).length === 0) delete response.headers
-      if (Number(status) >= 400)
-        operation.responses[status] = share('responses', responseName(status, response), response)
+      const problems = response.content?.['application/problem+json']?.examples
+      const name = responseName(status, response)
+      for (const [code, example] of Object.entries(problems ?? {}))
+        problems![code] = share('examples', pascalCase(code), example)
+      if (problems) Object.assign(response, { 'x-problem-codes': Object.keys(problems) })
+      if (name) operation.responses[status] = share('responses', name, response)
     }
   }
   openAnswers(paths, schemas)
   const sections = Object.entries(components).map(([section, parts]) => [section, sorted(parts)])
   return { ...head, paths, components: Object.fromEntries(sections) }
 }
+
+/** The choice with the references of the document. */
+function referring(choice: object): object {
+  return JSON.parse(JSON.stringify(choice).replaceAll(/"(\w+)#"/g, '"#/components/schemas/$1"'))
+}
+
+/** The name as people write it; Node has names in lower case. */
+const headerName = (name: string) => name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase())
 
 function removeNull(schema: { $ref?: string }, schemas: Record<string, object>): void {
   const named = (schemas[nameOf(schema.$ref)] ?? schema) as { type?: string | string[] }
@@ -111,19 +134,39 @@ function openAnswers(paths: Document['paths'], schemas: Record<string, object>):
   for (const schema of Object.values(schemas)) open(schema)
 }
 
-/** Names a response after its status; those of the Lightning API, which have another form, with a prefix. */
-function responseName(status: string, { content = {} }: Response): string {
-  const name = STATUS_CODES[status]!.replaceAll(' ', '')
-  return 'application/problem+json' in content ? name : `Lightning${name}`
+/** Names of the responses that operations share, by the codes of their problems. */
+const RESPONSES: Record<string, string> = {
+  'bad-request malformed-url validation-failed': 'InvalidRequest',
+  'bad-request malformed-body malformed-url validation-failed': 'InvalidRequestOrBody',
+  'cross-site-request forbidden insufficient-scope': 'ChangeForbidden',
+  'forbidden insufficient-scope': 'ReadForbidden',
+  'decryption-failed internal-error': 'InternalErrorOrDecryptionFailed'
 }
+
+/**
+ * Returns the name of an error response that operations share: of one with a single code that code, and of
+ * those of the Lightning API, which have another form, the status with a prefix. Others stay where they are,
+ * so that a further code of an operation renames nothing.
+ */
+function responseName(status: string, { content = {} }: Response): string | undefined {
+  if (Number(status) < 400) return undefined
+  const problem = content['application/problem+json']
+  if (!problem) return `Lightning${STATUS_CODES[status]!.replaceAll(' ', '')}`
+  const codes = Object.keys(problem.examples!)
+  return codes.length === 1 ? pascalCase(codes[0]!) : RESPONSES[codes.join(' ')]
+}
+
+/** `not-found` as `NotFound`. */
+const pascalCase = (code: string) => code.replace(/(^|-)([a-z])/g, (_, _dash, letter) => letter.toUpperCase())
 
 function nameEnumerations(node: unknown, schemas: Record<string, object>): void {
   if (typeof node !== 'object' || node === null) return
   for (const child of Object.values(node)) nameEnumerations(child, schemas)
   const schema = node as { type?: unknown; enum?: unknown; $ref?: string }
-  const name = schema.type === 'string' && enumerations.get(JSON.stringify(schema.enum))
-  if (!name || schemas[name] === node) return
-  schemas[name] = { type: 'string', enum: schema.enum }
+  const named = schema.type === 'string' && enumerations.get(JSON.stringify(schema.enum))
+  if (!named || schemas[named.name] === node) return
+  const { name, component } = named
+  schemas[name] = component
   delete schema.type
   delete schema.enum
   schema.$ref = `#/components/schemas/${name}`

@@ -6,83 +6,10 @@ import { stringify } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 import { open } from './guard.ts'
 import { type Document, extractComponents } from './openapi-components.ts'
+import { DESCRIPTION, type Security, SUMMARY, tagsOf } from './openapi-texts.ts'
 import { problemResponses } from './problem-schemas.ts'
+import * as problem from './problems.ts'
 import * as shared from './schemas.ts'
-
-export interface Security {
-  sessionCookie: string
-  personalScopes: readonly string[]
-  projectScopes: readonly string[]
-}
-
-const codeList = (words: readonly string[]) => words.map((word) => `\`${word}\``).join(', ')
-
-function describe({ personalScopes, projectScopes }: Security): string {
-  return `A credential store for workflow engines, integration platforms and agents. Values are encrypted. \
-Secret ones leave through \`reveal\`,
-to their owner, through \`resolve\`, to machines of a project, and through the answer to a create on the \
-Lightning surface, to their creator.
-
-## Who is calling
-- **People** sign in with \`POST /api/v1/session\` and are known by the cookie that it sets; in Swagger UI, \
-"Try it out" there, and every
-  other operation works. A change by cookie has to come from this site (403 \`cross-site-request\`).
-- **Programs** send \`Authorization: Bearer lk_pat_…\`, a personal access token: it acts as its maker, \
-within its scopes,
-  any of ${codeList(personalScopes)}.
-- **Machines of a project** send \`Authorization: Bearer lk_prj_…\`, a project token: it is of the project \
-and of nobody, and outlives
-  whoever made it. Its scopes are any of ${codeList(projectScopes)}.
-
-Both kinds of token are made in person by \`POST /api/v1/access-tokens\`, and shown once. An operation \
-names the scopes of which any one
-lets a token call it; where it names none, no token will do.
-
-## Errors
-Errors are \`application/problem+json\` (RFC 9457): a \`status\`, a stable \`code\` for programs, a \
-sentence for people, the \`requestId\` that is
-in the logs and in \`X-Request-Id\`, and for bad input the \`errors\`, each with a JSON pointer. Nothing \
-that was sent is echoed. What the
-caller may not know of is 404, the same as what is not there. 429 and 503 say in \`Retry-After\` when to \
-try again; \`RateLimit-Limit\`, \`RateLimit-Remaining\` and \`RateLimit-Reset\` say how many requests \
-are left for how many seconds. The Lightning surface
-answers in the form that its clients know. Before any operation is reached, a request may be refused as one \
-that cannot be read: 400, 408,
-414, 431.
-
-## Bodies
-JSON in UTF-8, at most 1 MiB, taken as they are: a property that is not known, or of another type, is 400. \
-Query strings and headers are
-turned into what their schema says; a query parameter that is not known is 400. The Lightning surface \
-passes over what it does not know.
-
-## Revisions
-A credential has a \`revision\`, one more with each change, and its answers have it as \`ETag\`. A change \
-with \`If-Match\` happens at that
-revision only, and is 412 otherwise.
-
-## Safe retries
-A create with an \`Idempotency-Key\`, sent again within 24 hours by the same caller, gives the first answer \
-again, with
-\`Idempotency-Replayed: true\`; another request under the same key is 422.
-
-## Pages
-Lists that grow take \`page\`, from 1, and \`pageSize\`, and answer \`data\`, \`total\`, \`page\` and \
-\`pageSize\`. The audit log, which never stops
-growing, answers a \`nextCursor\`, to be sent as \`cursor\`.`
-}
-
-const TAGS = [
-  { name: 'Session', description: 'Signing in and out, and the sessions on other devices' },
-  { name: 'Access tokens', description: 'Tokens by which programs act as a person' },
-  { name: 'Users', description: 'The people who may sign in' },
-  { name: 'Projects', description: 'Projects, their members and roles' },
-  { name: 'Credential types', description: 'Which fields a credential has' },
-  { name: 'App credentials', description: 'Credentials, their values and their projects' },
-  { name: 'Audit', description: 'Who did what, and who was refused' },
-  { name: 'Lightning', description: 'The same credentials, as OpenFn Lightning’s API has them' },
-  { name: 'Health', description: 'For probes' }
-]
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -92,7 +19,32 @@ declare module 'fastify' {
      */
     problems?: Record<string, object>
   }
+  interface FastifySchema {
+    /** The problems of the operation, besides those that all operations of its kind have. */
+    problems?: readonly problem.ProblemClass[]
+  }
 }
+
+/** The problems of every operation. */
+const ALWAYS = [
+  problem.BadRequest,
+  problem.MalformedUrl,
+  problem.ValidationFailed,
+  problem.TooManyRequests,
+  problem.InternalError,
+  problem.Unavailable
+]
+/** Those of an operation for callers. */
+const OF_CALLERS = [problem.Unauthenticated, problem.InsufficientScope]
+/** Those of a change, which may have a body. */
+const OF_CHANGES = [
+  problem.CrossSiteRequest,
+  problem.MalformedBody,
+  problem.BodyTooLarge,
+  problem.UnsupportedMediaType
+]
+/** A caller may lose the right to a change while it runs. */
+const OF_CHANGES_OF_CALLERS = [problem.Forbidden]
 
 /** Generates the OpenAPI document from the routes' schemas, and adds what all operations share. */
 export const openapi = fp<Security>(
@@ -103,11 +55,13 @@ export const openapi = fp<Security>(
         info: {
           title: 'Latchkey',
           version: packageJson.version,
-          description: describe(security),
+          description: DESCRIPTION,
+          // OpenAPI 3.1, which these types do not know.
+          ...({ summary: SUMMARY } as object),
           license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as never
         },
         servers: [{ url: '/', description: 'The service that serves this document' }],
-        tags: TAGS,
+        tags: tagsOf(security),
         components: {
           securitySchemes: {
             sessionCookie: {
@@ -157,14 +111,20 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
     throw new Error(`${route.method} ${route.url} needs operationId, summary and tags`)
   const isWrite = route.method !== 'GET'
   const isOpen = [route.preHandler ?? []].flat().includes(open)
-  const errors = [400, 429, ...(isOpen ? [] : [401, 403]), ...(isWrite ? [403, 413, 415] : [])]
+  const problems = [
+    ...ALWAYS,
+    ...(isOpen ? [] : OF_CALLERS),
+    ...(isWrite ? OF_CHANGES : []),
+    ...(isWrite && !isOpen ? OF_CHANGES_OF_CALLERS : []),
+    ...(schema.problems ?? [])
+  ]
   // An operation with scopes of project tokens alone takes no session.
   const takesSession = !scopes || scopes.some((scope) => personalScopes.includes(scope))
   const security = [
     ...(takesSession ? [{ sessionCookie: [] }] : []),
     ...(scopes ?? []).map((scope) => ({ bearerToken: [scope] }))
   ]
-  const responses = { ...problemResponses(...errors), ...(schema.response as object) }
+  const responses = { ...problemResponses(problems), ...(schema.response as object) }
   const responsesWhere = (predicate: (status: number) => boolean) =>
     Object.fromEntries(Object.entries(responses).filter(([status]) => predicate(Number(status))))
   route.config = { ...route.config, problems: responsesWhere((status) => status >= 400) }

@@ -1,23 +1,33 @@
 import { Type } from '@sinclair/typebox'
+import { INPUT_ERRORS } from './input-error-codes.ts'
+import { MAX_ERRORS, type ProblemClass, type ProblemKind, typeOf } from './problem.ts'
 import { type ProblemMembers, problems } from './problems.ts'
-import { closed, Id, MAX_INT32, quantity, ref } from './schemas.ts'
+import { closed, extensibleEnum, Id, MAX_INT32, quantity, ref } from './schemas.ts'
 
-const Code = Type.String({
-  maxLength: 64,
-  pattern: '^[a-z0-9-]+$',
-  description: 'A stable word for programs',
-  examples: ['required']
-})
+/** A component with the codes and what each means. A later version has more. */
+function codes(name: string, meanings: Iterable<readonly [code: string, meaning: string]>) {
+  const all = [...meanings]
+  const lines = all.map(([code, meaning]) => `- \`${code}\`: ${meaning}`)
+  const description = `A stable word for programs. A later version may add some.\n\n${lines.join('\n')}`
+  return extensibleEnum(
+    name,
+    description,
+    all.map(([code]) => code)
+  )
+}
 
 export const InputError = closed(
   {
     path: Type.String({ description: 'A JSON pointer into the request', examples: ['/body/keys/0/fieldId'] }),
-    code: Code,
-    message: Type.String({ description: 'A sentence for people', examples: ['This is required.'] })
+    code: codes('InputErrorCode', Object.entries(INPUT_ERRORS)),
+    message: Type.String({
+      description: 'A sentence for people that says what is expected',
+      examples: ['This is required.']
+    })
   },
   {
     $id: 'InputError',
-    description: 'One thing that is wrong with the request, without what was sent',
+    description: 'One fault of the request, without what was sent',
     examples: [{ path: '/body/keys/0/fieldId', code: 'required', message: 'This is required.' }]
   }
 )
@@ -32,24 +42,42 @@ const EXAMPLE_MEMBERS: Record<string, ProblemMembers> = {
   'new-owner-may-not-link': { projects: ['019a0b1c-2d3e-7f40-8a51-00000000000c'] }
 }
 
-function problemExample(code: string) {
-  const { status, title, detail } = problems.get(code)!
-  return { status, title, code, detail, requestId: REQUEST_ID, ...EXAMPLE_MEMBERS[code] }
-}
+const exampleOf = ({ code, status, title, detail }: ProblemKind) => ({
+  type: typeOf(code),
+  status,
+  title,
+  code,
+  detail,
+  requestId: REQUEST_ID,
+  ...EXAMPLE_MEMBERS[code]
+})
 
 /** RFC 9457. */
 export const Problem = closed(
   {
+    type: Type.String({
+      description: 'The path of a page on this service that explains the code',
+      examples: ['/docs/problems/not-found']
+    }),
     status: Type.Integer({ format: 'int32', minimum: 400, maximum: 599, examples: [404] }),
-    title: Type.String({ examples: ['Not found'] }),
-    code: Type.Unsafe<string>({ ...Code, examples: ['not-found'] }),
+    title: Type.String({ description: 'The same for every problem of the code', examples: ['Not found'] }),
+    code: codes(
+      'ProblemCode',
+      [...problems].map(([code, { detail }]) => [code, detail])
+    ),
     detail: Type.String({ description: 'A sentence for people' }),
     requestId: Type.String({
       maxLength: 128,
       description: 'As in X-Request-Id and in the logs',
       examples: [REQUEST_ID]
     }),
-    errors: Type.Optional(Type.Array(ref(InputError))),
+    errors: Type.Optional(
+      Type.Array(ref(InputError), {
+        maxItems: MAX_ERRORS,
+        description:
+          'All faults, or the first 50. With `validation-failed`, `type-in-use` and `onError: fail`'
+      })
+    ),
     usageCount: Type.Optional(quantity('With `type-in-use`')),
     consumers: Type.Optional(
       Type.Array(Type.String({ maxLength: 200 }), { description: 'With `credential-in-use`' })
@@ -59,25 +87,11 @@ export const Problem = closed(
   {
     $id: 'Problem',
     description: 'Why the request was refused (RFC 9457)',
-    examples: [problemExample('not-found')]
+    examples: [exampleOf(problems.get('not-found')!)]
   }
 )
 
-const DESCRIPTIONS: Record<number, string> = {
-  400: 'The request is not as the contract says',
-  401: 'No valid session or token',
-  403: 'The caller may see it, but may not do this',
-  404: 'Not there, or the caller may not know of it',
-  409: 'In conflict with what is there',
-  412: 'The revision in `If-Match` is not the current one',
-  413: 'The body, or the answer, is too large',
-  414: 'A part of the path is too long',
-  415: 'The body is not `application/json` in UTF-8',
-  422: 'The `Idempotency-Key` was used with another request',
-  429: 'Too many requests or attempts; see `Retry-After`',
-  500: 'A fault of the service',
-  503: 'The database is away or busy; see `Retry-After`'
-}
+const PROBLEM = ref(Problem)
 
 const RETRYABLE = new Set([429, 503])
 
@@ -106,18 +120,19 @@ export const refusalHeaders = (status: number) => ({
   ...((status === 401 || status === 403) && ChallengeHeader)
 })
 
-/** OpenAPI responses for these statuses, and for 500 and 503, which every operation has. */
-export function problemResponses(...statuses: number[]) {
-  const all = [...new Set([...statuses, 500, 503])].sort((a, b) => a - b)
-  return Object.fromEntries(all.map((status) => [status, problemResponse(status)]))
+/** The OpenAPI responses of an operation that answers these problems, by status. */
+export function problemResponses(classes: readonly ProblemClass[]): Record<string, object> {
+  const kinds = [...new Set(classes.map(({ kind }) => kind))].sort((a, b) => (a.code < b.code ? -1 : 1))
+  const byStatus = Map.groupBy(kinds, ({ status }) => status)
+  return Object.fromEntries([...byStatus].map(([status, kinds]) => [status, responseOf(status, kinds)]))
 }
 
-function problemResponse(status: number) {
-  const codes = [...problems].filter(([, entry]) => entry.status === status).map(([code]) => code)
-  const examples = Object.fromEntries(codes.map((code) => [code, { value: problemExample(code) }]))
+function responseOf(status: number, kinds: readonly ProblemKind[]) {
+  const headers = refusalHeaders(status)
+  const examples = Object.fromEntries(kinds.map((kind) => [kind.code, { value: exampleOf(kind) }]))
   return {
-    description: `${DESCRIPTIONS[status]} (${codes.map((code) => `\`${code}\``).join(', ')})`,
-    ...(Object.keys(refusalHeaders(status)).length > 0 && { headers: refusalHeaders(status) }),
-    content: { 'application/problem+json': { schema: ref(Problem), examples } }
+    description: kinds.map(({ code, title }) => `${title} (\`${code}\`)`).join(', '),
+    ...(Object.keys(headers).length > 0 && { headers }),
+    content: { 'application/problem+json': { schema: PROBLEM, examples } }
   }
 }

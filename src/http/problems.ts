@@ -1,287 +1,135 @@
-/** An error in the input: a JSON pointer, a stable code and a sentence. Never contains values. */
-export interface InputError {
-  path: string
-  code: string
-  message: string
-}
+import { problem } from './problem.ts'
 
-/** Extension members (RFC 9457, 3.2). */
-export interface ProblemMembers {
-  errors?: InputError[]
-  usageCount?: number
-  consumers?: string[]
-  projects?: string[]
-  /** Seconds, for the Retry-After header. */
-  retryAfter?: number
-}
+export * from './conflicts.ts'
+export type { InputErrorCode } from './input-error-codes.ts'
+export { type InputError, Problem, type ProblemClass, type ProblemMembers, problems } from './problem.ts'
 
-/** An error response. Thrown anywhere; only the error handler sends it. */
-export class Problem extends Error {
-  readonly code: string
-  readonly status: number
-  readonly title: string
-  readonly members: ProblemMembers
-
-  constructor(
-    code: string,
-    status: number,
-    title: string,
-    detail: string,
-    members: ProblemMembers,
-    cause?: unknown
-  ) {
-    super(detail, cause === undefined ? undefined : { cause })
-    this.name = 'Problem'
-    this.code = code
-    this.status = status
-    this.title = title
-    this.members = members
-  }
-}
-
-export type ProblemClass = new (members?: ProblemMembers & { detail?: string; cause?: unknown }) => Problem
-
-/** All problems, by code. */
-export const problems = new Map<string, { status: number; title: string; detail: string }>()
-
-function problem(code: string, status: number, title: string, detail: string): ProblemClass {
-  problems.set(code, { status, title, detail })
-  return class extends Problem {
-    constructor({
-      detail: own,
-      cause,
-      ...members
-    }: ProblemMembers & { detail?: string; cause?: unknown } = {}) {
-      super(code, status, title, own ?? detail, members, cause)
-    }
-  }
-}
+const RETRY = 'Wait for the seconds in `Retry-After`, then send the request again.'
 
 // 400
-export const ValidationFailed = problem(
-  'validation-failed',
-  400,
-  'Invalid input',
-  'The request is not as the contract says.'
-)
-export const MalformedBody = problem(
-  'malformed-body',
-  400,
-  'Malformed body',
-  'The body is not one JSON document in UTF-8.'
-)
-export const MalformedUrl = problem('malformed-url', 400, 'Malformed URL', 'The URL cannot be read.')
-export const BadRequest = problem('bad-request', 400, 'Bad request', 'The request cannot be read.')
+export const ValidationFailed = problem(400, 'validation-failed', 'Invalid request', {
+  detail: 'The request is invalid; see `errors`.',
+  help:
+    'Correct what `errors` lists. Each entry has a JSON pointer into the request, a code, and a sentence ' +
+    'that says what is expected.'
+})
+export const MalformedBody = problem(400, 'malformed-body', 'Malformed body', {
+  detail: 'The body is not a JSON document in UTF-8.',
+  help: 'Send exactly one JSON document in UTF-8, in which no object has a key twice.'
+})
+export const MalformedUrl = problem(400, 'malformed-url', 'Malformed URL', {
+  detail: 'The URL contains an invalid percent-encoding.',
+  help: 'Percent-encode path segments and query parameters as UTF-8.'
+})
+export const BadRequest = problem(400, 'bad-request', 'Bad request', {
+  detail: 'The request cannot be read.',
+  help:
+    'Check that the request is valid HTTP, has one `Host` and one `Authorization` header at most, and ' +
+    'presents one caller: a session cookie or an access token.'
+})
 // 401
-export const Unauthenticated = problem(
-  'unauthenticated',
-  401,
-  'Not signed in',
-  'Sign in, or send a valid token.'
-)
-export const InvalidCredentials = problem(
-  'invalid-credentials',
-  401,
-  'Sign-in failed',
-  'E-mail and password do not fit together, or the account is disabled.'
-)
+export const Unauthenticated = problem(401, 'unauthenticated', 'Not authenticated', {
+  detail: 'The request has no valid session or token.',
+  help:
+    'Sign in with `POST /api/v1/session`, or send a valid access token as `Authorization: Bearer`. ' +
+    'Sessions and tokens end when they expire or are revoked.'
+})
+export const InvalidCredentials = problem(401, 'invalid-credentials', 'Sign-in failed', {
+  detail: 'The e-mail address or the password is wrong, or the account is disabled.',
+  help: 'Check both. An administrator can set a new password or enable the account.'
+})
 // 403
-export const Forbidden = problem(
-  'forbidden',
-  403,
-  'Not allowed',
-  'You may see this, but not do that with it.'
-)
-export const CrossSiteRequest = problem(
-  'cross-site-request',
-  403,
-  'Cross-site request',
-  'A change by session cookie has to come from this site.'
-)
-export const InsufficientScope = problem(
-  'insufficient-scope',
-  403,
-  'Insufficient scope',
-  'The token does not have the scope that this takes; some operations take no token at all.'
-)
-export const WrongPassword = problem(
-  'wrong-password',
-  403,
-  'Wrong password',
-  'The current password is not right.'
-)
-// 404
-export const NotFound = problem(
-  'not-found',
-  404,
-  'Not found',
-  'There is no such thing, or you may not know of it.'
-)
+export const Forbidden = problem(403, 'forbidden', 'Forbidden', {
+  detail: 'You can see this, but you are not allowed to do this with it.',
+  help: 'Ask the owner, or an admin of the project, to do it or to give you the role that it needs.'
+})
+export const CrossSiteRequest = problem(403, 'cross-site-request', 'Cross-site request', {
+  detail: 'A change that is authenticated by a session cookie must come from the same site.',
+  help:
+    'Use an access token, or send the request from a page of this site. Operators allow other sites in ' +
+    '`CORS_ORIGINS`.'
+})
+export const InsufficientScope = problem(403, 'insufficient-scope', 'Insufficient scope', {
+  detail: 'The caller does not have a scope that this operation accepts.',
+  help:
+    'Use a token with a scope that the operation lists; `WWW-Authenticate` lists them too. An operation ' +
+    'that lists none needs a session.'
+})
+export const WrongPassword = problem(403, 'wrong-password', 'Wrong password', {
+  detail: 'The current password is wrong.',
+  help: 'Send the password that you sign in with as `currentPassword`.'
+})
+// 404 and 405
+export const NotFound = problem(404, 'not-found', 'Not found', {
+  detail: 'Not found, or you do not have access.',
+  help:
+    'Check the id, and that the caller has access. What does not exist and what you may not see get the ' +
+    'same answer.'
+})
+export const NoSuchRoute = problem(404, 'no-such-route', 'No such route', {
+  detail: 'There is no such route; see /docs.',
+  help: 'Check the path. `/docs` and `/openapi.yaml` list all routes.'
+})
 export const EnvironmentNotConfigured = problem(
-  'environment-not-configured',
   404,
+  'environment-not-configured',
   'Environment not configured',
-  'The credential has no values for this environment.'
+  {
+    detail: 'The credential has no values for this environment.',
+    help: 'Set values with `PUT /api/v1/app-credentials/{id}/environments/{environment}`, or use another one.'
+  }
 )
-// 409
-export const NameTaken = problem(
-  'name-taken',
-  409,
-  'Name taken',
-  'That name is in use; names are compared without regard to case, Unicode form and spaces.'
-)
-export const ExternalIdTaken = problem(
-  'external-id-taken',
-  409,
-  'External id taken',
-  'You already have a credential with the same external id.'
-)
-export const EmailTaken = problem(
-  'email-taken',
-  409,
-  'E-mail taken',
-  'Somebody has that e-mail address already.'
-)
-export const MainEnvironment = problem(
-  'main-environment',
-  409,
-  'Main environment',
-  'The environment main stays as long as the credential.'
-)
-export const TooManyEnvironments = problem(
-  'too-many-environments',
-  409,
-  'Too many environments',
-  'A credential has 32 environments at the most.'
-)
-export const TooManyUsages = problem(
-  'too-many-usages',
-  409,
-  'Too many usages',
-  'A credential has 10,000 usages at the most.'
-)
-export const TooManyMembers = problem(
-  'too-many-members',
-  409,
-  'Too many members',
-  'A project has 1,000 members at the most.'
-)
-export const TokenRevoked = problem(
-  'token-revoked',
-  409,
-  'Token revoked',
-  'The token that this Idempotency-Key made is not valid any more, and is not shown again: make another one.'
-)
-export const TooManyTypes = problem(
-  'too-many-types',
-  409,
-  'Too many types',
-  'A user has 200 credential types at the most: delete those that are not used.'
-)
-export const TypeInUse = problem(
-  'type-in-use',
-  409,
-  'Type in use',
-  'Credentials of this type would no longer fit, or would lose their type.'
-)
-export const CredentialInUse = problem(
-  'credential-in-use',
-  409,
-  'Credential in use',
-  'Consumers have registered that they depend on this credential.'
-)
-export const NewOwnerMayNotLink = problem(
-  'new-owner-may-not-link',
-  409,
-  'Not to this user',
-  'Nobody of this address may take the credential: it takes somebody who may sign in, who is an editor or ' +
-    'above ' +
-    'in every project that it is linked to, and who has no credential of the same name or external id.'
-)
-export const UserOwnsCredentials = problem(
-  'user-owns-credentials',
-  409,
-  'User owns credentials',
-  'The user still owns credentials: transfer or delete these first, or disable the user.'
-)
-export const LastOwner = problem(
-  'last-owner',
-  409,
-  'Last owner',
-  'A project needs an owner: make somebody else an owner first.'
-)
-export const LastAdministrator = problem(
-  'last-administrator',
-  409,
-  'Last administrator',
-  'The service needs an administrator who can sign in: make somebody else one first.'
-)
-export const AlreadyMember = problem(
-  'already-member',
-  409,
-  'Already a member',
-  'That user is a member of the project already.'
-)
-// 412 … 429
-export const RevisionChanged = problem(
-  'revision-changed',
-  412,
-  'Changed meanwhile',
-  'The revision in If-Match is not the current one.'
-)
-export const BodyTooLarge = problem(
-  'body-too-large',
-  413,
-  'Body too large',
-  'A body has 1 MiB at the most, that of a resolve 256 KiB, and that of a sign-in 4 KiB.'
-)
-export const AnswerTooLarge = problem(
-  'answer-too-large',
-  413,
-  'Answer too large',
-  'The values asked for have over 6 MiB together: ask for fewer at once.'
-)
-export const UrlTooLong = problem('url-too-long', 414, 'URL too long', 'A part of the path is too long.')
-export const UnsupportedMediaType = problem(
-  'unsupported-media-type',
-  415,
-  'Unsupported media type',
-  'Send application/json in UTF-8, not compressed.'
-)
-export const IdempotencyKeyReused = problem(
-  'idempotency-key-reused',
-  422,
-  'Idempotency key reused',
-  'That Idempotency-Key was used with another request.'
-)
-export const TooManyAttempts = problem(
-  'too-many-attempts',
-  429,
-  'Too many attempts',
-  'Too many failed sign-ins; try again later.'
-)
-export const TooManyRequests = problem(
-  'too-many-requests',
-  429,
-  'Too many requests',
-  'Too many requests in this minute; try again later.'
-)
+export const MethodNotAllowed = problem(405, 'method-not-allowed', 'Method not allowed', {
+  detail: 'This path does not support the method; see `Allow`.',
+  help: 'Use one of the methods in the `Allow` header.'
+})
+// 410 to 429
+export const Expired = problem(410, 'expired', 'Expired', {
+  detail: 'The credential has expired.',
+  help: 'Its owner can set a later `expiresAt`, or remove it.'
+})
+export const RevisionChanged = problem(412, 'revision-changed', 'Revision changed', {
+  detail: 'The revision in `If-Match` is not the current one.',
+  help: 'Read the credential again, apply your change to it, and send the new `ETag` as `If-Match`.'
+})
+export const BodyTooLarge = problem(413, 'body-too-large', 'Body too large', {
+  detail: 'The body is too large: 1 MiB is allowed, 256 KiB for resolve, and 4 KiB for signing in.',
+  help: 'Send less in one request.'
+})
+export const AnswerTooLarge = problem(413, 'answer-too-large', 'Answer too large', {
+  detail: 'The requested values exceed 6 MiB.',
+  help: 'Ask for fewer credentials in one request.'
+})
+export const UrlTooLong = problem(414, 'url-too-long', 'URL too long', {
+  detail: 'A segment of the path is too long.',
+  help: 'Check the path: no segment of a route needs as many characters.'
+})
+export const UnsupportedMediaType = problem(415, 'unsupported-media-type', 'Unsupported media type', {
+  detail: 'The body must be application/json in UTF-8, not compressed.',
+  help: 'Send `Content-Type: application/json`, and no `Content-Encoding`.'
+})
+export const IdempotencyKeyReused = problem(422, 'idempotency-key-reused', 'Idempotency key reused', {
+  detail: 'This `Idempotency-Key` was used with another request.',
+  help: 'Send a new key with each new request, and the same key only to repeat the same request.'
+})
+export const TooManyAttempts = problem(429, 'too-many-attempts', 'Too many attempts', {
+  detail: 'Too many failed sign-ins; try again later.',
+  help: RETRY
+})
+export const TooManyRequests = problem(429, 'too-many-requests', 'Too many requests', {
+  detail: 'Too many requests in this minute; try again later.',
+  help: RETRY
+})
 // 5xx
-export const InternalError = problem(
-  'internal-error',
-  500,
-  'Internal error',
-  'Something went wrong here; the log has it under the request id.'
-)
-export const DecryptionFailedProblem = problem(
-  'decryption-failed',
-  500,
-  'Decryption failed',
-  'A stored value does not open; it was changed outside of the service.'
-)
-export const Unavailable = problem(
-  'unavailable',
-  503,
-  'Unavailable',
-  'The database is away or busy; try again.'
-)
+export const InternalError = problem(500, 'internal-error', 'Internal error', {
+  detail: 'Something went wrong; the log of the service has the cause under this request id.',
+  help: 'Tell the operator of the service the `requestId`.'
+})
+export const DecryptionFailedProblem = problem(500, 'decryption-failed', 'Decryption failed', {
+  detail: 'A stored value cannot be decrypted: it was changed outside of the service.',
+  help: 'Tell the operator of the service the `requestId`. Setting all values again replaces the damaged one.'
+})
+export const Unavailable = problem(503, 'unavailable', 'Unavailable', {
+  detail: 'The database is unavailable or busy; try again.',
+  help: RETRY
+})

@@ -73,13 +73,16 @@ export function schemaCompilers({ eager }: { eager: boolean }) {
    * wire.
    */
   const buildValidator: AjvCompiler.BuildCompilerFromPool = (schemas) => {
-    const compilerWith = (coerceTypes: boolean) =>
-      validators(schemas, { customOptions: { ...AJV_OPTIONS, coerceTypes } })
-    const strict = compilerWith(false)
-    const coercing = compilerWith(true)
+    const compilerWith = (options: object) =>
+      validators(schemas, { customOptions: { ...AJV_OPTIONS, ...options } })
+    const ofBodies = compilerWith({ coerceTypes: false })
+    // A malformed id in a path gets the 404 of an unknown one.
+    const ofPaths = compilerWith({ coerceTypes: true, validateFormats: false })
+    const ofOthers = compilerWith({ coerceTypes: true })
+    const compilerOf = (part?: string) =>
+      part === 'body' ? ofBodies : part === 'params' ? ofPaths : ofOthers
     // The argument is a route definition, whatever its type says.
-    return (route) =>
-      onFirstUse(() => ((route as { httpPart?: string }).httpPart === 'body' ? strict : coercing)(route))
+    return (route) => onFirstUse(() => compilerOf((route as { httpPart?: string }).httpPart)(route))
   }
 
   /**

@@ -8,15 +8,36 @@ export function stringEnum<const T extends readonly string[]>(values: T, options
   return Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
 }
 
-/** Names of the enumerations that are components of the document, by the JSON of their values. */
-export const enumerations = new Map<string, string>()
+/** The enumerations that are components of the document, by the JSON of their values. */
+export const enumerations = new Map<string, { name: string; component: object }>()
 
 /**
  * A `stringEnum` that becomes the component `name` in the document. Validators keep it inline, which is
  * faster.
  */
 export function namedEnum<const T extends readonly string[]>(name: string, values: T, options: object = {}) {
-  enumerations.set(JSON.stringify(values), name)
+  enumerations.set(JSON.stringify(values), { name, component: { type: 'string', enum: values } })
+  return stringEnum(values, options)
+}
+
+/**
+ * As `namedEnum`, for an enumeration that a later version adds to. In the document it is a string with
+ * `x-extensible-enum`, so that clients that were generated before the addition read it.
+ */
+export function extensibleEnum<const T extends readonly string[]>(
+  name: string,
+  description: string,
+  values: T,
+  options: object = {}
+) {
+  const component = {
+    type: 'string',
+    maxLength: 64,
+    description,
+    'x-extensible-enum': values,
+    examples: [values[0]]
+  }
+  enumerations.set(JSON.stringify(values), { name, component })
   return stringEnum(values, options)
 }
 
@@ -28,6 +49,31 @@ export function nullable<T extends TSchema>(schema: T) {
 
 /** The schemas that `ref` has made components of the document. */
 export const components = new Map<string, TSchema>()
+
+/** The components that are a `oneOf` in the document, by name. */
+export const choices = new Map<string, object>()
+
+/**
+ * One of several objects, which `property` tells apart by its value: in the document, a component with a
+ * discriminator. Serializers get one object with the properties of all, because they would validate every
+ * answer to choose.
+ */
+export function oneOf<P extends Record<string, TObject>>(
+  property: string,
+  parts: P,
+  { $id, description }: { $id: string; description: string }
+) {
+  const refs = Object.entries(parts).map(([value, part]) => [value, ref(part).$ref!] as const)
+  choices.set($id, {
+    description,
+    examples: Object.values(parts).flatMap(({ examples = [] }) => examples as unknown[]),
+    oneOf: refs.map(([, $ref]) => ({ $ref })),
+    discriminator: { propertyName: property, mapping: Object.fromEntries(refs) }
+  })
+  const properties = Object.assign({}, ...Object.values(parts).map((part) => part.properties))
+  properties[property] = Type.String()
+  return Type.Unsafe<Static<P[keyof P]>>({ ...closed(properties), required: [property], $id })
+}
 
 /** A copy of the schema with another description. */
 export function described<T extends TSchema>(schema: T, description: string) {
@@ -130,35 +176,110 @@ export const TypedPassword = Type.String({ minLength: 1, maxLength: MAX_TYPED })
 /** The most fields that a credential type, and so a credential, can have. */
 export const MAX_FIELDS = 64
 
-/** An id in a path. Not validated, so that a malformed id gets the same 404 as an unknown one. */
-export const PathId = Type.String({
-  maxLength: MAX_URL_PART,
-  description: 'The id of what the path names; what is no id is answered as one that was never given',
-  examples: ['019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
+/**
+ * The id of `what`, in a path. The validator of paths ignores the format, so that a malformed id gets the same
+ * 404 as an unknown one.
+ */
+export function pathId(what: string) {
+  return Type.String({
+    format: 'uuid',
+    description: `The id of the ${what}`
+  })
+}
+
+/** The path parameter `id`, which is the id of `what`. */
+export function withId(what: string) {
+  return Type.Object({ id: pathId(what) })
+}
+
+/** The longest cursor: of a name whose 200 characters have four bytes each, some more when folded. */
+const MAX_CURSOR = 2_048
+
+const Cursor = Type.String({
+  minLength: 1,
+  maxLength: MAX_CURSOR,
+  pattern: '^[A-Za-z0-9_-]+$',
+  examples: ['AQAAAAGq2cY1nUu0m3oTg8bJXr5eVw7kQh4ZsD9LfPyCxNtB']
 })
-export const WithId = Type.Object({ id: PathId })
+
+/** A cursor in an answer. */
+export const NextCursor = nullable({
+  ...Cursor,
+  description: 'The `cursor` of the page after this one; null on the last'
+})
+
+/** A cursor in a query string. */
+export const CursorQuery = {
+  cursor: Type.Optional({
+    ...Cursor,
+    description: 'The `nextCursor` of the page before, sent with the same filters and `sort`'
+  })
+}
+
+export const pageSize = (most: number, byDefault: number) =>
+  withDefault(
+    Type.Integer({
+      format: 'int32',
+      minimum: 1,
+      maximum: most,
+      default: byDefault,
+      description: 'How many on a page',
+      examples: [byDefault]
+    })
+  )
 
 export const PageQuery = {
-  page: withDefault(
+  // Without a default in the document: clients that send defaults would send it together with `cursor`.
+  page: Type.Optional(
     Type.Integer({
       format: 'int32',
       minimum: 1,
       maximum: 1_000_000_000,
-      default: 1,
-      description: 'Which page, from 1',
+      description: 'Which page, from 1, which is the default; not together with `cursor`',
       examples: [1]
     })
   ),
-  pageSize: withDefault(
+  pageSize: pageSize(100, 20),
+  ...CursorQuery
+}
+
+/** The same for a list that is an array: it is whole if none of these is sent. */
+export const ArrayPageQuery = {
+  page: PageQuery.page,
+  pageSize: Type.Optional(
     Type.Integer({
       format: 'int32',
       minimum: 1,
       maximum: 100,
-      default: 20,
-      description: 'How many on a page',
+      description: 'How many on a page: 20, if the request names a page and not this',
       examples: [20]
     })
-  )
+  ),
+  ...CursorQuery
+}
+
+/** The orders of a list, as the component `name`. The first one is the default. */
+export function sortQuery<const T extends readonly [string, ...string[]]>(name: string, orders: T) {
+  return {
+    sort: withDefault(
+      namedEnum(name, orders, {
+        default: orders[0],
+        description: 'The order; descending after `-`'
+      })
+    )
+  }
+}
+/** The orders of lists of what has a name and changes. */
+export const NamedSortQuery = sortQuery('NamedSort', [
+  '-createdAt',
+  'createdAt',
+  'name',
+  '-name',
+  'updatedAt',
+  '-updatedAt'
+])
+export const UpdatedSinceQuery = {
+  updatedSince: Type.Optional(described(Timestamp, 'Changed at this time or later'))
 }
 export const SearchQuery = {
   search: Type.Optional(
@@ -183,10 +304,19 @@ export function pageOf<T extends TSchema>(name: string, item: T, examples: unkno
     {
       data: Type.Array(ref(item), { maxItems: 100 }),
       total: quantity('How many there are on all pages'),
-      page: Type.Integer({ format: 'int32', minimum: 1, maximum: 1_000_000_000 }),
-      pageSize: Type.Integer({ format: 'int32', minimum: 1, maximum: 100 })
+      page: Type.Integer({
+        format: 'int32',
+        minimum: 1,
+        maximum: 1_000_000_000,
+        description: 'Its number; of a page by cursor, one more than that of the page before'
+      }),
+      pageSize: Type.Integer({ format: 'int32', minimum: 1, maximum: 100 }),
+      nextCursor: NextCursor
     },
-    { $id: name, examples: [{ data: examples, total: examples.length, page: 1, pageSize: 20 }] }
+    {
+      $id: name,
+      examples: [{ data: examples, total: examples.length, page: 1, pageSize: 20, nextCursor: null }]
+    }
   )
 }
 
@@ -218,6 +348,17 @@ export const ETagHeader = {
     pattern: '^"[0-9]+"$',
     description: 'The revision, for `If-Match`',
     examples: ['"3"']
+  }
+}
+export const LinkHeader = {
+  Link: {
+    type: 'string',
+    description:
+      'Of a page: the pages `next`, `first`, and without `cursor` `prev` and `last` (RFC 8288), relative to ' +
+      'the URL of the request',
+    examples: [
+      '<?pageSize=20&cursor=AQAAAAGq2cY1nUu0m3oTg8bJ>; rel="next", <?pageSize=20&page=1>; rel="first"'
+    ]
   }
 }
 export const LocationHeader = {

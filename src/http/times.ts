@@ -19,3 +19,8 @@ export function timeOf(text: string | null, path: string): Date | null {
   const message = 'This has to be a time from 1970 to 9999.'
   throw new ValidationFailed({ errors: [{ path, code: 'out-of-range', message }] })
 }
+
+/** The same for a time that may be absent. */
+export function optionalTime(text: string | undefined, path: string): Date | undefined {
+  return text === undefined ? undefined : timeOf(text, path)!
+}

@@ -6,10 +6,10 @@ import fc from 'fast-check'
  */
 export class Blank {
   /**
-   * The kind of value: an `id` of `kind`, a person's `email` or `password`, a `secret`, or the `keys` or
-   * `fields` of a type.
+   * The kind of value: an `id` or a `name` of `kind`, a person's `email` or `password`, a `secret`, or the
+   * `keys`, `values` or `fields` of a type.
    */
-  readonly of: 'id' | 'email' | 'password' | 'secret' | 'keys' | 'fields'
+  readonly of: 'id' | 'name' | 'email' | 'password' | 'secret' | 'keys' | 'values' | 'fields'
   readonly kind: string
   readonly nth: number
 

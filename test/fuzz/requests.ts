@@ -132,7 +132,9 @@ function headersOf({ parameters }: Operation): Arbitrary<Record<string, string>>
     'idempotency-key': mostly(fc.constantFrom('a', 'b', 'c'), headerText),
     'if-match': mostly(fc.constantFrom('"1"', '"2"', '"3"', '*', '"1", "2"', 'W/"1"'), headerText, 4)
   }
-  const named = parameters.filter((part) => part.in === 'header').map(({ name }) => [name, values[name]!])
+  const named = parameters
+    .filter((part) => part.in === 'header')
+    .map(({ name }) => [name, values[name.toLowerCase()]!])
   const stray = { accept: headerText, origin: headerText, 'x-request-id': headerText, 'if-match': headerText }
   const known = fc.record(Object.fromEntries(named), { requiredKeys: [] }) as Arbitrary<
     Record<string, string>

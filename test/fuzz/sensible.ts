@@ -72,6 +72,20 @@ const field = fc.oneof(
 )
 const fields = fc.uniqueArray(field, { minLength: 1, maxLength: 5, selector: ({ fieldName }) => fieldName })
 
+/** One of the forms, or now and then both. */
+const either = (byId: Record<string, Arbitrary<unknown>>, byName: Record<string, Arbitrary<unknown>>) =>
+  fc.oneof(
+    { weight: 5, arbitrary: fc.record(byId) },
+    { weight: 5, arbitrary: fc.record(byName) },
+    { weight: 1, arbitrary: fc.record({ ...byId, ...byName }) }
+  )
+const keys = nth.map((n) => new Blank('keys', n))
+const values = nth.map((n) => new Blank('values', n))
+const name = (kind: string) => nth.map((n) => new Blank('name', n, kind))
+const projects = fc.array(fc.oneof(name('project'), id('project'), fc.constant('none')), { maxLength: 2 })
+const projectIds = fc.array(id('project'), { maxLength: 2 })
+const fieldName = fc.constantFrom('host', 'password', 'note', 'none')
+
 const PERSONAL = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
 const MACHINE = ['credentials:read', 'credentials:resolve', 'usages:write']
 
@@ -81,7 +95,20 @@ export const SENSIBLE: Record<string, Arbitrary<unknown>> = {
   CredentialTypeUpdate: fc.record({ fields: nth.map((n) => new Blank('fields', n)) }),
   AccessTokenCreate: fc.oneof(
     fc.record({ name: word, scopes: fc.subarray(PERSONAL, { minLength: 1 }) }),
-    fc.record({ name: word, scopes: fc.subarray(MACHINE, { minLength: 1 }), projectId: id('project') })
+    fc.record({ name: word, scopes: fc.subarray(MACHINE, { minLength: 1 }), projectId: id('project') }),
+    fc.record({ name: word, scopes: fc.subarray(MACHINE, { minLength: 1 }), project: name('project') })
+  ),
+  AppCredentialCreate: either(
+    { credentialName: word, credentialTypeId: id('type'), keys, projectIds },
+    { credentialName: word, credentialType: name('type'), values, projects }
+  ),
+  AppCredentialUpdate: either({ keys, projectIds }, { values, projects }),
+  EnvironmentValues: either({ keys }, { values }),
+  ProjectIds: either({ projectIds }, { projects }),
+  AppCredentialKeyInput: either({ fieldId: id('field'), keyValue: secret }, { fieldName, keyValue: secret }),
+  RevealRequest: either(
+    { fieldIds: fc.uniqueArray(id('field'), { maxLength: 2, selector: fc.stringify }) },
+    { fieldNames: fc.uniqueArray(fieldName, { maxLength: 2 }) }
   ),
   ResolveRequest: fc.record({
     credentials: fc.array(

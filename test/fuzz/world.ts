@@ -59,9 +59,12 @@ export class World {
   readonly #callers: Record<string, Caller> = { nobody: { headers: {} } }
   readonly #made: Caller[] = []
   readonly #ids = new Map<string, string[]>()
+  readonly #names = new Map<string, string[]>()
   readonly #emails: string[] = []
   /** By the id of the type. */
   readonly #fields = new Map<string, Field[]>()
+  /** The id by the name. */
+  readonly #typeByName = new Map<string, string>()
   /** The type's id by the credential's. */
   readonly #typeOf = new Map<string, string>()
   readonly #secrets = new Canaries<'secret' | 'password' | 'token'>()
@@ -92,7 +95,7 @@ export class World {
   async #furnish(ann: Client, bob: Client): Promise<void> {
     const type = await newType(ann, FIELDS)
     const projectId = await newProject(ann)
-    this.#keep('project', projectId)
+    this.#learnThing('project', (await ann.get(`/api/v1/projects/${projectId}`)).json)
     await ann.post(`/api/v1/projects/${projectId}/members`, { email: bob.person.email, role: 'editor' })
     for (const [name, scopes, of] of [
       ['personal', PERSONAL, {}],
@@ -145,6 +148,7 @@ export class World {
     for (const [key, part] of first) {
       const filled = this.#filled(part, sender, secret)
       if (key === 'credentialTypeId') this.#usedTypes.push(String(filled))
+      if (key === 'credentialType') this.#usedTypes.push(this.#typeByName.get(String(filled)) ?? '')
       if (key === 'fieldId') secret = this.#isSecretField(String(filled))
       entries.push([key, filled])
     }
@@ -155,6 +159,8 @@ export class World {
     switch (of) {
       case 'id':
         return this.#nth(this.#ids.get(kind), nth) ?? '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
+      case 'name':
+        return this.#nth(this.#names.get(kind), nth) ?? 'none'
       case 'email':
         return this.#nth(this.#emails, nth)
       case 'password':
@@ -162,20 +168,23 @@ export class World {
       case 'secret':
         return isSecret ? this.#plant('secret', sender.personId) : `value ${nth}`
       case 'keys':
-        return this.#keys(nth, sender)
+        return this.#filledFields(nth).map((field) => ({
+          fieldId: field.id,
+          keyValue: this.#fitting(field, sender, nth)
+        }))
+      case 'values':
+        return Object.fromEntries(
+          this.#filledFields(nth).map((field) => [field.fieldName, this.#fitting(field, sender, nth)])
+        )
       case 'fields':
         return this.#changedFields(nth)
     }
   }
 
-  /**
-   * Values for all fields of the type that is meant; for those that must have one only, where `nth` is odd.
-   */
-  #keys(nth: number, sender: Caller): unknown[] {
+  /** All fields of the type that is meant; those that must have a value only, where `nth` is odd. */
+  #filledFields(nth: number): Field[] {
     const fields = this.#fields.get(this.#usedTypes.at(-1) ?? '') ?? []
-    return fields
-      .filter(({ required }) => required || nth % 2 === 0)
-      .map((field) => ({ fieldId: field.id, keyValue: this.#fitting(field, sender, nth) }))
+    return fields.filter(({ required }) => required || nth % 2 === 0)
   }
 
   /** The fields of the type that is meant, with one thing changed. */
@@ -260,8 +269,11 @@ export class World {
   // biome-ignore lint/suspicious/noExplicitAny: what came over the wire has no type here
   #learnThing(kind: string, json: any): void {
     this.#keep(kind, json?.id)
+    const name = json?.typeName ?? json?.name
+    if (typeof name === 'string') this.#names.set(kind, [...(this.#names.get(kind) ?? []), name])
     if (kind === 'type') {
       this.#fields.set(json.id, json.fields)
+      this.#typeByName.set(json.typeName, json.id)
       for (const { id } of json.fields) this.#keep('field', id)
     }
     if (kind === 'credential' && json?.credentialTypeId) this.#typeOf.set(json.id, json.credentialTypeId)
@@ -302,4 +314,5 @@ export class World {
   }
 }
 
-const isLate = (value: unknown) => value instanceof Blank && (value.of === 'keys' || value.of === 'secret')
+const LATE = new Set<Blank['of']>(['keys', 'values', 'secret'])
+const isLate = (value: unknown) => value instanceof Blank && LATE.has(value.of)

@@ -36,6 +36,8 @@ export interface Seen {
   method: string
   path: string
   status: number
+  /** The code of a problem. */
+  code?: string | undefined
 }
 
 /** Sends requests to one service and records its answers, area by area. */
@@ -123,10 +125,12 @@ export class Recorder {
     const sent = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
     const content = isJson ? JSON.stringify(json) : body
     const answer = await send(this.origin, { method, path, headers: sent, body: content })
-    this.seen.push({ method, path, status: answer.status })
     const type = new Map(answer.headers).get('content-type') ?? ''
     const isJsonAnswer = type.includes('json') && answer.text !== ''
-    return { ...answer, json: isJsonAnswer ? JSON.parse(answer.text) : undefined } satisfies Received
+    const received: Received = { ...answer, json: isJsonAnswer ? JSON.parse(answer.text) : undefined }
+    const code = type.startsWith('application/problem+json') ? received.json?.code : undefined
+    this.seen.push({ method, path, status: answer.status, code })
+    return received
   }
 
   /** Signs in without recording it. */

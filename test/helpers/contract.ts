@@ -15,8 +15,14 @@ export interface Parameter {
 }
 export interface Response {
   description: string
-  content?: Record<string, { schema: object; examples?: Record<string, { value: unknown }> }>
+  content?: Record<string, { schema: object; examples?: Record<string, { value: unknown } | Reference> }>
   headers?: Record<string, unknown>
+  /** The codes of the problems with this status that the operation answers. */
+  'x-problem-codes'?: string[]
+}
+interface Problem {
+  code: string
+  errors?: { code: string }[]
 }
 interface Reference {
   $ref: string
@@ -25,7 +31,8 @@ export interface OpenapiDocument {
   openapi: string
   paths: Record<string, Record<string, Operation>>
   components: {
-    schemas: Record<string, { examples?: unknown[] }>
+    schemas: Record<string, { examples?: unknown[]; 'x-extensible-enum'?: string[] }>
+    examples: Record<string, { value: unknown }>
     responses: Record<string, Response>
     parameters: Record<string, Parameter>
     headers: Record<string, object>
@@ -42,7 +49,10 @@ function closed<T>(node: T): T {
   return (isOpen ? { additionalProperties: false, ...copy } : copy) as T
 }
 
-/** Holds answers against the document: the status is one of the operation's, and the body is of its shape. */
+/**
+ * Holds answers against the document: the status and the code of a problem are among the operation's, and the
+ * body is of its shape.
+ */
 export class Contract {
   readonly document: OpenapiDocument
   readonly #ajv: Ajv2020
@@ -97,7 +107,15 @@ export class Contract {
     const validate = this.schema(`${pointer}/content/${pointerPart(type)}/schema`)
     const value = JSON.parse(body)
     if (!validate(value)) return `${operationId} ${status}: ${this.#ajv.errorsText(validate.errors)}`
-    return undefined
+    return type === 'application/problem+json' ? this.#flawOfCodes(operationId, response, value) : undefined
+  }
+
+  #flawOfCodes(operationId: string, response: Response, problem: Problem): string | undefined {
+    const { code, errors = [] } = problem
+    if (!response['x-problem-codes']?.includes(code)) return `${operationId} does not declare ${code}`
+    const known = this.document.components.schemas['InputErrorCode']!['x-extensible-enum']!
+    const unknown = errors.find((error) => !known.includes(error.code))
+    return unknown && `${operationId} answers an error that is not in InputErrorCode: ${unknown.code}`
   }
 
   /** The part of the document itself, where there is only a reference to it. */

@@ -167,7 +167,9 @@ export const CASES: Record<string, Case> = {
   listAppCredentials: { make: () => ({}) },
   'createAppCredential in no project': {
     own: true,
-    make: ({ type }) => ({ body: newCredentialBody(type) })
+    make: () => ({
+      body: { credentialName: uniqueName('credential'), credentialType: 'api-key', values: { apiKey: 'k' } }
+    })
   },
   'createAppCredential in the project': {
     own: true,
@@ -177,7 +179,7 @@ export const CASES: Record<string, Case> = {
   updateAppCredential: {
     make: ({ credentialId }) => ({
       params: { id: credentialId },
-      body: { description: uniqueName('credential') }
+      body: { description: uniqueName('credential'), values: { note: 'x' } }
     })
   },
   deleteAppCredential: { make: async (world) => ({ params: { id: await world.credential() } }) },
@@ -193,9 +195,9 @@ export const CASES: Record<string, Case> = {
   },
   revealAppCredential: { still: true, make: ({ credentialId }) => ({ params: { id: credentialId } }) },
   putEnvironment: {
-    make: ({ credentialId, keys }) => ({
+    make: ({ credentialId }) => ({
       params: { id: credentialId, environment: 'staging' },
-      body: { keys }
+      body: { values: { host: 'staging.example.org', password: 'x' } }
     })
   },
   deleteEnvironment: {

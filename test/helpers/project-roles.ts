@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { startTestApp, type TestApp } from './app.ts'
 import type { Answer, Client } from './client.ts'
+import { uniqueName } from './fixtures.ts'
 
 export const PROJECTS = '/api/v1/projects'
 
@@ -24,7 +25,7 @@ export async function startWithRoles(t: Test) {
 
     /** Creates a project with these members and returns its path. */
     async newProject(): Promise<string> {
-      const { headers } = await olga.post(PROJECTS, { name: 'Report' })
+      const { headers } = await olga.post(PROJECTS, { name: uniqueName('Report') })
       const path = headers.get('location')!
       for (const [name, { person }] of Object.entries(people)) {
         await olga.post(`${path}/members`, { email: person.email, role: PEOPLE[name as keyof typeof people] })

@@ -10,8 +10,9 @@ interface Schema {
   $ref?: string
   type?: string
   required?: string[]
+  'x-extensible-enum'?: string[]
 }
-type Contents = Record<string, { schema?: Schema; examples?: Record<string, unknown> }>
+type Contents = Record<string, { schema?: Schema }>
 interface Operation {
   operationId: string
   parameters?: { $ref?: string }[]
@@ -19,7 +20,7 @@ interface Operation {
 }
 interface Document {
   paths: Record<string, Record<string, Operation>>
-  components: { responses: Record<string, { content: Contents }>; schemas: Record<string, Schema> }
+  components: { schemas: Record<string, Schema> }
 }
 
 const here = join(import.meta.dirname, '..')
@@ -39,10 +40,7 @@ await createClient({
   ]
 })
 
-// Every problem has an example in the document, under its code.
-const codes = Object.values(components.responses).flatMap(({ content }) =>
-  Object.keys(content['application/problem+json']?.examples ?? {})
-)
+const codes = components.schemas['ProblemCode']?.['x-extensible-enum'] ?? []
 // Each operation has exactly one successful response.
 const successOf = ({ responses }: Operation) => {
   const [, success] = Object.entries(responses).find(([status]) => status.startsWith('2')) ?? []

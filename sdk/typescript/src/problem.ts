@@ -22,9 +22,12 @@ export function redactText(text: string, secret: string | undefined): string {
 /** Keeps only properties of the right type. Returns undefined if a required one is missing. */
 export function parseProblem(headers: Headers, body: unknown): Problem | undefined {
   if (!/^application\/problem\+json\b/.test(headers.get('content-type') ?? '')) return undefined
-  const { status, title, code, detail, requestId, errors, usageCount, consumers, projects } = Object(body)
+  const { type, status, title, code, detail, requestId, errors, usageCount, consumers, projects } =
+    Object(body)
   if (![title, code, detail, requestId].every(isString) || typeof status !== 'number') return undefined
   return {
+    // RFC 9457, 4.2.1: what a problem without a type has.
+    type: isString(type) ? type : 'about:blank',
     status,
     title,
     code,

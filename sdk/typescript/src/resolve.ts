@@ -1,8 +1,13 @@
 import type { RequestAuth } from './authenticator.ts'
 import { LatchkeyError, LatchkeyResolveError } from './errors.ts'
-import type { ResolveAnswer, ResolvedCredential, ResolveRequest } from './generated/types.gen.ts'
+import type {
+  ResolveAnswer,
+  ResolvedCredential,
+  ResolveRequest,
+  ResolveResult
+} from './generated/types.gen.ts'
 import { raceAbort } from './timeouts.ts'
-import { type CacheLimits, type ResolvedValues, ValueCache } from './value-cache.ts'
+import { type CacheLimits, ValueCache } from './value-cache.ts'
 
 /** One credential of a project, by its id or by its name (case-insensitive). */
 export type Asked = { id: string; name?: never } | { name: string; id?: never }
@@ -19,7 +24,7 @@ export class Resolved<V extends Values = Values> {
   readonly expiresAt: string | null
   readonly #values: V
 
-  constructor(found: ResolvedValues) {
+  constructor(found: ResolvedCredential) {
     this.id = found.id
     this.credentialName = found.credentialName
     this.typeName = found.typeName
@@ -54,7 +59,7 @@ export interface ResolveService {
 
 /** A request in flight that several callers may share. */
 interface SharedRequest {
-  result: Promise<ResolvedCredential>
+  result: Promise<ResolveResult>
   waiting: number
   /** Stops callers from joining, and aborts the request if it is not done. */
   end(): void
@@ -101,11 +106,11 @@ export class Resolver {
     // A shared response may be older than a revision seen meanwhile: ask once more. A restored backup also
     // has lower revisions, so the second response is accepted in any case.
     if (this.#isStale(result)) {
-      this.#revisions.delete(result.id!)
+      this.#revisions.delete(result.id)
       result = await request()
     }
-    if (result.error) throw new LatchkeyResolveError(result.error.code, result.error.detail)
-    return new Resolved(result as ResolvedValues)
+    if (result.status === 'failed') throw new LatchkeyResolveError(result.error.code, result.error.detail)
+    return new Resolved(result)
   }
 
   /** Records the revision of every credential in a response. */
@@ -133,8 +138,7 @@ export class Resolver {
     const result = this.#service.resolve(projectId, body, auth, controller.signal).then(
       ({ results }) => {
         const found = results[0]!
-        if (isCurrent() && !found.error && !this.#isStale(found))
-          this.#cache.set(key, found as ResolvedValues)
+        if (isCurrent() && found.status === 'resolved' && !this.#isStale(found)) this.#cache.set(key, found)
         return found
       },
       (error) => {
@@ -153,13 +157,13 @@ export class Resolver {
     return request
   }
 
-  #isStale({ id, revision }: ResolvedCredential): boolean {
-    return id !== undefined && revision !== undefined && revision < (this.#revisions.get(id) ?? 0)
+  #isStale(found: ResolveResult): found is ResolvedCredential {
+    return found.status === 'resolved' && found.revision < (this.#revisions.get(found.id) ?? 0)
   }
 }
 
 /** A caller's signal ends only its own wait. The request is aborted once no caller waits for it. */
-async function join(request: SharedRequest, signal: AbortSignal | undefined): Promise<ResolvedCredential> {
+async function join(request: SharedRequest, signal: AbortSignal | undefined): Promise<ResolveResult> {
   request.waiting++
   try {
     return await raceAbort(signal, request.result)

@@ -57,9 +57,11 @@ const CHECKS: Record<string, ((value: unknown) => boolean) | undefined> = {
 }
 
 function isResult(result: unknown): boolean {
-  const { id, credentialName, typeName, environment, revision, expiresAt, values, error } = Object(result)
-  if (error !== undefined) return isString(error?.code) && isString(error.detail)
+  const { status, id, credentialName, typeName, environment, revision, expiresAt, values, error } =
+    Object(result)
+  if (status === 'failed') return isString(error?.code) && isString(error.detail)
   return (
+    status === 'resolved' &&
     [id, credentialName, typeName, environment].every(isString) &&
     isCount(revision) &&
     (expiresAt === null || !Number.isNaN(Date.parse(expiresAt))) &&

@@ -1,8 +1,5 @@
 import type { ResolvedCredential } from './generated/types.gen.ts'
 
-/** A credential that the service resolved. */
-export type ResolvedValues = Required<Omit<ResolvedCredential, 'name' | 'error'>>
-
 /** How long values stay in memory, and for how many credentials. */
 export interface CacheLimits {
   seconds: number
@@ -10,7 +7,7 @@ export interface CacheLimits {
 }
 
 interface Entry {
-  found: ResolvedValues
+  found: ResolvedCredential
   /** Monotonic time (`performance.now()`), which clock changes do not affect. */
   until: number
   /** Wall-clock time. */
@@ -28,12 +25,12 @@ export class ValueCache {
     this.#limits = limits
   }
 
-  get(key: string): ResolvedValues | undefined {
+  get(key: string): ResolvedCredential | undefined {
     const entry = this.#entries.get(key)
     return entry && remainingMs(entry) > 0 ? entry.found : undefined
   }
 
-  set(key: string, found: ResolvedValues): void {
+  set(key: string, found: ResolvedCredential): void {
     if (this.#limits.seconds <= 0) return
     const expires = found.expiresAt === null ? Infinity : Date.parse(found.expiresAt)
     const entry = { found, until: performance.now() + this.#limits.seconds * 1000, expires }

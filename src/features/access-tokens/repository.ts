@@ -1,9 +1,12 @@
-import { type ExpressionBuilder, sql } from 'kysely'
+import { sql } from 'kysely'
 import { jsonObjectFrom } from 'kysely/helpers/postgres'
 import { isValidToken } from '../../auth/caller-repository.ts'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
-import type { Row, Tables } from '../../db/tables.ts'
+import { orderBy, type Slice } from '../../db/keyset.ts'
+import { type Found, pagedList } from '../../db/paged-list.ts'
+import type { Params } from '../../db/prepared.ts'
+import type { Row } from '../../db/tables.ts'
 
 const columns = ['id', 'name', 'scopes', 'project_id', 'expires_at', 'last_used_at', 'created_at'] as const
 
@@ -27,30 +30,40 @@ export function insertToken(
     .executeTakeFirstOrThrow()
 }
 
-const heldBy = (holder: TokenHolder) => (eb: ExpressionBuilder<Tables, 'access_tokens'>) =>
-  holder.user_id === null
-    ? eb('project_id', '=', holder.project_id)
-    : eb.and([eb('user_id', '=', holder.user_id), eb('project_id', 'is', null)])
+type TokenSort = `${'' | '-'}${'createdAt' | 'expiresAt'}`
 
-/** Returns the holder's tokens that are not revoked, newest first. */
-export function listTokens(db: Database, holder: TokenHolder): Promise<AccessTokenRow[]> {
-  return db
-    .selectFrom('access_tokens')
-    .select(columns)
-    .select((eb) =>
-      jsonObjectFrom(
-        eb
-          .selectFrom('users as u')
-          .whereRef('u.id', '=', 'access_tokens.created_by')
-          .select(['u.id', 'u.name'])
-      ).as('creator')
+const pageOfTokens = pagedList(
+  (db, p: Params<{ userId: string; projectId: string }>, given) =>
+    db
+      .selectFrom('access_tokens as t')
+      .where('t.revoked_at', 'is', null)
+      .$if(given.has('userId'), (query) => query.where('t.user_id', '=', p.userId))
+      .$if(given.has('projectId'), (query) => query.where('t.project_id', '=', p.projectId))
+      .select(columns.map((column) => `t.${column}` as const))
+      .select((eb) =>
+        jsonObjectFrom(
+          eb.selectFrom('users as u').whereRef('u.id', '=', 't.created_by').select(['u.id', 'u.name'])
+        ).as('creator')
+      ),
+  (sort: TokenSort) =>
+    orderBy(
+      sort,
+      {
+        createdAt: { value: sql`t.created_at`, type: 'timestamptz' },
+        expiresAt: { value: sql`coalesce(t.expires_at, 'infinity'::timestamptz)`, type: 'timestamptz' }
+      },
+      { value: sql`t.id`, type: 'uuid' }
     )
-    .where(heldBy(holder))
-    .where('revoked_at', 'is', null)
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(1_000)
-    .execute()
+)
+
+/** Returns one page of the holder's tokens that are not revoked, and the total. */
+export function listTokens(
+  db: Database,
+  holder: TokenHolder,
+  slice: Slice<TokenSort>
+): Promise<Found<AccessTokenRow>> {
+  const { user_id, project_id } = holder
+  return pageOfTokens(db, { userId: user_id ?? undefined, projectId: project_id ?? undefined }, slice)
 }
 
 /** True if the token is neither revoked nor expired, and its user, if it has one, may sign in. */

@@ -5,29 +5,43 @@ import { type AuditEvent, audited } from '../../audit/record.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES, sessionOnly } from '../../auth/principal.ts'
 import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
-import type { Transaction } from '../../db/database.ts'
+import type { Database, Transaction } from '../../db/database.ts'
 import { guard } from '../../http/guard.ts'
+import { oneOf } from '../../http/one-of.ts'
+import { askedPage, pageOf } from '../../http/paging.ts'
 import { NotFound, TokenRevoked, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
 import { uuidv7 } from '../../ids.ts'
 import { lockMembership, membershipOf } from '../projects/membership.ts'
+import { projectIdsOf } from '../projects/refs.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 
+interface HolderInput {
+  projectId?: string
+  project?: string
+}
+
 /**
- * The owner of the tokens that a request is about: the caller, or the project in `projectId`, of which they
- * are an admin.
+ * The owner of the tokens that a request is about: the caller, or the project in `projectId` or `project`, of
+ * which they are an admin.
  */
 const holder = guard(async (request): Promise<repository.TokenHolder> => {
   await sessionOnly(request)
-  const { projectId } = { ...(request.query as object), ...(request.body as object) } as {
-    projectId?: string
-  }
-  if (projectId === undefined) return { user_id: sessionOnly.of(request).userId, project_id: null }
+  const { userId } = sessionOnly.of(request)
+  const input = { ...(request.query as object), ...(request.body as object) } as HolderInput
+  const projectId = await projectIdIn(request.server.services.db, userId, input)
+  if (projectId === undefined) return { user_id: userId, project_id: null }
   const { id } = await membershipOf(request, projectId, 'admin')
   return { user_id: null, project_id: id }
 })
+
+async function projectIdIn(db: Database, userId: string, { projectId, project }: HolderInput) {
+  if (oneOf({ projectId, project }, ['projectId', 'project']) !== 'project') return projectId
+  const [id] = await projectIdsOf(db, userId, { refs: [project!], pathOf: () => '/body/project' })
+  return id
+}
 
 export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
@@ -53,8 +67,9 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.get('', { schema: schema.listAccessTokens, preHandler: holder }, async (request) => {
-    const rows = await repository.listTokens(db, holder.of(request))
-    return rows.map(toAccessToken)
+    const asked = askedPage(request, request.query)
+    const found = await repository.listTokens(db, holder.of(request), asked)
+    return pageOf(asked, found, toAccessToken)
   })
 
   app.delete('/:id', { schema: schema.revokeAccessToken, preHandler: sessionOnly }, async (request) => {

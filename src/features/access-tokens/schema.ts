@@ -1,24 +1,37 @@
 import { Type } from '@sinclair/typebox'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
 import {
+  AmbiguousName,
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  NotFound,
+  TokenRevoked
+} from '../../http/problems.ts'
+import {
+  AskedName,
   answer,
   closed,
   described,
+  extensibleEnum,
   Id,
   LocationHeader,
   Name,
-  namedEnum,
   nullable,
+  PageQuery,
+  pageOf,
   ref,
   ShownName,
   Success,
+  sortQuery,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 
-const Scope = namedEnum('Scope', [...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])])
+const Scope = extensibleEnum('Scope', 'What a token may do', [
+  ...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])
+])
 const scopes = Type.Array(Scope, {
   minItems: 1,
   maxItems: 10,
@@ -41,7 +54,16 @@ export const AccessTokenCreate = closed(
     name: Name,
     scopes,
     expiresAt: Type.Optional(nullable(Timestamp)),
-    projectId: Type.Optional(described(Id, 'For a token of this project'))
+    projectId: Type.Optional(described(Id, 'For a token of this project')),
+    project: Type.Optional(
+      Type.String({
+        ...AskedName,
+        description:
+          'The same by the name of the project, of those that the caller is a member of, or by its id. ' +
+          'Several of one name are 409 `ambiguous-name`. Either this or `projectId`, not both',
+        examples: ['Reports']
+      })
+    )
   },
   {
     $id: 'AccessTokenCreate',
@@ -62,7 +84,7 @@ export const AccessToken = closed(
   {
     id: Id,
     name: ShownName,
-    scopes: Type.Array(Type.String({ maxLength: 64 }), { maxItems: 10, examples: [['credentials:read']] }),
+    scopes: Type.Array(Type.Unsafe<string>(Scope), { maxItems: 10, examples: [['credentials:read']] }),
     projectId: nullable(Id),
     expiresAt: nullable(Timestamp),
     lastUsedAt: nullable(
@@ -74,6 +96,10 @@ export const AccessToken = closed(
   },
   { $id: 'AccessToken', examples: [example] }
 )
+
+export const AccessTokenPage = pageOf('AccessTokenPage', AccessToken, [example])
+
+const TokenSortQuery = sortQuery('AccessTokenSort', ['-createdAt', 'createdAt', 'expiresAt', '-expiresAt'])
 
 export const CreatedAccessToken = closed(
   {
@@ -94,7 +120,7 @@ export const createAccessToken = {
   description:
     'Without `projectId` a personal one: it acts as its maker, with the scopes `' +
     PERSONAL_SCOPES.join('`, `') +
-    '`. With `projectId` one of that project, for its admins and owners to make: a machine of the ' +
+    '`. With `projectId` or `project` one of that project, for its admins and owners to make: a machine of the ' +
     'project, whoever leaves it, with the scopes `' +
     PROJECT_SCOPES.join('`, `') +
     '`. Only in person: a token makes no tokens. A retry with the same `Idempotency-Key` shows the token ' +
@@ -102,7 +128,8 @@ export const createAccessToken = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(AccessTokenCreate),
-  response: { 201: answer('Made', CreatedAccessToken, LocationHeader), ...problemResponses(404, 409, 422) }
+  response: { 201: answer('Made', CreatedAccessToken, LocationHeader) },
+  problems: [NotFound, AmbiguousName, TokenRevoked, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const listAccessTokens = {
@@ -110,15 +137,17 @@ export const listAccessTokens = {
   summary: 'List access tokens',
   description:
     'My own; with `projectId` those of the project, for its admins and owners. Those that are not ' +
-    'revoked, newest first, without the tokens themselves.',
+    'revoked, without the tokens themselves. One that never expires is sorted as the last to expire.',
   tags,
   querystring: closed({
+    ...PageQuery,
+    ...TokenSortQuery,
     projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))
   }),
   response: {
-    200: answer('The tokens', Type.Array(ref(AccessToken), { maxItems: 1_000 })),
-    ...problemResponses(404)
-  }
+    200: answer('One page of tokens', AccessTokenPage)
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const revokeAccessToken = {
@@ -127,7 +156,8 @@ export const revokeAccessToken = {
   description:
     'My own, or one of a project where I am an admin or owner. It is dead at once, on every replica.',
   tags,
-  params: WithId,
+  params: withId('token'),
   auditTarget: { id: 'access-token' } as const,
-  response: { 200: answer('Revoked', Success), ...problemResponses(404) }
+  response: { 200: answer('Revoked', Success) },
+  problems: [NotFound]
 }

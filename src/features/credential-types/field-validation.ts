@@ -1,5 +1,5 @@
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
-import { type InputError, ValidationFailed } from '../../http/problems.ts'
+import { type InputError, type InputErrorCode, ValidationFailed } from '../../http/problems.ts'
 import { parseLossless } from '../../json.ts'
 import { hasNoValue, takesPattern, validateValue } from './field-values.ts'
 import { MAX_INSTRUCTIONS, PatternSearch, sizeOfPattern } from './patterns.ts'
@@ -32,7 +32,7 @@ function sizeOf(fields: readonly FieldRow[]): number {
   return Buffer.byteLength(JSON.stringify(fields, (_key, value) => value ?? undefined))
 }
 
-function errorAt(field: FieldRow, property: string, code: string, message: string): InputError {
+function errorAt(field: FieldRow, property: string, code: InputErrorCode, message: string): InputError {
   return { path: `/body/fields/${field.position}/${property}`, code, message }
 }
 
@@ -60,7 +60,7 @@ function validatePatterns(fields: readonly FieldRow[]): InputError[] {
   let remaining = MAX_INSTRUCTIONS
   for (const field of fields) {
     if (field.pattern === null) continue
-    const error = (code: string, message: string) => [errorAt(field, 'pattern', code, message)]
+    const error = (code: InputErrorCode, message: string) => [errorAt(field, 'pattern', code, message)]
     if (!takesPattern(field.field_type))
       return error('not-for-this-type', 'A field of this type takes no pattern.')
     const size = sizeOfPattern(field.pattern)
@@ -80,7 +80,7 @@ const CONSTRAINTS: Partial<Record<FieldType, readonly (keyof FieldConstraints)[]
 function validateConstraints(field: FieldRow): InputError[] {
   const { constraints } = field
   if (constraints === null) return []
-  const error = (code: string, message: string) => [errorAt(field, 'constraints', code, message)]
+  const error = (code: InputErrorCode, message: string) => [errorAt(field, 'constraints', code, message)]
   const allowed = CONSTRAINTS[field.field_type] ?? []
   if (Object.keys(constraints).some((name) => !allowed.includes(name as keyof FieldConstraints)))
     return error('not-for-this-type', `A field of this type takes ${allowed.join(', ') || 'no constraints'}.`)
@@ -90,7 +90,7 @@ function validateConstraints(field: FieldRow): InputError[] {
 
 function validateDefault(field: FieldRow, search: PatternSearch): InputError[] {
   if (field.default_value === null) return []
-  const error = (code: string, message: string) => [errorAt(field, 'defaultValue', code, message)]
+  const error = (code: InputErrorCode, message: string) => [errorAt(field, 'defaultValue', code, message)]
   if (field.secret)
     return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
   const value = parseLossless(field.default_value)

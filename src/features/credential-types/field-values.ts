@@ -1,11 +1,12 @@
 import type { FieldConstraints, FieldType, JsonShape } from '../../db/tables.ts'
+import type { InputErrorCode } from '../../http/problems.ts'
 import { isExactNumber, isJsonNumber, isJsonObject, isWholeNumber, type RawNumber } from '../../json.ts'
 import { MAX_SEARCHED, PatternSearch } from './patterns.ts'
 import type { FieldRow } from './repository.ts'
 
 /** An error in a value. Never contains the value. */
 export interface ValueError {
-  code: string
+  code: InputErrorCode
   message: string
 }
 
@@ -162,6 +163,6 @@ function validatePattern(
   return check(found, 'wrong-form', "This does not match the field's pattern.")
 }
 
-function check(valid: boolean, code: string, message: string): ValueError | undefined {
+function check(valid: boolean, code: InputErrorCode, message: string): ValueError | undefined {
   return valid ? undefined : { code, message }
 }

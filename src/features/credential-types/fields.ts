@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Static } from '@sinclair/typebox'
 import type { FieldConstraints, FieldType } from '../../db/tables.ts'
-import { type InputError, ValidationFailed } from '../../http/problems.ts'
+import { type InputError, type InputErrorCode, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { CredentialTypeFieldCreate, CredentialTypeFieldUpdate } from './field-schema.ts'
 import { assertValidFields } from './field-validation.ts'
@@ -110,7 +110,7 @@ function changesMeaning(previous: FieldRow | undefined, field: FieldRow): boolea
 function mergeFields(previous: ReadonlyMap<string, FieldRow>, entries: readonly FieldChange[]): FieldRow[] {
   const errors: InputError[] = []
   const seen = new Set<string>()
-  const refuse = (index: number, property: string, code: string, message: string) =>
+  const refuse = (index: number, property: string, code: InputErrorCode, message: string) =>
     errors.push({ path: `/body/fields/${index}/${property}`, code, message })
   const fields = entries.flatMap((entry, position): FieldRow[] => {
     if (entry.id === undefined) {

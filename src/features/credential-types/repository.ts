@@ -2,9 +2,18 @@ import { type ExpressionBuilder, type Kysely, type QueryCreator, type Selectable
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import { lookup } from '../../auth/lookup.ts'
 import type { Database, Transaction } from '../../db/database.ts'
+import type { Slice } from '../../db/keyset.ts'
+import {
+  type Found,
+  matches,
+  type NamedFilter,
+  type NamedSort,
+  namedOrder,
+  pagedList
+} from '../../db/paged-list.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import type { Row, Tables } from '../../db/tables.ts'
-import { foldName, searchPattern } from '../../names.ts'
+import { foldName } from '../../names.ts'
 
 export const FIELD = [
   'id',
@@ -65,45 +74,39 @@ const usageCount = (eb: Eb) =>
 
 export const types = (db: QueryCreator<Tables>) => db.selectFrom('credential_types as t')
 
-const pageOfTypes = prepared(
-  (db, p: Params<{ pattern: string; limit: number; offset: number }>) =>
-    db
-      // Paged first, so that the fields and credentials of the types on earlier pages are not read.
-      .with('t', (q) =>
-        types(q)
-          .where('t.name_key', 'like', p.pattern)
-          .select(WHOLE)
-          .orderBy('t.created_at', 'desc')
-          .orderBy('t.id', 'desc')
-          .limit(p.limit)
-          .offset(p.offset)
-      )
-      .selectFrom('t')
-      .select(WHOLE)
-      .select((eb) => [fieldsOf(eb), usageCount(eb)])
-      .orderBy('t.created_at', 'desc')
-      .orderBy('t.id', 'desc'),
-  { pool: 'longReads' }
-)
-
-const total = prepared(
-  (db, p: Params<{ pattern: string }>) =>
+const pageOfTypes = pagedList(
+  (db, p: Params<NamedFilter>, given) =>
     types(db)
-      .where('t.name_key', 'like', p.pattern)
-      .select((eb) => eb.fn.countAll<number>().as('total')),
+      .where(matches('t', p, given))
+      .select(WHOLE),
+  namedOrder('t')
+)
+
+const detailsOf = prepared(
+  (db, p: Params<{ ids: readonly string[] }>) =>
+    types(db)
+      .where(sql<boolean>`t.id = any(${p.ids}::uuid[])`)
+      .select('t.id')
+      .select((eb) => [fieldsOf(eb), usageCount(eb)]),
   { pool: 'longReads' }
 )
 
-/** Returns one page of types, newest first, and the total. `search` matches a part of the name. */
+/** Returns one page of types, and the total. */
 export async function listTypes(
   db: Database,
-  page: { search: string | undefined; limit: number; offset: number }
-): Promise<{ rows: TypeRow[]; total: number }> {
-  const values = { pattern: searchPattern(page.search ?? ''), limit: page.limit, offset: page.offset }
-  // One after the other: a request has one connection for long reads at a time.
-  const rows = await pageOfTypes(db, values)
-  const [count] = await total(db, values)
-  return { rows, total: count!.total }
+  filter: Parameters<typeof pageOfTypes>[1],
+  slice: Slice<NamedSort>
+): Promise<Found<TypeRow>> {
+  const { rows, ...found } = await pageOfTypes(db, filter, slice)
+  // Of this page alone: the fields and credentials of types on earlier pages are not read.
+  const details = await detailsOf(db, { ids: rows.map((row) => row.id) })
+  const byId = new Map(details.map((one) => [one.id, one]))
+  // A type that was deleted in between has none.
+  const whole = rows.flatMap((row) => {
+    const more = byId.get(row.id)
+    return more ? [{ ...row, ...more }] : []
+  })
+  return { ...found, rows: whole }
 }
 
 const byId = (db: Kysely<Tables>, p: Params<{ id: string }>) =>

@@ -5,6 +5,7 @@ import { type AuditEvent, audited } from '../../audit/record.ts'
 import { seen } from '../../auth/ownership.ts'
 import { isAdministrator, signedIn } from '../../auth/principal.ts'
 import { guard } from '../../http/guard.ts'
+import { askedPage, namedFilter, pageOf } from '../../http/paging.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { JsonText } from '../../json.ts'
@@ -30,10 +31,8 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const type = seen(repository.visibleType)
 
   app.get('', { schema: schema.listCredentialTypes, preHandler: signedIn }, async (request) => {
-    const { page, pageSize, search } = request.query
-    const offset = (page - 1) * pageSize
-    const { rows, total } = await repository.listTypes(db, { search, limit: pageSize, offset })
-    return { data: rows.map(toCredentialType), total, page, pageSize }
+    const asked = askedPage(request, request.query)
+    return pageOf(asked, await repository.listTypes(db, namedFilter(request.query), asked), toCredentialType)
   })
 
   app.post('', { schema: schema.createCredentialType, preHandler: signedIn }, async (request, reply) => {

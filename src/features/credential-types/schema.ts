@@ -1,7 +1,14 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound,
+  TooManyTypes,
+  TypeInUse
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -10,6 +17,7 @@ import {
   LocationHeader,
   MAX_FIELDS,
   Name,
+  NamedSortQuery,
   nullable,
   PageQuery,
   pageOf,
@@ -19,7 +27,8 @@ import {
   ShownName,
   Success,
   Timestamp,
-  WithId
+  UpdatedSinceQuery,
+  withId
 } from '../../http/schemas.ts'
 import {
   apiKey,
@@ -63,7 +72,7 @@ export const CredentialType = closed(
 
 export const CredentialTypePage = {
   ...pageOf('CredentialTypePage', CredentialType),
-  examples: [{ data: [example], total: 1, page: 1, pageSize: 20 }]
+  examples: [{ data: [example], total: 1, page: 1, pageSize: 20, nextCursor: null }]
 }
 
 const list = <T extends TSchema>(entry: T) => Type.Array(ref(entry), { minItems: 1, maxItems: MAX_FIELDS })
@@ -102,7 +111,7 @@ export const listCredentialTypes = {
   description: 'All that there are, whoever made them, newest first.',
   tags,
   scopes: READ,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of types', CredentialTypePage) }
 }
 
@@ -116,7 +125,8 @@ export const createCredentialType = {
   scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(CredentialTypeCreate),
-  response: { 201: answer('Created', CredentialType, LocationHeader), ...problemResponses(409, 422) }
+  response: { 201: answer('Created', CredentialType, LocationHeader) },
+  problems: [NameTaken, TooManyTypes, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getCredentialType = {
@@ -125,9 +135,10 @@ export const getCredentialType = {
   description: 'With its fields, in their order. For everybody who is signed in.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
-  response: { 200: answer('The type', CredentialType), ...problemResponses(404) }
+  response: { 200: answer('The type', CredentialType) },
+  problems: [NotFound]
 }
 
 export const updateCredentialType = {
@@ -145,10 +156,11 @@ export const updateCredentialType = {
     'of a field that has values in them. A new `pattern` is for values written from then on.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
   body: ref(CredentialTypeUpdate),
-  response: { 200: answer('The type, changed', CredentialType), ...problemResponses(404, 409) }
+  response: { 200: answer('The type, changed', CredentialType) },
+  problems: [NotFound, NameTaken, TypeInUse]
 }
 
 export const deleteCredentialType = {
@@ -157,7 +169,8 @@ export const deleteCredentialType = {
   description: 'For its owner and, in person, administrators, while no credential is of this type.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, TypeInUse]
 }

@@ -44,7 +44,7 @@ export async function updateType(
   const isRenamed = typeName !== undefined && typeName !== type.type_name
   if (isRenamed && (await writes.isUsedByOthers(trx, id, callerId))) {
     const message = 'Credentials of others are of this type.'
-    const errors = [{ path: '/body/typeName', code: 'type-in-use', message }]
+    const errors: InputError[] = [{ path: '/body/typeName', code: 'type-in-use', message }]
     throw new TypeInUse({ usageCount: await repository.countUsages(trx, id), errors })
   }
   const fieldsChanged = fields !== undefined && (await updateFields(trx, callerId, id, fields))

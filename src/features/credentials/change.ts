@@ -7,6 +7,7 @@ import { Forbidden, NotFound, TooManyEnvironments, Unavailable } from '../../htt
 import { uuidv7 } from '../../ids.ts'
 import { type FieldRow, findTypeWithFields } from '../credential-types/repository.ts'
 import { getAtRevision } from '../credential-types/type-cache.ts'
+import { type ProjectRefs, projectIdsOf } from '../projects/refs.ts'
 import { atomicWrite } from './atomic-write.ts'
 import { mapConstraintError } from './constraint-errors.ts'
 import { MAX_ENVIRONMENTS } from './input.ts'
@@ -28,7 +29,7 @@ export interface Change {
   name?: string | undefined
   description?: string | null | undefined
   expiresAt?: Date | null | undefined
-  projectIds?: readonly string[] | undefined
+  projects?: ProjectRefs | undefined
   /** Modifies the values of each environment in place. */
   values?: ((fields: readonly FieldRow[], values: Map<string, Values>) => void) | undefined
   /** Returns the audit events of the change, given the changed credential. */
@@ -46,7 +47,8 @@ export interface Changed {
  * writes checks that the revision is still the one that was read, and if it is not, all is repeated under a
  * lock. A change of any value encrypts all values for the next sealed revision, so that older ciphertexts are
  * no longer valid. `row` is the credential, if a guard has read it. Throws NotFound, RevisionChanged,
- * NameTaken, NotFound or Forbidden for a project, DecryptionFailed, and the errors of `values`.
+ * NameTaken, the errors of `projectIdsOf`, NotFound or Forbidden for a project, DecryptionFailed, and the
+ * errors of `values`.
  */
 export async function changeCredential(
   request: FastifyRequest,
@@ -91,7 +93,8 @@ async function write(request: FastifyRequest, db: Database, current: ChangingCre
   const token = tokenOf(callerOf(request))
   const { id, owner_id: ownerId } = current
   const type = await typeOf(db, current)
-  const links = linkChanges(current.project_ids, change.projectIds)
+  const projectIds = change.projects && (await projectIdsOf(db, ownerId, change.projects))
+  const links = linkChanges(current.project_ids, projectIds)
   // Decrypted before anything is written: if the data key is not loaded yet, the request is run again.
   const values = change.values && storedValues(keyring, current)
   change.values?.(type.fields, values!)
@@ -140,7 +143,7 @@ async function write(request: FastifyRequest, db: Database, current: ChangingCre
     linkIds: links.added.map(() => uuidv7()),
     linkedProjectIds: links.added,
     unlinkedProjectIds: links.removed,
-    projectIds: change.projectIds ?? current.project_ids,
+    projectIds: projectIds ?? current.project_ids,
     events: JSON.stringify(db.isTransaction ? [] : eventRows(origin, events))
   })
   if (!written) {

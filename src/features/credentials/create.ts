@@ -6,6 +6,7 @@ import { Unavailable, ValidationFailed } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { findTypeByName, type TypeWithFields } from '../credential-types/repository.ts'
 import { getCached, loadType } from '../credential-types/type-cache.ts'
+import { type ProjectRefs, projectIdsOf } from '../projects/refs.ts'
 import { atomicWrite } from './atomic-write.ts'
 import type { Changed } from './change.ts'
 import { mapConstraintError } from './constraint-errors.ts'
@@ -24,7 +25,7 @@ export interface NewCredential {
   externalId: string | null
   /** The name of a schema of Lightning that is no type, for a `raw` credential; undefined for v1. */
   lightningSchema?: (type: TypeWithFields) => string | null
-  projectIds: readonly string[]
+  projects: ProjectRefs
   expiresAt: Date | null
   findType: FindType
   /** Returns the values to store, by environment. Throws if the input does not fit the type. */
@@ -33,8 +34,8 @@ export interface NewCredential {
 
 /**
  * Creates a credential of the caller with its values, links and audit events, in one statement. Throws
- * NameTaken, ExternalIdTaken, NotFound or Forbidden for a project, and the errors of `findType` and
- * `valuesFor`.
+ * NameTaken, ExternalIdTaken, the errors of `projectIdsOf`, NotFound or Forbidden for a project, and the
+ * errors of `findType` and `valuesFor`.
  */
 export async function createCredential(
   request: FastifyRequest,
@@ -57,11 +58,12 @@ async function create(request: FastifyRequest, db: Database, input: NewCredentia
       if (fresh || (await input.findType(db, true)).revision === type.revision) throw error
       continue
     }
-    const created = await insert(request, db, input, type, values)
+    const projectIds = await projectIdsOf(db, request.principal.userId, input.projects)
+    const created = await insert(request, db, { ...input, projectIds }, type, values)
     if (created) return created
     // The owner may not link to a project, the type has changed since it was read, or the caller's access has
     // ended.
-    await requireEditor(db, request.principal.userId, input.projectIds)
+    await requireEditor(db, request.principal.userId, projectIds)
   }
   return undefined
 }
@@ -69,10 +71,11 @@ async function create(request: FastifyRequest, db: Database, input: NewCredentia
 async function insert(
   request: FastifyRequest,
   db: Database,
-  { name, description, externalId, lightningSchema, projectIds, expiresAt }: NewCredential,
+  input: Omit<NewCredential, 'projects'> & { projectIds: readonly string[] },
   type: TypeWithFields,
   values: Map<string, Values>
 ): Promise<Changed | undefined> {
+  const { name, description, externalId, lightningSchema, projectIds, expiresAt } = input
   const { keyring } = request.server.services
   const { userId: ownerId } = request.principal
   const token = tokenOf(callerOf(request))
@@ -133,8 +136,18 @@ export function typeById(id: string): FindType {
   }
 }
 
-/** Finds a type for the user by its name (see `findTypeByName`), or else by its id. */
-export function typeByName(name: string, userId: string, id: string): FindType {
+/** Finds a type for the user by its name (see `findTypeByName`). Throws ValidationFailed if there is none. */
+export function typeByName(name: string, userId: string): FindType {
+  return async (db) => {
+    const type = await findTypeByName(db, name, userId)
+    if (type) return type
+    const message = 'No built-in type, type of yours or type of an administrator has this name.'
+    throw new ValidationFailed({ errors: [{ path: '/body/credentialType', code: 'unknown-type', message }] })
+  }
+}
+
+/** Finds a type for the user by its name, or else by its id. */
+export function typeByNameOrId(name: string, userId: string, id: string): FindType {
   const otherwise = typeById(id)
   return async (db, fresh) => (await findTypeByName(db, name, userId)) ?? otherwise(db, fresh)
 }

@@ -4,66 +4,79 @@ import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import { PatternSearch } from '../credential-types/patterns.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
+import { type FieldRef, fieldFinder, isInputError } from './field-refs.ts'
 import type { Values } from './sealing.ts'
 import { namesInExtra, separateExtra } from './values-by-name.ts'
 
 /** The most environments that a credential can have. */
 export const MAX_ENVIRONMENTS = 32
 
-export interface KeyInput {
-  fieldId: string
-  keyValue: unknown
+/** A value for a field. `path` is where it is, and part of an error only if the field is one of the type. */
+export interface ValueInput {
+  field: FieldRef
+  value: unknown
+  path: string
 }
 
-const refuse = (path: string, code: string, message: string): never => {
-  throw new ValidationFailed({ errors: [{ path, code, message } satisfies InputError] })
+/** The values of a request, in whatever form they were sent. */
+export interface ValueInputs {
+  entries: readonly ValueInput[]
+  /** Where the value of this field belongs. */
+  pathOf(fieldName: string): string
 }
 
 /**
- * Returns `previous` with the values of `keys` set. `null` removes a value. So does an empty string where it
- * is no value (see `hasNoValue`). An empty string leaves what forms cannot show: a secret, or a further
- * property of the field's name. Throws ValidationFailed for keys that do not match the fields, and for a
- * required field without a value. The error contains no values.
+ * Returns `previous` with the values of `inputs` set. `null` removes a value. So does an empty string where
+ * it is no value (see `hasNoValue`). An empty string leaves what forms cannot show: a secret, or a further
+ * property of the field's name. Throws ValidationFailed for inputs that do not match the fields, and for a
+ * required field without a value. The errors contain no values.
  */
-export function applyKeys(fields: readonly FieldRow[], previous: Values, keys: readonly KeyInput[]): Values {
+export function applyValues(fields: readonly FieldRow[], previous: Values, inputs: ValueInputs): Values {
+  const { entries, pathOf } = inputs
   const search = new PatternSearch()
-  const byId = new Map(fields.map((field) => [field.id, field]))
+  const find = fieldFinder(fields)
   const values: Values = new Map(previous)
-  const seen = new Set<string>()
   const changed = new Set<string>()
+  const invalid = new Set<string>()
+  const errors: InputError[] = []
   let further: ReadonlySet<string> | undefined
   const furtherNames = () => {
     further ??= namesInExtra(fields, previous)
     return further
   }
-  keys.forEach(({ fieldId, keyValue }, index) => {
-    const path = `/body/keys/${index}`
-    const id = fieldId.toLowerCase()
-    const field =
-      byId.get(id) ?? refuse(`${path}/fieldId`, 'unknown-field', 'The type has no field of this id.')
-    if (seen.has(id)) refuse(`${path}/fieldId`, 'repeated', 'This field is there twice.')
-    seen.add(id)
+  let extraPath = ''
+  for (const { field: ref, value, path } of entries) {
+    const field = find(ref)
+    if (isInputError(field)) {
+      // All unknown names of an object have its path.
+      if (!errors.some((error) => error.path === field.path)) errors.push(field)
+      continue
+    }
+    const { id } = field
+    if (EXTRA_FIELD_IDS.has(id)) extraPath = path
     const isHidden = () => (field.secret && values.has(id)) || furtherNames().has(field.field_name)
-    if (keyValue === '' && isHidden()) return
+    if (value === '' && isHidden()) continue
+    const error = hasNoValue(value, field) ? undefined : validateValue(field, value, search)
+    if (error) {
+      errors.push({ ...error, path })
+      invalid.add(id)
+      continue
+    }
     changed.add(id)
-    if (hasNoValue(keyValue, field)) {
-      values.delete(id)
-    } else {
-      const error = validateValue(field, keyValue, search)
-      if (error) refuse(`${path}/keyValue`, error.code, error.message)
-      values.set(id, JsonText.of(keyValue))
-    }
-  })
+    if (hasNoValue(value, field)) values.delete(id)
+    else values.set(id, JsonText.of(value))
+  }
   const error = separateExtra(fields, values, changed)
-  if (error) {
-    const index = keys.findIndex(({ fieldId }) => EXTRA_FIELD_IDS.has(fieldId.toLowerCase()))
-    refuse(`/body/keys/${index}/keyValue`, error.code, error.message)
+  if (error) errors.push({ ...error, path: extraPath })
+  for (const { id, field_name, required } of fields) {
+    if (!required || values.has(id) || invalid.has(id)) continue
+    errors.push({
+      path: pathOf(field_name),
+      code: 'required',
+      message: `The field ${field_name} needs a value.`
+    })
   }
-  for (const field of fields) {
-    if (field.required && !values.has(field.id)) {
-      refuse('/body/keys', 'required', `The field ${field.field_name} needs a value.`)
-    }
-  }
+  if (errors.length > 0) throw new ValidationFailed({ errors })
   return values
 }
 
@@ -74,11 +87,4 @@ export function defaultsOf(fields: readonly FieldRow[]): Values {
       default_value === null ? [] : [[id, new JsonText(default_value)] as const]
     )
   )
-}
-
-/** Returns the ids in lower case. Throws ValidationFailed if two are equal. */
-export function distinctIds(ids: readonly string[], path: string): string[] {
-  const distinct = ids.map((id) => id.toLowerCase())
-  if (new Set(distinct).size < distinct.length) refuse(path, 'repeated', 'An entry is there twice.')
-  return distinct
 }

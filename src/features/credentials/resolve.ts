@@ -16,6 +16,7 @@ const MAX_BYTES = 6 * 1024 * 1024
 export type ResolveItem = { id: string } | { name: string }
 
 export interface Resolved {
+  status: 'resolved'
   id: string
   credentialName: string
   typeName: string
@@ -40,7 +41,10 @@ const DETAILS: Record<RefusalCode, string> = {
   'decryption-failed': 'A stored value does not open; it was changed outside of the service.'
 }
 
-export type Result = Resolved | (ResolveItem & { error: { code: RefusalCode; detail: string } })
+/** What was asked for, and why it has no values. */
+export type Unresolved = ResolveItem & { status: 'failed'; error: { code: RefusalCode; detail: string } }
+
+export type Result = Resolved | Unresolved
 
 /** The largest number of credentials that are looked up with their caller. More are a read of their own. */
 const MAX_PRELOADED = 16
@@ -80,7 +84,11 @@ export async function resolveCredentials(
   const results = items.map((item): Result => {
     const found = ('id' in item ? byId.get(item.id.toLowerCase()) : byName.get(keyOf.get(item.name)!)) ?? []
     const [row] = found
-    const refuse = (code: RefusalCode): Result => ({ ...item, error: { code, detail: DETAILS[code] } })
+    const refuse = (code: RefusalCode): Result => ({
+      status: 'failed',
+      ...item,
+      error: { code, detail: DETAILS[code] }
+    })
     if (!row) return refuse('not-found')
     if (found.length > 1) return refuse('ambiguous-name')
     if (row.expired) return refuse('expired')
@@ -110,6 +118,7 @@ function resolve(
     .filter(({ id }) => id in row.sealed)
     .map((field) => [field, open(field.id, Buffer.from(row.sealed[field.id]!, 'base64'))] as const)
   return {
+    status: 'resolved',
     id: row.id,
     credentialName: row.name,
     typeName: row.type_name,

@@ -1,11 +1,12 @@
 import type { Keyring } from '../../crypto/keyring.ts'
 import { EnvironmentNotConfigured, ValidationFailed } from '../../http/problems.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
+import { type FieldRef, fieldFinder, isInputError } from './field-refs.ts'
 import type { RevealableRow } from './repositories/value-repository.ts'
 import { opener } from './sealing.ts'
 
 /**
- * Decrypts the values of a credential in one environment: all, or those of `fieldIds`. Throws
+ * Decrypts the values of a credential in one environment: all, or those that are `wanted`. Throws
  * EnvironmentNotConfigured, ValidationFailed for a field of another type, and DecryptionFailed.
  */
 export function revealValues(
@@ -13,20 +14,15 @@ export function revealValues(
   row: RevealableRow,
   fields: readonly FieldRow[],
   environment: string,
-  fieldIds: readonly string[] | undefined
+  wanted: readonly FieldRef[] | undefined
 ) {
   if (!row.configured) throw new EnvironmentNotConfigured()
-  const idsOfType = new Set(fields.map(({ id }) => id))
-  fieldIds?.forEach((fieldId, index) => {
-    if (idsOfType.has(fieldId)) return
-    const message = 'The credential has no field of this id.'
-    throw new ValidationFailed({
-      errors: [{ path: `/body/fieldIds/${index}`, code: 'unknown-field', message }]
-    })
-  })
+  const found = wanted?.map(fieldFinder(fields))
+  const errors = found?.filter(isInputError) ?? []
+  if (errors.length > 0) throw new ValidationFailed({ errors })
   const open = opener(keyring, { credentialId: row.id, environment, sealedRevision: row.sealed_revision })
   return fields
-    .filter(({ id }) => id in row.sealed && (!fieldIds || fieldIds.includes(id)))
+    .filter((field) => field.id in row.sealed && (!found || found.includes(field)))
     .map(({ id: fieldId, field_name: fieldName }) => ({
       fieldId,
       fieldName,

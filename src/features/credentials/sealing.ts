@@ -55,7 +55,7 @@ export function sealAll(
   if (bytes > MAX_VALUE_BYTES) {
     const message =
       'The values of a credential, of all environments together, have 1 MiB of JSON at the most.'
-    throw new ValidationFailed({ errors: [{ path: '/body/keys', code: 'too-large', message }] })
+    throw new ValidationFailed({ errors: [{ path: '/body', code: 'too-large', message }] })
   }
   return sealed
 }

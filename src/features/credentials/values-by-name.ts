@@ -1,3 +1,4 @@
+import type { InputErrorCode } from '../../http/problems.ts'
 import { JsonText } from '../../json.ts'
 import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
@@ -28,7 +29,7 @@ export function separateExtra(
   fields: readonly FieldRow[],
   values: Values,
   changed: ReadonlySet<string>
-): { code: string; message: string } | undefined {
+): { code: InputErrorCode; message: string } | undefined {
   const extra = extraOf(fields)
   const stored = extra && values.get(extra.id)
   if (!stored || changed.size === 0) return undefined

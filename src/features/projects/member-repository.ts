@@ -1,7 +1,9 @@
 import { sql } from 'kysely'
-import type { Database, Transaction } from '../../db/database.ts'
+import type { Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { type Params, prepared } from '../../db/prepared.ts'
+import { orderBy } from '../../db/keyset.ts'
+import { pagedList } from '../../db/paged-list.ts'
+import type { Params } from '../../db/prepared.ts'
 import type { ProjectRole, Row } from '../../db/tables.ts'
 import { emailHash } from '../../emails.ts'
 import { AlreadyMember } from '../../http/problems.ts'
@@ -11,22 +13,27 @@ const columns = ['m.user_id', 'u.email', 'u.name', 'm.role', 'm.created_at'] as 
 export type MemberRow = Row<'project_members', 'user_id' | 'role' | 'created_at'> &
   Row<'users', 'email' | 'name'>
 
-const membersOf = prepared(
-  (db, p: Params<{ projectId: string }>) =>
+type MemberSort = `${'' | '-'}${'createdAt' | 'name'}`
+
+/** Returns one page of the project's members, and the total. `pattern` is for keys of names. */
+export const listMembers = pagedList(
+  (db, p: Params<{ projectId: string; pattern: string }>, given) =>
     db
       .selectFrom('project_members as m')
       .innerJoin('users as u', 'u.id', 'm.user_id')
       .where('m.project_id', '=', p.projectId)
-      .select(columns)
-      .orderBy('m.created_at')
-      .orderBy('m.user_id'),
-  { pool: 'longReads' }
+      .$if(given.has('pattern'), (query) => query.where('u.name_key', 'like', p.pattern))
+      .select(columns),
+  (sort: MemberSort) =>
+    orderBy(
+      sort,
+      {
+        createdAt: { value: sql`m.created_at`, type: 'timestamptz' },
+        name: { value: sql`u.name_key`, type: 'text' }
+      },
+      { value: sql`m.user_id`, type: 'uuid' }
+    )
 )
-
-/** Returns all members, oldest membership first: `MAX_MEMBERS` at the most. */
-export function listMembers(db: Database, projectId: string): Promise<MemberRow[]> {
-  return membersOf(db, { projectId })
-}
 
 /**
  * Returns the user's role in the project. Locks it, and the project before it, until the transaction ends.
@@ -114,7 +121,9 @@ export async function insertMember(
   }
 }
 
-/** Returns undefined if the user is not a member. */
+/**
+ * Returns undefined if the user is not a member. Who is no owner any more does not hold the project's name.
+ */
 export function updateMember(
   trx: Transaction,
   projectId: string,
@@ -124,7 +133,11 @@ export function updateMember(
   return trx
     .updateTable('project_members as m')
     .from('users as u')
-    .set({ role })
+    .set({
+      role,
+      held_name_key: sql<string | null>`case when m.role = 'owner' and ${role} = 'owner'
+        then m.held_name_key end`
+    })
     .where('m.project_id', '=', projectId)
     .where('m.user_id', '=', userId)
     .whereRef('u.id', '=', 'm.user_id')

@@ -2,8 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited, originOf, recordDenials } from '../../audit/record.ts'
+import { askedPage, pageOf } from '../../http/paging.ts'
 import { NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
+import { patternOf } from '../../names.ts'
 import { listMembers, type MemberRow } from './member-repository.ts'
 import * as schema from './member-schema.ts'
 import { member } from './membership.ts'
@@ -15,8 +17,10 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const admin = member('admin')
 
   app.get('', { schema: schema.listProjectMembers, preHandler: anyMember }, async (request) => {
-    const rows = await listMembers(db, anyMember.of(request).id)
-    return rows.map(toMember)
+    const { id: projectId } = anyMember.of(request)
+    const asked = askedPage(request, request.query)
+    const filter = { projectId, pattern: patternOf(request.query.search) }
+    return pageOf(asked, await listMembers(db, filter, asked), toMember)
   })
 
   app.post('', { schema: schema.addProjectMember, preHandler: admin }, async (request, reply) => {

@@ -1,19 +1,31 @@
 import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  AlreadyMember,
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  LastOwner,
+  NotFound,
+  TooManyMembers
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
   Email,
   Id,
   LocationHeader,
-  PathId,
+  PageQuery,
+  pageOf,
+  pathId,
   ref,
+  SearchQuery,
   ShownName,
   Success,
+  sortQuery,
   Timestamp,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 import { ProjectRole } from './schema.ts'
 
@@ -30,19 +42,23 @@ export const ProjectMember = closed(
   { $id: 'ProjectMember', examples: [ann] }
 )
 
+export const ProjectMemberPage = pageOf('ProjectMemberPage', ProjectMember, [ann])
+
+const MemberSortQuery = sortQuery('MemberSort', ['createdAt', '-createdAt', 'name', '-name'])
+
 export const ProjectMemberCreate = closed(
   { email: Email, role: ProjectRole },
   { $id: 'ProjectMemberCreate', examples: [{ email: ann.email, role: ann.role }] }
 )
 
-export const ProjectMemberChange = closed(
+export const ProjectMemberUpdate = closed(
   { role: ProjectRole },
-  { $id: 'ProjectMemberChange', examples: [{ role: 'admin' }] }
+  { $id: 'ProjectMemberUpdate', examples: [{ role: 'admin' }] }
 )
 
 const WithMember = Type.Object({
-  id: PathId,
-  userId: Type.String({ ...PathId, description: 'The id of the member' })
+  id: pathId('project'),
+  userId: pathId('member')
 })
 
 const tags = ['Projects']
@@ -50,15 +66,16 @@ const tags = ['Projects']
 export const listProjectMembers = {
   operationId: 'listProjectMembers',
   summary: 'List the members of a project',
-  description: 'For its members. In the order in which they came.',
+  description: 'For its members. By default in the order in which they came.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
+  querystring: closed({ ...PageQuery, ...MemberSortQuery, ...SearchQuery }),
   response: {
-    200: answer('All members', Type.Array(ref(ProjectMember), { maxItems: 1_000 })),
-    ...problemResponses(403, 404)
-  }
+    200: answer('One page of members', ProjectMemberPage)
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const addProjectMember = {
@@ -68,11 +85,12 @@ export const addProjectMember = {
     'For its owners and admins; only an owner makes an owner. Nobody having that e-mail address is 400 ' +
     'with the code `unknown-user` in\n`errors`; a member already is 409 `already-member`.',
   tags,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(ProjectMemberCreate),
-  response: { 201: answer('Added', ProjectMember, LocationHeader), ...problemResponses(404, 409, 422) }
+  response: { 201: answer('Added', ProjectMember, LocationHeader) },
+  problems: [NotFound, AlreadyMember, TooManyMembers, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const changeProjectMember = {
@@ -84,8 +102,9 @@ export const changeProjectMember = {
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
-  body: ref(ProjectMemberChange),
-  response: { 200: answer('The member, changed', ProjectMember), ...problemResponses(404, 409) }
+  body: ref(ProjectMemberUpdate),
+  response: { 200: answer('The member, changed', ProjectMember) },
+  problems: [NotFound, LastOwner]
 }
 
 export const removeProjectMember = {
@@ -97,5 +116,6 @@ export const removeProjectMember = {
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('No longer a member', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('No longer a member', Success) },
+  problems: [NotFound, LastOwner]
 }

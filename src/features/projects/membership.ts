@@ -19,9 +19,12 @@ export async function membershipOf(
   needed: ProjectRole
 ): Promise<ProjectRow> {
   const { userId } = request.principal
-  if (!isUuid(projectId)) throw new NotFound()
   const caller = { userId, projectId: null }
-  return requireMember(await projectById.find(request.server.services.db, caller, { id: projectId }), needed)
+  const rows = isUuid(projectId)
+    ? await projectById.find(request.server.services.db, caller, { id: projectId })
+    : []
+  if (rows.length === 0) throw new NotFound({ detail: 'There is no such project.' })
+  return requireMember(rows, needed)
 }
 
 /**

@@ -3,10 +3,12 @@ import { lookup } from '../../auth/lookup.ts'
 import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
-import { type Params, prepared } from '../../db/prepared.ts'
+import { matches, type NamedFilter, namedOrder, pagedList } from '../../db/paged-list.ts'
+import type { Params } from '../../db/prepared.ts'
+import { prepared } from '../../db/prepared.ts'
 import type { ProjectRole, Row } from '../../db/tables.ts'
-import { Unauthenticated } from '../../http/problems.ts'
-import { nameColumns, searchPattern } from '../../names.ts'
+import { NameTaken, Unauthenticated } from '../../http/problems.ts'
+import { foldName, nameColumns } from '../../names.ts'
 
 const columns = ['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'm.role'] as const
 
@@ -28,46 +30,40 @@ export const projectById = lookup(
   { id: 'uuid' }
 )
 
-type Listed = Params<{ userId: string; pattern: string; limit: number; offset: number }>
-
-const listing = (bySearch: boolean) => {
-  const projects = (db: Database, p: Listed) =>
+/** Returns one page of the user's projects, and the total. */
+export const listProjects = pagedList(
+  (db, p: Params<NamedFilter & { userId: string }>, given) =>
     db
       .selectFrom('project_members as m')
       .innerJoin('projects as p', 'p.id', 'm.project_id')
       .where('m.user_id', '=', p.userId)
-      .$if(bySearch, (query) => query.where('p.name_key', 'like', p.pattern))
-  return {
-    rows: prepared((db, p: Listed) =>
-      projects(db, p)
-        .select(columns)
-        .orderBy('p.created_at', 'desc')
-        .orderBy('p.id', 'desc')
-        .limit(p.limit)
-        .offset(p.offset)
-    ),
-    total: prepared((db, p: Listed) => projects(db, p).select((eb) => eb.fn.countAll<number>().as('total')))
-  }
-}
-const all = listing(false)
-const found = listing(true)
+      .where(matches('p', p, given))
+      .select(columns),
+  namedOrder('p')
+)
 
-/**
- * Returns one page of the user's projects, newest first, and the total. `search` matches a part of the name.
- */
-export async function listProjects(
-  db: Database,
-  userId: string,
-  page: { search: string | undefined; limit: number; offset: number }
-) {
-  const { search, limit, offset } = page
-  const list = search === undefined ? all : found
-  const values = { userId, limit, offset, pattern: searchPattern(search ?? '') }
-  const [rows, [count]] = await Promise.all([list.rows(db, values), list.total(db, values)])
-  return { rows, total: count!.total }
+const countedByName = prepared(
+  (db, p: Params<{ userId: string; keys: readonly string[] }>) =>
+    db
+      .selectFrom('projects as p')
+      .innerJoin('project_members as m', 'm.project_id', 'p.id')
+      .where('m.user_id', '=', p.userId)
+      .where(sql<boolean>`p.name_key = any(${p.keys}::text[])`)
+      .groupBy('p.name_key')
+      .select((eb) => [
+        'p.name_key',
+        eb.fn.countAll<number>().as('projects'),
+        sql<string>`min(p.id::text)`.as('id')
+      ]),
+  { pool: 'reads' }
+)
+
+/** Counts the user's projects of each of these names, by their keys, and returns the id of one of each. */
+export function countByName(db: Database, userId: string, keys: readonly string[]) {
+  return countedByName(db, { userId, keys })
 }
 
-/** Creates a project with the user as its owner. */
+/** Creates a project with the user as its owner, who holds its name. Throws NameTaken. */
 export async function insertProject(
   db: Database,
   userId: string,
@@ -84,7 +80,12 @@ export async function insertProject(
       .with('m', (q) =>
         q
           .insertInto('project_members')
-          .values({ project_id: project.id, user_id: userId, role: 'owner' })
+          .values({
+            project_id: project.id,
+            user_id: userId,
+            role: 'owner',
+            held_name_key: foldName(project.name)
+          })
           .returning('role')
       )
       .selectFrom(['p', 'm'])
@@ -92,12 +93,19 @@ export async function insertProject(
       .executeTakeFirstOrThrow()
   } catch (error) {
     // The user was deleted in the meantime.
-    throw violates(error, 'project_members_user_id_fkey') ? new Unauthenticated() : error
+    if (violates(error, 'project_members_user_id_fkey')) throw new Unauthenticated()
+    return mapHeldName(error)
   }
+}
+
+/** Throws NameTaken if an owner holds the name already, and any other error unchanged. */
+function mapHeldName(error: unknown): never {
+  throw violates(error, 'project_members_held_name') ? new NameTaken() : error
 }
 
 /**
  * Changes the values that are set. Returns undefined if the project was deleted or the user is not its admin.
+ * Whoever holds the name holds the new one; if nobody does, the user holds it as an owner. Throws NameTaken.
  */
 export function updateProject(
   db: Database,
@@ -105,16 +113,36 @@ export function updateProject(
   id: string,
   { name, description }: { name: string | undefined; description: string | null | undefined }
 ): Promise<ProjectRow | undefined> {
+  const key = name === undefined ? null : foldName(name)
   return db
-    .updateTable('projects as p')
-    .from('project_members as m')
-    .set({ ...(name !== undefined && nameColumns(name)), description, updated_at: sql<Date>`now()` })
-    .where('p.id', '=', id)
-    .whereRef('m.project_id', '=', 'p.id')
-    .where('m.user_id', '=', userId)
-    .where('m.role', 'in', rolesAtLeast('admin'))
-    .returning(columns)
+    .with('p', (q) =>
+      q
+        .updateTable('projects as p')
+        .from('project_members as m')
+        .set({ ...(name !== undefined && nameColumns(name)), description, updated_at: sql<Date>`now()` })
+        .where('p.id', '=', id)
+        .whereRef('m.project_id', '=', 'p.id')
+        .where('m.user_id', '=', userId)
+        .where('m.role', 'in', rolesAtLeast('admin'))
+        .returning(columns)
+    )
+    .with('holder', (q) =>
+      q
+        .updateTable('project_members as m')
+        .from('projects as before')
+        .set({ held_name_key: key })
+        .where('m.project_id', '=', id)
+        .where('m.user_id', '=', userId)
+        .where('m.role', '=', 'owner')
+        .whereRef('before.id', '=', 'm.project_id')
+        .where(sql<boolean>`before.name_key <> ${key}`)
+        .where(sql<boolean>`not exists (
+          select from project_members h where h.project_id = m.project_id and h.held_name_key is not null)`)
+    )
+    .selectFrom('p')
+    .select(['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'p.role'])
     .executeTakeFirst()
+    .catch(mapHeldName)
 }
 
 /** Returns false if the project does not exist or the user is not an owner. */

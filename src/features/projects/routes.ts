@@ -3,6 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { signedIn } from '../../auth/principal.ts'
+import { askedPage, namedFilter, pageOf } from '../../http/paging.ts'
 import { NotFound } from '../../http/problems.ts'
 import { success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -19,11 +20,10 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const owner = member('owner')
 
   app.get('', { schema: schema.listProjects, preHandler: signedIn }, async (request) => {
-    const { page, pageSize, search } = request.query
     const { userId } = signedIn.of(request)
-    const offset = (page - 1) * pageSize
-    const { rows, total } = await repository.listProjects(db, userId, { search, limit: pageSize, offset })
-    return { data: rows.map(toProject), total, page, pageSize }
+    const asked = askedPage(request, request.query)
+    const filter = { ...namedFilter(request.query), userId }
+    return pageOf(asked, await repository.listProjects(db, filter, asked), toProject)
   })
 
   app.post('', { schema: schema.createProject, preHandler: signedIn }, async (request, reply) => {

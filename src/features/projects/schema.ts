@@ -2,7 +2,13 @@ import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { PROJECT_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  Forbidden,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -10,6 +16,7 @@ import {
   Id,
   LocationHeader,
   Name,
+  NamedSortQuery,
   namedEnum,
   PageQuery,
   pageOf,
@@ -18,7 +25,8 @@ import {
   ShownName,
   Success,
   Timestamp,
-  WithId
+  UpdatedSinceQuery,
+  withId
 } from '../../http/schemas.ts'
 
 const mail = {
@@ -64,18 +72,20 @@ export const listProjects = {
   description: 'Those that the caller is a member of, newest first.',
   tags,
   scopes: READ,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
   response: { 200: answer('One page of projects', ProjectPage) }
 }
 
 export const createProject = {
   operationId: 'createProject',
   summary: 'Create a project',
-  description: 'The caller becomes its owner.',
+  description:
+    'The caller becomes its owner and holds its name: an owner has each name once (409 `name-taken`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),
-  response: { 201: answer('Created', Project, LocationHeader), ...problemResponses(422) }
+  response: { 201: answer('Created', Project, LocationHeader) },
+  problems: [NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getProject = {
@@ -84,20 +94,24 @@ export const getProject = {
   description: 'For its members.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('The project', Project), ...problemResponses(403, 404) }
+  response: { 200: answer('The project', Project) },
+  problems: [Forbidden, NotFound]
 }
 
 export const updateProject = {
   operationId: 'updateProject',
   summary: 'Change a project',
-  description: 'For its owners and admins. What is absent is kept.',
+  description:
+    'For its owners and admins. What is absent is kept. Whoever holds the name holds the new one (409 ' +
+    '`name-taken`).',
   tags,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
-  response: { 200: answer('The project, changed', Project), ...problemResponses(404) }
+  response: { 200: answer('The project, changed', Project) },
+  problems: [NotFound, NameTaken]
 }
 
 export const deleteProject = {
@@ -105,7 +119,8 @@ export const deleteProject = {
   summary: 'Delete a project',
   description: 'For its owners. Its links to credentials go with it; the credentials stay.',
   tags,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound]
 }

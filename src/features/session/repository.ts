@@ -1,5 +1,8 @@
 import { sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
+import { orderBy } from '../../db/keyset.ts'
+import { pagedList } from '../../db/paged-list.ts'
+import type { Params } from '../../db/prepared.ts'
 import { emailHash } from '../../emails.ts'
 
 /** Finds a user by e-mail address, disabled or not, with the hash of the password. */
@@ -68,18 +71,22 @@ export function insertSession(
     .executeTakeFirst()
 }
 
-export function listLiveSessions(db: Database, userId: string, idleMinutes: number) {
-  return db
-    .selectFrom('sessions')
-    .select(['id', 'created_at', 'last_seen_at', 'expires_at', 'ip', 'user_agent'])
-    .where('user_id', '=', userId)
-    .where('expires_at', '>', sql<Date>`now()`)
-    .where('last_seen_at', '>', sql<Date>`now() - make_interval(mins => ${idleMinutes}::int)`)
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(1_000)
-    .execute()
-}
+/** Returns one page of the user's sessions that can still be used, and the total. */
+export const listLiveSessions = pagedList(
+  (db, p: Params<{ userId: string; idleMinutes: number }>) =>
+    db
+      .selectFrom('sessions as s')
+      .select(['s.id', 's.created_at', 's.last_seen_at', 's.expires_at', 's.ip', 's.user_agent'])
+      .where('s.user_id', '=', p.userId)
+      .where('s.expires_at', '>', sql<Date>`now()`)
+      .where('s.last_seen_at', '>', sql<Date>`now() - make_interval(mins => ${p.idleMinutes}::int)`),
+  (sort: `${'' | '-'}createdAt`) =>
+    orderBy(
+      sort,
+      { createdAt: { value: sql`s.created_at`, type: 'timestamptz' } },
+      { value: sql`s.id`, type: 'uuid' }
+    )
+)
 
 /** Returns false if the user has no such session. */
 export async function deleteSession(db: Database, userId: string, id: string): Promise<boolean> {

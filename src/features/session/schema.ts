@@ -1,20 +1,23 @@
 import { Type } from '@sinclair/typebox'
 import { USER_ROLES } from '../../db/tables.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import { InvalidCredentials, NotFound, TooManyAttempts, WrongPassword } from '../../http/problems.ts'
 import {
   answer,
   closed,
   Email,
   Id,
   nullable,
+  PageQuery,
   Password,
+  pageOf,
   ref,
   ShownName,
   Success,
+  sortQuery,
   stringEnum,
   Timestamp,
   TypedPassword,
-  WithId
+  withId
 } from '../../http/schemas.ts'
 
 const session = {
@@ -59,6 +62,10 @@ export const SessionOfMine = closed(
   { $id: 'SessionOfMine', examples: [{ ...session, ip: '203.0.113.7', userAgent: 'Firefox', current: true }] }
 )
 
+export const SessionPage = pageOf('SessionPage', SessionOfMine, SessionOfMine.examples)
+
+const SessionSortQuery = sortQuery('SessionSort', ['-createdAt', 'createdAt'])
+
 export const PasswordChange = closed(
   { currentPassword: TypedPassword, newPassword: Password },
   {
@@ -80,9 +87,9 @@ export const createSession = {
   response: {
     200: answer('Signed in; the cookie is set', CurrentSession, {
       'Set-Cookie': { type: 'string', description: 'The session cookie: HttpOnly, SameSite=Lax' }
-    }),
-    ...problemResponses(401, 429)
-  }
+    })
+  },
+  problems: [InvalidCredentials, TooManyAttempts]
 }
 
 export const getSession = {
@@ -104,11 +111,10 @@ export const deleteSession = {
 export const listSessions = {
   operationId: 'listSessions',
   summary: 'My sessions on all devices',
-  description: 'Those that live, newest first, and which of them is the one that asks.',
+  description: 'Those that live, and which of them is the one that asks.',
   tags,
-  response: {
-    200: answer('The sessions that live, newest first', Type.Array(ref(SessionOfMine), { maxItems: 1_000 }))
-  }
+  querystring: closed({ ...PageQuery, ...SessionSortQuery }),
+  response: { 200: answer('One page of the sessions that live', SessionPage) }
 }
 
 export const endSession = {
@@ -116,9 +122,10 @@ export const endSession = {
   summary: 'End one of my sessions',
   description: 'It is dead at once, on every replica.',
   tags,
-  params: WithId,
+  params: withId('session'),
   auditTarget: { id: 'session' } as const,
-  response: { 200: answer('Ended', Success), ...problemResponses(404) }
+  response: { 200: answer('Ended', Success) },
+  problems: [NotFound]
 }
 
 export const changePassword = {
@@ -127,5 +134,6 @@ export const changePassword = {
   description: 'Ends my other sessions.',
   tags,
   body: ref(PasswordChange),
-  response: { 200: answer('Changed', Success), ...problemResponses(429) }
+  response: { 200: answer('Changed', Success) },
+  problems: [WrongPassword, TooManyAttempts]
 }

@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
+import { matches, type NamedFilter, namedOrder, pagedList } from '../../db/paged-list.ts'
 import { type Params, prepared } from '../../db/prepared.ts'
 import type { Row, UserRole } from '../../db/tables.ts'
 import { emailHash } from '../../emails.ts'
 import { EmailTaken, UserOwnsCredentials } from '../../http/problems.ts'
-import { nameColumns, searchPattern } from '../../names.ts'
+import { nameColumns } from '../../names.ts'
 
 const columns = ['id', 'email', 'name', 'role', 'disabled_at', 'created_at', 'updated_at'] as const
 
@@ -36,27 +37,15 @@ export async function findUser(db: Database, callerId: string, id: string): Prom
   return row
 }
 
-/** Returns one page of users, newest first, and the total. `search` matches a part of the name. */
-export async function listUsers(
-  db: Database,
-  page: { search: string | undefined; limit: number; offset: number }
-) {
-  const { search, limit, offset } = page
-  const users = db
-    .selectFrom('users')
-    .$if(search !== undefined, (query) => query.where('name_key', 'like', searchPattern(search!)))
-  const [rows, { total }] = await Promise.all([
-    users
-      .select(columns)
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-      .limit(limit)
-      .offset(offset)
-      .execute(),
-    users.select((eb) => eb.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
-  ])
-  return { rows, total }
-}
+/** Returns one page of users, and the total. */
+export const listUsers = pagedList(
+  (db, p: Params<NamedFilter>, given) =>
+    db
+      .selectFrom('users as u')
+      .where(matches('u', p, given))
+      .select(columns.map((column) => `u.${column}` as const)),
+  namedOrder('u')
+)
 
 /** Throws EmailTaken if another user has the e-mail address. */
 export function insertUser(

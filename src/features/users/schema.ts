@@ -1,7 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import { USER_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
-import { problemResponses } from '../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  EmailTaken,
+  Forbidden,
+  IdempotencyKeyReused,
+  LastAdministrator,
+  LastOwner,
+  NotFound,
+  UserOwnsCredentials
+} from '../../http/problems.ts'
 import {
   answer,
   closed,
@@ -9,6 +18,7 @@ import {
   Id,
   LocationHeader,
   Name,
+  NamedSortQuery,
   namedEnum,
   PageQuery,
   Password,
@@ -18,7 +28,8 @@ import {
   ShownName,
   Success,
   Timestamp,
-  WithId
+  UpdatedSinceQuery,
+  withId
 } from '../../http/schemas.ts'
 
 const UserRole = namedEnum('UserRole', USER_ROLES)
@@ -89,7 +100,8 @@ export const createUser = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(UserCreate),
-  response: { 201: answer('Created', User, LocationHeader), ...problemResponses(409, 422) }
+  response: { 201: answer('Created', User, LocationHeader) },
+  problems: [EmailTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const listUsers = {
@@ -97,8 +109,9 @@ export const listUsers = {
   summary: 'List users',
   description: 'For administrators. Newest first.',
   tags,
-  querystring: closed({ ...PageQuery, ...SearchQuery }),
-  response: { 200: answer('One page of users', UserPage), ...problemResponses(403) }
+  querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
+  response: { 200: answer('One page of users', UserPage) },
+  problems: [Forbidden]
 }
 
 export const getUser = {
@@ -106,9 +119,10 @@ export const getUser = {
   summary: 'Get a user',
   description: 'For administrators, and for the user: users are hidden from each other.',
   tags,
-  params: WithId,
+  params: withId('user'),
   auditTarget: { id: 'user' } as const,
-  response: { 200: answer('The user', User), ...problemResponses(404) }
+  response: { 200: answer('The user', User) },
+  problems: [NotFound]
 }
 
 export const updateUser = {
@@ -119,10 +133,11 @@ export const updateUser = {
     'otherwise). Disabling and a new password\nend all sessions of the user. The last administrator who ' +
     'may sign in stays one (409 `last-administrator`).',
   tags,
-  params: WithId,
+  params: withId('user'),
   auditTarget: { id: 'user' } as const,
   body: ref(UserUpdate),
-  response: { 200: answer('The user, changed', User), ...problemResponses(404, 409) }
+  response: { 200: answer('The user, changed', User) },
+  problems: [NotFound, EmailTaken, LastAdministrator]
 }
 
 export const deleteUser = {
@@ -135,7 +150,8 @@ export const deleteUser = {
     'for the only owner of a project (`last-owner`) and for the last administrator who may sign in\n' +
     '(`last-administrator`).',
   tags,
-  params: WithId,
+  params: withId('user'),
   auditTarget: { id: 'user' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, LastOwner, LastAdministrator, UserOwnsCredentials]
 }

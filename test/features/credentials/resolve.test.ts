@@ -37,6 +37,7 @@ t.test('machines of a project', async (t) => {
     t.equal(answer.headers.get('cache-control'), 'no-store')
     const values = { host: 'mail.example.org', password: 'hunter2 hunter2' }
     t.same(answer.json.results[1], {
+      status: 'resolved',
       id: one.id,
       credentialName: one.credentialName,
       typeName,
@@ -126,6 +127,11 @@ t.test('machines of a project', async (t) => {
       'ok'
     ])
     t.same(answer.json.results[1].id, elsewhere.id)
+    t.same(answer.json.results[3], {
+      status: 'failed',
+      name: 'nothing of that name',
+      error: { code: 'not-found', detail: 'There is no such credential in this project.' }
+    })
     t.equal(
       answer.json.results[1].error.detail,
       answer.json.results[2].error.detail,
@@ -140,6 +146,77 @@ t.test('machines of a project', async (t) => {
       { outcome: 'denied', details: { code: 'decryption-failed' } }
     ])
     t.equal((await events('resolveCredentials', UNKNOWN)).length, 0)
+  })
+
+  t.test('have the whole request refused, if they ask for that', async (t) => {
+    const good = await newCredential(ann, type, { projectIds: [project] })
+    const elsewhere = await newCredential(ann, type, { projectIds: [await newProject(ann)] })
+    const expired = await newCredential(ann, type, {
+      projectIds: [project],
+      expiresAt: '2020-01-01T00:00:00.000Z'
+    })
+    const damaged = await newCredential(ann, type, { projectIds: [project] })
+    await service.db
+      .updateTable('credential_keys')
+      .set({ value: Buffer.alloc(60, 1) })
+      .where('credential_id', '=', damaged.id)
+      .execute()
+    const twin = uniqueName('twin')
+    for (const owner of [ann, bob])
+      await newCredential(owner, type, { credentialName: twin, projectIds: [project] })
+    const ask = (credentials: object[], more: object = {}) =>
+      machine.post(url, { credentials, onError: 'fail', ...more })
+
+    const missing = { name: 'a missing one' }
+    const ambiguous = { name: twin }
+    const byId = ({ id }: { id: string }) => ({ id })
+    const cases: [object[], number, string, string[]][] = [
+      [[missing], 404, 'not-found', ['0 not-found']],
+      [[byId(good), byId(elsewhere)], 404, 'not-found', ['1 not-found']],
+      [[ambiguous, byId(good)], 409, 'ambiguous-name', ['0 ambiguous-name']],
+      [[byId(good), byId(expired)], 410, 'expired', ['1 expired']],
+      [[byId(damaged)], 500, 'decryption-failed', ['0 decryption-failed']],
+      // 404 alone means that there is none: an operator deletes what it has then.
+      [
+        [missing, byId(good), ambiguous, byId(expired)],
+        410,
+        'expired',
+        ['0 not-found', '2 ambiguous-name', '3 expired']
+      ],
+      [
+        [byId(expired), byId(damaged), missing],
+        500,
+        'decryption-failed',
+        ['0 expired', '1 decryption-failed', '2 not-found']
+      ]
+    ]
+    for (const [credentials, status, code, errors] of cases) {
+      const { json, text, ...answer } = await ask(credentials)
+      t.same([answer.status, json.code], [status, code], JSON.stringify(errors))
+      t.same(
+        json.errors.map((one: { path: string; code: string }) => `${one.path} ${one.code}`),
+        errors.map((one) => `/body/credentials/${one}`)
+      )
+      t.notMatch(text, /hunter2|missing one|twin|"values"/i, 'nothing that was sent, and no value')
+    }
+    t.match((await ask([byId(good)], { environment: 'staging' })).json, {
+      status: 404,
+      code: 'environment-not-configured'
+    })
+    t.same(await events('credential.resolved', good.id), [], 'nothing was handed out')
+    t.match(await events('resolveCredentials', elsewhere.id), [{ outcome: 'denied', project_id: null }])
+    t.match(await events('resolveCredentials', damaged.id), [{ details: { code: 'decryption-failed' } }])
+
+    const whole = await ask([byId(good), { name: good.credentialName }])
+    t.same(
+      [whole.status, whole.json.results.map((one: { status: string }) => one.status)],
+      [200, ['resolved', 'resolved']]
+    )
+    t.equal((await events('credential.resolved', good.id)).length, 1)
+    t.equal((await ask([missing], { onError: 'report' })).status, 200, 'as without it')
+    t.equal((await ask([missing], { onError: 'other' })).status, 400)
+    // A project that is none is not a credential that is gone.
+    t.equal((await machine.post('/api/v1/projects/nonsense/resolve', { credentials: [missing] })).status, 403)
   })
 
   t.test('ask for a hundred at once', async (t) => {

@@ -78,6 +78,17 @@ export async function credentials(r: Recorder, world: World): Promise<void> {
     json: smtp('mail server'),
     headers: { 'idempotency-key': 'failed' }
   })
+  const named = { credentialType: 'SMTP', values: { host: 'a', port: 25, password: 'b' } }
+  const byName = (name: string, projects: unknown[]) =>
+    r.post(`create.${name}`, path, {
+      as: ann,
+      json: { credentialName: name, ...named, projects },
+      name
+    })
+  ids['by-name'] = (await byName('by-name', [mail])).json.id
+  await byName('by-name-of-unknown-project', ['nonsense'])
+  await byName('by-name-of-project-twice', [mail, mail.toUpperCase()])
+  await r.quietly('DELETE', `${path}/${ids['by-name']}`, { as: ann })
   await r.post('create.name-taken', path, { as: ann, json: smtp('MAIL server') })
   await r.post('create.by-viewer', path, { as: dora, json: smtp('No', { projectIds: [mail] }) })
   await r.post('create.by-nobody', path, { as: eve, json: smtp('No', { projectIds: [mail] }) })
@@ -100,7 +111,14 @@ export async function credentials(r: Recorder, world: World): Promise<void> {
     'key-without-field': { keys: [{ keyValue: 'x' }] },
     'unknown-field': { keys: [...MAIL_KEYS, { fieldId: NO_ID, keyValue: 'x' }] },
     'field-twice': { keys: [...MAIL_KEYS, MAIL_KEYS[0]] },
-    'unknown-key-property': { keys: [{ ...MAIL_KEYS[0], fieldName: 'host' }] },
+    'unknown-key-property': { keys: [{ ...MAIL_KEYS[0], label: 'host' }] },
+    'key-by-id-and-name': { keys: [{ ...MAIL_KEYS[0], fieldName: 'host' }] },
+    'key-of-unknown-name': { keys: [...MAIL_KEYS, { fieldName: 'nonsense', keyValue: 'x' }] },
+    'keys-and-values': { values: { host: 'a' } },
+    'two-types': { credentialType: 'smtp' },
+    'type-of-unknown-name': { credentialTypeId: undefined, credentialType: 'nonsense' },
+    'values-of-unknown-names': { keys: undefined, values: { nonsense: 1, host: 2 } },
+    'project-ids-and-names': { projectIds: [], projects: [] },
     'missing-required': { keys: MAIL_KEYS.slice(1) },
     'value-of-wrong-type': { keys: smtpKeys({ host: 1, user: 'a', password: 'b' }) },
     'number-as-text': { keys: smtpKeys({ port: '25', host: 'a', user: 'a', password: 'b' }) },

@@ -114,6 +114,15 @@ export async function refusals(r: Recorder, world: World, operations: readonly O
     ...ann,
     path: `${pathOf(operation.path)}?nonsense=1`
   }))
+  await each('malformed-url', operations, (operation) => ({
+    ...valid(operation),
+    ...ann,
+    path: `${pathOf(operation.path)}?%zz`
+  }))
+  await each('two-tokens', operations, (operation) => ({
+    ...valid(operation),
+    headers: { Authorization: ['Bearer one', 'Bearer two'] }
+  }))
   await each('stranger', withId, (operation) => ({ ...valid(operation), as: world.people.eve }))
   await each('unknown-id', withId, (operation) => ({
     ...valid(operation),

@@ -143,7 +143,8 @@ export async function errors(t: Test, world: World) {
           { results: [] },
           { results: [null] },
           { results: [{}] },
-          { results: [{ error: 'x' }] },
+          { results: [{ status: 'failed', error: 'x' }] },
+          { results: [{ ...one, status: 'other' }] },
           { results: [{ ...one, expiresAt: null }] },
           { results: [{ ...one, expiresAt: 'x', values: {} }] }
         ]

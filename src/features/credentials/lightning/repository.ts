@@ -2,8 +2,6 @@ import { type Expression, type QueryCreator, type SqlBool, sql } from 'kysely'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
-import { type Listed, MAX_ITEMS } from '../../../http/array-stream.ts'
-import { linkCount } from '../repositories/credential-repository.ts'
 
 interface LinkRow {
   id: string
@@ -39,31 +37,17 @@ const isListed = (which: Which, p: ListParams) =>
     ? sql<SqlBool>`c.owner_id = ${p.viewer}`
     : sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.projectId})`
 
-/** Statements of a list. They sort by folded name, in the order of code points. */
-const listStatements = (which: Which) => ({
-  ids: prepared(
-    (db, p: ListParams) =>
-      db
-        .selectFrom('credentials as c')
-        .where(isListed(which, p))
-        .select(['c.id', linkCount])
-        .orderBy('c.name_key')
-        .orderBy('c.id')
-        .limit(sql.lit(MAX_ITEMS + 1)),
-    { pool: 'longReads' }
-  ),
-  byId: prepared(
+const byId = (which: Which) =>
+  prepared(
     (db, p: ListParams) =>
       credentials(db, p.viewer)
         .where(isListed(which, p))
         .where(sql<SqlBool>`c.id = any(${p.ids}::uuid[])`)
-        .orderBy('c.name_key')
-        .orderBy('c.id'),
+        .orderBy(sql`array_position(${p.ids}::uuid[], c.id)`),
     { pool: 'longReads' }
   )
-})
 
-const statements = { own: listStatements('own'), project: listStatements('project') }
+const statements = { own: byId('own'), project: byId('project') }
 
 const one = prepared((db, p: Params<{ viewer: string; id: string }>) =>
   credentials(db, p.viewer).where('c.owner_id', '=', p.viewer).where('c.id', '=', p.id)
@@ -71,21 +55,18 @@ const one = prepared((db, p: Params<{ viewer: string; id: string }>) =>
 
 export type LightningRow = Awaited<ReturnType<typeof one>>[number]
 
-/** A list that is read in parts, by id. */
-export interface List {
-  /** At most one more than `MAX_ITEMS`. */
-  listed: Listed[]
-  read(ids: readonly string[]): Promise<LightningRow[]>
-}
-
 /**
- * Lists the viewer's own credentials, or all of a project of which the viewer is a member, by folded name in
- * the order of code points.
+ * Returns those of the credentials with these ids that are the viewer's own, or in a project of which the
+ * viewer is a member, in the order of the ids.
  */
-export async function list(db: Database, viewer: string, projectId: string | undefined): Promise<List> {
-  const { ids, byId } = statements[projectId === undefined ? 'own' : 'project']
-  const params = { viewer, projectId: projectId ?? '', ids: [] }
-  return { listed: await ids(db, params), read: (some) => byId(db, { ...params, ids: some }) }
+export function listById(
+  db: Database,
+  viewer: string,
+  projectId: string | undefined,
+  ids: readonly string[]
+): Promise<LightningRow[]> {
+  const read = statements[projectId === undefined ? 'own' : 'project']
+  return read(db, { viewer, projectId: projectId ?? '', ids })
 }
 
 /** Returns undefined if the credential is missing or not the viewer's own. */

@@ -4,17 +4,20 @@ import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
 import { refusalHeaders } from '../../../http/problem-schemas.ts'
 import {
+  ArrayPageQuery,
   answer,
   closed,
   Description,
   described,
   EnvironmentName,
   Id,
+  LinkHeader,
   MAX_URL_PART,
   nullable,
   ref,
+  SearchQuery,
   ShownName,
-  WithId
+  withId
 } from '../../../http/schemas.ts'
 import { MAX_ENVIRONMENTS } from '../input.ts'
 
@@ -180,41 +183,48 @@ const invalid = answer('Invalid, by field', Invalid)
 const tags = ['Lightning']
 const loose = Type.Object({}, { additionalProperties: true })
 
+const PagesOfList = { ...ArrayPageQuery, ...SearchQuery }
+
+export const ListQuery = Type.Object(
+  {
+    project_id: Type.Optional(
+      Type.Unsafe<string>({
+        type: 'string',
+        maxLength: MAX_URL_PART,
+        description: 'The id of a project',
+        examples: [projectId]
+      })
+    ),
+    ...PagesOfList
+  },
+  { additionalProperties: true }
+)
+
 export const lightningListCredentials = {
   operationId: 'lightningListCredentials',
   summary: 'List credentials',
   description:
-    'The caller’s own; with `project_id` all of that project, whoever owns them. By name; no bodies. Over ' +
-    '10,000 are refused (413).',
+    'The caller’s own; with `project_id` all of that project, whoever owns them. By name; no bodies. All, ' +
+    'and over 10,000 are refused (413); with `page`, `pageSize` or `cursor` one page, and the other pages ' +
+    'in the header `Link`.',
   tags,
   scopes: READ,
-  querystring: Type.Object(
-    {
-      project_id: Type.Optional(
-        Type.Unsafe<string>({
-          type: 'string',
-          maxLength: MAX_URL_PART,
-          description: 'The id of a project',
-          examples: [projectId]
-        })
-      )
-    },
-    { additionalProperties: true }
-  ),
-  response: { 200: answer('The credentials', CredentialList), ...refusals(404, 413) }
+  querystring: ListQuery,
+  response: { 200: answer('The credentials', CredentialList, LinkHeader), ...refusals(404, 413) }
 }
 
 export const lightningListProjectCredentials = {
   operationId: 'lightningListProjectCredentials',
   summary: 'List the credentials of a project',
   description:
-    'For its members. All of them, whoever owns them, by name; no bodies. Over 10,000 are refused (413).',
+    'For its members. Whoever owns them, by name; no bodies. All, and over 10,000 are refused (413); with ' +
+    '`page`, `pageSize` or `cursor` one page, and the other pages in the header `Link`.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('project'),
   auditTarget: { id: 'project' } as const,
-  querystring: loose,
-  response: { 200: answer('The credentials', CredentialList), ...refusals(404, 413) }
+  querystring: Type.Object(PagesOfList, { additionalProperties: true }),
+  response: { 200: answer('The credentials', CredentialList, LinkHeader), ...refusals(404, 413) }
 }
 
 export const lightningCreateCredential = {
@@ -239,7 +249,7 @@ export const lightningDeleteCredential = {
   description: 'Its owner’s alone, and refused while consumers depend on it.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   querystring: loose,
   response: { 204: { description: 'Deleted', type: 'null' }, ...changeRefusals(404, 409) }

@@ -1,179 +1,254 @@
-import { type Expression, type QueryCreator, type RawBuilder, sql } from 'kysely'
-import { jsonArrayFrom } from 'kysely/helpers/postgres'
-import type { Viewer } from '../../../auth/lookup.ts'
+import { sql } from 'kysely'
 import type { Database } from '../../../db/database.ts'
+import { endOfPage, type Order, orderBy, type Position, type Slice } from '../../../db/keyset.ts'
+import type { Found } from '../../../db/paged-list.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
-import type { Tables } from '../../../db/tables.ts'
-import { type Listed, MAX_ITEMS } from '../../../http/array-stream.ts'
-import { CREDENTIAL, environments, linkCount, sharedProjects, usageCount } from './credential-repository.ts'
+import type { Listed } from '../../../http/array-stream.ts'
+import { linkCount } from './credential-repository.ts'
+import { type ItemRow, itemsOf, linkedTo } from './item-repository.ts'
 
-/** The fields that have a value in the environment `main`. */
-const filledFields = sql<string[]>`array_to_json(array(select k.field_id from credential_keys k
-  where k.credential_id = c.id and k.environment = 'main'))`.as('filled_fields')
+export type CredentialSort = `${'' | '-'}${'createdAt' | 'name' | 'updatedAt' | 'expiresAt'}`
+
+/** Whose credentials are listed: those of their owner, or those of a project, whoever owns them. */
+export type ListScope = { ownerId: string } | { ofProjectId: string }
 
 export interface ListFilter {
-  ownerId: string
   typeId: string | undefined
   /** A pattern for keys of names. */
   pattern: string | undefined
+  /** Only credentials in this project, if the owner is a member of it. */
+  projectId: string | undefined
+  /** Expires at this time or later. */
+  expiresFrom: Date | undefined
+  /** Expires before this time. */
+  expiresBefore: Date | undefined
+  updatedSince: Date | undefined
 }
 
-type ListParams = Params<{
-  ownerId: string
+interface ListValues {
+  ownerId: string | null
+  ofProjectId: string | null
   typeId: string | null
   pattern: string | null
+  projectId: string | null
+  expiresFrom: Date | null
+  expiresBefore: Date | null
+  updatedSince: Date | null
+  afterKey: string | null
+  afterId: string | null
   limit: number
   offset: number
-}>
+}
+type P = Params<ListValues>
 
-const LIST_PARAMS = { ownerId: 'uuid', typeId: 'uuid', pattern: 'text', limit: 'bigint', offset: 'bigint' }
-
-/**
- * The credentials with these ids, newest first, as one JSON array: cheaper to send and to parse than rows.
- */
-const itemsOf = (db: QueryCreator<Tables>, ids: RawBuilder<unknown>, viewer: Viewer, listed?: Viewer) =>
-  jsonArrayFrom(
-    db
-      .selectFrom('credentials as c')
-      .innerJoin('credential_types as t', 't.id', 'c.type_id')
-      .where('c.id', '=', sql<string>`any(array(${ids}))`)
-      .select(CREDENTIAL)
-      .select((eb) => [environments, usageCount, filledFields, sharedProjects(eb, viewer, listed)])
-      .orderBy('c.created_at', 'desc')
-      .orderBy('c.id', 'desc')
-  )
-
-/** Builds the statement for one combination of filters, so that each combination uses its own index. */
-function listStatement(byType: boolean, bySearch: boolean, isLong: boolean) {
-  const options =
-    bySearch || isLong ? ({ pool: 'longReads' } as const) : ({ batch: LIST_PARAMS, pool: 'reads' } as const)
-  return prepared((db, p: ListParams) => {
-    const owned = db
-      .selectFrom('credentials')
-      .where('owner_id', '=', p.ownerId)
-      .$if(byType, (query) => query.where('type_id', '=', p.typeId))
-      .select('id')
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-    // The ordered index of lists returns the ids. With the owner and the name in one condition, a generic
-    // plan may scan the whole table.
-    const searched = db
-      .selectFrom('credentials')
-      .where('id', '=', sql<string>`any(array${owned})`)
-      .where('name_key', 'like', p.pattern)
-      .select('id')
-      .orderBy('created_at', 'desc')
-      .orderBy('id', 'desc')
-    const matching = bySearch ? searched : owned
-    const keptTotal = db
-      .selectFrom('credential_totals')
-      .where('owner_id', '=', p.ownerId)
-      .$if(byType, (query) => query.where('type_id', '=', p.typeId))
-      .select(sql<number>`coalesce(sum(total), 0)::bigint`.as('total'))
-    const page = sql`select id from matching limit ${p.limit}::bigint offset ${p.offset}::bigint`
-    return db
-      .with(
-        // A search reads its matches once, for the page and the total. Other totals are kept by a trigger.
-        (cte) => (bySearch ? cte('matching').materialized() : cte('matching').notMaterialized()),
-        () => matching
-      )
-      .selectNoFrom([
-        (bySearch ? sql<number>`(select count(*) from matching)` : sql<number>`${keptTotal}`).as('total'),
-        itemsOf(db, page, p.ownerId).as('items')
-      ])
-  }, options)
+const SHORT_PARAMS = {
+  ownerId: 'uuid',
+  ofProjectId: 'uuid',
+  typeId: 'uuid',
+  pattern: 'text',
+  projectId: 'uuid',
+  expiresFrom: 'timestamptz',
+  expiresBefore: 'timestamptz',
+  updatedSince: 'timestamptz',
+  afterKey: 'text',
+  afterId: 'uuid',
+  limit: 'bigint',
+  offset: 'bigint'
 }
 
-const CHOICES = [false, true]
-const lists = CHOICES.map((byType) =>
-  CHOICES.map((bySearch) => CHOICES.map((isLong) => listStatement(byType, bySearch, isLong)))
-)
+/** A credential that never expires is the last to expire. An index has this expression. */
+const expiry = sql`coalesce(c.expires_at, 'infinity'::timestamptz)`
+
+const COLUMNS = {
+  createdAt: { value: sql`c.created_at`, type: 'timestamptz' },
+  name: { value: sql`c.name_key`, type: 'text' },
+  updatedAt: { value: sql`c.updated_at`, type: 'timestamptz' },
+  expiresAt: { value: expiry, type: 'timestamptz' }
+} as const
+
+const ID = { value: sql`c.id`, type: 'uuid' } as const
+
+/** The order of credentials `c`. */
+const orderOf = (sort: CredentialSort): Order => orderBy(sort, COLUMNS, ID)
+
+/** The order of rows `c` that have the sort key as a column. */
+const orderByKey = (sort: CredentialSort): Order => {
+  const name = sort.replace('-', '') as keyof typeof COLUMNS
+  return orderBy(sort, { [name]: { value: sql`c.key`, type: COLUMNS[name].type } }, ID)
+}
+
+const owned = (p: P) => sql`select c.id from credentials c where c.owner_id = ${p.ownerId}`
+
+/**
+ * Where a list with filters is read from: each reads the ids of a part of one index, and the other filters
+ * are for the rows of these. The order is that of the index: without it, a generic plan may scan the table.
+ */
+const SOURCES = {
+  owner: (p: P) => sql`${owned(p)} order by c.created_at desc, c.id desc`,
+  type: (p: P) => sql`${owned(p)} and c.type_id = ${p.typeId} order by c.created_at desc, c.id desc`,
+  expiry: (p: P) => sql`${owned(p)}
+    and ${expiry} >= coalesce(${p.expiresFrom}::timestamptz, '-infinity')
+    and ${expiry} < coalesce(${p.expiresBefore}::timestamptz, 'infinity')
+    order by ${expiry}, c.id`,
+  /** As in answers, only a project of which the viewer is a member. */
+  project: (p: P) => sql`select l.credential_id from credential_projects l
+    join project_members m on m.project_id = l.project_id and m.user_id = ${p.ownerId}
+    where l.project_id = ${p.projectId}`,
+  wholeProject: (p: P) => linkedTo(p.ofProjectId)
+}
+type Source = keyof typeof SOURCES
+
+const isMatch = (p: P) => sql`
+  (${p.ownerId}::uuid is null or c.owner_id = ${p.ownerId}::uuid)
+  and (${p.typeId}::uuid is null or c.type_id = ${p.typeId}::uuid)
+  and (${p.pattern}::text is null or c.name_key like ${p.pattern}::text)
+  and (${p.expiresFrom}::timestamptz is null or c.expires_at >= ${p.expiresFrom}::timestamptz)
+  and (${p.expiresBefore}::timestamptz is null or c.expires_at < ${p.expiresBefore}::timestamptz)
+  and (${p.updatedSince}::timestamptz is null or c.updated_at >= ${p.updatedSince}::timestamptz)`
+
+/** All matches, read once for the page and for the total. */
+const filtered = (source: Source, sort: CredentialSort, p: P) => ({
+  matching: sql`select c.id, ${orderOf(sort).column} as key from credentials c
+    where c.id = any(array(${SOURCES[source](p)})) and ${isMatch(p)}`,
+  rest: sql`select c.id, c.key from matching c
+    where ${p.afterId}::uuid is null or ${orderByKey(sort).isAfter(p.afterKey, p.afterId)}`,
+  total: sql<number>`(select count(*) from matching)`
+})
+
+/** A list in the order of an index. Its total is kept by a trigger. */
+const indexed = (byType: boolean, isAfter: boolean, sort: CredentialSort, p: P) => {
+  const order = orderOf(sort)
+  const type = byType ? sql`and type_id = ${p.typeId}` : sql``
+  const after = isAfter ? sql`and ${order.isAfter(p.afterKey, p.afterId)}` : sql``
+  return {
+    matching: sql`select c.id, ${order.column} as key from credentials c
+      where c.owner_id = ${p.ownerId} ${type} ${after}`,
+    rest: sql`select c.id, c.key from matching c`,
+    total: sql<number>`(select coalesce(sum(total), 0)::bigint from credential_totals
+      where owner_id = ${p.ownerId} ${type})`
+  }
+}
+
+interface Choice {
+  /** Undefined for a list in the order of an index. */
+  source: Source | undefined
+  byType: boolean
+  isAfter: boolean
+  isLong: boolean
+  sort: CredentialSort
+  output: 'items' | 'ids'
+}
+
+type Place = Position & Listed
+
+function statementFor({ source, byType, isAfter, isLong, sort, output }: Choice) {
+  const { direction } = orderByKey(sort)
+  const inOrder = sql`order by c.key ${sql.raw(direction)}, c.id ${sql.raw(direction)}`
+  const links = output === 'ids' ? sql`, 'links', ${linkCount.expression}` : sql``
+  return prepared(
+    (db, p: P) => {
+      const { matching, rest, total } = source ? filtered(source, sort, p) : indexed(byType, isAfter, sort, p)
+      const order = orderOf(sort)
+      const rows = sql<{ id: string; key: unknown }>`(select c.id, c.key from (${rest}) c ${inOrder}
+        limit ${p.limit}::bigint + 1 offset ${p.offset}::bigint)`
+      const places = sql<Place[]>`(select coalesce(json_agg(
+        json_build_object('id', c.id, 'key', c.key ${links}) ${inOrder}), '[]') from page c)`
+      const shown = sql`select c.id from page c ${inOrder} limit ${p.limit}::bigint`
+      const items = output === 'items' ? itemsOf(db, shown, order, p.ownerId) : sql<ItemRow[]>`'[]'::json`
+      return db
+        .with(
+          (cte) => (source ? cte('matching').materialized() : cte('matching').notMaterialized()),
+          () => sql`(${matching})`
+        )
+        .with(
+          (cte) => cte('page').materialized(),
+          () => rows
+        )
+        .selectNoFrom([total.as('total'), places.as('places'), items.as('items')])
+    },
+    isLong ? { pool: 'longReads' } : { batch: SHORT_PARAMS, pool: 'reads' }
+  )
+}
+
+const statements = new Map<string, ReturnType<typeof statementFor>>()
 
 /** The largest page, and the largest offset, of a short read. Other pages would wait for longer ones. */
 const SHORT = { limit: 50, offset: 2_000 }
 
-/** Returns one page of the owner's credentials, newest first, and the total. */
+const NO_FILTER: ListFilter = {
+  typeId: undefined,
+  pattern: undefined,
+  projectId: undefined,
+  expiresFrom: undefined,
+  expiresBefore: undefined,
+  updatedSince: undefined
+}
+
+/** The part of an index that has the fewest rows to look at, or undefined if the list is one of an index. */
+function sourceOf(
+  scope: ListScope,
+  sort: CredentialSort,
+  { typeId, ...filter }: ListFilter
+): Source | undefined {
+  if ('ofProjectId' in scope) return 'wholeProject'
+  if (filter.projectId) return 'project'
+  if (filter.expiresFrom || filter.expiresBefore) return 'expiry'
+  const isIndexed = typeId ? sort.endsWith('createdAt') : !sort.endsWith('updatedAt')
+  if (isIndexed && !filter.pattern && !filter.updatedSince) return undefined
+  return typeId ? 'type' : 'owner'
+}
+
+async function read(
+  db: Database,
+  output: 'items' | 'ids',
+  scope: ListScope,
+  filter: ListFilter,
+  slice: Slice<CredentialSort>
+) {
+  const { sort, after, limit, offset } = slice
+  const source = sourceOf(scope, sort, filter)
+  const isShort = !source && output === 'items' && limit <= SHORT.limit && offset <= SHORT.offset
+  const isAfter = !source && after !== null
+  const choice = { source, byType: filter.typeId !== undefined, isAfter, isLong: !isShort, sort, output }
+  const name = Object.values(choice).join()
+  const statement = statements.get(name) ?? statementFor(choice)
+  statements.set(name, statement)
+  const [found] = await statement(db, {
+    ownerId: 'ownerId' in scope ? scope.ownerId : null,
+    ofProjectId: 'ofProjectId' in scope ? scope.ofProjectId : null,
+    typeId: filter.typeId ?? null,
+    pattern: filter.pattern ?? null,
+    projectId: filter.projectId ?? null,
+    expiresFrom: filter.expiresFrom ?? null,
+    expiresBefore: filter.expiresBefore ?? null,
+    updatedSince: filter.updatedSince ?? null,
+    afterKey: after?.key ?? null,
+    afterId: after?.id ?? null,
+    limit,
+    offset
+  })
+  const { places, items, total } = found!
+  return { ...endOfPage(places, slice, ({ id, key }) => ({ id, key })), items, total }
+}
+
+/** Returns one page of the owner's credentials, and the total. */
 export async function listCredentials(
   db: Database,
-  { ownerId, typeId, pattern }: ListFilter,
-  limit: number,
-  offset: number
-) {
-  const isLong = limit > SHORT.limit || offset > SHORT.offset
-  const choices = [typeId !== undefined, pattern !== undefined, isLong].map(Number)
-  const list = lists[choices[0]!]![choices[1]!]![choices[2]!]!
-  const values = { ownerId, typeId: typeId ?? null, pattern: pattern ?? null, limit, offset }
-  return (await list(db, values))[0]!
+  ownerId: string,
+  filter: ListFilter,
+  slice: Slice<CredentialSort>
+): Promise<Found<ItemRow>> {
+  const { items, next, total } = await read(db, 'items', { ownerId }, filter, slice)
+  return { rows: items, next, total }
 }
 
-const linkedTo = (projectId: Expression<string>) =>
-  sql`select credential_id from credential_projects where project_id = ${projectId}`
-
-/** The most credentials of a project, and the most links that they have, that are listed by a short read. */
-const FEW = { items: 250, links: 1_000 }
-
-const fewOfProject = prepared(
-  (db, p: Params<{ projectId: string; viewer: string | null }>) => {
-    const linked = linkedTo(p.projectId)
-    const { items, links } = FEW
-    return db.selectNoFrom(
-      sql<ItemRow[] | null>`case
-        when (select count(*) from (${linked} limit ${sql.lit(items + 1)}) counted) <= ${sql.lit(items)}
-          and (select count(*) from (
-            select from credential_projects where credential_id in (${linked}) limit ${sql.lit(links + 1)}
-          ) counted) <= ${sql.lit(links)}
-        then ${itemsOf(db, linked, p.viewer, p.projectId)} end`.as('items')
-    )
-  },
-  { batch: { projectId: 'uuid', viewer: 'uuid' }, pool: 'reads' }
-)
-
-/**
- * Lists all credentials of the project, newest first. Returns null if they are not few. The viewer must be a
- * member, or null.
- */
-export async function listProjectCredentials(
+/** Returns the ids of one page of credentials, and the total. */
+export async function listCredentialIds(
   db: Database,
-  projectId: string,
-  viewer: string | null
-): Promise<ItemRow[] | null> {
-  return (await fewOfProject(db, { projectId, viewer }))[0]!.items
+  scope: ListScope,
+  filter: Partial<ListFilter>,
+  slice: Slice<CredentialSort>
+): Promise<Found<Listed>> {
+  const { rows, next, total } = await read(db, 'ids', scope, { ...NO_FILTER, ...filter }, slice)
+  return { rows, next, total }
 }
-
-const idsOfProject = prepared(
-  (db, p: Params<{ projectId: string }>) =>
-    db
-      .selectFrom('credential_projects as p')
-      .innerJoin('credentials as c', 'c.id', 'p.credential_id')
-      .where('p.project_id', '=', p.projectId)
-      .select(['c.id', linkCount])
-      .orderBy('c.created_at', 'desc')
-      .orderBy('c.id', 'desc')
-      .limit(sql.lit(MAX_ITEMS + 1)),
-  { pool: 'longReads' }
-)
-
-/** Returns the ids of the project's credentials, newest first, and at most one more than `MAX_ITEMS`. */
-export function listProjectCredentialIds(db: Database, projectId: string): Promise<Listed[]> {
-  return idsOfProject(db, { projectId })
-}
-
-const ofProjectById = prepared(
-  (db, p: Params<{ projectId: string; viewer: string | null; ids: readonly string[] }>) => {
-    const linked = sql`${linkedTo(p.projectId)} and credential_id = any(${p.ids}::uuid[])`
-    return db.selectNoFrom(itemsOf(db, linked, p.viewer, p.projectId).as('items'))
-  },
-  { pool: 'longReads' }
-)
-
-/** Lists the credentials with these ids that are in the project, newest first. */
-export async function listProjectCredentialsById(
-  db: Database,
-  projectId: string,
-  viewer: string | null,
-  ids: readonly string[]
-): Promise<ItemRow[]> {
-  return (await ofProjectById(db, { projectId, viewer, ids }))[0]!.items
-}
-
-export type ItemRow = Awaited<ReturnType<typeof listCredentials>>['items'][number]

@@ -1,24 +1,37 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../../../db/database.ts'
-import { type Params, prepared } from '../../../db/prepared.ts'
+import { orderBy } from '../../../db/keyset.ts'
+import { pagedList } from '../../../db/paged-list.ts'
+import type { Params } from '../../../db/prepared.ts'
+import type { Row } from '../../../db/tables.ts'
 import { NotFound, TooManyUsages } from '../../../http/problems.ts'
 
-const listed = prepared(
-  (db, p: Params<{ credentialId: string; projectId: string | null }>) =>
-    db
-      .selectFrom('credential_usages')
-      .where('credential_id', '=', p.credentialId)
-      .where(sql<boolean>`(${p.projectId}::uuid is null or project_id = ${p.projectId}::uuid)`)
-      .select(['consumer', 'project_id', 'created_at'])
-      .orderBy('created_at')
-      .orderBy('consumer'),
-  { pool: 'longReads' }
-)
+export type UsageRow = Row<'credential_usages', 'consumer' | 'project_id' | 'created_at'>
 
-/** Lists usages, oldest first. With a project, only those that were registered for it. */
-export function listUsages(db: Database, credentialId: string, projectId: string | null) {
-  return listed(db, { credentialId, projectId })
-}
+type UsageSort = `${'' | '-'}${'createdAt' | 'consumer'}`
+
+/**
+ * Returns one page of the credential's usages, and the total. With a project, only those that were registered
+ * for it.
+ */
+export const listUsages = pagedList(
+  (db, p: Params<{ credentialId: string; projectId: string }>, given) =>
+    db
+      .selectFrom('credential_usages as u')
+      .where('u.credential_id', '=', p.credentialId)
+      .$if(given.has('projectId'), (query) => query.where('u.project_id', '=', p.projectId))
+      .select(['u.consumer', 'u.project_id', 'u.created_at']),
+  (sort: UsageSort) =>
+    orderBy(
+      sort,
+      {
+        createdAt: { value: sql`u.created_at`, type: 'timestamptz' },
+        consumer: { value: sql`u.consumer`, type: 'text' }
+      },
+      // A usage has no id. Of a consumer, there is one for each project, and one for none.
+      { value: sql`(u.consumer || ' ' || coalesce(u.project_id::text, ''))`, type: 'text' }
+    )
+)
 
 /** The most usages that a credential has. */
 const MAX_USAGES = 10_000

@@ -4,6 +4,7 @@ import { audited, originOf, recordDenials } from '../../../audit/record.ts'
 import { own } from '../../../auth/ownership.ts'
 import type { Transaction } from '../../../db/database.ts'
 import { guard } from '../../../http/guard.ts'
+import { askedPage, pageOf } from '../../../http/paging.ts'
 import {
   EnvironmentNotConfigured,
   InsufficientScope,
@@ -15,11 +16,12 @@ import {
 import { isUuid, success } from '../../../http/schemas.ts'
 import { changeCredential, lock } from '../change.ts'
 import { eventOf } from '../events.ts'
-import { applyKeys, defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
+import { applyValues, defaultsOf, MAX_ENVIRONMENTS } from '../input.ts'
 import { changeableCredential, findInProject, visibleHead } from '../repositories/credential-repository.ts'
 import * as usages from '../repositories/usage-repository.ts'
 import { etagOf, targetOf } from '../revision.ts'
 import { transferCredential } from '../transfer.ts'
+import { valuesIn } from './body.ts'
 import * as schema from './part-schema.ts'
 import { toCredential } from './resource.ts'
 
@@ -37,11 +39,12 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const row = changeable.of(request)
       const target = { ...targetOf(request, row), row }
       const { environment } = request.params
+      const inputs = valuesIn(request.body)
       const changed = await changeCredential(request, target, {
         values: (fields, values) => {
           const previous = values.get(environment)
           if (!previous && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
-          values.set(environment, applyKeys(fields, previous ?? defaultsOf(fields), request.body.keys))
+          values.set(environment, applyValues(fields, previous ?? defaultsOf(fields), inputs))
         },
         events: (row) => {
           const details = { environment, revision: row.revision, changed: ['keys'] }
@@ -107,8 +110,9 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/:id/usages', { schema: schema.listUsages, preHandler: usageWriter }, async (request) => {
     const { id, projectId } = usageWriter.of(request)
-    const rows = await usages.listUsages(db, id, projectId)
-    return rows.map(toUsage)
+    const asked = askedPage(request, request.query)
+    const filter = { credentialId: id, projectId: projectId ?? undefined }
+    return pageOf(asked, await usages.listUsages(db, filter, asked), toUsage)
   })
 
   app.put('/:id/usages/:consumer', { schema: schema.putUsage, preHandler: usageWriter }, async (request) => {
@@ -172,6 +176,6 @@ function usageEvent(
   return { ...eventOf(action, row, { projectId, details: { consumer } }), action: `usage.${action}` }
 }
 
-function toUsage(row: Awaited<ReturnType<typeof usages.listUsages>>[number]): Static<typeof schema.Usage> {
+function toUsage(row: usages.UsageRow): Static<typeof schema.Usage> {
   return { consumer: row.consumer, projectId: row.project_id, createdAt: row.created_at.toISOString() }
 }

@@ -1,6 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../auth/principal.ts'
-import { problemResponses } from '../../../http/problem-schemas.ts'
+import {
+  DecryptionFailedProblem,
+  EnvironmentNotConfigured,
+  Forbidden,
+  MainEnvironment,
+  NewOwnerMayNotLink,
+  NotFound,
+  RevisionChanged,
+  TooManyEnvironments,
+  TooManyUsages
+} from '../../../http/problems.ts'
 import {
   answer,
   closed,
@@ -8,26 +18,20 @@ import {
   EnvironmentName,
   ETagHeader,
   Id,
-  MAX_FIELDS,
   nullable,
-  PathId,
+  PageQuery,
+  pageOf,
+  pathId,
   ref,
   Success,
+  sortQuery,
   Timestamp,
-  WithId
+  withId
 } from '../../../http/schemas.ts'
-import { AppCredential, IfMatch, NewKey } from './resource-schema.ts'
+import { AppCredential, EnvironmentValues, IfMatch } from './resource-schema.ts'
 
 // The name is validated, for a helpful message. Ids are not, because their resources may be hidden.
-const OfEnvironment = Type.Object({ id: PathId, environment: EnvironmentName })
-
-export const EnvironmentValues = closed(
-  { keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }) },
-  {
-    $id: 'EnvironmentValues',
-    examples: [{ keys: [{ fieldId: '019a0b1c-2d3e-7f40-8a51-000000000002', keyValue: 'staple of staging' }] }]
-  }
-)
+const OfEnvironment = Type.Object({ id: pathId('credential'), environment: EnvironmentName })
 
 export const Usage = closed(
   {
@@ -48,8 +52,12 @@ export const Usage = closed(
   }
 )
 
+export const UsagePage = pageOf('UsagePage', Usage, Usage.examples)
+
+const UsageSortQuery = sortQuery('UsageSort', ['createdAt', '-createdAt', 'consumer', '-consumer'])
+
 const OfUsage = Type.Object({
-  id: PathId,
+  id: pathId('credential'),
   consumer: Type.String({
     minLength: 1,
     maxLength: 200,
@@ -67,8 +75,7 @@ export const putEnvironment = {
   summary: 'Set the values of an environment',
   description:
     'The same credential with other values in `staging`, `production`, …; made if it is not there. As with ' +
-    'an update, a key that ' +
-    'is not sent keeps its value, `null` clears an optional one, and `""` on a secret field keeps what is ' +
+    'an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret field keeps what is ' +
     'there.',
   tags,
   scopes: WRITE,
@@ -77,9 +84,9 @@ export const putEnvironment = {
   headers: IfMatch,
   body: ref(EnvironmentValues),
   response: {
-    200: answer('The credential as it is now', AppCredential, ETagHeader),
-    ...problemResponses(404, 409, 412)
-  }
+    200: answer('The credential as it is now', AppCredential, ETagHeader)
+  },
+  problems: [NotFound, TooManyEnvironments, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const deleteEnvironment = {
@@ -91,7 +98,8 @@ export const deleteEnvironment = {
   params: OfEnvironment,
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, EnvironmentNotConfigured, MainEnvironment, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const Transfer = closed(
@@ -108,11 +116,12 @@ export const transferAppCredential = {
     '`new-owner-may-not-link` and the `projects` that it is linked to: who has an account is not told. Its ' +
     'values, links and usages stay. In person.',
   tags,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(Transfer),
-  response: { 200: answer('Given', Success), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('Given', Success) },
+  problems: [NotFound, NewOwnerMayNotLink, RevisionChanged]
 }
 
 export const listUsages = {
@@ -123,12 +132,13 @@ export const listUsages = {
     '`usages:write`, and then those of its project.',
   tags,
   scopes: READ_USAGES,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
+  querystring: closed({ ...PageQuery, ...UsageSortQuery }),
   response: {
-    200: answer('The usages, oldest first', Type.Array(ref(Usage), { maxItems: 10_000 })),
-    ...problemResponses(404)
-  }
+    200: answer('One page of usages', UsagePage)
+  },
+  problems: [Forbidden, NotFound]
 }
 
 export const putUsage = {
@@ -142,7 +152,8 @@ export const putUsage = {
   scopes: WRITE_USAGES,
   params: OfUsage,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('The usage', Usage), ...problemResponses(404, 409) }
+  response: { 200: answer('The usage', Usage) },
+  problems: [NotFound, TooManyUsages]
 }
 
 export const deleteUsage = {
@@ -153,5 +164,6 @@ export const deleteUsage = {
   scopes: WRITE_USAGES,
   params: OfUsage,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound]
 }

@@ -3,12 +3,23 @@ import type { Static } from '@sinclair/typebox'
 import { originOf, recordDenials, recordHandOut } from '../../../audit/record.ts'
 import { preloaded } from '../../../auth/preload.ts'
 import { guard } from '../../../http/guard.ts'
-import { Forbidden, InsufficientScope, NotFound, ValidationFailed } from '../../../http/problems.ts'
-import { isUuid } from '../../../http/schemas.ts'
+import { MAX_ERRORS } from '../../../http/problem.ts'
+import {
+  AmbiguousName,
+  DecryptionFailedProblem,
+  EnvironmentNotConfigured,
+  Expired,
+  Forbidden,
+  InsufficientScope,
+  NotFound,
+  type Problem,
+  type ProblemClass,
+  ValidationFailed
+} from '../../../http/problems.ts'
 import { foldName } from '../../../names.ts'
 import { eventOf } from '../events.ts'
 import { linkedById } from '../repositories/value-repository.ts'
-import { idsOf, type ResolveItem, resolveCredentials } from '../resolve.ts'
+import { idsOf, type RefusalCode, type ResolveItem, type Result, resolveCredentials } from '../resolve.ts'
 import * as schema from './resolve-schema.ts'
 
 const linked = preloaded(linkedById, ({ body }) => {
@@ -23,7 +34,6 @@ const machine = Object.assign(
     const { caller } = request
     const { id } = request.params as { id: string }
     if (caller?.type !== 'project-token') throw new InsufficientScope()
-    if (!isUuid(id)) throw new NotFound()
     if (caller.projectId !== id.toLowerCase())
       throw new Forbidden({ detail: 'The token is of another project.' })
     return caller
@@ -40,7 +50,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const options = { schema: schema.resolveCredentials, preHandler: machine, bodyLimit: MAX_BODY }
   app.post('/:id/resolve', options, async (request) => {
     const { projectId } = machine.of(request)
-    const { credentials, environment = 'main' } = request.body
+    const { credentials, environment = 'main', onError } = request.body
     const items = credentials.map(toItem)
     requireDistinct(items)
     const { results, handedOut, undecryptable } = await resolveCredentials(
@@ -58,11 +68,13 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
       // Recorded only if the credential exists, for its owner. Without the project, whose admins must not
       // learn that it exists.
       ...results.flatMap((one) =>
-        'error' in one && one.error.code === 'not-found' && 'id' in one
+        one.status === 'failed' && one.error.code === 'not-found' && 'id' in one
           ? [{ ...refusal(one.id.toLowerCase(), 'not-found', null), ifExists: true }]
           : []
       )
     ])
+    const problem = onError === 'fail' ? problemOf(results) : undefined
+    if (problem) throw problem
     await recordHandOut(
       request,
       handedOut.map((row) => {
@@ -72,6 +84,32 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
     )
     return { results }
   })
+}
+
+const PROBLEMS: Record<RefusalCode, ProblemClass> = {
+  'not-found': NotFound,
+  'environment-not-configured': EnvironmentNotConfigured,
+  'ambiguous-name': AmbiguousName,
+  expired: Expired,
+  'decryption-failed': DecryptionFailedProblem
+}
+
+/**
+ * The problem of the whole request if a credential failed, with the highest of their statuses: whoever takes
+ * 404 for "there is none any more" gets it only if nothing else is wrong.
+ */
+function problemOf(results: readonly Result[]): Problem | undefined {
+  const failures = results.flatMap((one, index) => (one.status === 'failed' ? [{ ...one.error, index }] : []))
+  const errors = failures.slice(0, MAX_ERRORS).map(({ code, detail: message, index }) => ({
+    path: `/body/credentials/${index}`,
+    code,
+    message
+  }))
+  const problems = failures.map(({ code, detail }) => new PROBLEMS[code]({ detail, errors }))
+  return problems.reduce<Problem | undefined>(
+    (highest, one) => (highest && highest.status >= one.status ? highest : one),
+    undefined
+  )
 }
 
 function toItem({ id, name }: { id?: string; name?: string }, index: number): ResolveItem {

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import {
+  AskedName,
   closed,
   counter,
   Description,
@@ -107,57 +108,104 @@ export const AppCredentialItem = closed(
 export const AppCredentialPage = pageOf('AppCredentialPage', AppCredentialItem, [itemExample])
 
 export const NewKey = closed(
-  { fieldId: Id, keyValue: KeyValue },
-  { $id: 'AppCredentialKeyInput', examples: [{ fieldId: hostField, keyValue: 'mail.example.org' }] }
+  {
+    fieldId: Type.Optional(Id),
+    fieldName: Type.Optional(FieldName),
+    keyValue: KeyValue
+  },
+  {
+    $id: 'AppCredentialKeyInput',
+    description: 'The value of one field, by `fieldId` or by `fieldName`, not both',
+    examples: [{ fieldName: 'apiKey', keyValue: 'k-123456' }]
+  }
 )
+
+/** The values of a request, in one of two forms. The handler refuses both together. */
+const values = {
+  keys: Type.Optional(
+    Type.Array(ref(NewKey), {
+      maxItems: MAX_FIELDS,
+      description: 'The values as a list. Either this or `values`, not both'
+    })
+  ),
+  values: Type.Optional(
+    Type.Unsafe<Record<string, unknown>>({
+      type: 'object',
+      additionalProperties: true,
+      maxProperties: MAX_FIELDS,
+      description: 'The values by the names of their fields. Either this or `keys`, not both',
+      examples: [{ apiKey: 'k-123456' }]
+    })
+  )
+}
+
+/** The projects of a request, in one of two forms. The handler refuses both together. */
+const projects = {
+  projectIds: Type.Optional(
+    Type.Array(Id, { maxItems: 100, description: 'Either this or `projects`, not both' })
+  ),
+  projects: Type.Optional(
+    Type.Array(AskedName, {
+      maxItems: 100,
+      description:
+        'By their names, of those that the caller is a member of, or by their ids. Several of one name are ' +
+        '409 `ambiguous-name`. Either this or `projectIds`, not both',
+      examples: [['Reports']]
+    })
+  )
+}
 
 const writable = {
   description: Type.Optional(Description),
-  projectIds: Type.Optional(Type.Array(Id, { maxItems: 100 })),
+  ...projects,
   expiresAt: Type.Optional(nullable(Timestamp))
 }
 
 export const AppCredentialCreate = closed(
   {
     credentialName: Name,
-    credentialTypeId: Id,
-    keys: Type.Array(ref(NewKey), { maxItems: MAX_FIELDS }),
+    credentialTypeId: Type.Optional(described(Id, 'Either this or `credentialType`, not both')),
+    credentialType: Type.Optional(
+      described(
+        Type.String({ ...AskedName, examples: ['api-key'] }),
+        'The name of a built-in type, a type of your own, or a type of an administrator; compared as names ' +
+          'are. Either this or `credentialTypeId`, not both'
+      )
+    ),
+    ...values,
     ...writable
   },
   {
     $id: 'AppCredentialCreate',
-    examples: [
-      {
-        credentialName: 'Mail server',
-        credentialTypeId: example.credentialTypeId,
-        keys: [
-          { fieldId: hostField, keyValue: 'mail.example.org' },
-          { fieldId: passwordField, keyValue: 'correct horse battery' }
-        ],
-        projectIds: [example.projects[0]!.id]
-      }
-    ]
+    description:
+      'Takes `credentialType` or `credentialTypeId`, `values` or `keys`, and, if any, `projects` or `projectIds`',
+    examples: [{ credentialName: 'Weather', credentialType: 'api-key', values: { apiKey: 'k-123456' } }]
   }
 )
 
 export const AppCredentialUpdate = closed(
   {
     credentialName: Type.Optional(Name),
-    keys: Type.Optional(Type.Array(ref(NewKey), { maxItems: MAX_FIELDS })),
+    ...values,
     ...writable
   },
   {
     $id: 'AppCredentialUpdate',
-    examples: [
-      { description: 'For the weekly report', keys: [{ fieldId: passwordField, keyValue: 'staple' }] }
-    ]
+    examples: [{ description: 'For the weekly report', values: { apiKey: 'k-654321' } }]
   }
 )
 
-export const ProjectIds = closed(
-  { projectIds: Type.Array(Id, { maxItems: 100 }) },
-  { $id: 'ProjectIds', examples: [{ projectIds: [example.projects[0]!.id] }] }
-)
+export const EnvironmentValues = closed(values, {
+  $id: 'EnvironmentValues',
+  description: 'Takes `values` or `keys`, not both',
+  examples: [{ values: { apiKey: 'k-of-staging' } }]
+})
+
+export const ProjectIds = closed(projects, {
+  $id: 'ProjectIds',
+  description: 'Takes `projects` or `projectIds`, not both',
+  examples: [{ projects: ['Reports'] }]
+})
 
 export const Assignment = closed(
   { credentialId: Id, projectId: Id, assignedBy: nullable(Id), createdAt: Timestamp },
@@ -173,7 +221,18 @@ export const Assignment = closed(
 export const Reveal = nullable(
   closed(
     {
-      fieldIds: Type.Optional(Type.Array(Id, { maxItems: MAX_FIELDS, description: 'Only these fields' })),
+      fieldIds: Type.Optional(
+        Type.Array(Id, {
+          maxItems: MAX_FIELDS,
+          description: 'Only these fields. Either this or `fieldNames`, not both'
+        })
+      ),
+      fieldNames: Type.Optional(
+        Type.Array(FieldName, {
+          maxItems: MAX_FIELDS,
+          description: 'Only the fields of these names. Either this or `fieldIds`, not both'
+        })
+      ),
       environment: Type.Optional({ ...EnvironmentName, default: 'main' })
     },
     { $id: 'RevealRequest', examples: [{ environment: 'main' }] }

@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Changed } from '../change.ts'
-import type { ItemRow } from '../repositories/list-repository.ts'
+import type { ItemRow } from '../repositories/item-repository.ts'
 import type { ShownValues } from '../shown-values.ts'
 import type * as schema from './resource-schema.ts'
 

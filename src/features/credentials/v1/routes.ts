@@ -2,17 +2,18 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { audited, recordHandOut } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
+import { askedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
+import { askedPage, pageOf } from '../../../http/paging.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
-import { timeOf } from '../../../http/times.ts'
-import { searchPattern } from '../../../names.ts'
+import { optionalTime } from '../../../http/times.ts'
+import { patternOf } from '../../../names.ts'
 import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
 import { changeCredential, lostCredential } from '../change.ts'
-import { createCredential, type NewCredential, typeById } from '../create.ts'
+import { createCredential } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
-import { applyKeys, defaultsOf, distinctIds } from '../input.ts'
 import { mapInUse, removeCredential } from '../remove.ts'
 import {
   changeableCredential,
@@ -20,18 +21,27 @@ import {
   visibleCredential,
   visibleHead
 } from '../repositories/credential-repository.ts'
-import { listLinks, unlink } from '../repositories/link-repository.ts'
 import {
   type ItemRow,
-  listCredentials,
-  listProjectCredentialIds,
   listProjectCredentials,
   listProjectCredentialsById
-} from '../repositories/list-repository.ts'
+} from '../repositories/item-repository.ts'
+import { listLinks, unlink } from '../repositories/link-repository.ts'
+import { type ListFilter, listCredentialIds, listCredentials } from '../repositories/list-repository.ts'
 import { findRevealable, revealable } from '../repositories/value-repository.ts'
 import { revealValues } from '../reveal.ts'
 import { etagOf, targetOf } from '../revision.ts'
 import { fieldsOf, openShownValues } from '../shown-values.ts'
+import {
+  changedBy,
+  changeOf,
+  fieldsIn,
+  hasValues,
+  newCredentialOf,
+  type RevealBody,
+  requireProjects,
+  type ValuesBody
+} from './body.ts'
 import { toCredential, toItem } from './resource.ts'
 import { AppCredentialItem } from './resource-schema.ts'
 import * as schema from './schema.ts'
@@ -39,15 +49,11 @@ import * as schema from './schema.ts'
 const visible = seen(visibleCredential)
 const owned = own(visibleHead)
 const changeable = own(changeableCredential, ({ body }) => ({
-  withValues: ((body as { keys?: unknown[] }).keys?.length ?? 0) > 0
+  withValues: hasValues(body as ValuesBody)
 }))
 const projectReader = memberOrMachine('projectId')
 const projectAdmin = member('admin', 'projectId')
 
-interface RevealBody {
-  fieldIds?: string[]
-  environment?: string
-}
 const revealed = own(revealable, ({ body }) => ({
   environment: (body as RevealBody | undefined)?.environment ?? 'main'
 }))
@@ -60,24 +66,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
     const { userId: ownerId } = signedIn.of(request)
-    const { credentialTypeId: typeId, search, page, pageSize } = request.query
-    const pattern = search ? searchPattern(search) : undefined
-    const offset = (page - 1) * pageSize
-    const { items, total } = await listCredentials(db, { ownerId, typeId, pattern }, pageSize, offset)
-    return { data: await Promise.all(items.map(itemOf)), total, page, pageSize }
+    const asked = askedPage(request, request.query)
+    const found = await listCredentials(db, ownerId, filterOf(request.query), asked)
+    return pageOf(asked, { ...found, rows: await Promise.all(found.rows.map(itemOf)) }, (item) => item)
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
-    const { keys, projectIds = [], expiresAt = null } = request.body
-    const input: NewCredential = {
-      name: request.body.credentialName,
-      description: request.body.description ?? null,
-      externalId: null,
-      projectIds: distinctIds(projectIds, '/body/projectIds'),
-      expiresAt: timeOf(expiresAt, '/body/expiresAt'),
-      findType: typeById(request.body.credentialTypeId),
-      valuesFor: ({ fields }) => new Map([['main', applyKeys(fields, defaultsOf(fields), keys)]])
-    }
+    const input = newCredentialOf(request.body, signedIn.of(request).userId)
     return answerCreated(request, reply, async (db) => {
       const created = await createCredential(request, db, input)
       const { id, revision } = created.row
@@ -97,20 +92,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.put('/:id', { schema: schema.updateAppCredential, preHandler: changeable }, async (request, reply) => {
     const row = changeable.of(request)
-    const { credentialName: name, description, keys, projectIds, expiresAt } = request.body
     const changed = await changeCredential(
       request,
       { ...targetOf(request, row), row },
       {
-        name,
-        description,
-        expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt'),
-        projectIds: projectIds && distinctIds(projectIds, '/body/projectIds'),
-        values: keys?.length
-          ? (fields, values) => values.set('main', applyKeys(fields, values.get('main') ?? new Map(), keys))
-          : undefined,
+        ...changeOf(request.body),
         events: (row, links) => {
-          const details = { revision: row.revision, changed: Object.keys(request.body) }
+          const details = { revision: row.revision, changed: changedBy(request.body) }
           return [eventOf('updated', row, { details }), ...linkEvents(row, links)]
         }
       }
@@ -135,10 +123,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const changed = await changeCredential(
         request,
         { ...targetOf(request, row), row },
-        {
-          projectIds: distinctIds(request.body.projectIds, '/body/projectIds'),
-          events: linkEvents
-        }
+        { projects: requireProjects(request.body), events: linkEvents }
       )
       reply.header('etag', etagOf(changed.row.revision))
       return (await listLinks(db, row.id)).map((link) => ({
@@ -155,12 +140,18 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     { schema: schema.listCredentialsByProject, preHandler: projectReader },
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
-      const rows = await listProjectCredentials(db, id, userId)
-      if (rows) return Promise.all(rows.map(itemOf))
+      const { query } = request
+      if (isAskedWhole(query)) {
+        const rows = await listProjectCredentials(db, id, userId)
+        if (rows) return Promise.all(rows.map(itemOf))
+      }
+      const asked = askedArray(request, query, query.sort)
+      const found = await listCredentialIds(db, { ofProjectId: id }, filterOf(query), asked)
+      setLinks(reply, asked, found)
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
       return sendArray(
         reply,
-        partsOf(await listProjectCredentialIds(db, id)),
+        partsOf(found.rows),
         (ids) => listProjectCredentialsById(db, id, userId, ids),
         async (row) => serialize(await itemOf(row))
       )
@@ -183,8 +174,8 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   )
 
   app.post('/:id/reveal', { schema: schema.revealAppCredential, preHandler: revealed }, async (request) => {
-    const { fieldIds, environment = 'main' } = request.body ?? {}
-    const wanted = fieldIds && distinctIds(fieldIds, '/body/fieldIds')
+    const { environment = 'main' } = request.body ?? {}
+    const wanted = fieldsIn(request.body ?? {})
     const { sealed, ...found } = revealed.of(request)
     const row = sealed
       ? { ...found, sealed }
@@ -196,4 +187,28 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     await recordHandOut(request, [eventOf('revealed', row, { details })])
     return { id: row.id, revision: row.revision, environment, keys }
   })
+}
+
+/** True if nothing is asked for but the list: no filter, no other order, no page. */
+function isAskedWhole({ sort, ...rest }: { sort: string }): boolean {
+  return sort === '-createdAt' && Object.keys(rest).length === 0
+}
+
+/** The filters of a list of credentials. */
+function filterOf(query: {
+  credentialTypeId?: string
+  projectId?: string
+  search?: string
+  expiresFrom?: string
+  expiresBefore?: string
+  updatedSince?: string
+}): ListFilter {
+  return {
+    typeId: query.credentialTypeId,
+    projectId: query.projectId,
+    pattern: patternOf(query.search),
+    expiresFrom: optionalTime(query.expiresFrom, '/query/expiresFrom'),
+    expiresBefore: optionalTime(query.expiresBefore, '/query/expiresBefore'),
+    updatedSince: optionalTime(query.updatedSince, '/query/updatedSince')
+  }
 }

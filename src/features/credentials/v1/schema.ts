@@ -2,20 +2,36 @@ import { Type } from '@sinclair/typebox'
 import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
-import { problemResponses } from '../../../http/problem-schemas.ts'
 import {
+  AmbiguousName,
+  AnswerTooLarge,
+  CredentialInUse,
+  DecryptionFailedProblem,
+  EnvironmentNotConfigured,
+  Forbidden,
+  IdempotencyKeyReused,
+  NameTaken,
+  NotFound,
+  RevisionChanged
+} from '../../../http/problems.ts'
+import {
+  ArrayPageQuery,
   answer,
   closed,
   described,
   ETagHeader,
   Id,
+  LinkHeader,
   LocationHeader,
   PageQuery,
-  PathId,
+  pathId,
   ref,
   SearchQuery,
   Success,
-  WithId
+  sortQuery,
+  Timestamp,
+  UpdatedSinceQuery,
+  withId
 } from '../../../http/schemas.ts'
 
 import {
@@ -31,20 +47,41 @@ import {
   Revealed
 } from './resource-schema.ts'
 
-const PathProjectId = Type.String({ ...PathId, description: 'The id of the project' })
+/** A credential that never expires is sorted as the last to expire. */
+const CredentialSortQuery = sortQuery('CredentialSort', [
+  '-createdAt',
+  'createdAt',
+  'name',
+  '-name',
+  'updatedAt',
+  '-updatedAt',
+  'expiresAt',
+  '-expiresAt'
+])
+
+const CredentialFilter = {
+  credentialTypeId: Type.Optional(described(Id, 'Those of this type')),
+  ...SearchQuery,
+  expiresFrom: Type.Optional(described(Timestamp, 'Those that expire at this time or later')),
+  expiresBefore: Type.Optional(described(Timestamp, 'Those that expire before this time')),
+  ...UpdatedSinceQuery
+}
 
 const tags = ['App credentials']
 
 export const listAppCredentials = {
   operationId: 'listAppCredentials',
   summary: 'List my credentials',
-  description: 'Newest first. No values, not even those that are not secret.',
+  description:
+    'No values, not even those that are not secret. What expires in January: ' +
+    '`expiresFrom=2027-01-01T00:00:00Z&expiresBefore=2027-02-01T00:00:00Z&sort=expiresAt`.',
   tags,
   scopes: READ,
   querystring: closed({
-    credentialTypeId: Type.Optional(described(Id, 'Credentials of this type')),
-    ...SearchQuery,
-    ...PageQuery
+    ...CredentialFilter,
+    ...PageQuery,
+    ...CredentialSortQuery,
+    projectId: Type.Optional(described(Id, 'Those in this project; none if the caller is not a member of it'))
   }),
   response: { 200: answer('One page', AppCredentialPage) }
 }
@@ -53,17 +90,17 @@ export const createAppCredential = {
   operationId: 'createAppCredential',
   summary: 'Create a credential',
   description:
-    'The values are encrypted before they are stored. Fields without a key get their default. With ' +
-    'projects, all are ' +
-    'linked or nothing is created.',
+    'One request is enough: `{"credentialName": "Weather", "credentialType": "api-key", "values": ' +
+    '{"apiKey": "…"}}`. The values are encrypted before they are stored. Fields without a value get their ' +
+    'default. With projects, all are linked or nothing is created.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(AppCredentialCreate),
   response: {
-    201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader }),
-    ...problemResponses(404, 409, 422)
-  }
+    201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader })
+  },
+  problems: [NotFound, NameTaken, AmbiguousName, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getAppCredential = {
@@ -72,26 +109,28 @@ export const getAppCredential = {
   description: 'For its owner and for members of its projects. Secret values are not decrypted.',
   tags,
   scopes: READ,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('The credential', AppCredential, ETagHeader), ...problemResponses(404) }
+  response: { 200: answer('The credential', AppCredential, ETagHeader) },
+  problems: [NotFound, DecryptionFailedProblem]
 }
 
 export const updateAppCredential = {
   operationId: 'updateAppCredential',
   summary: 'Update a credential',
   description:
-    'What is absent stays. A key sent is replaced, one not sent keeps its value; `null` clears an optional ' +
-    'one; `""` keeps ' +
-    'the value of a secret field, is a value of an optional text, url or e-mail that is not secret, and ' +
-    'clears any other optional one. `projectIds` replaces the whole set. The type cannot change.',
+    'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
+    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail that ' +
+    'is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole set. ' +
+    'The type cannot change.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(AppCredentialUpdate),
-  response: { 200: answer('As it is now', AppCredential, ETagHeader), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('As it is now', AppCredential, ETagHeader) },
+  problems: [NotFound, NameTaken, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const deleteAppCredential = {
@@ -100,10 +139,11 @@ export const deleteAppCredential = {
   description: 'With its values and links, for good. Refused while consumers depend on it.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
-  response: { 200: answer('Deleted', Success), ...problemResponses(404, 409, 412) }
+  response: { 200: answer('Deleted', Success) },
+  problems: [NotFound, CredentialInUse, RevisionChanged]
 }
 
 export const assignProjects = {
@@ -115,31 +155,32 @@ export const assignProjects = {
     'their `createdAt`.',
   tags,
   scopes: WRITE,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(ProjectIds),
   response: {
-    200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader),
-    ...problemResponses(404, 412)
-  }
+    200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader)
+  },
+  problems: [NotFound, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const listCredentialsByProject = {
   operationId: 'listCredentialsByProject',
   summary: 'Get the credentials of a project',
   description:
-    'For its members. All of them, newest first, whoever owns them; no values. Over 10,000 are refused ' +
-    '(413 ' +
-    '`answer-too-large`).',
+    'For its members. Whoever owns them; no values. All that the filters select, and over 10,000 of these ' +
+    'are refused (413 `answer-too-large`); with `page`, `pageSize` or `cursor` one page of them, and the ' +
+    'other pages in the header `Link`.',
   tags,
   scopes: READ,
-  params: Type.Object({ projectId: PathProjectId }),
+  params: Type.Object({ projectId: pathId('project') }),
   auditTarget: { projectId: 'project' } as const,
+  querystring: closed({ ...CredentialFilter, ...ArrayPageQuery, ...CredentialSortQuery }),
   response: {
-    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS })),
-    ...problemResponses(403, 404, 413)
-  }
+    200: answer('The credentials', Type.Array(ref(AppCredentialItem), { maxItems: MAX_ITEMS }), LinkHeader)
+  },
+  problems: [Forbidden, NotFound, AnswerTooLarge]
 }
 
 export const removeCredentialFromProject = {
@@ -148,9 +189,10 @@ export const removeCredentialFromProject = {
   description: 'For admins and owners of the project, whoever owns the credential, which itself stays.',
   tags,
   scopes: WRITE,
-  params: Type.Object({ projectId: PathProjectId, id: PathId }),
+  params: Type.Object({ projectId: pathId('project'), id: pathId('credential') }),
   auditTarget: { id: 'credential', projectId: 'project' } as const,
-  response: { 200: answer('It is out', Success), ...problemResponses(404) }
+  response: { 200: answer('It is out', Success) },
+  problems: [NotFound]
 }
 
 export const revealAppCredential = {
@@ -159,8 +201,9 @@ export const revealAppCredential = {
   description: 'For its owner alone. The one operation for people that decrypts secrets.',
   tags,
   scopes: REVEAL,
-  params: WithId,
+  params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   body: ref(Reveal),
-  response: { 200: answer('The values', Revealed), ...problemResponses(404) }
+  response: { 200: answer('The values', Revealed) },
+  problems: [NotFound, EnvironmentNotConfigured, DecryptionFailedProblem]
 }

@@ -1,0 +1,128 @@
+import type { Static } from '@sinclair/typebox'
+import { oneOf, requireOneOf } from '../../../http/one-of.ts'
+import { ValidationFailed } from '../../../http/problems.ts'
+import { timeOf } from '../../../http/times.ts'
+import { isJsonObject } from '../../../json.ts'
+import { type ProjectRefs, requireDistinct } from '../../projects/refs.ts'
+import type { Change } from '../change.ts'
+import { type FindType, type NewCredential, typeById, typeByName } from '../create.ts'
+import type { FieldRef } from '../field-refs.ts'
+import { applyValues, defaultsOf, type ValueInputs } from '../input.ts'
+import type {
+  AppCredentialCreate,
+  AppCredentialUpdate,
+  EnvironmentValues,
+  ProjectIds,
+  Reveal
+} from './resource-schema.ts'
+
+// Bodies by name and by id become one form here.
+
+type UpdateBody = Static<typeof AppCredentialUpdate>
+type CreateBody = Static<typeof AppCredentialCreate>
+export type ValuesBody = Static<typeof EnvironmentValues>
+type ProjectsBody = Static<typeof ProjectIds>
+export type RevealBody = NonNullable<Static<typeof Reveal>>
+
+/** True if the body has a value to set. */
+export function hasValues({ keys = [], values = {} }: ValuesBody): boolean {
+  return keys.length > 0 || Object.keys(values).length > 0
+}
+
+/** Returns the values of a body. Throws ValidationFailed for `keys` and `values`, and for neither. */
+export function valuesIn(body: ValuesBody): ValueInputs {
+  requireOneOf(body, ['keys', 'values'])
+  const { keys, values } = body
+  if (keys) return { entries: keys.map(entryOf), pathOf: () => '/body/keys' }
+  // To the validator, a number that is kept as its text is an object.
+  if (!isJsonObject(values)) {
+    const message = 'This has to be of type object.'
+    throw new ValidationFailed({ errors: [{ path: '/body/values', code: 'wrong-type', message }] })
+  }
+  const pathOf = (name: string) => `/body/values/${name}`
+  const entries = Object.entries(values).map(([name, value]) => {
+    const field: FieldRef = { by: 'name', key: name, path: '/body/values' }
+    return { field, value, path: pathOf(name) }
+  })
+  return { entries, pathOf }
+}
+
+function entryOf(key: NonNullable<ValuesBody['keys']>[number], index: number) {
+  const path = `/body/keys/${index}`
+  const by = requireOneOf(key, ['fieldId', 'fieldName'], path)
+  return { field: refOf(by, key[by]!, `${path}/${by}`), value: key.keyValue, path: `${path}/keyValue` }
+}
+
+function refOf(by: 'fieldId' | 'fieldName', key: string, path: string): FieldRef {
+  return by === 'fieldId' ? { by: 'id', key: key.toLowerCase(), path } : { by: 'name', key, path }
+}
+
+/** Returns the projects of a body; undefined if it has none. */
+export function projectsIn(body: ProjectsBody): ProjectRefs | undefined {
+  const sent = oneOf(body, ['projectIds', 'projects'])
+  if (!sent) return undefined
+  const path = `/body/${sent}`
+  const pathOf = (index?: number) => (index === undefined ? path : `${path}/${index}`)
+  const projects = { refs: body[sent]!, pathOf }
+  requireDistinct(projects)
+  return projects
+}
+
+const NO_PROJECTS: ProjectRefs = { refs: [], pathOf: () => '/body/projects' }
+
+/** As `projectsIn`. Throws ValidationFailed if the body has none. */
+export function requireProjects(body: ProjectsBody): ProjectRefs {
+  requireOneOf(body, ['projectIds', 'projects'])
+  return projectsIn(body)!
+}
+
+function typeIn(body: CreateBody, userId: string): FindType {
+  requireOneOf(body, ['credentialTypeId', 'credentialType'])
+  const { credentialTypeId, credentialType } = body
+  return credentialTypeId === undefined ? typeByName(credentialType!, userId) : typeById(credentialTypeId)
+}
+
+/** Returns the fields that a body asks for; undefined if it asks for all. */
+export function fieldsIn({ fieldIds, fieldNames }: RevealBody): FieldRef[] | undefined {
+  const sent = oneOf({ fieldIds, fieldNames }, ['fieldIds', 'fieldNames'])
+  if (!sent) return undefined
+  const by = sent === 'fieldIds' ? 'fieldId' : 'fieldName'
+  return (fieldIds ?? fieldNames)!.map((key, index) => refOf(by, key, `/body/${sent}/${index}`))
+}
+
+/** Returns the credential that a body of the user describes. Throws ValidationFailed. */
+export function newCredentialOf(body: CreateBody, userId: string): NewCredential {
+  const inputs = valuesIn(body)
+  return {
+    name: body.credentialName,
+    description: body.description ?? null,
+    externalId: null,
+    projects: projectsIn(body) ?? NO_PROJECTS,
+    expiresAt: timeOf(body.expiresAt ?? null, '/body/expiresAt'),
+    findType: typeIn(body, userId),
+    valuesFor: ({ fields }) => new Map([['main', applyValues(fields, defaultsOf(fields), inputs)]])
+  }
+}
+
+/** Returns the change that a body describes, without its events. Throws ValidationFailed. */
+export function changeOf(body: UpdateBody): Omit<Change, 'events'> {
+  const { credentialName: name, description, expiresAt } = body
+  const inputs = oneOf(body, ['keys', 'values']) && valuesIn(body)
+  return {
+    name,
+    description,
+    expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt'),
+    projects: projectsIn(body),
+    values:
+      inputs && hasValues(body)
+        ? (fields, values) => values.set('main', applyValues(fields, values.get('main') ?? new Map(), inputs))
+        : undefined
+  }
+}
+
+const PROPERTIES: Record<string, string> = { values: 'keys', projects: 'projectIds' }
+
+/** Returns the names of the changed properties, the same by name and by id, for an audit event. */
+export function changedBy(body: UpdateBody): string[] {
+  return Object.keys(body).map((name) => PROPERTIES[name] ?? name)
+}

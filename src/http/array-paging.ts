@@ -1,0 +1,59 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Found } from '../db/paged-list.ts'
+import { MAX_ITEMS } from './array-stream.ts'
+import { type AskedPage, askedPage } from './paging.ts'
+
+/** The size of a page whose request does not name it. */
+const PAGE_SIZE = 20
+
+/** What a request may say of a list that is an array, beside the filters of the list. */
+interface Query {
+  page?: number
+  pageSize?: number
+  cursor?: string
+}
+
+/** A page of an array, or the whole of it: then `links` is null. */
+export interface AskedArray<Sort extends string> extends AskedPage<Sort> {
+  /** The query of a page's request, but for the page. */
+  links: URLSearchParams | null
+  byCursor: boolean
+}
+
+/** Returns what the request asks for: all items, unless it names a page. Throws ValidationFailed. */
+export function askedArray<Sort extends string>(
+  request: FastifyRequest,
+  query: Query,
+  sort: Sort
+): AskedArray<Sort> {
+  const { page, pageSize, cursor, ...filters } = query
+  const isWhole = page === undefined && pageSize === undefined && cursor === undefined
+  const asked = askedPage(request, { ...query, pageSize: pageSize ?? PAGE_SIZE, sort })
+  // One more than there may be, for `partsOf`.
+  if (isWhole) return { ...asked, limit: MAX_ITEMS + 1, links: null, byCursor: false }
+  const links = new URLSearchParams({ ...filters, pageSize: String(asked.limit) })
+  return { ...asked, links, byCursor: cursor !== undefined }
+}
+
+/**
+ * Sets the header Link (RFC 8288) of an answer that is one page of an array. The targets are relative to the
+ * URL of the request, which proxies may have changed: a query alone.
+ */
+export function setLinks(
+  reply: FastifyReply,
+  { links, byCursor, number, limit, cursorOf }: AskedArray<string>,
+  { next, total }: Found<unknown>
+): void {
+  if (!links) return
+  const pages = Math.max(1, Math.ceil(total / limit))
+  const link = (rel: string, page: Record<string, string>) =>
+    `<?${new URLSearchParams([...links, ...Object.entries(page)])}>; rel="${rel}"`
+  const numbered = (rel: string, page: number) => link(rel, { page: String(page) })
+  const all = [
+    ...(next ? [link('next', { cursor: cursorOf(next) })] : []),
+    numbered('first', 1),
+    ...(byCursor || number === 1 ? [] : [numbered('prev', Math.min(number - 1, pages))]),
+    ...(byCursor ? [] : [numbered('last', pages)])
+  ]
+  reply.header('link', all.join(', '))
+}

@@ -1,0 +1,113 @@
+import type { FastifyRequest } from 'fastify'
+import { DecryptionFailed } from '../crypto/aead.ts'
+import { UnknownDataKey } from '../crypto/keyring.ts'
+import type { Position, Slice } from '../db/keyset.ts'
+import type { Found } from '../db/paged-list.ts'
+import { patternOf } from '../names.ts'
+import type { InputErrorCode } from './input-error-codes.ts'
+import { ValidationFailed } from './problems.ts'
+import { optionalTime } from './times.ts'
+
+/** What a request for a page may say, beside the filters of its list. */
+interface Query<Sort extends string> {
+  page?: number
+  pageSize: number
+  cursor?: string
+  sort: Sort
+}
+
+/** The page that a request asks for. */
+export interface AskedPage<Sort extends string = string> extends Slice<Sort> {
+  /** From 1. A page that is asked for by cursor is one after the page that the cursor is from. */
+  number: number
+  /** The cursor of the page that starts at this place. */
+  cursorOf(next: Position): string
+}
+
+/**
+ * Returns the page that the request asks for, by number or by cursor. A cursor is the place where its page
+ * starts, encrypted: names stay out of logs. It opens only for its caller, list, filters and order. Throws
+ * ValidationFailed.
+ */
+export function askedPage<Sort extends string>(
+  request: FastifyRequest,
+  { page, pageSize: limit, cursor, sort, ...filters }: Query<Sort>
+): AskedPage<Sort> {
+  if (cursor !== undefined && page !== undefined)
+    refuse('/query/page', 'one-of', 'Send `page` or `cursor`, not both.')
+  const cursors = cursorsOf(request, [sort, canonical(filters)])
+  const start = cursor === undefined ? null : cursors.open(cursor)
+  const number = start?.number ?? page ?? 1
+  return {
+    sort,
+    after: start?.position ?? null,
+    limit,
+    offset: start ? 0 : (number - 1) * limit,
+    number,
+    cursorOf: (position) => cursors.seal({ number: number + 1, position })
+  }
+}
+
+/** The filters of a list of what has a name. */
+export function namedFilter({ search, updatedSince }: { search?: string; updatedSince?: string }) {
+  return { pattern: patternOf(search), updatedSince: optionalTime(updatedSince, '/query/updatedSince') }
+}
+
+/** The answer with one page. */
+export function pageOf<Row, Item>(
+  asked: AskedPage,
+  { rows, total, next }: Found<Row>,
+  toItem: (row: Row) => Item
+) {
+  return {
+    data: rows.map(toItem),
+    total,
+    page: asked.number,
+    pageSize: asked.limit,
+    nextCursor: next && asked.cursorOf(next)
+  }
+}
+
+interface Start {
+  number: number
+  position: Position
+}
+
+function cursorsOf(request: FastifyRequest, query: readonly string[]) {
+  const { caller, params, routeOptions, server } = request
+  const who = caller?.type === 'project-token' ? caller.projectId : request.principal.userId
+  const sealer = server.services.keyring.cursors(who)
+  const list = [String(routeOptions.schema?.operationId), canonical(params).toLowerCase(), ...query]
+  return {
+    seal({ number, position: { key, id } }: Start): string {
+      return sealer.seal(list, Buffer.from(JSON.stringify([number, key, id]))).toString('base64url')
+    },
+    open(cursor: string): Start {
+      const sealed = Buffer.from(cursor, 'base64url')
+      // Texts that are no base64, or not the only one of their bytes, are not cursors.
+      if (sealed.toString('base64url') !== cursor) return refuseCursor()
+      try {
+        const [number, key, id] = JSON.parse(sealer.open(list, sealed).toString()) as [number, string, string]
+        return { number, position: { key, id } }
+      } catch (error) {
+        // Another replica has a new data key: `retryOnKeyChange` loads it.
+        if (error instanceof UnknownDataKey || !(error instanceof DecryptionFailed)) throw error
+        return refuseCursor()
+      }
+    }
+  }
+}
+
+/** The same text for the same properties, whatever their order. */
+function canonical(properties: unknown): string {
+  return JSON.stringify(Object.entries(Object(properties)).sort(([one], [other]) => (one < other ? -1 : 1)))
+}
+
+function refuseCursor(): never {
+  const message = 'This is not a cursor of this list with these filters and this `sort`. Start without one.'
+  return refuse('/query/cursor', 'invalid-cursor', message)
+}
+
+function refuse(path: string, code: InputErrorCode, message: string): never {
+  throw new ValidationFailed({ errors: [{ path, code, message }] })
+}
