@@ -54,8 +54,9 @@ export const components = new Map<string, TSchema>()
 export const choices = new Map<string, object>()
 
 /**
- * One of several objects, which `property` tells apart by its value: in the document, a component with a
- * discriminator. Serializers get one object with the properties of all, because they would validate every
+ * One of several objects, which `property` tells apart by its value: in the document, a component that is a
+ * `oneOf`. It has no discriminator: clients that openapi-generator makes for Rust take `property` away by it
+ * and then miss it. Serializers get one object with the properties of all, because they would validate every
  * answer to choose.
  */
 export function oneOf<P extends Record<string, TObject>>(
@@ -63,12 +64,10 @@ export function oneOf<P extends Record<string, TObject>>(
   parts: P,
   { $id, description }: { $id: string; description: string }
 ) {
-  const refs = Object.entries(parts).map(([value, part]) => [value, ref(part).$ref!] as const)
   choices.set($id, {
     description,
     examples: Object.values(parts).flatMap(({ examples = [] }) => examples as unknown[]),
-    oneOf: refs.map(([, $ref]) => ({ $ref })),
-    discriminator: { propertyName: property, mapping: Object.fromEntries(refs) }
+    oneOf: Object.values(parts).map((part) => ref(part))
   })
   const properties = Object.assign({}, ...Object.values(parts).map((part) => part.properties))
   properties[property] = Type.String()
