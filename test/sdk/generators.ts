@@ -42,7 +42,8 @@ const USUAL = [/OpenAPI 3\.1 support is still in beta/, /Renamed to/, /Failed to
 
 const TSC = 'tsc --strict --target es2022 --lib es2022,dom,dom.iterable --module node16 --outDir out main.ts'
 
-const MAVEN = 'mvn -q -B -DskipTests compile dependency:build-classpath -Dmdep.outputFile=classpath'
+const MAVEN =
+  'mvn -q -B -DskipTests compile dependency:build-classpath -Djava.version=17 -Dmdep.outputFile=classpath'
 
 export const GENERATORS: Generator[] = [
   {

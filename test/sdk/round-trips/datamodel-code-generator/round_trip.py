@@ -35,7 +35,7 @@ session = person("POST", "/api/v1/session", models.CurrentSession, signed_in)
 assert session.user.email == os.environ["EMAIL"]
 
 field = models.CredentialTypeFieldCreate(fieldName="apiKey", fieldLabel="API key", fieldType=models.FieldType.password)
-kind = person(
+person(
     "POST",
     "/api/v1/credential-types",
     models.CredentialType,
@@ -44,10 +44,10 @@ kind = person(
 project = person("POST", "/api/v1/projects", models.Project, models.ProjectCreate(name="pydantic"))
 wanted = models.AppCredentialCreate(
     credentialName="From pydantic",
-    credentialTypeId=kind.id,
-    keys=[models.AppCredentialKeyInput(fieldId=kind.fields[0].id, keyValue=SECRET)],
+    credentialType="pydantic",
+    values={"apiKey": SECRET},
     description="For the round trip",
-    projectIds=[project.id],
+    projects=["pydantic"],
 )
 made = person("POST", "/api/v1/app-credentials", models.AppCredential, wanted)
 assert made.revision == 1 and made.description == "For the round trip"
@@ -72,7 +72,8 @@ answer = machine(
     models.ResolveAnswer,
     models.ResolveRequest(credentials=[models.AskedCredential(name="From pydantic")]),
 )
-assert answer.results[0].values["apiKey"] == SECRET
+result = answer.results[0].root
+assert isinstance(result, models.ResolvedCredential) and result.values["apiKey"] == SECRET
 
 assert person("DELETE", path, models.Success).success
 try:

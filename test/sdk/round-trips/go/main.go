@@ -46,14 +46,15 @@ func main() {
 	check(session.User.Email == os.Getenv("EMAIL"), "signed in")
 
 	field := latchkey.NewCredentialTypeFieldCreate("apiKey", "API key", latchkey.FIELDTYPE_PASSWORD)
-	kind := must(person.CredentialTypesAPI.CreateCredentialType(ctx).CredentialTypeCreate(
+	must(person.CredentialTypesAPI.CreateCredentialType(ctx).CredentialTypeCreate(
 		*latchkey.NewCredentialTypeCreate("Go", []latchkey.CredentialTypeFieldCreate{*field})).Execute())
 	project := must(person.ProjectsAPI.CreateProject(ctx).ProjectCreate(*latchkey.NewProjectCreate("Go")).Execute())
 
-	wanted := latchkey.NewAppCredentialCreate("From Go", kind.Id,
-		[]latchkey.AppCredentialKeyInput{{FieldId: kind.Fields[0].Id, KeyValue: secret}})
+	wanted := latchkey.NewAppCredentialCreate("From Go")
+	wanted.SetCredentialType("Go")
+	wanted.SetValues(map[string]any{"apiKey": secret})
 	wanted.SetDescription("For the round trip")
-	wanted.SetProjectIds([]string{project.Id})
+	wanted.SetProjects([]string{"Go"})
 	made := must(person.AppCredentialsAPI.CreateAppCredential(ctx).
 		AppCredentialCreate(*wanted).IdempotencyKey("go-1").Execute())
 	check(made.Revision == 1 && *made.Description.Get() == "For the round trip", "a credential")
@@ -75,7 +76,7 @@ func main() {
 	answer := must(machine.AppCredentialsAPI.ResolveCredentials(
 		context.WithValue(ctx, latchkey.ContextAccessToken, token.Token), project.Id).
 		ResolveRequest(*latchkey.NewResolveRequest([]latchkey.AskedCredential{*asked})).Execute())
-	check(answer.Results[0].Values["apiKey"] == secret, "the value is what was stored")
+	check(answer.Results[0].ResolvedCredential.Values["apiKey"] == secret, "the value is what was stored")
 
 	gone := must(person.AppCredentialsAPI.DeleteAppCredential(ctx, made.Id).Execute())
 	check(gone.Success, "it is deleted")

@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const cookie = session.response!.headers.getSetCookie()[0]!.split(';')[0]!
   const client = createClient({ baseUrl, headers: { cookie } })
 
-  const kind = got(
+  got(
     await latchkey.createCredentialType({
       client,
       body: {
@@ -38,13 +38,13 @@ async function main(): Promise<void> {
   const made = got(
     await latchkey.createAppCredential({
       client,
-      headers: { 'idempotency-key': 'hey-api-1' },
+      headers: { 'Idempotency-Key': 'hey-api-1' },
       body: {
         credentialName: 'From Hey API',
-        credentialTypeId: kind.id,
-        keys: [{ fieldId: kind.fields[0]!.id, keyValue: SECRET }],
+        credentialType: 'Hey API',
+        values: { apiKey: SECRET },
         description: 'For the round trip',
-        projectIds: [project.id]
+        projects: ['Hey API']
       }
     })
   )
@@ -70,7 +70,8 @@ async function main(): Promise<void> {
       body: { credentials: [{ name: 'From Hey API' }] }
     })
   )
-  check(answer.results[0]?.values?.['apiKey'] === SECRET, 'the value is what was stored')
+  const [result] = answer.results
+  check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
 
   check(got(await latchkey.deleteAppCredential({ client, path })).success, 'it is deleted')
   const missing = await latchkey.getAppCredential({ client, path })

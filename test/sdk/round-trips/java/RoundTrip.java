@@ -33,25 +33,24 @@ public class RoundTrip {
 
     var field =
         new CredentialTypeFieldCreate().fieldName("apiKey").fieldLabel("API key").fieldType(FieldType.PASSWORD);
-    var kind =
-        new CredentialTypesApi(person)
-            .createCredentialType(new CredentialTypeCreate().typeName("Java").fields(List.of(field)), null);
+    new CredentialTypesApi(person)
+        .createCredentialType(new CredentialTypeCreate().typeName("Java").fields(List.of(field)), null);
     var project = new ProjectsApi(person).createProject(new ProjectCreate().name("Java"), null);
     var made =
         credentials.createAppCredential(
             new AppCredentialCreate()
                 .credentialName("From Java")
-                .credentialTypeId(kind.getId())
-                .addKeysItem(new AppCredentialKeyInput().fieldId(kind.getFields().get(0).getId()).keyValue(SECRET))
+                .credentialType("Java")
+                .putValuesItem("apiKey", SECRET)
                 .description("For the round trip")
-                .projectIds(List.of(project.getId())),
+                .projects(List.of("Java")),
             "java-1");
     check(made.getRevision() == 1 && made.getDescription().equals("For the round trip"), "a credential");
 
-    var page = credentials.listAppCredentials(null, "from java", null, null);
+    var page = credentials.listAppCredentials(null, "from java", null, null, null, null, null, null, null, null);
     check(page.getTotal() == 1 && page.getData().get(0).getId().equals(made.getId()), "it is in the list");
 
-    var id = made.getId().toString();
+    var id = made.getId();
     var changed = credentials.updateAppCredential(id, new AppCredentialUpdate().description(null), null);
     check(changed.getDescription() == null && changed.getRevision() == 2, "the description is cleared");
 
@@ -68,9 +67,9 @@ public class RoundTrip {
     var answer =
         new AppCredentialsApi(machine)
             .resolveCredentials(
-                project.getId().toString(),
+                project.getId(),
                 new ResolveRequest().addCredentialsItem(new AskedCredential().name("From Java")));
-    check(SECRET.equals(answer.getResults().get(0).getValues().get("apiKey")), "the value is what was stored");
+    check(SECRET.equals(answer.getResults().get(0).getResolvedCredential().getValues().get("apiKey")), "the value is what was stored");
 
     check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
     try {

@@ -56,11 +56,11 @@ func main() {
 	made := must(person.CreateAppCredentialWithResponse(ctx,
 		&latchkey.CreateAppCredentialParams{IdempotencyKey: &retry},
 		latchkey.AppCredentialCreate{
-			CredentialName:   "From oapi-codegen",
-			CredentialTypeId: kind.Id,
-			Keys:             []latchkey.AppCredentialKeyInput{{FieldId: kind.Fields[0].Id, KeyValue: secret}},
-			Description:      nullable.NewNullableWithValue("For the round trip"),
-			ProjectIds:       &[]openapi.UUID{project.Id},
+			CredentialName: "From oapi-codegen",
+			CredentialType: &kind.TypeName,
+			Values:         &map[string]any{"apiKey": secret},
+			Description:    nullable.NewNullableWithValue("For the round trip"),
+			Projects:       &[]string{project.Name},
 		})).JSON201
 	check(made != nil && made.Revision == 1, "a credential")
 	check(made.Description.MustGet() == "For the round trip", "with a description")
@@ -69,7 +69,7 @@ func main() {
 	page := must(person.ListAppCredentialsWithResponse(ctx, &latchkey.ListAppCredentialsParams{Search: &search})).JSON200
 	check(page != nil && page.Total == 1 && page.Data[0].Id == made.Id, "it is in the list")
 
-	changed := must(person.UpdateAppCredentialWithResponse(ctx, made.Id.String(), nil,
+	changed := must(person.UpdateAppCredentialWithResponse(ctx, made.Id, nil,
 		latchkey.AppCredentialUpdate{Description: nullable.NewNullNullable[string]()})).JSON200
 	check(changed != nil && changed.Description.IsNull() && changed.Revision == 2, "the description is cleared")
 
@@ -85,14 +85,17 @@ func main() {
 			return nil
 		})))
 	name := "From oapi-codegen"
-	answer := must(machine.ResolveCredentialsWithResponse(ctx, project.Id.String(), latchkey.ResolveRequest{
+	answer := must(machine.ResolveCredentialsWithResponse(ctx, project.Id, latchkey.ResolveRequest{
 		Credentials: []latchkey.AskedCredential{{Name: &name}},
 	})).JSON200
-	check(answer != nil && (*answer.Results[0].Values)["apiKey"] == secret, "the value is what was stored")
+	check(answer != nil, "an answer")
+	resolved := must(answer.Results[0].AsResolvedCredential())
+	check(resolved.Status == latchkey.Resolved, "resolved")
+	check(resolved.Values["apiKey"] == secret, "the value is what was stored")
 
-	gone := must(person.DeleteAppCredentialWithResponse(ctx, made.Id.String(), nil)).JSON200
+	gone := must(person.DeleteAppCredentialWithResponse(ctx, made.Id, nil)).JSON200
 	check(gone != nil && gone.Success, "it is deleted")
-	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id.String()))
+	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id))
 	check(missing.StatusCode() == http.StatusNotFound, "404")
 	check(missing.ApplicationproblemJSON404 != nil && missing.ApplicationproblemJSON404.Code == "not-found", "a problem")
 

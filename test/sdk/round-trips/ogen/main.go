@@ -10,7 +10,7 @@ import (
 
 	"example/latchkey"
 
-	"github.com/google/uuid"
+	"github.com/go-faster/jx"
 	"github.com/ogen-go/ogen/ogenerrors"
 )
 
@@ -67,22 +67,22 @@ func main() {
 	check(err == nil, "a cookie")
 	person := client(caller{cookie: cookie.Value})
 
-	kind := as[*latchkey.CredentialTypeHeaders](person.CreateCredentialType(ctx, &latchkey.CredentialTypeCreate{
+	as[*latchkey.CredentialTypeHeaders](person.CreateCredentialType(ctx, &latchkey.CredentialTypeCreate{
 		TypeName: "ogen",
 		Fields: []latchkey.CredentialTypeFieldCreate{
 			{FieldName: "apiKey", FieldLabel: "API key", FieldType: latchkey.FieldTypePassword},
 		},
-	}, latchkey.CreateCredentialTypeParams{})).Response
+	}, latchkey.CreateCredentialTypeParams{}))
 	project := as[*latchkey.ProjectHeaders](person.CreateProject(ctx,
 		&latchkey.ProjectCreate{Name: "ogen"}, latchkey.CreateProjectParams{})).Response
 
 	value, _ := json.Marshal(secret)
 	made := as[*latchkey.AppCredentialHeaders](person.CreateAppCredential(ctx, &latchkey.AppCredentialCreate{
-		CredentialName:   "From ogen",
-		CredentialTypeId: kind.ID,
-		Keys:             []latchkey.AppCredentialKeyInput{{FieldId: kind.Fields[0].ID, KeyValue: value}},
-		Description:      latchkey.NewOptNilString("For the round trip"),
-		ProjectIds:       []uuid.UUID{project.ID},
+		CredentialName: "From ogen",
+		CredentialType: latchkey.NewOptString("ogen"),
+		Values:         latchkey.NewOptAppCredentialCreateValues(map[string]jx.Raw{"apiKey": value}),
+		Description:    latchkey.NewOptNilString("For the round trip"),
+		Projects:       []string{"ogen"},
 	}, latchkey.CreateAppCredentialParams{IdempotencyKey: latchkey.NewOptString("ogen-1")})).Response
 	check(made.Revision == 1 && made.Description.Value == "For the round trip", "a credential")
 
@@ -93,7 +93,7 @@ func main() {
 	change := latchkey.AppCredentialUpdate{}
 	change.Description.SetToNull()
 	changed := as[*latchkey.GetAppCredentialOKHeaders](person.UpdateAppCredential(ctx, &change,
-		latchkey.UpdateAppCredentialParams{ID: made.ID.String()})).Response
+		latchkey.UpdateAppCredentialParams{ID: made.ID})).Response
 	check(changed.Description.Null && changed.Revision == 2, "the description is cleared")
 
 	token := as[*latchkey.AccessTokenCreatedHeaders](person.CreateAccessToken(ctx, &latchkey.AccessTokenCreate{
@@ -104,14 +104,15 @@ func main() {
 	machine := client(caller{token: token.Token})
 	answer := as[*latchkey.ResolveAnswer](machine.ResolveCredentials(ctx, &latchkey.ResolveRequest{
 		Credentials: []latchkey.AskedCredential{{Name: latchkey.NewOptString("From ogen")}},
-	}, latchkey.ResolveCredentialsParams{ID: project.ID.String()}))
-	check(string(answer.Results[0].Values.Value["apiKey"]) == string(value), "the value is what was stored")
+	}, latchkey.ResolveCredentialsParams{ID: project.ID}))
+	resolved, ok := answer.Results[0].GetResolvedCredential()
+	check(ok && string(resolved.Values["apiKey"]) == string(value), "the value is what was stored")
 
 	gone := as[*latchkey.Success](person.DeleteAppCredential(ctx,
-		latchkey.DeleteAppCredentialParams{ID: made.ID.String()}))
+		latchkey.DeleteAppCredentialParams{ID: made.ID}))
 	check(gone.Success, "it is deleted")
 	missing := as[*latchkey.GetAppCredentialNotFound](person.GetAppCredential(ctx,
-		latchkey.GetAppCredentialParams{ID: made.ID.String()}))
+		latchkey.GetAppCredentialParams{ID: made.ID}))
 	check(missing.Code == "not-found", "a problem")
 
 	fmt.Println("round trip done")

@@ -19,7 +19,7 @@ from latchkey_client.api.session import create_session
 from latchkey_client.models import (
     AccessTokenCreate,
     AppCredentialCreate,
-    AppCredentialKeyInput,
+    AppCredentialCreateValues,
     AppCredentialUpdate,
     AskedCredential,
     CredentialTypeCreate,
@@ -27,6 +27,7 @@ from latchkey_client.models import (
     FieldType,
     Problem,
     ProjectCreate,
+    ResolvedCredential,
     ResolveRequest,
     Scope,
     SignIn,
@@ -41,14 +42,14 @@ session = create_session.sync(client=person, body=SignIn(os.environ["EMAIL"], os
 assert session.user.email == os.environ["EMAIL"]
 
 field = CredentialTypeFieldCreate(field_name="apiKey", field_label="API key", field_type=FieldType.PASSWORD)
-kind = create_credential_type.sync(client=person, body=CredentialTypeCreate("Python", [field]))
+create_credential_type.sync(client=person, body=CredentialTypeCreate("Python", [field]))
 project = create_project.sync(client=person, body=ProjectCreate("Python"))
 wanted = AppCredentialCreate(
     credential_name="From Python",
-    credential_type_id=kind.id,
-    keys=[AppCredentialKeyInput(field_id=kind.fields[0].id, key_value=SECRET)],
+    credential_type="Python",
+    values=AppCredentialCreateValues.from_dict({"apiKey": SECRET}),
     description="For the round trip",
-    project_ids=[project.id],
+    projects=["Python"],
 )
 made = create_app_credential.sync(client=person, body=wanted, idempotency_key="python-1")
 assert isinstance(made.id, UUID) and made.revision == 1 and made.description == "For the round trip"
@@ -56,7 +57,7 @@ assert isinstance(made.id, UUID) and made.revision == 1 and made.description == 
 page = list_app_credentials.sync(client=person, search="from py")
 assert [one.id for one in page.data] == [made.id] and page.total == 1
 
-changed = update_app_credential.sync(id=str(made.id), client=person, body=AppCredentialUpdate(description=None))
+changed = update_app_credential.sync(id=made.id, client=person, body=AppCredentialUpdate(description=None))
 assert changed.description is None and changed.revision == 2
 
 token = create_access_token.sync(
@@ -64,12 +65,13 @@ token = create_access_token.sync(
 )
 machine = AuthenticatedClient(base_url=origin, token=token.token)
 answer = resolve_credentials.sync(
-    id=str(project.id), client=machine, body=ResolveRequest([AskedCredential(name="From Python")])
+    id=project.id, client=machine, body=ResolveRequest([AskedCredential(name="From Python")])
 )
-assert answer.results[0].values["apiKey"] == SECRET
+[result] = answer.results
+assert isinstance(result, ResolvedCredential) and result.values["apiKey"] == SECRET
 
-assert delete_app_credential.sync(id=str(made.id), client=person).success
-missing = get_app_credential.sync_detailed(id=str(made.id), client=person)
+assert delete_app_credential.sync(id=made.id, client=person).success
+missing = get_app_credential.sync_detailed(id=made.id, client=person)
 assert missing.status_code == 404
 assert isinstance(missing.parsed, Problem) and missing.parsed.code == "not-found"
 

@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const cookie = session.response.headers.getSetCookie()[0]!.split(';')[0]!
   const person = createClient<paths>({ baseUrl, headers: { cookie } })
 
-  const kind = got(
+  got(
     await person.POST('/api/v1/credential-types', {
       body: {
         typeName: 'openapi-fetch',
@@ -35,13 +35,13 @@ async function main(): Promise<void> {
   const project = got(await person.POST('/api/v1/projects', { body: { name: 'openapi-fetch' } }))
   const made = got(
     await person.POST('/api/v1/app-credentials', {
-      params: { header: { 'idempotency-key': 'openapi-fetch-1' } },
+      params: { header: { 'Idempotency-Key': 'openapi-fetch-1' } },
       body: {
         credentialName: 'From openapi-fetch',
-        credentialTypeId: kind.id,
-        keys: [{ fieldId: kind.fields[0]!.id, keyValue: SECRET }],
+        credentialType: 'openapi-fetch',
+        values: { apiKey: SECRET },
         description: 'For the round trip',
-        projectIds: [project.id]
+        projects: ['openapi-fetch']
       }
     })
   )
@@ -70,7 +70,8 @@ async function main(): Promise<void> {
       body: { credentials: [{ name: 'From openapi-fetch' }] }
     })
   )
-  check(answer.results[0]?.values?.['apiKey'] === SECRET, 'the value is what was stored')
+  const [result] = answer.results
+  check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
 
   check(got(await person.DELETE('/api/v1/app-credentials/{id}', { params })).success, 'it is deleted')
   const missing = await person.GET('/api/v1/app-credentials/{id}', { params })

@@ -32,10 +32,10 @@ async function main(): Promise<void> {
   const made = await latchkey.createAppCredential(
     {
       credentialName: 'From orval',
-      credentialTypeId: kind.data.id,
-      keys: [{ fieldId: kind.data.fields[0]!.id, keyValue: SECRET }],
+      credentialType: 'orval',
+      values: { apiKey: SECRET },
       description: 'For the round trip',
-      projectIds: [project.data.id]
+      projects: ['orval']
     },
     { headers: { ...person.headers, 'idempotency-key': 'orval-1' } }
   )
@@ -60,7 +60,8 @@ async function main(): Promise<void> {
     { headers: { authorization: `Bearer ${token.data.token}` } }
   )
   check(answer.status === 200, 'resolved')
-  check(answer.data.results[0]?.values?.['apiKey'] === SECRET, 'the value is what was stored')
+  const [result] = answer.data.results
+  check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
 
   const gone = await latchkey.deleteAppCredential(made.data.id, person)
   check(gone.status === 200 && gone.data.success, 'it is deleted')

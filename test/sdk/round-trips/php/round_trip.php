@@ -45,19 +45,17 @@ $field = new Model\CredentialTypeFieldCreate([
     'field_label' => 'API key',
     'field_type' => Model\FieldType::PASSWORD,
 ]);
-$kind = (new CredentialTypesApi($http, $person))->createCredentialType(
+(new CredentialTypesApi($http, $person))->createCredentialType(
     new Model\CredentialTypeCreate(['type_name' => 'PHP', 'fields' => [$field]])
 );
 $project = (new ProjectsApi($http, $person))->createProject(new Model\ProjectCreate(['name' => 'PHP']));
 $made = $credentials->createAppCredential(
     new Model\AppCredentialCreate([
         'credential_name' => 'From PHP',
-        'credential_type_id' => $kind->getId(),
-        'keys' => [
-            new Model\AppCredentialKeyInput(['field_id' => $kind->getFields()[0]->getId(), 'key_value' => SECRET]),
-        ],
+        'credential_type' => 'PHP',
+        'values' => ['apiKey' => SECRET],
         'description' => 'For the round trip',
-        'project_ids' => [$project->getId()],
+        'projects' => ['PHP'],
     ]),
     'php-1'
 );

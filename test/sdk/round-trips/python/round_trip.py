@@ -7,7 +7,6 @@ from latchkey import (
     AccessTokensApi,
     ApiClient,
     AppCredentialCreate,
-    AppCredentialKeyInput,
     AppCredentialUpdate,
     AppCredentialsApi,
     AskedCredential,
@@ -18,6 +17,7 @@ from latchkey import (
     FieldType,
     ProjectCreate,
     ProjectsApi,
+    ResolvedCredential,
     ResolveRequest,
     Scope,
     SessionApi,
@@ -37,14 +37,14 @@ person = ApiClient(Configuration(host=origin), cookie=cookie)
 credentials = AppCredentialsApi(person)
 
 field = CredentialTypeFieldCreate(field_name="apiKey", field_label="API key", field_type=FieldType.PASSWORD)
-kind = CredentialTypesApi(person).create_credential_type(CredentialTypeCreate(type_name="Python", fields=[field]))
+CredentialTypesApi(person).create_credential_type(CredentialTypeCreate(type_name="Python", fields=[field]))
 project = ProjectsApi(person).create_project(ProjectCreate(name="Python"))
 wanted = AppCredentialCreate(
     credential_name="From Python",
-    credential_type_id=kind.id,
-    keys=[AppCredentialKeyInput(field_id=kind.fields[0].id, key_value=SECRET)],
+    credential_type="Python",
+    values={"apiKey": SECRET},
     description="For the round trip",
-    project_ids=[project.id],
+    projects=["Python"],
 )
 made = credentials.create_app_credential(wanted, idempotency_key="python-1")
 assert made.revision == 1 and made.description == "For the round trip"
@@ -52,7 +52,7 @@ assert made.revision == 1 and made.description == "For the round trip"
 page = credentials.list_app_credentials(search="from py")
 assert [one.id for one in page.data] == [made.id] and page.total == 1
 
-changed = credentials.update_app_credential(str(made.id), AppCredentialUpdate(description=None))
+changed = credentials.update_app_credential(made.id, AppCredentialUpdate(description=None))
 assert changed.description is None and changed.revision == 2
 
 token = AccessTokensApi(person).create_access_token(
@@ -60,13 +60,14 @@ token = AccessTokensApi(person).create_access_token(
 )
 machine = ApiClient(Configuration(host=origin, access_token=token.token))
 answer = AppCredentialsApi(machine).resolve_credentials(
-    str(project.id), ResolveRequest(credentials=[AskedCredential(name="From Python")])
+    project.id, ResolveRequest(credentials=[AskedCredential(name="From Python")])
 )
-assert answer.results[0].values["apiKey"] == SECRET
+result = answer.results[0].actual_instance
+assert isinstance(result, ResolvedCredential) and result.values["apiKey"] == SECRET
 
-assert credentials.delete_app_credential(str(made.id)).success
+assert credentials.delete_app_credential(made.id).success
 try:
-    credentials.get_app_credential(str(made.id))
+    credentials.get_app_credential(made.id)
     raise AssertionError("it is still there")
 except NotFoundException as error:
     assert error.status == 404 and error.data.code == "not-found"

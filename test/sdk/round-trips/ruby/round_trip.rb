@@ -27,16 +27,16 @@ credentials = Latchkey::AppCredentialsApi.new(person)
 field = Latchkey::CredentialTypeFieldCreate.new(
   field_name: 'apiKey', field_label: 'API key', field_type: Latchkey::FieldType::PASSWORD
 )
-kind = Latchkey::CredentialTypesApi.new(person).create_credential_type(
+Latchkey::CredentialTypesApi.new(person).create_credential_type(
   Latchkey::CredentialTypeCreate.new(type_name: 'Ruby', fields: [field])
 )
 project = Latchkey::ProjectsApi.new(person).create_project(Latchkey::ProjectCreate.new(name: 'Ruby'))
 wanted = Latchkey::AppCredentialCreate.new(
   credential_name: 'From Ruby',
-  credential_type_id: kind.id,
-  keys: [Latchkey::AppCredentialKeyInput.new(field_id: kind.fields[0].id, key_value: SECRET)],
+  credential_type: 'Ruby',
+  values: { apiKey: SECRET },
   description: 'For the round trip',
-  project_ids: [project.id]
+  projects: ["Ruby"]
 )
 made = credentials.create_app_credential(wanted, idempotency_key: 'ruby-1')
 check made.revision == 1 && made.description == 'For the round trip', 'a credential'

@@ -30,7 +30,7 @@ async function main(): Promise<void> {
   const person = new Configuration({ basePath, headers: { cookie } })
   const credentials = new AppCredentialsApi(person)
 
-  const kind = await new CredentialTypesApi(person).createCredentialType({
+  await new CredentialTypesApi(person).createCredentialType({
     credentialTypeCreate: {
       typeName: 'TypeScript',
       fields: [{ fieldName: 'apiKey', fieldLabel: 'API key', fieldType: FieldType.Password }]
@@ -41,10 +41,10 @@ async function main(): Promise<void> {
     idempotencyKey: 'typescript-1',
     appCredentialCreate: {
       credentialName: 'From TypeScript',
-      credentialTypeId: kind.id,
-      keys: [{ fieldId: kind.fields[0]!.id, keyValue: SECRET }],
+      credentialType: 'TypeScript',
+      values: { apiKey: SECRET },
       description: 'For the round trip',
-      projectIds: [project.id]
+      projects: ['TypeScript']
     }
   })
   check(made.revision === 1 && made.description === 'For the round trip', 'a credential')
@@ -68,7 +68,8 @@ async function main(): Promise<void> {
     id: project.id,
     resolveRequest: { credentials: [{ name: 'From TypeScript' }] }
   })
-  check(answer.results[0]?.values?.['apiKey'] === SECRET, 'the value is what was stored')
+  const [result] = answer.results
+  check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
 
   check((await credentials.deleteAppCredential({ id })).success, 'it is deleted')
   const error = await credentials.getAppCredential({ id }).catch((error: unknown) => error)

@@ -1,6 +1,10 @@
 // One round trip by the client that openapi-generator makes for Kotlin, with its functions alone.
 import com.squareup.moshi.JsonAdapter
+import com.squareup.moshi.JsonReader
+import com.squareup.moshi.JsonWriter
+import com.squareup.moshi.Moshi
 import com.squareup.moshi.kotlin.reflect.KotlinJsonAdapterFactory
+import java.lang.reflect.Type
 import okhttp3.Cookie
 import okhttp3.CookieJar
 import okhttp3.HttpUrl
@@ -15,7 +19,6 @@ import org.openapitools.client.infrastructure.ClientException
 import org.openapitools.client.infrastructure.Serializer
 import org.openapitools.client.models.AccessTokenCreate
 import org.openapitools.client.models.AppCredentialCreate
-import org.openapitools.client.models.AppCredentialKeyInput
 import org.openapitools.client.models.AppCredentialUpdate
 import org.openapitools.client.models.AskedCredential
 import org.openapitools.client.models.CredentialTypeCreate
@@ -24,6 +27,7 @@ import org.openapitools.client.models.FieldType
 import org.openapitools.client.models.Problem
 import org.openapitools.client.models.ProjectCreate
 import org.openapitools.client.models.ResolveRequest
+import org.openapitools.client.models.ResolvedCredential
 import org.openapitools.client.models.Scope
 import org.openapitools.client.models.SignIn
 
@@ -40,12 +44,24 @@ class Jar : CookieJar {
     }
 }
 
-fun main() {
-    // Moshi leaves null out. In updates it is written from here on, so that they give all that is to stay.
-    Serializer.moshiBuilder.add { type, annotations, moshi ->
-        if (type != AppCredentialUpdate::class.java) null
-        else KotlinJsonAdapterFactory().create(type, annotations, moshi)!!.serializeNulls() as JsonAdapter<*>
+/** Moshi leaves null out; an update that says nothing of the description is to clear it here. */
+object ClearingUpdates : JsonAdapter.Factory {
+    override fun create(type: Type, annotations: Set<Annotation>, moshi: Moshi): JsonAdapter<*>? {
+        if (type != AppCredentialUpdate::class.java) return null
+        val usual = KotlinJsonAdapterFactory().create(type, annotations, moshi) as JsonAdapter<AppCredentialUpdate>
+        return object : JsonAdapter<AppCredentialUpdate>() {
+            override fun fromJson(reader: JsonReader) = usual.fromJson(reader)
+
+            override fun toJson(writer: JsonWriter, value: AppCredentialUpdate?) {
+                writer.serializeNulls = true
+                writer.jsonValue(usual.toJsonValue(value) as Map<*, *> + ("description" to value?.description))
+            }
+        }
     }
+}
+
+fun main() {
+    Serializer.moshiBuilder.add(ClearingUpdates)
     val origin = System.getenv("BASE")
     val http = OkHttpClient.Builder().cookieJar(Jar()).build()
     val session = SessionApi(origin, http).createSession(SignIn(System.getenv("EMAIL"), System.getenv("PASSWORD")))
@@ -53,14 +69,14 @@ fun main() {
     val credentials = AppCredentialsApi(origin, http)
 
     val field = CredentialTypeFieldCreate("apiKey", "API key", FieldType.password)
-    val kind = CredentialTypesApi(origin, http).createCredentialType(CredentialTypeCreate("Kotlin", listOf(field)))
+    CredentialTypesApi(origin, http).createCredentialType(CredentialTypeCreate("Kotlin", listOf(field)))
     val project = ProjectsApi(origin, http).createProject(ProjectCreate("Kotlin"))
     val wanted = AppCredentialCreate(
         credentialName = "From Kotlin",
-        credentialTypeId = kind.id,
-        propertyKeys = listOf(AppCredentialKeyInput(kind.fields[0].id, SECRET)),
+        credentialType = "Kotlin",
+        propertyValues = mapOf("apiKey" to SECRET),
         description = "For the round trip",
-        projectIds = listOf(project.id)
+        projects = listOf("Kotlin")
     )
     val made = credentials.createAppCredential(wanted, "kotlin-1")
     check(made.revision == 1 && made.description == "For the round trip") { "a credential" }
@@ -68,9 +84,8 @@ fun main() {
     val page = credentials.listAppCredentials(search = "from kotlin")
     check(page.total == 1 && page.`data`[0].id == made.id) { "it is in the list" }
 
-    val id = made.id.toString()
-    val change = AppCredentialUpdate("From Kotlin", listOf(), description = null, projectIds = listOf(project.id))
-    val changed = credentials.updateAppCredential(id, change)
+    val id = made.id
+    val changed = credentials.updateAppCredential(id, AppCredentialUpdate(description = null))
     check(changed.description == null && changed.revision == 2) { "the description is cleared" }
 
     val token = AccessTokensApi(origin, http).createAccessToken(
@@ -79,10 +94,11 @@ fun main() {
     val machine = AppCredentialsApi(origin, OkHttpClient())
     machine.accessTokenProvider = { token.token }
     val answer = machine.resolveCredentials(
-        project.id.toString(),
+        project.id,
         ResolveRequest(listOf(AskedCredential(name = "From Kotlin")))
     )
-    check(answer.results[0].propertyValues?.get("apiKey") == SECRET) { "the value is what was stored" }
+    val result = Serializer.moshi.adapter(ResolvedCredential::class.java).fromJsonValue(answer.results[0])
+    check(result?.propertyValues?.get("apiKey") == SECRET) { "the value is what was stored" }
 
     check(credentials.deleteAppCredential(id).success) { "it is deleted" }
     try {

@@ -2,6 +2,7 @@
 use latchkey::apis::configuration::Configuration;
 use latchkey::apis::{access_tokens_api, app_credentials_api, credential_types_api, projects_api, session_api, Error};
 use latchkey::models;
+use std::collections::HashMap;
 use std::env::var;
 
 const SECRET: &str = "staple under glass";
@@ -24,20 +25,25 @@ async fn main() {
 
     let field = models::CredentialTypeFieldCreate::new("apiKey".into(), "API key".into(), models::FieldType::Password);
     let kind = models::CredentialTypeCreate::new("Rust".into(), vec![field]);
-    let kind = credential_types_api::create_credential_type(&person, kind, None).await.unwrap();
+    credential_types_api::create_credential_type(&person, kind, None).await.unwrap();
     let project = models::ProjectCreate::new("Rust".into());
     let project = projects_api::create_project(&person, project, None).await.unwrap();
 
-    let key = models::AppCredentialKeyInput::new(kind.fields[0].id, Some(SECRET.into()));
     let wanted = models::AppCredentialCreate {
         description: Some(Some("For the round trip".into())),
-        project_ids: Some(vec![project.id]),
-        ..models::AppCredentialCreate::new("From Rust".into(), kind.id, vec![key])
+        credential_type: Some("Rust".into()),
+        values: Some(HashMap::from([("apiKey".into(), SECRET.into())])),
+        projects: Some(vec!["Rust".into()]),
+        ..models::AppCredentialCreate::new("From Rust".into())
     };
     let made = app_credentials_api::create_app_credential(&person, wanted, Some("rust-1")).await.unwrap();
     assert_eq!((made.revision, made.description.as_deref()), (1, Some("For the round trip")));
 
-    let page = app_credentials_api::list_app_credentials(&person, None, Some("from rust"), None, None).await.unwrap();
+    let search = Some("from rust");
+    let page = app_credentials_api::list_app_credentials(
+        &person, None, search, None, None, None, None, None, None, None, None,
+    );
+    let page = page.await.unwrap();
     assert_eq!((page.total, page.data[0].id), (1, made.id));
 
     let id = made.id.to_string();
@@ -63,7 +69,10 @@ async fn main() {
     };
     let request = models::ResolveRequest::new(vec![asked]);
     let answer = app_credentials_api::resolve_credentials(&machine, &project.id.to_string(), request).await.unwrap();
-    assert_eq!(answer.results[0].values.as_ref().unwrap()["apiKey"], SECRET);
+    let models::ResolveResult::ResolvedCredential(resolved) = &answer.results[0] else {
+        panic!("{:?}", answer.results[0]);
+    };
+    assert_eq!(resolved.values["apiKey"], SECRET);
 
     assert!(app_credentials_api::delete_app_credential(&person, &id, None).await.unwrap().success);
     match app_credentials_api::get_app_credential(&person, &id).await {
