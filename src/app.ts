@@ -38,6 +38,7 @@ import { type LogStream, loggerOptions, requestIdOf, requestLog, standardOutput 
 import { schemaCompilers } from './http/schema-compilers.ts'
 import { MAX_URL_PART } from './http/schemas.ts'
 import { securityHeaders } from './http/security-headers.ts'
+import { unrouted } from './http/unrouted.ts'
 import { cleanup } from './jobs/cleanup.ts'
 import { type Services, services } from './services.ts'
 
@@ -79,8 +80,8 @@ export async function buildApp(
   await app.register(securityHeaders)
   await app.register(jsonBody)
   await app.register(cleanInput)
-  await app.register(guardsRequired, { exempt: ['/docs'] })
-  await app.register(auditTargetsRequired, { exempt: ['/docs'] })
+  await app.register(guardsRequired)
+  await app.register(auditTargetsRequired)
   await app.register(openapi, {
     sessionCookie: cookieName(appServices.config.publicOrigin),
     personalScopes: PERSONAL_SCOPES,
@@ -89,6 +90,7 @@ export async function buildApp(
   await app.register(cookie)
   await app.register(rateLimits)
   await app.register(authentication)
+  await app.register(unrouted, { answer: answerUnrouted })
   await app.register(cleanup)
   await app.register(keyJobs)
   await app.register(auditSealing)

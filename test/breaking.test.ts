@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { breakingChanges, type Document, isMajor, type Operation } from './helpers/breaking.ts'
+import { breakingChanges, type Document, isMajor, type Method, type Operation } from './helpers/breaking.ts'
 import type { Schema } from './helpers/breaking-schema.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -29,13 +29,34 @@ const LIST = '/api/v1/app-credentials'
 const ONE = '/api/v1/app-credentials/{id}'
 
 type Change = (document: Document) => void
-const operation = (document: Document, path: string, method: string): Operation =>
+const operation = (document: Document, path: string, method: Method): Operation =>
   document.paths[path]![method]!
 const schema = (document: Document, name: string) => document.components['schemas']![name] as Schema
 const property = (document: Document, name: string, key: string) => schema(document, name).properties![key]!
 // biome-ignore lint/suspicious/noExplicitAny: a part of a document, to be changed
 const part = (document: Document, section: string, name: string): any => document.components[section]![name]
+/** The values of a schema that a later version may add to. */
+const extensible = (document: Document, name: string) =>
+  schema(document, name)['x-extensible-enum'] as string[]
+/** The codes of an operation's refusal; a response that others share becomes its own. */
+function codesOf(document: Document, path: string, method: Method, status: string): string[] {
+  const { responses } = operation(document, path, method)
+  const [, , , name] = (responses[status] as { $ref?: string }).$ref?.split('/') ?? []
+  if (name) responses[status] = structuredClone(part(document, 'responses', name))
+  return (responses[status] as { 'x-problem-codes': string[] })['x-problem-codes']
+}
+function rename(document: Document, name: string, other: string): void {
+  const text = JSON.stringify(document)
+    .replaceAll(`"#/components/schemas/${name}"`, `"#/components/schemas/${other}"`)
+    .replace(`"${name}":`, `"${other}":`)
+  Object.assign(document, JSON.parse(text))
+}
 const without = (list: unknown[], value: unknown) => list.splice(list.indexOf(value), 1)
+
+/** The document, with an enumeration that is only sent and one that is only answered. */
+const base = structuredClone(current)
+for (const name of ['ProjectCreate', 'User'])
+  schema(base, name).properties!['colour'] = { type: 'string', enum: ['red', 'green'] }
 
 /** What is done to the document, and what the comparison has to say of it. */
 const BREAKING: Record<string, [Change, RegExp]> = {
@@ -56,10 +77,10 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'a new required property of a body': [
     (d) => {
-      schema(d, 'ProjectCreate').properties!['colour'] = { type: 'string' }
-      schema(d, 'ProjectCreate').required!.push('colour')
+      schema(d, 'ProjectCreate').properties!['size'] = { type: 'string' }
+      schema(d, 'ProjectCreate').required!.push('size')
     },
-    /POST \/api\/v1\/projects: body has to have colour now/
+    /POST \/api\/v1\/projects: body has to have size now/
   ],
   'a property of a body made required': [
     (d) => schema(d, 'ProjectCreate').required!.push('description'),
@@ -97,8 +118,8 @@ const BREAKING: Record<string, [Change, RegExp]> = {
   ],
   'a body removed': [(d) => delete operation(d, ONE, 'put').requestBody, /PUT \S+: the body is gone/],
   'a value of an enumeration that is sent removed': [
-    (d) => without(schema(d, 'Scope').enum!, 'audit:read'),
-    /body\.scopes\[\] does not take audit:read any more/
+    (d) => without(property(d, 'ProjectCreate', 'colour').enum!, 'red'),
+    /body\.colour does not take red any more/
   ],
   'an enumeration where anything was taken': [
     (d) => {
@@ -240,12 +261,12 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     /200\.createdAt has another format/
   ],
   'a value of an enumeration that is answered added': [
-    (d) => schema(d, 'ResolveErrorCode').enum!.push('rotating'),
-    /200\.results\[\]\.error\.code may be rotating now/
+    (d) => property(d, 'User', 'colour').enum!.push('blue'),
+    /200\.colour may be blue now/
   ],
   'an enumeration that is answered given up': [
-    (d) => delete schema(d, 'ResolveErrorCode').enum,
-    /200\.results\[\]\.error\.code may be any other now/
+    (d) => delete property(d, 'User', 'colour').enum,
+    /200\.colour may be any other now/
   ],
   'a property of a problem removed': [
     (d) => delete schema(d, 'Problem').properties!['requestId'],
@@ -291,6 +312,134 @@ const BREAKING: Record<string, [Change, RegExp]> = {
       operation(d, '/livez', 'get').security = [{ sessionCookie: [] }]
     },
     /GET \/livez: \{\} is no longer enough/
+  ],
+  'another type of a security scheme': [
+    (d) => {
+      part(d, 'securitySchemes', 'sessionCookie').type = 'http'
+    },
+    /^the security scheme sessionCookie has another type$/
+  ],
+  'a token sent by another scheme': [
+    (d) => {
+      part(d, 'securitySchemes', 'bearerToken').scheme = 'basic'
+    },
+    /^the security scheme bearerToken has another scheme$/
+  ],
+  'a cookie with another name': [
+    (d) => {
+      part(d, 'securitySchemes', 'sessionCookie').name = 'sid'
+    },
+    /^the security scheme sessionCookie has another name$/
+  ],
+  'a cookie that is a header now': [
+    (d) => {
+      part(d, 'securitySchemes', 'sessionCookie').in = 'header'
+    },
+    /^the security scheme sessionCookie has another in$/
+  ],
+  'a security scheme removed': [
+    (d) => delete d.components['securitySchemes']!['bearerToken'],
+    /^the security scheme bearerToken is gone$/
+  ],
+  'a server that moved': [
+    (d) => {
+      d.servers![0]!.url = '/latchkey'
+    },
+    /GET \S+: the server \/ is gone/
+  ],
+  'another server first': [
+    (d) => d.servers!.unshift({ url: '/latchkey' }),
+    /GET \S+: the first server is \/latchkey now/
+  ],
+  'a server of one path': [
+    (d) => {
+      d.paths[ONE]!.servers = [{ url: '/other' }]
+    },
+    /DELETE \S+\{id\}: the server \/ is gone/
+  ],
+  'a server of one operation': [
+    (d) => {
+      operation(d, LIST, 'post').servers = [{ url: 'https://write.example.org' }]
+    },
+    /POST \S+: the server \/ is gone/
+  ],
+  'a required parameter of a whole path': [
+    (d) => {
+      d.paths[ONE]!.parameters = [{ name: 'tenant', in: 'query', required: true, schema: { type: 'string' } }]
+    },
+    /DELETE \S+\{id\}: the query parameter tenant is required now/
+  ],
+  'a schema renamed': [(d) => rename(d, 'ProjectCreate', 'NewProject'), /^the schema ProjectCreate is gone$/],
+  'another schema at the same place': [
+    (d) => {
+      d.components['schemas']!['NewProject'] = schema(d, 'ProjectCreate')
+      operation(d, '/api/v1/projects', 'post').requestBody!.content['application/json']!.schema = {
+        $ref: '#/components/schemas/NewProject'
+      }
+    },
+    /POST \/api\/v1\/projects: body is a NewProject now, and was a ProjectCreate/
+  ],
+  'a shape in place of a reference to it': [
+    (d) => {
+      const media = operation(d, ONE, 'put').requestBody!.content['application/json']!
+      media.schema = schema(d, 'AppCredentialUpdate')
+    },
+    /PUT \S+: body has no name any more, and was an? AppCredentialUpdate/
+  ],
+  'a tag renamed': [
+    (d) => {
+      operation(d, LIST, 'get').tags = ['Credentials']
+    },
+    /GET \S+: the tag is Credentials now/
+  ],
+  'a code renamed': [
+    (d) => {
+      without(extensible(d, 'ProblemCode'), 'name-taken')
+      extensible(d, 'ProblemCode').push('name-conflict')
+    },
+    /^the schema ProblemCode does not list name-taken any more$/
+  ],
+  'a code of input removed': [
+    (d) => without(extensible(d, 'InputErrorCode'), 'too-long'),
+    /^the schema InputErrorCode does not list too-long any more$/
+  ],
+  'a list of codes given up': [
+    (d) => delete schema(d, 'ProblemCode')['x-extensible-enum'],
+    /^the schema ProblemCode does not list \S.* any more$/
+  ],
+  'a scope that is not taken any more': [
+    (d) => without(extensible(d, 'Scope'), 'audit:read'),
+    /^the schema Scope does not list audit:read any more$/
+  ],
+  'a code of one operation removed': [
+    (d) => without(codesOf(d, LIST, 'post', '409'), 'name-taken'),
+    /POST \S+: 409 is not name-taken any more/
+  ],
+  'a code of one operation under another status': [
+    (d) => {
+      without(codesOf(d, LIST, 'post', '409'), 'name-taken')
+      codesOf(d, LIST, 'post', '422').push('name-taken')
+    },
+    /POST \S+: 409 is not name-taken any more/
+  ],
+  'an error that is not answered any more': [
+    (d) => delete operation(d, LIST, 'post').responses['409'],
+    /POST \S+: the status 409 is gone/
+  ],
+  'an answer that is closed now': [
+    (d) => {
+      schema(d, 'AppCredential').additionalProperties = false
+    },
+    /GET \S+: 200 may get no further properties any more/
+  ],
+  'a part of an answer that is closed now': [
+    (d) => {
+      property(d, 'AppCredential', 'projects').items = {
+        ...schema(d, 'ProjectReference'),
+        additionalProperties: false
+      }
+    },
+    /200\.projects\[\] may get no further properties any more/
   ]
 }
 
@@ -302,12 +451,13 @@ const HARMLESS: Record<string, Change> = {
     d.paths[ONE]!['patch'] = operation(d, ONE, 'put')
   },
   'a new optional property of a body': (d) => {
-    schema(d, 'ProjectCreate').properties!['colour'] = { type: 'string' }
+    schema(d, 'ProjectCreate').properties!['size'] = { type: 'string' }
   },
   'a property of a body no longer required': (d) => without(schema(d, 'ProjectCreate').required!, 'name'),
   'a new optional parameter': (d) =>
     operation(d, LIST, 'get').parameters!.push({ name: 'colour', in: 'query', schema: { type: 'string' } }),
-  'more values of an enumeration that is only sent': (d) => schema(d, 'Scope').enum!.push('users:read'),
+  'more values of an enumeration that is only sent': (d) =>
+    property(d, 'ProjectCreate', 'colour').enum!.push('blue'),
   'wider bounds of an input': (d) => {
     property(d, 'ProjectCreate', 'name')['maxLength'] = 400
     property(d, 'UserCreate', 'password')['minLength'] = 10
@@ -324,11 +474,11 @@ const HARMLESS: Record<string, Change> = {
     schema(d, 'ProjectCreate').additionalProperties = true
   },
   'a new property of an answer': (d) => {
-    schema(d, 'AppCredential').properties!['colour'] = { type: 'string' }
-    schema(d, 'AppCredential').required!.push('colour')
+    schema(d, 'AppCredential').properties!['size'] = { type: 'string' }
+    schema(d, 'AppCredential').required!.push('size')
   },
   'fewer values of an enumeration that is only answered': (d) =>
-    without(schema(d, 'ResolveErrorCode').enum!, 'expired'),
+    without(property(d, 'User', 'colour').enum!, 'red'),
   'an output that is not null any more': (d) => {
     property(d, 'AppCredential', 'expiresAt').type = 'string'
   },
@@ -340,7 +490,6 @@ const HARMLESS: Record<string, Change> = {
     responses['202'] = responses['200']!
     responses['429'] = { $ref: '#/components/responses/TooManyRequests' }
   },
-  'an error that is not answered any more': (d) => delete operation(d, ONE, 'put').responses['409'],
   'a new header': (d) => {
     part(d, 'responses', 'NotFound').headers = { ETag: { schema: { type: 'string' } } }
   },
@@ -354,23 +503,38 @@ const HARMLESS: Record<string, Change> = {
     schema(d, 'ProjectCreate')['examples'] = []
     property(d, 'ProjectCreate', 'name')['description'] = 'Other words'
   },
-  'a shape in place of a reference to it': (d) => {
-    const media = operation(d, ONE, 'put').requestBody!.content['application/json']!
-    media.schema = schema(d, 'AppCredentialUpdate')
-  },
-  'a component with another name': (d) => {
+  'a new schema': (d) => {
     d.components['schemas']!['Member'] = schema(d, 'ProjectCreate')
-    operation(d, '/api/v1/projects', 'post').requestBody!.content['application/json']!.schema = {
-      $ref: '#/components/schemas/Member'
-    }
+  },
+  'a new security scheme, and a way in by it': (d) => {
+    d.components['securitySchemes']!['clientCertificate'] = { type: 'mutualTLS' }
+    operation(d, LIST, 'get').security!.push({ clientCertificate: [] })
+  },
+  'other words about a security scheme': (d) => {
+    part(d, 'securitySchemes', 'bearerToken').description = 'Other words'
+  },
+  'another server besides': (d) => d.servers!.push({ url: 'https://keys.example.org' }),
+  'a new tag': (d) => {
+    d.tags!.push({ name: 'Webhooks' })
+    operation(d, LIST, 'get').tags.push('Webhooks')
+  },
+  'a tag without operations removed': (d) => d.tags!.splice(0, 1),
+  'a new code': (d) => {
+    extensible(d, 'ProblemCode').push('too-cold')
+    extensible(d, 'InputErrorCode').push('too-cold')
+    codesOf(d, LIST, 'post', '409').push('too-cold')
+  },
+  'a new scope': (d) => extensible(d, 'Scope').push('users:read'),
+  'an answer that is open now': (d) => {
+    schema(d, 'AppCredential').additionalProperties = true
   }
 }
 
 t.test('a change that breaks callers is named', async (t) => {
   for (const [name, [change, expected]] of Object.entries(BREAKING)) {
-    const changed = structuredClone(current)
+    const changed = structuredClone(base)
     change(changed)
-    const breaks = breakingChanges(current, changed)
+    const breaks = breakingChanges(base, changed)
     t.ok(
       breaks.some((one) => expected.test(one)),
       name,
@@ -381,9 +545,46 @@ t.test('a change that breaks callers is named', async (t) => {
 
 t.test('a change that breaks nobody passes', async (t) => {
   for (const [name, change] of Object.entries(HARMLESS)) {
-    const changed = structuredClone(current)
+    const changed = structuredClone(base)
     change(changed)
-    t.notSame(changed, current, `${name} is a change`)
-    t.same(breakingChanges(current, changed), [], name)
+    t.notSame(changed, base, `${name} is a change`)
+    t.same(breakingChanges(base, changed), [], name)
+  }
+})
+
+t.test('a choice of shapes is compared shape by shape', async (t) => {
+  const before = structuredClone(base)
+  const shape = (name: string) => ({ $ref: `#/components/schemas/${name}` })
+  property(before, 'AppCredential', 'projects').items = { oneOf: [shape('ProjectReference'), shape('User')] }
+  const after = (change: Change) => {
+    const changed = structuredClone(before)
+    change(changed)
+    return breakingChanges(before, changed)
+  }
+  const choice = (d: Document) => property(d, 'AppCredential', 'projects').items!['oneOf'] as Schema[]
+  t.same(
+    after((d) => {
+      schema(d, 'ProjectReference').properties!['size'] = { type: 'string' }
+    }),
+    []
+  )
+  const cases: [Change, RegExp][] = [
+    [(d) => delete schema(d, 'ProjectReference').properties!['name'], /200\.projects\[\]<0>\.name is gone/],
+    [(d) => choice(d).push(shape('Project')), /200\.projects\[\] has another oneOf/],
+    [(d) => choice(d).pop(), /200\.projects\[\] has another oneOf/],
+    [
+      (d) => {
+        property(d, 'AppCredential', 'projects').items!['discriminator'] = { propertyName: 'id' }
+      },
+      /200\.projects\[\] has another discriminator/
+    ]
+  ]
+  for (const [change, expected] of cases) {
+    const breaks = after(change)
+    t.ok(
+      breaks.some((one) => expected.test(one)),
+      String(expected),
+      { breaks }
+    )
   }
 })

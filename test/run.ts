@@ -38,8 +38,8 @@ const FUZZ = 'test/fuzz/fuzz.test.ts'
 const FAIR = 'test/fair/fair.test.ts'
 /** Need what npm does not bring: a Chromium. */
 const BROWSER = ['test/browser/swagger-ui.test.ts']
-/** Needs what npm does not bring: other languages, and their registries. */
-const SDK = ['test/sdk/generators.test.ts']
+/** Need what npm does not bring: other languages, and their registries. */
+const SDK = ['test/sdk/generators.test.ts', 'test/sdk/oasdiff.test.ts']
 
 /** A report on the terminal and in .tap/report/lcov.info. What is not covered fails nothing. */
 const COVERAGE = [

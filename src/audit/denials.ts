@@ -18,13 +18,11 @@ declare module 'fastify' {
 /** A 404 for these is a denial, because it may hide an existing resource. */
 const HIDDEN = new Set<TargetType>(['credential', 'user', 'session', 'access-token'])
 
-/**
- * Fails the start if a route with path parameters has no `auditTarget`. `exempt` is as for `guardsRequired`.
- */
-export const auditTargetsRequired = fp<{ exempt: readonly string[] }>(
-  async (app, { exempt }) => {
+/** Fails the start if a route with path parameters has no `auditTarget`. */
+export const auditTargetsRequired = fp(
+  async (app) => {
     app.addHook('onRoute', ({ method, url, schema }) => {
-      if (!url.includes(':') || exempt.some((prefix) => url.startsWith(`${prefix}/`))) return
+      if (!url.includes(':')) return
       const params = Object.keys(schema?.auditTarget ?? {})
       if (params.length === 0 || !params.every((param) => url.split('/').includes(`:${param}`)))
         throw new Error(`${method} ${url} has no audit target in its path`)

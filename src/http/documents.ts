@@ -1,66 +1,38 @@
-import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
+import packageJson from '../../package.json' with { type: 'json' }
+import { prefersHtml, varyBy } from './accepted.ts'
+import { FixedContent, serveFixed } from './fixed-content.ts'
 import { open } from './guard.ts'
 import { openapiYaml } from './openapi.ts'
-import type { Document } from './openapi-components.ts'
+import { serveSwaggerUi } from './swagger-ui.ts'
 
-/** Allows Swagger UI its own files, requests to this service, and the data: icons of its stylesheet. */
-const SWAGGER_UI_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'"
-].join(';')
+/** A key. */
+const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#2f6f4f" stroke-width="4">
+<circle cx="10" cy="16" r="6"/><path d="M16 16h14M23 16v7M28 16v5"/></svg>
+`
 
-/**
- * The document without examples of optional parameters. Swagger UI prefills and sends them: a search that
- * finds nothing, an outdated revision, the same `Idempotency-Key` with each create.
- */
-function withoutOptionalExamples(document: object): object {
-  const { paths, components, ...rest } = structuredClone(document) as Document
-  const operations = Object.values(paths).flatMap((methods) => Object.values(methods))
-  const parameters = [
-    ...operations.flatMap((operation) => operation.parameters ?? []),
-    ...Object.values(components.parameters ?? {})
-  ]
-  for (const parameter of parameters as { required?: boolean; example?: unknown }[])
-    if (!parameter.required) delete parameter.example
-  return { ...rest, paths, components }
+const INDEX = {
+  name: 'Latchkey',
+  version: packageJson.version,
+  links: { documentation: '/docs', openapi: '/openapi.json', health: '/readyz' }
 }
 
-/** Serves the OpenAPI document as JSON and YAML, and Swagger UI at /docs. */
+/** Serves the entry at /, the OpenAPI document as JSON and YAML, and Swagger UI at /docs. */
 export const documents = fp(
   async (app) => {
-    let yaml: string | undefined
-    let forSwaggerUi: object | undefined
-    app.get('/openapi.json', { schema: { hide: true }, preHandler: open }, async () => app.swagger())
-    app.get('/openapi.yaml', { schema: { hide: true }, preHandler: open }, async (_request, reply) => {
-      yaml ??= openapiYaml(app)
-      return reply.type('application/yaml; charset=utf-8').send(yaml)
+    app.get('/', { schema: { hide: true }, preHandler: open }, async (request, reply) => {
+      varyBy(reply, 'accept')
+      return prefersHtml(request.headers.accept) ? reply.redirect('/docs') : INDEX
     })
-    await app.register(swaggerUi, {
-      routePrefix: '/docs',
-      staticCSP: SWAGGER_UI_POLICY,
-      theme: { title: 'Latchkey' },
-      transformSpecification: () => {
-        forSwaggerUi ??= withoutOptionalExamples(app.swagger())
-        return forSwaggerUi
-      },
-      transformSpecificationClone: false,
-      uiConfig: {
-        // Omits the top bar, which can load documents from other hosts.
-        layout: 'BaseLayout',
-        defaultModelsExpandDepth: 0,
-        persistAuthorization: false,
-        displayRequestDuration: true,
-        tryItOutEnabled: true,
-        validatorUrl: null
-      }
-    })
+    serveFixed(app, '/favicon.ico', new FixedContent('image/svg+xml; charset=utf-8', () => ICON))
+    const json = new FixedContent('application/json; charset=utf-8', () => JSON.stringify(app.swagger()))
+    serveFixed(app, '/openapi.json', json)
+    serveFixed(
+      app,
+      '/openapi.yaml',
+      new FixedContent('application/yaml; charset=utf-8', () => openapiYaml(app))
+    )
+    serveSwaggerUi(app)
   },
   { name: 'documents', fastify: '5.x', dependencies: ['openapi'] }
 )

@@ -19,7 +19,7 @@ const FASTIFY_ERRORS: Record<string, errors.ProblemClass> = {
   FST_ERR_CTP_INVALID_JSON_BODY: errors.MalformedBody,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: errors.BadRequest,
   FST_ERR_BAD_URL: errors.MalformedUrl,
-  FST_ERR_NOT_FOUND: errors.NotFound
+  FST_ERR_NOT_FOUND: errors.NoSuchRoute
 }
 
 /** Violated when the calling user, or the project of the calling token, is deleted while the request runs. */
@@ -125,13 +125,14 @@ function send(
     .send(JSON.stringify(bodyOf(problem, request.id)))
 }
 
-/** Sets Retry-After and WWW-Authenticate. */
+/** Sets Retry-After, Allow and WWW-Authenticate. */
 export function setRefusalHeaders(
   problem: errors.Problem,
   request: FastifyRequest,
   reply: FastifyReply
 ): void {
   if (problem.members.retryAfter !== undefined) reply.header('retry-after', problem.members.retryAfter)
+  if (problem.members.allow) reply.header('allow', problem.members.allow.join(', '))
   const challenge = challengeOf(problem, request)
   if (challenge) reply.header('www-authenticate', challenge)
 }
@@ -166,7 +167,7 @@ export const errorHandler = fp<{ recordDenial: RecordDenial; answerUnrouted: typ
     app.setErrorHandler(async (error, request, reply) =>
       send(await reportProblem(error, request), request, reply)
     )
-    app.setNotFoundHandler((request, reply) => answerUnrouted(new errors.NotFound(), request, reply))
+    app.setNotFoundHandler((request, reply) => answerUnrouted(new errors.NoSuchRoute(), request, reply))
     // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would answer 417 without a body.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   },

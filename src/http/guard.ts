@@ -29,14 +29,10 @@ export function guard<Result>(check: (request: FastifyRequest) => Result | Promi
 /** For the few public routes. */
 export const open = guard(() => undefined)
 
-/**
- * Fails the start if a route has no guard. `exempt` lists the prefixes of routes that third-party plugins
- * register.
- */
-export const guardsRequired = fp<{ exempt: readonly string[] }>(
-  async (app, { exempt }) => {
+/** Fails the start if a route has no guard. */
+export const guardsRequired = fp(
+  async (app) => {
     app.addHook('onRoute', ({ method, url, preHandler }) => {
-      if (exempt.some((prefix) => url === prefix || url.startsWith(`${prefix}/`))) return
       const handlers = [preHandler ?? []].flat()
       if (!handlers.some((handler) => guards.has(handler))) throw new Error(`${method} ${url} has no guard`)
     })

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { type Browser, chromium, type Page, type Request } from 'playwright-core'
+import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core'
 import type { Test } from 'tap'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
@@ -51,8 +51,11 @@ export interface WatchedPage {
 }
 
 /** A page of a new profile, of which everything is seen that should not happen. */
-export async function watchedPage(browser: Browser): Promise<WatchedPage> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } })
+export async function watchedPage(
+  browser: Browser,
+  options: BrowserContextOptions = { viewport: { width: 1400, height: 1000 } }
+): Promise<WatchedPage> {
+  const context = await browser.newContext(options)
   const page = await context.newPage()
   const requests: Request[] = []
   const violations: string[] = []

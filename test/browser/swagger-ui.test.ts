@@ -14,6 +14,9 @@ t.setTimeout(240_000)
 const SECRET = 'staple under glass'
 const screenshots = join(import.meta.dirname, '../../screenshots')
 const chromium = findChromium()
+const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }
+/** The bytes that the page and what it loaded took from the network. */
+const RECEIVED = `performance.getEntries().reduce((sum, entry) => sum + (entry.transferSize ?? 0), 0)`
 
 t.test(
   'Swagger UI in a browser',
@@ -30,12 +33,19 @@ t.test(
       await ui.open()
       return ui
     }
+    const operationsInView = async ({ page }: SwaggerUi) =>
+      Number(
+        await page.evaluate(
+          `[...document.querySelectorAll('.opblock')]
+            .filter((one) => one.getBoundingClientRect().bottom <= innerHeight).length`
+        )
+      )
     const picture = ({ page }: SwaggerUi, name: string) =>
       page.screenshot({ path: join(screenshots, `${name}.png`) })
 
     /** What holds of a page whatever was done there. */
     const nothingAmiss = (t: Test, { watched }: SwaggerUi) => {
-      t.ok(watched.requests.length > 6, `${watched.requests.length} requests`)
+      t.ok(watched.requests.length > 4, `${watched.requests.length} requests`)
       // The icons in Swagger UI's stylesheet are `data:` and ask nobody.
       const elsewhere = watched.requests
         .map((request) => request.url())
@@ -54,6 +64,7 @@ t.test(
       t.equal(shown, Object.values(paths).flatMap((operations) => Object.keys(operations)).length)
       t.notOk(await ui.page.locator('.errors-wrapper').count(), 'without errors')
       await picture(ui, 'start')
+      t.ok((await operationsInView(ui)) >= 3, 'the first screen shows operations')
       await ui.page.setViewportSize({ width: 390, height: 844 })
       await picture(ui, 'start-narrow')
       t.ok(
@@ -61,6 +72,29 @@ t.test(
         'a narrow window needs no scrolling to the side'
       )
       nothingAmiss(t, ui)
+    })
+
+    await t.test('a phone shows operations on its first screen, in letters that can be read', async (t) => {
+      const ui = new SwaggerUi(origin, await watchedPage(browser, PHONE))
+      await ui.open()
+      await picture(ui, 'phone')
+      t.equal(await ui.page.evaluate('innerWidth'), PHONE.viewport.width, 'as wide as the screen')
+      t.ok((await operationsInView(ui)) >= 1)
+      nothingAmiss(t, ui)
+    })
+
+    await t.test('a browser that opens the service gets to the documentation', async (t) => {
+      const { page } = await watchedPage(browser)
+      await page.goto(origin)
+      t.equal(page.url(), `${origin}/docs`)
+      await page.locator('.opblock').first().waitFor()
+      const received = async () => Number(await page.evaluate(RECEIVED))
+      const first = await received()
+      t.ok(first > 100_000 && first < 600_000, `${first} bytes`)
+      await page.goto(origin)
+      await page.locator('.opblock').first().waitFor()
+      const second = await received()
+      t.ok(second < 5000, `${second} bytes when the browser has it all`)
     })
 
     await t.test('a person signs in, stores a credential, finds and changes it', async (t) => {
@@ -112,17 +146,17 @@ t.test(
       t.notMatch(await ui.page.content(), SECRET, 'and the page has no secret')
 
       const change = { keys: keys('another under glass') }
-      const updated = await ui.execute('updateAppCredential', { id, 'if-match': '"1"' }, change)
+      const updated = await ui.execute('updateAppCredential', { id, 'If-Match': '"1"' }, change)
       t.equal(updated.status, 200)
       t.equal(updated.body.revision, 2)
-      const late = await ui.execute('updateAppCredential', { id, 'if-match': '"1"' }, change)
+      const late = await ui.execute('updateAppCredential', { id, 'If-Match': '"1"' }, change)
       t.equal(late.status, 412)
       t.equal(late.body.code, 'revision-changed')
       t.match(late.text, late.body.detail, 'a person can read why')
       await picture(ui, 'update-refused')
       const bad = await ui.execute(
         'updateAppCredential',
-        { id, 'if-match': '' },
+        { id, 'If-Match': '' },
         { keys: [{ fieldId: 'x' }] }
       )
       t.equal(bad.status, 400)

@@ -19,16 +19,9 @@ const LOWER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minPrope
 /** A lower bound of these is one from 0 on. */
 const FROM_ZERO = new Set(['minLength', 'minItems', 'minProperties'])
 /** What is compared as it is, because no rule says which of two takes more. */
-const OPAQUE = [
-  'anyOf',
-  'oneOf',
-  'allOf',
-  'not',
-  'patternProperties',
-  'multipleOf',
-  'propertyNames',
-  'prefixItems'
-]
+const OPAQUE = ['not', 'patternProperties', 'multipleOf', 'propertyNames', 'prefixItems', 'discriminator']
+/** Lists of schemas, which are compared one by one. */
+const CHOICES = ['anyOf', 'oneOf', 'allOf']
 
 /**
  * Lists the breaking changes between two versions of a schema. An input breaks callers if it accepts less
@@ -49,7 +42,12 @@ export function breakingSchema(
   const old = resolve.before(before)
   const schema = resolve.now(now)
   const rules = direction === 'input' ? [narrowed, demanded] : [widened, withheld]
-  const breaks = [changed, ...rules].flatMap((rule) => rule(old, schema)).map((what) => `${where} ${what}`)
+  const breaks = [
+    ...renamed(before, now, schema),
+    // Those of a named schema are told once, with its name.
+    ...lostValues(before, schema).map((value) => `does not list ${value} any more`),
+    ...[changed, ...rules].flatMap((rule) => rule(old, schema))
+  ].map((what) => `${where} ${what}`)
   const compare = (one: Schema, other: Schema, part: string) =>
     breakingSchema(direction, one, other, `${where}${part}`, resolve, within)
   for (const [name, property] of Object.entries(old.properties ?? {})) {
@@ -59,16 +57,45 @@ export function breakingSchema(
       breaks.push(`${where}.${name} is gone`)
   }
   if (old.items && schema.items) breaks.push(...compare(old.items, schema.items, '[]'))
+  for (const keyword of CHOICES) {
+    const there = choicesOf(schema, keyword)
+    for (const [index, choice] of choicesOf(old, keyword).entries())
+      if (there[index]) breaks.push(...compare(choice, there[index], `<${index}>`))
+  }
   if (isSchema(old.additionalProperties) && isSchema(schema.additionalProperties))
     breaks.push(...compare(old.additionalProperties, schema.additionalProperties, '.*'))
   return breaks
 }
 
+/** Named schemas are types of generated clients: what is of another type, or of none, does not compile. */
+function renamed(before: Schema, now: Schema, schema: Schema): string[] {
+  const [name, nameNow] = [nameOf(before), nameOf(now)]
+  if (name === nameNow) return []
+  if (!nameNow) return [`has no name any more, and was ${withArticle(name!)}`]
+  if (name) return [`is ${withArticle(nameNow)} now, and was ${withArticle(name)}`]
+  return schema.properties || schema.enum ? [`is ${withArticle(nameNow)} now, and had no name`] : []
+}
+
+const nameOf = ({ $ref }: Schema) => $ref?.split('/').at(-1)
+const withArticle = (name: string) => `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
+
 function changed(before: Schema, now: Schema): string[] {
   if ('items' in before !== 'items' in now) return ['has another kind of entries']
-  return OPAQUE.filter((keyword) => !isSame(before[keyword], now[keyword])).map(
-    (keyword) => `has another ${keyword}, which cannot be judged`
-  )
+  const isOther = (keyword: string) =>
+    CHOICES.includes(keyword)
+      ? choicesOf(before, keyword).length !== choicesOf(now, keyword).length
+      : !isSame(before[keyword], now[keyword])
+  const others = [...CHOICES, ...OPAQUE].filter(isOther)
+  return others.map((keyword) => `has another ${keyword}, which cannot be judged`)
+}
+
+const choicesOf = (schema: Schema, keyword: string) => (schema[keyword] ?? []) as Schema[]
+
+/** Values that a later version may add to are constants of generated clients, even where others are taken. */
+export function lostValues(before: Schema, now: Schema): string[] {
+  const values = (schema: Schema) => (schema['x-extensible-enum'] ?? []) as string[]
+  const there = [...values(now), ...(now.enum ?? [])]
+  return values(before).filter((value) => !there.includes(value))
 }
 
 /** What an input no longer takes. */
@@ -107,6 +134,8 @@ function widened(before: Schema, now: Schema): string[] {
   const values = lacking(valuesOf(now), valuesOf(before))
   if (values) breaks.push(`may be ${values} now`)
   if (before['format'] !== undefined && now['format'] !== before['format']) breaks.push('has another format')
+  // Clients generated from the closed schema fail at the first property that a later version adds.
+  if (openness(now) < openness(before)) breaks.push('may get no further properties any more')
   return breaks
 }
 

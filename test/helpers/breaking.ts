@@ -1,15 +1,25 @@
+import { breakingNames } from './breaking-names.ts'
 import { breakingSchema, type Schema } from './breaking-schema.ts'
 
 type Document = {
   info: { version: string }
+  servers?: Server[]
+  tags?: { name: string }[]
   security?: Requirement[]
   paths: Record<string, PathItem>
   components: Record<string, Record<string, object>>
 }
-type PathItem = Record<string, Operation>
+const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const
+type Method = (typeof METHODS)[number]
+type PathItem = { servers?: Server[]; parameters?: (Parameter | Reference)[] } & Partial<
+  Record<Method, Operation>
+>
+type Server = { url: string; variables?: object }
 type Requirement = Record<string, string[]>
 interface Operation {
   operationId: string
+  tags: string[]
+  servers?: Server[]
   security?: Requirement[]
   parameters?: (Parameter | Reference)[]
   requestBody?: { required?: boolean; content: Content }
@@ -24,29 +34,46 @@ interface Parameter {
 interface Response {
   headers?: Record<string, { schema: Schema } | Reference>
   content?: Content
+  'x-problem-codes'?: string[]
 }
 type Content = Record<string, { schema: Schema }>
 interface Reference {
   $ref: string
 }
 
-export type { Document, Operation }
+export type { Document, Method, Operation }
 
 /**
  * Lists the changes that break callers of the earlier document, one sentence each. Additions do not break
  * callers. A change that the comparison does not understand counts as breaking.
  */
 export function breakingChanges(before: Document, now: Document): string[] {
-  const breaks: string[] = []
-  for (const [path, operations] of Object.entries(before.paths)) {
-    for (const [method, old] of Object.entries(operations)) {
-      const operation = now.paths[path]?.[method]
+  const breaks = breakingNames(before, now)
+  for (const path of Object.keys(before.paths)) {
+    const there = operationsOf(now, path)
+    for (const [method, old] of operationsOf(before, path)) {
+      const operation = there.get(method)
       const name = `${method.toUpperCase()} ${path}`
       if (!operation) breaks.push(`${name} is gone`)
       else breaks.push(...new OperationChange(before, now, name).breaks(old, operation))
     }
   }
   return breaks
+}
+
+/** The operations of a path, each with what the path and the document say for all of theirs. */
+function operationsOf(document: Document, path: string): Map<Method, Operation> {
+  const item = document.paths[path] ?? {}
+  const { parameters = [], servers = document.servers ?? [{ url: '/' }] } = item
+  return new Map(
+    METHODS.flatMap((method) => {
+      const operation = item[method]
+      if (!operation) return []
+      // An operation's own parameter comes last, and takes the place of the path's.
+      const all = [...parameters, ...(operation.parameters ?? [])]
+      return [[method, { ...operation, servers: operation.servers ?? servers, parameters: all }]]
+    })
+  )
 }
 
 /** Whether the version says that callers may break: its first number is a greater one. */
@@ -71,11 +98,28 @@ class OperationChange {
       old.operationId === operation.operationId ? [] : [`the operationId is ${operation.operationId} now`]
     return [
       ...renamed,
+      ...this.#tags(old, operation),
+      ...this.#servers(old, operation),
       ...this.#security(old, operation),
       ...this.#parameters(old, operation),
       ...this.#body(old, operation),
       ...this.#responses(old, operation)
     ].map((what) => `${this.#name}: ${what}`)
+  }
+
+  // Generators make a module of each tag, or of the first.
+  #tags({ tags: old = [] }: Operation, { tags = [] }: Operation): string[] {
+    const isKept = old.every((tag) => tags.includes(tag)) && old[0] === tags[0]
+    return isKept ? [] : [`the tag is ${tags.join(', ')} now`]
+  }
+
+  // A client calls the first, unless it is told otherwise.
+  #servers({ servers: old = [] }: Operation, { servers = [] }: Operation): string[] {
+    const keyOf = ({ url, variables }: Server) => JSON.stringify([url, variables])
+    const gone = old.filter((server) => !servers.some((one) => keyOf(one) === keyOf(server)))
+    if (gone.length > 0) return gone.map(({ url }) => `the server ${url} is gone`)
+    const [first] = servers
+    return first && old[0] && keyOf(first) !== keyOf(old[0]) ? [`the first server is ${first.url} now`] : []
   }
 
   // Each way in that there was has to be enough still: as it is, or for less.
@@ -128,8 +172,8 @@ class OperationChange {
   #responses(old: Operation, operation: Operation): string[] {
     return Object.entries(old.responses).flatMap(([status, part]) => {
       const there = operation.responses[status]
-      // An error that is no longer answered is missed by nobody.
-      if (!there) return status < '400' ? [`the status ${status} is gone`] : []
+      // Callers act on refusals: a create that answers `name-taken` tells them that it was done before.
+      if (!there) return [`the status ${status} is gone`]
       const before = resolved<Response>(this.#before, part)
       const now = resolved<Response>(this.#now, there)
       const headers = Object.entries(before.headers ?? {}).flatMap(([name, header]) => {
@@ -141,7 +185,14 @@ class OperationChange {
         ] as const
         return this.#schema('output', ...schemas, `the header ${name} of ${status}`)
       })
-      return [...headers, ...this.#content('output', before.content ?? {}, now.content ?? {}, status)]
+      const codes = (before['x-problem-codes'] ?? [])
+        .filter((code) => !now['x-problem-codes']?.includes(code))
+        .map((code) => `${status} is not ${code} any more`)
+      return [
+        ...codes,
+        ...headers,
+        ...this.#content('output', before.content ?? {}, now.content ?? {}, status)
+      ]
     })
   }
 

@@ -92,7 +92,9 @@ export class Contract {
   ): string | undefined {
     const route = this.#routes.find((one) => one.method === method && one.pattern.test(path))
     if (!route)
-      return path.startsWith('/api/') && ![401, 404].includes(status) && method !== 'HEAD'
+      return path.startsWith('/api/') &&
+        ![401, 404, 405].includes(status) &&
+        !['HEAD', 'OPTIONS'].includes(method)
         ? 'no operation of the document'
         : undefined
     const { operationId, responses } = route.operation

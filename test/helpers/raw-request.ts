@@ -6,7 +6,7 @@ export interface RawAnswer {
   status: number
   headers: IncomingHttpHeaders
   text: string
-  /** The body as JSON, where it is. */
+  /** The body as JSON, where it is, and not compressed. */
   // biome-ignore lint/suspicious/noExplicitAny: what came over the wire has no type here
   json: any
 }
@@ -48,7 +48,7 @@ export async function send(
 }
 
 function answerOf(status: number, headers: IncomingHttpHeaders, text: string): RawAnswer {
-  const isJson = /json/.test(headers['content-type'] ?? '') && text !== ''
+  const isJson = /json/.test(headers['content-type'] ?? '') && text !== '' && !headers['content-encoding']
   return { status, headers, text, json: isJson ? JSON.parse(text) : undefined }
 }
 

@@ -40,7 +40,7 @@ t.test('each request has one line, with its route, status, duration and principa
       undefined
     ],
     ['GET', '/nothing/at/all', {}, 404, 'unknown', undefined],
-    ['TRACE', '/api/v1/session', {}, 404, 'unknown', undefined],
+    ['TRACE', '/api/v1/session', {}, 405, 'unknown', undefined],
     ['GET', '/api/v1/projects/%ff', {}, 400, 'unknown', undefined]
   ]
   for (const [method, path, headers, status, route, principal] of cases) {

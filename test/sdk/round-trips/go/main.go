@@ -67,7 +67,7 @@ func main() {
 	changed := must(person.AppCredentialsAPI.UpdateAppCredential(ctx, made.Id).AppCredentialUpdate(*change).Execute())
 	check(changed.Description.Get() == nil && changed.Revision == 2, "the description is cleared")
 
-	ask := latchkey.NewAccessTokenCreate("Go", []latchkey.Scope{latchkey.SCOPE_CREDENTIALS_RESOLVE})
+	ask := latchkey.NewAccessTokenCreate("Go", []string{"credentials:resolve"})
 	ask.SetProjectId(project.Id)
 	token := must(person.AccessTokensAPI.CreateAccessToken(ctx).AccessTokenCreate(*ask).Execute())
 	machine := client(origin, http.DefaultClient)

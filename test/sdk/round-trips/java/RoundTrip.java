@@ -59,7 +59,7 @@ public class RoundTrip {
             .createAccessToken(
                 new AccessTokenCreate()
                     .name("Java")
-                    .scopes(Set.of(Scope.CREDENTIALS_RESOLVE))
+                    .scopes(Set.of("credentials:resolve"))
                     .projectId(project.getId()),
                 null);
     var machine = client();

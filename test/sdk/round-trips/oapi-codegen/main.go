@@ -75,7 +75,7 @@ func main() {
 
 	token := must(person.CreateAccessTokenWithResponse(ctx, nil, latchkey.AccessTokenCreate{
 		Name:      "oapi-codegen",
-		Scopes:    []latchkey.Scope{latchkey.CredentialsResolve},
+		Scopes:    []latchkey.Scope{"credentials:resolve"},
 		ProjectId: &project.Id,
 	})).JSON201
 	check(token != nil, "a token")

@@ -98,7 +98,7 @@ func main() {
 
 	token := as[*latchkey.AccessTokenCreatedHeaders](person.CreateAccessToken(ctx, &latchkey.AccessTokenCreate{
 		Name:      "ogen",
-		Scopes:    []latchkey.Scope{latchkey.ScopeCredentialsResolve},
+		Scopes:    []latchkey.Scope{"credentials:resolve"},
 		ProjectId: latchkey.NewOptUUID(project.ID),
 	}, latchkey.CreateAccessTokenParams{})).Response
 	machine := client(caller{token: token.Token})

@@ -29,7 +29,6 @@ from latchkey_client.models import (
     ProjectCreate,
     ResolvedCredential,
     ResolveRequest,
-    Scope,
     SignIn,
 )
 
@@ -61,7 +60,7 @@ changed = update_app_credential.sync(id=made.id, client=person, body=AppCredenti
 assert changed.description is None and changed.revision == 2
 
 token = create_access_token.sync(
-    client=person, body=AccessTokenCreate("Python", [Scope.CREDENTIALSRESOLVE], project_id=project.id)
+    client=person, body=AccessTokenCreate("Python", ["credentials:resolve"], project_id=project.id)
 )
 machine = AuthenticatedClient(base_url=origin, token=token.token)
 answer = resolve_credentials.sync(

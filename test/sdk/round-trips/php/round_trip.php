@@ -72,7 +72,7 @@ check($changed->getDescription() === null && $changed->getRevision() === 2, 'the
 
 $token = (new AccessTokensApi($http, $person))->createAccessToken(new Model\AccessTokenCreate([
     'name' => 'PHP',
-    'scopes' => [Model\Scope::CREDENTIALS_RESOLVE],
+    'scopes' => ['credentials:resolve'],
     'project_id' => $project->getId(),
 ]));
 $machine = (new Configuration())->setHost(getenv('BASE'))->setAccessToken($token->getToken());

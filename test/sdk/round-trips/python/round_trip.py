@@ -19,7 +19,6 @@ from latchkey import (
     ProjectsApi,
     ResolvedCredential,
     ResolveRequest,
-    Scope,
     SessionApi,
     SignIn,
 )
@@ -56,7 +55,7 @@ changed = credentials.update_app_credential(made.id, AppCredentialUpdate(descrip
 assert changed.description is None and changed.revision == 2
 
 token = AccessTokensApi(person).create_access_token(
-    AccessTokenCreate(name="Python", scopes=[Scope.CREDENTIALS_COLON_RESOLVE], project_id=project.id)
+    AccessTokenCreate(name="Python", scopes=["credentials:resolve"], project_id=project.id)
 )
 machine = ApiClient(Configuration(host=origin, access_token=token.token))
 answer = AppCredentialsApi(machine).resolve_credentials(

@@ -48,7 +48,7 @@ changed = credentials.update_app_credential(made.id, Latchkey::AppCredentialUpda
 check changed.description.nil? && changed.revision == 2, 'the description is cleared'
 
 token = Latchkey::AccessTokensApi.new(person).create_access_token(
-  Latchkey::AccessTokenCreate.new(name: 'Ruby', scopes: [Latchkey::Scope::CREDENTIALS_RESOLVE], project_id: project.id)
+  Latchkey::AccessTokenCreate.new(name: 'Ruby', scopes: ['credentials:resolve'], project_id: project.id)
 )
 machine = client
 machine.config.access_token = token.token

@@ -8,7 +8,6 @@ import {
   ProblemFromJSON,
   ProjectsApi,
   ResponseError,
-  Scope,
   SessionApi
 } from './latchkey'
 
@@ -59,7 +58,7 @@ async function main(): Promise<void> {
   const token = await new AccessTokensApi(person).createAccessToken({
     accessTokenCreate: {
       name: 'TypeScript',
-      scopes: new Set([Scope.CredentialsResolve]),
+      scopes: new Set(['credentials:resolve']),
       projectId: project.id
     }
   })

@@ -28,7 +28,6 @@ import org.openapitools.client.models.Problem
 import org.openapitools.client.models.ProjectCreate
 import org.openapitools.client.models.ResolveRequest
 import org.openapitools.client.models.ResolvedCredential
-import org.openapitools.client.models.Scope
 import org.openapitools.client.models.SignIn
 
 const val SECRET = "staple under glass"
@@ -89,7 +88,7 @@ fun main() {
     check(changed.description == null && changed.revision == 2) { "the description is cleared" }
 
     val token = AccessTokensApi(origin, http).createAccessToken(
-        AccessTokenCreate("Kotlin", setOf(Scope.credentialsColonResolve), projectId = project.id)
+        AccessTokenCreate("Kotlin", setOf("credentials:resolve"), projectId = project.id)
     )
     val machine = AppCredentialsApi(origin, OkHttpClient())
     machine.accessTokenProvider = { token.token }

@@ -56,7 +56,7 @@ async fn main() {
 
     let token = models::AccessTokenCreate {
         project_id: Some(project.id),
-        ..models::AccessTokenCreate::new("Rust".into(), vec![models::Scope::CredentialsColonResolve])
+        ..models::AccessTokenCreate::new("Rust".into(), vec!["credentials:resolve".into()])
     };
     let token = access_tokens_api::create_access_token(&person, token, None).await.unwrap();
     let machine = Configuration {

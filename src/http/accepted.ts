@@ -1,0 +1,37 @@
+import type { FastifyReply } from 'fastify'
+
+/**
+ * Returns the weight that a header such as `Accept` gives to the first of the names that it contains; 0 if it
+ * contains none of them (RFC 9110, 12.4.2).
+ */
+export function weightOf(header: string, names: readonly string[]): number {
+  const weights = new Map(
+    header
+      .toLowerCase()
+      .split(',')
+      .map((entry) => {
+        const [name = '', ...parameters] = entry.split(';').map((part) => part.trim())
+        const weight = parameters.find((parameter) => parameter.startsWith('q='))
+        return [name, weight ? Number(weight.slice(2)) || 0 : 1]
+      })
+  )
+  const name = names.find((one) => weights.has(one))
+  return name === undefined ? 0 : weights.get(name)!
+}
+
+/** Whether the client would rather have a page than JSON, as browsers do and programs do not. */
+export function prefersHtml(accept = '*/*'): boolean {
+  return (
+    weightOf(accept, ['text/html', 'text/*', '*/*']) >
+    weightOf(accept, ['application/json', 'application/*', '*/*'])
+  )
+}
+
+export function acceptsGzip(acceptEncoding = ''): boolean {
+  return weightOf(acceptEncoding, ['gzip', '*']) > 0
+}
+
+/** Tells caches that the answer depends on this header, besides those that were named before. */
+export function varyBy(reply: FastifyReply, header: string): void {
+  reply.header('vary', [reply.getHeader('vary') ?? [], header].flat().join(', '))
+}

@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { FastifyInstance } from 'fastify'
+import { acceptsGzip, varyBy } from './accepted.ts'
+import { open } from './guard.ts'
+
+const compress = promisify(gzip)
+
+interface Made {
+  plain: Buffer
+  compressed: Buffer
+  hash: string
+}
+
+/** Content that is the same for every caller as long as the process runs. It is made on first use. */
+export class FixedContent {
+  readonly type: string
+  readonly #load: () => string | Promise<string>
+  #made: Promise<Made> | undefined
+
+  constructor(type: string, load: () => string | Promise<string>) {
+    this.type = type
+    this.#load = load
+  }
+
+  /** The content as it is and compressed, with its hash. Made once, however many callers ask for it at once. */
+  made(): Promise<Made> {
+    this.#made ??= this.#make().catch((error: unknown) => {
+      this.#made = undefined
+      throw error
+    })
+    return this.#made
+  }
+
+  async #make(): Promise<Made> {
+    const plain = Buffer.from(await this.#load())
+    const hash = createHash('sha256').update(plain).digest('base64url').slice(0, 22)
+    return { plain, compressed: await compress(plain), hash }
+  }
+}
+
+/**
+ * Serves the content to everybody. A client that has it is answered 304. A URL with the hash of the content as
+ * `v` may be cached for good: no other content has that URL.
+ */
+export function serveFixed(
+  app: FastifyInstance,
+  url: string,
+  content: FixedContent,
+  headers: Record<string, string> = {}
+): void {
+  app.get<{ Querystring: { v?: unknown } }>(
+    url,
+    { schema: { hide: true }, preHandler: open },
+    async (request, reply) => {
+      const { plain, compressed, hash } = await content.made()
+      const isCompressed = acceptsGzip(request.headers['accept-encoding'])
+      const etag = isCompressed ? `"${hash}-gzip"` : `"${hash}"`
+      reply.headers({
+        ...headers,
+        etag,
+        'cache-control': request.query.v === hash ? 'public, max-age=31536000, immutable' : 'no-cache'
+      })
+      varyBy(reply, 'accept-encoding')
+      if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send()
+      if (isCompressed) reply.header('content-encoding', 'gzip')
+      return reply.type(content.type).send(isCompressed ? compressed : plain)
+    }
+  )
+}
+
+// Proxies that compress weaken the tags that they pass on.
+function isKnown(ifNoneMatch = '', etag: string): boolean {
+  return ifNoneMatch.split(',').some((tag) => ['*', etag].includes(tag.trim().replace(/^W\//, '')))
+}

@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import { FixedContent, serveFixed } from './fixed-content.ts'
+
+/** Allows Swagger UI its own files, requests to this service, and the data: icons of its stylesheet. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'"
+].join(';')
+
+const OPTIONS = {
+  url: '/docs/openapi.json',
+  dom_id: '#swagger-ui',
+  // Omits the top bar, which can load documents from other hosts.
+  layout: 'BaseLayout',
+  deepLinking: true,
+  docExpansion: 'list',
+  defaultModelsExpandDepth: -1,
+  displayRequestDuration: true,
+  persistAuthorization: false,
+  tryItOutEnabled: true,
+  validatorUrl: null
+}
+
+const START = `SwaggerUIBundle({
+  ...${JSON.stringify(OPTIONS)},
+  presets: [SwaggerUIBundle.presets.apis],
+  plugins: [SwaggerUIBundle.plugins.DownloadUrl]
+})
+`
+
+const STYLE = `
+body { margin: 0; background: #fafafa; }
+`
+
+interface Document {
+  servers?: object[]
+  tags?: { name: string }[]
+  paths: Record<string, Record<string, Operation>>
+  components?: { parameters?: Record<string, Parameter>; securitySchemes?: Record<string, SecurityScheme> }
+}
+interface Operation {
+  tags: string[]
+  parameters?: Parameter[]
+  security: Record<string, string[]>[]
+}
+interface Parameter {
+  required?: boolean
+  example?: unknown
+}
+interface SecurityScheme {
+  in?: string
+}
+
+/** Serves Swagger UI at /docs. */
+export function serveSwaggerUi(app: FastifyInstance): void {
+  const script = 'application/javascript; charset=utf-8'
+  const file = (name: string) =>
+    readFile(fileURLToPath(import.meta.resolve(`@fastify/swagger-ui/static/${name}`)), 'utf8')
+  const assets = {
+    '/docs/swagger-ui.css': new FixedContent(
+      'text/css; charset=utf-8',
+      async () => (await file('swagger-ui.css')) + STYLE
+    ),
+    '/docs/swagger-ui.js': new FixedContent(script, () => file('swagger-ui-bundle.js')),
+    '/docs/start.js': new FixedContent(script, () => START)
+  }
+  for (const [url, content] of Object.entries(assets)) serveFixed(app, url, content)
+  const page = new FixedContent('text/html; charset=utf-8', async () => {
+    const [style, bundle, start] = await Promise.all(
+      Object.entries(assets).map(async ([url, content]) => `${url}?v=${(await content.made()).hash}`)
+    )
+    return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Latchkey</title>
+<link rel="icon" href="/favicon.ico" type="image/svg+xml">
+<link rel="stylesheet" href="${style}">
+<div id="swagger-ui"></div>
+<script src="${bundle}"></script>
+<script src="${start}"></script>
+</html>
+`
+  })
+  for (const url of ['/docs', '/docs/']) serveFixed(app, url, page, { 'content-security-policy': POLICY })
+  const document = new FixedContent('application/json; charset=utf-8', () =>
+    JSON.stringify(forSwaggerUi(app.swagger()))
+  )
+  serveFixed(app, '/docs/openapi.json', document)
+}
+
+/**
+ * The document as Swagger UI shows it best, without:
+ * - The chapters, which would push the operations off the first screen, and the choice of the one server.
+ * - Examples of optional parameters, which it would prefill and send: a search that finds nothing, an outdated
+ *   revision, the same `Idempotency-Key` with each create.
+ * - Cookies as security schemes, for which "Authorize" would show a field. Scripts cannot set cookies; the
+ *   browser sends that of a session by itself.
+ */
+function forSwaggerUi(document: object): Document {
+  const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document
+  const operations = Object.values(paths).flatMap((methods) => Object.values(methods))
+  const parameters = operations.flatMap((operation) => operation.parameters ?? [])
+  for (const parameter of [...parameters, ...Object.values(components.parameters ?? {})])
+    if (!parameter.required) delete parameter.example
+  const schemes = components.securitySchemes ?? {}
+  const isCookie = (name: string) => schemes[name]?.in === 'cookie'
+  for (const operation of operations)
+    operation.security = operation.security.filter((way) => !Object.keys(way).some(isCookie))
+  const shown = Object.entries(schemes).filter(([name]) => !isCookie(name))
+  const used = new Set(operations.flatMap((operation) => operation.tags))
+  return {
+    ...rest,
+    tags: tags.filter(({ name }) => used.has(name)),
+    paths,
+    components: { ...components, securitySchemes: Object.fromEntries(shown) }
+  }
+}

@@ -1,0 +1,47 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { MethodNotAllowed, NoSuchRoute, type Problem } from './problems.ts'
+
+/**
+ * Answers requests that no route takes, before their body is read: 405 with `Allow` if the path has routes of
+ * other methods (RFC 9110, 15.5.6), and 404 otherwise. `OPTIONS` lists the methods of a path. Callers need no
+ * session: the routes are public, as the document is. Register it before the routes.
+ */
+export const unrouted = fp<{
+  answer: (problem: Problem, request: FastifyRequest, reply: FastifyReply) => FastifyReply
+}>(
+  async (app, { answer }) => {
+    const routes: { path: RegExp; methods: string[] }[] = []
+    app.addHook('onRoute', ({ url, method }) => {
+      routes.push({ path: pathOf(url), methods: [method].flat() })
+    })
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!request.is404) return done()
+      const path = decoded(request.url.split('?')[0]!)
+      const methods = new Set(routes.flatMap((route) => (route.path.test(path) ? route.methods : [])))
+      if (methods.size === 0) return answer(new NoSuchRoute(), request, reply)
+      const allow = [...methods.add('OPTIONS')].sort()
+      if (request.method !== 'OPTIONS') return answer(new MethodNotAllowed({ allow }), request, reply)
+      reply.code(204).header('allow', allow.join(', ')).send()
+    })
+  },
+  { name: 'unrouted', fastify: '5.x' }
+)
+
+/** An expression for the paths that the router takes for a route. */
+function pathOf(url: string): RegExp {
+  const parts = url.split('/').map((part) => {
+    if (part === '*') return '.*'
+    return part.startsWith(':') ? '[^/]+' : part.replace(/[^\w-]/g, '\\$&')
+  })
+  return new RegExp(`^${parts.join('/')}$`)
+}
+
+/** The path as the router compares it. It answers itself what cannot be decoded. */
+function decoded(path: string): string {
+  try {
+    return decodeURI(path)
+  } catch {
+    return path
+  }
+}

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import packageJson from '../../package.json' with { type: 'json' }
+import { startTestApp } from '../helpers/app.ts'
+import { send } from '../helpers/raw-request.ts'
+import { startReplica } from '../helpers/replica.ts'
+
+const service = await startTestApp(t)
+const { origin } = service
+const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8'
+
+/** What a page loads, with the version in each URL. */
+const assetsOf = (page: string) =>
+  [...page.matchAll(/(?:src|href)="([^"]+\.(?:js|css)[^"]*)"/g)].map(([, url]) => url!)
+
+t.test('the entry leads a browser to the documentation, and tells others where things are', async (t) => {
+  for (const accept of [
+    BROWSER,
+    'text/html',
+    'TEXT/HTML',
+    'text/*',
+    'application/json;q=0.5, text/html;q=0.6'
+  ]) {
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await send(origin, '/', { method, headers: { accept } })
+      t.equal(answer.status, 302, `${method} ${accept}`)
+      t.equal(answer.headers.location, '/docs')
+      t.match(answer.headers.vary, /accept/i, 'a cache keeps both')
+    }
+  }
+  const others = [
+    ...[
+      '*/*',
+      '',
+      'application/json',
+      'application/json, text/plain, */*',
+      'text/html;q=0',
+      'text/html;q=nan'
+    ],
+    ...['text/html;q=0.5, */*', 'application/json, text/html', 'nonsense', ',;,;q=;=', 'a,'.repeat(4000)]
+  ]
+  for (const headers of [{}, ...others.map((accept) => ({ accept }))]) {
+    const answer = await send(origin, '/', { headers })
+    t.equal(answer.status, 200, JSON.stringify(headers).slice(0, 80))
+    t.match(answer.json, { name: 'Latchkey', version: /^\d+\.\d+\.\d+/ })
+  }
+  const head = await send(origin, '/', { method: 'HEAD' })
+  t.equal(head.status, 200)
+  t.equal(head.text, '')
+  const { version, links } = (await send(origin, '/')).json
+  t.equal(version, packageJson.version)
+  t.same(Object.keys(links), ['documentation', 'openapi', 'health'])
+  for (const [name, url] of Object.entries<string>(links))
+    t.equal((await send(origin, url)).status, 200, `${name} is there`)
+})
+
+t.test('a token or a session that is no longer valid still gets the public pages', async (t) => {
+  for (const path of ['/', '/docs', '/favicon.ico', '/openapi.json']) {
+    const headers = { authorization: 'Bearer lk_pat_x', cookie: 'latchkey_session=x' }
+    t.equal((await send(origin, path, { headers })).status, 200, path)
+  }
+})
+
+t.test('browsers find an icon', async (t) => {
+  const icon = await send(origin, '/favicon.ico')
+  t.equal(icon.status, 200)
+  t.match(icon.headers['content-type'], /^image\/svg\+xml/)
+  t.match(icon.headers['content-security-policy'], "default-src 'none'", 'and it can run nothing')
+})
+
+t.test('pages, scripts and the document are compressed for those who take it', async (t) => {
+  const page = await send(origin, '/docs')
+  const urls = ['/docs', '/docs/openapi.json', '/openapi.json', '/openapi.yaml', ...assetsOf(page.text)]
+  t.equal(urls.length, 7)
+  for (const url of urls) {
+    const plain = await fetch(origin + url, { headers: { 'accept-encoding': 'identity' } })
+    const body = Buffer.from(await plain.arrayBuffer())
+    t.equal(plain.headers.get('content-encoding'), null)
+    t.equal(Number(plain.headers.get('content-length')), body.length)
+    for (const encodings of ['gzip', 'br, GZIP', 'gzip;q=0.1', '*']) {
+      const answer = await fetch(origin + url, { headers: { 'accept-encoding': encodings } })
+      t.equal(answer.headers.get('content-encoding'), 'gzip', `${url} ${encodings}`)
+      t.match(answer.headers.get('vary'), /accept-encoding/i)
+      t.not(answer.headers.get('etag'), plain.headers.get('etag'), 'its own tag')
+      t.ok(body.equals(Buffer.from(await answer.arrayBuffer())), 'the same content')
+      const length = Number(answer.headers.get('content-length'))
+      t.ok(body.length < 1000 || length < body.length / 2, `${url} ${length} of ${body.length} bytes`)
+    }
+    for (const encodings of ['br', 'gzip;q=0', 'gzip;q=0, *'])
+      t.equal(
+        (await send(origin, url, { headers: { 'accept-encoding': encodings } })).headers['content-encoding'],
+        undefined
+      )
+  }
+})
+
+t.test('what a browser has is not sent again', async (t) => {
+  for (const url of ['/docs', '/openapi.json', '/openapi.yaml', '/docs/swagger-ui.js', '/favicon.ico']) {
+    for (const encoding of ['identity', 'gzip']) {
+      const get = (headers: object) =>
+        send(origin, url, { headers: { 'accept-encoding': encoding, ...headers } })
+      const { headers } = await get({})
+      const etag = headers.etag!
+      t.match(etag, /^"[\w-]{22}(-gzip)?"$/, 'a strong tag')
+      t.equal(headers['cache-control'], 'no-cache')
+      for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+        const answer = await get({ 'if-none-match': known })
+        t.equal(answer.status, 304, `${url} ${known}`)
+        t.equal(answer.text, '')
+        t.equal(answer.headers.etag, etag)
+        t.match(answer.headers['content-security-policy'], "default-src 'none'")
+      }
+      for (const other of ['"other"', 'W/"other"', etag.slice(1, -1), ''])
+        t.equal((await get({ 'if-none-match': other })).status, 200, `${url} ${other}`)
+      const head = await send(origin, url, { method: 'HEAD', headers: { 'accept-encoding': encoding } })
+      t.equal(head.headers.etag, etag)
+      t.equal(head.headers['content-length'], headers['content-length'])
+    }
+  }
+})
+
+t.test('a page loads its files by their hash, and these may be kept for good', async (t) => {
+  const urls = assetsOf((await send(origin, '/docs')).text)
+  t.equal(urls.length, 3)
+  for (const url of urls) {
+    const file = await send(origin, url)
+    t.equal(file.headers['cache-control'], 'public, max-age=31536000, immutable', url)
+    const hash = createHash('sha256').update(file.text).digest('base64url').slice(0, 22)
+    t.ok(url.endsWith(`?v=${hash}`), `${url} is of its content`)
+    // During an update, a page of the new version may ask a replica of the old one.
+    for (const other of [url.replace(/v=.*/, 'v=another'), `${url}&v=${hash}`, `${url}x`, url.split('?')[0]!])
+      t.equal((await send(origin, other)).headers['cache-control'], 'no-cache', other)
+  }
+  const replica = await startReplica(t, service)
+  t.same(assetsOf((await send(replica.origin, '/docs')).text), urls, 'the same on every replica')
+})
+
+t.test('many who ask at once, when nothing is compressed yet, get the same', async (t) => {
+  const { origin } = await startReplica(t, service)
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, () =>
+      fetch(`${origin}/docs/swagger-ui.js`, { headers: { 'accept-encoding': 'gzip' } }).then((one) =>
+        one.text()
+      )
+    )
+  )
+  t.equal(new Set(answers).size, 1)
+  t.ok(answers[0]!.length > 1e6)
+  const bytes = await send(origin, '/docs/swagger-ui.js', { headers: { 'accept-encoding': 'gzip' } })
+  t.equal(bytes.headers['content-encoding'], 'gzip')
+})
+
+t.test('Swagger UI is told what it can do', async (t) => {
+  const shown = (await send(origin, '/docs/openapi.json')).json
+  const { document } = service.contract
+  t.same(Object.keys(shown.paths), Object.keys(document.paths))
+  t.same(Object.keys(shown.components.securitySchemes), ['bearerToken'], 'no page can set a cookie')
+  const ways = Object.values<Record<string, { security: object[] }>>(shown.paths)
+    .flatMap((operations) => Object.values(operations))
+    .flatMap(({ security }) => security.flatMap((way) => Object.keys(way)))
+  t.same([...new Set(ways)], ['bearerToken'])
+  t.same(Object.keys((await send(origin, '/openapi.json')).json.components.securitySchemes).sort(), [
+    'bearerToken',
+    'sessionCookie'
+  ])
+})
