@@ -7,7 +7,7 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../helpers/app.ts'
 import { GENERATORS, type Generator, TOOLCHAINS } from './generators.ts'
-import { documented, runCommand } from './tool.ts'
+import { documented, runTool } from './tool.ts'
 
 t.setTimeout(0)
 
@@ -40,6 +40,9 @@ for (const row of rows)
 /** A toolchain or a registry is not to be had here. */
 class Unavailable extends Error {}
 
+const shell = (command: string, options: { cwd: string; env: Record<string, string> }) =>
+  runTool('bash', ['-c', command], options)
+
 async function prove(t: Test, row: Generator): Promise<void> {
   const cwd = await mkdtemp(join(tmpdir(), 'latchkey-sdk-'))
   t.teardown(() => rm(cwd, { recursive: true, force: true }))
@@ -54,14 +57,14 @@ async function prove(t: Test, row: Generator): Promise<void> {
   }
 
   for (const toolchain of toolchains) {
-    const { code } = await runCommand(TOOLCHAINS[toolchain].present, { cwd, env })
+    const { code } = await shell(TOOLCHAINS[toolchain].present, { cwd, env })
     if (code !== 0) throw new Unavailable(`no toolchain for ${toolchain}`)
   }
 
   const run = async (command: string, more: Record<string, string> = {}) => {
-    const { code, out } = await runCommand(command, { cwd, env: { ...env, ...more } })
+    const { code, out } = await shell(command, { cwd, env: { ...env, ...more } })
     for (const toolchain of code === 0 ? [] : toolchains) {
-      const registry = await runCommand(TOOLCHAINS[toolchain].registry, { cwd, env })
+      const registry = await shell(TOOLCHAINS[toolchain].registry, { cwd, env })
       if (registry.code !== 0) throw new Unavailable(`no registry for ${toolchain}`)
     }
     if (code === 0) t.pass(command)

@@ -5,16 +5,20 @@ import { blocksOf } from '../helpers/doc-blocks.ts'
 
 const page = join(import.meta.dirname, '../../docs/clients.md')
 
-/**
- * Runs a command of the shell to its end, ten minutes at the most, and returns what it printed on both streams.
- */
-export function runCommand(
-  command: string,
-  { cwd, env }: { cwd: string; env: Record<string, string> }
-): Promise<{ code: number; out: string }> {
+export interface Ran {
+  code: number
+  out: string
+}
+
+/** Runs a program to its end, ten minutes at the most, and returns what it printed on both streams. */
+export function runTool(
+  program: string,
+  args: string[],
+  { cwd, env = {} }: { cwd?: string; env?: Record<string, string> } = {}
+): Promise<Ran> {
   return new Promise((resolve) => {
     const options = { cwd, env: { ...process.env, ...env }, timeout: 600_000, maxBuffer: 64 * 1024 * 1024 }
-    execFile('bash', ['-c', command], options, (error, stdout, stderr) => {
+    execFile(program, args, options, (error, stdout, stderr) => {
       const late = error?.killed ? '\ntimed out' : ''
       const code = !error ? 0 : typeof error.code === 'number' ? error.code : 127
       resolve({ code, out: stdout + stderr + late })
