@@ -19,24 +19,6 @@ const JAR = 'openapi-generator-cli-7.25.0.jar'
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'latchkey-sdk')
 await mkdir(cache, { recursive: true })
 
-const chosen = process.env['GENERATORS']?.toLowerCase().split(',')
-const rows = GENERATORS.filter(
-  ({ name }) => chosen?.some((word) => name.toLowerCase().includes(word)) ?? true
-)
-t.ok(rows.length > 0, 'there is something to prove')
-
-const service = await startTestApp(t)
-
-for (const row of rows)
-  await t.test(row.name, async (t) => {
-    try {
-      await prove(t, row)
-    } catch (error) {
-      if (!(error instanceof Unavailable)) throw error
-      t.pass(row.name, { skip: error.message })
-    }
-  })
-
 /** A toolchain or a registry is not to be had here. */
 class Unavailable extends Error {}
 
@@ -99,3 +81,21 @@ function linesOf(out: string): string[] {
   const plain = stripVTControlCharacters(out).replace(/[^\P{Cc}\n]/gu, ' ')
   return plain.split('\n').filter((line) => line.trim() !== '')
 }
+
+const chosen = process.env['GENERATORS']?.toLowerCase().split(',')
+const rows = GENERATORS.filter(
+  ({ name }) => chosen?.some((word) => name.toLowerCase().includes(word)) ?? true
+)
+t.ok(rows.length > 0, 'there is something to prove')
+
+const service = await startTestApp(t)
+
+for (const row of rows)
+  await t.test(row.name, async (t) => {
+    try {
+      await prove(t, row)
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error
+      t.pass(row.name, { skip: error.message })
+    }
+  })

@@ -108,7 +108,7 @@ func main() {
 	resolved, ok := answer.Results[0].GetResolvedCredential()
 	check(ok && string(resolved.Values["apiKey"]) == string(value), "the value is what was stored")
 
-	gone := as[*latchkey.Success](person.DeleteAppCredential(ctx,
+	gone := as[*latchkey.SuccessAnswer](person.DeleteAppCredential(ctx,
 		latchkey.DeleteAppCredentialParams{ID: made.ID}))
 	check(gone.Success, "it is deleted")
 	missing := as[*latchkey.GetAppCredentialNotFound](person.GetAppCredential(ctx,

@@ -9,6 +9,7 @@ use Latchkey\Api\SessionApi;
 use Latchkey\ApiException;
 use Latchkey\Configuration;
 use Latchkey\Model;
+use Latchkey\ObjectSerializer;
 
 // In the place of Composer's: Debian's Guzzle, and the classes of the client.
 require 'GuzzleHttp/autoload.php';
@@ -80,7 +81,10 @@ $answer = (new AppCredentialsApi(new GuzzleHttp\Client(), $machine))->resolveCre
     $project->getId(),
     new Model\ResolveRequest(['credentials' => [new Model\AskedCredential(['name' => 'From PHP'])]])
 );
-check($answer->getResults()[0]->getValues()['apiKey'] === SECRET, 'the value is what was stored');
+$result = $answer->getResults()[0];
+check($result['status'] === 'resolved', 'resolved');
+$resolved = ObjectSerializer::deserialize((object) $result, Model\ResolvedCredential::class);
+check($resolved->getValues()['apiKey'] === SECRET, 'the value is what was stored');
 
 check($credentials->deleteAppCredential($made->getId())->getSuccess() === true, 'it is deleted');
 try {

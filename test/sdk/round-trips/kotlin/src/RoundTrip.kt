@@ -67,7 +67,7 @@ fun main() {
     check(session.user.email == System.getenv("EMAIL")) { "signed in" }
     val credentials = AppCredentialsApi(origin, http)
 
-    val field = CredentialTypeFieldCreate("apiKey", "API key", FieldType.password)
+    val field = CredentialTypeFieldCreate("apiKey", "API key", FieldType.PASSWORD)
     CredentialTypesApi(origin, http).createCredentialType(CredentialTypeCreate("Kotlin", listOf(field)))
     val project = ProjectsApi(origin, http).createProject(ProjectCreate("Kotlin"))
     val wanted = AppCredentialCreate(
