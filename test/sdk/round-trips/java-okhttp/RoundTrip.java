@@ -45,13 +45,13 @@ public class RoundTrip {
     var field =
         new CredentialTypeFieldCreate().fieldName("apiKey").fieldLabel("API key").fieldType(FieldType.PASSWORD);
     new CredentialTypesApi(person)
-        .createCredentialType(new CredentialTypeCreate().typeName("Java").fields(List.of(field)), null);
+        .createCredentialType(new CredentialTypeCreate().typeName("okhttp-gson").fields(List.of(field)), null);
     var project = new ProjectsApi(person).createProject(new ProjectCreate().name("Java"), null);
     var made =
         credentials.createAppCredential(
             new AppCredentialCreate()
                 .credentialName("From Java")
-                .credentialType("Java")
+                .credentialType("okhttp-gson")
                 .putValuesItem("apiKey", SECRET)
                 .description("For the round trip")
                 .projects(List.of("Java")),

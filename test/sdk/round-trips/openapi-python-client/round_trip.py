@@ -41,11 +41,11 @@ session = create_session.sync(client=person, body=SignIn(os.environ["EMAIL"], os
 assert session.user.email == os.environ["EMAIL"]
 
 field = CredentialTypeFieldCreate(field_name="apiKey", field_label="API key", field_type=FieldType.PASSWORD)
-create_credential_type.sync(client=person, body=CredentialTypeCreate("Python", [field]))
+create_credential_type.sync(client=person, body=CredentialTypeCreate("attrs", [field]))
 project = create_project.sync(client=person, body=ProjectCreate("Python"))
 wanted = AppCredentialCreate(
     credential_name="From Python",
-    credential_type="Python",
+    credential_type="attrs",
     values=AppCredentialCreateValues.from_dict({"apiKey": SECRET}),
     description="For the round trip",
     projects=["Python"],

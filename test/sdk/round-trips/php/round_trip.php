@@ -9,7 +9,6 @@ use Latchkey\Api\SessionApi;
 use Latchkey\ApiException;
 use Latchkey\Configuration;
 use Latchkey\Model;
-use Latchkey\ObjectSerializer;
 
 // In the place of Composer's: Debian's Guzzle, and the classes of the client.
 require 'GuzzleHttp/autoload.php';
@@ -82,9 +81,8 @@ $answer = (new AppCredentialsApi(new GuzzleHttp\Client(), $machine))->resolveCre
     new Model\ResolveRequest(['credentials' => [new Model\AskedCredential(['name' => 'From PHP'])]])
 );
 $result = $answer->getResults()[0];
-check($result['status'] === 'resolved', 'resolved');
-$resolved = ObjectSerializer::deserialize((object) $result, Model\ResolvedCredential::class);
-check($resolved->getValues()['apiKey'] === SECRET, 'the value is what was stored');
+check($result->getStatus() === 'resolved', 'resolved');
+check($result->getValues()['apiKey'] === SECRET, 'the value is what was stored');
 
 check($credentials->deleteAppCredential($made->getId())->getSuccess() === true, 'it is deleted');
 try {
