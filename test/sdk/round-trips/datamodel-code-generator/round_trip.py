@@ -72,7 +72,7 @@ answer = machine(
     models.ResolveAnswer,
     models.ResolveRequest(credentials=[models.AskedCredential(name="From pydantic")]),
 )
-result = answer.results[0].root
+result = answer.results[0]
 assert isinstance(result, models.ResolvedCredential) and result.values["apiKey"] == SECRET
 
 assert person("DELETE", path, models.Success).success
