@@ -75,7 +75,7 @@ answer = machine(
 result = answer.results[0]
 assert isinstance(result, models.ResolvedCredential) and result.values["apiKey"] == SECRET
 
-assert person("DELETE", path, models.Success).success
+assert person("DELETE", path, models.SuccessAnswer).success
 try:
     person("GET", path, models.AppCredential)
     raise AssertionError("it is still there")
