@@ -323,9 +323,10 @@ export function pageOf<T extends TSchema>(name: string, item: T, examples: unkno
   )
 }
 
+// Kotlin's generated clients have a `Success` of their own.
 export const Success = closed(
   { success: Type.Boolean({ description: 'Always true' }) },
-  { $id: 'Success', examples: [{ success: true }] }
+  { $id: 'SuccessAnswer', examples: [{ success: true }] }
 )
 
 /** Answer of actions without a result. */

@@ -1,38 +1,34 @@
 import { execFile } from 'node:child_process'
-import { copyFile, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { blocksOf } from '../helpers/doc-blocks.ts'
 
-const root = join(import.meta.dirname, '../..')
+const page = join(import.meta.dirname, '../../docs/clients.md')
 
 export interface Ran {
   code: number
   out: string
 }
 
-/** Runs a program to its end, five minutes at the most, and gives what it printed on both streams. */
+/** Runs a program to its end, ten minutes at the most, and returns what it printed on both streams. */
 export function runTool(
   program: string,
   args: string[],
   { cwd, env = {} }: { cwd?: string; env?: Record<string, string> } = {}
 ): Promise<Ran> {
   return new Promise((resolve) => {
-    const options = { cwd, env: { ...process.env, ...env }, timeout: 300_000, maxBuffer: 16 * 1024 * 1024 }
+    const options = { cwd, env: { ...process.env, ...env }, timeout: 600_000, maxBuffer: 64 * 1024 * 1024 }
     execFile(program, args, options, (error, stdout, stderr) => {
-      const late = error?.killed ? 'timed out\n' : ''
+      const late = error?.killed ? '\ntimed out' : ''
       const code = !error ? 0 : typeof error.code === 'number' ? error.code : 127
       resolve({ code, out: stdout + stderr + late })
     })
   })
 }
 
-/**
- * The commands under this heading of `docs/clients.md`, one each; the document that they read is put into
- * `cwd`.
- */
-export async function documented(heading: string, cwd: string): Promise<string[]> {
-  const blocks = blocksOf(await readFile(join(root, 'docs/clients.md'), 'utf8'))
-  await copyFile(join(root, 'openapi.yaml'), join(cwd, 'openapi.yaml'))
+/** The commands under this heading of `docs/clients.md`, one each. */
+export async function documented(heading: string): Promise<string[]> {
+  const blocks = blocksOf(await readFile(page, 'utf8'))
   const [block, ...more] = blocks.filter((block) => block.heading === heading)
   if (!block || more.length > 0) throw new Error(`docs/clients.md has no one block under ${heading}`)
   return block.text.trim().split('\n')

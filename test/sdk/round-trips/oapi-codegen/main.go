@@ -10,6 +10,7 @@ import (
 
 	"example/latchkey"
 
+	"github.com/oapi-codegen/nullable"
 	openapi "github.com/oapi-codegen/runtime/types"
 )
 
@@ -42,30 +43,39 @@ func main() {
 	check(session.JSON200 != nil, "signed in")
 
 	kind := must(person.CreateCredentialTypeWithResponse(ctx, nil, latchkey.CredentialTypeCreate{
-		TypeName: "Go",
-		Fields:   []latchkey.CredentialTypeFieldCreate{{FieldName: "apiKey", FieldLabel: "API key", FieldType: latchkey.Password}},
+		TypeName: "oapi-codegen",
+		Fields: []latchkey.CredentialTypeFieldCreate{
+			{FieldName: "apiKey", FieldLabel: "API key", FieldType: latchkey.Password},
+		},
 	})).JSON201
 	check(kind != nil, "a type")
-	project := must(person.CreateProjectWithResponse(ctx, nil, latchkey.ProjectCreate{Name: "Go"})).JSON201
+	project := must(person.CreateProjectWithResponse(ctx, nil, latchkey.ProjectCreate{Name: "oapi-codegen"})).JSON201
 	check(project != nil, "a project")
-	retry := "go-1"
+
+	retry := "oapi-codegen-1"
 	made := must(person.CreateAppCredentialWithResponse(ctx,
 		&latchkey.CreateAppCredentialParams{IdempotencyKey: &retry},
 		latchkey.AppCredentialCreate{
-			CredentialName:   "From Go",
-			CredentialTypeId: kind.Id,
-			Keys:             []latchkey.AppCredentialKeyInput{{FieldId: kind.Fields[0].Id, KeyValue: secret}},
-			ProjectIds:       &[]openapi.UUID{project.Id},
+			CredentialName: "From oapi-codegen",
+			CredentialType: &kind.TypeName,
+			Values:         &map[string]any{"apiKey": secret},
+			Description:    nullable.NewNullableWithValue("For the round trip"),
+			Projects:       &[]string{project.Name},
 		})).JSON201
 	check(made != nil && made.Revision == 1, "a credential")
+	check(made.Description.MustGet() == "For the round trip", "with a description")
 
-	search := "from go"
+	search := "from oapi"
 	page := must(person.ListAppCredentialsWithResponse(ctx, &latchkey.ListAppCredentialsParams{Search: &search})).JSON200
 	check(page != nil && page.Total == 1 && page.Data[0].Id == made.Id, "it is in the list")
 
+	changed := must(person.UpdateAppCredentialWithResponse(ctx, made.Id, nil,
+		latchkey.AppCredentialUpdate{Description: nullable.NewNullNullable[string]()})).JSON200
+	check(changed != nil && changed.Description.IsNull() && changed.Revision == 2, "the description is cleared")
+
 	token := must(person.CreateAccessTokenWithResponse(ctx, nil, latchkey.AccessTokenCreate{
-		Name:      "Go",
-		Scopes:    []latchkey.Scope{latchkey.CredentialsResolve},
+		Name:      "oapi-codegen",
+		Scopes:    []latchkey.Scope{"credentials:resolve"},
 		ProjectId: &project.Id,
 	})).JSON201
 	check(token != nil, "a token")
@@ -74,13 +84,18 @@ func main() {
 			request.Header.Set("Authorization", "Bearer "+token.Token)
 			return nil
 		})))
-	name := "From Go"
-	answer := must(machine.ResolveCredentialsWithResponse(ctx, project.Id.String(), latchkey.ResolveRequest{
+	name := "From oapi-codegen"
+	answer := must(machine.ResolveCredentialsWithResponse(ctx, project.Id, latchkey.ResolveRequest{
 		Credentials: []latchkey.AskedCredential{{Name: &name}},
 	})).JSON200
-	check(answer != nil && (*answer.Results[0].Values)["apiKey"] == secret, "the value is what was stored")
+	check(answer != nil, "an answer")
+	resolved := must(answer.Results[0].AsResolvedCredential())
+	check(resolved.Status == latchkey.Resolved, "resolved")
+	check(resolved.Values["apiKey"] == secret, "the value is what was stored")
 
-	missing := must(person.GetAppCredentialWithResponse(ctx, "nothing"))
+	gone := must(person.DeleteAppCredentialWithResponse(ctx, made.Id, nil)).JSON200
+	check(gone != nil && gone.Success, "it is deleted")
+	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id))
 	check(missing.StatusCode() == http.StatusNotFound, "404")
 	check(missing.ApplicationproblemJSON404 != nil && missing.ApplicationproblemJSON404.Code == "not-found", "a problem")
 

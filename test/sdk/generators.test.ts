@@ -1,0 +1,101 @@
+// The clients that generators make of openapi.yaml as it stands, by the commands of docs/clients.md: each is
+// generated, compiled, and does the same round trip. `GENERATORS=ogen,rust` chooses some by their names.
+import { copyFile, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import t, { type Test } from 'tap'
+import { startTestApp } from '../helpers/app.ts'
+import { GENERATORS, type Generator, TOOLCHAINS } from './generators.ts'
+import { documented, runTool } from './tool.ts'
+
+t.setTimeout(0)
+
+const root = join(import.meta.dirname, '../..')
+const roundTrips = join(import.meta.dirname, 'round-trips')
+const JAR = 'openapi-generator-cli-7.25.0.jar'
+
+/** Kept from run to run: openapi-generator, and what Rust compiled. Other tools have caches of their own. */
+const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'latchkey-sdk')
+await mkdir(cache, { recursive: true })
+
+/** A toolchain or a registry is not to be had here. */
+class Unavailable extends Error {}
+
+const shell = (command: string, options: { cwd: string; env: Record<string, string> }) =>
+  runTool('bash', ['-c', command], options)
+
+async function prove(t: Test, row: Generator): Promise<void> {
+  const cwd = await mkdtemp(join(tmpdir(), 'latchkey-sdk-'))
+  t.teardown(() => rm(cwd, { recursive: true, force: true }))
+  await copyFile(join(root, 'openapi.yaml'), join(cwd, 'openapi.yaml'))
+  if (row.program) await cp(join(roundTrips, row.program), cwd, { recursive: true })
+  const toolchains = [row.toolchain, row.jar ? ('java' as const) : undefined].filter(
+    (one) => one !== undefined
+  )
+  const env = {
+    PATH: `${join(cwd, 'venv/bin')}:${process.env['PATH']}`,
+    CARGO_TARGET_DIR: join(cache, 'rust')
+  }
+
+  for (const toolchain of toolchains) {
+    const { code } = await shell(TOOLCHAINS[toolchain].present, { cwd, env })
+    if (code !== 0) throw new Unavailable(`no toolchain for ${toolchain}`)
+  }
+
+  const run = async (command: string, more: Record<string, string> = {}) => {
+    const { code, out } = await shell(command, { cwd, env: { ...env, ...more } })
+    for (const toolchain of code === 0 ? [] : toolchains) {
+      const registry = await shell(TOOLCHAINS[toolchain].registry, { cwd, env })
+      if (registry.code !== 0) throw new Unavailable(`no registry for ${toolchain}`)
+    }
+    if (code === 0) t.pass(command)
+    else t.fail(command, { status: code, printed: linesOf(out).slice(-60) })
+    return code === 0 ? out : undefined
+  }
+
+  if (row.jar) {
+    for (const command of await documented('openapi-generator'))
+      if ((await run(`cd '${cache}' && ${command}`)) === undefined) return
+    await symlink(join(cache, JAR), join(cwd, JAR))
+  }
+  for (const command of await documented(row.name)) {
+    const generates = command.includes(' openapi.yaml')
+    const out = await run(generates && row.strictly ? `${command} ${row.strictly}` : command)
+    if (out === undefined) return
+    if (!generates) continue
+    const warnings = linesOf(out).filter((line) => /warn|error|skip/i.test(line) && !/\bINFO\b/.test(line))
+    const serious = warnings.filter((line) => !row.warnings?.some((known) => known.test(line)))
+    t.same(serious, [], 'there is nothing to warn of')
+  }
+  for (const command of row.compile ?? []) if ((await run(command)) === undefined) return
+  if (!row.run) return
+
+  const { person } = await service.newUser()
+  const out = await run(row.run, { BASE: service.origin, EMAIL: person.email, PASSWORD: person.password })
+  if (out !== undefined) t.equal(linesOf(out).at(-1), 'round trip done')
+}
+
+function linesOf(out: string): string[] {
+  // A test whose output has control characters is lost, and then passes.
+  const plain = stripVTControlCharacters(out).replace(/[^\P{Cc}\n]/gu, ' ')
+  return plain.split('\n').filter((line) => line.trim() !== '')
+}
+
+const chosen = process.env['GENERATORS']?.toLowerCase().split(',')
+const rows = GENERATORS.filter(
+  ({ name }) => chosen?.some((word) => name.toLowerCase().includes(word)) ?? true
+)
+t.ok(rows.length > 0, 'there is something to prove')
+
+const service = await startTestApp(t)
+
+for (const row of rows)
+  await t.test(row.name, async (t) => {
+    try {
+      await prove(t, row)
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error
+      t.pass(row.name, { skip: error.message })
+    }
+  })

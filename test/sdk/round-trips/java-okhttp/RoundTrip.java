@@ -1,0 +1,95 @@
+import java.util.List;
+import java.util.Set;
+import okhttp3.Cookie;
+import okhttp3.CookieJar;
+import okhttp3.HttpUrl;
+import okhttp3.OkHttpClient;
+import org.openapitools.client.ApiClient;
+import org.openapitools.client.ApiException;
+import org.openapitools.client.api.*;
+import org.openapitools.client.model.*;
+
+/** One round trip by the client that openapi-generator makes for Java with okhttp-gson. */
+public class RoundTrip {
+  static final String SECRET = "staple under glass";
+
+  /** Keeps the cookie that signing in sets. */
+  static class Jar implements CookieJar {
+    private List<Cookie> cookies = List.of();
+
+    public List<Cookie> loadForRequest(HttpUrl url) {
+      return cookies;
+    }
+
+    public void saveFromResponse(HttpUrl url, List<Cookie> set) {
+      cookies = set;
+    }
+  }
+
+  static ApiClient client(CookieJar jar) {
+    return new ApiClient(new OkHttpClient.Builder().cookieJar(jar).build()).setBasePath(System.getenv("BASE"));
+  }
+
+  static void check(boolean holds, String what) {
+    if (!holds) throw new AssertionError(what);
+  }
+
+  public static void main(String[] args) throws ApiException {
+    var person = client(new Jar());
+    var email = System.getenv("EMAIL");
+    var session =
+        new SessionApi(person).createSession(new SignIn().email(email).password(System.getenv("PASSWORD")));
+    check(session.getUser().getEmail().equals(email), "signed in");
+    var credentials = new AppCredentialsApi(person);
+
+    var field =
+        new CredentialTypeFieldCreate().fieldName("apiKey").fieldLabel("API key").fieldType(FieldType.PASSWORD);
+    new CredentialTypesApi(person)
+        .createCredentialType(new CredentialTypeCreate().typeName("okhttp-gson").fields(List.of(field)), null);
+    var project = new ProjectsApi(person).createProject(new ProjectCreate().name("Java"), null);
+    var made =
+        credentials.createAppCredential(
+            new AppCredentialCreate()
+                .credentialName("From Java")
+                .credentialType("okhttp-gson")
+                .putValuesItem("apiKey", SECRET)
+                .description("For the round trip")
+                .projects(List.of("Java")),
+            "java-1");
+    check(made.getRevision() == 1 && made.getDescription().equals("For the round trip"), "a credential");
+
+    var page = credentials.listAppCredentials(null, "from java", null, null, null, null, null, null, null, null);
+    check(page.getTotal() == 1 && page.getData().get(0).getId().equals(made.getId()), "it is in the list");
+
+    var id = made.getId();
+    // Gson leaves null out, so that nothing can be cleared.
+    var changed = credentials.updateAppCredential(id, new AppCredentialUpdate().description("Changed"), null);
+    check(changed.getDescription().equals("Changed") && changed.getRevision() == 2, "the description is changed");
+
+    var token =
+        new AccessTokensApi(person)
+            .createAccessToken(
+                new AccessTokenCreate()
+                    .name("Java")
+                    .scopes(Set.of("credentials:resolve"))
+                    .projectId(project.getId()),
+                null);
+    var machine = client(CookieJar.NO_COOKIES);
+    machine.setBearerToken(token.getToken());
+    var answer =
+        new AppCredentialsApi(machine)
+            .resolveCredentials(
+                project.getId(),
+                new ResolveRequest().addCredentialsItem(new AskedCredential().name("From Java")));
+    check(SECRET.equals(answer.getResults().get(0).getResolvedCredential().getValues().get("apiKey")), "the value is what was stored");
+
+    check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
+    try {
+      credentials.getAppCredential(id);
+      throw new AssertionError("it is still there");
+    } catch (ApiException error) {
+      check(error.getCode() == 404 && error.getResponseBody().contains("\"not-found\""), "a problem");
+    }
+    System.out.println("round trip done");
+  }
+}

@@ -1,0 +1,83 @@
+import java.net.CookieManager;
+import java.net.http.HttpClient;
+import java.util.List;
+import java.util.Set;
+import org.openapitools.client.ApiClient;
+import org.openapitools.client.ApiException;
+import org.openapitools.client.api.*;
+import org.openapitools.client.model.*;
+
+/** One round trip by the client that openapi-generator makes for Java, with its functions alone. */
+public class RoundTrip {
+  static final String SECRET = "staple under glass";
+
+  static ApiClient client() {
+    var client = new ApiClient();
+    client.updateBaseUri(System.getenv("BASE"));
+    return client;
+  }
+
+  static void check(boolean holds, String what) {
+    if (!holds) throw new AssertionError(what);
+  }
+
+  public static void main(String[] args) throws ApiException {
+    // The cookie that signing in sets is kept by the manager, and goes with what follows.
+    var person = client();
+    person.setHttpClientBuilder(HttpClient.newBuilder().cookieHandler(new CookieManager()));
+    var email = System.getenv("EMAIL");
+    var session =
+        new SessionApi(person).createSession(new SignIn().email(email).password(System.getenv("PASSWORD")));
+    check(session.getUser().getEmail().equals(email), "signed in");
+    var credentials = new AppCredentialsApi(person);
+
+    var field =
+        new CredentialTypeFieldCreate().fieldName("apiKey").fieldLabel("API key").fieldType(FieldType.PASSWORD);
+    new CredentialTypesApi(person)
+        .createCredentialType(new CredentialTypeCreate().typeName("Java").fields(List.of(field)), null);
+    var project = new ProjectsApi(person).createProject(new ProjectCreate().name("Java"), null);
+    var made =
+        credentials.createAppCredential(
+            new AppCredentialCreate()
+                .credentialName("From Java")
+                .credentialType("Java")
+                .putValuesItem("apiKey", SECRET)
+                .description("For the round trip")
+                .projects(List.of("Java")),
+            "java-1");
+    check(made.getRevision() == 1 && made.getDescription().equals("For the round trip"), "a credential");
+
+    var page = credentials.listAppCredentials(null, "from java", null, null, null, null, null, null, null, null);
+    check(page.getTotal() == 1 && page.getData().get(0).getId().equals(made.getId()), "it is in the list");
+
+    var id = made.getId();
+    var changed = credentials.updateAppCredential(id, new AppCredentialUpdate().description(null), null);
+    check(changed.getDescription() == null && changed.getRevision() == 2, "the description is cleared");
+
+    var token =
+        new AccessTokensApi(person)
+            .createAccessToken(
+                new AccessTokenCreate()
+                    .name("Java")
+                    .scopes(Set.of("credentials:resolve"))
+                    .projectId(project.getId()),
+                null);
+    var machine = client();
+    machine.setRequestInterceptor(request -> request.header("Authorization", "Bearer " + token.getToken()));
+    var answer =
+        new AppCredentialsApi(machine)
+            .resolveCredentials(
+                project.getId(),
+                new ResolveRequest().addCredentialsItem(new AskedCredential().name("From Java")));
+    check(SECRET.equals(answer.getResults().get(0).getResolvedCredential().getValues().get("apiKey")), "the value is what was stored");
+
+    check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
+    try {
+      credentials.getAppCredential(id);
+      throw new AssertionError("it is still there");
+    } catch (ApiException error) {
+      check(error.getCode() == 404 && error.getResponseBody().contains("\"not-found\""), "a problem");
+    }
+    System.out.println("round trip done");
+  }
+}
