@@ -35,9 +35,9 @@ const PARAMETERS: Record<string, string> = {
 }
 
 /**
- * Moves error responses and their examples, parameters, response headers and named enumerations into `components`, and refers to
- * them there. Returns the document with `components` last. Throws if two different components have the same
- * name.
+ * Moves error responses and their examples, parameters, response headers and named enumerations into
+ * `components`, and refers to them there. Returns the document with `components` last. Throws if two
+ * different components have the same name.
  */
 export function extractComponents(document: Document): Document {
   const { paths, components: own, ...head } = document
