@@ -74,7 +74,7 @@ const ResolveError = closed(
 // the rest.
 const ResolvedCredential = closed(
   {
-    status: Type.Optional(Type.Literal('resolved')),
+    status: Type.Optional(Type.String({ description: 'Always `resolved`' })),
     id: Id,
     credentialName: ShownName,
     typeName: ShownName,
@@ -107,7 +107,7 @@ const ResolvedCredential = closed(
 
 const UnresolvedCredential = closed(
   {
-    status: Type.Optional(Type.Literal('failed')),
+    status: Type.Optional(Type.String({ description: 'Always `failed`' })),
     id: Type.Optional(described(Id, 'As it was asked for')),
     name: Type.Optional(Type.String({ maxLength: 200, description: 'As it was asked for, in NFC' })),
     error: ref(ResolveError)
