@@ -448,7 +448,7 @@ const HARMLESS: Record<string, Change> = {
     d.paths['/api/v2/things'] = d.paths[LIST]!
   },
   'a new operation': (d) => {
-    d.paths[ONE]!['patch'] = operation(d, ONE, 'put')
+    d.paths[LIST]!['patch'] = operation(d, ONE, 'put')
   },
   'a new optional property of a body': (d) => {
     schema(d, 'ProjectCreate').properties!['size'] = { type: 'string' }

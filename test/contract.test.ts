@@ -31,7 +31,9 @@ interface Schema {
 /** Lightning's clients may send additional properties. */
 const OPEN = new Set(['LightningCredentialCreate', 'LightningEnvironmentBody', 'LightningProjectLink'])
 
-/** The codes of requests that reach no operation, and one that Lightning's operations answer in their form. */
+/**
+ * The codes of requests that reach no operation, and one that Lightning's operations answer in their form.
+ */
 const NOT_OF_OPERATIONS = ['external-id-taken', 'no-such-route', 'method-not-allowed', 'url-too-long']
 
 interface Example {

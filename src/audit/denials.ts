@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { open } from '../http/guard.ts'
 import type { Problem } from '../http/problems.ts'
 import { isUuid } from '../http/schemas.ts'
 import { originOf, recordDenials, type TargetType } from './record.ts'
@@ -8,7 +9,7 @@ declare module 'fastify' {
   interface FastifySchema {
     /**
      * The types of resource that the path's parameters identify. The target of a denial is the first of them
-     * that is a UUID. Required for routes with path parameters.
+     * that is a UUID. Required for routes with path parameters, unless they are open to everybody.
      */
     auditTarget?: Readonly<Record<string, TargetType>>
     operationId?: string
@@ -18,11 +19,11 @@ declare module 'fastify' {
 /** A 404 for these is a denial, because it may hide an existing resource. */
 const HIDDEN = new Set<TargetType>(['credential', 'user', 'session', 'access-token'])
 
-/** Fails the start if a route with path parameters has no `auditTarget`. */
+/** Fails the start if a route with path parameters that can refuse a caller has no `auditTarget`. */
 export const auditTargetsRequired = fp(
   async (app) => {
-    app.addHook('onRoute', ({ method, url, schema }) => {
-      if (!url.includes(':')) return
+    app.addHook('onRoute', ({ method, url, schema, preHandler }) => {
+      if (!url.includes(':') || [preHandler ?? []].flat().includes(open)) return
       const params = Object.keys(schema?.auditTarget ?? {})
       if (params.length === 0 || !params.every((param) => url.split('/').includes(`:${param}`)))
         throw new Error(`${method} ${url} has no audit target in its path`)

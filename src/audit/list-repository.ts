@@ -11,8 +11,8 @@ export interface AuditFilter {
   actorId?: string
   action?: string
   outcome?: 'allowed' | 'denied'
-  from?: Date
-  to?: Date
+  since?: Date | undefined
+  until?: Date | undefined
   /** The `below` of the previous page. */
   below?: string | undefined
 }
@@ -40,8 +40,8 @@ interface PageParams {
   actorId: string | null
   action: string | null
   outcome: string | null
-  from: Date | null
-  to: Date | null
+  since: Date | null
+  until: Date | null
   /** The lowest id, and the id that all are below. */
   lowest: string
   below: string
@@ -92,8 +92,8 @@ const isMatch = (p: P) => sql<SqlBool>`
   and (${p.actorId}::uuid is null or e.actor_id = ${p.actorId}::uuid)
   and (${p.action}::text is null or e.action = ${p.action}::text)
   and (${p.outcome}::text is null or e.outcome = ${p.outcome}::text)
-  and (${p.from}::timestamptz is null or e.occurred_at >= ${p.from}::timestamptz)
-  and (${p.to}::timestamptz is null or e.occurred_at < ${p.to}::timestamptz)`
+  and (${p.since}::timestamptz is null or e.occurred_at >= ${p.since}::timestamptz)
+  and (${p.until}::timestamptz is null or e.occurred_at < ${p.until}::timestamptz)`
 
 const eventColumns = sql.raw(columns.map((column) => `e.${column}`).join(', '))
 
@@ -155,7 +155,7 @@ export async function listEvents(
   filter: AuditFilter,
   limit: number
 ): Promise<AuditPage> {
-  const { from, to } = filter
+  const { since, until } = filter
   const params: PageParams = {
     viewer: viewer ?? null,
     credentialId: filter.credentialId ?? null,
@@ -163,10 +163,10 @@ export async function listEvents(
     actorId: filter.actorId ?? null,
     action: filter.action ?? null,
     outcome: filter.outcome ?? null,
-    from: from ?? null,
-    to: to ?? null,
-    lowest: from ? idOf(from.getTime() - CLOCK_TOLERANCE_MS) : idOf(0),
-    below: lowest(filter.below, to && idOf(to.getTime() + CLOCK_TOLERANCE_MS)),
+    since: since ?? null,
+    until: until ?? null,
+    lowest: since ? idOf(since.getTime() - CLOCK_TOLERANCE_MS) : idOf(0),
+    below: lowest(filter.below, until && idOf(until.getTime() + CLOCK_TOLERANCE_MS)),
     limit: limit + 1
   }
   const key = filter.credentialId

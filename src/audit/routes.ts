@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { administrator, isAdministrator, signedIn } from '../auth/principal.ts'
 import { askedPage } from '../http/paging.ts'
-import { timeOf } from '../http/times.ts'
+import { optionalTime } from '../http/times.ts'
 import { findHead } from './chain.ts'
 import { type AuditFilter, listEvents } from './list-repository.ts'
 import { toEvent } from './resource.ts'
@@ -14,10 +14,11 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const caller = signedIn.of(request)
     const { limit, ...query } = request.query
     const asked = askedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' })
-    const { from, to, pageSize: _size, cursor: _cursor, ...filter } = query
-    const times: AuditFilter = {}
-    if (from !== undefined) times.from = timeOf(from, '/query/from')!
-    if (to !== undefined) times.to = timeOf(to, '/query/to')!
+    const { since, until, from, to, pageSize: _size, cursor: _cursor, ...filter } = query
+    const times: AuditFilter = {
+      since: optionalTime(since, '/query/since') ?? optionalTime(from, '/query/from'),
+      until: optionalTime(until, '/query/until') ?? optionalTime(to, '/query/to')
+    }
     const viewer = isAdministrator(caller) ? undefined : caller.userId
     const { rows, below } = await listEvents(
       db,

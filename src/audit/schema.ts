@@ -101,8 +101,11 @@ export const listAuditEvents = {
       Type.String({ maxLength: 100, description: 'What was done', examples: ['credential.revealed'] })
     ),
     outcome: Type.Optional({ ...Outcome, description: 'What was done, or what was refused' }),
-    from: Type.Optional(described(Timestamp, 'Not before')),
-    to: Type.Optional(described(Timestamp, 'Before')),
+    since: Type.Optional(described(Timestamp, 'From this time on')),
+    until: Type.Optional(described(Timestamp, 'Before this time')),
+    // The names until 1.0, words that several languages reserve.
+    from: Type.Optional(Type.Unsafe<string>({ ...Timestamp, undocumented: true })),
+    to: Type.Optional(Type.Unsafe<string>({ ...Timestamp, undocumented: true })),
     ...CursorQuery,
     pageSize: pageSize(200, 50),
     limit: Type.Optional(

@@ -16,8 +16,9 @@ export interface Found<Row> {
 type Given<Values> = ReadonlySet<keyof Values>
 
 /**
- * Creates the function that reads one page of a list, in `pool` as `prepared` does. `build` selects all its rows, with conditions for the
- * parameters that are `given`. A statement is prepared for each combination of these and each order.
+ * Creates the function that reads one page of a list, in `pool` as `prepared` does. `build` selects all its
+ * rows, with conditions for the parameters that are `given`. A statement is prepared for each combination of
+ * these and each order.
  */
 export function pagedList<Values extends object, Row extends object, Sort extends string>(
   build: (

@@ -30,9 +30,9 @@ interface Shape {
 }
 
 /**
- * A copy of the data without what a validator need not see to find all errors: of the items of a list one more
- * than the schema allows, and of unknown properties one. So the size of the schema bounds the work, not that
- * of the data.
+ * A copy of the data without what a validator need not see to find all errors: of the items of a list one
+ * more than the schema allows, and of unknown properties one. So the size of the schema bounds the work, not
+ * that of the data.
  */
 export function excerpt(data: unknown, schema: unknown): unknown {
   if (typeof data !== 'object' || data === null || isRawNumber(data)) return data

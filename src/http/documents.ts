@@ -20,8 +20,8 @@ const INDEX = {
 }
 
 /**
- * Serves the entry at /, the document as JSON and YAML, Swagger UI at /docs, the pages about problems below it,
- * and the page to read at /reference.
+ * Serves the entry at /, the document as JSON and YAML, Swagger UI at /docs, the pages about problems below
+ * it, and the page to read at /reference.
  */
 export const documents = fp(
   async (app) => {

@@ -179,7 +179,8 @@ export function answerUnreadable(error: NodeJS.ErrnoException, socket: import('n
   const body = JSON.stringify({ ...problemBody(new errors.BadRequest(), requestId), status })
   if (socket.writable) {
     socket.write(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+        'content-type: application/problem+json; charset=utf-8\r\n' +
         Object.entries(minimalHeaders)
           .map(([name, value]) => `${name}: ${value}\r\n`)
           .join('') +

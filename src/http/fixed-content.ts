@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { acceptsGzip, varyBy } from './accepted.ts'
 import { open } from './guard.ts'
 
@@ -24,7 +24,9 @@ export class FixedContent {
     this.#load = load
   }
 
-  /** The content as it is and compressed, with its hash. Made once, however many callers ask for it at once. */
+  /**
+   * The content as it is and compressed, with its hash. Made once, however many callers ask for it at once.
+   */
   made(): Promise<Made> {
     this.#made ??= this.#make().catch((error: unknown) => {
       this.#made = undefined
@@ -41,20 +43,22 @@ export class FixedContent {
 }
 
 /**
- * Serves the content to everybody. A client that has it is answered 304. A URL with the hash of the content as
- * `v` may be cached for good: no other content has that URL.
+ * Serves the content, or what the function returns for a request, to everybody. A client that has it is
+ * answered 304. A URL with the hash of the content as `v` may be cached for good: no other content has that
+ * URL.
  */
 export function serveFixed(
   app: FastifyInstance,
   url: string,
-  content: FixedContent,
+  content: FixedContent | ((request: FastifyRequest) => FixedContent),
   headers: Record<string, string> = {}
 ): void {
   app.get<{ Querystring: { v?: unknown } }>(
     url,
     { schema: { hide: true }, preHandler: open },
     async (request, reply) => {
-      const { plain, compressed, hash } = await content.made()
+      const served = typeof content === 'function' ? content(request) : content
+      const { plain, compressed, hash } = await served.made()
       const isCompressed = acceptsGzip(request.headers['accept-encoding'])
       const etag = isCompressed ? `"${hash}-gzip"` : `"${hash}"`
       reply.headers({
@@ -65,7 +69,7 @@ export function serveFixed(
       varyBy(reply, 'accept-encoding')
       if (isKnown(request.headers['if-none-match'], etag)) return reply.code(304).send()
       if (isCompressed) reply.header('content-encoding', 'gzip')
-      return reply.type(content.type).send(isCompressed ? compressed : plain)
+      return reply.type(served.type).send(isCompressed ? compressed : plain)
     }
   )
 }

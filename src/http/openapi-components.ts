@@ -5,7 +5,7 @@ interface Parameter {
   name: string
   in: string
   deprecated?: boolean
-  schema?: { deprecated?: boolean }
+  schema?: { deprecated?: boolean; undocumented?: boolean }
 }
 interface Response {
   content?: Record<string, { examples?: Record<string, object> }>
@@ -35,9 +35,9 @@ const PARAMETERS: Record<string, string> = {
 }
 
 /**
- * Moves error responses and their examples, parameters, response headers and named enumerations into `components`, and refers to
- * them there. Returns the document with `components` last. Throws if two different components have the same
- * name.
+ * Moves error responses and their examples, parameters, response headers and named enumerations into
+ * `components`, and refers to them there. Returns the document with `components` last. Throws if two
+ * different components have the same name.
  */
 export function extractComponents(document: Document): Document {
   const { paths, components: own, ...head } = document
@@ -62,15 +62,16 @@ export function extractComponents(document: Document): Document {
     JSON.stringify(shared[name] ?? parameter) !== JSON.stringify(parameter)
   const shared: Record<string, object> = components.parameters
   for (const operation of Object.values(paths).flatMap((operations) => Object.values(operations))) {
-    for (const [index, parameter] of operation.parameters?.entries() ?? []) {
+    const documented = operation.parameters?.filter(({ schema }) => !schema?.undocumented)
+    if (documented) operation.parameters = documented
+    for (const [index, parameter] of documented?.entries() ?? []) {
       const name = PARAMETERS[`${parameter.in}:${parameter.name}`]
       if (parameter.schema?.deprecated) {
         parameter.deprecated = true
         delete parameter.schema.deprecated
       }
       if (parameter.in === 'header') parameter.name = headerName(parameter.name)
-      if (name && !isOther(name, parameter))
-        operation.parameters![index] = share('parameters', name, parameter)
+      if (name && !isOther(name, parameter)) documented![index] = share('parameters', name, parameter)
     }
     const { requestBody } = operation
     if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)

@@ -14,8 +14,8 @@ import * as shared from './schemas.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * The responses of the operation without a body, and those of errors, for the document only. In the schema, Fastify would compile a
-     * serializer for each; the error handler uses none.
+     * The responses of the operation without a body, and those of errors, for the document only. In the
+     * schema, Fastify would compile a serializer for each; the error handler uses none.
      */
     problems?: Record<string, object>
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { FixedContent, serveFixed } from './fixed-content.ts'
 import { type ProblemKind, typeOf } from './problem.ts'
-import { problems } from './problems.ts'
+import { NoSuchRoute, problems } from './problems.ts'
 
 const STYLE = `body{max-width:44rem;margin:3rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}
 code{background:#f0f0ee;padding:.1em .3em;border-radius:3px}
@@ -20,14 +20,23 @@ const POLICY = [
 
 /** Serves a page about each problem, at the path that is its `type`, and a list of all. */
 export function serveProblemPages(app: FastifyInstance): void {
-  const serve = (url: string, title: string, body: string) => {
-    const page = new FixedContent('text/html; charset=utf-8', () => pageOf(title, body))
-    serveFixed(app, url, page, { 'content-security-policy': POLICY })
+  const headers = { 'content-security-policy': POLICY }
+  const pages = new Map(
+    [...problems.values()].map((kind) => [kind.code, contentOf(kind.title, bodyOf(kind))] as const)
+  )
+  const list = contentOf('Problems', listOf([...problems.values()]))
+  for (const url of ['/docs/problems', '/docs/problems/']) serveFixed(app, url, list, headers)
+  const pageAt = (request: FastifyRequest) => {
+    const { code } = request.params as { code: string }
+    const page = pages.get(code)
+    if (!page) throw new NoSuchRoute()
+    return page
   }
-  for (const url of ['/docs/problems', '/docs/problems/'])
-    serve(url, 'Problems', listOf([...problems.values()]))
-  for (const kind of problems.values()) serve(typeOf(kind.code), kind.title, bodyOf(kind))
+  serveFixed(app, typeOf(':code'), pageAt, headers)
 }
+
+const contentOf = (title: string, body: string) =>
+  new FixedContent('text/html; charset=utf-8', () => pageOf(title, body))
 
 const pageOf = (title: string, body: string) => `<!doctype html>
 <html lang="en">

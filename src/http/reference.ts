@@ -36,11 +36,13 @@ interface Reference {
 type Content = Record<string, { schema: Schema; example?: unknown; examples?: Record<string, object> }>
 
 const POLICY =
-  "default-src 'none';style-src 'self';img-src 'self';base-uri 'none';form-action 'none';frame-ancestors 'none'"
+  "default-src 'none';style-src 'self';img-src 'self';base-uri 'none';form-action 'none';" +
+  "frame-ancestors 'none'"
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; display: grid; grid-template-columns: 17rem minmax(0, 1fr); }
+body { margin: 0; font: 16px/1.5 system-ui, sans-serif; display: grid;
+  grid-template-columns: 17rem minmax(0, 1fr); }
 nav { position: sticky; top: 0; height: 100vh; overflow: auto; box-sizing: border-box; padding: 1rem;
   border-right: 1px solid var(--line); font-size: 0.875rem; }
 nav ul { list-style: none; margin: 0 0 0.75rem; padding: 0; }
@@ -58,7 +60,8 @@ pre { padding: 0.75rem; overflow: auto; max-height: 30rem; }
 pre code { background: none; padding: 0; }
 small { opacity: 0.75; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: 0.375rem 0.5rem 0.375rem 0; border-top: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: 0.375rem 0.5rem 0.375rem 0;
+  border-top: 1px solid var(--line); }
 th { font-weight: normal; width: 14rem; }
 td { overflow-wrap: anywhere; }
 @media (max-width: 50rem) {
@@ -102,7 +105,9 @@ function pageOf(document: Document, style: string): Html {
 <nav>
 ${chapters.map(
   ({ name, operations }) => html`<a href="#${idOf(name)}"><b>${name}</b></a>
-<ul>${operations.map(({ operation }) => html`<li><a href="#${operation.operationId}">${operation.summary}</a>`)}</ul>
+<ul>${operations.map(
+    ({ operation: { operationId, summary } }) => html`<li><a href="#${operationId}">${summary}</a>`
+  )}</ul>
 `
 )}<a href="#schemas"><b>Schemas</b></a>
 <ul>${schemas.map(([name]) => html`<li><a href="#${name}">${name}</a>`)}</ul>

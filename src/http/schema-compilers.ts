@@ -60,7 +60,7 @@ const AJV_OPTIONS = {
   removeAdditional: false,
   allErrors: false,
   useDefaults: true,
-  keywords: [textRule, 'expected']
+  keywords: [textRule, 'expected', 'undocumented']
 }
 
 /**

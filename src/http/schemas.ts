@@ -178,8 +178,8 @@ export const TypedPassword = Type.String({ minLength: 1, maxLength: MAX_TYPED })
 export const MAX_FIELDS = 64
 
 /**
- * The id of `what`, in a path. The validator of paths ignores the format, so that a malformed id gets the same
- * 404 as an unknown one.
+ * The id of `what`, in a path. The validator of paths ignores the format, so that a malformed id gets the
+ * same 404 as an unknown one.
  */
 export function pathId(what: string) {
   return Type.String({

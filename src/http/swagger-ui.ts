@@ -99,12 +99,11 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 }
 
 /**
- * The document as Swagger UI shows it best, without:
- * - The chapters, which would push the operations off the first screen, and the choice of the one server.
- * - Examples of optional parameters, which it would prefill and send: a search that finds nothing, an outdated
- *   revision, the same `Idempotency-Key` with each create.
+ * The document as Swagger UI shows it best, without: - The chapters, which would push the operations off the
+ * first screen, and the choice of the one server. - Examples of optional parameters, which it would prefill
+ * and send: a search that finds nothing, an outdated   revision, the same `Idempotency-Key` with each create.
  * - Cookies as security schemes, for which "Authorize" would show a field. Scripts cannot set cookies; the
- *   browser sends that of a session by itself.
+ * browser sends that of a session by itself.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document

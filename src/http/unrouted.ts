@@ -16,7 +16,9 @@ export const unrouted = fp<{
       routes.push({ path: pathOf(url), methods: [method].flat() })
     })
     app.addHook('onRequest', (request, reply, done) => {
-      if (!request.is404) return done()
+      // The router takes an empty segment for a parameter.
+      const isRouted = !request.is404 && !Object.values(request.params as object).includes('')
+      if (isRouted) return done()
       const path = decoded(request.url.split('?')[0]!)
       const methods = new Set(routes.flatMap((route) => (route.path.test(path) ? route.methods : [])))
       if (methods.size === 0) return answer(new NoSuchRoute(), request, reply)

@@ -194,12 +194,15 @@ t.test('the audit log', async (t) => {
       .select((eb) => eb.fn.countAll<number>().as('total'))
       .executeTakeFirstOrThrow()
     t.equal(count, total)
-    t.same((await service.admin.get(`${path}?from=2090-01-01T00:00:00Z`)).json.data, [])
-    t.same((await service.admin.get(`${path}?to=2020-01-01T00:00:00Z`)).json.data, [])
+    for (const query of ['since=2090-01-01T00:00:00Z', 'until=2020-01-01T00:00:00Z'])
+      t.same((await service.admin.get(`${path}?${query}`)).json.data, [], query)
+    for (const query of ['from=2090-01-01T00:00:00Z', 'to=2020-01-01T00:00:00Z'])
+      t.same((await service.admin.get(`${path}?${query}`)).json.data, [], `${query}, the name until 1.0`)
     for (const bad of [
       'limit=0',
       'limit=201',
       'cursor=x',
+      'since=x',
       'from=x',
       'outcome=maybe',
       'credentialId=x',

@@ -98,9 +98,9 @@ const PAGES: [string, Client, string][] = [
   ['of a credential', ann, `credentialId=${credential.id}`],
   ['of a project', ann, `projectId=${quiet}`],
   ['of an actor', ann, `actorId=${ann.person.id}`],
-  ['of a time before all', ann, `from=${longPast}&to=${past}`],
+  ['of a time before all', ann, `since=${longPast}&until=${past}`],
   ['of an administrator, of a credential', service.admin, `credentialId=${credential.id}`],
-  ['of an administrator, of a time before all', service.admin, `from=${longPast}&to=${past}`],
+  ['of an administrator, of a time before all', service.admin, `since=${longPast}&until=${past}`],
   ['of an administrator', service.admin, 'limit=200']
 ]
 

@@ -4,7 +4,7 @@ import type { Database } from '../../src/db/database.ts'
 import { startTestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { newCredential, newType } from '../helpers/fixtures.ts'
+import { newCredential, newType, uniqueName } from '../helpers/fixtures.ts'
 import { startReplica } from '../helpers/replica.ts'
 
 const nameOf = async (db: Database) => {
@@ -20,7 +20,7 @@ const reads = (client: Client, id: string): Record<string, () => ReturnType<Clie
 const writes = (client: Client, id: string): Record<string, () => ReturnType<Client['get']>> => ({
   reveal: () => client.post(`/api/v1/app-credentials/${id}/reveal`, {}),
   change: () => client.put(`/api/v1/app-credentials/${id}`, { description: 'changed' }),
-  create: () => client.post('/api/v1/projects', { name: 'P' })
+  create: () => client.post('/api/v1/projects', { name: uniqueName('P') })
 })
 
 /** More writes at a time than there are connections, while these are renewed every second. */
@@ -30,7 +30,7 @@ async function refusesAtOnce(t: Test, client: Client) {
   const write = async () => {
     while (performance.now() < until) {
       const from = performance.now()
-      t.equal((await client.post('/api/v1/projects', { name: 'P' })).status, 503)
+      t.equal((await client.post('/api/v1/projects', { name: uniqueName('P') })).status, 503)
       slowest = Math.max(slowest, performance.now() - from)
     }
   }

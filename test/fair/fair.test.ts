@@ -235,7 +235,7 @@ const ATTACKS: Record<string, string[]> = {
     audit('action=nothing'),
     audit('outcome=denied&limit=200'),
     audit(`credentialId=${randomUUID()}`),
-    audit('from=2020-01-01T00:00:00Z&to=2020-02-01T00:00:00Z')
+    audit('since=2020-01-01T00:00:00Z&until=2020-02-01T00:00:00Z')
   ],
   'values that are too large': [resolveLarge(world.large.ids)],
   'large values': [resolveLarge(world.large.ids.slice(0, 5))],

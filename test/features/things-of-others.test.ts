@@ -67,7 +67,8 @@ t.test("a type's owner cannot change what credentials of others mean", async (t)
     ['no longer secret', [{ id: password.id, secret: false }, ...rest(password.id)]],
     ['secret from now on', [{ id: host.id, secret: true }, ...rest(host.id)]],
     ['removed', rest(host.id)],
-    ['removed, and added again', [...rest(host.id), { ...added, fieldName: 'host' }]]
+    ['sent by its name, as another type', [...rest(host.id), { fieldName: 'host', fieldType: 'url' }]],
+    ['sent by its name, no longer secret', [...rest(password.id), { fieldName: 'password', secret: false }]]
   ]
   for (const [name, changed] of cases) {
     for (const caller of [ann, service.admin]) {
@@ -160,7 +161,7 @@ t.test('a machine registers usages only of what is in its project', async (t) =>
   for (const job of ['one', 'three']) t.equal((await machine.put(`${usages}/${job}`)).status, 404)
   const listed = await machine.get(usages)
   t.same(
-    listed.json.map((usage: { consumer: string }) => usage.consumer),
+    listed.json.data.map((usage: { consumer: string }) => usage.consumer),
     ['one', 'two']
   )
   t.equal((await machine.delete(`${usages}/one`)).status, 200, 'it takes back its own')
@@ -182,7 +183,7 @@ t.test('a credential has 10,000 usages at the most, and a project 1,000 members'
   t.same(raced.map(({ status }) => status).sort(), [200, 409, 409])
   t.match((await put('d')).json, { code: 'too-many-usages' })
   t.equal((await put('job:1')).status, 200, 'what is there may be said again')
-  t.equal((await machine.get(usages)).json.length, 10_000)
+  t.equal((await machine.get(usages)).json.total, 10_000)
 
   await sql`with made as (insert into users (id, email, name, name_key, password_hash, role)
       select gen_random_uuid(), gen_random_uuid() || '@example.org', 'M', 'm', 'x', 'user'
@@ -302,14 +303,18 @@ t.test('the tokens of a project say who made them, and when they were last used'
   await addMember(ann, projectId, bob, 'admin')
   const machine = await newToken(bob, ['credentials:read'], { projectId })
   const tokens = `/api/v1/access-tokens?projectId=${projectId}`
-  const [unused] = (await ann.get(tokens)).json
+  const [unused] = (await ann.get(tokens)).json.data
   t.match(unused, { createdBy: { id: bob.person.id, name: 'Bob' }, lastUsedAt: null })
   await machine.get(`${CREDENTIALS}/by-project/${projectId}`)
-  t.match((await ann.get(tokens)).json, [{ lastUsedAt: String }])
+  t.match((await ann.get(tokens)).json.data, [{ lastUsedAt: String }])
   await ann.delete(`/api/v1/projects/${projectId}/members/${bob.person.id}`)
-  t.match((await ann.get(tokens)).json, [{ createdBy: { id: bob.person.id } }], 'also when they have left')
+  t.match(
+    (await ann.get(tokens)).json.data,
+    [{ createdBy: { id: bob.person.id } }],
+    'also when they have left'
+  )
   await service.admin.delete(`/api/v1/users/${bob.person.id}`)
-  t.match((await ann.get(tokens)).json, [{ createdBy: null }])
+  t.match((await ann.get(tokens)).json.data, [{ createdBy: null }])
 })
 
 t.test('a transfer is refused in one way, and the log has the address', async (t) => {

@@ -162,8 +162,8 @@ export const updateCredentialType = {
   mergePatch: {
     operationId: 'patchCredentialType',
     description:
-      'A JSON merge patch (RFC 7396), as `updateCredentialType`: `fields` replaces the whole list, in which ' +
-      'an entry with an `id` stands for that field and keeps what it does not say.'
+      'A JSON merge patch (RFC 7396), as `updateCredentialType`: `fields` replaces the whole list, in ' +
+      'which an entry with an `id` stands for that field and keeps what it does not say.'
   },
   response: { 200: answer('The type, changed', CredentialType) },
   problems: [NotFound, NameTaken, TypeInUse]

@@ -391,7 +391,7 @@ t.test('a leap second is the second after it', async (t) => {
     status: 201,
     json: { expiresAt: '2027-01-01T00:00:00.000Z' }
   })
-  t.equal((await ann.get('/api/v1/audit-events?from=2016-12-31T23:59:60Z')).status, 200)
+  t.equal((await ann.get('/api/v1/audit-events?since=2016-12-31T23:59:60Z')).status, 200)
 })
 
 t.test('any text comes out as it went in: keys, certificates, configurations', async (t) => {

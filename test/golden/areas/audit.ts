@@ -33,10 +33,10 @@ export async function audit(r: Recorder, world: World): Promise<void> {
   await list('action.unknown', 'action=nothing')
   await list('action.sign-in-failed', 'action=session.failed&limit=200')
   await list('by-token-of-administrator', 'limit=200', tokens['admin-all'])
-  await list('time.none', 'to=2020-01-01T00:00:00Z')
-  await list('time.all', 'from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00.000Z&action=project.deleted')
-  await list('time.reversed', 'from=2099-01-01T00:00:00Z&to=2020-01-01T00:00:00Z')
-  await list('time.offset', 'from=2020-01-01T00:00:00%2B02:00&action=user.deleted&limit=1')
+  await list('time.none', 'until=2020-01-01T00:00:00Z')
+  await list('time.all', 'since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00.000Z&action=project.deleted')
+  await list('time.reversed', 'since=2099-01-01T00:00:00Z&until=2020-01-01T00:00:00Z')
+  await list('time.offset', 'since=2020-01-01T00:00:00%2B02:00&action=user.deleted&limit=1')
 
   let cursor: string | null = null
   for (let page = 1; page <= 3; page++) {
@@ -52,9 +52,9 @@ export async function audit(r: Recorder, world: World): Promise<void> {
     'cursor=nonsense',
     'credentialId=nonsense',
     'outcome=maybe',
-    'from=yesterday',
-    'from=2099-02-30T00:00:00Z',
-    'to=2020-01-01',
+    'since=yesterday',
+    'since=2099-02-30T00:00:00Z',
+    'until=2020-01-01',
     `action=${'a'.repeat(101)}`,
     'page=1',
     'outcome=allowed&outcome=denied'

@@ -84,6 +84,13 @@ export async function values(r: Recorder, world: World): Promise<void> {
   await r.put('put.too-many', crowded('e32'), { as: ann, json: { keys: staging } })
   await r.put('put.last-again', crowded('e31'), { as: ann, json: { keys: [] } })
   await r.quietly('DELETE', `${path}/${id}`, { as: ann })
+  const bodies = Array.from({ length: 32 }, (_, index) => ({ name: `e${index}`, body: { host: 'h' } }))
+  const withoutMain = { name: 'Without main', schema: 'smtp', credential_bodies: bodies }
+  const full = await r.quietly('POST', '/api/credentials', { as: ann, json: withoutMain, name: 'full' })
+  const fullPath = `${path}/${(full.json.credential as { id: string }).id}`
+  await r.put('update.too-many', fullPath, { as: ann, json: { values: { host: 'h' } } })
+  await r.patch('patch.too-many', fullPath, { as: ann, json: { values: { host: 'h' } } })
+  await r.quietly('DELETE', fullPath, { as: ann })
   await r.get('get', mailer, { as: ann })
   await r.delete('delete', at('production'), { as: ann })
   await r.delete('delete.again', at('production'), { as: ann })

@@ -21,7 +21,9 @@ const queriedProject = guard(async (request: FastifyRequest) => {
   return membershipOf(request, typeof project_id === 'string' ? project_id : '', 'viewer')
 })
 
-/** The lists of OpenFn Lightning's credential API. Their query strings are validated as those of `/api/v1`. */
+/**
+ * The lists of OpenFn Lightning's credential API. Their query strings are validated as those of `/api/v1`.
+ */
 export const lightningListRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
   app.setErrorHandler(lightningErrorHandler)

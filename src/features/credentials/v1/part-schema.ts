@@ -87,8 +87,8 @@ export const putEnvironment = {
   mergePatch: {
     operationId: 'patchEnvironment',
     description:
-      'A JSON merge patch (RFC 7396) of the values: as `putEnvironment`, without `keys`. The environment is ' +
-      'made if it is not there.',
+      'A JSON merge patch (RFC 7396) of the values: as `putEnvironment`, without `keys`. The environment ' +
+      'is created if it does not exist.',
     body: ref(EnvironmentPatch)
   },
   response: {

@@ -12,7 +12,8 @@ import {
   IdempotencyKeyReused,
   NameTaken,
   NotFound,
-  RevisionChanged
+  RevisionChanged,
+  TooManyEnvironments
 } from '../../../http/problems.ts'
 import {
   ArrayPageQuery,
@@ -122,9 +123,8 @@ export const updateAppCredential = {
   description:
     'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
     'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail ' +
-    'that ' +
-    'is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole set. ' +
-    'The type cannot change.',
+    'that is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole ' +
+    'set. The type cannot change.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
@@ -140,7 +140,14 @@ export const updateAppCredential = {
     body: ref(AppCredentialPatch)
   },
   response: { 200: answer('As it is now', AppCredential, ETagHeader) },
-  problems: [NotFound, NameTaken, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
+  problems: [
+    NotFound,
+    NameTaken,
+    AmbiguousName,
+    TooManyEnvironments,
+    RevisionChanged,
+    DecryptionFailedProblem
+  ]
 }
 
 export const deleteAppCredential = {
