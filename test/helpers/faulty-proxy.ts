@@ -33,6 +33,8 @@ export interface FaultyProxy {
   calm(): void
   /** Called before a request is passed on. */
   before: (passed: Passed) => unknown
+  /** Returns what the client gets in the place of the body of an answer. */
+  rewrite: (body: Buffer) => Buffer
 }
 
 /** What stands between a client and the service at `origin`; gone when the test ends. */
@@ -57,7 +59,7 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
       redirect: 'manual',
       ...(body.length > 0 && { body: new Uint8Array(body) })
     })
-    const bytes = Buffer.from(await given.arrayBuffer())
+    const bytes = proxy.rewrite(Buffer.from(await given.arrayBuffer()))
     if (fault === 'lost') return void request.socket.resetAndDestroy()
     const kept = [...given.headers].filter(
       ([name]) => !/^(set-cookie|content-length|connection|keep-alive|transfer-encoding)$/.test(name)
@@ -80,7 +82,8 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
     passed: [],
     next: (...more) => void faults.push(...more),
     calm: () => void faults.splice(0),
-    before: () => {}
+    before: () => {},
+    rewrite: (body) => body
   }
   t.teardown(async () => {
     server.close()
