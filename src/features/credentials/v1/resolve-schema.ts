@@ -71,7 +71,8 @@ const ResolveError = closed(
 )
 
 // Each `status` is always sent, and not `required`: Rust's serde takes the discriminator away before it reads
-// the rest.
+// the rest. It is any string, whose values the discriminator names: PHP's generator merges the parts into one
+// class, which would accept the literal of one of them alone.
 const ResolvedCredential = closed(
   {
     status: Type.Optional(Type.String({ description: 'Always `resolved`' })),
