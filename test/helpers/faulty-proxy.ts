@@ -37,6 +37,15 @@ export interface FaultyProxy {
   rewrite: (body: Buffer) => Buffer
 }
 
+const OF_THE_CONNECTION = new Set([
+  'connection',
+  'content-length',
+  'host',
+  'http2-settings',
+  'transfer-encoding',
+  'upgrade'
+])
+
 /** What stands between a client and the service at `origin`; gone when the test ends. */
 export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyProxy> {
   const faults: (Fault | undefined)[] = []
@@ -52,10 +61,10 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
     if (fault === 'refused') return void request.socket.resetAndDestroy()
     if (typeof fault === 'object') return void response.writeHead(fault.status, fault.headers).end(fault.body)
     await proxy.before(passed)
-    const { connection: _, host: __, 'content-length': ___, 'transfer-encoding': ____, ...sent } = headers
+    const sent = Object.entries(headers).filter(([name]) => !OF_THE_CONNECTION.has(name))
     const given = await fetch(origin + url, {
       method,
-      headers: sent as Record<string, string>,
+      headers: Object.fromEntries(sent) as Record<string, string>,
       redirect: 'manual',
       ...(body.length > 0 && { body: new Uint8Array(body) })
     })

@@ -73,7 +73,7 @@ async function prove(t: Test, row: Generator): Promise<void> {
   for (const command of row.compile ?? []) if ((await run(command)) === undefined) return
   if (!row.run) return
 
-  for (const [version, world] of Object.entries(versions)) {
+  for (const [version, { service, ...world }] of Object.entries(versions)) {
     const { person } = await service.newUser()
     const out = await run(row.run, { ...world, EMAIL: person.email, PASSWORD: person.password })
     if (out !== undefined) t.equal(linesOf(out).at(-1), 'round trip done', version)
@@ -92,11 +92,12 @@ const rows = GENERATORS.filter(
 )
 t.ok(rows.length > 0, 'there is something to prove')
 
-const service = await startTestApp(t)
+const [now, later] = [await startTestApp(t), await startTestApp(t)]
 const versions = {
-  'with this version of the service': { BASE: service.origin, NOT_FOUND: 'not-found' },
+  'with this version of the service': { service: now, BASE: now.origin, NOT_FOUND: 'not-found' },
   'with a later version of the service': {
-    BASE: await startLaterVersion(t, service.origin),
+    service: later,
+    BASE: await startLaterVersion(t, later.origin),
     NOT_FOUND: LATER_CODE
   }
 }

@@ -71,11 +71,10 @@ const ResolveError = closed(
 )
 
 // Each `status` is always sent, and not `required`: Rust's serde takes the discriminator away before it reads
-// the rest. It is any string, whose values the discriminator names: PHP's generator merges the parts into one
-// class, which would accept the literal of one of them alone.
+// the rest. It is a literal: Java's Jackson, which looks at no `required`, tells the parts apart by nothing else.
 const ResolvedCredential = closed(
   {
-    status: Type.Optional(Type.String({ description: 'Always `resolved`' })),
+    status: Type.Optional(Type.Literal('resolved')),
     id: Id,
     credentialName: ShownName,
     typeName: ShownName,
@@ -108,7 +107,7 @@ const ResolvedCredential = closed(
 
 const UnresolvedCredential = closed(
   {
-    status: Type.Optional(Type.String({ description: 'Always `failed`' })),
+    status: Type.Optional(Type.Literal('failed')),
     id: Type.Optional(described(Id, 'As it was asked for')),
     name: Type.Optional(Type.String({ maxLength: 200, description: 'As it was asked for, in NFC' })),
     error: ref(ResolveError)

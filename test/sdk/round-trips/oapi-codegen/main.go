@@ -96,7 +96,7 @@ func main() {
 
 	gone := must(person.DeleteAppCredentialWithResponse(ctx, made.Id, nil)).JSON200
 	check(gone != nil && gone.Success, "it is deleted")
-	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id))
+	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id, nil))
 	check(missing.StatusCode() == http.StatusNotFound, "404")
 	check(missing.ApplicationproblemJSON404 != nil && missing.ApplicationproblemJSON404.Code == latchkey.ProblemCode(notFound), "a problem")
 
