@@ -4,6 +4,8 @@ import fp from 'fastify-plugin'
 const IfNoneMatch = Type.Object({
   'if-none-match': Type.Optional(
     Type.String({
+      // As long as all headers together may be.
+      maxLength: 16_384,
       description: 'The `ETag` of an earlier answer, or several, or `*`: 304 if one is the current revision',
       examples: ['"3"']
     })

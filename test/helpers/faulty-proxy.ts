@@ -33,7 +33,18 @@ export interface FaultyProxy {
   calm(): void
   /** Called before a request is passed on. */
   before: (passed: Passed) => unknown
+  /** Returns what the client gets in the place of the body of an answer. */
+  rewrite: (body: Buffer) => Buffer
 }
+
+const OF_THE_CONNECTION = new Set([
+  'connection',
+  'content-length',
+  'host',
+  'http2-settings',
+  'transfer-encoding',
+  'upgrade'
+])
 
 /** What stands between a client and the service at `origin`; gone when the test ends. */
 export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyProxy> {
@@ -50,14 +61,14 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
     if (fault === 'refused') return void request.socket.resetAndDestroy()
     if (typeof fault === 'object') return void response.writeHead(fault.status, fault.headers).end(fault.body)
     await proxy.before(passed)
-    const { connection: _, host: __, 'content-length': ___, 'transfer-encoding': ____, ...sent } = headers
+    const sent = Object.entries(headers).filter(([name]) => !OF_THE_CONNECTION.has(name))
     const given = await fetch(origin + url, {
       method,
-      headers: sent as Record<string, string>,
+      headers: Object.fromEntries(sent) as Record<string, string>,
       redirect: 'manual',
       ...(body.length > 0 && { body: new Uint8Array(body) })
     })
-    const bytes = Buffer.from(await given.arrayBuffer())
+    const bytes = proxy.rewrite(Buffer.from(await given.arrayBuffer()))
     if (fault === 'lost') return void request.socket.resetAndDestroy()
     const kept = [...given.headers].filter(
       ([name]) => !/^(set-cookie|content-length|connection|keep-alive|transfer-encoding)$/.test(name)
@@ -80,7 +91,8 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
     passed: [],
     next: (...more) => void faults.push(...more),
     calm: () => void faults.splice(0),
-    before: () => {}
+    before: () => {},
+    rewrite: (body) => body
   }
   t.teardown(async () => {
     server.close()

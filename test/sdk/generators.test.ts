@@ -1,5 +1,6 @@
 // The clients that generators make of openapi.yaml as it stands, by the commands of docs/clients.md: each is
-// generated, compiled, and does the same round trip. `GENERATORS=ogen,rust` chooses some by their names.
+// generated, compiled, and does the same round trip with this version of the service, and with a later one that
+// answers more. `GENERATORS=ogen,rust` chooses some by their names.
 import { copyFile, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,7 @@ import { stripVTControlCharacters } from 'node:util'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../helpers/app.ts'
 import { GENERATORS, type Generator, TOOLCHAINS } from './generators.ts'
+import { LATER_CODE, startLaterVersion } from './later-version.ts'
 import { documented, runTool } from './tool.ts'
 
 t.setTimeout(0)
@@ -71,9 +73,11 @@ async function prove(t: Test, row: Generator): Promise<void> {
   for (const command of row.compile ?? []) if ((await run(command)) === undefined) return
   if (!row.run) return
 
-  const { person } = await service.newUser()
-  const out = await run(row.run, { BASE: service.origin, EMAIL: person.email, PASSWORD: person.password })
-  if (out !== undefined) t.equal(linesOf(out).at(-1), 'round trip done')
+  for (const [version, { service, ...world }] of Object.entries(versions)) {
+    const { person } = await service.newUser()
+    const out = await run(row.run, { ...world, EMAIL: person.email, PASSWORD: person.password })
+    if (out !== undefined) t.equal(linesOf(out).at(-1), 'round trip done', version)
+  }
 }
 
 function linesOf(out: string): string[] {
@@ -88,7 +92,15 @@ const rows = GENERATORS.filter(
 )
 t.ok(rows.length > 0, 'there is something to prove')
 
-const service = await startTestApp(t)
+const [now, later] = [await startTestApp(t), await startTestApp(t)]
+const versions = {
+  'with this version of the service': { service: now, BASE: now.origin, NOT_FOUND: 'not-found' },
+  'with a later version of the service': {
+    service: later,
+    BASE: await startLaterVersion(t, later.origin),
+    NOT_FOUND: LATER_CODE
+  }
+}
 
 for (const row of rows)
   await t.test(row.name, async (t) => {

@@ -139,17 +139,24 @@ const values = {
   )
 }
 
+const ProjectNameOrId = Type.String({
+  ...AskedName,
+  $id: 'ProjectNameOrId',
+  description: 'The name of a project that the caller is a member of, compared as names are, or its id',
+  examples: ['Reports']
+})
+
 /** The projects of a request, in one of two forms. The handler refuses both together. */
 const projects = {
   projectIds: Type.Optional(
     Type.Array(Id, { maxItems: 100, description: 'Either this or `projects`, not both' })
   ),
   projects: Type.Optional(
-    Type.Array(AskedName, {
+    Type.Array(ref(ProjectNameOrId), {
       maxItems: 100,
       description:
-        'By their names, of those that the caller is a member of, or by their ids. Several of one name are ' +
-        '409 `ambiguous-name`. Either this or `projectIds`, not both',
+        'By their names or ids. Several projects of one name are 409 `ambiguous-name`. Either this or ' +
+        '`projectIds`, not both',
       examples: [['Reports']]
     })
   )

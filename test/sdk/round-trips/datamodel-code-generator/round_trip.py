@@ -9,6 +9,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener
 import latchkey as models
 
 SECRET = "staple under glass"
+NOT_FOUND = os.environ["NOT_FOUND"]
 origin = os.environ["BASE"]
 
 
@@ -70,10 +71,13 @@ answer = machine(
     "POST",
     f"/api/v1/projects/{project.id}/resolve",
     models.ResolveAnswer,
-    models.ResolveRequest(credentials=[models.AskedCredential(name="From pydantic")]),
+    models.ResolveRequest(
+        credentials=[models.AskedCredential(name=name) for name in ("From pydantic", "No such credential")]
+    ),
 )
-result = answer.results[0]
-assert isinstance(result, models.ResolvedCredential) and result.values["apiKey"] == SECRET
+[found, missing] = answer.results
+assert isinstance(found, models.ResolvedCredential) and found.values["apiKey"] == SECRET
+assert isinstance(missing, models.UnresolvedCredential) and missing.error.code == NOT_FOUND
 
 assert person("DELETE", path, models.SuccessAnswer).success
 try:
@@ -81,6 +85,6 @@ try:
     raise AssertionError("it is still there")
 except HTTPError as error:
     problem = models.Problem.model_validate_json(error.read())
-    assert error.code == 404 and problem.code == "not-found"
+    assert error.code == 404 and problem.code == NOT_FOUND
 
 print("round trip done")

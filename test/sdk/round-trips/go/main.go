@@ -36,7 +36,7 @@ func client(origin string, httpClient *http.Client) *latchkey.APIClient {
 
 func main() {
 	ctx := context.Background()
-	origin := os.Getenv("BASE")
+	origin, notFound := os.Getenv("BASE"), os.Getenv("NOT_FOUND")
 
 	// The cookie that signing in sets is kept by the jar, and goes with what follows.
 	jar, _ := cookiejar.New(nil)
@@ -71,19 +71,21 @@ func main() {
 	ask.SetProjectId(project.Id)
 	token := must(person.AccessTokensAPI.CreateAccessToken(ctx).AccessTokenCreate(*ask).Execute())
 	machine := client(origin, http.DefaultClient)
-	asked := latchkey.NewAskedCredential()
+	asked, unknown := latchkey.NewAskedCredential(), latchkey.NewAskedCredential()
 	asked.SetName("From Go")
+	unknown.SetName("No such credential")
 	answer := must(machine.AppCredentialsAPI.ResolveCredentials(
 		context.WithValue(ctx, latchkey.ContextAccessToken, token.Token), project.Id).
-		ResolveRequest(*latchkey.NewResolveRequest([]latchkey.AskedCredential{*asked})).Execute())
+		ResolveRequest(*latchkey.NewResolveRequest([]latchkey.AskedCredential{*asked, *unknown})).Execute())
 	check(answer.Results[0].ResolvedCredential.Values["apiKey"] == secret, "the value is what was stored")
+	check(string(answer.Results[1].UnresolvedCredential.Error.Code) == notFound, "why there is none")
 
 	gone := must(person.AppCredentialsAPI.DeleteAppCredential(ctx, made.Id).Execute())
 	check(gone.Success, "it is deleted")
 	_, response, err := person.AppCredentialsAPI.GetAppCredential(ctx, made.Id).Execute()
 	var failure *latchkey.GenericOpenAPIError
 	check(response.StatusCode == http.StatusNotFound && errors.As(err, &failure), "404")
-	check(failure.Model().(latchkey.Problem).Code == "not-found", "a problem")
+	check(failure.Model().(latchkey.Problem).Code == notFound, "a problem")
 
 	fmt.Println("round trip done")
 }

@@ -5,7 +5,12 @@ import { createClient } from './latchkey/client'
 declare const process: { env: Record<string, string> }
 
 const SECRET = 'staple under glass'
-const { BASE: baseUrl, EMAIL: email, PASSWORD: password } = process.env as Record<string, string>
+const {
+  BASE: baseUrl,
+  EMAIL: email,
+  PASSWORD: password,
+  NOT_FOUND: notFound
+} = process.env as Record<string, string>
 
 function check(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what)
@@ -67,15 +72,16 @@ async function main(): Promise<void> {
     await latchkey.resolveCredentials({
       client: createClient({ baseUrl, auth: token.token }),
       path: { id: project.id },
-      body: { credentials: [{ name: 'From Hey API' }] }
+      body: { credentials: [{ name: 'From Hey API' }, { name: 'No such credential' }] }
     })
   )
-  const [result] = answer.results
+  const [result, failure] = answer.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
 
   check(got(await latchkey.deleteAppCredential({ client, path })).success, 'it is deleted')
   const missing = await latchkey.getAppCredential({ client, path })
-  check(missing.response?.status === 404 && missing.error?.code === 'not-found', 'a problem')
+  check(missing.response?.status === 404 && missing.error?.code === notFound, 'a problem')
 
   console.log('round trip done')
 }

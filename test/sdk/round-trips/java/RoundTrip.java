@@ -10,6 +10,7 @@ import org.openapitools.client.model.*;
 /** One round trip by the client that openapi-generator makes for Java, with its functions alone. */
 public class RoundTrip {
   static final String SECRET = "staple under glass";
+  static final String NOT_FOUND = System.getenv("NOT_FOUND");
 
   static ApiClient client() {
     var client = new ApiClient();
@@ -68,15 +69,20 @@ public class RoundTrip {
         new AppCredentialsApi(machine)
             .resolveCredentials(
                 project.getId(),
-                new ResolveRequest().addCredentialsItem(new AskedCredential().name("From Java")));
-    check(SECRET.equals(answer.getResults().get(0).getResolvedCredential().getValues().get("apiKey")), "the value is what was stored");
+                new ResolveRequest()
+                    .addCredentialsItem(new AskedCredential().name("From Java"))
+                    .addCredentialsItem(new AskedCredential().name("No such credential")));
+    var resolved = answer.getResults().get(0).getResolvedCredential();
+    check(SECRET.equals(resolved.getValues().get("apiKey")), "the value is what was stored");
+    var unresolved = answer.getResults().get(1).getUnresolvedCredential();
+    check(NOT_FOUND.equals(unresolved.getError().getCode()), "why there is none");
 
     check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
     try {
-      credentials.getAppCredential(id);
+      credentials.getAppCredential(id, null);
       throw new AssertionError("it is still there");
     } catch (ApiException error) {
-      check(error.getCode() == 404 && error.getResponseBody().contains("\"not-found\""), "a problem");
+      check(error.getCode() == 404 && error.getResponseBody().contains("\"" + NOT_FOUND + "\""), "a problem");
     }
     System.out.println("round trip done");
   }

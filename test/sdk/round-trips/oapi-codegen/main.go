@@ -31,7 +31,7 @@ func check(holds bool, what string) {
 
 func main() {
 	ctx := context.Background()
-	origin := os.Getenv("BASE")
+	origin, notFound := os.Getenv("BASE"), os.Getenv("NOT_FOUND")
 
 	// The cookie that signing in sets is kept by the jar, and goes with what follows.
 	jar := must(cookiejar.New(nil))
@@ -84,20 +84,21 @@ func main() {
 			request.Header.Set("Authorization", "Bearer "+token.Token)
 			return nil
 		})))
-	name := "From oapi-codegen"
+	name, unknown := "From oapi-codegen", "No such credential"
 	answer := must(machine.ResolveCredentialsWithResponse(ctx, project.Id, latchkey.ResolveRequest{
-		Credentials: []latchkey.AskedCredential{{Name: &name}},
+		Credentials: []latchkey.AskedCredential{{Name: &name}, {Name: &unknown}},
 	})).JSON200
 	check(answer != nil, "an answer")
-	resolved := must(answer.Results[0].AsResolvedCredential())
-	check(resolved.Status == latchkey.Resolved, "resolved")
+	resolved := must(answer.Results[0].ValueByDiscriminator()).(latchkey.ResolvedCredential)
 	check(resolved.Values["apiKey"] == secret, "the value is what was stored")
+	unresolved := must(answer.Results[1].ValueByDiscriminator()).(latchkey.UnresolvedCredential)
+	check(string(unresolved.Error.Code) == notFound, "why there is none")
 
 	gone := must(person.DeleteAppCredentialWithResponse(ctx, made.Id, nil)).JSON200
 	check(gone != nil && gone.Success, "it is deleted")
-	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id))
+	missing := must(person.GetAppCredentialWithResponse(ctx, made.Id, nil))
 	check(missing.StatusCode() == http.StatusNotFound, "404")
-	check(missing.ApplicationproblemJSON404 != nil && missing.ApplicationproblemJSON404.Code == "not-found", "a problem")
+	check(missing.ApplicationproblemJSON404 != nil && missing.ApplicationproblemJSON404.Code == latchkey.ProblemCode(notFound), "a problem")
 
 	fmt.Println("round trip done")
 }

@@ -58,6 +58,7 @@ func check(holds bool, what string) {
 }
 
 func main() {
+	notFound := os.Getenv("NOT_FOUND")
 	ctx := context.Background()
 
 	session := as[*latchkey.CurrentSessionHeaders](client(caller{}).CreateSession(ctx,
@@ -82,7 +83,7 @@ func main() {
 		CredentialType: latchkey.NewOptString("ogen"),
 		Values:         latchkey.NewOptAppCredentialCreateValues(map[string]jx.Raw{"apiKey": value}),
 		Description:    latchkey.NewOptNilString("For the round trip"),
-		Projects:       []string{"ogen"},
+		Projects:       []latchkey.ProjectNameOrId{"ogen"},
 	}, latchkey.CreateAppCredentialParams{IdempotencyKey: latchkey.NewOptString("ogen-1")})).Response
 	check(made.Revision == 1 && made.Description.Value == "For the round trip", "a credential")
 
@@ -103,17 +104,22 @@ func main() {
 	}, latchkey.CreateAccessTokenParams{})).Response
 	machine := client(caller{token: token.Token})
 	answer := as[*latchkey.ResolveAnswer](machine.ResolveCredentials(ctx, &latchkey.ResolveRequest{
-		Credentials: []latchkey.AskedCredential{{Name: latchkey.NewOptString("From ogen")}},
+		Credentials: []latchkey.AskedCredential{
+			{Name: latchkey.NewOptString("From ogen")},
+			{Name: latchkey.NewOptString("No such credential")},
+		},
 	}, latchkey.ResolveCredentialsParams{ID: project.ID}))
 	resolved, ok := answer.Results[0].GetResolvedCredential()
 	check(ok && string(resolved.Values["apiKey"]) == string(value), "the value is what was stored")
+	unresolved, ok := answer.Results[1].GetUnresolvedCredential()
+	check(ok && string(unresolved.Error.Code) == notFound, "why there is none")
 
 	gone := as[*latchkey.SuccessAnswer](person.DeleteAppCredential(ctx,
 		latchkey.DeleteAppCredentialParams{ID: made.ID}))
 	check(gone.Success, "it is deleted")
 	missing := as[*latchkey.GetAppCredentialNotFound](person.GetAppCredential(ctx,
 		latchkey.GetAppCredentialParams{ID: made.ID}))
-	check(missing.Code == "not-found", "a problem")
+	check(string(missing.Code) == notFound, "a problem")
 
 	fmt.Println("round trip done")
 }

@@ -30,9 +30,12 @@ from latchkey_client.models import (
     ResolvedCredential,
     ResolveRequest,
     SignIn,
+    UnresolvedCredential,
 )
 
 SECRET = "staple under glass"
+NOT_FOUND = os.environ["NOT_FOUND"]
+NAMES = ["From Python", "No such credential"]
 origin = os.environ["BASE"]
 
 # The cookie that signing in sets is kept by the client, and goes with what follows.
@@ -64,14 +67,15 @@ token = create_access_token.sync(
 )
 machine = AuthenticatedClient(base_url=origin, token=token.token)
 answer = resolve_credentials.sync(
-    id=project.id, client=machine, body=ResolveRequest([AskedCredential(name="From Python")])
+    id=project.id, client=machine, body=ResolveRequest([AskedCredential(name=name) for name in NAMES])
 )
-[result] = answer.results
-assert isinstance(result, ResolvedCredential) and result.values["apiKey"] == SECRET
+[found, failed] = answer.results
+assert isinstance(found, ResolvedCredential) and found.values["apiKey"] == SECRET
+assert isinstance(failed, UnresolvedCredential) and failed.error.code == NOT_FOUND
 
 assert delete_app_credential.sync(id=made.id, client=person).success
 missing = get_app_credential.sync_detailed(id=made.id, client=person)
 assert missing.status_code == 404
-assert isinstance(missing.parsed, Problem) and missing.parsed.code == "not-found"
+assert isinstance(missing.parsed, Problem) and missing.parsed.code == NOT_FOUND
 
 print("round trip done")

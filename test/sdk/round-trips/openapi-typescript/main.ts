@@ -5,7 +5,12 @@ import type { paths } from './latchkey'
 declare const process: { env: Record<string, string> }
 
 const SECRET = 'staple under glass'
-const { BASE: baseUrl, EMAIL: email, PASSWORD: password } = process.env as Record<string, string>
+const {
+  BASE: baseUrl,
+  EMAIL: email,
+  PASSWORD: password,
+  NOT_FOUND: notFound
+} = process.env as Record<string, string>
 
 function check(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what)
@@ -67,15 +72,16 @@ async function main(): Promise<void> {
   const answer = got(
     await machine.POST('/api/v1/projects/{id}/resolve', {
       params: { path: { id: project.id } },
-      body: { credentials: [{ name: 'From openapi-fetch' }] }
+      body: { credentials: [{ name: 'From openapi-fetch' }, { name: 'No such credential' }] }
     })
   )
-  const [result] = answer.results
+  const [result, failure] = answer.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
 
   check(got(await person.DELETE('/api/v1/app-credentials/{id}', { params })).success, 'it is deleted')
   const missing = await person.GET('/api/v1/app-credentials/{id}', { params })
-  check(missing.response.status === 404 && missing.error?.code === 'not-found', 'a problem')
+  check(missing.response.status === 404 && missing.error?.code === notFound, 'a problem')
 
   console.log('round trip done')
 }

@@ -4,7 +4,7 @@ import * as latchkey from './latchkey'
 declare const process: { env: Record<string, string> }
 
 const SECRET = 'staple under glass'
-const { EMAIL: email, PASSWORD: password } = process.env as Record<string, string>
+const { EMAIL: email, PASSWORD: password, NOT_FOUND: notFound } = process.env as Record<string, string>
 
 function check(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what)
@@ -56,17 +56,18 @@ async function main(): Promise<void> {
   check(token.status === 201, 'a token')
   const answer = await latchkey.resolveCredentials(
     project.data.id,
-    { credentials: [{ name: 'From orval' }] },
+    { credentials: [{ name: 'From orval' }, { name: 'No such credential' }] },
     { headers: { authorization: `Bearer ${token.data.token}` } }
   )
   check(answer.status === 200, 'resolved')
-  const [result] = answer.data.results
+  const [result, failure] = answer.data.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
 
   const gone = await latchkey.deleteAppCredential(made.data.id, person)
   check(gone.status === 200 && gone.data.success, 'it is deleted')
   const missing = await latchkey.getAppCredential(made.data.id, person)
-  check(missing.status === 404 && missing.data.code === 'not-found', 'a problem')
+  check(missing.status === 404 && missing.data.code === notFound, 'a problem')
 
   console.log('round trip done')
 }

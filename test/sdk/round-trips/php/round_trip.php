@@ -78,17 +78,22 @@ $token = (new AccessTokensApi($http, $person))->createAccessToken(new Model\Acce
 $machine = (new Configuration())->setHost(getenv('BASE'))->setAccessToken($token->getToken());
 $answer = (new AppCredentialsApi(new GuzzleHttp\Client(), $machine))->resolveCredentials(
     $project->getId(),
-    new Model\ResolveRequest(['credentials' => [new Model\AskedCredential(['name' => 'From PHP'])]])
+    new Model\ResolveRequest(['credentials' => [
+        new Model\AskedCredential(['name' => 'From PHP']),
+        new Model\AskedCredential(['name' => 'No such credential']),
+    ]])
 );
-$result = $answer->getResults()[0];
+[$result, $failure] = $answer->getResults();
 check($result->getStatus() === 'resolved', 'resolved');
 check($result->getValues()['apiKey'] === SECRET, 'the value is what was stored');
+check($failure->getStatus() === 'failed', 'failed');
+check($failure->getError()->getCode() === getenv('NOT_FOUND'), 'why there is none');
 
 check($credentials->deleteAppCredential($made->getId())->getSuccess() === true, 'it is deleted');
 try {
     $credentials->getAppCredential($made->getId());
     throw new Exception('it is still there');
 } catch (ApiException $error) {
-    check($error->getCode() === 404 && $error->getResponseObject()->getCode() === 'not-found', 'a problem');
+    check($error->getCode() === 404 && $error->getResponseObject()->getCode() === getenv('NOT_FOUND'), 'a problem');
 }
 echo "round trip done\n";

@@ -21,10 +21,13 @@ from latchkey import (
     ResolveRequest,
     SessionApi,
     SignIn,
+    UnresolvedCredential,
 )
 from latchkey.exceptions import NotFoundException
 
 SECRET = "staple under glass"
+NOT_FOUND = os.environ["NOT_FOUND"]
+NAMES = ["From Python", "No such credential"]
 origin = os.environ["BASE"]
 
 signed_in = SessionApi(ApiClient(Configuration(host=origin))).create_session_with_http_info(
@@ -59,16 +62,17 @@ token = AccessTokensApi(person).create_access_token(
 )
 machine = ApiClient(Configuration(host=origin, access_token=token.token))
 answer = AppCredentialsApi(machine).resolve_credentials(
-    project.id, ResolveRequest(credentials=[AskedCredential(name="From Python")])
+    project.id, ResolveRequest(credentials=[AskedCredential(name=name) for name in NAMES])
 )
-result = answer.results[0].actual_instance
-assert isinstance(result, ResolvedCredential) and result.values["apiKey"] == SECRET
+[found, missing] = [result.actual_instance for result in answer.results]
+assert isinstance(found, ResolvedCredential) and found.values["apiKey"] == SECRET
+assert isinstance(missing, UnresolvedCredential) and missing.error.code == NOT_FOUND
 
 assert credentials.delete_app_credential(made.id).success
 try:
     credentials.get_app_credential(made.id)
     raise AssertionError("it is still there")
 except NotFoundException as error:
-    assert error.status == 404 and error.data.code == "not-found"
+    assert error.status == 404 and error.data.code == NOT_FOUND
 
 print("round trip done")

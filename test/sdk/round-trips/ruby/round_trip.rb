@@ -53,9 +53,13 @@ token = Latchkey::AccessTokensApi.new(person).create_access_token(
 machine = client
 machine.config.access_token = token.token
 answer = Latchkey::AppCredentialsApi.new(machine).resolve_credentials(
-  project.id, Latchkey::ResolveRequest.new(credentials: [Latchkey::AskedCredential.new(name: 'From Ruby')])
+  project.id,
+  Latchkey::ResolveRequest.new(
+    credentials: ['From Ruby', 'No such credential'].map { |name| Latchkey::AskedCredential.new(name: name) }
+  )
 )
 check answer.results[0].values['apiKey'] == SECRET, 'the value is what was stored'
+check answer.results[1].error.code == ENV['NOT_FOUND'], 'why there is none'
 
 check credentials.delete_app_credential(made.id).success == true, 'it is deleted'
 begin
@@ -63,6 +67,6 @@ begin
   raise 'it is still there'
 rescue Latchkey::ApiError => error
   problem = Latchkey::Problem.build_from_hash(JSON.parse(error.response_body, symbolize_names: true))
-  check error.code == 404 && problem.code == 'not-found', 'a problem'
+  check error.code == 404 && problem.code == ENV['NOT_FOUND'], 'a problem'
 end
 puts 'round trip done'

@@ -14,7 +14,12 @@ import {
 declare const process: { env: Record<string, string> }
 
 const SECRET = 'staple under glass'
-const { BASE: basePath, EMAIL: email, PASSWORD: password } = process.env as Record<string, string>
+const {
+  BASE: basePath,
+  EMAIL: email,
+  PASSWORD: password,
+  NOT_FOUND: notFound
+} = process.env as Record<string, string>
 
 function check(holds: boolean, what: string): asserts holds {
   if (!holds) throw new Error(what)
@@ -65,15 +70,16 @@ async function main(): Promise<void> {
   const machine = new AppCredentialsApi(new Configuration({ basePath, accessToken: token.token }))
   const answer = await machine.resolveCredentials({
     id: project.id,
-    resolveRequest: { credentials: [{ name: 'From TypeScript' }] }
+    resolveRequest: { credentials: [{ name: 'From TypeScript' }, { name: 'No such credential' }] }
   })
-  const [result] = answer.results
+  const [result, failure] = answer.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
 
   check((await credentials.deleteAppCredential({ id })).success, 'it is deleted')
   const error = await credentials.getAppCredential({ id }).catch((error: unknown) => error)
   check(error instanceof ResponseError && error.response.status === 404, 'it is gone')
-  check(ProblemFromJSON(await error.response.json()).code === 'not-found', 'a problem')
+  check(ProblemFromJSON(await error.response.json()).code === notFound, 'a problem')
 
   console.log('round trip done')
 }

@@ -23,6 +23,7 @@ import org.openapitools.client.models.ProjectCreate
 import org.openapitools.client.models.ResolveRequest
 import org.openapitools.client.models.ResolvedCredential
 import org.openapitools.client.models.SignIn
+import org.openapitools.client.models.UnresolvedCredential
 
 const val SECRET = "staple under glass"
 
@@ -39,6 +40,7 @@ class Jar : CookieJar {
 
 fun main() {
     val origin = System.getenv("BASE")
+    val notFound = System.getenv("NOT_FOUND")
     val http = OkHttpClient.Builder().cookieJar(Jar()).build()
     val session = SessionApi(origin, http).createSession(SignIn(System.getenv("EMAIL"), System.getenv("PASSWORD")))
     check(session.user.email == System.getenv("EMAIL")) { "signed in" }
@@ -72,10 +74,12 @@ fun main() {
     machine.accessTokenProvider = { token.token }
     val answer = machine.resolveCredentials(
         project.id,
-        ResolveRequest(listOf(AskedCredential(name = "From Kotlin")))
+        ResolveRequest(listOf(AskedCredential(name = "From Kotlin"), AskedCredential(name = "No such credential")))
     )
     val result = Serializer.moshi.adapter(ResolvedCredential::class.java).fromJsonValue(answer.results[0])
     check(result?.propertyValues?.get("apiKey") == SECRET) { "the value is what was stored" }
+    val failure = Serializer.moshi.adapter(UnresolvedCredential::class.java).fromJsonValue(answer.results[1])
+    check(failure?.error?.code == notFound) { "why there is none" }
 
     check(credentials.deleteAppCredential(id).success) { "it is deleted" }
     try {
@@ -84,7 +88,7 @@ fun main() {
     } catch (error: ClientException) {
         val body = (error.response as ClientError<*>).body as String
         val problem = Serializer.moshi.adapter(Problem::class.java).fromJson(body)
-        check(error.statusCode == 404 && problem?.code == "not-found") { "a problem" }
+        check(error.statusCode == 404 && problem?.code == notFound) { "a problem" }
     }
     println("round trip done")
 }

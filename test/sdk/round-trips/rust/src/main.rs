@@ -63,22 +63,27 @@ async fn main() {
         bearer_access_token: Some(token.token),
         ..client(reqwest::Client::new())
     };
-    let asked = models::AskedCredential {
-        name: Some("From Rust".into()),
+    let asked = |name: &str| models::AskedCredential {
+        name: Some(name.into()),
         ..models::AskedCredential::new()
     };
-    let request = models::ResolveRequest::new(vec![asked]);
+    let request = models::ResolveRequest::new(vec![asked("From Rust"), asked("No such credential")]);
     let answer = app_credentials_api::resolve_credentials(&machine, &project.id.to_string(), request).await.unwrap();
-    let models::ResolveResult::ResolvedCredential(resolved) = &answer.results[0] else {
+    let models::ResolveResult::Resolved(resolved) = &answer.results[0] else {
         panic!("{:?}", answer.results[0]);
     };
     assert_eq!(resolved.values["apiKey"], SECRET);
+    let models::ResolveResult::Failed(unresolved) = &answer.results[1] else {
+        panic!("{:?}", answer.results[1]);
+    };
+    let not_found = var("NOT_FOUND").unwrap();
+    assert_eq!(unresolved.error.code, not_found);
 
     assert!(app_credentials_api::delete_app_credential(&person, &id, None).await.unwrap().success);
-    match app_credentials_api::get_app_credential(&person, &id).await {
+    match app_credentials_api::get_app_credential(&person, &id, None).await {
         Err(Error::ResponseError(answer)) => {
             let problem: models::Problem = serde_json::from_str(&answer.content).unwrap();
-            assert_eq!((answer.status.as_u16(), problem.code.as_str()), (404, "not-found"));
+            assert_eq!((answer.status.as_u16(), problem.code.as_str()), (404, not_found.as_str()));
         }
         other => panic!("{other:?}"),
     }
