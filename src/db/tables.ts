@@ -138,6 +138,8 @@ export interface Tables {
     name_key: string
     description: string | null
     owner_id: string | null
+    /** True if the owner got it from a deleted user and has not changed it since. */
+    adopted: Generated<boolean>
     revision: Generated<number>
     created_at: CreatedAt
     updated_at: Generated<Date>

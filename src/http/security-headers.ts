@@ -39,7 +39,8 @@ export const securityHeaders = fp(
           ...['etag', 'link', 'location', 'allow', 'retry-after', 'x-request-id', 'idempotency-replayed'],
           ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']
         ],
-        maxAge: 600
+        maxAge: 600,
+        strictPreflight: false
       })
     }
     const headers = { ...COMMON_HEADERS, ...(publicOrigin?.startsWith('https:') && HTTPS_ONLY) }

@@ -3,6 +3,16 @@ import { startTestApp } from '../helpers/app.ts'
 import { newCredential, newProject, newType, reveal, uniqueName } from '../helpers/fixtures.ts'
 import { send } from '../helpers/raw-request.ts'
 
+/** Patches of a json value one after the other, and what it is then. A number that changes is as it was sent. */
+const MERGES: [object, string][] = [
+  [{ keep: 1, nest: { x: 1, y: 2 } }, '{"a":1,"keep":1,"nest":{"x":1,"y":2}}'],
+  [{ new: 5, nest: { x: null } }, '{"a":1,"keep":1,"nest":{"y":2},"new":5}'],
+  [{ a: null, nest: { y: null } }, '{"keep":1,"nest":{},"new":5}'],
+  [{ nest: 'text', new: [null, { z: null }] }, '{"keep":1,"nest":"text","new":[null,{"z":null}]}'],
+  [{ nest: { deep: { gone: null } }, keep: null }, '{"nest":{"deep":{}},"new":[null,{"z":null}]}'],
+  [{}, '{"nest":{"deep":{}},"new":[null,{"z":null}]}']
+]
+
 const MERGE_PATCH = 'application/merge-patch+json'
 
 t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
@@ -56,6 +66,17 @@ t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
     for (const values of [{ password: null }, { unheard: 'x' }, [], 'x'])
       t.match((await patch(path, { values })).json, { status: 400, code: 'validation-failed' })
     t.same(await reveal(ann, credential.id), was, 'what is refused changes nothing')
+
+    const raw = { credentialName: uniqueName('raw'), credentialType: 'raw', values: { body: { a: 1 } } }
+    const json = `/api/v1/app-credentials/${(await ann.post('/api/v1/app-credentials', raw)).json.id}`
+    for (const [patched, becomes] of MERGES) {
+      t.equal((await patch(json, { values: { body: patched } })).status, 200)
+      const revealed = await ann.post(`${json}/reveal`, {})
+      t.match(revealed.text, `"keyValue":${becomes}`, becomes)
+    }
+    const replaced = await ann.put(json, { values: { body: { b: null } } })
+    t.equal(replaced.status, 200)
+    t.match((await ann.post(`${json}/reveal`, {})).text, '"keyValue":{"b":null}', 'PUT replaces the value')
 
     const staging = `${path}/environments/staging`
     t.equal((await patch(staging, { values: was })).status, 200)

@@ -59,8 +59,8 @@ export const AccessTokenCreate = closed(
       Type.String({
         ...AskedName,
         description:
-          'The same by the name of the project, of those that the caller is a member of, or by its id. ' +
-          'Several of one name are 409 `ambiguous-name`. Either this or `projectId`, not both',
+          'The same by the name of a project that the caller created, or by the id of any. The name of ' +
+          'another one is 409 `ambiguous-name`. Either this or `projectId`, not both',
         examples: ['Reports']
       })
     )

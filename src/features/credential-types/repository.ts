@@ -38,7 +38,7 @@ const WHOLE = [...HEAD, 't.description', 't.created_at', 't.updated_at'] as cons
 export type TypeHead = Row<'credential_types', 'id' | 'type_name' | 'owner_id' | 'revision'>
 /** The part of a type that credentials need. The fields are in order. */
 export type TypeWithFields = TypeHead & { fields: FieldRow[] }
-export type TypeRow = Omit<Selectable<Tables['credential_types']>, 'name_key'> & {
+export type TypeRow = Omit<Selectable<Tables['credential_types']>, 'name_key' | 'adopted'> & {
   fields: FieldRow[]
   usage_count: number
 }
@@ -149,6 +149,7 @@ export async function findTypeWithFields(db: Database, typeId: string): Promise<
 const withFieldsByName = prepared((db, p: Params<{ key: string; userId: string }>) =>
   types(db)
     .where('t.name_key', '=', p.key)
+    .where('t.adopted', '=', false)
     .where((eb) =>
       eb.or([
         eb('t.owner_id', 'is', null),
@@ -164,7 +165,8 @@ const withFieldsByName = prepared((db, p: Params<{ key: string; userId: string }
 
 /**
  * Finds a type with its fields by its name, as `foldName` compares names: a built-in one, or one of the user
- * or of an administrator. Anybody else could make a type of a well-known name whose fields are not secret.
+ * or of an administrator. Anybody else could make a type of a well-known name whose fields are not secret. So
+ * one that an administrator got from a deleted user is not found until it is changed.
  */
 export async function findTypeByName(
   db: Database,

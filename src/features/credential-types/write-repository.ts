@@ -72,7 +72,11 @@ export async function updateType(
   try {
     await trx
       .updateTable('credential_types')
-      .set({ description, ...(type_name !== undefined && { type_name, name_key: foldName(type_name) }) })
+      .set({
+        adopted: false,
+        description,
+        ...(type_name !== undefined && { type_name, name_key: foldName(type_name) })
+      })
       .set((eb) => ({
         revision: eb('revision', '+', fieldsChanged ? 1 : 0),
         updated_at: sql<Date>`now()`

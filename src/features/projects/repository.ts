@@ -110,44 +110,63 @@ function mapHeldName(error: unknown): never {
 
 /**
  * Changes the values that are set. Returns undefined if the project was deleted or the user is not its admin.
- * Whoever holds the name holds the new one; if nobody does, the user holds it as an owner. Throws NameTaken.
+ * An owner who gives a project another name holds the name, and nobody else does: what the former holder sends
+ * to a name must not come to a project that somebody else gave this name. Throws NameTaken, also if the former
+ * holder has another project of the name.
  */
-export function updateProject(
-  db: Database,
+export async function updateProject(
+  trx: Transaction,
   userId: string,
   id: string,
   { name, description }: { name: string | undefined; description: string | null | undefined }
 ): Promise<ProjectRow | undefined> {
-  const key = name === undefined ? null : foldName(name)
-  return db
-    .with('p', (q) =>
-      q
-        .updateTable('projects as p')
-        .from('project_members as m')
-        .set({ ...(name !== undefined && nameColumns(name)), description, updated_at: sql<Date>`now()` })
-        .where('p.id', '=', id)
-        .whereRef('m.project_id', '=', 'p.id')
-        .where('m.user_id', '=', userId)
-        .where('m.role', 'in', rolesAtLeast('admin'))
-        .returning(columns)
-    )
-    .with('holder', (q) =>
-      q
-        .updateTable('project_members as m')
-        .from('projects as before')
-        .set({ held_name_key: key })
-        .where('m.project_id', '=', id)
-        .where('m.user_id', '=', userId)
-        .where('m.role', '=', 'owner')
-        .whereRef('before.id', '=', 'm.project_id')
-        .where(sql<boolean>`before.name_key <> ${key}`)
-        .where(sql<boolean>`not exists (
-          select from project_members h where h.project_id = m.project_id and h.held_name_key is not null)`)
-    )
-    .selectFrom('p')
-    .select(['p.id', 'p.name', 'p.description', 'p.created_at', 'p.updated_at', 'p.role'])
-    .executeTakeFirst()
-    .catch(mapHeldName)
+  try {
+    const row = await trx
+      .with('before', (q) => q.selectFrom('projects').where('id', '=', id).select('name_key'))
+      .with('p', (q) =>
+        q
+          .updateTable('projects as p')
+          .from('project_members as m')
+          .set({ ...(name !== undefined && nameColumns(name)), description, updated_at: sql<Date>`now()` })
+          .where('p.id', '=', id)
+          .whereRef('m.project_id', '=', 'p.id')
+          .where('m.user_id', '=', userId)
+          .where('m.role', 'in', rolesAtLeast('admin'))
+          .returning(columns)
+      )
+      .selectFrom(['p', 'before'])
+      .select([
+        'p.id',
+        'p.name',
+        'p.description',
+        'p.created_at',
+        'p.updated_at',
+        'p.role',
+        'before.name_key'
+      ])
+      .executeTakeFirst()
+    if (!row) return undefined
+    const { name_key, ...project } = row
+    const key = foldName(project.name)
+    if (key !== name_key) await moveHeldName(trx, id, { key, holderId: userId })
+    return project
+  } catch (error) {
+    return mapHeldName(error)
+  }
+}
+
+async function moveHeldName(
+  trx: Transaction,
+  projectId: string,
+  { key, holderId }: { key: string; holderId: string }
+): Promise<void> {
+  const isHolder = sql<boolean>`user_id = ${holderId} and role = 'owner'`
+  await trx
+    .updateTable('project_members')
+    .set({ held_name_key: sql<string | null>`case when ${isHolder} then ${key} end` })
+    .where('project_id', '=', projectId)
+    .where(sql<boolean>`(held_name_key is not null or ${isHolder})`)
+    .execute()
 }
 
 /** Returns false if the project does not exist or the user is not an owner. */

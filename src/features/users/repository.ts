@@ -121,6 +121,7 @@ export async function reassignTypes(trx: Transaction, userId: string, newOwnerId
   await trx
     .updateTable('credential_types')
     .set((eb) => ({
+      adopted: true,
       owner_id: eb
         .selectFrom('users')
         .select('id')

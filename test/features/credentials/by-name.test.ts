@@ -161,6 +161,39 @@ t.test('an unknown name is answered with those that are known, and all faults at
   t.match(answer.json.errors[0].message, 'host, password, note')
 })
 
+t.test('the faults of names, projects, values and times come at once', async (t) => {
+  const body = {
+    ...{ credentialType: 'api-key', credentialTypeId: type.id, values: {}, keys: [] },
+    ...{ projects: ['A', ' a'], expiresAt: '1969-01-01T00:00:00Z' }
+  }
+  const { json } = await create(ann, body)
+  const [both, repeated] = [
+    { path: '/body', code: 'one-of' },
+    { path: '/body/projects', code: 'repeated' }
+  ]
+  t.match(json.errors, [both, both, repeated, { path: '/body/expiresAt' }])
+  t.equal(json.errors.length, 4)
+  const keys = [{ keyValue: 1 }, { fieldId: type.field['host'], fieldName: 'host', keyValue: 'h' }]
+  const { json: entries } = await create(ann, { credentialTypeId: type.id, keys })
+  t.match(entries.errors, [{ path: '/body/keys/0/fieldId' }, { path: '/body/keys/1', code: 'one-of' }])
+})
+
+t.test('a type that an administrator got from a deleted user is not meant by its name', async (t) => {
+  const [mal, bob] = [await service.newUser(), await service.newUser()]
+  const { id } = await newType(mal)
+  const typeOf = async () => (await service.admin.get(`/api/v1/credential-types/${id}`)).json
+  const { typeName } = await typeOf()
+  t.equal((await service.admin.delete(`/api/v1/users/${mal.person.id}`)).status, 200)
+  t.equal((await typeOf()).ownerId, service.admin.person.id)
+  for (const who of [bob, service.admin]) {
+    const refused = await create(who, { credentialType: typeName, values: VALUES })
+    isRefused(t, refused, '/body/credentialType', 'unknown-type', 'nobody has looked at it')
+  }
+  const claimed = await service.admin.put(`/api/v1/credential-types/${id}`, { description: 'Looked at' })
+  t.equal(claimed.status, 200)
+  t.equal((await create(bob, { credentialType: typeName, values: VALUES })).status, 201)
+})
+
 t.test('values keep the text of their numbers', async (t) => {
   const field = (fieldName: string, fieldType: string) => ({
     fieldName,

@@ -177,7 +177,7 @@ t.test('a membership that ends meanwhile links nothing', async (t) => {
   for (let round = 0; round < 5; round++) {
     await addMember(ann, id, eddy, 'editor')
     const [made, removed] = await Promise.all([
-      create(eddy, { projects: ['Race'] }),
+      create(eddy, { projects: [id] }),
       ann.delete(`/api/v1/projects/${id}/members/${eddy.person.id}`)
     ])
     t.equal(removed.status, 200)

@@ -1,4 +1,5 @@
 import type { Static } from '@sinclair/typebox'
+import { allOf } from '../../../http/faults.ts'
 import { oneOf, requireOneOf } from '../../../http/one-of.ts'
 import { ValidationFailed } from '../../../http/problems.ts'
 import { timeOf } from '../../../http/times.ts'
@@ -36,7 +37,12 @@ export function hasValues({ keys = [], values = {} }: ValuesBody): boolean {
 export function valuesIn(body: ValuesBody, { merges = false } = {}): ValueInputs {
   requireOneOf(body, ['keys', 'values'])
   const { keys, values } = body
-  if (keys) return { entries: keys.map(entryOf), merges, pathOf: () => '/body/keys' }
+  if (keys)
+    return {
+      entries: allOf(...keys.map((key, index) => () => entryOf(key, index))),
+      merges,
+      pathOf: () => '/body/keys'
+    }
   // To the validator, a number that is kept as its text is an object.
   if (!isJsonObject(values)) {
     const message = 'This must be an object.'
@@ -95,14 +101,19 @@ export function fieldsIn({ fieldIds, fieldNames }: RevealBody): FieldRef[] | und
 
 /** Returns the credential that a body of the user describes. Throws ValidationFailed. */
 export function newCredentialOf(body: CreateBody, userId: string): NewCredential {
-  const inputs = valuesIn(body)
+  const [findType, inputs, projects, expiresAt] = allOf(
+    () => typeIn(body, userId),
+    () => valuesIn(body),
+    () => projectsIn(body) ?? NO_PROJECTS,
+    () => timeOf(body.expiresAt ?? null, '/body/expiresAt')
+  )
   return {
     name: body.credentialName,
     description: body.description ?? null,
     externalId: null,
-    projects: projectsIn(body) ?? NO_PROJECTS,
-    expiresAt: timeOf(body.expiresAt ?? null, '/body/expiresAt'),
-    findType: typeIn(body, userId),
+    projects,
+    expiresAt,
+    findType,
     valuesFor: ({ fields }) => new Map([['main', applyValues(fields, defaultsOf(fields), inputs)]])
   }
 }
@@ -110,12 +121,16 @@ export function newCredentialOf(body: CreateBody, userId: string): NewCredential
 /** Returns the change that a body describes, without its events. Throws ValidationFailed. */
 export function changeOf(body: UpdateBody, options: { merges: boolean }): Omit<Change, 'events'> {
   const { credentialName: name, description, expiresAt } = body
-  const inputs = oneOf(body, ['keys', 'values']) && valuesIn(body, options)
+  const [inputs, projects, expires] = allOf(
+    () => oneOf(body, ['keys', 'values']) && valuesIn(body, options),
+    () => projectsIn(body),
+    () => (expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt'))
+  )
   return {
     name,
     description,
-    expiresAt: expiresAt === undefined ? undefined : timeOf(expiresAt, '/body/expiresAt'),
-    projects: projectsIn(body),
+    expiresAt: expires,
+    projects,
     values:
       inputs && hasValues(body)
         ? (fields, values) => values.set('main', applyValues(fields, values.get('main') ?? new Map(), inputs))

@@ -142,7 +142,7 @@ const values = {
 const ProjectNameOrId = Type.String({
   ...AskedName,
   $id: 'ProjectNameOrId',
-  description: 'The name of a project that the caller is a member of, compared as names are, or its id',
+  description: 'The name of a project that the caller created, compared as names are, or the id of any',
   examples: ['Reports']
 })
 
@@ -155,8 +155,8 @@ const projects = {
     Type.Array(ref(ProjectNameOrId), {
       maxItems: 100,
       description:
-        'By their names or ids. Several projects of one name are 409 `ambiguous-name`. Either this or ' +
-        '`projectIds`, not both',
+        'By their names or ids. The name of a project that the caller did not create is 409 ' +
+        '`ambiguous-name`. Either this or `projectIds`, not both',
       examples: [['Reports']]
     })
   )
