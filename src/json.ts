@@ -84,6 +84,17 @@ export function parseLossless(text: string): unknown {
   )
 }
 
+/** Returns the target as the patch changes it (RFC 7396). */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isJsonObject(patch)) return patch
+  const members = new Map(isJsonObject(target) ? Object.entries(target) : [])
+  for (const [name, change] of Object.entries(patch)) {
+    if (change === null) members.delete(name)
+    else members.set(name, mergePatch(members.get(name), change))
+  }
+  return Object.fromEntries(members)
+}
+
 /** Returns the index of the closing quote of the string that starts at `start`. */
 export function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1)

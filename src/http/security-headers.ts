@@ -36,7 +36,7 @@ export const securityHeaders = fp(
         credentials: true,
         methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
         exposedHeaders: [
-          ...['etag', 'location', 'retry-after', 'x-request-id', 'idempotency-replayed'],
+          ...['etag', 'link', 'location', 'allow', 'retry-after', 'x-request-id', 'idempotency-replayed'],
           ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']
         ],
         maxAge: 600

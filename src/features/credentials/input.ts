@@ -1,11 +1,11 @@
 import { type InputError, ValidationFailed } from '../../http/problems.ts'
-import { JsonText } from '../../json.ts'
+import { isJsonObject, JsonText, mergePatch, parseLossless } from '../../json.ts'
 import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import { hasNoValue, validateValue } from '../credential-types/field-values.ts'
 import { PatternSearch } from '../credential-types/patterns.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import { type FieldRef, fieldFinder, isInputError } from './field-refs.ts'
-import type { Values } from './sealing.ts'
+import { jsonOf, type Values } from './sealing.ts'
 import { namesInExtra, separateExtra } from './values-by-name.ts'
 
 /** The most environments that a credential can have. */
@@ -21,6 +21,8 @@ export interface ValueInput {
 /** The values of a request, in whatever form they were sent. */
 export interface ValueInputs {
   entries: readonly ValueInput[]
+  /** True if an object is merged into the value that is there (RFC 7396), false if it replaces it. */
+  merges: boolean
   /** Where the value of this field belongs. */
   pathOf(fieldName: string): string
 }
@@ -32,7 +34,7 @@ export interface ValueInputs {
  * required field without a value. The errors contain no values.
  */
 export function applyValues(fields: readonly FieldRow[], previous: Values, inputs: ValueInputs): Values {
-  const { entries, pathOf } = inputs
+  const { entries, merges, pathOf } = inputs
   const search = new PatternSearch()
   const find = fieldFinder(fields)
   const values: Values = new Map(previous)
@@ -45,7 +47,7 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
     return further
   }
   let extraPath = ''
-  for (const { field: ref, value, path } of entries) {
+  for (const { field: ref, value: sent, path } of entries) {
     const field = find(ref)
     if (isInputError(field)) {
       // All unknown names of an object have its path.
@@ -53,6 +55,8 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
       continue
     }
     const { id } = field
+    const before = values.get(id)
+    const value = merges && isJsonObject(sent) ? mergePatch(before && parsed(before), sent) : sent
     if (EXTRA_FIELD_IDS.has(id)) extraPath = path
     const isHidden = () => (field.secret && values.has(id)) || furtherNames().has(field.field_name)
     if (value === '' && isHidden()) continue
@@ -79,6 +83,8 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
   if (errors.length > 0) throw new ValidationFailed({ errors })
   return values
 }
+
+const parsed = (value: Parameters<typeof jsonOf>[0]) => parseLossless(jsonOf(value).text)
 
 /** Returns the default values of the fields that have one. */
 export function defaultsOf(fields: readonly FieldRow[]): Values {

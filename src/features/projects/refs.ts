@@ -2,7 +2,7 @@ import type { Database } from '../../db/database.ts'
 import { AmbiguousName, type InputError, NotFound, ValidationFailed } from '../../http/problems.ts'
 import { isUuid } from '../../http/schemas.ts'
 import { foldName } from '../../names.ts'
-import { countByName } from './repository.ts'
+import { findByName } from './repository.ts'
 
 /** Projects in a request, each by its id or its name. A text that is a UUID is an id. */
 export interface ProjectRefs {
@@ -24,10 +24,10 @@ function repeated(path: string): InputError {
 }
 
 /**
- * Returns the ids, in their order. A name is that of a project of which the user is a member, in any role:
- * whoever adds the user to another project of the name gets AmbiguousName thrown, and not what was meant for
- * the first one. Throws NotFound for a name that none of these has. Does not look at ids: whether the user
- * may use the projects has to be checked with the ids.
+ * Returns the ids, in their order. A name is that of a project whose name the user holds: who adds the user to
+ * a project, without asking them, must not receive what they send to a name. Throws AmbiguousName for the name
+ * of another project of the user, or of several that they own, and NotFound for a name that none of theirs
+ * has. Does not look at ids: whether the user may use the projects has to be checked with the ids.
  */
 export async function projectIdsOf(
   db: Database,
@@ -35,17 +35,20 @@ export async function projectIdsOf(
   { refs, pathOf }: ProjectRefs
 ): Promise<string[]> {
   const keys = refs.filter((ref) => !isUuid(ref)).map(foldName)
-  const rows = keys.length > 0 ? await countByName(db, userId, keys) : []
+  const rows = keys.length > 0 ? await findByName(db, userId, keys) : []
   const byKey = new Map(rows.map((row) => [row.name_key, row]))
   const ids = refs.map((ref, index) => {
     if (isUuid(ref)) return ref.toLowerCase()
     const row = byKey.get(foldName(ref))
     if (!row) throw new NotFound({ detail: 'There is no such project.' })
-    if (row.projects > 1) {
-      const message = 'Several of your projects have this name: send the id of one.'
+    if (row.held === null || row.owned > 1) {
+      const message =
+        row.owned > 1
+          ? 'You own several projects with this name: send the id of one.'
+          : 'Only a project that you created goes by its name: send the id of this one.'
       throw new AmbiguousName({ errors: [{ path: pathOf(index), code: 'ambiguous-name', message }] })
     }
-    return row.id
+    return row.held
   })
   if (new Set(ids).size < ids.length) throw new ValidationFailed({ errors: [repeated(pathOf())] })
   return ids

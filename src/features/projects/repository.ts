@@ -42,7 +42,7 @@ export const listProjects = pagedList(
   namedOrder('p')
 )
 
-const countedByName = prepared(
+const foundByName = prepared(
   (db, p: Params<{ userId: string; keys: readonly string[] }>) =>
     db
       .selectFrom('projects as p')
@@ -50,17 +50,22 @@ const countedByName = prepared(
       .where('m.user_id', '=', p.userId)
       .where(sql<boolean>`p.name_key = any(${p.keys}::text[])`)
       .groupBy('p.name_key')
-      .select((eb) => [
+      .select([
         'p.name_key',
-        eb.fn.countAll<number>().as('projects'),
-        sql<string>`min(p.id::text)`.as('id')
+        sql<number>`count(*) filter (where m.role = 'owner')`.as('owned'),
+        sql<
+          string | null
+        >`min(p.id::text) filter (where m.role = 'owner' and m.held_name_key = p.name_key)`.as('held')
       ]),
   { pool: 'reads' }
 )
 
-/** Counts the user's projects of each of these names, by their keys, and returns the id of one of each. */
-export function countByName(db: Database, userId: string, keys: readonly string[]) {
-  return countedByName(db, { userId, keys })
+/**
+ * Returns a row for each of these names, by their keys, that a project of the user has: how many of these the
+ * user owns, and the id of the one whose name they hold, or null.
+ */
+export function findByName(db: Database, userId: string, keys: readonly string[]) {
+  return foundByName(db, { userId, keys })
 }
 
 /** Creates a project with the user as its owner, who holds its name. Throws NameTaken. */

@@ -66,16 +66,28 @@ t.test('a project of others is answered as one that is not there', async (t) => 
   }
 })
 
-t.test('the role that an id takes, a name takes too', async (t) => {
-  const [ann, vera, eddy] = (await users(3)) as [Client, Client, Client]
-  const id = await project(ann, 'Roles')
-  await addMember(ann, id, vera, 'viewer')
-  await addMember(ann, id, eddy, 'editor')
-  for (const [what, send] of Object.entries(await waysOf(vera)))
-    t.equal((await send('Roles')).status, (await send(id)).status, `a viewer: ${what}`)
-  t.equal((await create(vera, { projects: ['Roles'] })).status, 403)
-  t.equal((await create(eddy, { projects: ['Roles'] })).status, 201)
-  t.equal((await eddy.post(TOKENS, { ...SCOPES, project: 'Roles' })).status, 403, 'tokens are for admins')
+t.test('whoever adds a user to a project gets nothing that the user sends to its name', async (t) => {
+  const [ann, eve] = (await users(2)) as [Client, Client]
+  const trap = await project(eve, 'Ledger')
+  const own = await project(ann, 'Accounts')
+  for (const role of ['viewer', 'editor', 'admin', 'owner']) {
+    await addMember(eve, trap, ann, role)
+    for (const [what, send] of Object.entries(await waysOf(ann))) {
+      const answer = await send('Ledger')
+      t.match(answer, { status: 409, json: { code: 'ambiguous-name' } }, `${role}: ${what}`)
+      t.notMatch(answer.text, trap)
+    }
+    t.equal((await eve.delete(`/api/v1/projects/${trap}/members/${ann.person.id}`)).status, 200)
+  }
+  await addMember(eve, trap, ann, 'editor')
+  t.equal((await create(ann, { projects: [trap] })).status, 201, 'by its id, with the role that it takes')
+  t.equal((await ann.post(TOKENS, { ...SCOPES, projectId: trap })).status, 403, 'tokens are for admins')
+
+  t.same(linked(await create(ann, { projects: ['Accounts'] })), [own])
+  t.equal((await eve.put(`/api/v1/projects/${trap}`, { name: 'Accounts' })).status, 200)
+  t.same(linked(await create(ann, { projects: ['Accounts'] })), [own])
+  t.equal((await ann.put(`/api/v1/projects/${own}`, { name: 'Accounts 2025' })).status, 200)
+  t.match((await create(ann, { projects: ['Accounts'] })).json, { code: 'ambiguous-name' })
 })
 
 t.test('a second project of the name is never taken for the first', async (t) => {
@@ -84,7 +96,12 @@ t.test('a second project of the name is never taken for the first', async (t) =>
   const trap = await project(eve, 'PAYROLL')
   const ways = await waysOf(ann)
   t.equal((await ways['a create']!('Payroll')).status, 201)
-  for (const role of ['viewer', 'editor', 'owner']) {
+  for (const role of ['viewer', 'editor', 'admin']) {
+    await addMember(eve, trap, ann, role)
+    t.same(linked(await create(ann, { projects: ['Payroll'] })), [own], `${role}: hers is meant`)
+    t.equal((await eve.delete(`/api/v1/projects/${trap}/members/${ann.person.id}`)).status, 200)
+  }
+  for (const role of ['owner']) {
     await addMember(eve, trap, ann, role)
     for (const [what, send] of Object.entries(ways)) {
       const answer = await send('Payroll')

@@ -29,11 +29,14 @@ export function hasValues({ keys = [], values = {} }: ValuesBody): boolean {
   return keys.length > 0 || Object.keys(values).length > 0
 }
 
-/** Returns the values of a body. Throws ValidationFailed for `keys` and `values`, and for neither. */
-export function valuesIn(body: ValuesBody): ValueInputs {
+/**
+ * Returns the values of a body, which `merges` makes a merge patch. Throws ValidationFailed for `keys` and
+ * `values`, and for neither.
+ */
+export function valuesIn(body: ValuesBody, { merges = false } = {}): ValueInputs {
   requireOneOf(body, ['keys', 'values'])
   const { keys, values } = body
-  if (keys) return { entries: keys.map(entryOf), pathOf: () => '/body/keys' }
+  if (keys) return { entries: keys.map(entryOf), merges, pathOf: () => '/body/keys' }
   // To the validator, a number that is kept as its text is an object.
   if (!isJsonObject(values)) {
     const message = 'This must be an object.'
@@ -44,7 +47,7 @@ export function valuesIn(body: ValuesBody): ValueInputs {
     const field: FieldRef = { by: 'name', key: name, path: '/body/values' }
     return { field, value, path: pathOf(name) }
   })
-  return { entries, pathOf }
+  return { entries, merges, pathOf }
 }
 
 function entryOf(key: NonNullable<ValuesBody['keys']>[number], index: number) {
@@ -105,9 +108,9 @@ export function newCredentialOf(body: CreateBody, userId: string): NewCredential
 }
 
 /** Returns the change that a body describes, without its events. Throws ValidationFailed. */
-export function changeOf(body: UpdateBody): Omit<Change, 'events'> {
+export function changeOf(body: UpdateBody, options: { merges: boolean }): Omit<Change, 'events'> {
   const { credentialName: name, description, expiresAt } = body
-  const inputs = oneOf(body, ['keys', 'values']) && valuesIn(body)
+  const inputs = oneOf(body, ['keys', 'values']) && valuesIn(body, options)
   return {
     name,
     description,

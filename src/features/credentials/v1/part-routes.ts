@@ -39,7 +39,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const row = changeable.of(request)
       const target = { ...targetOf(request, row), row }
       const { environment } = request.params
-      const inputs = valuesIn(request.body)
+      const inputs = valuesIn(request.body, { merges: request.method === 'PATCH' })
       const changed = await changeCredential(request, target, {
         values: (fields, values) => {
           const previous = values.get(environment)

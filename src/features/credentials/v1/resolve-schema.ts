@@ -37,7 +37,7 @@ const AskedCredential = closed(
   {
     $id: 'AskedCredential',
     description: 'By `id` or by `name`, not both',
-    examples: [{ id }, { name: 'Mail server' }]
+    examples: [{ id }, { name: 'Weather' }]
   }
 )
 
@@ -54,7 +54,7 @@ export const ResolveRequest = closed(
       })
     )
   },
-  { $id: 'ResolveRequest', examples: [{ credentials: [{ name: 'Mail server' }], environment: 'main' }] }
+  { $id: 'ResolveRequest', examples: [{ credentials: [{ name: 'Weather' }], environment: 'main' }] }
 )
 
 const ResolveErrorCode = extensibleEnum(

@@ -207,7 +207,7 @@ const { keys: _keys, ...patchable } = AppCredentialUpdate.properties
 
 export const AppCredentialPatch = closed(patchable, {
   $id: 'AppCredentialPatch',
-  examples: [{ expiresAt: null, values: { apiKey: 'k-654321', region: null } }]
+  examples: [{ expiresAt: null, values: { apiKey: 'k-654321', baseUrl: null } }]
 })
 
 export const EnvironmentValues = closed(values, {
@@ -218,7 +218,7 @@ export const EnvironmentValues = closed(values, {
 
 export const EnvironmentPatch = closed(
   { values: AppCredentialUpdate.properties.values },
-  { $id: 'EnvironmentPatch', examples: [{ values: { apiKey: 'k-of-staging', region: null } }] }
+  { $id: 'EnvironmentPatch', examples: [{ values: { apiKey: 'k-of-staging', baseUrl: null } }] }
 )
 
 export const ProjectIds = closed(projects, {

@@ -96,7 +96,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       request,
       { ...targetOf(request, row), row },
       {
-        ...changeOf(request.body),
+        ...changeOf(request.body, { merges: request.method === 'PATCH' }),
         events: (row, links) => {
           const details = { revision: row.revision, changed: changedBy(request.body) }
           return [eventOf('updated', row, { details }), ...linkEvents(row, links)]
