@@ -38,8 +38,8 @@ export interface Generator {
 }
 
 /**
- * Of openapi-generator: 3.1, names that a language keeps for itself, and that `status` of resolve's results is
- * not required, because its clients for Rust would look for it twice.
+ * Of openapi-generator: 3.1, names that a language keeps for itself, and that `status` of resolve's results
+ * is not required, because its clients for Rust would look for it twice.
  */
 const USUAL = [
   /OpenAPI 3\.1 support is still in beta/,
