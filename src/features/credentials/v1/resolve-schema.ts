@@ -71,7 +71,8 @@ const ResolveError = closed(
 )
 
 // Each `status` is always sent, and not `required`: Rust's serde takes the discriminator away before it reads
-// the rest. It is a literal: Java's Jackson, which looks at no `required`, tells the parts apart by nothing else.
+// the rest. It is a literal: Java's Jackson, which looks at no `required`, tells the parts apart by nothing
+// else.
 const ResolvedCredential = closed(
   {
     status: Type.Optional(Type.Literal('resolved')),
