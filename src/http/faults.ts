@@ -6,8 +6,8 @@ type Results<Parts extends readonly (() => unknown)[]> = {
 }
 
 /**
- * Runs all parts and returns their results, in their order. Throws one ValidationFailed with the errors of all
- * parts that throw one, and any other error at once.
+ * Runs all parts and returns their results, in their order. Throws one ValidationFailed with the errors of
+ * all parts that throw one, and any other error at once.
  */
 export function allOf<const Parts extends readonly (() => unknown)[]>(...parts: Parts): Results<Parts> {
   const errors: InputError[] = []

@@ -3,7 +3,9 @@ import { startTestApp } from '../helpers/app.ts'
 import { newCredential, newProject, newType, reveal, uniqueName } from '../helpers/fixtures.ts'
 import { send } from '../helpers/raw-request.ts'
 
-/** Patches of a json value one after the other, and what it is then. A number that changes is as it was sent. */
+/**
+ * Patches of a json value one after the other, and what it is then. A number that changes is as it was sent.
+ */
 const MERGES: [object, string][] = [
   [{ keep: 1, nest: { x: 1, y: 2 } }, '{"a":1,"keep":1,"nest":{"x":1,"y":2}}'],
   [{ new: 5, nest: { x: null } }, '{"a":1,"keep":1,"nest":{"y":2},"new":5}'],

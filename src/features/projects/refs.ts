@@ -24,10 +24,10 @@ function repeated(path: string): InputError {
 }
 
 /**
- * Returns the ids, in their order. A name is that of a project whose name the user holds: who adds the user to
- * a project, without asking them, must not receive what they send to a name. Throws AmbiguousName for the name
- * of another project of the user, or of several that they own, and NotFound for a name that none of theirs
- * has. Does not look at ids: whether the user may use the projects has to be checked with the ids.
+ * Returns the ids, in their order. A name is that of a project whose name the user holds: who adds the user
+ * to a project, without asking them, must not receive what they send to a name. Throws AmbiguousName for the
+ * name of another project of the user, or of several that they own, and NotFound for a name that none of
+ * theirs has. Does not look at ids: whether the user may use the projects has to be checked with the ids.
  */
 export async function projectIdsOf(
   db: Database,

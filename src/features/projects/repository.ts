@@ -110,9 +110,9 @@ function mapHeldName(error: unknown): never {
 
 /**
  * Changes the values that are set. Returns undefined if the project was deleted or the user is not its admin.
- * An owner who gives a project another name holds the name, and nobody else does: what the former holder sends
- * to a name must not come to a project that somebody else gave this name. Throws NameTaken, also if the former
- * holder has another project of the name.
+ * An owner who gives a project another name holds the name, and nobody else does: what the former holder
+ * sends to a name must not come to a project that somebody else gave this name. Throws NameTaken, also if the
+ * former holder has another project of the name.
  */
 export async function updateProject(
   trx: Transaction,

@@ -134,9 +134,10 @@ export const updateAppCredential = {
   mergePatch: {
     operationId: 'patchAppCredential',
     description:
-      'A JSON merge patch (RFC 7396): what is absent stays, `null` clears, an object is merged (`values`, and ' +
-      'in it the values of json fields), and an array replaces the whole. As `updateAppCredential`, without `keys`: an array of which each ' +
-      'entry changes one value is no merge patch. `""` keeps the value of a secret field, as forms send it.',
+      'A JSON merge patch (RFC 7396): what is absent stays, `null` clears, an object is merged (`values`, ' +
+      'and in it the values of json fields), and an array replaces the whole. As `updateAppCredential`, ' +
+      'without `keys`: an array of which each entry changes one value is no merge patch. `""` keeps the ' +
+      'value of a secret field, as forms send it.',
     body: ref(AppCredentialPatch)
   },
   response: { 200: answer('As it is now', AppCredential, ETagHeader) },
