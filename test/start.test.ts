@@ -221,7 +221,7 @@ t.test('with a role for migrations and another one for requests', async (t) => {
     const made = await fetch(`${origin}/api/v1/projects`, {
       method: 'POST',
       headers: { ...json, cookie },
-      body: JSON.stringify({ name: 'One' })
+      body: JSON.stringify({ name: crypto.randomUUID() })
     })
     t.equal(made.status, 201)
     running.child.kill('SIGTERM')

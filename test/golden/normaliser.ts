@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import packageJson from '../../package.json' with { type: 'json' }
 import { foldDenials } from './audit-pages.ts'
 import type { Answer } from './http.ts'
 
@@ -9,6 +10,7 @@ const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z/g
 const HTTP_DATE = /\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g
 const DAY_MS = 24 * 60 * 60 * 1000
 const WIDTH = 110
+const { version } = packageJson
 /** They depend on the connection, not on the request. */
 const LEFT_OUT = new Set(['date', 'connection', 'keep-alive'])
 
@@ -46,6 +48,7 @@ export class Normaliser {
         return isNear ? (milliseconds ? '<time>' : '<time in seconds>') : time
       })
       .replace(HTTP_DATE, '<date>')
+      .replace(`"version":"${version}"`, '"version":"<version>"')
       .replace(UUID, (id) => this.#placeholder(id))
       .replace(/("nextCursor":"|\bcursor=)[A-Za-z0-9_-]{60,}/g, '$1<cursor>')
       .replace(/\b(lk_(pat|prj)_)[A-Za-z0-9_-]{40,}/g, '$1<token>')
@@ -72,6 +75,7 @@ export class Normaliser {
         if (name === 'content-length' && value === length) return [name, '<that of the body>']
         if (name === 'content-length' && isHead) return [name, '<that of a GET>']
         if (name === 'x-request-id' && value === requestId) return [name, '<as sent>']
+        if (name === 'etag' && /^"[\w-]{22}(-gzip)?"$/.test(value)) return [name, '<hash>']
         if (name === 'retry-after' && Number(value) > 600) return [name, '<up to 900>']
         return [name, this.text(value)]
       })

@@ -88,20 +88,20 @@ export async function credentials(r: Recorder, world: World): Promise<void> {
   ids['by-name'] = (await byName('by-name', ['MAIL OUT'], { name: 'by-name' })).json.id
   await byName('by-name-of-unknown-project', ['nonsense'])
   await byName('by-name-of-project-twice', ['Mail out', mail.toUpperCase()])
-  const twins = { as: bob, json: { name: 'Mail out' }, name: 'twin' }
+  const twins = { as: bob, json: { name: 'Of Bob' }, name: 'twin' }
   const twin = (await r.quietly('POST', '/api/v1/projects', twins)).json.id
   const members = { as: bob, json: { email: 'ann@example.org', role: 'viewer' } }
   await r.quietly('POST', `/api/v1/projects/${twin}/members`, members)
   const byNameOf = `${path}/${ids['by-name']}`
-  await byName('by-ambiguous-name', ['Mail out'])
-  await r.put('update.ambiguous-name', byNameOf, { as: ann, json: { projects: ['Mail out'] } })
+  await byName('by-ambiguous-name', ['Of Bob'])
+  await r.put('update.ambiguous-name', byNameOf, { as: ann, json: { projects: ['Of Bob'] } })
   await r.post('assign.ambiguous-name', `${byNameOf}/assign-projects`, {
     as: ann,
-    json: { projects: ['Mail out'] }
+    json: { projects: ['Of Bob'] }
   })
   await r.post('token.ambiguous-name', '/api/v1/access-tokens', {
     as: ann,
-    json: { name: 'No', scopes: ['usages:write'], project: 'mail out' }
+    json: { name: 'No', scopes: ['usages:write'], project: 'of bob' }
   })
   await r.quietly('DELETE', `/api/v1/projects/${twin}`, { as: bob })
   await r.post('assign.by-name', `${byNameOf}/assign-projects`, { as: ann, json: { projects: ['Mail out'] } })
