@@ -1,17 +1,15 @@
 import { Type } from '@sinclair/typebox'
 import { READ_AUDIT } from '../auth/principal.ts'
+import { CursorQuery, NextCursor, pageSize } from '../http/list-schemas.ts'
 import { Forbidden } from '../http/problems.ts'
 import {
   answer,
-  CursorQuery,
   closed,
   counter,
   described,
   Id,
-  NextCursor,
   namedEnum,
   nullable,
-  pageSize,
   quantity,
   ref,
   Timestamp

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { PERSONAL_SCOPES, PROJECT_SCOPES } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { PageQuery, pageOf, sortQuery } from '../../http/list-schemas.ts'
 import {
   AmbiguousName,
   DecryptionFailedProblem,
@@ -19,12 +20,9 @@ import {
   LocationHeader,
   Name,
   nullable,
-  PageQuery,
-  pageOf,
   ref,
   ShownName,
   Success,
-  sortQuery,
   Timestamp,
   withId
 } from '../../http/schemas.ts'

@@ -1,6 +1,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { NamedSortQuery, PageQuery, pageOf, SearchQuery, UpdatedSinceQuery } from '../../http/list-schemas.ts'
 import {
   DecryptionFailedProblem,
   IdempotencyKeyReused,
@@ -17,17 +18,12 @@ import {
   LocationHeader,
   MAX_FIELDS,
   Name,
-  NamedSortQuery,
   nullable,
-  PageQuery,
-  pageOf,
   quantity,
   ref,
-  SearchQuery,
   ShownName,
   Success,
   Timestamp,
-  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 import {

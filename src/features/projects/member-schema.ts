@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { PageQuery, pageOf, SearchQuery, sortQuery } from '../../http/list-schemas.ts'
 import {
   AlreadyMember,
   DecryptionFailedProblem,
@@ -16,14 +17,10 @@ import {
   Email,
   Id,
   LocationHeader,
-  PageQuery,
-  pageOf,
   pathId,
   ref,
-  SearchQuery,
   ShownName,
   Success,
-  sortQuery,
   Timestamp,
   withId
 } from '../../http/schemas.ts'

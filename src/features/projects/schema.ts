@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { READ } from '../../auth/principal.ts'
 import { PROJECT_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { NamedSortQuery, PageQuery, pageOf, SearchQuery, UpdatedSinceQuery } from '../../http/list-schemas.ts'
 import {
   DecryptionFailedProblem,
   Forbidden,
@@ -16,16 +17,11 @@ import {
   Id,
   LocationHeader,
   Name,
-  NamedSortQuery,
   namedEnum,
-  PageQuery,
-  pageOf,
   ref,
-  SearchQuery,
   ShownName,
   Success,
   Timestamp,
-  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 

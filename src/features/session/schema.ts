@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { USER_ROLES } from '../../db/tables.ts'
+import { PageQuery, pageOf, sortQuery } from '../../http/list-schemas.ts'
 import { InvalidCredentials, NotFound, TooManyAttempts, WrongPassword } from '../../http/problems.ts'
 import {
   answer,
@@ -7,13 +8,10 @@ import {
   Email,
   Id,
   nullable,
-  PageQuery,
   Password,
-  pageOf,
   ref,
   ShownName,
   Success,
-  sortQuery,
   stringEnum,
   Timestamp,
   TypedPassword,

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { USER_ROLES } from '../../db/tables.ts'
 import { IdempotencyHeaders } from '../../http/idempotency.ts'
+import { NamedSortQuery, PageQuery, pageOf, SearchQuery, UpdatedSinceQuery } from '../../http/list-schemas.ts'
 import {
   DecryptionFailedProblem,
   EmailTaken,
@@ -18,17 +19,12 @@ import {
   Id,
   LocationHeader,
   Name,
-  NamedSortQuery,
   namedEnum,
-  PageQuery,
   Password,
-  pageOf,
   ref,
-  SearchQuery,
   ShownName,
   Success,
   Timestamp,
-  UpdatedSinceQuery,
   withId
 } from '../../http/schemas.ts'
 

@@ -2,20 +2,18 @@ import { Type } from '@sinclair/typebox'
 import { READ, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
+import { ArrayPageQuery, LinkHeader, SearchQuery } from '../../../http/list-schemas.ts'
 import { refusalHeaders } from '../../../http/problem-schemas.ts'
 import {
-  ArrayPageQuery,
   answer,
   closed,
   Description,
   described,
   EnvironmentName,
   Id,
-  LinkHeader,
   MAX_URL_PART,
   nullable,
   ref,
-  SearchQuery,
   ShownName,
   withId
 } from '../../../http/schemas.ts'

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { READ_USAGES, WRITE, WRITE_USAGES } from '../../../auth/principal.ts'
+import { PageQuery, pageOf, sortQuery } from '../../../http/list-schemas.ts'
 import {
   DecryptionFailedProblem,
   EnvironmentNotConfigured,
@@ -19,12 +20,9 @@ import {
   ETagHeader,
   Id,
   nullable,
-  PageQuery,
-  pageOf,
   pathId,
   ref,
   Success,
-  sortQuery,
   Timestamp,
   withId
 } from '../../../http/schemas.ts'

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { pageOf } from '../../../http/list-schemas.ts'
 import {
   AskedName,
   closed,
@@ -10,7 +11,6 @@ import {
   MAX_FIELDS,
   Name,
   nullable,
-  pageOf,
   quantity,
   ref,
   ShownName,

@@ -3,6 +3,14 @@ import { READ, REVEAL, WRITE } from '../../../auth/principal.ts'
 import { MAX_ITEMS } from '../../../http/array-stream.ts'
 import { IdempotencyHeaders } from '../../../http/idempotency.ts'
 import {
+  ArrayPageQuery,
+  LinkHeader,
+  PageQuery,
+  SearchQuery,
+  sortQuery,
+  UpdatedSinceQuery
+} from '../../../http/list-schemas.ts'
+import {
   AmbiguousName,
   AnswerTooLarge,
   CredentialInUse,
@@ -16,22 +24,16 @@ import {
   TooManyEnvironments
 } from '../../../http/problems.ts'
 import {
-  ArrayPageQuery,
   answer,
   closed,
   described,
   ETagHeader,
   Id,
-  LinkHeader,
   LocationHeader,
-  PageQuery,
   pathId,
   ref,
-  SearchQuery,
   Success,
-  sortQuery,
   Timestamp,
-  UpdatedSinceQuery,
   withId
 } from '../../../http/schemas.ts'
 

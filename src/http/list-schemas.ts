@@ -1,0 +1,138 @@
+import { type TSchema, Type } from '@sinclair/typebox'
+import { MAX_NAME } from '../names.ts'
+import { closed, described, namedEnum, nullable, quantity, ref, Timestamp, withDefault } from './schemas.ts'
+
+/** The longest cursor: of a name whose 200 characters have four bytes each, some more when folded. */
+const MAX_CURSOR = 2_048
+
+const Cursor = Type.String({
+  minLength: 1,
+  maxLength: MAX_CURSOR,
+  pattern: '^[A-Za-z0-9_-]+$',
+  expected: 'a `nextCursor` of this list',
+  examples: ['AQAAAAGq2cY1nUu0m3oTg8bJXr5eVw7kQh4ZsD9LfPyCxNtB']
+})
+
+/** A cursor in an answer. */
+export const NextCursor = nullable({
+  ...Cursor,
+  description: 'The `cursor` of the page after this one; null on the last'
+})
+
+/** A cursor in a query string. */
+export const CursorQuery = {
+  cursor: Type.Optional({
+    ...Cursor,
+    description: 'The `nextCursor` of the page before, sent with the same filters and `sort`'
+  })
+}
+
+export const pageSize = (most: number, byDefault: number) =>
+  withDefault(
+    Type.Integer({
+      format: 'int32',
+      minimum: 1,
+      maximum: most,
+      default: byDefault,
+      description: 'How many on a page',
+      examples: [byDefault]
+    })
+  )
+
+export const PageQuery = {
+  // Without a default in the document: clients that send defaults would send it together with `cursor`.
+  page: Type.Optional(
+    Type.Integer({
+      format: 'int32',
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description: 'Which page, from 1, which is the default; not together with `cursor`',
+      examples: [1]
+    })
+  ),
+  pageSize: pageSize(100, 20),
+  ...CursorQuery
+}
+
+/** The same for a list that is an array: it is whole if none of these is sent. */
+export const ArrayPageQuery = {
+  page: PageQuery.page,
+  pageSize: Type.Optional(
+    Type.Integer({
+      format: 'int32',
+      minimum: 1,
+      maximum: 100,
+      description: 'How many on a page: 20, if the request names a page and not this',
+      examples: [20]
+    })
+  ),
+  ...CursorQuery
+}
+
+/** The orders of a list, as the component `name`. The first one is the default. */
+export function sortQuery<const T extends readonly [string, ...string[]]>(name: string, orders: T) {
+  return {
+    sort: withDefault(
+      namedEnum(name, orders, {
+        default: orders[0],
+        description: 'The order; descending after `-`'
+      })
+    )
+  }
+}
+/** The orders of lists of what has a name and changes. */
+export const NamedSortQuery = sortQuery('NamedSort', [
+  '-createdAt',
+  'createdAt',
+  'name',
+  '-name',
+  'updatedAt',
+  '-updatedAt'
+])
+export const UpdatedSinceQuery = {
+  updatedSince: Type.Optional(described(Timestamp, 'Changed at this time or later'))
+}
+export const SearchQuery = {
+  search: Type.Optional(
+    Type.String({
+      textRule: 'asked',
+      maxLength: MAX_NAME,
+      description: 'Part of the name, compared as names are; no wildcards',
+      examples: ['mail']
+    })
+  )
+}
+
+/** A page of items, as the component `name`. */
+export function pageOf<T extends TSchema>(name: string, item: T, examples: unknown[] = []) {
+  return closed(
+    {
+      data: Type.Array(ref(item), { maxItems: 100 }),
+      total: quantity('How many there are on all pages'),
+      page: Type.Integer({
+        format: 'int32',
+        minimum: 1,
+        maximum: 1_000_000_000,
+        description: 'Its number; of a page by cursor, one more than that of the page before'
+      }),
+      pageSize: Type.Integer({ format: 'int32', minimum: 1, maximum: 100 }),
+      nextCursor: NextCursor
+    },
+    {
+      $id: name,
+      examples: [{ data: examples, total: examples.length, page: 1, pageSize: 20, nextCursor: null }]
+    }
+  )
+}
+
+export const LinkHeader = {
+  Link: {
+    type: 'string',
+    description:
+      'Of a page: the pages `next` and `first`, and without `cursor` `prev` and `last` (RFC 8288), ' +
+      'relative to the URL of the request',
+    examples: [
+      '<?pageSize=20&cursor=AQAAAAGq2cY1nUu0m3oTg8bJ>; rel="next", <?pageSize=20&page=1>; rel="first"'
+    ]
+  }
+}
