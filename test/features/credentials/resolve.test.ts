@@ -215,8 +215,7 @@ t.test('machines of a project', async (t) => {
     t.equal((await events('credential.resolved', good.id)).length, 1)
     t.equal((await ask([missing], { onError: 'report' })).status, 200, 'as without it')
     t.equal((await ask([missing], { onError: 'other' })).status, 400)
-    // A project that is none is not a credential that is gone.
-    t.equal((await machine.post('/api/v1/projects/nonsense/resolve', { credentials: [missing] })).status, 403)
+    t.equal((await machine.post('/api/v1/projects/nonsense/resolve', { credentials: [missing] })).status, 404)
   })
 
   t.test('ask for a hundred at once', async (t) => {

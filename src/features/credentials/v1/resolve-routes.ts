@@ -16,6 +16,7 @@ import {
   type ProblemClass,
   ValidationFailed
 } from '../../../http/problems.ts'
+import { isUuid } from '../../../http/schemas.ts'
 import { foldName } from '../../../names.ts'
 import { eventOf } from '../events.ts'
 import { linkedById } from '../repositories/value-repository.ts'
@@ -34,6 +35,7 @@ const machine = Object.assign(
     const { caller } = request
     const { id } = request.params as { id: string }
     if (caller?.type !== 'project-token') throw new InsufficientScope()
+    if (!isUuid(id)) throw new NotFound()
     if (caller.projectId !== id.toLowerCase())
       throw new Forbidden({ detail: 'The token is of another project.' })
     return caller
