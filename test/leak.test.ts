@@ -371,6 +371,8 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
   await done(admin.get('/api/v1/users'))
   await done(ann.get(`/api/v1/users/${ann.person.id}`))
   await done(admin.put(`/api/v1/users/${carl.person.id}`, { password: reset }))
+  const patched = canaries.plant('password', 'patched by an administrator')
+  await done(admin.request('PATCH', `/api/v1/users/${carl.person.id}`, { password: patched }))
   await done(admin.delete(`/api/v1/users/${carl.person.id}`))
 
   // Projects
@@ -379,6 +381,7 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
   await twice('member', ann, `${project}/members`, { email: bob.person.email, role: 'viewer' })
   for (const one of ['/api/v1/projects', project, `${project}/members`]) await done(bob.get(one))
   await done(ann.put(project, { description: 'changed' }))
+  await done(ann.request('PATCH', project, { description: 'patched' }))
   await done(ann.put(`${project}/members/${bob.person.id}`, { role: 'editor' }))
   const doomed = await newProject(ann)
   await addMember(ann, doomed, bob, 'viewer')
@@ -409,6 +412,7 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
   await done(bob.get('/api/v1/credential-types'))
   await done(bob.get(ofType))
   await done(ann.put(ofType, { description: 'changed' }))
+  await done(ann.request('PATCH', ofType, { description: 'patched' }))
   const field: Record<string, string> = Object.fromEntries(
     type.fields.map((one: { fieldName: string; id: string }) => [one.fieldName, one.id])
   )
@@ -445,6 +449,13 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
   const staging = { keys: keysOf(field, valuesOf(canaries, 'environment', REAL)) }
   await done(ann.put(`${own}/environments/staging`, staging))
   await everywhere()
+  await done(ann.request('PATCH', own, { values: valuesOf(canaries, 'patch', REAL) }))
+  const patch = { values: valuesOf(canaries, 'patched environment', REAL) }
+  await done(ann.request('PATCH', `${own}/environments/staging`, patch))
+  await everywhere()
+  const byName = { credentialName: uniqueName('by name'), credentialType: type.typeName }
+  const named = { ...byName, values: valuesOf(canaries, 'by name', REAL) }
+  await done(ann.post(`${path}/${(await twice('by name', ann, path, named)).json.id}/reveal`))
   await done(ann.put(`${own}/environments/brief`, staging))
   await done(ann.delete(`${own}/environments/brief`))
   await done(ann.post(`${own}/assign-projects`, { projectIds: [made.id] }))

@@ -19,7 +19,11 @@ export const conditionalGet = fp(
       const response = route.schema?.response as Record<string, { headers?: { ETag?: object } }> | undefined
       const headers = response?.['200']?.headers
       if (route.method !== 'GET' || !headers?.ETag) return
-      const notModified = { description: 'As the caller has it', headers: { ETag: headers.ETag } }
+      const notModified = {
+        description: 'As the caller has it',
+        type: 'null',
+        headers: { ETag: headers.ETag }
+      }
       route.schema = { ...route.schema, headers: IfNoneMatch, response: { ...response, 304: notModified } }
     })
     app.addHook('onSend', async (request, reply, payload) => {

@@ -127,10 +127,12 @@ function queryOf({ parameters }: Operation, resolve: Resolve): Arbitrary<[string
 const headerText = oddText.filter((text) => /^[\x20-\x7e\x80-\xff]*$/.test(text) && text.length <= 2000)
 
 function headersOf({ parameters }: Operation): Arbitrary<Record<string, string>> {
+  const tags = mostly(fc.constantFrom('"1"', '"2"', '"3"', '*', '"1", "2"', 'W/"1"'), headerText, 4)
   const values: Record<string, Arbitrary<string>> = {
     // Few, so that they come again.
     'idempotency-key': mostly(fc.constantFrom('a', 'b', 'c'), headerText),
-    'if-match': mostly(fc.constantFrom('"1"', '"2"', '"3"', '*', '"1", "2"', 'W/"1"'), headerText, 4)
+    'if-match': tags,
+    'if-none-match': tags
   }
   const named = parameters
     .filter((part) => part.in === 'header')
