@@ -22,6 +22,7 @@ const LISTS = [
 ]
 
 let count = 0
+const start = new Date()
 /** Adds credentials of Ann's to the project until there are as many. */
 async function growTo(total: number): Promise<void> {
   const from = count + 1
@@ -30,7 +31,7 @@ async function growTo(total: number): Promise<void> {
       insert into credentials (id, owner_id, type_id, name, name_key, description, created_at)
       select gen_random_uuid(), ${ann.person.id}::uuid, ${type.id}::uuid, 'Credential ' || i,
         'credential ' || i,
-        repeat('x', 2000), now() - i * interval '1 second'
+        repeat('x', 2000), ${start}::timestamptz - i * interval '1 second'
       from generate_series(${from}::int, ${total}::int) i returning id),
     environments as (
       insert into credential_environments (credential_id, name) select id, 'main' from made)
