@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 // Does what docs/recipes/external-secrets.md says, with the steps of External Secrets Operator.
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -80,7 +81,11 @@ t.test('External Secrets Operator reads credentials of a project', async (t) => 
   t.same(await refresh(), gone, 'no values for the environment')
   await ann.put(`${path}/${mail}/environments/production`, { keys: keysOf(values) })
   t.same(await refresh({ PROJECT: await newProject(ann) }), failing('403 Forbidden'))
-  t.same(await refresh({ PROJECT: 'nonsense' }), failing('403 Forbidden'), 'a wrong project deletes nothing')
+  t.same(
+    await refresh({ PROJECT: randomUUID() }),
+    failing('403 Forbidden'),
+    'a wrong project deletes nothing'
+  )
   t.same(await refresh({ TOKEN: 'lk_prj_nonsense' }), failing('401 Unauthorized'))
   await ann.post(`${path}/${mail}/assign-projects`, { projectIds: [] })
   t.same(await refresh(), gone, 'taken out of the project')
