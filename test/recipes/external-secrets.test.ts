@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 // Does what docs/recipes/external-secrets.md says, with the steps of External Secrets Operator.
+import { randomUUID } from 'node:crypto'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
