@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { administrator, isAdministrator, signedIn } from '../auth/principal.ts'
+import { allOf } from '../http/faults.ts'
 import { askedPage } from '../http/paging.ts'
 import { optionalTime } from '../http/times.ts'
 import { findHead } from './chain.ts'
-import { type AuditFilter, listEvents } from './list-repository.ts'
+import { listEvents } from './list-repository.ts'
 import { toEvent } from './resource.ts'
 import * as schema from './schema.ts'
 
@@ -13,17 +14,17 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('', { schema: schema.listAuditEvents, preHandler: signedIn }, async (request) => {
     const caller = signedIn.of(request)
     const { limit, ...query } = request.query
-    const asked = askedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' })
     const { since, until, from, to, pageSize: _size, cursor: _cursor, ...filter } = query
-    const times: AuditFilter = {
-      since: optionalTime(since, '/query/since') ?? optionalTime(from, '/query/from'),
-      until: optionalTime(until, '/query/until') ?? optionalTime(to, '/query/to')
-    }
+    const [asked, sinceTime, untilTime] = allOf(
+      () => askedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' }),
+      () => optionalTime(since, '/query/since') ?? optionalTime(from, '/query/from'),
+      () => optionalTime(until, '/query/until') ?? optionalTime(to, '/query/to')
+    )
     const viewer = isAdministrator(caller) ? undefined : caller.userId
     const { rows, below } = await listEvents(
       db,
       viewer,
-      { ...filter, ...times, below: asked.after?.id },
+      { ...filter, since: sinceTime, until: untilTime, below: asked.after?.id },
       asked.limit
     )
     return { data: rows.map(toEvent), nextCursor: below && asked.cursorOf({ key: '', id: below }) }

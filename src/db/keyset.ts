@@ -9,7 +9,7 @@ export interface Position {
 /** Which rows of a list to read. `sort` is the name of a column, after `-` in descending order. */
 export interface Slice<Sort extends string = string> {
   sort: Sort
-  /** Only rows after this place, which need not be that of a row any more. */
+  /** Selects only rows after this place. Its row may have been deleted. */
   after: Position | null
   limit: number
   offset: number
@@ -46,7 +46,7 @@ export function orderBy(sort: string, columns: Record<string, Column>, id: Colum
   }
 }
 
-/** Separates the row that was read to tell if there are more. */
+/** Removes the extra row that was read to find out whether there is a next page. */
 export function endOfPage<Row>(
   rows: readonly Row[],
   { limit }: Slice,

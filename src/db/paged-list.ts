@@ -12,7 +12,7 @@ export interface Found<Row> {
   next: Position | null
 }
 
-/** The names of the parameters that a request gives. */
+/** The names of the parameters that have a value. */
 type Given<Values> = ReadonlySet<keyof Values>
 
 /**
@@ -69,7 +69,7 @@ export function pagedList<Values extends object, Row extends object, Sort extend
     statements.set(variant, found)
     const place = { afterKey: after?.key ?? '', afterId: after?.id ?? '', limit: limit + 1, offset }
     const all = { ...(values as Values), ...place }
-    // One after the other: a request has one connection for long reads at a time.
+    // Sequential, because a request may use one connection for long reads at a time.
     const rows = await found.rows(db, all)
     const [count] = await found.total(db, all)
     const page = endOfPage(rows, slice, (row) => ({ key: row.sort_key, id: row.sort_id }))
@@ -77,7 +77,7 @@ export function pagedList<Values extends object, Row extends object, Sort extend
   }
 }
 
-/** How lists of what has a name are filtered: by a pattern for keys of names, and by time. */
+/** The filters of users, projects and credential types. `pattern` matches folded names. */
 export interface NamedFilter {
   pattern: string
   updatedSince: Date
@@ -85,7 +85,7 @@ export interface NamedFilter {
 
 export type NamedSort = `${'' | '-'}${'createdAt' | 'name' | 'updatedAt'}`
 
-/** The order of a list of rows with a name, of the table with this alias. */
+/** Returns the orders of a table with names, by its alias. */
 export const namedOrder = (table: string) => (sort: NamedSort) => {
   const column = (name: string) => sql.ref(`${table}.${name}`)
   return orderBy(

@@ -38,11 +38,11 @@ export interface FieldConstraints {
   minimum?: number
   /** The largest number, inclusive. */
   maximum?: number
-  /** Whether a number has to be whole. */
+  /** True if only whole numbers are valid. */
   integer?: boolean
   /** The schemes that a URL may have, in lower case. Default: http and https. */
   schemes?: string[]
-  /** Whether a JSON value has to be an object, or may also be a string that contains one. */
+  /** `object` requires an object; `object-or-text` also accepts a string that contains one. */
   shape?: JsonShape
 }
 

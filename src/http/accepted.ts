@@ -19,7 +19,7 @@ export function weightOf(header: string, names: readonly string[]): number {
   return name === undefined ? 0 : weights.get(name)!
 }
 
-/** Whether the client would rather have a page than JSON, as browsers do and programs do not. */
+/** Returns true if `Accept` prefers HTML to JSON, as that of browsers does. */
 export function prefersHtml(accept = '*/*'): boolean {
   return (
     weightOf(accept, ['text/html', 'text/*', '*/*']) >
@@ -31,7 +31,7 @@ export function acceptsGzip(acceptEncoding = ''): boolean {
   return weightOf(acceptEncoding, ['gzip', '*']) > 0
 }
 
-/** Tells caches that the answer depends on this header, besides those that were named before. */
+/** Adds the header to `Vary`. */
 export function varyBy(reply: FastifyReply, header: string): void {
   reply.header('vary', [reply.getHeader('vary') ?? [], header].flat().join(', '))
 }

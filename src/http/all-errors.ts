@@ -2,7 +2,7 @@ import type { ValidateFunction } from 'ajv'
 import { isRawNumber } from '../json.ts'
 import { components } from './schemas.ts'
 
-/** Validates as `validate` does, and then has all errors instead of the first: those that `findAll` finds. */
+/** Returns a validator that accepts what `validate` does, and reports the errors that `findAll` finds. */
 export function withAllErrors(
   validate: ValidateFunction,
   findAll: ValidateFunction,
@@ -30,9 +30,8 @@ interface Shape {
 }
 
 /**
- * A copy of the data without what a validator need not see to find all errors: of the items of a list one
- * more than the schema allows, and of unknown properties one. So the size of the schema bounds the work, not
- * that of the data.
+ * Copies the part of the data in which a validator finds all kinds of errors. It keeps one item more than
+ * `maxItems` allows, and one unknown property, so the schema bounds the work, whatever the size of the data.
  */
 export function excerpt(data: unknown, schema: unknown): unknown {
   if (typeof data !== 'object' || data === null || isRawNumber(data)) return data
@@ -54,7 +53,7 @@ function hasOthers(members: object, properties: object): boolean {
   return false
 }
 
-/** The component that a schema refers to, or the schema. */
+/** Resolves a reference to a component. Returns any other schema unchanged. */
 export function resolved(schema: unknown): Shape {
   const shape = (schema ?? {}) as Shape
   return shape.$ref ? ((components.get(shape.$ref.replace('#', '')) ?? {}) as Shape) : shape

@@ -3,19 +3,19 @@ import type { Found } from '../db/paged-list.ts'
 import { MAX_ITEMS } from './array-stream.ts'
 import { type AskedPage, askedPage } from './paging.ts'
 
-/** The size of a page whose request does not name it. */
+/** The default page size. */
 const PAGE_SIZE = 20
 
-/** What a request may say of a list that is an array, beside the filters of the list. */
+/** The paging parameters of a list that is an array. */
 interface Query {
   page?: number
   pageSize?: number
   cursor?: string
 }
 
-/** A page of an array, or the whole of it: then `links` is null. */
+/** A page of an array. `links` is null if the request asks for the whole array. */
 export interface AskedArray<Sort extends string> extends AskedPage<Sort> {
-  /** The query of a page's request, but for the page. */
+  /** The query parameters that the targets of `Link` share: the filters and the page size. */
   links: URLSearchParams | null
   byCursor: boolean
 }
@@ -29,7 +29,7 @@ export function askedArray<Sort extends string>(
   const { page, pageSize, cursor, ...filters } = query
   const isWhole = page === undefined && pageSize === undefined && cursor === undefined
   const asked = askedPage(request, { ...query, pageSize: pageSize ?? PAGE_SIZE, sort })
-  // One more than there may be, for `partsOf`.
+  // `partsOf` refuses more than MAX_ITEMS.
   if (isWhole) return { ...asked, limit: MAX_ITEMS + 1, links: null, byCursor: false }
   const links = new URLSearchParams({ ...filters, pageSize: String(asked.limit) })
   return { ...asked, links, byCursor: cursor !== undefined }

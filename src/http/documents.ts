@@ -8,7 +8,6 @@ import { serveProblemPages } from './problem-pages.ts'
 import { serveReference } from './reference.ts'
 import { serveSwaggerUi } from './swagger-ui.ts'
 
-/** A key. */
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#2f6f4f" stroke-width="4">
 <circle cx="10" cy="16" r="6"/><path d="M16 16h14M23 16v7M28 16v5"/></svg>
 `

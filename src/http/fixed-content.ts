@@ -13,7 +13,7 @@ interface Made {
   hash: string
 }
 
-/** Content that is the same for every caller as long as the process runs. It is made on first use. */
+/** Content that does not change while the process runs. It is created and compressed on first use. */
 export class FixedContent {
   readonly type: string
   readonly #load: () => string | Promise<string>
@@ -25,7 +25,7 @@ export class FixedContent {
   }
 
   /**
-   * The content as it is and compressed, with its hash. Made once, however many callers ask for it at once.
+   * Returns the content, its compressed form and its hash. Concurrent callers share one computation.
    */
   made(): Promise<Made> {
     this.#made ??= this.#make().catch((error: unknown) => {

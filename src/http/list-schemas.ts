@@ -2,7 +2,7 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import { MAX_NAME } from '../names.ts'
 import { closed, described, namedEnum, nullable, quantity, ref, Timestamp, withDefault } from './schemas.ts'
 
-/** The longest cursor: of a name whose 200 characters have four bytes each, some more when folded. */
+/** Enough for a folded name of 200 characters of four bytes each. */
 const MAX_CURSOR = 2_048
 
 const Cursor = Type.String({
@@ -54,7 +54,7 @@ export const PageQuery = {
   ...CursorQuery
 }
 
-/** The same for a list that is an array: it is whole if none of these is sent. */
+/** The paging parameters of a list that is an array. Without any of them, the whole array is returned. */
 export const ArrayPageQuery = {
   page: PageQuery.page,
   pageSize: Type.Optional(
@@ -69,7 +69,7 @@ export const ArrayPageQuery = {
   ...CursorQuery
 }
 
-/** The orders of a list, as the component `name`. The first one is the default. */
+/** The parameter `sort`, with the component `name` as its type. The first order is the default. */
 export function sortQuery<const T extends readonly [string, ...string[]]>(name: string, orders: T) {
   return {
     sort: withDefault(
@@ -80,7 +80,7 @@ export function sortQuery<const T extends readonly [string, ...string[]]>(name: 
     )
   }
 }
-/** The orders of lists of what has a name and changes. */
+/** The orders of users, projects and credential types. */
 export const NamedSortQuery = sortQuery('NamedSort', [
   '-createdAt',
   'createdAt',

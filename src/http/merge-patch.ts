@@ -3,17 +3,17 @@ import fp from 'fastify-plugin'
 
 declare module 'fastify' {
   interface FastifySchema {
-    /** Of a PUT that keeps what is absent: the operation is there as PATCH too, with these differences. */
+    /** For a PUT that keeps absent properties: adds the same operation as PATCH, with these differences. */
     mergePatch?: {
       operationId: string
       description: string
-      /** A part of what the PUT takes, if that has more than a merge patch can say. */
+      /** The body of the PATCH, if a merge patch cannot express everything that the PUT accepts. */
       body?: TSchema
     }
   }
 }
 
-/** The types of body that a PATCH takes. */
+/** The media types that a PATCH accepts. */
 const CONSUMES = ['application/json', 'application/merge-patch+json']
 
 /**

@@ -1,7 +1,7 @@
 import { type InputError, ValidationFailed } from './problems.ts'
 
-// Properties of which a request takes one. The document has them as optional, with a description: a `oneOf`
-// there would be two types in SDKs.
+// Pairs of properties that exclude each other. The document declares both as optional: a `oneOf` would become
+// two types in SDKs.
 
 type Body<Name extends string> = { readonly [K in Name]?: unknown }
 
@@ -9,7 +9,7 @@ const refuse = (error: InputError): never => {
   throw new ValidationFailed({ errors: [error] })
 }
 
-/** Returns which of two properties is there; undefined for neither. Throws ValidationFailed for both. */
+/** Returns which of two properties the body has, or undefined. Throws ValidationFailed for both. */
 export function oneOf<Name extends string>(
   body: Body<Name>,
   names: readonly [Name, Name],
@@ -21,7 +21,7 @@ export function oneOf<Name extends string>(
   return sent[0]
 }
 
-/** As `oneOf`. Throws ValidationFailed for neither. */
+/** Returns which of two properties the body has. Throws ValidationFailed for both and for neither. */
 export function requireOneOf<Name extends string>(
   body: Body<Name>,
   names: readonly [Name, Name],

@@ -57,7 +57,7 @@ export function extractComponents(document: Document): Document {
     const named = schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema
     return [(named as { type?: string | string[] }).type].flat().includes('null')
   }
-  // A list with pages of another size has a parameter of its own.
+  // Lists with another page size declare their own parameter.
   const isOther = (name: string, parameter: object) =>
     JSON.stringify(shared[name] ?? parameter) !== JSON.stringify(parameter)
   const shared: Record<string, object> = components.parameters
@@ -75,7 +75,7 @@ export function extractComponents(document: Document): Document {
     }
     const { requestBody } = operation
     if (requestBody) requestBody.required = !Object.values(requestBody.content).every(takesNull)
-    // A body that is not required need not be null as well.
+    // An optional body does not also accept null.
     for (const { schema = {} } of Object.values(requestBody?.content ?? {})) removeNull(schema, schemas)
     for (const [status, response] of Object.entries(operation.responses)) {
       for (const [header, part] of Object.entries(response.headers ?? {}))
@@ -94,12 +94,12 @@ export function extractComponents(document: Document): Document {
   return { ...head, paths, components: Object.fromEntries(sections) }
 }
 
-/** The choice with the references of the document. */
+/** Replaces TypeBox references by references to components. */
 function referring(choice: object): object {
   return JSON.parse(JSON.stringify(choice).replaceAll(/"(\w+)#"/g, '"#/components/schemas/$1"'))
 }
 
-/** The name as people write it; Node has names in lower case. */
+/** `if-match` as `If-Match`. */
 const headerName = (name: string) => name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase())
 
 function removeNull(schema: { $ref?: string }, schemas: Record<string, object>): void {
@@ -146,9 +146,9 @@ const RESPONSES: Record<string, string> = {
 }
 
 /**
- * Returns the name of an error response that operations share: of one with a single code that code, and of
- * those of the Lightning API, which have another form, the status with a prefix. Others stay where they are,
- * so that a further code of an operation renames nothing.
+ * Returns the component name of an error response that operations share, or undefined. A response with one
+ * code is named after the code; a Lightning response after its status. Other responses stay inline, so that
+ * adding a code to an operation renames no component.
  */
 function responseName(status: string, { content = {} }: Response): string | undefined {
   if (Number(status) < 400) return undefined

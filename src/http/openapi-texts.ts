@@ -14,10 +14,10 @@ export const DESCRIPTION =
   'Sign in with `POST /api/v1/session`, or send an access token as `Authorization: Bearer`. Errors are ' +
   '`application/problem+json` with a stable `code`.'
 
-/** A chapter of the reading view: a tag without operations. */
+/** A tag without operations, which the reading view shows as a chapter. */
 const chapter = (name: string, description: string) => ({ name, description, 'x-traitTag': true })
 
-/** Returns the tags of the document: chapters for people first, then the groups of operations. */
+/** Returns the tags of the document: first the chapters, then the groups of operations. */
 export function tagsOf({ personalScopes, projectScopes }: Security) {
   return [
     chapter(

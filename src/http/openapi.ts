@@ -34,16 +34,16 @@ const ALWAYS = [
   problem.InternalError,
   problem.Unavailable
 ]
-/** Those of an operation for callers. */
+/** The problems of operations that require a caller. */
 const OF_CALLERS = [problem.Unauthenticated, problem.InsufficientScope]
-/** Those of a change, which may have a body. */
+/** The problems of operations that accept a body. */
 const OF_CHANGES = [
   problem.CrossSiteRequest,
   problem.MalformedBody,
   problem.BodyTooLarge,
   problem.UnsupportedMediaType
 ]
-/** A caller may lose the right to a change while it runs. */
+/** The problem of a change whose caller loses the right while it runs. */
 const OF_CHANGES_OF_CALLERS = [problem.Forbidden]
 
 /** Keywords that the document leaves out: see schema-compilers.ts. */
@@ -59,7 +59,7 @@ export const openapi = fp<Security>(
           title: 'Latchkey',
           version: packageJson.version,
           description: DESCRIPTION,
-          // OpenAPI 3.1, which these types do not know.
+          // `summary` is new in OpenAPI 3.1, and missing in these types.
           ...({ summary: SUMMARY } as object),
           license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } as never
         },

@@ -4,11 +4,12 @@ import { UnknownDataKey } from '../crypto/keyring.ts'
 import type { Position, Slice } from '../db/keyset.ts'
 import type { Found } from '../db/paged-list.ts'
 import { patternOf } from '../names.ts'
+import { allOf } from './faults.ts'
 import type { InputErrorCode } from './input-error-codes.ts'
 import { ValidationFailed } from './problems.ts'
 import { optionalTime } from './times.ts'
 
-/** What a request for a page may say, beside the filters of its list. */
+/** The paging parameters of a list. */
 interface Query<Sort extends string> {
   page?: number
   pageSize: number
@@ -18,7 +19,7 @@ interface Query<Sort extends string> {
 
 /** The page that a request asks for. */
 export interface AskedPage<Sort extends string = string> extends Slice<Sort> {
-  /** From 1. A page that is asked for by cursor is one after the page that the cursor is from. */
+  /** From 1. A cursor contains the number of its page. */
   number: number
   /** The cursor of the page that starts at this place. */
   cursorOf(next: Position): string
@@ -33,10 +34,14 @@ export function askedPage<Sort extends string>(
   request: FastifyRequest,
   { page, pageSize: limit, cursor, sort, ...filters }: Query<Sort>
 ): AskedPage<Sort> {
-  if (cursor !== undefined && page !== undefined)
-    refuse('/query/page', 'one-of', 'Send `page` or `cursor`, not both.')
   const cursors = cursorsOf(request, [sort, canonical(filters)])
-  const start = cursor === undefined ? null : cursors.open(cursor)
+  const [start] = allOf(
+    () => (cursor === undefined ? null : cursors.open(cursor)),
+    () => {
+      if (cursor !== undefined && page !== undefined)
+        refuse('/query/page', 'one-of', 'Send `page` or `cursor`, not both.')
+    }
+  )
   const number = start?.number ?? page ?? 1
   return {
     sort,
@@ -48,12 +53,21 @@ export function askedPage<Sort extends string>(
   }
 }
 
-/** The filters of a list of what has a name. */
-export function namedFilter({ search, updatedSince }: { search?: string; updatedSince?: string }) {
-  return { pattern: patternOf(search), updatedSince: optionalTime(updatedSince, '/query/updatedSince') }
+/** Returns the page and the filters that a request for users, projects or credential types asks for. */
+export function askedNamedPage<Sort extends string>(
+  request: FastifyRequest,
+  query: Query<Sort> & { search?: string; updatedSince?: string }
+) {
+  return allOf(
+    () => askedPage(request, query),
+    () => ({
+      pattern: patternOf(query.search),
+      updatedSince: optionalTime(query.updatedSince, '/query/updatedSince')
+    })
+  )
 }
 
-/** The answer with one page. */
+/** Returns the answer with one page. */
 export function pageOf<Row, Item>(
   asked: AskedPage,
   { rows, total, next }: Found<Row>,
@@ -84,7 +98,7 @@ function cursorsOf(request: FastifyRequest, query: readonly string[]) {
     },
     open(cursor: string): Start {
       const sealed = Buffer.from(cursor, 'base64url')
-      // Texts that are no base64, or not the only one of their bytes, are not cursors.
+      // Rejects other spellings of the same bytes.
       if (sealed.toString('base64url') !== cursor) return refuseCursor()
       try {
         const [number, key, id] = JSON.parse(sealer.open(list, sealed).toString()) as [number, string, string]
@@ -98,7 +112,7 @@ function cursorsOf(request: FastifyRequest, query: readonly string[]) {
   }
 }
 
-/** The same text for the same properties, whatever their order. */
+/** Returns the same text for the same properties in any order. */
 function canonical(properties: unknown): string {
   return JSON.stringify(Object.entries(Object(properties)).sort(([one], [other]) => (one < other ? -1 : 1)))
 }

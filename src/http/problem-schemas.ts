@@ -4,7 +4,7 @@ import { MAX_ERRORS, type ProblemClass, type ProblemKind, typeOf } from './probl
 import { type ProblemMembers, problems } from './problems.ts'
 import { closed, extensibleEnum, Id, MAX_INT32, quantity, ref } from './schemas.ts'
 
-/** A component with the codes and what each means. A later version has more. */
+/** Returns an extensible enumeration whose description lists the codes with their meanings. */
 function codes(name: string, meanings: Iterable<readonly [code: string, meaning: string]>) {
   const all = [...meanings]
   const lines = all.map(([code, meaning]) => `- \`${code}\`: ${meaning}`)

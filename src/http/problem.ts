@@ -7,7 +7,7 @@ export interface InputError {
   message: string
 }
 
-/** The most entries of `errors`: faults after them are not reported. */
+/** The maximum number of entries in `errors`. */
 export const MAX_ERRORS = 50
 
 /** Extension members (RFC 9457, 3.2). */
@@ -22,7 +22,7 @@ export interface ProblemMembers {
   allow?: string[]
 }
 
-/** What a code means. The same for every problem of the code. */
+/** The definition of a code, shared by all its problems. */
 export interface ProblemKind {
   readonly code: string
   readonly status: number

@@ -27,7 +27,7 @@ export interface Schema {
 
 export const nameOf = (reference: string) => reference.split('/').at(-1)!
 
-/** What a value is, in words; named schemas are links. */
+/** Describes the type of a value, with links to named schemas. */
 export function typeOf(schema: Schema): Html {
   const { $ref, items, additionalProperties } = schema
   if ($ref) return html`<a href="#${nameOf($ref)}">${nameOf($ref)}</a>`
@@ -43,7 +43,7 @@ export function typeOf(schema: Schema): Html {
   return joined(types, ' or ')
 }
 
-/** What a value has to keep to besides its type. */
+/** Describes the constraints of a value, such as its length. */
 export function limitsOf(schema: Schema): Html {
   const values = (schema.enum ?? schema['x-extensible-enum'] ?? []).map(
     (value) => html`<code>${String(value)}</code>`

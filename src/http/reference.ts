@@ -72,7 +72,7 @@ td { overflow-wrap: anywhere; }
 }
 `
 
-/** Serves the document for reading, as one page without scripts, at /reference. */
+/** Serves the API reference, one page without scripts, at /reference. */
 export function serveReference(app: FastifyInstance): void {
   const style = new FixedContent('text/css; charset=utf-8', () => STYLE)
   serveFixed(app, '/reference/style.css', style)
@@ -172,7 +172,7 @@ ${answers.filter(({ status }) => status < '300').map(({ content = {} }) => examp
 `
 }
 
-/** Who may call, in words. */
+/** Describes the callers that an operation accepts. */
 function callersOf(security: Operation['security']): Html {
   if (security.length === 0) return html`Open to everybody.`
   const ways = security.flatMap((way) =>

@@ -130,7 +130,7 @@ export function quantity(description?: string) {
   })
 }
 
-/** In the syntax that all dialects of regular expressions share. */
+/** Uses only syntax that all regular expression dialects share. */
 const VISIBLE_TEXT = '^[^\\x00-\\x1f\\x7f]*[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$'
 
 /** A label: no control characters, not only white space. `textRule` is stricter than the pattern. */

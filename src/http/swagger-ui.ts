@@ -99,11 +99,9 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 }
 
 /**
- * The document as Swagger UI shows it best, without: - The chapters, which would push the operations off the
- * first screen, and the choice of the one server. - Examples of optional parameters, which it would prefill
- * and send: a search that finds nothing, an outdated   revision, the same `Idempotency-Key` with each create.
- * - Cookies as security schemes, for which "Authorize" would show a field. Scripts cannot set cookies; the
- * browser sends that of a session by itself.
+ * Returns the document without what Swagger UI shows badly. Chapters and the choice of the one server would
+ * push the operations off the first screen. Examples of optional parameters would be prefilled and sent.
+ * "Authorize" would show a field for the session cookie, which scripts cannot set.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document

@@ -20,7 +20,7 @@ export function timeOf(text: string | null, path: string): Date | null {
   throw new ValidationFailed({ errors: [{ path, code: 'out-of-range', message }] })
 }
 
-/** The same for a time that may be absent. */
+/** As `timeOf`, but returns undefined for undefined. */
 export function optionalTime(text: string | undefined, path: string): Date | undefined {
   return text === undefined ? undefined : timeOf(text, path)!
 }

@@ -30,7 +30,7 @@ export const unrouted = fp<{
   { name: 'unrouted', fastify: '5.x' }
 )
 
-/** An expression for the paths that the router takes for a route. */
+/** Returns a regular expression that matches the paths of a route. */
 function pathOf(url: string): RegExp {
   const parts = url.split('/').map((part) => {
     if (part === '*') return '.*'
@@ -39,7 +39,7 @@ function pathOf(url: string): RegExp {
   return new RegExp(`^${parts.join('/')}$`)
 }
 
-/** The path as the router compares it. It answers itself what cannot be decoded. */
+/** Decodes the path as the router does. Returns a path that cannot be decoded unchanged. */
 function decoded(path: string): string {
   try {
     return decodeURI(path)

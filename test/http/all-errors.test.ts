@@ -46,6 +46,26 @@ t.test('all faults of query, headers and body are in one answer', async (t) => {
   })
 })
 
+t.test('faults that no schema finds are in one answer too', async (t) => {
+  const faults = async (method: string, path: string, body?: unknown) =>
+    (await refused(method, path, body)).errors.map((one) => `${one.path} ${one.code}`).sort()
+  for (const list of ['app-credentials', 'projects', 'users', 'credential-types']) {
+    const path = `/api/v1/${list}?page=1&cursor=${CANARY}&updatedSince=1900-01-01T00:00:00Z`
+    t.same(
+      await faults('GET', path),
+      ['/query/cursor invalid-cursor', '/query/page one-of', '/query/updatedSince out-of-range'],
+      list
+    )
+  }
+  const scopes = ['credentials:resolve', 'usages:write']
+  const token = { name: CANARY, scopes, expiresAt: '2001-01-01T00:00:00Z' }
+  t.same(await faults('POST', '/api/v1/access-tokens', token), [
+    '/body/expiresAt out-of-range',
+    '/body/scopes/0 not-allowed',
+    '/body/scopes/1 not-allowed'
+  ])
+})
+
 t.test('each fault says what is expected', async (t) => {
   const credential = await refused('POST', '/api/v1/app-credentials', {
     credentialName: 5,

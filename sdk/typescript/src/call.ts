@@ -1,4 +1,4 @@
-/** What a response says besides its body. */
+/** The status and the headers of a response. */
 export interface ResponseInfo {
   readonly status: number
   /** The request id in the service's logs. */

@@ -5,7 +5,8 @@ import { type AuditEvent, audited } from '../../audit/record.ts'
 import { PERSONAL_SCOPES, PROJECT_SCOPES, sessionOnly } from '../../auth/principal.ts'
 import { newAccessToken } from '../../crypto/access-tokens.ts'
 import { hashToken } from '../../crypto/tokens.ts'
-import type { Database, Transaction } from '../../db/database.ts'
+import type { Transaction } from '../../db/database.ts'
+import { allOf } from '../../http/faults.ts'
 import { guard } from '../../http/guard.ts'
 import { oneOf } from '../../http/one-of.ts'
 import { askedPage, pageOf } from '../../http/paging.ts'
@@ -24,35 +25,43 @@ interface HolderInput {
 }
 
 /**
- * The owner of the tokens that a request is about: the caller, or the project in `projectId` or `project`, of
+ * The owner of the tokens that a request is about: the caller, or the project whose id the request has, of
  * which they are an admin.
  */
 const holder = guard(async (request): Promise<repository.TokenHolder> => {
   await sessionOnly(request)
   const { userId } = sessionOnly.of(request)
-  const input = { ...(request.query as object), ...(request.body as object) } as HolderInput
-  const projectId = await projectIdIn(request.server.services.db, userId, input)
+  const input: HolderInput = { ...(request.query as object), ...(request.body as object) }
+  const projectId = input.projectId ?? (isUuid(input.project) ? input.project : undefined)
   if (projectId === undefined) return { user_id: userId, project_id: null }
   const { id } = await membershipOf(request, projectId, 'admin')
   return { user_id: null, project_id: id }
 })
 
-async function projectIdIn(db: Database, userId: string, { projectId, project }: HolderInput) {
-  if (oneOf({ projectId, project }, ['projectId', 'project']) !== 'project') return projectId
-  const [id] = await projectIdsOf(db, userId, { refs: [project!], pathOf: () => '/body/project' })
-  return id
+/**
+ * Returns the project with this name as the owner of a token. Runs in the transaction of the creation, so
+ * that a retry gets the first answer even if the project was renamed. `createToken` checks the user's role.
+ */
+async function projectNamed(trx: Transaction, userId: string, name: string): Promise<repository.TokenHolder> {
+  const [id] = await projectIdsOf(trx, userId, { refs: [name], pathOf: () => '/body/project' })
+  return { user_id: null, project_id: id! }
 }
 
 export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
   app.post('', { schema: schema.createAccessToken, preHandler: holder }, async (request, reply) => {
-    const { name, scopes, expiresAt = null } = request.body
-    const owner = holder.of(request)
-    requireScopesFor(owner.project_id ? PROJECT_SCOPES : PERSONAL_SCOPES, scopes)
-    const expires_at = futureOf(timeOf(expiresAt, '/body/expiresAt'))
+    const { name, scopes, project, expiresAt = null } = request.body
     const { userId: id, name: userName } = request.principal
+    const projectName = isUuid(project) ? undefined : project
+    const isOfProject = projectName !== undefined || holder.of(request).project_id !== null
+    const [, , expires_at] = allOf(
+      () => oneOf(request.body, ['projectId', 'project']),
+      () => requireScopesFor(isOfProject ? PROJECT_SCOPES : PERSONAL_SCOPES, scopes),
+      () => futureOf(timeOf(expiresAt, '/body/expiresAt'))
+    )
     const create = async ({ db }: { db: Transaction }) => {
+      const owner = projectName ? await projectNamed(db, id, projectName) : holder.of(request)
       const { token, row } = await createToken(db, owner, { name, scopes, expires_at, created_by: id })
       return {
         headers: { location: `/api/v1/access-tokens/${row.id}` },
@@ -110,10 +119,11 @@ function futureOf(time: Date | null): Date | null {
 }
 
 function requireScopesFor(allowed: readonly string[], scopes: readonly string[]): void {
-  const index = scopes.findIndex((scope) => !allowed.includes(scope))
-  if (index < 0) return
-  const message = `For this token, this has to be one of ${allowed.join(', ')}.`
-  throw new ValidationFailed({ errors: [{ path: `/body/scopes/${index}`, code: 'not-allowed', message }] })
+  const message = `For this token, this must be one of: ${allowed.join(', ')}.`
+  const errors = scopes.flatMap((scope, index) =>
+    allowed.includes(scope) ? [] : [{ path: `/body/scopes/${index}`, code: 'not-allowed' as const, message }]
+  )
+  if (errors.length > 0) throw new ValidationFailed({ errors })
 }
 
 function eventOf(

@@ -99,7 +99,7 @@ export async function listTypes(
   slice: Slice<NamedSort>
 ): Promise<Found<TypeRow>> {
   const { rows, ...found } = await pageOfTypes(db, filter, slice)
-  // Of this page alone: the fields and credentials of types on earlier pages are not read.
+  // Reads fields and usage counts only for the types on the page.
   const details = await detailsOf(db, { ids: rows.map((row) => row.id) })
   const byId = new Map(details.map((one) => [one.id, one]))
   // A type that was deleted in between has none.

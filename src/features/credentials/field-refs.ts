@@ -1,21 +1,21 @@
 import type { InputError } from '../../http/problems.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 
-/** A field in a request: by its id, in lower case, or by its name. `path` is where, without what was sent. */
+/** A field in a request, by its id in lower case or by its name. `path` is its pointer. */
 export interface FieldRef {
   by: 'id' | 'name'
   key: string
   path: string
 }
 
-/** Returns a function that finds the fields of a type, each once, or returns what is wrong. */
+/** Returns a function that returns the field, or an error if it is unknown or was asked for before. */
 export function fieldFinder(fields: readonly FieldRow[]): (ref: FieldRef) => FieldRow | InputError {
   const byKey = {
     id: new Map(fields.map((field) => [field.id, field])),
     name: new Map(fields.map((field) => [field.field_name, field]))
   }
   const found = new Set<FieldRow>()
-  // Once in an answer: the names of a type's fields have up to 4 KiB.
+  // Lists the known names once per answer, because they can take 4 KiB.
   let known = ` Its fields are ${fields.map((field) => field.field_name).join(', ')}.`
   return ({ by, key, path }) => {
     const field = byKey[by].get(key)

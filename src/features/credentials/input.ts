@@ -23,7 +23,7 @@ export interface ValueInputs {
   entries: readonly ValueInput[]
   /** True if an object is merged into the value that is there (RFC 7396), false if it replaces it. */
   merges: boolean
-  /** Where the value of this field belongs. */
+  /** Returns the pointer for the value of a field that was not sent. */
   pathOf(fieldName: string): string
 }
 
@@ -50,7 +50,7 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
   for (const { field: ref, value: sent, path } of entries) {
     const field = find(ref)
     if (isInputError(field)) {
-      // All unknown names of an object have its path.
+      // Unknown names share the pointer of their object.
       if (!errors.some((error) => error.path === field.path)) errors.push(field)
       continue
     }

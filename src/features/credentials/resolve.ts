@@ -41,7 +41,7 @@ const DETAILS: Record<RefusalCode, string> = {
   'decryption-failed': 'A stored value does not open; it was changed outside of the service.'
 }
 
-/** What was asked for, and why it has no values. */
+/** A credential that could not be resolved: its id or name in the request, and the error. */
 export type Unresolved = ResolveItem & { status: 'failed'; error: { code: RefusalCode; detail: string } }
 
 export type Result = Resolved | Unresolved

@@ -123,7 +123,7 @@ export async function insertMember(
 }
 
 /**
- * Returns undefined if the user is not a member. Who is no owner any more does not hold the project's name.
+ * Returns undefined if the user is not a member. A member who is not an owner holds no name.
  */
 export function updateMember(
   trx: Transaction,

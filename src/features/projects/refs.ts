@@ -7,7 +7,7 @@ import { findByName } from './repository.ts'
 /** Projects in a request, each by its id or its name. A text that is a UUID is an id. */
 export interface ProjectRefs {
   refs: readonly string[]
-  /** Where the entry at this index is; without one, the whole list. */
+  /** Returns the pointer to the entry at the index, or to the whole list. */
   pathOf(index?: number): string
 }
 

@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { signedIn } from '../../auth/principal.ts'
-import { askedPage, namedFilter, pageOf } from '../../http/paging.ts'
+import { askedNamedPage, pageOf } from '../../http/paging.ts'
 import { NotFound } from '../../http/problems.ts'
 import { success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -21,9 +21,8 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listProjects, preHandler: signedIn }, async (request) => {
     const { userId } = signedIn.of(request)
-    const asked = askedPage(request, request.query)
-    const filter = { ...namedFilter(request.query), userId }
-    return pageOf(asked, await repository.listProjects(db, filter, asked), toProject)
+    const [asked, filter] = askedNamedPage(request, request.query)
+    return pageOf(asked, await repository.listProjects(db, { ...filter, userId }, asked), toProject)
   })
 
   app.post('', { schema: schema.createProject, preHandler: signedIn }, async (request, reply) => {

@@ -6,7 +6,7 @@ import { type AuditEvent, audited } from '../../audit/record.ts'
 import { administrator } from '../../auth/principal.ts'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { guard } from '../../http/guard.ts'
-import { askedPage, namedFilter, pageOf } from '../../http/paging.ts'
+import { askedNamedPage, pageOf } from '../../http/paging.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -27,8 +27,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
   app.get('', { schema: schema.listUsers, preHandler: administrator }, async (request) => {
-    const asked = askedPage(request, request.query)
-    return pageOf(asked, await repository.listUsers(db, namedFilter(request.query), asked), toUser)
+    const [asked, filter] = askedNamedPage(request, request.query)
+    return pageOf(asked, await repository.listUsers(db, filter, asked), toUser)
   })
 
   app.post('', { schema: schema.createUser, preHandler: administrator }, async (request, reply) => {

@@ -55,6 +55,23 @@ t.test('environments and usages', async (t) => {
     t.equal((await ann.get(`${path}/${id}`)).json.revision, 5)
   })
 
+  t.test('with If-None-Match: * an environment is only created (RFC 9110, 13.1.2)', async (t) => {
+    const { id } = await newCredential(ann, type)
+    const url = `${path}/${id}/environments/staging`
+    const before = { host: 'staging.example.org', password: 'of staging' }
+    t.equal((await ann.put(url, { values: before })).status, 200)
+    const onlyCreates = { headers: { 'if-none-match': '*' } }
+    const values = { host: 'raced.example.org', password: 'raced' }
+    for (const method of ['PUT', 'PATCH'])
+      t.match((await ann.request(method, url, { values }, onlyCreates)).json, {
+        status: 412,
+        code: 'revision-changed'
+      })
+    t.match(await revealed(id, 'staging'), { password: 'of staging' }, 'what exists is kept')
+    const raced = await Promise.all([1, 2, 3].map(() => ann.put(`${url}2`, { values }, onlyCreates)))
+    t.same(raced.map(({ status }) => status).sort(), [200, 412, 412])
+  })
+
   t.test('a value of one environment does not open in another', async (t) => {
     const { id } = await newCredential(ann, type)
     const keys = [

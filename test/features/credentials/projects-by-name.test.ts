@@ -53,6 +53,30 @@ t.test('a name or an id links to the project', async (t) => {
   t.same(data[0].details.changed, ['projectIds'], 'the audit log has one word for both')
 })
 
+t.test('a retry by name gets the first answer, whatever the project is called since', async (t) => {
+  const [ann] = (await users(1)) as [Client]
+  const id = await project(ann, 'Before')
+  const body = { credentialName: uniqueName('retried'), ...VALUES, projects: ['Before'] }
+  const token = { ...SCOPES, project: 'Before' }
+  const key = (name: string) => ({ headers: { 'idempotency-key': name } })
+  const once = async () => [
+    await ann.post(V1, body, key('credential')),
+    await ann.post(TOKENS, token, key('token'))
+  ]
+  const first = await once()
+  t.same(
+    first.map(({ status }) => status),
+    [201, 201]
+  )
+  t.equal((await ann.put(`/api/v1/projects/${id}`, { name: 'After' })).status, 200)
+  const second = await once()
+  t.same(
+    second.map(({ json }) => json),
+    first.map(({ json }) => json)
+  )
+  for (const { headers } of second) t.equal(headers.get('idempotency-replayed'), 'true')
+})
+
 t.test('a project of others is answered as one that is not there', async (t) => {
   const [ann, bob] = (await users(2)) as [Client, Client]
   await project(bob, 'Secret plans')

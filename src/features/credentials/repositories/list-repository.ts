@@ -9,7 +9,7 @@ import { type ItemRow, itemsOf, linkedTo } from './item-repository.ts'
 
 export type CredentialSort = `${'' | '-'}${'createdAt' | 'name' | 'updatedAt' | 'expiresAt'}`
 
-/** Whose credentials are listed: those of their owner, or those of a project, whoever owns them. */
+/** Selects the credentials of an owner, or those that are linked to a project. */
 export type ListScope = { ownerId: string } | { ofProjectId: string }
 
 export interface ListFilter {
@@ -80,8 +80,9 @@ const orderByKey = (sort: CredentialSort): Order => {
 const owned = (p: P) => sql`select c.id from credentials c where c.owner_id = ${p.ownerId}`
 
 /**
- * Where a list with filters is read from: each reads the ids of a part of one index, and the other filters
- * are for the rows of these. The order is that of the index: without it, a generic plan may scan the table.
+ * The indexes that a list with filters can be read from. Each query reads the ids of a range of one index;
+ * the other filters apply to the rows of these ids. Without the order of the index, a generic plan may scan
+ * the table.
  */
 const SOURCES = {
   owner: (p: P) => sql`${owned(p)} order by c.created_at desc, c.id desc`,
@@ -90,7 +91,7 @@ const SOURCES = {
     and ${expiry} >= coalesce(${p.expiresFrom}::timestamptz, '-infinity')
     and ${expiry} < coalesce(${p.expiresBefore}::timestamptz, 'infinity')
     order by ${expiry}, c.id`,
-  /** As in answers, only a project of which the viewer is a member. */
+  /** Selects nothing if the viewer is not a member of the project. */
   project: (p: P) => sql`select l.credential_id from credential_projects l
     join project_members m on m.project_id = l.project_id and m.user_id = ${p.ownerId}
     where l.project_id = ${p.projectId}`,
@@ -106,7 +107,7 @@ const isMatch = (p: P) => sql`
   and (${p.expiresBefore}::timestamptz is null or c.expires_at < ${p.expiresBefore}::timestamptz)
   and (${p.updatedSince}::timestamptz is null or c.updated_at >= ${p.updatedSince}::timestamptz)`
 
-/** All matches, read once for the page and for the total. */
+/** A list with filters. All matches are read once, for the page and for the total. */
 const filtered = (source: Source, sort: CredentialSort, p: P) => ({
   matching: sql`select c.id, ${orderOf(sort).column} as key from credentials c
     where c.id = any(array(${SOURCES[source](p)})) and ${isMatch(p)}`,
@@ -184,7 +185,7 @@ const NO_FILTER: ListFilter = {
   updatedSince: undefined
 }
 
-/** The part of an index that has the fewest rows to look at, or undefined if the list is one of an index. */
+/** Returns the source with the fewest rows, or undefined if the list has the order of an index. */
 function sourceOf(
   scope: ListScope,
   sort: CredentialSort,

@@ -17,7 +17,7 @@ import type {
   Reveal
 } from './resource-schema.ts'
 
-// Bodies by name and by id become one form here.
+// Converts bodies by name and by id to one form.
 
 type UpdateBody = Static<typeof AppCredentialUpdate>
 type CreateBody = Static<typeof AppCredentialCreate>
@@ -43,7 +43,7 @@ export function valuesIn(body: ValuesBody, { merges = false } = {}): ValueInputs
       merges,
       pathOf: () => '/body/keys'
     }
-  // To the validator, a number that is kept as its text is an object.
+  // The validator takes a RawNumber for an object.
   if (!isJsonObject(values)) {
     const message = 'This must be an object.'
     throw new ValidationFailed({ errors: [{ path: '/body/values', code: 'wrong-type', message }] })
@@ -79,7 +79,7 @@ export function projectsIn(body: ProjectsBody): ProjectRefs | undefined {
 
 const NO_PROJECTS: ProjectRefs = { refs: [], pathOf: () => '/body/projects' }
 
-/** As `projectsIn`. Throws ValidationFailed if the body has none. */
+/** Returns the projects of a body. Throws ValidationFailed if it has none. */
 export function requireProjects(body: ProjectsBody): ProjectRefs {
   requireOneOf(body, ['projectIds', 'projects'])
   return projectsIn(body)!

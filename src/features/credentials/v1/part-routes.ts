@@ -11,6 +11,7 @@ import {
   MainEnvironment,
   NewOwnerMayNotLink,
   NotFound,
+  RevisionChanged,
   TooManyEnvironments
 } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
@@ -40,9 +41,11 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const target = { ...targetOf(request, row), row }
       const { environment } = request.params
       const inputs = valuesIn(request.body, { merges: request.method === 'PATCH' })
+      const createsOnly = request.headers['if-none-match']?.trim() === '*'
       const changed = await changeCredential(request, target, {
         values: (fields, values) => {
           const previous = values.get(environment)
+          if (previous && createsOnly) throw new RevisionChanged({ detail: 'The environment exists.' })
           if (!previous && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
           values.set(environment, applyValues(fields, previous ?? defaultsOf(fields), inputs))
         },

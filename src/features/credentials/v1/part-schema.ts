@@ -72,15 +72,23 @@ export const putEnvironment = {
   operationId: 'putEnvironment',
   summary: 'Set the values of an environment',
   description:
-    'The same credential with other values in `staging`, `production`, …; made if it is not there. As with ' +
-    'an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret field ' +
-    'keeps what is ' +
-    'there.',
+    'The same credential with other values in `staging`, `production`, …; created if it does not exist. As ' +
+    'with an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret ' +
+    'field keeps the value. With `If-None-Match: *` it is only created (RFC 9110, 13.1.2).',
   tags,
   scopes: WRITE,
   params: OfEnvironment,
   auditTarget: { id: 'credential' } as const,
-  headers: IfMatch,
+  headers: Type.Object({
+    ...IfMatch.properties,
+    'if-none-match': Type.Optional(
+      Type.String({
+        maxLength: 1000,
+        description: '`*`: only if the environment does not exist; else 412',
+        examples: ['*']
+      })
+    )
+  }),
   body: ref(EnvironmentValues),
   mergePatch: {
     operationId: 'patchEnvironment',

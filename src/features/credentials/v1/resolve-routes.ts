@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { originOf, recordDenials, recordHandOut } from '../../../audit/record.ts'
 import { preloaded } from '../../../auth/preload.ts'
+import { allOf } from '../../../http/faults.ts'
 import { guard } from '../../../http/guard.ts'
 import { MAX_ERRORS } from '../../../http/problem.ts'
 import {
@@ -53,7 +54,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post('/:id/resolve', options, async (request) => {
     const { projectId } = machine.of(request)
     const { credentials, environment = 'main', onError } = request.body
-    const items = credentials.map(toItem)
+    const items = allOf(...credentials.map((one, index) => () => toItem(one, index)))
     requireDistinct(items)
     const { results, handedOut, undecryptable } = await resolveCredentials(
       app.services,
@@ -97,8 +98,8 @@ const PROBLEMS: Record<RefusalCode, ProblemClass> = {
 }
 
 /**
- * The problem of the whole request if a credential failed, with the highest of their statuses: whoever takes
- * 404 for "there is none any more" gets it only if nothing else is wrong.
+ * Returns the problem with the highest status of the failed credentials, or undefined if none failed. Clients
+ * that take 404 as "deleted" get it only if all failures are 404.
  */
 function problemOf(results: readonly Result[]): Problem | undefined {
   const failures = results.flatMap((one, index) => (one.status === 'failed' ? [{ ...one.error, index }] : []))

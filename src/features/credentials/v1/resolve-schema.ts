@@ -70,9 +70,9 @@ const ResolveError = closed(
   { $id: 'ResolveError', examples: [notFound] }
 )
 
-// Each `status` is always sent, and not `required`: Rust's serde takes the discriminator away before it reads
-// the rest. It is a literal: Java's Jackson, which looks at no `required`, tells the parts apart by nothing
-// else.
+// `status` is always sent but not `required`, because Rust's serde removes the discriminator before it reads
+// the other properties. It is a literal, because Java's Jackson ignores `required` and tells the parts apart
+// by nothing else.
 const ResolvedCredential = closed(
   {
     status: Type.Optional(Type.Literal('resolved')),

@@ -120,7 +120,7 @@ export const NewKey = closed(
   }
 )
 
-/** The values of a request, in one of two forms. The handler refuses both together. */
+/** The values of a request, by name or by id. The handler refuses both together. */
 const values = {
   keys: Type.Optional(
     Type.Array(ref(NewKey), {
@@ -146,7 +146,7 @@ const ProjectNameOrId = Type.String({
   examples: ['Reports']
 })
 
-/** The projects of a request, in one of two forms. The handler refuses both together. */
+/** The projects of a request, by name or by id. The handler refuses both together. */
 const projects = {
   projectIds: Type.Optional(
     Type.Array(Id, { maxItems: 100, description: 'Either this or `projects`, not both' })

@@ -4,6 +4,7 @@ import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
 import { askedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
+import { allOf } from '../../../http/faults.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
 import { askedPage, pageOf } from '../../../http/paging.ts'
 import { NotFound } from '../../../http/problems.ts'
@@ -66,8 +67,11 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
     const { userId: ownerId } = signedIn.of(request)
-    const asked = askedPage(request, request.query)
-    const found = await listCredentials(db, ownerId, filterOf(request.query), asked)
+    const [asked, filter] = allOf(
+      () => askedPage(request, request.query),
+      () => filterOf(request.query)
+    )
+    const found = await listCredentials(db, ownerId, filter, asked)
     return pageOf(asked, { ...found, rows: await Promise.all(found.rows.map(itemOf)) }, (item) => item)
   })
 
@@ -203,12 +207,11 @@ function filterOf(query: {
   expiresBefore?: string
   updatedSince?: string
 }): ListFilter {
-  return {
-    typeId: query.credentialTypeId,
-    projectId: query.projectId,
-    pattern: patternOf(query.search),
-    expiresFrom: optionalTime(query.expiresFrom, '/query/expiresFrom'),
-    expiresBefore: optionalTime(query.expiresBefore, '/query/expiresBefore'),
-    updatedSince: optionalTime(query.updatedSince, '/query/updatedSince')
-  }
+  const [expiresFrom, expiresBefore, updatedSince] = allOf(
+    () => optionalTime(query.expiresFrom, '/query/expiresFrom'),
+    () => optionalTime(query.expiresBefore, '/query/expiresBefore'),
+    () => optionalTime(query.updatedSince, '/query/updatedSince')
+  )
+  const { credentialTypeId: typeId, projectId } = query
+  return { typeId, projectId, pattern: patternOf(query.search), expiresFrom, expiresBefore, updatedSince }
 }
