@@ -5,6 +5,7 @@ import fp from 'fastify-plugin'
 import { scan } from 'secure-json-parse'
 import { endOfString, isCanonicalNumber, parseLossless } from '../json.ts'
 import { type InputErrorCode, MalformedBody, UnsupportedMediaType, ValidationFailed } from './problems.ts'
+import { components } from './schemas.ts'
 
 const MAX_DEPTH = 32
 /** The most values in a body: members of objects and elements of arrays. Bounds the time of every walk. */
@@ -47,6 +48,8 @@ export const jsonBody = fp(
       }
       if (hasDuplicateKey(text))
         return done(new MalformedBody({ detail: 'An object in the body has one key twice.' }))
+      if (body === null && isOptional(request.routeOptions.schema?.body))
+        return done(refusal('wrong-type', 'This must be an object.'))
       if (hasPrototypeKey(body)) return done(refusal('forbidden-key', FORBIDDEN_KEY))
       return done(null, body)
     })
@@ -61,6 +64,12 @@ export const jsonBody = fp(
 
 function refusal(code: InputErrorCode, detail: string) {
   return new ValidationFailed({ detail, errors: [{ path: '/body', code, message: detail }] })
+}
+
+/** Returns true if the schema takes null, which Fastify validates if there is no body. */
+function isOptional(schema: unknown): boolean {
+  const { $ref = '' } = (schema ?? {}) as { $ref?: string }
+  return [components.get($ref.replace('#', ''))?.type].flat().includes('null')
 }
 
 function isPlainUtf8(headers: IncomingHttpHeaders): boolean {

@@ -282,3 +282,17 @@ t.test('nobody is told of faults before they are known', async (t) => {
   const answer = await service.anonymous().post('/api/v1/users?x=1', { email: 1 })
   t.match(answer.json, { status: 401, code: 'unauthenticated' })
 })
+
+t.test('a body that is null is refused, also where a body is optional', async (t) => {
+  const isLightning = (path: string) => path.startsWith('/api/credentials')
+  let count = 0
+  for (const [path, operations] of Object.entries(service.contract.document.paths))
+    for (const [method, operation] of Object.entries(operations)) {
+      if (!('requestBody' in operation)) continue
+      const url = path.replaceAll(/\{[^}]+\}/g, ID)
+      const answer = await admin.request(method.toUpperCase(), url, null)
+      t.equal(answer.status, isLightning(path) ? 422 : 400, `${method} ${path}`)
+      count++
+    }
+  t.ok(count > 20, `${count} operations`)
+})
