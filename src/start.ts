@@ -73,8 +73,8 @@ async function migrateTables(
   own: ConnectionOptions,
   notice: StartupReporter['notice']
 ) {
-  const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 1 })
-  const migrated = owner ? migrateForRoleOf(db, migrating, notice) : migrate(migrating, notice)
+  const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 2 })
+  const migrated = owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice })
   await migrated.finally(() => migrating.destroy())
 }
 

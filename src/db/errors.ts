@@ -22,6 +22,11 @@ export function isRetryable(error: unknown): boolean {
   return isDatabaseError(error) && RETRYABLE.has(error.code ?? '')
 }
 
+/** True if a statement waited for a lock until its `lock_timeout`. */
+export function isLockTimeout(error: unknown): boolean {
+  return isDatabaseError(error) && error.code === '55P03'
+}
+
 // PostgreSQL appendix A: read-only, lock and statement time-outs, shutting down, starting, too many
 // connections, disk full, out of memory, deadlock, serialization failure, no such database, wrong password.
 const UNAVAILABLE = new Set([
