@@ -89,7 +89,9 @@ async function withDatabase(
 }
 
 async function migrateDatabase(db: Database, role: string | undefined) {
-  const steps = await (role === undefined ? migrate(db, print) : migrateFor(db, role, print))
+  const steps = await (role === undefined
+    ? migrate(db, { notice: print })
+    : migrateFor(db, role, { notice: print }))
   print(steps.length > 0 ? `Ran ${steps.join(', ')}.` : 'Nothing to do.')
   if (role !== undefined) print(`The role ${role} has the rights to serve requests.`)
 }

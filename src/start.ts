@@ -75,11 +75,12 @@ async function migrateTables(
   own: ConnectionOptions,
   notice: StartupReporter['notice']
 ) {
+  // A turn holds one connection for writes, and an index that is created concurrently needs another.
   const migrating = createDatabase(
     { ...(owner ?? own), query_timeout: 0, statement_timeout: '0' },
-    { connections: 1 }
+    { connections: 5 }
   )
-  const migrated = owner ? migrateForRoleOf(db, migrating, notice) : migrate(migrating, notice)
+  const migrated = owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice })
   await migrated.finally(() => migrating.destroy())
 }
 
