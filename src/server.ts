@@ -11,6 +11,12 @@ const DRAIN_MS = 1_000
 const SHUTDOWN_TIMEOUT_MS = 30_000
 const PARENT_CHECK_MS = 500
 
+// Until the service listens, a signal ends the process by an exit, which stops Postgres.
+const abort = () => process.exit(1)
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+for (const signal of SIGNALS) process.once(signal, abort)
+const parentCheck = process.argv.includes('--end-with-parent') ? endWithParent() : undefined
+
 try {
   const config = readConfig()
   for (const variable of config.unknownVariables)
@@ -31,7 +37,7 @@ try {
   print(`Latchkey listens on ${address}`)
   print(`Swagger UI: ${address}/docs`)
   if (service.administrator) print(`Administrator: ${administratorLine(service.administrator)}`)
-  const parentCheck = process.argv.includes('--end-with-parent') ? endWithParent() : undefined
+  for (const signal of SIGNALS) process.off(signal, abort)
   closeWithGrace({ delay: SHUTDOWN_TIMEOUT_MS, logger: false }, async ({ signal, err }) => {
     clearInterval(parentCheck)
     if (err) app.log.fatal({ err }, 'stopping after an unexpected error')

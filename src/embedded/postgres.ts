@@ -184,11 +184,7 @@ function supervise(
   onExit: EmbeddedOptions['onExit'] = () => {}
 ): EmbeddedPostgres {
   let stopped: Promise<void> | undefined
-  // A process that exits without stop() cannot wait for the shutdown; after a kill, the next start does it.
-  const interrupt = () => server.child.kill('SIGINT')
-  process.once('exit', interrupt)
   const settled = server.ended.then(async (code) => {
-    process.off('exit', interrupt)
     await removeSocketDirectory(server.connection.host, runAs)
     await releaseAll()
     if (!stopped) onExit(code)
