@@ -85,18 +85,14 @@ async function own(path: string): Promise<void> {
   if (runAs) await chown(path, runAs.uid, runAs.gid)
 }
 
+/** The path of a program, or undefined if it is not installed. */
+export async function findProgram(name: string): Promise<string | undefined> {
+  const paths = `${process.env['PATH']}:/usr/sbin`.split(':').map((directory) => join(directory, name))
+  return Promise.any(paths.map((path) => access(path).then(() => path))).catch(() => undefined)
+}
+
 /** Returns why a test has to be skipped, or undefined if all of the programs are there. */
-export async function missing(...programs: string[]): Promise<string | undefined> {
-  const directories = `${process.env['PATH']}:/usr/sbin`.split(':')
-  for (const program of programs) {
-    const found = directories.map((directory) => access(join(directory, program)))
-    if (
-      !(await Promise.any(found).then(
-        () => true,
-        () => false
-      ))
-    )
-      return `${program} is not installed`
-  }
+export async function missing(...names: string[]): Promise<string | undefined> {
+  for (const name of names) if (!(await findProgram(name))) return `${name} is not installed`
   return undefined
 }
