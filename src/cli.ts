@@ -8,9 +8,8 @@ import { exportLines } from './audit/export.ts'
 import { systemOrigin } from './audit/record.ts'
 import { type Config, readConfig, variables } from './config.ts'
 import { Keyring } from './crypto/keyring.ts'
-import { createDatabase, type Database } from './db/database.ts'
+import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
 import { migrate, migrateFor } from './db/migrate.ts'
-import type { ConnectionOptions } from './db/pool.ts'
 import { rootKeysIn } from './embedded/data-directory.ts'
 import { startEmbedded } from './embedded/postgres.ts'
 import { destroyDataKey } from './features/keys/destroy.ts'
@@ -44,7 +43,7 @@ const commands: Record<string, Command> = {
       withDatabase(
         { dataDirectory, databaseUrl: migrationDatabaseUrl ?? databaseUrl },
         (db) => migrateDatabase(db, grantTo),
-        { query_timeout: 0 }
+        { query_timeout: 0, statement_timeout: '0' }
       )
   },
   'audit verify': {

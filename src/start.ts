@@ -1,7 +1,6 @@
 import { type Config, ConfigError } from './config.ts'
-import { createDatabase, type Database } from './db/database.ts'
+import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
 import { migrate, migrateForRoleOf } from './db/migrate.ts'
-import type { ConnectionOptions } from './db/pool.ts'
 import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './embedded/data-directory.ts'
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
@@ -48,7 +47,10 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
       })
     }
     const connection = postgres?.service ?? { connectionString: config.databaseUrl! }
-    db = createDatabase(connection, { onConnectionError: reporter.connectionError })
+    db = createDatabase(connection, {
+      connections: config.databaseConnections,
+      onConnectionError: reporter.connectionError
+    })
     await migrateTables(db, postgres?.owner ?? ownerOf(config), connection, reporter.notice)
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
@@ -73,7 +75,10 @@ async function migrateTables(
   own: ConnectionOptions,
   notice: StartupReporter['notice']
 ) {
-  const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 1 })
+  const migrating = createDatabase(
+    { ...(owner ?? own), query_timeout: 0, statement_timeout: '0' },
+    { connections: 1 }
+  )
   const migrated = owner ? migrateForRoleOf(db, migrating, notice) : migrate(migrating, notice)
   await migrated.finally(() => migrating.destroy())
 }

@@ -26,9 +26,11 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
   await admin.query(`create database latchkey owner latchkey template template0 encoding 'UTF8' locale 'C'`)
   await admin.end()
   const throughHaproxy = `postgres://latchkey:secret@127.0.0.1:${cluster.port}/latchkey`
+  const hosts = cluster.nodes.map(({ ports }) => `127.0.0.1:${ports.postgres}`).join(',')
+  const severalHosts = `postgres://latchkey:secret@${hosts}/latchkey?target_session_attrs=read-write`
   const service = await serviceIn(t, bed)
   const one = await service.start(throughHaproxy)
-  const other = await service.start(throughHaproxy)
+  const other = await service.start(severalHosts)
 
   /** Puts the service under load, and has `change` make another node the primary. */
   const failover = async (t: Test, change: (primary: Node) => Promise<void>) => {
