@@ -6,6 +6,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { makeBed } from './bed.ts'
 import { Ledger } from './ledger.ts'
 import { missingForCluster, type Node, startCluster } from './patroni.ts'
+import { findPgbouncers, startPgbouncer } from './pgbouncer.ts'
 import { serviceIn } from './replicas.ts'
 
 t.setTimeout(240_000)
@@ -31,12 +32,23 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
   const service = await serviceIn(t, bed)
   const one = await service.start(throughHaproxy)
   const other = await service.start(severalHosts)
+  const replicas = [one.admin, other.admin]
+  const { recent } = await findPgbouncers()
+  if (recent) {
+    const pooler = await startPgbouncer(bed, {
+      program: recent,
+      users: { latchkey: 'secret' },
+      server: `host=127.0.0.1 port=${cluster.port}`,
+      settings: { server_login_retry: 1 }
+    })
+    replicas.push((await service.start(pooler.through(throughHaproxy))).admin)
+  } else t.pass('a replica behind PgBouncer', { skip: 'no PgBouncer from 1.21 is installed' })
 
   /** Puts the service under load, and has `change` make another node the primary. */
   const failover = async (t: Test, change: (primary: Node) => Promise<void>) => {
     await cluster.healthy()
     const before = (await cluster.primary())!
-    const ledger = new Ledger([one.admin, other.admin])
+    const ledger = new Ledger(t, replicas)
     await sleep(2_000)
     const changedAt = Date.now()
     const changing = change(before)

@@ -169,7 +169,11 @@ async function makeNode(t: Test, bed: Bed, name: string, etcdPort: number): Prom
     async status() {
       const answer = await request(patroniPort, '/patroni').catch(() => undefined)
       if (!answer) return undefined
-      const isPrimary = (await fetch(`http://127.0.0.1:${patroniPort}/primary`)).status === 200
+      const asked = fetch(`http://127.0.0.1:${patroniPort}/primary`)
+      const isPrimary = await asked.then(
+        ({ status }) => status === 200,
+        () => false
+      )
       return { isPrimary, role: answer.role, state: answer.state }
     },
     start() {

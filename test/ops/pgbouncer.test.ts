@@ -6,15 +6,22 @@ import t, { type Test } from 'tap'
 import { compare } from '../golden/compare.ts'
 import { record } from '../golden/story.ts'
 import { createTestDatabase, SERVICE_ROLE } from '../helpers/database.ts'
-import { makeBed } from './bed.ts'
+import { type Bed, makeBed } from './bed.ts'
 import { Ledger } from './ledger.ts'
-import { findPgbouncers, startPgbouncer } from './pgbouncer.ts'
+import { findPgbouncers, type PoolerOptions, startPgbouncer } from './pgbouncer.ts'
 import { serviceIn } from './replicas.ts'
 
 t.setTimeout(180_000)
 
-const { user: SUPERUSER } = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] })
-const ROLES = [SUPERUSER!, SERVICE_ROLE]
+const { user, host, port } = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] })
+/** A PgBouncer before the server of the test run, which asks nobody for a password. */
+const start = (bed: Bed, program: string, settings: PoolerOptions['settings'] = {}) =>
+  startPgbouncer(bed, {
+    program,
+    server: `host=${host} port=${port}`,
+    users: { [user!]: 'secret', [SERVICE_ROLE]: 'secret' },
+    settings
+  })
 const { recent, old } = await findPgbouncers()
 const withRecent = recent
   ? {}
@@ -27,20 +34,20 @@ async function newDatabase(t: Test) {
 }
 
 t.test('every operation answers as without PgBouncer', withRecent, async (t) => {
-  const pooler = await startPgbouncer(await makeBed(t), recent!, ROLES)
+  const pooler = await start(await makeBed(t), recent!)
   await compare(t, await record(pooler.through))
 })
 
 t.test('a small pool, and one that restarts, lose nothing', withRecent, async (t) => {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
-  const pooler = await startPgbouncer(bed, recent!, ROLES, { default_pool_size: 3 })
+  const pooler = await start(bed, recent!, { default_pool_size: 3 })
   const service = await serviceIn(t, bed)
   const replicas = [
     (await service.start(pooler.through(database.url))).admin,
     (await service.start(pooler.through(database.url))).admin
   ] as const
-  const ledger = new Ledger([...replicas])
+  const ledger = new Ledger(t, [...replicas])
   await sleep(3_000)
   t.equal(ledger.account.refused, 0, 'a pool of 3 for two replicas serves all')
   await pooler.reconnect()
@@ -65,7 +72,7 @@ t.test('a small pool, and one that restarts, lose nothing', withRecent, async (t
 t.test('time limits hold behind PgBouncer', withRecent, async (t) => {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
-  const pooler = await startPgbouncer(bed, recent!, ROLES)
+  const pooler = await start(bed, recent!)
   const service = await serviceIn(t, bed)
   const { admin } = await service.start(pooler.through(database.url))
   const create = async (name: string) => {
@@ -102,7 +109,7 @@ t.test('time limits hold behind PgBouncer', withRecent, async (t) => {
 async function refusal(t: Test, program: string, settings: Record<string, string | number>): Promise<string> {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
-  const pooler = await startPgbouncer(bed, program, ROLES, settings)
+  const pooler = await start(bed, program, settings)
   const service = await serviceIn(t, bed)
   const starting = service.run({ DATABASE_URL: pooler.through(database.url) })
   t.equal(await starting.exited, 1)

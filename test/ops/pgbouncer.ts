@@ -10,7 +10,6 @@ import { type Bed, type Daemon, findProgram } from './bed.ts'
 import { fileOnPage } from './page.ts'
 
 const execute = promisify(execFile)
-const PASSWORD = 'secret'
 /** Where build-pgbouncer.sh puts it. */
 const BUILT = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'latchkey-ops/pgbouncer')
 
@@ -36,36 +35,37 @@ export interface Pooler {
   reconnect(): Promise<void>
 }
 
-/**
- * Starts a PgBouncer before the server of the test run, with the file on the page, and with `settings` where
- * the page leaves a default. `roles` may connect.
- */
-export async function startPgbouncer(
-  bed: Bed,
-  program: string,
-  roles: string[],
-  settings: Record<string, string | number> = {}
-): Promise<Pooler> {
+export interface PoolerOptions {
+  program: string
+  /** Who may connect, with their passwords. */
+  users: Record<string, string>
+  /** The server, by the words of the page: `host=… port=…`. */
+  server: string
+  /** What the page leaves at its default. */
+  settings?: Record<string, string | number>
+}
+
+/** Starts a PgBouncer with the files on the page. */
+export async function startPgbouncer(bed: Bed, options: PoolerOptions): Promise<Pooler> {
+  const { program, server, settings = {} } = options
+  const users: Record<string, string> = { ...options.users, console: 'secret' }
   const port = await freePort()
-  const directory = await bed.makeDirectory(`pgbouncer-${port}`)
+  const name = `pgbouncer-${port}`
+  const directory = await bed.makeDirectory(name)
   // Where root built it, nobody else may be able to run it.
   const executable = join(directory, 'pgbouncer')
   await copyFile(program, executable)
-  const users = [...roles, 'console'].map((role) => `"${role}" "${PASSWORD}"\n`)
-  const { host: server, port: serverPort } = new pg.Client({
-    connectionString: process.env['TEST_DATABASE_URL']
-  })
-  const additional = Object.entries({ unix_socket_dir: directory, admin_users: 'console', ...settings })
-  const file = await bed.write(
-    `pgbouncer-${port}/pgbouncer.ini`,
-    (await fileOnPage('/etc/pgbouncer/pgbouncer.ini'))
-      .replace(/^latchkey = .*$/m, `* = host=${server} port=${serverPort}`)
-      .replace(/^(listen_port) = .*$/m, `$1 = ${port}`)
-      .replace(/^(auth_file) = .*$/m, `$1 = ${await bed.write(`pgbouncer-${port}/users`, users.join(''))}`)
-      .concat(...additional.map(([name, value]) => `${name} = ${value}\n`))
-  )
-  const url = (role: string, database: string) =>
-    `postgresql://${role}:${PASSWORD}@127.0.0.1:${port}/${database}`
+  const list = Object.entries(users).map(([user, password]) => `"${user}" "${password}"\n`)
+  const auth = await bed.write(`${name}/userlist.txt`, list.join(''))
+  const additional = { unix_socket_dir: directory, admin_users: 'console', ...settings }
+  const text = (await fileOnPage('/etc/pgbouncer/pgbouncer.ini'))
+    .replace(/^latchkey = .*$/m, `* = ${server}`)
+    .replace(/^(listen_port) = .*$/m, `$1 = ${port}`)
+    .replace(/^(auth_file) = .*$/m, `$1 = ${auth}`)
+    .concat(...Object.entries(additional).map(([name, value]) => `${name} = ${value}\n`))
+  const file = await bed.write(`${name}/pgbouncer.ini`, text)
+  const url = (user: string, database: string) =>
+    `postgresql://${user}:${encodeURIComponent(users[user]!)}@127.0.0.1:${port}/${database}`
   const tell = async (command: string) => {
     const client = new pg.Client({ connectionString: url('console', 'pgbouncer') })
     await client.connect()
@@ -73,13 +73,13 @@ export async function startPgbouncer(
   }
   let running: Daemon
   const start = async () => {
-    running = bed.start(`pgbouncer-${port}/log`, executable, [file])
+    running = bed.start(`${name}/log`, executable, [file])
     const isUp = () =>
       tell('show version').then(
         () => true,
         () => false
       )
-    await eventually(isUp, `PgBouncer is up: ${await running.output()}`)
+    await eventually(isUp, 'PgBouncer is up')
   }
   await start()
   return {
