@@ -1,5 +1,6 @@
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/database.ts'
+import { requireFirstTables } from './db/first-tables.ts'
 import { migrate, migrateForRoleOf } from './db/migrate.ts'
 import type { ConnectionOptions } from './db/pool.ts'
 import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
@@ -93,6 +94,7 @@ async function migrateTables(
   try {
     await reach(db, 'DATABASE_URL')
     if (owner) await reach(migrating, 'LATCHKEY_MIGRATION_DATABASE_URL')
+    await requireFirstTables(migrating)
     await (owner ? migrateForRoleOf(db, migrating, notice) : migrate(migrating, notice))
   } finally {
     await migrating.destroy()

@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts'
+import { requireFirstTables } from '../db/first-tables.ts'
 import { migrate, migrateFor } from '../db/migrate.ts'
 import { print } from '../terminal.ts'
 import { type Command, withDatabase } from './command.ts'
@@ -14,6 +15,7 @@ export const migrateCommand: Command = {
 }
 
 async function migrateDatabase(db: Database, role: string | undefined) {
+  await requireFirstTables(db)
   const steps = await (role === undefined ? migrate(db, print) : migrateFor(db, role, print))
   print(steps.length > 0 ? `Ran ${steps.join(', ')}.` : 'Nothing to do.')
   if (role !== undefined) print(`The role ${role} has the rights to serve requests.`)
