@@ -123,7 +123,8 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
   t.equal(last('STOPSIGNAL'), 'SIGTERM')
   const command = JSON.parse(last('CMD')) as string[]
   const { scripts } = JSON.parse(await read('package.json'))
-  t.equal(command.join(' '), scripts.start, 'as npm start, without a shell that would keep the signal')
+  const started = `${command.join(' ')} --end-with-parent`
+  t.equal(started, scripts.start, 'as npm start, without a shell that would keep the signal')
   t.match(last('ENV'), /NODE_ENV=production HOST=0\.0\.0\.0 PORT=8080/)
   t.notMatch(
     all('ENV').concat(all('ARG')).join(' '),
