@@ -20,12 +20,14 @@ interface Entry {
 
 type Request = [client: Client, method: string, path: string, body?: object, options?: RequestOptions]
 
-/** What happened to the requests so far. */
-interface Account {
+/** What happened to the requests to one replica so far. */
+export interface Account {
   acknowledged: number
   /** Answered 503. */
   refused: number
   slowestMs: number
+  /** When acknowledged changes were sent and answered. */
+  writes: { sentAt: number; answeredAt: number }[]
 }
 
 /**
@@ -34,11 +36,11 @@ interface Account {
  */
 export class Ledger {
   readonly faults: string[] = []
-  readonly account: Account = { acknowledged: 0, refused: 0, slowestMs: 0 }
+  /** One for each replica, in their order. */
+  readonly accounts: Account[]
   readonly #replicas: readonly Client[]
   readonly #entries: Entry[] = []
   readonly #revoked: Client[] = []
-  readonly #writes: { client: Client; sentAt: number; answeredAt: number }[] = []
   readonly #callers: Promise<void>[]
   #isRunning = true
 
@@ -46,6 +48,7 @@ export class Ledger {
   constructor(t: Test, replicas: readonly Client[]) {
     t.teardown(() => this.#halt())
     this.#replicas = replicas
+    this.accounts = replicas.map(() => ({ acknowledged: 0, refused: 0, slowestMs: 0, writes: [] }))
     this.#callers = [
       ...replicas.map((replica) => this.#write(replica, replica)),
       ...replicas.map((replica, index) => this.#write(replica, this.#replica(index + 1))),
@@ -56,14 +59,6 @@ export class Ledger {
   /** One replica after the other, as `index` grows. */
   #replica(index: number): Client {
     return this.#replicas[index % this.#replicas.length]!
-  }
-
-  /** How long after `time` each replica acknowledged the first write that was sent after it. */
-  recovery(time: number): (number | undefined)[] {
-    return this.#replicas.map((replica) => {
-      const first = this.#writes.find(({ client, sentAt }) => client === replica && sentAt >= time)
-      return first && first.answeredAt - time
-    })
   }
 
   /** Ends the load, and compares what was acknowledged with what the replicas answer. */
@@ -208,15 +203,16 @@ export class Ledger {
     const sentAt = Date.now()
     const answer = await client.request(method, path, body, options).catch((error: Error) => error)
     const answeredAt = Date.now()
-    this.account.slowestMs = Math.max(this.account.slowestMs, answeredAt - sentAt)
+    const account = this.accounts[this.#replicas.findIndex(({ origin }) => origin === client.origin)]!
+    account.slowestMs = Math.max(account.slowestMs, answeredAt - sentAt)
     if (answer instanceof Error) this.faults.push(`${method} ${path}: ${answer.message}`)
     if (answer instanceof Error || answer.status === 503) {
-      this.account.refused++
+      account.refused++
       await sleep(PAUSE_MS)
       return undefined
     }
-    this.account.acknowledged++
-    if (method !== 'GET' && answer.status < 300) this.#writes.push({ client, sentAt, answeredAt })
+    account.acknowledged++
+    if (method !== 'GET' && answer.status < 300) account.writes.push({ sentAt, answeredAt })
     return answer
   }
 }
@@ -224,4 +220,10 @@ export class Ledger {
 /** The caller, at this replica. */
 function at(replica: Client, { cookie, bearer }: Client): Client {
   return Object.assign(replica.other(), { cookie, bearer })
+}
+
+/** How long after `time` the first change was acknowledged that was sent after it. */
+export function recoveryOf({ writes }: Account, time: number): number {
+  const first = writes.find(({ sentAt }) => sentAt >= time)
+  return first ? first.answeredAt - time : Number.POSITIVE_INFINITY
 }
