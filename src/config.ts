@@ -120,6 +120,8 @@ type ValuesOf<Group> = { readonly [Key in keyof Group]: Group[Key] extends Varia
 export interface Config extends ValuesOf<typeof settings> {
   /** Undefined if the root keys are in the data directory. */
   readonly rootKeys: readonly RootKey[] | undefined
+  /** Variables that are named as those of Latchkey are, and are none of them. */
+  readonly unknownVariables: readonly string[]
 }
 
 /** A setting that stops the start. The message is one line, names the variable, and never holds its value. */
@@ -146,7 +148,17 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
   if (values.migrationDatabaseUrl && !values.databaseUrl)
     throw new ConfigError(settings.migrationDatabaseUrl.name, 'is of use only with DATABASE_URL')
-  return Object.freeze({ ...values, rootKeys })
+  return Object.freeze({ ...values, rootKeys, unknownVariables: unknownVariables(env) })
+}
+
+// What Kubernetes sets in every container for a service of the name "latchkey".
+const SERVICE_LINK = /^LATCHKEY_(SERVICE|PORT)(_|$)/
+
+function unknownVariables(env: NodeJS.ProcessEnv): string[] {
+  const known = new Set(variables.map(({ name }) => name))
+  return Object.keys(env).filter(
+    (name) => name.startsWith('LATCHKEY_') && !known.has(name) && !SERVICE_LINK.test(name)
+  )
 }
 
 function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.ProcessEnv, group: Group) {

@@ -36,8 +36,24 @@ t.test('every setting has a default', async (t) => {
     dataKeyMaxDays: 90,
     dataKeyKeepDays: 30,
     metricsPort: undefined,
-    metricsHost: '127.0.0.1'
+    metricsHost: '127.0.0.1',
+    unknownVariables: []
   })
+})
+
+t.test('a variable that is named as those of Latchkey, and is none of them, is told', async (t) => {
+  const { unknownVariables } = readConfig({
+    LATCHKEY_DATADIR: '/data',
+    LATCHKEY_ADMIN_EMIAL: 'ann@example.org',
+    LATCHKEY_DATA_DIR: '/data',
+    LATCHKEYS: 'x',
+    // Kubernetes sets these for a service of the name "latchkey".
+    LATCHKEY_SERVICE_HOST: '10.0.0.1',
+    LATCHKEY_SERVICE_PORT_HTTP: '80',
+    LATCHKEY_PORT: 'tcp://10.0.0.1:80',
+    LATCHKEY_PORT_80_TCP_ADDR: '10.0.0.1'
+  })
+  t.same(unknownVariables, ['LATCHKEY_DATADIR', 'LATCHKEY_ADMIN_EMIAL'])
 })
 
 const NAMES = variables.map(({ name }) => name)
@@ -99,7 +115,8 @@ t.test('every setting is read', async (t) => {
     dataKeyMaxDays: 0,
     dataKeyKeepDays: 7,
     metricsPort: 9464,
-    metricsHost: '0.0.0.0'
+    metricsHost: '0.0.0.0',
+    unknownVariables: []
   })
   t.same(
     rootKeys?.map((key) => key.name),

@@ -150,6 +150,13 @@ export async function inTransaction<T>(db: Database, work: (trx: Transaction) =>
   }
 }
 
+/** Takes an advisory lock by name until the transaction ends, or returns false if another process has it. */
+export async function tryLockName(trx: Transaction, name: string): Promise<boolean> {
+  const { rows } = await sql<{ taken: boolean }>`
+    select pg_try_advisory_xact_lock(hashtextextended(${`latchkey/${name}`}, 0)) as taken`.execute(trx)
+  return rows[0]!.taken
+}
+
 /** Takes an advisory lock by name, across all replicas, until the transaction ends. */
 export async function lockName(trx: Transaction, name: string): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtextextended(${`latchkey/${name}`}, 0))`.execute(trx)

@@ -22,6 +22,11 @@ export function isRetryable(error: unknown): boolean {
   return isDatabaseError(error) && RETRYABLE.has(error.code ?? '')
 }
 
+/** True if a statement waited for a lock until its `lock_timeout`. */
+export function isLockTimeout(error: unknown): boolean {
+  return isDatabaseError(error) && error.code === '55P03'
+}
+
 // Messages of connections that cannot be used.
 export const STANDBY = 'The database is a standby: connect to the primary'
 export const READ_ONLY = 'The database is read-only: connect to a server that takes writes'
