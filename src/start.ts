@@ -1,5 +1,6 @@
 import type { Config } from './config.ts'
 import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
+import { requireFirstTables } from './db/first-tables.ts'
 import { migrate, migrateForRoleOf } from './db/migrate.ts'
 import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
 import { hasDatabase } from './embedded/directory.ts'
@@ -99,6 +100,7 @@ async function migrateTables(
   try {
     await reach(db, 'DATABASE_URL')
     if (owner) await reach(migrating, 'LATCHKEY_MIGRATION_DATABASE_URL')
+    await requireFirstTables(migrating)
     await (owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice }))
   } finally {
     await migrating.destroy()

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
+import { readdir, readFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { newRootKey } from '../src/root-keys/local.ts'
 import { runCli } from './helpers/cli.ts'
@@ -9,18 +11,35 @@ import { newDirectory } from './helpers/embedded-service.ts'
 import { freePort } from './helpers/free-port.ts'
 import { startProcess } from './helpers/process.ts'
 
-async function listening(t: Test, onConnection: (socket: import('node:net').Socket) => void = () => {}) {
+async function listening(t: Test, onConnection: (socket: Socket) => void = () => {}) {
   const server: Server = createServer(onConnection).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
-  return (server.address() as import('node:net').AddressInfo).port
+  return (server.address() as AddressInfo).port
 }
 
+/** The lines that the page about them shows, with what differs replaced by a pattern. */
+const page = join(import.meta.dirname, '../docs/operations/troubleshooting.md')
+const documented = [...(await readFile(page, 'utf8')).matchAll(/^\| `([^`]+)`/gm)].map(
+  ([, line = '']) =>
+    new RegExp(
+      line
+        .replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+        .replace('127\\.0\\.0\\.1:8080', '\\S+')
+        .replaceAll('…', '.*')
+    )
+)
+
+/** The one line of a start that fails. The page has to have it. */
 async function lastLine(t: Test, cwd: string, env: Record<string, string>): Promise<string> {
   const service = startProcess(t, cwd, env)
   t.equal(await service.exited, 1)
   const lines = service.output().trim().split('\n')
   t.equal(lines.length, 1, service.output())
+  t.ok(
+    documented.some((pattern) => pattern.test(lines[0]!)),
+    `documented: ${lines[0]}`
+  )
   return lines[0]!
 }
 
@@ -86,6 +105,43 @@ t.test('a database that cannot be used is a line that names the variable', async
     await runCli({ ...env, DATABASE_URL: database.url, LATCHKEY_MIGRATION_DATABASE_URL: away }, ['migrate']),
     { code: 1, err: `latchkey: LATCHKEY_MIGRATION_DATABASE_URL cannot be used: ${message}` }
   )
+})
+
+t.test('a role that may not make the first tables is told what to grant', async (t) => {
+  const database = await createTestDatabase({ empty: true })
+  const [role, password] = ['latchkey Test-"Low', 'secret-pass']
+  t.teardown(async () => {
+    await sql`drop owned by ${sql.id(role)}`.execute(database.db)
+    await sql`drop role ${sql.id(role)}`.execute(database.db)
+    await database.drop()
+  })
+  await sql`create role ${sql.id(role)} login password ${sql.lit(password)}`.execute(database.db)
+  const url = asRole(database.ownerUrl, role, password)
+  const env = {
+    DATABASE_URL: url,
+    LATCHKEY_ROOT_KEYS: newRootKey('one'),
+    LATCHKEY_ADMIN_EMAIL: 'root@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'a long enough one'
+  }
+  const cwd = await newDirectory(t)
+  for (const line of [
+    await lastLine(t, cwd, env),
+    (await runCli(env, ['migrate'])).err.trim(),
+    await lastLine(t, cwd, { ...env, LATCHKEY_MIGRATION_DATABASE_URL: url })
+  ]) {
+    const grant =
+      /^latchkey: run "latchkey migrate" as the owner .*: "(grant create on schema public to .*)", in/
+    const [, statement = ''] = grant.exec(line) ?? []
+    t.equal(statement, 'grant create on schema public to "latchkey Test-""Low"', line)
+  }
+  const nowhere = `${url}${url.includes('?') ? '&' : '?'}options=${encodeURIComponent('-c search_path=none')}`
+  t.match(await lastLine(t, cwd, { ...env, DATABASE_URL: nowhere }), /names no schema in the database/)
+
+  await sql.raw('grant create on schema public to "latchkey Test-""Low"').execute(database.db)
+  const service = startProcess(t, cwd, env)
+  await service.printed(/listens on/)
+  service.child.kill('SIGINT')
+  t.equal(await service.exited, 0, 'what it says is enough')
 })
 
 t.test('a variable that is misspelt is told, and the start goes on', async (t) => {

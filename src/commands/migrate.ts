@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts'
+import { requireFirstTables } from '../db/first-tables.ts'
 import { migrate, migrateFor } from '../db/migrate.ts'
 import { print } from '../terminal.ts'
 import { type Command, withDatabase } from './command.ts'
@@ -15,6 +16,7 @@ export const migrateCommand: Command = {
 }
 
 async function migrateDatabase(db: Database, role: string | undefined) {
+  await requireFirstTables(db)
   const steps = await (role === undefined
     ? migrate(db, { notice: print })
     : migrateFor(db, role, { notice: print }))

@@ -2,14 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from './connection.ts'
 import { isShortOfConnections, isStaleStatement } from './errors.ts'
 import type { Servers } from './servers.ts'
-import { KINDS, type Kind, sharesOf } from './shares.ts'
+import { compareNeed, KINDS, type Kind, tooLate, type Use, usesOf } from './uses.ts'
 
 /** The longest that a connection is used, so that an address that has moved is followed. */
 const MAX_LIFETIME_MS = 300_000
 const MAX_IDLE_MS = 30_000
-/** How often connections that are too old or idle are closed. */
-const SWEEP_MS = 5_000
-/** When to try for another connection after the server had none to spare. */
+/** How often connections are looked at that are too old, idle or silent. */
+const SWEEP_MS = 1_000
+/** After this time without an answer to a statement, the server is asked for a sign of life. */
+const MAX_SILENCE_MS = 1_000
+/** How long it has for that. A server that is only slow answers at once. */
+const SIGN_OF_LIFE_MS = 2_000
+/** When to try for another connection after that failed. */
 const RETRY_MS = 250
 /** How long `end` waits for the server to close connections before it drops them. */
 const CLOSE_TIMEOUT_MS = 2_000
@@ -24,18 +28,7 @@ interface Member {
   kind: Kind
 }
 
-interface Waiter {
-  readonly since: number
-  resolve(lease: Lease): void
-  reject(error: Error): void
-}
-
-interface Use {
-  readonly share: number
-  inUse: number
-  opening: number
-  readonly waiting: Waiter[]
-}
+const ENDED = 'Cannot use a pool after it was ended'
 
 /** A connection that nobody else uses until it is released. */
 export interface Lease {
@@ -60,7 +53,7 @@ export interface PoolOptions {
 export class ConnectionPool {
   readonly #servers: Servers
   readonly #options: PoolOptions
-  readonly #uses: Readonly<Record<Kind, Use>>
+  readonly #uses: Readonly<Record<Kind, Use<Lease>>>
   /** All open connections, with those that are closing. */
   readonly #open = new Set<Connection>()
   readonly #members = new Set<Member>()
@@ -69,49 +62,28 @@ export class ConnectionPool {
   #opening = 0
   #generation = 0
   #server: number | undefined
-  /** The server's last refusal for want of connections, until it accepts one. */
+  /** Why the last connection could not be opened. Until that succeeds, one is tried at a time. */
   #refusal: Error | undefined
   #retry: NodeJS.Timeout | undefined
+  #isProbing = false
   #ended: Promise<void> | undefined
 
   constructor(servers: Servers, options: PoolOptions) {
     this.#servers = servers
     this.#options = options
-    const shares = sharesOf(options.connections)
-    const useOf = (kind: Kind): Use => ({ share: shares[kind], inUse: 0, opening: 0, waiting: [] })
-    this.#uses = {
-      lookups: useOf('lookups'),
-      reads: useOf('reads'),
-      longReads: useOf('longReads'),
-      writes: useOf('writes')
-    }
+    this.#uses = usesOf(options.connections)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
   /** Waits for a connection, which the caller has to release. */
   async connect(kind: Kind): Promise<Lease> {
-    if (this.#ended) throw new Error('Cannot use a pool after it was ended')
+    if (this.#ended) throw new Error(ENDED)
     const use = this.#uses[kind]
     const idle = use.waiting.length === 0 && use.inUse < use.share ? this.#takeIdle(kind) : undefined
     if (idle) return this.#lend(idle, kind)
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#reject(waiter, use, this.#refusal ?? new Error('timed out waiting for a connection'))
-      }, this.#options.timeoutMs)
-      const waiter: Waiter = {
-        since: performance.now(),
-        resolve(lease) {
-          clearTimeout(timer)
-          resolve(lease)
-        },
-        reject(error) {
-          clearTimeout(timer)
-          reject(error)
-        }
-      }
-      use.waiting.push(waiter)
-      this.#serve()
-    })
+    const lease = use.waiting.wait(this.#options.timeoutMs, () => this.#refusal ?? tooLate(use))
+    this.#serve()
+    return lease
   }
 
   /** Throws if no connection can be had, or if its server does not answer or takes no writes. */
@@ -153,9 +125,7 @@ export class ConnectionPool {
   async #end(): Promise<void> {
     clearInterval(this.#sweeper)
     clearTimeout(this.#retry)
-    for (const { waiting } of Object.values(this.#uses)) {
-      for (const { reject } of waiting.splice(0)) reject(new Error('Cannot use a pool after it was ended'))
-    }
+    for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(new Error(ENDED))
     for (const member of this.#idle.splice(0)) this.#close(member)
     const deadline = performance.now() + CLOSE_TIMEOUT_MS
     for (let isLate = false; this.#open.size > 0 || (this.#opening > 0 && !isLate); await sleep(2)) {
@@ -166,21 +136,17 @@ export class ConnectionPool {
 
   /** Lends idle connections to those who wait, and opens more as far as that is possible. */
   #serve(): void {
-    const mayHaveOne = ({ waiting, inUse, share }: Use) => waiting.length > 0 && inUse < share
+    const mayHaveOne = ({ waiting, inUse, share }: Use<Lease>) => waiting.length > 0 && inUse < share
     for (let lent = true; lent; ) {
       lent = KINDS.filter((kind) => mayHaveOne(this.#uses[kind]))
-        .sort((a, b) => this.#compareNeed(this.#uses[a], this.#uses[b]))
+        .sort((a, b) => compareNeed(this.#uses[a], this.#uses[b]))
         .some((kind) => {
           const member = this.#takeIdle(kind)
-          if (member) this.#uses[kind].waiting.shift()!.resolve(this.#lend(member, kind))
+          if (member) this.#uses[kind].waiting.resolveFirst(this.#lend(member, kind))
           else this.#openFor(kind)
           return member !== undefined
         })
     }
-  }
-
-  #compareNeed(a: Use, b: Use): number {
-    return a.inUse - b.inUse || a.waiting[0]!.since - b.waiting[0]!.since
   }
 
   /** An idle connection that was used for this kind; or for another one, if no more can be opened. */
@@ -213,18 +179,18 @@ export class ConnectionPool {
   }
 
   #mayOpen(): boolean {
-    return !this.#retry && !this.#ended && this.#members.size + this.#opening < this.#options.connections
+    if (this.#ended || this.#retry || (this.#refusal && this.#opening > 0)) return false
+    return this.#members.size + this.#opening < this.#options.connections
   }
 
   #openFor(kind: Kind): void {
     const use = this.#uses[kind]
-    for (const waiter of use.waiting.slice(use.opening, use.share - use.inUse)) {
-      if (this.#mayOpen()) void this.#openOne(kind, use, waiter)
-    }
+    const wanted = Math.min(use.waiting.length, use.share - use.inUse) - use.opening
+    for (let i = 0; i < wanted && this.#mayOpen(); i++) void this.#openOne(kind, use)
   }
 
-  /** Opens a connection for whoever is first then. If that fails, `waiter` has the error. */
-  async #openOne(kind: Kind, use: Use, waiter: Waiter): Promise<void> {
+  async #openOne(kind: Kind, use: Use<Lease>): Promise<void> {
+    const startedAt = performance.now()
     const generation = this.#generation
     let member: Member | undefined
     this.#opening++
@@ -238,8 +204,10 @@ export class ConnectionPool {
       member = { connection, server, generation, openedAt: now, usedAt: now, kind }
       this.#admit(member)
     } catch (error) {
-      if (isShortOfConnections(error)) this.#retryLater(error as Error)
-      else this.#reject(waiter, use, error as Error)
+      this.#refusal = error as Error
+      // Whoever waits can have one of those that are open, or that the server has to spare later.
+      if (this.#members.size > 0 || isShortOfConnections(error)) this.#retryLater()
+      else for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(this.#refusal, startedAt)
     } finally {
       this.#opening--
       use.opening--
@@ -263,18 +231,11 @@ export class ConnectionPool {
     this.#idle.push(member)
   }
 
-  #retryLater(refusal: Error): void {
-    this.#refusal = refusal
+  #retryLater(): void {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined
       this.#serve()
     }, RETRY_MS).unref()
-  }
-
-  /** Does nothing if the waiter has a connection by now. */
-  #reject(waiter: Waiter, { waiting }: Use, error: Error): void {
-    const index = waiting.indexOf(waiter)
-    if (index >= 0) waiting.splice(index, 1)[0]?.reject(error)
   }
 
   /** A connection that ends while it is in use is closed when it is released. */
@@ -297,5 +258,17 @@ export class ConnectionPool {
       const isIdle = now - member.usedAt > MAX_IDLE_MS && this.#members.size > KINDS.length
       if (isIdle || now - member.openedAt > MAX_LIFETIME_MS) this.#forget(member)
     }
+    const silent = [...this.#members].find(({ connection }) => connection.silence > MAX_SILENCE_MS)
+    if (silent) void this.#dropIfDead(silent)
+  }
+
+  /** A server that is gone without a word would hold its connections until their statements time out. */
+  async #dropIfDead({ connection, server }: Member): Promise<void> {
+    if (this.#isProbing) return
+    this.#isProbing = true
+    const before = [...this.#members].filter((member) => member.server === server)
+    const isAlive = await connection.isServerAlive(SIGN_OF_LIFE_MS)
+    this.#isProbing = false
+    if (!isAlive) for (const member of before) member.connection.destroy()
   }
 }
