@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import * as format from './config-formats.ts'
+import { DEFAULT_CONNECTIONS } from './db/shares.ts'
 import { FileRefused, readPrivateFile } from './private-file.ts'
 import { parseRootKeys } from './root-keys/list.ts'
 import type { RootKey } from './root-keys/root-key.ts'
@@ -35,6 +36,12 @@ const settings = {
     'LATCHKEY_MIGRATION_DATABASE_URL',
     format.databaseUrl,
     "the same database as the tables' owner, who migrates; unset: the role of DATABASE_URL"
+  ),
+  databaseConnections: variable(
+    'LATCHKEY_DATABASE_CONNECTIONS',
+    format.integer(4, 1_000, 'a whole number from 4 to 1000'),
+    DEFAULT_CONNECTIONS,
+    'the most connections that a replica has to Postgres'
   ),
   dataDirectory: variable(
     'LATCHKEY_DATA_DIR',
@@ -162,9 +169,15 @@ function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.Pr
 function read<T>(env: NodeJS.ProcessEnv, { name, format, fallback }: Variable<T>): T {
   const text = env[name] ?? ''
   if (text.trim() === '') return fallback
-  const value = format.parse(text.trim(), text)
-  if (value === undefined) throw new ConfigError(name, `has to be ${format.expected}`)
-  return value
+  const expected = `has to be ${format.expected}`
+  try {
+    const value = format.parse(text.trim(), text)
+    if (value !== undefined) return value
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new ConfigError(name, `${expected}: ${error.message}`)
+  }
+  throw new ConfigError(name, expected)
 }
 
 function readRootKeys(env: NodeJS.ProcessEnv): readonly RootKey[] | undefined {

@@ -1,8 +1,7 @@
 import type { Config } from './config.ts'
-import { createDatabase, type Database } from './db/database.ts'
+import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
 import { requireFirstTables } from './db/first-tables.ts'
 import { migrate, migrateForRoleOf } from './db/migrate.ts'
-import type { ConnectionOptions } from './db/pool.ts'
 import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
 import { hasDatabase } from './embedded/directory.ts'
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
@@ -56,7 +55,10 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     const rootKeys = config.rootKeys ?? (await embeddedRootKeys(dataDirectory, startPostgres, reporter))
     if (isEmbedded) await startPostgres()
     const connection = postgres?.service ?? { connectionString: config.databaseUrl! }
-    db = createDatabase(connection, { onConnectionError: reporter.connectionError })
+    db = createDatabase(connection, {
+      connections: config.databaseConnections,
+      onConnectionError: reporter.connectionError
+    })
     await migrateTables(db, postgres?.owner ?? ownerOf(config), connection, reporter.notice)
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
@@ -90,12 +92,16 @@ async function migrateTables(
   own: ConnectionOptions,
   notice: StartupReporter['notice']
 ) {
-  const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 1 })
+  // A turn holds one connection for writes, and an index that is created concurrently needs another.
+  const migrating = createDatabase(
+    { ...(owner ?? own), query_timeout: 0, statement_timeout: '0' },
+    { connections: 5 }
+  )
   try {
     await reach(db, 'DATABASE_URL')
     if (owner) await reach(migrating, 'LATCHKEY_MIGRATION_DATABASE_URL')
     await requireFirstTables(migrating)
-    await (owner ? migrateForRoleOf(db, migrating, notice) : migrate(migrating, notice))
+    await (owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice }))
   } finally {
     await migrating.destroy()
   }
@@ -131,6 +137,6 @@ async function embeddedRootKeys(
 }
 
 async function fingerprintsIn({ owner }: EmbeddedPostgres): Promise<string[]> {
-  const db = createDatabase(owner, { poolSize: 1 })
+  const db = createDatabase(owner, { connections: 4 })
   return rootKeysInUse(db).finally(() => db.destroy())
 }

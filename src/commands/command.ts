@@ -1,7 +1,6 @@
 import { type Config, ConfigError } from '../config.ts'
-import { createDatabase, type Database } from '../db/database.ts'
+import { type ConnectionOptions, createDatabase, type Database } from '../db/database.ts'
 import { isDatabaseError } from '../db/errors.ts'
-import type { ConnectionOptions } from '../db/pool.ts'
 import { hasDatabase } from '../embedded/directory.ts'
 import { openEmbedded } from '../embedded/shared.ts'
 import { reach } from '../reach.ts'

@@ -10,13 +10,16 @@ export const migrateCommand: Command = {
   run: (config, { options }) =>
     withDatabase(config, (db) => migrateDatabase(db, options['grant-to']), {
       asOwner: true,
-      query_timeout: 0
+      query_timeout: 0,
+      statement_timeout: '0'
     })
 }
 
 async function migrateDatabase(db: Database, role: string | undefined) {
   await requireFirstTables(db)
-  const steps = await (role === undefined ? migrate(db, print) : migrateFor(db, role, print))
+  const steps = await (role === undefined
+    ? migrate(db, { notice: print })
+    : migrateFor(db, role, { notice: print }))
   print(steps.length > 0 ? `Ran ${steps.join(', ')}.` : 'Nothing to do.')
   if (role !== undefined) print(`The role ${role} has the rights to serve requests.`)
 }

@@ -8,7 +8,7 @@ const ALL = 'select, insert, update, delete'
  * The rights of the service's role on each table. On the audit log, the role can only insert events and links
  * of the chain, and count denials. Triggers write to `audit_unsealed` with the rights of its owner.
  */
-export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'kysely_migration_lock', string>> = {
+export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'schema_migrations', string>> = {
   users: ALL,
   sessions: ALL,
   access_tokens: 'select, insert, update',
@@ -30,22 +30,31 @@ export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'kysely
   idempotency_keys: ALL,
   // A start as this role sees that there is nothing to migrate.
   kysely_migration: 'select',
-  kysely_migration_lock: ''
+  schema_migrations: 'select'
 }
 
 const TABLES = Object.keys(GRANTS)
 
 /**
- * Gives `role` these rights and no others, as the owner of the tables. Throws if the role can do more by
- * other ways, such as change the tables or the audit log.
+ * Gives `role` these rights on the tables that exist, and no others, as the owner of the tables. Throws if
+ * the role can do more by other ways, such as change the tables or the audit log. Without `revoke`, the role
+ * keeps what a later version has given it.
  */
-export async function grantTo(trx: Transaction, role: string): Promise<void> {
-  const { rows } = await sql<{ database: string; schema: string; exists: boolean; owns: boolean }>`
+export async function grantTo(trx: Transaction, role: string, { revoke = true } = {}): Promise<void> {
+  const { rows } = await sql<{
+    database: string
+    schema: string
+    exists: boolean
+    owns: boolean
+    tables: string[]
+  }>`
     select current_database() as database, current_schema() as schema,
       exists (select from pg_roles where rolname = ${role}) as exists,
       not exists (select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
-        where not pg_has_role(c.relowner, 'usage')) as owns`.execute(trx)
-  const { database, schema, exists, owns } = rows[0]!
+        where not pg_has_role(c.relowner, 'usage')) as owns,
+      array(select name from unnest(${TABLES}::text[]) name
+        where to_regclass(name) is not null) as tables`.execute(trx)
+  const { database, schema, exists, owns, tables } = rows[0]!
   if (!exists) throw new Error(`there is no database role "${role}"`)
   // Postgres only warns about rights that a role cannot grant.
   if (!owns) throw new Error(`only the owner of the tables can give "${role}" its rights`)
@@ -56,10 +65,14 @@ export async function grantTo(trx: Transaction, role: string): Promise<void> {
     sql`revoke create on schema ${sql.id(schema)} from public`,
     sql`grant connect on database ${sql.id(database)} to ${to}`,
     sql`grant usage on schema ${sql.id(schema)} to ${to}`,
-    ...Object.entries(GRANTS).flatMap(([table, rights]) => [
-      sql`revoke all on ${sql.table(table)} from ${to}`,
-      ...(rights ? [sql`grant ${sql.raw(rights)} on ${sql.table(table)} to ${to}`] : [])
-    ])
+    ...Object.entries(GRANTS).flatMap(([table, rights]) =>
+      tables.includes(table)
+        ? [
+            ...(revoke ? [sql`revoke all on ${sql.table(table)} from ${to}`] : []),
+            sql`grant ${sql.raw(rights)} on ${sql.table(table)} to ${to}`
+          ]
+        : []
+    )
   ]
   for (const statement of statements) await statement.execute(trx)
   const excess = await findExcess(trx, role)

@@ -1,88 +1,215 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { type Kysely, sql } from 'kysely'
-import { type Migration, Migrator } from 'kysely/migration'
-import { type Database, lockName, type Transaction } from './database.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import { type Database, type Transaction, tryLockName } from './database.ts'
+import { isLockTimeout, isRetryable } from './errors.ts'
 import { grantTo, whoIs } from './grants.ts'
+import { MIGRATIONS, type MigrationFile, type Notice, readMigrations } from './migration-files.ts'
+import { createTables, isOfFirstRelease, readState, record } from './migration-records.ts'
 
-const folder = join(import.meta.dirname, '../../migrations')
+/** Requests queue behind a migration that waits for a lock: it gives way after this time, and tries again. */
+const LOCK_TIMEOUT_MS = 500
+const LOCK_PAUSE_MS = 2_000
+/** The longest pause between two looks if another process still migrates. */
+const TURN_PAUSE_MS = 1_000
+/** How often a wait is reported. */
+const REPEAT_MS = 60_000
 
-/** Receives a line about what a migration has changed in the data. */
-type Notice = (line: string) => void
-
-interface MigrationFile {
-  up(db: Kysely<unknown>, notice: Notice): Promise<void>
+/** Of a transaction of a migration. If the machine goes away, others have their turn half a minute later. */
+const SETTINGS = {
+  lock_timeout: `${LOCK_TIMEOUT_MS}ms`,
+  statement_timeout: '0',
+  transaction_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '5',
+  tcp_keepalives_count: '4'
 }
+const SESSION_LIMITS = ['statement_timeout', 'lock_timeout']
 
-/** Calls `failed` with the error of a migration: Kysely may throw a later one, of the aborted transaction. */
-async function getMigrations(
-  failed: (error: Error) => void = () => {},
-  notice: Notice = () => {}
-): Promise<Record<string, Migration>> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.ts'))
-  const entries = files.map(async (file): Promise<[string, Migration]> => {
-    const { up } = (await import(pathToFileURL(join(folder, file)).href)) as MigrationFile
-    const name = file.replace(/\.ts$/, '')
-    const upOrReport = async (db: Kysely<unknown>) => {
-      try {
-        await up(db, notice)
-      } catch (error) {
-        failed(new Error(`migration ${name}: ${(error as Error).message}`, { cause: error }))
-        throw error
-      }
-    }
-    return [name, { up: upOrReport }]
-  })
-  return Object.fromEntries(await Promise.all(entries))
+export interface MigrateOptions {
+  /** Is called with what the administrator has to know. */
+  notice?: Notice | undefined
+  /** Where the migrations are. */
+  folders?: readonly string[]
 }
 
 /**
- * Runs all pending migrations in one transaction and returns their names. If one fails, throws its error and
- * changes nothing. Replicas that start together take turns, by a lock. `db` should have no `query_timeout`,
- * because a migration may take long on a large table. `notice` is called for what the administrator has to
- * know, after the commit.
+ * Runs the pending migrations one after the other and returns their names. If one fails, throws its error;
+ * those before it stay, and the next call goes on with it. Processes take turns: a turn is a transaction that
+ * holds a lock, and in which one migration runs. Waits for its turn, and for locks on tables, without an end.
+ * `db` needs two connections for writes, and should have no `query_timeout`: a migration may take long.
  */
-export function migrate(db: Database, notice?: Notice): Promise<string[]> {
-  return inTurn(db, runPending, notice)
+export function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
+  return runPending(db, options)
 }
 
 /** The same, and gives `role` the rights of `GRANTS`. `db` has to be connected as the owner of the tables. */
-export function migrateFor(db: Database, role: string, notice?: Notice): Promise<string[]> {
-  return inTurn(
-    db,
-    async (trx, note) => {
-      const names = await runPending(trx, note)
-      await grantTo(trx, role)
-      return names
-    },
-    notice
-  )
+export function migrateFor(db: Database, role: string, options: MigrateOptions = {}): Promise<string[]> {
+  return runPending(db, options, role)
 }
 
 /** The same, for the role of `service`, which is another way to the same database. */
-export async function migrateForRoleOf(service: Database, db: Database, notice?: Notice): Promise<string[]> {
+export async function migrateForRoleOf(
+  service: Database,
+  db: Database,
+  options: MigrateOptions = {}
+): Promise<string[]> {
   const [one, other] = await Promise.all([whoIs(service), whoIs(db)])
   if (one.database !== other.database)
     throw new Error(`migrations would run in the database ${other.database}, and requests in ${one.database}`)
-  return migrateFor(db, one.role, notice)
+  return migrateFor(db, one.role, options)
 }
 
-async function inTurn<T>(
+async function runPending(
   db: Database,
-  work: (trx: Transaction, note: Notice) => Promise<T>,
-  notice: Notice = () => {}
-): Promise<T> {
-  const lines: string[] = []
-  const result = await db.transaction().execute(async (trx) => {
-    await requireUtf8(trx)
-    await sql`set local statement_timeout = 0`.execute(trx)
-    await sql`set local lock_timeout = '60s'`.execute(trx)
-    await lockName(trx, 'migrate')
-    return work(trx, (line) => lines.push(line))
+  { notice = () => {}, folders = [MIGRATIONS] }: MigrateOptions,
+  role?: string
+): Promise<string[]> {
+  const files = await readMigrations(folders)
+  const ran: string[] = []
+  for (;;) {
+    const { next, rest, later, lines } = await inTurn(db, notice, async (turn) => {
+      await requireUtf8(turn)
+      const lines: string[] = []
+      const { pending, later } = await readState(turn, files)
+      const [next, ...rest] = pending
+      if (next) {
+        await run(next, { turn, db, notice, afterCommit: (line) => lines.push(line) })
+        await record(turn, next)
+      }
+      // With each migration, because triggers may write to new tables as the role of running replicas.
+      if (role !== undefined && !rest.some(isOfFirstRelease)) {
+        await createTables(turn)
+        await grantTo(turn, role, { revoke: later.length === 0 })
+      }
+      return { next, rest, later, lines }
+    })
+    for (const line of lines) notice(line)
+    if (next) ran.push(next.name)
+    if (rest.length > 0) continue
+    if (later.length > 0) notice('A later version has migrated this database. This version works on it.')
+    return ran
+  }
+}
+
+/** Runs `work` in a transaction in which no other process migrates. */
+async function inTurn<T>(db: Database, notice: Notice, work: (turn: Transaction) => Promise<T>): Promise<T> {
+  const report = reporter(notice)
+  for (let pause = 50; ; pause = Math.min(2 * pause, TURN_PAUSE_MS)) {
+    const done = await retrying(report, () =>
+      inLongTransaction(
+        db,
+        // A statement that waits has a snapshot, and an index that is made concurrently waits for those.
+        async (turn) => (await tryLockName(turn, 'migrate')) && { result: await work(turn) }
+      )
+    )
+    if (done) return done.result
+    // A start takes its turn for a moment, even if nothing is pending.
+    if (pause === TURN_PAUSE_MS) report('Waiting for another process to finish migrating the database…')
+    await sleep(pause)
+  }
+}
+
+/** Runs `work` again for as long as others hold a lock that it needs, or deadlock with it. */
+async function retrying<T>(report: Notice, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      const reason = (error as Error).cause ?? error
+      if (!isLockTimeout(reason) && !isRetryable(reason)) throw error
+      report(`Waiting for other transactions to end: ${(error as Error).message}`)
+      await sleep(LOCK_PAUSE_MS)
+    }
+  }
+}
+
+/** Returns a notice that repeats a line only once in a while. */
+function reporter(notice: Notice): Notice {
+  let last = { line: '', at: 0 }
+  return (line) => {
+    const now = performance.now()
+    if (line === last.line && now < last.at + REPEAT_MS) return
+    last = { line, at: now }
+    notice(line)
+  }
+}
+
+/** Runs `work` in a transaction that may take long, and waits for locks only briefly. */
+function inLongTransaction<T>(db: Database, work: (trx: Transaction) => Promise<T>): Promise<T> {
+  return db.transaction().execute(async (trx) => {
+    // Not every version of Postgres has all of them.
+    await sql`select set_config(name, settings.value, true) from pg_settings join unnest(
+      ${Object.keys(SETTINGS)}::text[], ${Object.values(SETTINGS)}::text[]) settings(name, value)
+      using (name)`.execute(trx)
+    return work(trx)
   })
-  for (const line of lines) notice(line)
-  return result
+}
+
+interface Context {
+  /** Is committed with the record of the migration. */
+  turn: Transaction
+  /** For what has to be outside of a transaction, or in several. */
+  db: Database
+  notice: Notice
+  afterCommit: Notice
+}
+
+/** Throws an error that names the migration. */
+async function run({ name, up, indexes, batch }: MigrationFile, context: Context): Promise<void> {
+  const { turn, db, notice, afterCommit } = context
+  const began = performance.now()
+  const timer = setInterval(() => {
+    notice(`Migration ${name} has been running for ${Math.round((performance.now() - began) / 1_000)} s.`)
+  }, REPEAT_MS)
+  try {
+    await up?.(turn, afterCommit)
+    for (const statement of indexes ?? []) await createIndex(db, statement)
+    if (batch) await runBatches(db, batch, reporter(notice))
+  } catch (error) {
+    throw new Error(`migration ${name}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Creates an index unless it is there. One that was interrupted is invalid, and is dropped first. */
+async function createIndex(db: Database, statement: string): Promise<void> {
+  const name = /^create (?:unique )?index concurrently ([a-z0-9_]+) on /.exec(statement)?.[1]
+  if (name === undefined) throw new Error(`this is not "create index concurrently NAME on …": ${statement}`)
+  const drop = sql`drop index concurrently if exists ${sql.id(name)}`
+  await db.connection().execute(async (connection) => {
+    // Outside of a transaction, limits can only be those of the session. It blocks nobody while it waits.
+    for (const limit of SESSION_LIMITS) await sql`set ${sql.raw(limit)} = 0`.execute(connection)
+    try {
+      const { rows } = await sql<{ valid: boolean }>`
+        select indisvalid as valid from pg_index where indexrelid = to_regclass(${name})`.execute(connection)
+      if (rows[0]?.valid) return
+      if (rows[0]) await drop.execute(connection)
+      await sql.raw(statement).execute(connection)
+    } catch (error) {
+      // Such as duplicates. An invalid unique index would refuse new ones all the same.
+      await drop.execute(connection).catch(() => {})
+      throw error
+    } finally {
+      for (const limit of SESSION_LIMITS)
+        await sql`reset ${sql.raw(limit)}`.execute(connection).catch(() => {})
+    }
+  })
+}
+
+/** Runs the batches, with pauses as long as they are, so that requests get their share of the database. */
+async function runBatches(
+  db: Database,
+  batch: NonNullable<MigrationFile['batch']>,
+  report: Notice
+): Promise<void> {
+  let next: string | undefined
+  do {
+    const began = performance.now()
+    next = await retrying(report, () => inLongTransaction(db, (trx) => batch(trx, next)))
+    await sleep(performance.now() - began)
+  } while (next !== undefined)
 }
 
 /** Throws if the database cannot store all of Unicode. */
@@ -95,44 +222,4 @@ async function requireUtf8(trx: Transaction): Promise<void> {
     `the database has the encoding ${encoding}, and the service needs UTF8: create it with ` +
       `"create database … template template0 encoding 'UTF8' locale 'C'"`
   )
-}
-
-async function runPending(trx: Transaction, note: Notice): Promise<string[]> {
-  let failed: Error | undefined
-  const provider = {
-    getMigrations: () =>
-      getMigrations((error) => {
-        failed = error
-      }, note)
-  }
-  const { may, begun } = await migrationRights(trx)
-  if (!may) {
-    await requireMigrated(trx, begun)
-    return []
-  }
-  const { error, results } = await new Migrator({ db: trx, provider }).migrateToLatest()
-  if (error) throw failed ?? error
-  return (results ?? []).map((result) => result.migrationName)
-}
-
-/** Tells if this role may run migrations, and if any have run. */
-async function migrationRights(trx: Transaction): Promise<{ may: boolean; begun: boolean }> {
-  const { rows } = await sql<{ may: boolean; begun: boolean }>`
-    select coalesce(has_table_privilege(to_regclass('kysely_migration'), 'insert'),
-      has_schema_privilege(current_schema(), 'create'), false) as may,
-      to_regclass('kysely_migration') is not null as begun`.execute(trx)
-  return rows[0]!
-}
-
-/** Throws if the migrations that ran are not those of this version. */
-async function requireMigrated(trx: Transaction, begun: boolean): Promise<void> {
-  const { rows } = begun
-    ? await sql<{ name: string }>`select name from kysely_migration`.execute(trx)
-    : { rows: [] }
-  const [known, ran] = [Object.keys(await getMigrations()), rows.map(({ name }) => name)]
-  const pending = known.filter((name) => !ran.includes(name))
-  const unknown = ran.filter((name) => !known.includes(name))
-  if (pending.length > 0)
-    throw new Error(`run "latchkey migrate" as the owner of the tables first: ${pending.join(', ')}`)
-  if (unknown.length > 0) throw new Error(`a later version has migrated this database: ${unknown.join(', ')}`)
 }

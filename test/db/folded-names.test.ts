@@ -104,7 +104,7 @@ t.test('names and addresses that are one now are told apart', async (t) => {
         await sql`insert into project_members values (${project}, ${ann}, 'owner')`.execute(db)
         await sql`insert into access_tokens (id, token_hash, name, scopes, user_id)
           values (${randomUUID()}, sha256('x'), 'token\u202e', '{credentials:read}', ${ann})`.execute(db)
-        await migrate(db, (line) => lines.push(line))
+        await migrate(db, { notice: (line) => lines.push(line) })
       }
     }
   )
@@ -234,7 +234,7 @@ t.test('a large table is folded in batches', async (t) => {
       select gen_random_uuid(), ${ann}::uuid, ${raw}::uuid, ${name}::text || ' ' || i, ${later()}
       from generate_series(1, ${COUNT}::int) i`.execute(db)
   const lines: string[] = []
-  await migrate(db, (line) => lines.push(line))
+  await migrate(db, { notice: (line) => lines.push(line) })
   t.equal(lines.length, COUNT)
   const { rows } = await sql<{ name: string; count: number }>`
     select regexp_replace(name, '\\d+', '#') as name, count(*)

@@ -1,8 +1,12 @@
+import { symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import { createTestDatabase } from '../helpers/database.ts'
+import { createDatabase, type Database, inTransaction, lockName } from '../../src/db/database.ts'
+import { migrate, migrateFor } from '../../src/db/migrate.ts'
+import { MIGRATIONS } from '../../src/db/migration-files.ts'
+import { createTestDatabase, SERVICE_ROLE } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 
 async function emptyDatabase(t: Test) {
@@ -40,12 +44,12 @@ t.test('on an empty database every step runs, and a second time none does', asyn
 
 t.test('replicas that start at once on an empty database make one schema between them', async (t) => {
   const once = await emptyDatabase(t)
-  await migrate(once.db)
+  const steps = await migrate(once.db)
   const made = await emptyDatabase(t)
   const replicas = Array.from({ length: 4 }, () => createDatabase({ connectionString: made.url }))
   const ran = await Promise.all(replicas.map((db) => migrate(db)))
   await Promise.all(replicas.map((db) => db.destroy()))
-  t.equal(ran.filter((steps) => steps.length > 0).length, 1, 'one of them did it')
+  t.same(ran.flat().sort(), steps, 'each step ran once')
   t.same(await schemaOf(made.db), await schemaOf(once.db))
 })
 
@@ -84,4 +88,43 @@ t.test('a migration that is cut off in the middle leaves nothing, and runs the n
   t.same(await schemaOf(made.db), before)
   t.ok((await migrate(replica)).length >= 1)
   await replica.destroy()
+})
+
+t.test('a process that ends between two migrations leaves what the next one goes on with', async (t) => {
+  const once = await emptyDatabase(t)
+  const steps = await migrate(once.db)
+  const made = await emptyDatabase(t)
+  const folder = t.testdir()
+  for (const step of steps) {
+    await symlink(join(MIGRATIONS, `${step}.ts`), join(folder, `${step}.ts`))
+    t.same(await migrate(made.db, { folders: [folder] }), [step])
+  }
+  t.same(await schemaOf(made.db), await schemaOf(once.db))
+})
+
+t.test('who finds another process migrating waits for as long as it takes, and says so', async (t) => {
+  const made = await emptyDatabase(t)
+  const replica = createDatabase({ connectionString: made.url })
+  t.teardown(() => replica.destroy())
+  const lines: string[] = []
+  const waiting = await inTransaction(made.db, async (trx) => {
+    await lockName(trx, 'migrate')
+    const waiting = migrate(replica, { notice: (line) => lines.push(line) })
+    await eventually(() => lines.length > 0, 'it says that it waits')
+    await sleep(3_000)
+    return { end: waiting }
+  })
+  t.ok((await waiting.end).length >= 1)
+  t.same(lines, ['Waiting for another process to finish migrating the database…'], 'once')
+})
+
+t.test('the rights of a role are given although the process ended before it gave them', async (t) => {
+  const made = await emptyDatabase(t)
+  await migrate(made.db)
+  const rights = () =>
+    sql`select from information_schema.role_table_grants
+    where grantee = ${SERVICE_ROLE} and table_name = 'credentials'`.execute(made.db)
+  t.equal((await rights()).rows.length, 0)
+  t.same(await migrateFor(made.db, SERVICE_ROLE), [])
+  t.ok((await rights()).rows.length > 0)
 })

@@ -93,7 +93,7 @@ async function readMigrated(t: Test): Promise<Schema> {
       is_nullable = 'YES' or column_default is not null or is_identity = 'YES' as optional
     from information_schema.columns
     where table_schema = 'public'
-      and table_name not in ('kysely_migration', 'kysely_migration_lock')`.execute(db)
+      and table_name not in ('kysely_migration', 'schema_migrations')`.execute(db)
   return new Map(rows.map(({ name, type, ...rest }) => [name, { type: TYPES[type] ?? type, ...rest }]))
 }
 
