@@ -75,6 +75,10 @@ t.test('a database that cannot be used is a line that names the variable', async
     [`postgres://app:secret-pass@127.0.0.1:${closed}/x`, `no server listens at 127.0.0.1:${closed}`],
     [`postgres://app:secret-pass@localhost:${closed}/x`, /no server listens at (127\.0\.0\.1|::1):\d+ /],
     ['postgres://app:secret-pass@nowhere.invalid/x', 'the host nowhere.invalid is not known'],
+    [
+      `postgres://app:secret-pass@nowhere.invalid,127.0.0.1:${closed},127.0.0.1:${closed}/x`,
+      /the host nowhere\.invalid is not known \(\w+\); no server listens at 127\.0\.0\.1:\d+ \(\w+\)$/
+    ],
     [`postgres://app:secret-pass@127.0.0.1:${silent}/x`, /Connection terminated unexpectedly/],
     [
       'postgres://app:secret-pass@/x?host=/nowhere/at/all',
