@@ -11,6 +11,9 @@ import { newDirectory } from './helpers/embedded-service.ts'
 import { freePort } from './helpers/free-port.ts'
 import { startProcess } from './helpers/process.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 async function listening(t: Test, onConnection: (socket: Socket) => void = () => {}) {
   const server: Server = createServer(onConnection).listen(0, '127.0.0.1')
   await once(server, 'listening')

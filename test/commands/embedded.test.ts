@@ -4,6 +4,9 @@ import t from 'tap'
 import { runCli } from '../helpers/cli.ts'
 import { newDirectory, signIn, startEmbeddedService } from '../helpers/embedded-service.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 const EMAIL = 'admin@latchkey.local'
 const NEEDING_DATABASE = [
   ['migrate'],
