@@ -137,6 +137,6 @@ async function embeddedRootKeys(
 }
 
 async function fingerprintsIn({ owner }: EmbeddedPostgres): Promise<string[]> {
-  const db = createDatabase(owner, { connections: 4 })
+  const db = createDatabase(owner, { connections: 1 })
   return rootKeysInUse(db).finally(() => db.destroy())
 }

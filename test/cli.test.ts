@@ -16,6 +16,9 @@ import { createTestDatabase, SERVICE_ROLE } from './helpers/database.ts'
 import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 const latchkeyWith = (variables: Record<string, string>, ...words: string[]) => runCli(variables, words)
 
 const latchkey = (databaseUrl: string, ...words: string[]) =>

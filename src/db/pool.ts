@@ -3,13 +3,14 @@ import type { Connection } from './connection.ts'
 import { isShortOfConnections, isStaleStatement } from './errors.ts'
 import type { Servers } from './servers.ts'
 import { KINDS, type Kind, sharesOf } from './shares.ts'
+import { type Waiter, WaitingList } from './waiting-list.ts'
 
 /** The longest that a connection is used, so that an address that has moved is followed. */
 const MAX_LIFETIME_MS = 300_000
 const MAX_IDLE_MS = 30_000
 /** How often connections that are too old or idle are closed. */
 const SWEEP_MS = 5_000
-/** When to try for another connection after the server had none to spare. */
+/** When to try for another connection after that failed. */
 const RETRY_MS = 250
 /** How long `end` waits for the server to close connections before it drops them. */
 const CLOSE_TIMEOUT_MS = 2_000
@@ -24,18 +25,20 @@ interface Member {
   kind: Kind
 }
 
-interface Waiter {
-  readonly since: number
-  resolve(lease: Lease): void
-  reject(error: Error): void
-}
-
 interface Use {
   readonly share: number
   inUse: number
   opening: number
-  readonly waiting: Waiter[]
+  readonly waiting: WaitingList<Lease>
 }
+
+/** The kind that uses the fewest connections is first, then the one that waits longest. */
+const compareNeed = (a: Use, b: Use) => a.inUse - b.inUse || a.waiting.since - b.waiting.since
+
+const tooLate = ({ opening }: Use) =>
+  new Error(opening > 0 ? 'timeout exceeded when trying to connect' : 'timed out waiting for a connection')
+
+const ENDED = 'Cannot use a pool after it was ended'
 
 /** A connection that nobody else uses until it is released. */
 export interface Lease {
@@ -69,7 +72,7 @@ export class ConnectionPool {
   #opening = 0
   #generation = 0
   #server: number | undefined
-  /** The server's last refusal for want of connections, until it accepts one. */
+  /** Why the last connection could not be opened. Until that succeeds, one is tried at a time. */
   #refusal: Error | undefined
   #retry: NodeJS.Timeout | undefined
   #ended: Promise<void> | undefined
@@ -78,7 +81,12 @@ export class ConnectionPool {
     this.#servers = servers
     this.#options = options
     const shares = sharesOf(options.connections)
-    const useOf = (kind: Kind): Use => ({ share: shares[kind], inUse: 0, opening: 0, waiting: [] })
+    const useOf = (kind: Kind): Use => ({
+      share: shares[kind],
+      inUse: 0,
+      opening: 0,
+      waiting: new WaitingList()
+    })
     this.#uses = {
       lookups: useOf('lookups'),
       reads: useOf('reads'),
@@ -90,28 +98,13 @@ export class ConnectionPool {
 
   /** Waits for a connection, which the caller has to release. */
   async connect(kind: Kind): Promise<Lease> {
-    if (this.#ended) throw new Error('Cannot use a pool after it was ended')
+    if (this.#ended) throw new Error(ENDED)
     const use = this.#uses[kind]
     const idle = use.waiting.length === 0 && use.inUse < use.share ? this.#takeIdle(kind) : undefined
     if (idle) return this.#lend(idle, kind)
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#reject(waiter, use, this.#refusal ?? new Error('timed out waiting for a connection'))
-      }, this.#options.timeoutMs)
-      const waiter: Waiter = {
-        since: performance.now(),
-        resolve(lease) {
-          clearTimeout(timer)
-          resolve(lease)
-        },
-        reject(error) {
-          clearTimeout(timer)
-          reject(error)
-        }
-      }
-      use.waiting.push(waiter)
-      this.#serve()
-    })
+    const lease = use.waiting.wait(this.#options.timeoutMs, () => this.#refusal ?? tooLate(use))
+    this.#serve()
+    return lease
   }
 
   /** Throws if no connection can be had, or if its server does not answer or takes no writes. */
@@ -153,9 +146,7 @@ export class ConnectionPool {
   async #end(): Promise<void> {
     clearInterval(this.#sweeper)
     clearTimeout(this.#retry)
-    for (const { waiting } of Object.values(this.#uses)) {
-      for (const { reject } of waiting.splice(0)) reject(new Error('Cannot use a pool after it was ended'))
-    }
+    for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(new Error(ENDED))
     for (const member of this.#idle.splice(0)) this.#close(member)
     const deadline = performance.now() + CLOSE_TIMEOUT_MS
     for (let isLate = false; this.#open.size > 0 || (this.#opening > 0 && !isLate); await sleep(2)) {
@@ -169,18 +160,14 @@ export class ConnectionPool {
     const mayHaveOne = ({ waiting, inUse, share }: Use) => waiting.length > 0 && inUse < share
     for (let lent = true; lent; ) {
       lent = KINDS.filter((kind) => mayHaveOne(this.#uses[kind]))
-        .sort((a, b) => this.#compareNeed(this.#uses[a], this.#uses[b]))
+        .sort((a, b) => compareNeed(this.#uses[a], this.#uses[b]))
         .some((kind) => {
           const member = this.#takeIdle(kind)
-          if (member) this.#uses[kind].waiting.shift()!.resolve(this.#lend(member, kind))
+          if (member) this.#uses[kind].waiting.resolveFirst(this.#lend(member, kind))
           else this.#openFor(kind)
           return member !== undefined
         })
     }
-  }
-
-  #compareNeed(a: Use, b: Use): number {
-    return a.inUse - b.inUse || a.waiting[0]!.since - b.waiting[0]!.since
   }
 
   /** An idle connection that was used for this kind; or for another one, if no more can be opened. */
@@ -213,7 +200,8 @@ export class ConnectionPool {
   }
 
   #mayOpen(): boolean {
-    return !this.#retry && !this.#ended && this.#members.size + this.#opening < this.#options.connections
+    if (this.#ended || this.#retry || (this.#refusal && this.#opening > 0)) return false
+    return this.#members.size + this.#opening < this.#options.connections
   }
 
   #openFor(kind: Kind): void {
@@ -224,7 +212,7 @@ export class ConnectionPool {
   }
 
   /** Opens a connection for whoever is first then. If that fails, `waiter` has the error. */
-  async #openOne(kind: Kind, use: Use, waiter: Waiter): Promise<void> {
+  async #openOne(kind: Kind, use: Use, waiter: Waiter<Lease>): Promise<void> {
     const generation = this.#generation
     let member: Member | undefined
     this.#opening++
@@ -238,8 +226,12 @@ export class ConnectionPool {
       member = { connection, server, generation, openedAt: now, usedAt: now, kind }
       this.#admit(member)
     } catch (error) {
-      if (isShortOfConnections(error)) this.#retryLater(error as Error)
-      else this.#reject(waiter, use, error as Error)
+      // Whoever waits can have one of those that are open, or that the server has to spare later.
+      if (this.#members.size > 0 || isShortOfConnections(error)) this.#retryLater(error as Error)
+      else {
+        this.#refusal = undefined
+        use.waiting.reject(waiter, error as Error)
+      }
     } finally {
       this.#opening--
       use.opening--
@@ -269,12 +261,6 @@ export class ConnectionPool {
       this.#retry = undefined
       this.#serve()
     }, RETRY_MS).unref()
-  }
-
-  /** Does nothing if the waiter has a connection by now. */
-  #reject(waiter: Waiter, { waiting }: Use, error: Error): void {
-    const index = waiting.indexOf(waiter)
-    if (index >= 0) waiting.splice(index, 1)[0]?.reject(error)
   }
 
   /** A connection that ends while it is in use is closed when it is released. */

@@ -47,7 +47,7 @@ const RULES: { what: string; pattern: RegExp; example: string; contracts?: true 
         String.raw`\balter (column )?\w+ (set data )?type\b`,
         String.raw`\bset not null\b`,
         // Volatile defaults, and columns that are computed.
-        String.raw`\badd (column )?[^,]*?(serial\b|gen_random_uuid|random\(|clock_timestamp|nextval|generated)`,
+        String.raw`\badd (column )?[^,]*?(serial\b|random(_uuid)?\(|clock_timestamp|nextval|generated)`,
         String.raw`\b(cluster|vacuum full)\b`
       ].join('|')
     ),

@@ -1,4 +1,5 @@
 // Migrations of tests beside those of this version, on a database that others use.
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
@@ -7,7 +8,9 @@ import { migrate, migrateFor } from '../../src/db/migrate.ts'
 import { MIGRATIONS } from '../../src/db/migration-files.ts'
 import { createTestDatabase, SERVICE_ROLE } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { startProcess } from '../helpers/process.ts'
 
+const MIGRATE = join(import.meta.dirname, '../fixtures/migrate.ts')
 const NAME = '29990101T000000_later'
 const ROWS = 5_000
 
@@ -64,6 +67,30 @@ t.test('an index that was interrupted is made again', async (t) => {
   t.same(await indexes(db), [{ valid: true }])
 })
 
+t.test('an index whose process was killed is made by the next one', async (t) => {
+  const { db, ownerUrl, folders } = await withMigration(t, INDEXES)
+  const building = async () => {
+    const { rows } = await sql<{ pid: number }>`select pid from pg_stat_activity
+      where query = ${INDEX} and wait_event_type = 'Lock'`.execute(db)
+    return rows.length
+  }
+  let ran: Promise<string[]> | undefined
+  await inTransaction(db, async (trx) => {
+    await sql`update things set key = name where id = 1`.execute(trx)
+    const first = startProcess(t, '/', {}, [MIGRATE, ownerUrl, folders[1]!])
+    await eventually(async () => (await building()) === 1, 'the index waits for the transaction', 30_000)
+    first.child.kill('SIGKILL')
+    await first.exited
+    // Its statement is still running on the server.
+    t.equal(await building(), 1)
+    ran = migrate(db, { folders })
+    await sleep(3_000)
+  })
+  t.same(await ran, [NAME])
+  t.same(await indexes(db), [{ valid: true }])
+  t.equal(await building(), 0)
+})
+
 t.test('an index that cannot be made is named, and leaves nothing', async (t) => {
   const { db, folders } = await withMigration(t, INDEXES)
   await sql`insert into things values (0, 'Thing 1')`.execute(db)
@@ -77,7 +104,8 @@ const BATCH = `export const batch = async (db, after = '0') => {
   const { rows } = await sql\`with chosen as (
       select id from things where id > \${after}::int and key is null
       order by id limit 500 for update)
-    update things set key = lower(name) from chosen where things.id = chosen.id returning things.id\`.execute(db)
+    update things set key = lower(name) from chosen where things.id = chosen.id
+    returning things.id\`.execute(db)
   return rows.length < 500 ? undefined : String(Math.max(...rows.map(({ id }) => id)))
 }`
 

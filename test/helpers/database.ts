@@ -61,6 +61,8 @@ async function prepare(db: Database): Promise<void> {
 export interface TestDatabase {
   /** As a role with the rights of the service alone; of an empty database, as its owner. */
   url: string
+  /** As that role, which has no rights on an empty database. */
+  serviceUrl: string
   ownerUrl: string
   /** As the owner. */
   db: Database
@@ -89,11 +91,13 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   // A copy has the rights on tables, and not those on the database.
   await admin(server, (client) => client.query(`revoke temporary on database ${name} from public`))
   const ownerUrl = onDatabase(server, name)
+  const serviceUrl = asRole(ownerUrl, SERVICE_ROLE, passwordOn(server))
   const db = createDatabase({ connectionString: ownerUrl })
   await fill?.(db)
   if (!isCopy && !empty) await prepare(db)
   return {
-    url: empty ? ownerUrl : asRole(ownerUrl, SERVICE_ROLE, passwordOn(server)),
+    url: empty ? ownerUrl : serviceUrl,
+    serviceUrl,
     ownerUrl,
     db,
     async drop() {
