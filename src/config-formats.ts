@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { isAbsolute, resolve } from 'node:path'
+import { urlsOfHosts } from './db/database-url.ts'
 import { cleanEmail } from './emails.ts'
 import { isVaultToken } from './root-keys/vault-transit.ts'
 
@@ -7,7 +8,10 @@ import { isVaultToken } from './root-keys/vault-transit.ts'
 export interface Format<T> {
   /** Completes "NAME has to be …". */
   readonly expected: string
-  /** Returns undefined for text of another form. `untrimmed` is the text with its surrounding whitespace. */
+  /**
+   * Returns undefined for text of another form, or throws a RangeError that says more. `untrimmed` is the
+   * text with its surrounding whitespace.
+   */
   readonly parse: (text: string, untrimmed: string) => T | undefined
 }
 
@@ -45,13 +49,7 @@ export const host: Format<string> = {
 
 export const databaseUrl: Format<string> = {
   expected: 'a postgres:// or postgresql:// URL',
-  parse: (text) => {
-    // The URL of a Unix socket has no host: postgresql://user@/database?host=/directory
-    const url = URL.parse(text.replace('@/', '@localhost/'))
-    if (!url || !/^postgres(ql)?:$/.test(url.protocol)) return undefined
-    // A `%` that is not written as `%25`, as in a password, would fail only at the first connection.
-    return /%(?![0-9a-f]{2})/i.test(text) ? undefined : text
-  }
+  parse: (text) => urlsOfHosts(text) && text
 }
 
 function parseOrigin(text: string): string | undefined {

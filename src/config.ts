@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import * as format from './config-formats.ts'
+import { DEFAULT_CONNECTIONS } from './db/shares.ts'
 import { FileRefused, readPrivateFile } from './private-file.ts'
 import { parseRootKeys } from './root-keys/list.ts'
 import type { RootKey } from './root-keys/root-key.ts'
@@ -35,6 +36,12 @@ const settings = {
     'LATCHKEY_MIGRATION_DATABASE_URL',
     format.databaseUrl,
     "the same database as the tables' owner, who migrates; unset: the role of DATABASE_URL"
+  ),
+  databaseConnections: variable(
+    'LATCHKEY_DATABASE_CONNECTIONS',
+    format.integer(4, 1_000, 'a whole number from 4 to 1000'),
+    DEFAULT_CONNECTIONS,
+    'the most connections that a replica has to Postgres'
   ),
   dataDirectory: variable(
     'LATCHKEY_DATA_DIR',
@@ -113,6 +120,8 @@ type ValuesOf<Group> = { readonly [Key in keyof Group]: Group[Key] extends Varia
 export interface Config extends ValuesOf<typeof settings> {
   /** Undefined if the root keys are in the data directory. */
   readonly rootKeys: readonly RootKey[] | undefined
+  /** Variables that are named as those of Latchkey are, and are none of them. */
+  readonly unknownVariables: readonly string[]
 }
 
 /** A setting that stops the start. The message is one line, names the variable, and never holds its value. */
@@ -139,7 +148,17 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
   if (values.migrationDatabaseUrl && !values.databaseUrl)
     throw new ConfigError(settings.migrationDatabaseUrl.name, 'is of use only with DATABASE_URL')
-  return Object.freeze({ ...values, rootKeys })
+  return Object.freeze({ ...values, rootKeys, unknownVariables: unknownVariables(env) })
+}
+
+// What Kubernetes sets in every container for a service of the name "latchkey".
+const SERVICE_LINK = /^LATCHKEY_(SERVICE|PORT)(_|$)/
+
+function unknownVariables(env: NodeJS.ProcessEnv): string[] {
+  const known = new Set(variables.map(({ name }) => name))
+  return Object.keys(env).filter(
+    (name) => name.startsWith('LATCHKEY_') && !known.has(name) && !SERVICE_LINK.test(name)
+  )
 }
 
 function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.ProcessEnv, group: Group) {
@@ -150,9 +169,15 @@ function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.Pr
 function read<T>(env: NodeJS.ProcessEnv, { name, format, fallback }: Variable<T>): T {
   const text = env[name] ?? ''
   if (text.trim() === '') return fallback
-  const value = format.parse(text.trim(), text)
-  if (value === undefined) throw new ConfigError(name, `has to be ${format.expected}`)
-  return value
+  const expected = `has to be ${format.expected}`
+  try {
+    const value = format.parse(text.trim(), text)
+    if (value !== undefined) return value
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new ConfigError(name, `${expected}: ${error.message}`)
+  }
+  throw new ConfigError(name, expected)
 }
 
 function readRootKeys(env: NodeJS.ProcessEnv): readonly RootKey[] | undefined {

@@ -1,15 +1,27 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { readConfig } from './config.ts'
+import type { FirstAdministrator } from './first-administrator.ts'
+import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
 import { fail, print } from './terminal.ts'
 
 /** Time for load balancers to see that /readyz answers 503, before the server stops accepting requests. */
 const DRAIN_MS = 1_000
 const SHUTDOWN_TIMEOUT_MS = 30_000
+const PARENT_CHECK_MS = 500
+
+// Until the service listens, a signal ends the process by an exit, which stops Postgres.
+const abort = () => process.exit(1)
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+for (const signal of SIGNALS) process.once(signal, abort)
+const parentCheck = process.argv.includes('--end-with-parent') ? endWithParent() : undefined
 
 try {
   const config = readConfig()
+  for (const variable of config.unknownVariables)
+    print(`${variable} is not a variable of Latchkey, and is ignored; "npx latchkey --help" lists them.`)
+  await requireFreePorts(config)
   let logConnectionError: ((error: Error) => void) | undefined
   const service = await start(config, {
     notice: print,
@@ -20,15 +32,14 @@ try {
   logConnectionError = (error) => app.log.warn({ err: error }, 'a database connection ended')
   const address = await app.listen({ host: config.host, port: config.port }).catch(async (error) => {
     await service.close()
-    throw error
+    throw portFault(error, config)
   })
   print(`Latchkey listens on ${address}`)
   print(`Swagger UI: ${address}/docs`)
-  if (service.administrator) {
-    const { email, password } = service.administrator
-    print(`Administrator: ${email}, password ${password ?? 'as in LATCHKEY_ADMIN_PASSWORD'}`)
-  }
+  if (service.administrator) print(`Administrator: ${administratorLine(service.administrator)}`)
+  for (const signal of SIGNALS) process.off(signal, abort)
   closeWithGrace({ delay: SHUTDOWN_TIMEOUT_MS, logger: false }, async ({ signal, err }) => {
+    clearInterval(parentCheck)
     if (err) app.log.fatal({ err }, 'stopping after an unexpected error')
     app.stopping = true
     if (signal === 'SIGTERM') await new Promise((resolve) => setTimeout(resolve, DRAIN_MS))
@@ -37,4 +48,22 @@ try {
   })
 } catch (error) {
   fail((error as Error).message)
+}
+
+/**
+ * Stops the service once its parent has ended. npm runs its scripts in a shell, which ends by the SIGTERM
+ * that npm passes on to it, and does not pass it on.
+ */
+function endWithParent(): NodeJS.Timeout {
+  const parent = process.ppid
+  return setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM')
+  }, PARENT_CHECK_MS)
+}
+
+function administratorLine({ email, password }: FirstAdministrator): string {
+  if (password === 'as configured') return `${email}, password as in LATCHKEY_ADMIN_PASSWORD`
+  if (password === 'unknown')
+    return `${email}, with the password you set (lost: npx latchkey users reset-password ${email})`
+  return `${email}, password ${password.kept}`
 }

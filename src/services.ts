@@ -7,6 +7,8 @@ export interface Services {
   readonly config: Config
   readonly db: Database
   readonly keyring: Keyring
+  /** To be called after a password was changed, or its user deleted. Never throws. */
+  readonly passwordChanged?: (() => Promise<void>) | undefined
 }
 
 declare module 'fastify' {
@@ -19,8 +21,8 @@ declare module 'fastify' {
 }
 
 export const services = fp<Services>(
-  async (app, { config, db, keyring }) => {
-    app.decorate('services', Object.freeze({ config, db, keyring }))
+  async (app, { config, db, keyring, passwordChanged }) => {
+    app.decorate('services', Object.freeze({ config, db, keyring, passwordChanged }))
     app.decorate('stopping', false)
     app.addHook('preClose', async () => {
       app.stopping = true

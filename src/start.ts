@@ -1,17 +1,21 @@
-import { type Config, ConfigError } from './config.ts'
-import { createDatabase, type Database } from './db/database.ts'
+import type { Config } from './config.ts'
+import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
+import { requireFirstTables } from './db/first-tables.ts'
 import { migrate, migrateForRoleOf } from './db/migrate.ts'
-import type { ConnectionOptions } from './db/pool.ts'
-import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from './embedded/data-directory.ts'
+import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
+import { hasDatabase } from './embedded/directory.ts'
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
 import { openKeyring } from './features/keys/open-keyring.ts'
-import { ensureAdministrator, hasUsers } from './features/users/service.ts'
+import { rootKeysInUse } from './features/keys/status.ts'
+import { type FirstAdministrator, firstAdministrator, forgetChangedPassword } from './first-administrator.ts'
+import { reach } from './reach.ts'
+import type { RootKey } from './root-keys/root-key.ts'
 import type { Services } from './services.ts'
 
 export interface StartedServices extends Services {
-  /** Set if this start created the first administrator, or if the password is in the data directory. */
-  readonly administrator: { email: string; password: string | undefined } | undefined
+  /** Set if this start created the first administrator, or if the database is the embedded one. */
+  readonly administrator: FirstAdministrator | undefined
   close(): Promise<void>
 }
 
@@ -29,34 +33,49 @@ export interface StartupReporter {
  * fails.
  */
 export async function start(config: Config, reporter: StartupReporter): Promise<StartedServices> {
-  const embedded = config.databaseUrl === undefined
-  if (embedded) await prepareDataDirectory(config.dataDirectory)
+  const { dataDirectory } = config
+  const isEmbedded = config.databaseUrl === undefined
+  if (isEmbedded) await prepareDataDirectory(dataDirectory)
   let postgres: EmbeddedPostgres | undefined
   let db: Database | undefined
   const close = async () => {
     await db?.destroy()
     await postgres?.stop()
   }
+  const startPostgres = async () => {
+    postgres ??= await startEmbedded({
+      directory: dataDirectory,
+      notice: reporter.notice,
+      onExit: reporter.databaseEnded
+    })
+    return postgres
+  }
   try {
-    // Root keys first: without the right ones, nothing is started or written.
-    const rootKeys = config.rootKeys ?? (await embeddedRootKeys(config, reporter))
-    if (embedded) {
-      postgres = await startEmbedded({
-        directory: config.dataDirectory,
-        notice: reporter.notice,
-        onExit: reporter.databaseEnded
-      })
-    }
+    // Root keys first: without the right ones, nothing is written.
+    const rootKeys = config.rootKeys ?? (await embeddedRootKeys(dataDirectory, startPostgres, reporter))
+    if (isEmbedded) await startPostgres()
     const connection = postgres?.service ?? { connectionString: config.databaseUrl! }
-    db = createDatabase(connection, { onConnectionError: reporter.connectionError })
+    db = createDatabase(connection, {
+      connections: config.databaseConnections,
+      onConnectionError: reporter.connectionError
+    })
     await migrateTables(db, postgres?.owner ?? ownerOf(config), connection, reporter.notice)
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
       reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
     }
-    const administrator = await firstAdministrator(config, db, reporter)
-    // Key rotation reads the root keys from the config.
-    return { config: { ...config, rootKeys }, db, keyring, administrator, close }
+    const administrator = await firstAdministrator(config, db)
+    if (administrator?.created) reporter.notice(`Made the first administrator, ${administrator.email}.`)
+    const opened = db
+    return {
+      // Key rotation reads the root keys from the config.
+      config: { ...config, rootKeys },
+      db,
+      keyring,
+      administrator,
+      close,
+      passwordChanged: isEmbedded ? () => forgetChangedPassword(opened, dataDirectory) : undefined
+    }
   } catch (error) {
     await close()
     throw error
@@ -73,38 +92,51 @@ async function migrateTables(
   own: ConnectionOptions,
   notice: StartupReporter['notice']
 ) {
-  const migrating = createDatabase({ ...(owner ?? own), query_timeout: 0 }, { poolSize: 2 })
-  const migrated = owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice })
-  await migrated.finally(() => migrating.destroy())
+  // A turn holds one connection for writes, and an index that is created concurrently needs another.
+  const migrating = createDatabase(
+    { ...(owner ?? own), query_timeout: 0, statement_timeout: '0' },
+    { connections: 5 }
+  )
+  try {
+    await reach(db, 'DATABASE_URL')
+    if (owner) await reach(migrating, 'LATCHKEY_MIGRATION_DATABASE_URL')
+    await requireFirstTables(migrating)
+    await (owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice }))
+  } finally {
+    await migrating.destroy()
+  }
 }
 
-async function embeddedRootKeys({ dataDirectory }: Config, reporter: StartupReporter) {
-  const { keys, newFile } = await rootKeysIn(dataDirectory)
-  if (newFile) {
-    reporter.notice(
-      `Made a root key in ${newFile}: without this file the stored values are lost; keep a copy elsewhere.`
+/**
+ * Reads the root keys of the data directory, or makes the first one. If the database there needs a root key
+ * and the directory has none that can be read, throws a ConfigError that names it, having changed nothing.
+ */
+async function embeddedRootKeys(
+  directory: string,
+  startPostgres: () => Promise<EmbeddedPostgres>,
+  { notice }: StartupReporter
+): Promise<readonly RootKey[]> {
+  const isNew = !(await hasDatabase(directory))
+  const found = await readRootKeys(directory).catch((error: Error) => error)
+  if (found instanceof Error && isNew) throw found
+  if (found !== undefined && !(found instanceof Error)) {
+    if (isNew) notice(`The new database uses the root key in ${directory}/root.keys.`)
+    return found
+  }
+  const needed = isNew ? [] : await fingerprintsIn(await startPostgres())
+  if (needed.length > 0) {
+    const fault = found?.message ?? 'LATCHKEY_DATA_DIR has a database and no root.keys'
+    throw new Error(
+      `${fault}: put back the copy of ${directory}/root.keys whose fingerprint is ${needed.join(', ')}`
     )
   }
-  return keys
+  if (found) throw found
+  const path = await makeRootKey(directory)
+  notice(`Made a root key in ${path}: without this file the stored values are lost; keep a copy elsewhere.`)
+  return (await readRootKeys(directory))!
 }
 
-async function firstAdministrator(
-  config: Config,
-  db: Database,
-  reporter: StartupReporter
-): Promise<StartedServices['administrator']> {
-  const embedded = config.databaseUrl === undefined
-  const email = config.adminEmail ?? (embedded ? 'admin@latchkey.local' : undefined)
-  const password =
-    config.adminPassword ?? (embedded ? await adminPasswordIn(config.dataDirectory) : undefined)
-  if (!email || !password) {
-    if (await hasUsers(db)) return undefined
-    throw new ConfigError(
-      email ? 'LATCHKEY_ADMIN_PASSWORD' : 'LATCHKEY_ADMIN_EMAIL',
-      'is needed for the first start on this database: it has no user yet'
-    )
-  }
-  const created = await ensureAdministrator(db, { email, password })
-  if (created) reporter.notice(`Made the first administrator, ${email}.`)
-  return created || embedded ? { email, password: config.adminPassword ? undefined : password } : undefined
+async function fingerprintsIn({ owner }: EmbeddedPostgres): Promise<string[]> {
+  const db = createDatabase(owner, { connections: 1 })
+  return rootKeysInUse(db).finally(() => db.destroy())
 }

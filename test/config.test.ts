@@ -18,6 +18,7 @@ t.test('every setting has a default', async (t) => {
   t.same(readConfig({}), {
     databaseUrl: undefined,
     migrationDatabaseUrl: undefined,
+    databaseConnections: 21,
     host: '127.0.0.1',
     port: 8080,
     publicOrigin: undefined,
@@ -35,8 +36,24 @@ t.test('every setting has a default', async (t) => {
     dataKeyMaxDays: 90,
     dataKeyKeepDays: 30,
     metricsPort: undefined,
-    metricsHost: '127.0.0.1'
+    metricsHost: '127.0.0.1',
+    unknownVariables: []
   })
+})
+
+t.test('a variable that is named as those of Latchkey, and is none of them, is told', async (t) => {
+  const { unknownVariables } = readConfig({
+    LATCHKEY_DATADIR: '/data',
+    LATCHKEY_ADMIN_EMIAL: 'ann@example.org',
+    LATCHKEY_DATA_DIR: '/data',
+    LATCHKEYS: 'x',
+    // Kubernetes sets these for a service of the name "latchkey".
+    LATCHKEY_SERVICE_HOST: '10.0.0.1',
+    LATCHKEY_SERVICE_PORT_HTTP: '80',
+    LATCHKEY_PORT: 'tcp://10.0.0.1:80',
+    LATCHKEY_PORT_80_TCP_ADDR: '10.0.0.1'
+  })
+  t.same(unknownVariables, ['LATCHKEY_DATADIR', 'LATCHKEY_ADMIN_EMIAL'])
 })
 
 const NAMES = variables.map(({ name }) => name)
@@ -57,6 +74,7 @@ t.test('every setting is read', async (t) => {
   const config = readConfig({
     DATABASE_URL,
     LATCHKEY_MIGRATION_DATABASE_URL: `${DATABASE_URL}?application_name=owner`,
+    LATCHKEY_DATABASE_CONNECTIONS: '4',
     HOST: '0.0.0.0',
     PORT: '0',
     PUBLIC_URL: 'https://Keys.example.org:443/',
@@ -80,6 +98,7 @@ t.test('every setting is read', async (t) => {
   t.same(rest, {
     databaseUrl: DATABASE_URL,
     migrationDatabaseUrl: `${DATABASE_URL}?application_name=owner`,
+    databaseConnections: 4,
     host: '0.0.0.0',
     port: 0,
     publicOrigin: 'https://keys.example.org',
@@ -96,7 +115,8 @@ t.test('every setting is read', async (t) => {
     dataKeyMaxDays: 0,
     dataKeyKeepDays: 7,
     metricsPort: 9464,
-    metricsHost: '0.0.0.0'
+    metricsHost: '0.0.0.0',
+    unknownVariables: []
   })
   t.same(
     rootKeys?.map((key) => key.name),
@@ -136,8 +156,13 @@ t.test(
         'postgres//canary',
         'postgres://canary:99999/db',
         '/var/run/canary',
-        'postgres://canary:100%@example.org/db'
+        'postgres://canary:100%@example.org/db',
+        'postgres://canary:1,example.org:99999/db',
+        'postgres://canary:1,example.org:2,other:3/db?port=4,5',
+        'postgres://canary,example.org/db?target_session_attrs=standby',
+        'postgres://canary/db?target_session_attrs=prefer-standby'
       ],
+      LATCHKEY_DATABASE_CONNECTIONS: ['canary', '3', '0', '-4', '1001', '4.5'],
       LATCHKEY_MIGRATION_DATABASE_URL: ['canary', 'mysql://canary@example.org/db', '/var/run/canary'],
       HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
       PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
+import { variables as settings } from '../src/config.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (path: string) => readFile(new URL(path, root), 'utf8')
@@ -123,7 +124,8 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
   t.equal(last('STOPSIGNAL'), 'SIGTERM')
   const command = JSON.parse(last('CMD')) as string[]
   const { scripts } = JSON.parse(await read('package.json'))
-  t.equal(command.join(' '), scripts.start, 'as npm start, without a shell that would keep the signal')
+  const started = `${command.join(' ')} --end-with-parent`
+  t.equal(started, scripts.start, 'as npm start, without a shell that would keep the signal')
   t.match(last('ENV'), /NODE_ENV=production HOST=0\.0\.0\.0 PORT=8080/)
   t.notMatch(
     all('ENV').concat(all('ARG')).join(' '),
@@ -211,9 +213,15 @@ t.test('no secret has a default', async (t) => {
   const text = (await read('docker-compose.yml')).replace(/^\s*#.*$/gm, '')
   const variables = text.match(/\$+(\{[^}]*\}|\w+)/g) ?? []
   t.ok(variables.length >= 5, 'the file takes variables')
-  for (const variable of variables) t.match(variable, /^\$\{[A-Z_]+:\?[^}]+\}$/, variable)
+  const noSecrets = [`\${LATCHKEY_PORT:-8080}`, `\${METRICS_HOST:-0.0.0.0}`]
+  for (const variable of variables)
+    if (!noSecrets.includes(variable)) t.match(variable, /^\$\{[A-Z_]+:?\?[^}]+\}$/, variable)
 
-  for (const name of ['LATCHKEY_ROOT_KEYS', 'LATCHKEY_ADMIN_EMAIL', 'LATCHKEY_ADMIN_PASSWORD']) {
+  t.ok(
+    latchkey.environment.LATCHKEY_ROOT_KEYS?.startsWith('${LATCHKEY_ROOT_KEYS?'),
+    'set, or empty with a file'
+  )
+  for (const name of ['LATCHKEY_ADMIN_EMAIL', 'LATCHKEY_ADMIN_PASSWORD']) {
     t.ok(latchkey.environment[name]?.startsWith(`\${${name}:?`), name)
   }
   t.match(
@@ -229,6 +237,18 @@ t.test('no secret has a default', async (t) => {
   t.equal(postgres.environment.POSTGRES_HOST_AUTH_METHOD, undefined, 'no trust')
 })
 
+t.test('compose hands over every setting', async (t) => {
+  // The image sets where it listens, and has no embedded database.
+  const without = ['HOST', 'PORT', 'LATCHKEY_DATA_DIR']
+  const names = [...settings.map(({ name }) => name), 'AWS_REGION', 'AWS_ENDPOINT_URL_KMS']
+  t.ok(names.length > 24, `${names.length} settings`)
+  t.strictSame(
+    names.filter((name) => !Object.hasOwn(latchkey.environment, name)).sort(),
+    without.sort(),
+    'add it to docker-compose.yml'
+  )
+})
+
 t.test('both containers are closed as far as they can be', async (t) => {
   for (const [name, service] of Object.entries(compose.services)) {
     t.equal(service.read_only, true, `${name}: read-only root`)
@@ -236,7 +256,7 @@ t.test('both containers are closed as far as they can be', async (t) => {
     t.strictSame(service.security_opt, ['no-new-privileges:true'], name)
     t.notOk(service.cap_add ?? service.privileged, `${name}: nothing given back`)
   }
-  t.strictSame(latchkey.ports, ['127.0.0.1:8080:8080'], 'this machine only')
+  t.strictSame(latchkey.ports, [`127.0.0.1:\${LATCHKEY_PORT:-8080}:8080`], 'this machine only')
   t.equal(postgres.ports, undefined, 'the database not even that')
   t.equal(postgres.user, 'postgres')
   t.notOk(latchkey.user, 'the image says which user')

@@ -1,8 +1,10 @@
 // Runs tap against one Postgres server for all test files: TEST_DATABASE_URL, or an embedded one. Without
-// arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--fair`, `--browser` and
-// `--sdk` run the slow tests, generated requests, attacks beside an honest caller, the tests in a browser and
-// the clients in other languages. `--coverage` before any of these reports the coverage as well.
+// arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--fair`, `--browser`,
+// `--sdk` and `--ops` run the slow tests, generated requests, attacks beside an honest caller, the tests in a
+// browser, the clients in other languages, and the service in operation: failovers, poolers, upgrades.
+// `--coverage` before any of these reports the coverage as well.
 import { spawn } from 'node:child_process'
+import { globSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -44,6 +46,8 @@ const SDK = [
   'test/sdk/oasdiff.test.ts',
   'test/recipes/external-secrets.test.ts'
 ]
+/** Need what npm does not bring, and both cores: Patroni, PgBouncer and what they need. */
+const OPS = globSync('test/ops/*.test.ts', { cwd: join(import.meta.dirname, '..') }).sort()
 
 /** A report on the terminal and in .tap/report/lcov.info. What is not covered fails nothing. */
 const COVERAGE = [
@@ -55,7 +59,9 @@ const COVERAGE = [
 ]
 
 function chosenFiles([first, ...others]: string[]): string[] {
-  if (first === undefined) return [...LONG, FUZZ, FAIR, ...BROWSER, ...SDK].map((file) => `--exclude=${file}`)
+  if (first === undefined) {
+    return [...LONG, FUZZ, FAIR, ...BROWSER, ...SDK, ...OPS].map((file) => `--exclude=${file}`)
+  }
   if (first === '--coverage') return [...COVERAGE, ...chosenFiles(others)]
   if (first === '--long') return LONG
   // It ends by its own clock.
@@ -63,6 +69,7 @@ function chosenFiles([first, ...others]: string[]): string[] {
   if (first === '--fair') return ['--timeout=900', FAIR]
   if (first === '--browser') return ['--timeout=600', ...BROWSER]
   if (first === '--sdk') return ['--timeout=0', ...SDK]
+  if (first === '--ops') return ['--timeout=600', '--jobs=1', ...OPS]
   return [first, ...others]
 }
 

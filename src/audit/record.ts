@@ -3,7 +3,7 @@ import type { CallerTransactionOptions } from '../auth/caller-transaction.ts'
 import { callerOf, tokenOf } from '../auth/principal.ts'
 import { createBatcher } from '../db/batcher.ts'
 import type { Database, Transaction } from '../db/database.ts'
-import { isRetryable } from '../db/errors.ts'
+import { isRetryable, unavailability } from '../db/errors.ts'
 import { addressOf } from '../http/address.ts'
 import { Unauthenticated, Unavailable } from '../http/problems.ts'
 import { uuidv7 } from '../ids.ts'
@@ -85,7 +85,9 @@ export function eventRows(origin: Origin, events: readonly AuditEvent[]): NewEve
 
 /** Throws Unavailable, or a retryable error unchanged, so that the transaction is run again. */
 function failRecording(error: unknown): never {
-  throw isRetryable(error) ? error : new Unavailable({ retryAfter: 2, cause: error })
+  if (isRetryable(error)) throw error
+  const reason = unavailability(error) ?? 'The audit log cannot be written'
+  throw new Unavailable({ detail: `${reason}; try again.`, retryAfter: 2, cause: error })
 }
 
 /**

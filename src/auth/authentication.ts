@@ -6,6 +6,7 @@ import { BadRequest, CrossSiteRequest, Unauthenticated } from '../http/problems.
 import * as repository from './caller-repository.ts'
 import { inCallerTransaction } from './caller-transaction.ts'
 import { isCrossSite } from './cross-site.ts'
+import { LastUses } from './last-uses.ts'
 import type { PreloadingGuard, Wanted } from './preload.ts'
 import { cookieName, type PresentedToken, presentedToken, sessionToken } from './presented-token.ts'
 import { type Principal, principalOf, requireScope } from './principal.ts'
@@ -19,6 +20,7 @@ declare module 'fastify' {
      * nothing on public routes.
      */
     authenticate(request: FastifyRequest, valid: boolean): Promise<void>
+    lastUses: LastUses
   }
   interface FastifyRequest {
     /** The token that the request presents. Set on routes that require a caller. */
@@ -38,6 +40,10 @@ export const authentication = fp(
     app.decorateRequest('principal', { getter: principalOf })
     app.decorateRequest('token', null)
     app.decorateRequest('preloaded', null)
+    const { db, config } = app.services
+    const lastUses = new LastUses(db, app.log, config.sessionIdleMinutes)
+    app.decorate('lastUses', lastUses)
+    app.addHook('onClose', () => lastUses.end())
     app.decorate('authenticate', authenticate)
     app.decorate('inCallerTransaction', inCallerTransaction)
   },
@@ -132,13 +138,7 @@ async function identify(request: FastifyRequest, token: PresentedToken, wanted: 
     await request.server.limitAddress(request)
     throw new Unauthenticated()
   }
-  if (row.caller_stale) {
-    await bestEffort(
-      token.kind === 'session'
-        ? repository.touchSession(db, row.caller_token_id, config.sessionIdleMinutes)
-        : repository.touchAccessToken(db, row.caller_token_id)
-    )
-  }
+  if (row.caller_stale) request.server.lastUses.add(token.kind, row.caller_token_id)
   return { caller: principalOfRow(row), rows: found.rows }
 }
 

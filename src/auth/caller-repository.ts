@@ -159,18 +159,18 @@ export async function deleteEndedSession(db: Database, id: string): Promise<void
 }
 
 /**
- * Updates the last use of a session. Of several concurrent requests one writes; the others, and requests
- * during a transaction of the same caller, do not wait for it.
+ * Updates the last use of sessions. Does not wait for concurrent updates of it, nor for transactions of the
+ * same callers.
  */
-export async function touchSession(db: Database, id: string, idleMinutes: number): Promise<void> {
+export async function touchSessions(db: Database, ids: string[], idleMinutes: number): Promise<void> {
   await db
     .updateTable('sessions')
     .set({ last_seen_at: sql<Date>`now()` })
-    .where('id', '=', (eb) =>
+    .where('id', 'in', (eb) =>
       eb
         .selectFrom('sessions')
         .select('id')
-        .where('id', '=', id)
+        .where('id', '=', sql<string>`any(${ids}::uuid[])`)
         .where('last_seen_at', '<', lastUseToWrite(idleMinutes))
         .forNoKeyUpdate()
         .skipLocked()
@@ -178,16 +178,16 @@ export async function touchSession(db: Database, id: string, idleMinutes: number
     .execute()
 }
 
-/** Same as `touchSession`, for an access token. */
-export async function touchAccessToken(db: Database, id: string): Promise<void> {
+/** Same as `touchSessions`, for access tokens. */
+export async function touchAccessTokens(db: Database, ids: string[]): Promise<void> {
   await db
     .updateTable('access_tokens')
     .set({ last_used_at: sql<Date>`now()` })
-    .where('id', '=', (eb) =>
+    .where('id', 'in', (eb) =>
       eb
         .selectFrom('access_tokens')
         .select('id')
-        .where('id', '=', id)
+        .where('id', '=', sql<string>`any(${ids}::uuid[])`)
         .where(sql<boolean>`(last_used_at is null or last_used_at < now() - interval '1 minute')`)
         .forNoKeyUpdate()
         .skipLocked()

@@ -3,6 +3,7 @@ import { hash, verify } from '@node-rs/argon2'
 // A setting that OWASP and ASVS list: Argon2id (2 in the library's enum), 19 MiB, two passes, one lane.
 const COST = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 
+export const MIN_PASSWORD = 12
 /** The most characters of a password in NFC, which makes at most four UTF-16 units one character. */
 export const MAX_PASSWORD = 256
 /** The most UTF-16 units of a password as it is typed. */

@@ -1,20 +1,17 @@
 import { Kysely, type Transaction as KyselyTransaction, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import type { ServerOptions } from './connection.ts'
+import { urlsOfHosts } from './database-url.ts'
 import { isRetryable } from './errors.ts'
-import { type ConnectionOptions, kyselyPool, type PoolEvents, StatementPool } from './pool.ts'
+import { kyselyPool } from './kysely-pool.ts'
+import { ConnectionPool } from './pool.ts'
+import { LIMITS, type Limits } from './server-check.ts'
+import { Servers } from './servers.ts'
+import { DEFAULT_CONNECTIONS, type Kind } from './shares.ts'
 import type { Tables } from './tables.ts'
 
 export type Database = Kysely<Tables>
 export type Transaction = KyselyTransaction<Tables>
-
-/**
- * Connections for batched look-ups by key, for other short reads, for long reads, and by default for writes
- * and transactions.
- */
-const LOOKUP_CONNECTIONS = 2
-const READ_CONNECTIONS = 6
-const LONG_READ_CONNECTIONS = 3
-const WRITE_CONNECTIONS = 10
 
 /** How often connections are renewed while writes are refused. */
 const RENEW_INTERVAL_MS = 1_000
@@ -28,49 +25,61 @@ const types: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format)) as pg.CustomTypesConfig['getTypeParser']
 }
 
-/** Time-outs for connecting, statements, locks and idle transactions. */
-const limits = {
-  options: '-c plan_cache_mode=force_generic_plan',
+/**
+ * How to connect: a `connectionString`, which may have several hosts, or host, port, user and database. The
+ * limits of a session are texts such as `5s`; 0 is none.
+ */
+export type ConnectionOptions = ServerOptions & Partial<Limits> & { connectionTimeoutMillis?: number }
+
+const TIMEOUTS = {
   connectionTimeoutMillis: 5_000,
-  statement_timeout: 10_000,
-  lock_timeout: 5_000,
-  idle_in_transaction_session_timeout: 10_000,
   // Longer than the server's own limit: reached only if the server no longer answers.
-  query_timeout: 15_000,
-  keepAlive: true
+  query_timeout: 15_000
 }
 
-interface Pools {
-  lookups: StatementPool
-  reads: StatementPool
-  longReads: StatementPool
-  writes: StatementPool
-}
-
-/** A Kysely database whose pools `prepared` uses outside transactions. */
+/** A Kysely database whose pool `prepared` uses outside transactions. */
 class PooledDatabase extends Kysely<Tables> {
-  readonly pools: Pools
+  readonly pool: ConnectionPool
+  readonly #readers = new Map<Kind, Reader>()
 
-  constructor(pools: Pools) {
-    super({ dialect: new PostgresDialect({ pool: kyselyPool(pools.reads, pools.writes) }) })
-    this.pools = pools
+  constructor(pool: ConnectionPool) {
+    super({ dialect: new PostgresDialect({ pool: kyselyPool(pool) }) })
+    this.pool = pool
+  }
+
+  reader(kind: Kind): Reader {
+    const reader = this.#readers.get(kind) ?? new Reader(this.pool, kind)
+    this.#readers.set(kind, reader)
+    return reader
   }
 
   override async destroy(): Promise<void> {
-    await Promise.all([
-      super.destroy(),
-      ...Object.values(this.pools).map((pool: StatementPool) => pool.end())
-    ])
+    await Promise.all([super.destroy(), this.pool.end()])
   }
 }
 
-/** Returns a pool, or undefined for a transaction, whose statements stay on its connection. */
-export function poolOf(db: Database, name: 'lookups' | 'reads' | 'longReads'): StatementPool | undefined {
-  return db instanceof PooledDatabase ? db.pools[name] : undefined
+/** The connections for one kind of reads. */
+export class Reader {
+  readonly #pool: ConnectionPool
+  readonly #kind: Kind
+
+  constructor(pool: ConnectionPool, kind: Kind) {
+    this.#pool = pool
+    this.#kind = kind
+  }
+
+  query<R>(text: string, values: readonly unknown[]): Promise<R[]> {
+    return this.#pool.query(this.#kind, text, values)
+  }
+}
+
+/** Returns the reader of a kind, or undefined for a transaction, whose statements stay on its connection. */
+export function readerOf(db: Database, kind: Exclude<Kind, 'writes'>): Reader | undefined {
+  return db instanceof PooledDatabase ? db.reader(kind) : undefined
 }
 
 /**
- * Throws if a pool cannot connect to a server that accepts writes, or if that server does not answer.
+ * Throws if no connection to a server that takes writes can be had, or if that server does not answer.
  * Requests that ask at the same time share the answer.
  */
 export function checkConnections(db: Database): Promise<void> {
@@ -82,35 +91,48 @@ export function checkConnections(db: Database): Promise<void> {
 const checks = new WeakMap<Database, Promise<void>>()
 
 async function check(db: Database): Promise<void> {
-  if (!(db instanceof PooledDatabase)) return
-  const { reads, ...others } = db.pools
-  await Promise.all([reads.checkServer(), ...Object.values(others).map((pool) => pool.check())])
+  if (db instanceof PooledDatabase) await db.pool.check()
 }
 
-/** Connects on the first query. Close it with `destroy()`. `poolSize` bounds the connections for writes. */
+export interface DatabaseOptions {
+  /** The most connections at a time. */
+  connections?: number
+  onConnectionError?: (error: Error) => void
+}
+
+/** Connects on the first query. Close it with `destroy()`. */
 export function createDatabase(
   connection: ConnectionOptions,
-  options: { poolSize?: number; onConnectionError?: (error: Error) => void } = {}
+  { connections = DEFAULT_CONNECTIONS, onConnectionError = () => {} }: DatabaseOptions = {}
 ): Database {
+  const { connectionTimeoutMillis: timeoutMs, ...options } = { ...TIMEOUTS, ...connection }
+  const { limits, server } = splitLimits(options)
+  const { connectionString } = server
+  const urls = connectionString === undefined ? undefined : urlsOfHosts(connectionString)
+  const common: ServerOptions = { application_name: 'latchkey', types, keepAlive: true, ...server }
   let renewAfter = 0
-  const events: PoolEvents = {
-    connectionError: options.onConnectionError ?? (() => {}),
+  const servers = new Servers(urls?.map((url) => ({ ...common, connectionString: url })) ?? [common], {
+    limits,
+    timeoutMs,
     // Other connections may be to the same server, or be read-only since they were opened.
-    readOnly: () => {
+    onReadOnly: () => {
       if (performance.now() < renewAfter) return
       renewAfter = performance.now() + RENEW_INTERVAL_MS
-      for (const pool of Object.values(pools)) pool.renew()
+      pool.renew()
     }
-  }
-  const pool = (max: number) =>
-    new StatementPool({ application_name: 'latchkey', types, ...limits, ...connection }, max, events)
-  const pools: Pools = {
-    lookups: pool(LOOKUP_CONNECTIONS),
-    reads: pool(READ_CONNECTIONS),
-    longReads: pool(LONG_READ_CONNECTIONS),
-    writes: pool(options.poolSize ?? WRITE_CONNECTIONS)
-  }
-  return new PooledDatabase(pools)
+  })
+  const pool = new ConnectionPool(servers, { connections, timeoutMs, onError: onConnectionError })
+  return new PooledDatabase(pool)
+}
+
+/** The limits that apply to all sessions are `LIMITS` itself. */
+function splitLimits(options: ServerOptions & Partial<Limits>) {
+  const { plan_cache_mode, statement_timeout, lock_timeout, idle_in_transaction_session_timeout, ...server } =
+    options
+  const given = { plan_cache_mode, statement_timeout, lock_timeout, idle_in_transaction_session_timeout }
+  const own = Object.entries(given).filter(([, value]) => value !== undefined)
+  const limits: Limits = own.length === 0 ? LIMITS : { ...LIMITS, ...Object.fromEntries(own) }
+  return { limits, server }
 }
 
 /**

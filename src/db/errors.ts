@@ -27,28 +27,46 @@ export function isLockTimeout(error: unknown): boolean {
   return isDatabaseError(error) && error.code === '55P03'
 }
 
-// PostgreSQL appendix A: read-only, lock and statement time-outs, shutting down, starting, too many
-// connections, disk full, out of memory, deadlock, serialization failure, no such database, wrong password.
-const UNAVAILABLE = new Set([
-  '25006',
-  '55P03',
-  '57014',
-  '57P01',
-  '57P02',
-  '57P03',
-  '57P05',
-  '53000',
-  '53100',
-  '53200',
-  '53300',
-  '53400',
-  '25P03',
-  '40001',
-  '40P01',
-  '3D000',
-  '28000',
-  '28P01'
-])
+// Messages of connections that cannot be used.
+export const STANDBY = 'The database is a standby: connect to the primary'
+export const READ_ONLY = 'The database is read-only: connect to a server that takes writes'
+export const UNFIT_POOLER = 'A connection pooler does not support prepared statements'
+
+const IS_STANDBY = 'The database is a standby'
+const IS_READ_ONLY = 'The database is read-only'
+const NO_CONNECTION = 'The database has no connection to spare'
+const UNREACHABLE = 'The database cannot be reached'
+const STOPPING = 'The database is starting or stopping'
+const REFUSED = 'The database does not let the service in'
+const FULL = 'The database has no disk space or memory left'
+const SLOW = 'The database did not answer in time'
+const LOCKED = 'Another change holds what this one needs'
+const CHANGED = 'The tables of the database have just changed'
+
+/**
+ * What the codes of PostgreSQL's appendix A say about the database, if the same request may succeed later.
+ */
+const REASONS: Record<string, string> = {
+  25006: IS_READ_ONLY,
+  '25P03': SLOW,
+  26000: CHANGED,
+  28000: REFUSED,
+  '28P01': REFUSED,
+  '3D000': REFUSED,
+  40001: LOCKED,
+  '40P01': LOCKED,
+  53000: FULL,
+  53100: FULL,
+  53200: FULL,
+  53300: NO_CONNECTION,
+  53400: NO_CONNECTION,
+  '55P03': LOCKED,
+  57014: SLOW,
+  '57P01': STOPPING,
+  '57P02': STOPPING,
+  '57P03': STOPPING,
+  '57P05': STOPPING
+}
 const NETWORK = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -61,25 +79,21 @@ const NETWORK = new Set([
   'ENETUNREACH',
   'ECONNABORTED'
 ])
-/** The message of a connection that was closed because its server is a standby. */
-export const STANDBY = 'The database server is a standby: connect to the primary.'
-export const READ_ONLY = 'The database is read-only.'
 
-// Errors of pg, the pools and the batcher that have no code.
-const MESSAGES = new RegExp(
-  `^(${[
-    'Connection terminated',
-    'timeout exceeded when trying to connect',
-    'timeout expired',
-    'Query read timeout',
-    'Client has encountered a connection error',
-    'Client was closed',
-    'Cannot use a pool after',
-    'timed out waiting for a batch to start',
-    STANDBY,
-    READ_ONLY
-  ].join('|')})`
-)
+// Errors of pg, the pool and the batcher that have no code, by how their messages begin.
+const MESSAGES: [start: string, reason: string][] = [
+  [STANDBY, IS_STANDBY],
+  [READ_ONLY, IS_READ_ONLY],
+  [UNFIT_POOLER, REFUSED],
+  ['timed out waiting for a connection', NO_CONNECTION],
+  ['timed out waiting for a batch to start', SLOW],
+  ['Query read timeout', SLOW],
+  ['timeout exceeded when trying to connect', UNREACHABLE],
+  ['Connection terminated', UNREACHABLE],
+  ['Client has encountered a connection error', UNREACHABLE],
+  ['Client was closed', UNREACHABLE],
+  ['Cannot use a pool after', STOPPING]
+]
 
 /**
  * True if the connection's prepared statement is outdated, because a migration changed its columns, or
@@ -91,6 +105,18 @@ export function isStaleStatement(error: unknown): boolean {
     (error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery'))
   )
 }
+
+/** True if the server, or a pooler before it, has no connection to spare. */
+export function isShortOfConnections(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.some(isShortOfConnections)
+  return (
+    isDatabaseError(error) &&
+    (error.code === '53300' || error.code === '53400' || POOLER_FULL.test(error.message))
+  )
+}
+
+// PgBouncer has no code of its own for it.
+const POOLER_FULL = /^no more connections allowed|^client connections exceeded/
 
 /** True if a statement was refused because its server is read-only. */
 export function isReadOnly(error: unknown): boolean {
@@ -105,15 +131,27 @@ export function endsConnection(error: unknown): boolean {
   return !isDatabaseError(error) || FATAL.test(error.code ?? '') || isStaleStatement(error)
 }
 
+/**
+ * Says why the database does not serve a request that may succeed later: a sentence without its full stop.
+ * Returns undefined for any other error.
+ */
+export function unavailability(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  if (isShortOfConnections(error)) return NO_CONNECTION
+  if (isStaleStatement(error)) return CHANGED
+  if (isDatabaseError(error))
+    return REASONS[error.code ?? ''] ?? (error.code?.startsWith('08') ? UNREACHABLE : undefined)
+  if (error instanceof AggregateError) {
+    // Of several servers, the one that answers says more.
+    const reasons = error.errors.map(unavailability).filter((reason) => reason !== undefined)
+    return reasons.find((reason) => reason !== UNREACHABLE) ?? reasons[0]
+  }
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code !== undefined && NETWORK.has(code)) return syscall === 'open' ? undefined : UNREACHABLE
+  return MESSAGES.find(([start]) => error.message.startsWith(start))?.[1]
+}
+
 /** True if the database is unreachable or busy, so that the same request may succeed later. */
 export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  if (isDatabaseError(error))
-    return (
-      UNAVAILABLE.has(error.code ?? '') || error.code?.startsWith('08') === true || isStaleStatement(error)
-    )
-  const { code, syscall } = error as NodeJS.ErrnoException
-  if (code !== undefined && NETWORK.has(code)) return syscall !== 'open'
-  if (error instanceof AggregateError) return error.errors.some(isUnavailable)
-  return MESSAGES.test(error.message)
+  return unavailability(error) !== undefined
 }

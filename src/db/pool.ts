@@ -1,135 +1,140 @@
-import { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PostgresPool, PostgresPoolClient } from 'kysely'
-import pg from 'pg'
-import { endsConnection, isReadOnly, isStaleStatement, READ_ONLY, STANDBY } from './errors.ts'
-
-/** Options of a `pg.Client`: a connection string, or host, port, user and database. */
-export type ConnectionOptions = pg.ClientConfig
-
-/** How long `end` waits for the server to close connections before it drops them, in milliseconds. */
-const CLOSE_TIMEOUT_MS = 2_000
-
-/**
- * Bounds the memory for names. Every statement of the service has a constant text; lists go as array
- * parameters.
- */
-const MAX_NAMES = 1_000
-const names = new Map<string, string>()
-
-/** Returns the prepared statement's name for a data statement, or undefined for one that is sent unnamed. */
-function statementName(text: string): string | undefined {
-  const known = names.get(text)
-  if (known !== undefined) return known
-  if (!/^(select|insert|update|delete|with)\b/.test(text) || names.size >= MAX_NAMES) return undefined
-  const name = `latchkey_${names.size}`
-  names.set(text, name)
-  return name
-}
+import type { Connection } from './connection.ts'
+import { isShortOfConnections, isStaleStatement } from './errors.ts'
+import type { Servers } from './servers.ts'
+import { KINDS, type Kind, sharesOf } from './shares.ts'
+import { type Waiter, WaitingList } from './waiting-list.ts'
 
 /** The longest that a connection is used, so that an address that has moved is followed. */
-const MAX_LIFETIME_SECONDS = 300
+const MAX_LIFETIME_MS = 300_000
+const MAX_IDLE_MS = 30_000
+/** How often connections that are too old or idle are closed. */
+const SWEEP_MS = 5_000
+/** When to try for another connection after that failed. */
+const RETRY_MS = 250
+/** How long `end` waits for the server to close connections before it drops them. */
+const CLOSE_TIMEOUT_MS = 2_000
 
-export interface PoolEvents {
-  /** A connection ended while no statement was running on it. */
-  connectionError(error: Error): void
-  /** A statement found its server read-only. */
-  readOnly(): void
+interface Member {
+  readonly connection: Connection
+  readonly server: number
+  readonly generation: number
+  readonly openedAt: number
+  usedAt: number
+  /** What it was used for last. */
+  kind: Kind
+}
+
+interface Use {
+  readonly share: number
+  inUse: number
+  opening: number
+  readonly waiting: WaitingList<Lease>
+}
+
+/** The kind that uses the fewest connections is first, then the one that waits longest. */
+const compareNeed = (a: Use, b: Use) => a.inUse - b.inUse || a.waiting.since - b.waiting.since
+
+const tooLate = ({ opening }: Use) =>
+  new Error(opening > 0 ? 'timeout exceeded when trying to connect' : 'timed out waiting for a connection')
+
+const ENDED = 'Cannot use a pool after it was ended'
+
+/** A connection that nobody else uses until it is released. */
+export interface Lease {
+  readonly connection: Connection
+  release(): void
+}
+
+export interface PoolOptions {
+  connections: number
+  /** The longest that a caller waits for a connection. */
+  timeoutMs: number
+  /** A connection ended by itself. */
+  onError(error: Error): void
 }
 
 /**
- * A `pg.Pool` that prepares data statements by name and never reuses a broken connection. It does not connect
- * to a standby, as libpq does not with `target_session_attrs=primary`: that answers with what it has received
- * so far, such as a session that was ended since.
+ * The connections of a replica. Each kind of work has a share of them, and prefers those that it used before,
+ * whose statements are prepared. While the server allows fewer connections than the shares add up to, every
+ * connection serves every kind, and the kind that uses the fewest comes next: all have their turn, even on
+ * one connection.
  */
-export class StatementPool {
-  readonly #pool: pg.Pool
-  readonly #max: number
-  readonly #events: PoolEvents
-  readonly #sockets = new Set<Socket>()
-  /** Connections that were opened after the last `renew`. */
-  #current = new WeakSet<pg.PoolClient>()
+export class ConnectionPool {
+  readonly #servers: Servers
+  readonly #options: PoolOptions
+  readonly #uses: Readonly<Record<Kind, Use>>
+  /** All open connections, with those that are closing. */
+  readonly #open = new Set<Connection>()
+  readonly #members = new Set<Member>()
+  readonly #idle: Member[] = []
+  readonly #sweeper: NodeJS.Timeout
+  #opening = 0
+  #generation = 0
+  #server: number | undefined
+  /** Why the last connection could not be opened. Until that succeeds, one is tried at a time. */
+  #refusal: Error | undefined
+  #retry: NodeJS.Timeout | undefined
   #ended: Promise<void> | undefined
 
-  constructor(connection: ConnectionOptions, max: number, events: PoolEvents) {
-    this.#max = max
-    this.#events = events
-    this.#pool = new pg.Pool({
-      ...connection,
-      max,
-      idleTimeoutMillis: 30_000,
-      maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
-      // The pool waits for it, whatever its type says.
-      onConnect: (client) => requirePrimary((text) => client.query(text)),
-      stream: () => this.#createSocket()
+  constructor(servers: Servers, options: PoolOptions) {
+    this.#servers = servers
+    this.#options = options
+    const shares = sharesOf(options.connections)
+    const useOf = (kind: Kind): Use => ({
+      share: shares[kind],
+      inUse: 0,
+      opening: 0,
+      waiting: new WaitingList()
     })
-    const onError = (error: Error) => events.connectionError(error)
-    this.#pool.on('error', onError)
-    this.#pool.on('connect', (client) => {
-      this.#current.add(client)
-      // A client in use emits `error` when its connection ends; without a listener, that ends the process.
-      client.on('error', onError)
-    })
-  }
-
-  async connect(): Promise<StatementClient> {
-    for (;;) {
-      const client = await this.#pool.connect()
-      const isCurrent = () => this.#current.has(client)
-      if (isCurrent()) return new StatementClient(client, isCurrent, () => this.#events.readOnly())
-      client.release(true)
+    this.#uses = {
+      lookups: useOf('lookups'),
+      reads: useOf('reads'),
+      longReads: useOf('longReads'),
+      writes: useOf('writes')
     }
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
-  /** Throws if there is no connection, and none can be opened. */
+  /** Waits for a connection, which the caller has to release. */
+  async connect(kind: Kind): Promise<Lease> {
+    if (this.#ended) throw new Error(ENDED)
+    const use = this.#uses[kind]
+    const idle = use.waiting.length === 0 && use.inUse < use.share ? this.#takeIdle(kind) : undefined
+    if (idle) return this.#lend(idle, kind)
+    const lease = use.waiting.wait(this.#options.timeoutMs, () => this.#refusal ?? tooLate(use))
+    this.#serve()
+    return lease
+  }
+
+  /** Throws if no connection can be had, or if its server does not answer or takes no writes. */
   async check(): Promise<void> {
-    if (this.#pool.totalCount === 0) (await this.connect()).release()
-  }
-
-  /** Throws if no connection can be had, or if its server does not answer or is read-only. */
-  async checkServer(): Promise<void> {
-    const client = await this.connect()
-    try {
-      await requireWritable((text) => client.send(text, []))
-    } catch (error) {
-      // The database may take writes again, but not on connections from before.
-      this.#events.readOnly()
-      throw error
-    } finally {
-      client.release()
-    }
-  }
-
-  /**
-   * Connects anew: closes idle connections, and those in use after their statement or transaction. Requests
-   * that wait for a connection get a new one.
-   */
-  renew(): void {
-    if (this.#ended) return
-    this.#current = new WeakSet()
-    for (let idle = this.#pool.idleCount; idle > 0; idle--) {
-      void this.#pool.connect().then(
-        (client) => client.release(!this.#current.has(client)),
-        () => {}
-      )
-    }
+    const { connection, release } = await this.connect('reads')
+    await connection.check().finally(release)
   }
 
   /**
    * Runs one read. If its prepared statement is stale because a migration changed its tables, closes the
    * connection and tries another one.
    */
-  async query<R>(text: string, values: readonly unknown[]): Promise<R[]> {
+  async query<R>(kind: Kind, text: string, values: readonly unknown[]): Promise<R[]> {
     for (let attempt = 0; ; attempt++) {
-      const client = await this.connect()
+      const { connection, release } = await this.connect(kind)
       try {
-        return (await client.send(text, values)).rows as R[]
+        return (await connection.send(text, values)).rows as R[]
       } catch (error) {
-        if (!isStaleStatement(error) || attempt === this.#max) throw error
+        if (!isStaleStatement(error) || attempt === this.#options.connections) throw error
       } finally {
-        client.release()
+        release()
       }
     }
+  }
+
+  /** Connects anew: closes idle connections, and those in use after their statement or transaction. */
+  renew(): void {
+    this.#generation++
+    for (const member of this.#idle.splice(0)) this.#close(member)
+    this.#serve()
   }
 
   /** Closes all connections. Drops those that an unresponsive server keeps open. */
@@ -139,115 +144,144 @@ export class StatementPool {
   }
 
   async #end(): Promise<void> {
-    const ended = this.#pool.end()
-    const done = new AbortController()
-    const late = sleep(CLOSE_TIMEOUT_MS, undefined, { signal: done.signal, ref: false }).then(
-      () => {
-        for (const socket of this.#sockets) socket.destroy()
-      },
-      () => {}
-    )
-    await Promise.race([ended, late.then(() => ended)])
-    done.abort()
+    clearInterval(this.#sweeper)
+    clearTimeout(this.#retry)
+    for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(new Error(ENDED))
+    for (const member of this.#idle.splice(0)) this.#close(member)
+    const deadline = performance.now() + CLOSE_TIMEOUT_MS
+    for (let isLate = false; this.#open.size > 0 || (this.#opening > 0 && !isLate); await sleep(2)) {
+      isLate = performance.now() > deadline
+      if (isLate) for (const connection of this.#open) connection.destroy()
+    }
   }
 
-  #createSocket(): Socket {
-    const socket = new Socket()
-    this.#sockets.add(socket)
-    return socket.once('close', () => this.#sockets.delete(socket))
-  }
-}
-
-type Query = (text: string) => Promise<pg.QueryResult>
-
-async function requirePrimary(query: Query): Promise<void> {
-  const { rows } = await query('select pg_is_in_recovery() as is_standby')
-  if (rows[0].is_standby) throw new Error(STANDBY)
-}
-
-async function requireWritable(query: Query): Promise<void> {
-  await requirePrimary(query)
-  const { rows } = await query(`select current_setting('transaction_read_only') = 'on' as is_read_only`)
-  if (rows[0].is_read_only) throw new Error(READ_ONLY)
-}
-
-/** A connection checked out of a StatementPool. */
-export class StatementClient {
-  readonly #client: pg.PoolClient
-  readonly #isCurrent: () => boolean
-  readonly #onReadOnly: () => void
-  #broken = false
-
-  /** `isCurrent` returns false once the pool has been renewed. */
-  constructor(client: pg.PoolClient, isCurrent: () => boolean, onReadOnly: () => void) {
-    this.#client = client
-    this.#isCurrent = isCurrent
-    this.#onReadOnly = onReadOnly
+  /** Lends idle connections to those who wait, and opens more as far as that is possible. */
+  #serve(): void {
+    const mayHaveOne = ({ waiting, inUse, share }: Use) => waiting.length > 0 && inUse < share
+    for (let lent = true; lent; ) {
+      lent = KINDS.filter((kind) => mayHaveOne(this.#uses[kind]))
+        .sort((a, b) => compareNeed(this.#uses[a], this.#uses[b]))
+        .some((kind) => {
+          const member = this.#takeIdle(kind)
+          if (member) this.#uses[kind].waiting.resolveFirst(this.#lend(member, kind))
+          else this.#openFor(kind)
+          return member !== undefined
+        })
+    }
   }
 
-  async send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
-    const name = statementName(text)
+  /** An idle connection that was used for this kind; or for another one, if no more can be opened. */
+  #takeIdle(kind: Kind): Member | undefined {
+    const own = this.#idle.findLastIndex((member) => member.kind === kind)
+    const index = own < 0 && !this.#mayOpen() ? this.#idle.length - 1 : own
+    return index < 0 ? undefined : this.#idle.splice(index, 1)[0]
+  }
+
+  #lend(member: Member, kind: Kind): Lease {
+    const use = this.#uses[kind]
+    use.inUse++
+    member.kind = kind
+    return {
+      connection: member.connection,
+      release: () => {
+        use.inUse--
+        this.#takeBack(member)
+      }
+    }
+  }
+
+  #takeBack(member: Member): void {
+    const now = performance.now()
+    member.usedAt = now
+    const isOld = member.generation !== this.#generation || now - member.openedAt > MAX_LIFETIME_MS
+    if (isOld || member.connection.broken || this.#ended) this.#close(member)
+    else this.#idle.push(member)
+    this.#serve()
+  }
+
+  #mayOpen(): boolean {
+    if (this.#ended || this.#retry || (this.#refusal && this.#opening > 0)) return false
+    return this.#members.size + this.#opening < this.#options.connections
+  }
+
+  #openFor(kind: Kind): void {
+    const use = this.#uses[kind]
+    for (const waiter of use.waiting.slice(use.opening, use.share - use.inUse)) {
+      if (this.#mayOpen()) void this.#openOne(kind, use, waiter)
+    }
+  }
+
+  /** Opens a connection for whoever is first then. If that fails, `waiter` has the error. */
+  async #openOne(kind: Kind, use: Use, waiter: Waiter<Lease>): Promise<void> {
+    const generation = this.#generation
+    let member: Member | undefined
+    this.#opening++
+    use.opening++
     try {
-      return await this.#client.query({ ...(name && { name }), text, values: values as unknown[] })
-    } catch (error) {
-      this.#broken ||= endsConnection(error)
-      if (isReadOnly(error) && this.#isCurrent()) this.#onReadOnly()
-      throw error
-    }
-  }
-
-  /** Rolls back. Never throws: a connection that cannot roll back is closed, which has the same effect. */
-  async rollback() {
-    if (!this.#broken) {
-      await this.#client.query('rollback').catch(() => {
-        this.#broken = true
+      const { connection, server } = await this.#servers.open((error) => {
+        this.#options.onError(error)
+        if (member) this.#forget(member)
       })
-    }
-    return { command: 'ROLLBACK' as const, rows: [] }
-  }
-
-  release(): void {
-    this.#client.release(this.#broken || !this.#isCurrent())
-  }
-}
-
-/**
- * The pool that Kysely uses. A select outside a transaction runs on `reads`; everything else, and every
- * transaction, runs on `writes`. Statements that wait for locks therefore never keep reads waiting for a
- * connection.
- */
-export function kyselyPool(reads: StatementPool, writes: StatementPool): PostgresPool {
-  return {
-    options: {} as PostgresPool['options'],
-    connect: async () => new KyselyClient(reads, writes) as unknown as PostgresPoolClient,
-    end: async () => {
-      await Promise.all([reads.end(), writes.end()])
+      const now = performance.now()
+      member = { connection, server, generation, openedAt: now, usedAt: now, kind }
+      this.#admit(member)
+    } catch (error) {
+      // Whoever waits can have one of those that are open, or that the server has to spare later.
+      if (this.#members.size > 0 || isShortOfConnections(error)) this.#retryLater(error as Error)
+      else {
+        this.#refusal = undefined
+        use.waiting.reject(waiter, error as Error)
+      }
+    } finally {
+      this.#opening--
+      use.opening--
+      this.#serve()
     }
   }
-}
 
-const LOCKS_ROWS = /\bfor (no key )?(update|share|key share)\b/i
-
-class KyselyClient {
-  readonly #reads: StatementPool
-  readonly #writes: StatementPool
-  #client: StatementClient | undefined
-
-  constructor(reads: StatementPool, writes: StatementPool) {
-    this.#reads = reads
-    this.#writes = writes
-  }
-
-  async query(text: string, values: readonly unknown[]) {
-    if (!this.#client && text.startsWith('select') && !LOCKS_ROWS.test(text)) {
-      return { command: 'SELECT' as const, rows: await this.#reads.query(text, values) }
+  #admit(member: Member): void {
+    this.#refusal = undefined
+    this.#open.add(member.connection)
+    this.#members.add(member)
+    if (this.#ended || member.generation !== this.#generation) {
+      this.#close(member)
+      return
     }
-    this.#client ??= await this.#writes.connect()
-    return text === 'rollback' ? this.#client.rollback() : this.#client.send(text, values)
+    // Another server takes writes now: what the one before still answers may be out of date.
+    if (this.#server !== member.server) {
+      for (const { server, connection } of this.#members) if (server !== member.server) connection.destroy()
+    }
+    this.#server = member.server
+    this.#idle.push(member)
   }
 
-  release(): void {
-    this.#client?.release()
-    this.#client = undefined
+  #retryLater(refusal: Error): void {
+    this.#refusal = refusal
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined
+      this.#serve()
+    }, RETRY_MS).unref()
+  }
+
+  /** A connection that ends while it is in use is closed when it is released. */
+  #forget(member: Member): void {
+    const index = this.#idle.indexOf(member)
+    if (index < 0) return
+    this.#idle.splice(index, 1)
+    this.#close(member)
+  }
+
+  #close(member: Member): void {
+    this.#members.delete(member)
+    void member.connection.close().then(() => this.#open.delete(member.connection))
+  }
+
+  /** Keeps a connection of each kind: there may be no other to be had later. */
+  #sweep(): void {
+    const now = performance.now()
+    for (const member of [...this.#idle]) {
+      const isIdle = now - member.usedAt > MAX_IDLE_MS && this.#members.size > KINDS.length
+      if (isIdle || now - member.openedAt > MAX_LIFETIME_MS) this.#forget(member)
+    }
   }
 }

@@ -2,9 +2,8 @@ import { type Compilable, type CompiledQuery, createQueryId, type Expression, ty
 import { batchInput, compileBatch, groupByInput, type SqlTypes } from './batch-query.ts'
 import { createBatcher } from './batcher.ts'
 import { compiler } from './compiler.ts'
-import { type Database, poolOf } from './database.ts'
+import { type Database, type Reader, readerOf } from './database.ts'
 import { waitForTurn } from './long-reads.ts'
-import type { StatementPool } from './pool.ts'
 import type { Tables } from './tables.ts'
 
 /** The largest number of look-ups that share a statement. */
@@ -48,9 +47,9 @@ export function prepared<P extends object, R>(
 ): (db: Database, values: P) => Promise<R[]> {
   const single = once(() => build(compiler, params as Params<P>).compile())
   const batched = once(() => compileBatch(build, types!))
-  const addToBatch = createBatcher<StatementPool, P, R[]>((pool) => ({
+  const addToBatch = createBatcher<Reader, P, R[]>((reader) => ({
     async run(inputs) {
-      const rows = await pool.query<R & { batch_index: number }>(batched().sql, [batchInput(inputs)])
+      const rows = await reader.query<R & { batch_index: number }>(batched().sql, [batchInput(inputs)])
       return groupByInput(rows, inputs.length)
     },
     maxSize: MAX_BATCH,
@@ -58,13 +57,13 @@ export function prepared<P extends object, R>(
   }))
 
   return async (db, values) => {
-    const pool = poolName && poolOf(db, poolName)
-    if (pool && poolName === 'longReads') await waitForTurn()
-    if (pool && types) return addToBatch(pool, values)
+    const reader = poolName && readerOf(db, poolName)
+    if (reader && poolName === 'longReads') await waitForTurn()
+    if (reader && types) return addToBatch(reader, values)
     const query = single()
     const parameters = valuesOf(query, values)
     // Kysely runs a text that begins with `with` on a connection for writes.
-    if (pool) return pool.query<R>(query.sql, parameters)
+    if (reader) return reader.query<R>(query.sql, parameters)
     const result = await db.executeQuery<R>({
       ...query,
       parameters,

@@ -1,6 +1,6 @@
 import { chown, lstat, mkdtemp, open, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Location, recordLocation } from './directory.ts'
+import { type Location, type Notice, recordLocation } from './directory.ts'
 import { ignoreMissing, removeTree } from './files.ts'
 import { type Log, run } from './program.ts'
 
@@ -11,6 +11,7 @@ interface Options {
   user: string
   durable: boolean
   log: Log
+  notice: Notice
 }
 
 /**
@@ -33,7 +34,8 @@ export async function ensureCluster(location: Location, options: Options): Promi
 }
 
 async function createCluster({ home, cluster, runAs }: Location, options: Options): Promise<void> {
-  const { binaries, user, durable, log } = options
+  const { binaries, user, durable, log, notice } = options
+  notice(`Creating the database in ${home}; this takes some seconds.`)
   const fresh = await mkdtemp(join(home, NEW_PREFIX))
   if (runAs) await chown(fresh, runAs.uid, runAs.gid)
   const args = ['-D', fresh, `--username=${user}`, '--encoding=UTF8', '--no-instructions']

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { access, constants, link, mkdir, open, stat, unlink } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { access, constants, link, lstat, mkdir, open, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../config.ts'
 import { FileRefused, readPrivateFile } from '../private-file.ts'
@@ -30,29 +31,46 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
   })
 }
 
-/**
- * Reads the root keys of the directory, after creating one if there is none; `newFile` is the path of a new
- * one.
- */
-export async function rootKeysIn(
-  directory: string
-): Promise<{ keys: RootKey[]; newFile: string | undefined }> {
-  const path = join(directory, 'root.keys')
-  const newFile = (await writeOnce(path, newRootKey('embedded'))) ? path : undefined
+const ROOT_KEYS = 'root.keys'
+const ADMIN_PASSWORD = 'admin.password'
+
+/** Reads the root keys of the directory. Returns undefined if it has no file of them. */
+export async function readRootKeys(directory: string): Promise<RootKey[] | undefined> {
+  const path = join(directory, ROOT_KEYS)
+  if (!(await ignoreMissing(lstat(path)))) return undefined
   try {
-    return { keys: parseRootKeys(readPrivate(path)), newFile }
+    return parseRootKeys(readPrivate(path))
   } catch (error) {
-    if (error instanceof RangeError)
-      throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
-    throw error
+    if (!(error instanceof RangeError)) throw error
+    throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
   }
+}
+
+/**
+ * Creates a root key in the directory, unless it has one, and returns the path of the file. For a directory
+ * without values only: no other key than the one that was lost opens those.
+ */
+export async function makeRootKey(directory: string): Promise<string> {
+  const path = join(directory, ROOT_KEYS)
+  await writeOnce(path, newRootKey('embedded'))
+  return path
 }
 
 /** Reads the first administrator's password in the directory, after creating one if there is none. */
 export async function adminPasswordIn(directory: string): Promise<string> {
-  const path = join(directory, 'admin.password')
+  const path = join(directory, ADMIN_PASSWORD)
   await writeOnce(path, randomBytes(18).toString('base64url'))
   return readPrivate(path).trim()
+}
+
+/** Reads the same, or returns undefined if there is none. */
+export function readAdminPassword(directory: string): string | undefined {
+  const path = join(directory, ADMIN_PASSWORD)
+  return existsSync(path) ? readPrivate(path).trim() : undefined
+}
+
+export async function removeAdminPassword(directory: string): Promise<void> {
+  await rm(join(directory, ADMIN_PASSWORD), { force: true })
 }
 
 /**

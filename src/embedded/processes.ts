@@ -8,6 +8,8 @@ import { ignoreMissing, readOwned, replaceOwned } from './files.ts'
 
 const run = promisify(execFile)
 const LOCK_PREFIX = 'postgres.lock-'
+/** What a lock says of a process that ends by itself. */
+const BRIEF = 'brief\n'
 
 /**
  * Identifies a process by its pid and its start time, so that a later process with the same pid differs.
@@ -46,24 +48,28 @@ async function ps(pid: number, column: string): Promise<string | undefined> {
 }
 
 /**
- * Locks `directory` for this process until the returned function is called. Throws if another live process
- * has locked it. Each process writes its own file before it looks for others, so two that start at the same
- * moment may both be refused, and are never both admitted.
+ * Locks `directory` for this process until the returned function is called. Throws DirectoryInUse if another
+ * live process has locked it. Each process writes its own file before it looks for others, so two that start
+ * at the same moment may both be refused, and are never both admitted. The others are told `isBrief`.
  */
-export async function lockDirectory(directory: string): Promise<() => Promise<void>> {
+export async function lockDirectory(directory: string, isBrief: boolean): Promise<() => Promise<void>> {
   const identity = await identityOf(process.pid)
   if (!identity) throw new Error('cannot tell processes apart here (no /proc): set DATABASE_URL')
   const own = LOCK_PREFIX + identity
   const release = () => rm(join(directory, own), { force: true })
-  await writeFile(join(directory, own), '', { flag: 'wx', mode: 0o600 }).catch((error) => {
-    throw error.code === 'EEXIST' ? inUse(directory, process.pid) : error
+  await writeFile(join(directory, own), isBrief ? BRIEF : '', { flag: 'wx', mode: 0o600 }).catch((error) => {
+    throw error.code === 'EEXIST' ? new DirectoryInUse(directory, process.pid, isBrief) : error
   })
   try {
     for (const name of await readdir(directory)) {
       if (!name.startsWith(LOCK_PREFIX) || name === own) continue
       const pid = Number.parseInt(name.slice(LOCK_PREFIX.length), 10)
-      if (LOCK_PREFIX + (await identityOf(pid)) === name) throw inUse(directory, pid)
-      await rm(join(directory, name), { force: true })
+      const path = join(directory, name)
+      if (LOCK_PREFIX + (await identityOf(pid)) === name) {
+        const text = await ignoreMissing(readFile(path, 'utf8'))
+        throw new DirectoryInUse(directory, pid, text === undefined || text === BRIEF)
+      }
+      await rm(path, { force: true })
     }
     return release
   } catch (error) {
@@ -72,10 +78,19 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   }
 }
 
-const inUse = (directory: string, pid: number) =>
-  new Error(
-    `the database in ${directory} is in use by process ${pid}: stop that one first, or set DATABASE_URL`
-  )
+/** Another live process has locked the directory. */
+export class DirectoryInUse extends Error {
+  /** The other process ends as soon as its work is done. */
+  readonly isBrief: boolean
+
+  constructor(directory: string, pid: number, isBrief: boolean) {
+    super(
+      `the database in ${directory} is in use by process ${pid}: stop that one first, or set DATABASE_URL`
+    )
+    this.name = 'DirectoryInUse'
+    this.isBrief = isBrief
+  }
+}
 
 /**
  * Stops the Postgres that a killed process left running. Returns its pid, or undefined if there was none.

@@ -71,6 +71,9 @@ export function run(
     detached: options.detached,
     stdio: ['ignore', options.log.fd, options.log.fd]
   })
+  // A process that exits cannot wait for the shutdown. After a kill, the next start does it.
+  const interrupt = () => child.kill('SIGINT')
+  process.once('exit', interrupt)
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('exit', resolve)
     child.once('error', (cause) => {
@@ -78,6 +81,6 @@ export function run(
       reject(new Error(`cannot run ${file}, ${reason}: set DATABASE_URL`, { cause }))
     })
   })
-  ended.catch(() => {})
+  ended.catch(() => {}).finally(() => process.off('exit', interrupt))
   return { child, ended }
 }

@@ -54,3 +54,10 @@ async function withClient(config: pg.ClientConfig, work: (client: pg.Client) => 
     await client.end()
   }
 }
+
+export async function canConnect(config: pg.ClientConfig): Promise<boolean> {
+  return withClient(config, (client) => client.query('select')).then(
+    () => true,
+    () => false
+  )
+}

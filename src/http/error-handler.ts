@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { DecryptionFailed } from '../crypto/aead.ts'
-import { isUnavailable, violates } from '../db/errors.ts'
+import { unavailability, violates } from '../db/errors.ts'
 import { challengeOf } from './challenge.ts'
 import { inputErrorsOf } from './clean-input.ts'
 import { typeOf } from './problem.ts'
@@ -42,7 +42,8 @@ function problemOf(error: unknown, request: FastifyRequest): errors.Problem {
   if (error instanceof DecryptionFailed) return new errors.DecryptionFailedProblem({ cause: error })
   if (CALLER_FOREIGN_KEYS.some((constraint) => violates(error, constraint)))
     return new errors.Unauthenticated({ cause: error })
-  if (isUnavailable(error)) return new errors.Unavailable({ retryAfter: 2, cause: error })
+  const reason = unavailability(error)
+  if (reason) return new errors.Unavailable({ detail: `${reason}; try again.`, retryAfter: 2, cause: error })
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return new errors.BadRequest({ cause: error })
   return new errors.InternalError({ cause: error })

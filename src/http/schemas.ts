@@ -1,5 +1,5 @@
 import { type Static, type TObject, type TProperties, type TSchema, Type } from '@sinclair/typebox'
-import { MAX_PASSWORD, MAX_TYPED } from '../crypto/passwords.ts'
+import { MAX_PASSWORD, MAX_TYPED, MIN_PASSWORD } from '../crypto/passwords.ts'
 import { MAX_EMAIL } from '../emails.ts'
 import { MAX_NAME } from '../names.ts'
 
@@ -167,7 +167,7 @@ export const Email = Type.String({
 /** A new password. Handlers get it as `cleanPassword` returns it, and its characters are counted then. */
 export const Password = Type.String({
   textRule: 'password',
-  minLength: 12,
+  minLength: MIN_PASSWORD,
   maxLength: MAX_PASSWORD,
   examples: ['correct horse battery']
 })

@@ -3,9 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
 import pg from 'pg'
 import t, { type Test } from 'tap'
-import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
+import {
+  type ConnectionOptions,
+  createDatabase,
+  type Database,
+  inTransaction
+} from '../../src/db/database.ts'
 import { isDatabaseError, isRetryable, isUnavailable, violates } from '../../src/db/errors.ts'
-import type { ConnectionOptions } from '../../src/db/pool.ts'
 import { type Params, prepared } from '../../src/db/prepared.ts'
 import type { Tables } from '../../src/db/tables.ts'
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts'
@@ -25,12 +29,12 @@ t.teardown(() => made.drop())
  */
 async function openDatabase(
   t: Test,
-  { poolSize = 3, ...connection }: ConnectionOptions & { poolSize?: number } = {}
+  { connections = 21, ...connection }: ConnectionOptions & { connections?: number } = {}
 ) {
   const errors: Error[] = []
   const db = createDatabase(
     { connectionString: made.url, application_name: randomBytes(8).toString('hex'), ...connection },
-    { poolSize, onConnectionError: (error) => errors.push(error) }
+    { connections, onConnectionError: (error) => errors.push(error) }
   )
   t.teardown(() => db.destroy())
   return { db, errors }
@@ -69,7 +73,7 @@ async function terminateAll(db: Database): Promise<number> {
 }
 
 t.test('every data statement is prepared by name, once a connection', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 1 })
+  const { db } = await openDatabase(t, { connections: 4 })
   const account = randomBytes(32)
   for (let i = 0; i < 3; i++) {
     await countOf(db, account)
@@ -102,7 +106,7 @@ t.test('reads share a few connections, however many there are at once', async (t
 })
 
 t.test('a statement that writes or locks runs on another connection than reads', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 1 })
+  const { db } = await openDatabase(t, { connections: 4 })
   const reads = new Set(await Promise.all([pidOf(db), pidOf(db)]))
   const pid = await pidOfWrite(db)
   t.notOk(reads.has(pid), 'an insert')
@@ -151,7 +155,7 @@ t.test('a transaction has one connection to itself, and what it throws undoes it
 })
 
 t.test('transactions at once do not see each other', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 4 })
+  const { db } = await openDatabase(t, { connections: 8 })
   const pids = await Promise.all(
     Array.from({ length: 4 }, () =>
       inTransaction(db, async (trx) => {
@@ -208,8 +212,12 @@ t.test('the error of one pipelined read is not that of the others', async (t) =>
 })
 
 t.test('a statement that runs too long is ended, and the others go on', async (t) => {
-  const { db } = await openDatabase(t, { statement_timeout: 200 })
-  const pids = async () => new Set(await Promise.all(Array.from({ length: 50 }, () => pidOf(db))))
+  const { db } = await openDatabase(t, { statement_timeout: '200ms' })
+  const pids = async () => {
+    const pid = db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid'), sql`pg_sleep(0.02)`.as('slept')])
+    const rows = await Promise.all(Array.from({ length: 50 }, () => pid.executeTakeFirstOrThrow()))
+    return new Set(rows.map((row) => row.pid).sort())
+  }
   const before = await pids()
   const [slow, ...others] = await Promise.all([
     caught(sleepFor(db, 5)),
@@ -225,7 +233,7 @@ t.test('a statement that runs too long is ended, and the others go on', async (t
 })
 
 t.test('a lock that is not to be had is waited for, and not for ever', async (t) => {
-  const { db } = await openDatabase(t, { lock_timeout: 200 })
+  const { db } = await openDatabase(t, { lock_timeout: '200ms' })
   const account = randomBytes(32)
   await pidOfWrite(db, account)
   const update = (on: Database) =>
@@ -323,7 +331,7 @@ t.test('what a transaction threw is what comes out, even where its connection is
 })
 
 t.test('a refused statement costs no connection', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 1 })
+  const { db } = await openDatabase(t, { connections: 4 })
   const pid = await pidOfWrite(db)
   const error = await caught(
     sql`insert into users select from users u join users v on true where 1 / 0 = 1`.execute(db)
@@ -335,7 +343,7 @@ t.test('a refused statement costs no connection', async (t) => {
 })
 
 t.test('where every connection of the pool is taken, a wait is bounded', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 1, connectionTimeoutMillis: 200 })
+  const { db } = await openDatabase(t, { connections: 4, connectionTimeoutMillis: 200 })
   await inTransaction(db, async () => {
     const from = performance.now()
     const [write, transaction] = await Promise.all([
@@ -372,7 +380,7 @@ t.test('a silent server costs one wait, and then its connections are dropped', a
     ]
   ]
   for (const [name, work] of cases) {
-    const { db } = await openDatabase(t, { connectionString: proxy.url, poolSize: 1, query_timeout: 400 })
+    const { db } = await openDatabase(t, { connectionString: proxy.url, connections: 4, query_timeout: 400 })
     await work(db, () => {})
     if (!name.includes('middle')) goSilent()
     const from = performance.now()
@@ -524,7 +532,7 @@ t.test('batched reads are one statement, and each gets its own rows', async (t) 
 })
 
 t.test('batched look-ups do not share a connection with other reads', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 1 })
+  const { db } = await openDatabase(t, { connections: 4 })
   const reads = new Set(await Promise.all(Array.from({ length: 12 }, () => pidOf(db))))
   for (let i = 0; i < 2; i++) {
     const [row] = await lookUpPid(db, { id: `${i}` })
@@ -537,7 +545,7 @@ t.test('batched look-ups do not share a connection with other reads', async (t) 
 })
 
 t.test('a select that begins with a with clause keeps to its pool', async (t) => {
-  const { db } = await openDatabase(t, { poolSize: 1 })
+  const { db } = await openDatabase(t, { connections: 4 })
   const pids = new Set<number>()
   for (const pool of ['reads', 'longReads'] as const) {
     const read = prepared(

@@ -27,7 +27,7 @@ t.test('the service does not start on a standby, and says why', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   proxy.moveTo(standbyUrl)
   await t.rejects(startReplica(t, service, { connection: { connectionString: proxy.url } }), {
-    message: /^The database server is a standby: connect to the primary/
+    message: /^The database is a standby: connect to the primary/
   })
 })
 

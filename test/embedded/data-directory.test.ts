@@ -2,7 +2,14 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { adminPasswordIn, prepareDataDirectory, rootKeysIn } from '../../src/embedded/data-directory.ts'
+import {
+  adminPasswordIn,
+  makeRootKey,
+  prepareDataDirectory,
+  readAdminPassword,
+  readRootKeys,
+  removeAdminPassword
+} from '../../src/embedded/data-directory.ts'
 
 async function newDirectory(t: Test) {
   const parent = await mkdtemp(join(tmpdir(), 'latchkey-data-'))
@@ -16,35 +23,45 @@ const modeOf = async (path: string) => (await stat(path)).mode & 0o777
 t.test('the directory and its files are created once, for this user only', async (t) => {
   const directory = await newDirectory(t)
   t.equal(await modeOf(directory), 0o700)
-  const first = await rootKeysIn(directory)
+  t.equal(await readRootKeys(directory), undefined)
+  t.equal(readAdminPassword(directory), undefined)
+  t.same(await readdir(directory), [], 'reading makes nothing')
+  t.equal(await makeRootKey(directory), join(directory, 'root.keys'))
+  const first = await readRootKeys(directory)
   const password = await adminPasswordIn(directory)
-  t.equal(first.newFile, join(directory, 'root.keys'))
   t.match(password, /^[A-Za-z0-9_-]{24}$/)
   t.same(await readdir(directory), ['admin.password', 'root.keys'], 'nothing else is left')
   for (const file of await readdir(directory)) t.equal(await modeOf(join(directory, file)), 0o600, file)
   await prepareDataDirectory(directory)
-  const second = await rootKeysIn(directory)
-  t.equal(second.newFile, undefined)
-  t.equal(second.keys[0]!.fingerprint, first.keys[0]!.fingerprint)
+  await makeRootKey(directory)
+  const second = await readRootKeys(directory)
+  t.equal(second![0]!.fingerprint, first![0]!.fingerprint)
   t.equal(await adminPasswordIn(directory), password)
+  t.equal(readAdminPassword(directory), password)
+  await removeAdminPassword(directory)
+  await removeAdminPassword(directory)
+  t.same(await readdir(directory), ['root.keys'])
 })
 
 t.test('processes that start at the same time agree on one root key and never read half of it', async (t) => {
   const directory = await newDirectory(t)
-  const all = await Promise.all(Array.from({ length: 20 }, () => rootKeysIn(directory)))
-  t.equal(all.filter(({ newFile }) => newFile).length, 1)
-  t.equal(new Set(all.map(({ keys }) => keys[0]!.fingerprint)).size, 1)
+  const made = async () => {
+    await makeRootKey(directory)
+    return (await readRootKeys(directory))!
+  }
+  const all = await Promise.all(Array.from({ length: 20 }, made))
+  t.equal(new Set(all.map((keys) => keys[0]!.fingerprint)).size, 1)
   t.same(await readdir(directory), ['root.keys'])
 })
 
 t.test('an invalid file is an error of one line without any of its content', async (t) => {
   const directory = await newDirectory(t)
-  await rootKeysIn(directory)
+  await makeRootKey(directory)
   const path = join(directory, 'root.keys')
   const whole = await readFile(path, 'utf8')
   for (const text of ['', '\n', whole.slice(0, 20), whole.slice(0, -4), 'canary']) {
     await writeFile(path, text)
-    const error = await rootKeysIn(directory).catch((caught) => caught)
+    const error = await readRootKeys(directory).catch((caught) => caught)
     t.match(error, {
       name: 'ConfigError',
       message: /^LATCHKEY_DATA_DIR has a root\.keys that is no list of keys/
@@ -58,10 +75,10 @@ t.test('an invalid file is an error of one line without any of its content', asy
 
 t.test('a file that others may read is an error', { skip: process.platform === 'win32' }, async (t) => {
   const directory = await newDirectory(t)
-  await rootKeysIn(directory)
+  await makeRootKey(directory)
   for (const mode of [0o640, 0o604, 0o620, 0o666]) {
     await chmod(join(directory, 'root.keys'), mode)
-    await t.rejects(rootKeysIn(directory), {
+    await t.rejects(readRootKeys(directory), {
       name: 'ConfigError',
       message: /^LATCHKEY_DATA_DIR has a file that others may read or write \(chmod 600\): .*root\.keys$/
     })

@@ -123,7 +123,7 @@ async function newWorld(): Promise<World> {
   // As the owner, without the service's time-outs.
   const owner = createDatabase({
     connectionString: database.ownerUrl,
-    statement_timeout: 0,
+    statement_timeout: '0',
     query_timeout: 0
   })
   await owner.transaction().execute(async (trx) => {

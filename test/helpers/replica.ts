@@ -2,8 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
-import { createDatabase, type Database } from '../../src/db/database.ts'
-import type { ConnectionOptions } from '../../src/db/pool.ts'
+import { type ConnectionOptions, createDatabase, type Database } from '../../src/db/database.ts'
 import { openKeyring } from '../../src/features/keys/open-keyring.ts'
 import { NO_LIMITS, type TestApp } from './app.ts'
 import { Client } from './client.ts'
@@ -22,16 +21,15 @@ export interface Replica {
 export async function startReplica(
   t: Test,
   service: TestApp,
-  {
-    env = {},
-    connection = {},
-    poolSize = 10
-  }: { env?: Record<string, string>; connection?: ConnectionOptions; poolSize?: number } = {}
+  { env = {}, connection = {} }: { env?: Record<string, string>; connection?: ConnectionOptions } = {}
 ): Promise<Replica> {
-  const db = createDatabase({ connectionString: service.databaseUrl, ...connection }, { poolSize })
+  const config = { ...readConfig({ LOG_LEVEL: 'trace', ...NO_LIMITS, ...env }), rootKeys: service.rootKeys }
+  const db = createDatabase(
+    { connectionString: service.databaseUrl, ...connection },
+    { connections: config.databaseConnections }
+  )
   const keyring = await openKeyring(db, service.rootKeys)
   const log: string[] = []
-  const config = { ...readConfig({ LOG_LEVEL: 'trace', ...NO_LIMITS, ...env }), rootKeys: service.rootKeys }
   const app = await buildApp({ config, db, keyring }, { write: (line) => log.push(line) })
   t.teardown(async () => {
     await app.close()

@@ -16,7 +16,9 @@ export const getLiveness = {
 export const getReadiness = {
   operationId: 'getReadiness',
   summary: 'Whether requests should be sent here',
-  description: '503 while the database is away or read-only, or the process is stopping.',
+  description:
+    '503 while no connection to a database that takes writes can be had, or the process is stopping; ' +
+    '`detail` says which.',
   tags,
   response: { 200: answer('It is ready', Health) }
 }

@@ -24,7 +24,7 @@ export async function unwrapAll(
   const missing = rows.map((row) => row.root_key_fingerprint).filter((one) => !byFingerprint.has(one))
   if (missing.length > 0) {
     throw new WrongRootKey(
-      "LATCHKEY_ROOT_KEYS (or its file) has to hold the root key that this database's data keys " +
+      "LATCHKEY_ROOT_KEYS (its file, or root.keys) has to hold the root key that this database's data keys " +
         `are wrapped with: needed ${[...new Set(missing)].join(', ')}; ` +
         `given ${rootKeys.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
     )

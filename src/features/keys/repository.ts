@@ -15,6 +15,18 @@ export function listDataKeys(db: Database) {
     .execute()
 }
 
+export async function listRootKeyFingerprints(db: Database): Promise<string[]> {
+  const { rows: tables } = await sql`select where to_regclass('data_keys') is not null`.execute(db)
+  if (tables.length === 0) return []
+  const rows = await db
+    .selectFrom('data_keys')
+    .select('root_key_fingerprint')
+    .distinct()
+    .orderBy('root_key_fingerprint')
+    .execute()
+  return rows.map((row) => row.root_key_fingerprint)
+}
+
 export type DataKeyRow = Awaited<ReturnType<typeof listDataKeys>>[number]
 
 /** A data key with its time of retirement; `due` says that this is more than `seconds` ago. */

@@ -1,5 +1,5 @@
 import type { Database } from '../../db/database.ts'
-import { countUses, listDataKeys } from './repository.ts'
+import { countUses, listDataKeys, listRootKeyFingerprints } from './repository.ts'
 
 export interface KeyStatus {
   keys: {
@@ -66,3 +66,6 @@ export function statusLines({ keys, reencryption: { done, total } }: KeyStatus):
   const percent = total === 0 ? 100 : Math.floor((100 * done) / total)
   return [...lines, `${done} of ${total} values are under the current data key (${percent} %).`]
 }
+
+/** The fingerprints of the root keys that wrap the data keys; none in a database without tables. */
+export const rootKeysInUse = (db: Database) => listRootKeyFingerprints(db)

@@ -16,7 +16,7 @@ export async function changePassword(
   caller: SessionPrincipal,
   { currentPassword, newPassword }: { currentPassword: string; newPassword: string }
 ): Promise<void> {
-  const { db } = request.server.services
+  const { db, passwordChanged } = request.server.services
   const attempt = await countAttempt(db, caller.email, addressOf(request))
   const { password_hash } = await findPasswordHash(db, caller.userId)
   if (!(await passwordFits(password_hash, currentPassword))) throw new WrongPassword()
@@ -34,4 +34,5 @@ export async function changePassword(
     { userLock: 'update' }
   )
   await attempt.succeeded()
+  await passwordChanged?.()
 }

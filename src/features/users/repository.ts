@@ -47,6 +47,35 @@ export const listUsers = pagedList(
   namedOrder('u')
 )
 
+const LISTED_AT_ONCE = 500
+
+/** All users, in the order of their ids, which is that of their creation. */
+export async function* listAllUsers(db: Database): AsyncGenerator<UserRow> {
+  let after = '00000000-0000-0000-0000-000000000000'
+  for (;;) {
+    const rows = await db
+      .selectFrom('users')
+      .select(columns)
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(LISTED_AT_ONCE)
+      .execute()
+    yield* rows
+    if (rows.length < LISTED_AT_ONCE) return
+    after = rows.at(-1)!.id
+  }
+}
+
+/** Finds the id of a user by e-mail address, disabled or not. */
+export async function findIdByEmail(db: Database, email: string): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('users')
+    .select('id')
+    .where(sql<Buffer>`email_hash(email)`, '=', emailHash(email))
+    .executeTakeFirst()
+  return row?.id
+}
+
 /** Throws EmailTaken if another user has the e-mail address. */
 export function insertUser(
   db: Database,
@@ -160,4 +189,14 @@ export function lockUserByEmail(trx: Transaction, email: string) {
 export async function hasUsers(db: Database): Promise<boolean> {
   const row = await db.selectFrom('users').select('id').limit(1).executeTakeFirst()
   return row !== undefined
+}
+
+export function findFirstAccount(db: Database) {
+  return db
+    .selectFrom('users')
+    .select(['email', 'role', 'password_hash', 'disabled_at'])
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst()
 }

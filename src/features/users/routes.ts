@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { created } from '../../audit/created.ts'
-import { type AuditEvent, audited } from '../../audit/record.ts'
+import { audited } from '../../audit/record.ts'
 import { administrator } from '../../auth/principal.ts'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { guard } from '../../http/guard.ts'
@@ -10,6 +10,7 @@ import { askedNamedPage, pageOf } from '../../http/paging.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
+import { userEvent } from './events.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import * as service from './service.ts'
@@ -24,7 +25,7 @@ const userSelfOrAdmin = guard(async (request) => {
 })
 
 export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const { db } = app.services
+  const { db, passwordChanged } = app.services
 
   app.get('', { schema: schema.listUsers, preHandler: administrator }, async (request) => {
     const [asked, filter] = askedNamedPage(request, request.query)
@@ -39,7 +40,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
       return {
         headers: { location: `/api/v1/users/${row.id}` },
         body: toUser(row),
-        events: [eventOf('user.created', row, { role })]
+        events: [userEvent('user.created', row, { role })]
       }
     })
   })
@@ -53,15 +54,17 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { password, ...values } = request.body
     requireOwnName(request.principal.role, request.body)
     const passwordHash = password === undefined ? undefined : await hashPassword(password)
-    return changed(request, async ({ db }) => {
+    const user = await changed(request, async ({ db }) => {
       const row = await service.changeUser(db, id, { ...values, passwordHash })
       const details = {
         changed: Object.keys(request.body),
         ...(values.role !== undefined && { role: values.role }),
         ...(values.disabled !== undefined && { disabled: values.disabled })
       }
-      return { result: toUser(row), events: [eventOf('user.updated', row, details)] }
+      return { result: toUser(row), events: [userEvent('user.updated', row, details)] }
     })
+    if (passwordHash !== undefined) await passwordChanged?.()
+    return user
   })
 
   app.delete('/:id', { schema: schema.deleteUser, preHandler: administrator }, async (request) => {
@@ -69,7 +72,7 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
     if (!isUuid(id)) throw new NotFound()
     return changed(request, async ({ db }) => {
       const user = await service.deleteUser(db, administrator.of(request).userId, id)
-      return { result: success, events: [eventOf('user.deleted', user)] }
+      return { result: success, events: [userEvent('user.deleted', user)] }
     })
   })
 }
@@ -87,14 +90,6 @@ function changed<T>(request: FastifyRequest, work: Parameters<typeof audited<T>>
 function requireOwnName(role: string, { name, ...rest }: Static<typeof schema.UserUpdate>): void {
   if (role === 'admin' || Object.values(rest).every((value) => value === undefined)) return
   throw new Forbidden({ detail: 'Users change their own name; the rest is for an administrator.' })
-}
-
-function eventOf(
-  action: string,
-  { id, name }: { id: string; name: string },
-  details: NonNullable<AuditEvent['details']> = {}
-): AuditEvent {
-  return { action, target: { type: 'user', id, name }, details }
 }
 
 function toUser(row: repository.UserRow): Static<typeof schema.User> {

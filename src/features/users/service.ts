@@ -77,5 +77,8 @@ export async function ensureAdministrator(
   })
 }
 
+/** The user who was created first, with the hash of their password. */
+export const findFirstAccount = (db: Database) => repository.findFirstAccount(db)
+
 /** Returns false if there are no users yet. */
 export const hasUsers = (db: Database) => repository.hasUsers(db)

@@ -41,7 +41,9 @@ t.test('the first start creates a wrapped data key, and later ones use it', asyn
 t.test('replicas that start at the same time create one data key', async (t) => {
   const { url, rows } = await newDatabase(t)
   const key = root()
-  const replicas = Array.from({ length: 8 }, () => createDatabase({ connectionString: url }, { poolSize: 1 }))
+  const replicas = Array.from({ length: 8 }, () =>
+    createDatabase({ connectionString: url }, { connections: 4 })
+  )
   const rings = await Promise.all(replicas.map((db) => openKeyring(db, [key])))
   await Promise.all(replicas.map((db) => db.destroy()))
   t.equal((await rows()).length, 1)

@@ -1,0 +1,86 @@
+import { type Config, ConfigError } from '../config.ts'
+import { type ConnectionOptions, createDatabase, type Database } from '../db/database.ts'
+import { isDatabaseError } from '../db/errors.ts'
+import { hasDatabase } from '../embedded/directory.ts'
+import { openEmbedded } from '../embedded/shared.ts'
+import { reach } from '../reach.ts'
+
+/** The options of the commands, as `parseArgs` takes them, and as the help shows them. */
+export const commandOptions = {
+  json: { type: 'boolean', usage: '--json', help: 'write JSON' },
+  'grant-to': { type: 'string', usage: '--grant-to <role>', help: 'the database role of the service' },
+  name: { type: 'string', usage: '--name <name>', help: 'default: what is before the @' },
+  admin: { type: 'boolean', usage: '--admin', help: 'an administrator of the service' },
+  'password-stdin': {
+    type: 'boolean',
+    usage: '--password-stdin',
+    help: 'read the password from standard input; default: generate it and print it once'
+  }
+} as const
+
+export type OptionName = keyof typeof commandOptions
+
+export interface Given {
+  argument: string
+  /** Those of the command's options that were given. */
+  options: {
+    readonly [Name in OptionName]?: (typeof commandOptions)[Name]['type'] extends 'string' ? string : boolean
+  }
+}
+
+export interface Command {
+  description: string
+  /** The argument, as shown in the help. */
+  argument?: string
+  options?: readonly OptionName[]
+  run(config: Config, given: Given): Promise<void>
+}
+
+interface DatabaseOptions extends ConnectionOptions {
+  /** Connects as the role that owns the tables, if there is one of its own. */
+  asOwner?: boolean
+}
+
+/**
+ * Runs `work` on the database of the service. The embedded one is opened as the owner of its tables; if a
+ * service runs on it, in that service's Postgres. Makes no database.
+ */
+export async function withDatabase(
+  { databaseUrl, migrationDatabaseUrl, dataDirectory }: Config,
+  work: (db: Database) => Promise<void>,
+  { asOwner = false, ...options }: DatabaseOptions = {}
+) {
+  if (databaseUrl === undefined) {
+    await requireDatabase(dataDirectory)
+    const { owner, stop } = await openEmbedded(dataDirectory)
+    return runOn(createDatabase({ ...owner, ...options }), work).finally(stop)
+  }
+  const [connectionString, variable] =
+    asOwner && migrationDatabaseUrl !== undefined
+      ? [migrationDatabaseUrl, 'LATCHKEY_MIGRATION_DATABASE_URL']
+      : [databaseUrl, 'DATABASE_URL']
+  return runOn(createDatabase({ connectionString, ...options }), async (db) => {
+    await reach(db, variable)
+    await work(db)
+  })
+}
+
+async function requireDatabase(directory: string): Promise<void> {
+  if (await hasDatabase(directory)) return
+  throw new ConfigError(
+    'LATCHKEY_DATA_DIR',
+    `has no database (${directory}): the first start of the service makes one, and DATABASE_URL names another`
+  )
+}
+
+async function runOn(db: Database, work: (db: Database) => Promise<void>): Promise<void> {
+  try {
+    await work(db)
+  } catch (error) {
+    const isUndefined = isDatabaseError(error) && (error.code === '42P01' || error.code === '42703')
+    if (!isUndefined) throw error
+    throw new Error(`${error.message}: run "latchkey migrate", or start the service, which does it first`)
+  } finally {
+    await db.destroy()
+  }
+}

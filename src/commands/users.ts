@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto'
+import { text as textOf } from 'node:stream/consumers'
+import type { Config } from '../config.ts'
+import { cleanPassword, MAX_PASSWORD, MIN_PASSWORD } from '../crypto/passwords.ts'
+import type { Database } from '../db/database.ts'
+import { cleanEmail } from '../emails.ts'
+import { createUser, listAllUsers, resetPassword, setDisabled } from '../features/users/operator.ts'
+import { forgetChangedPassword } from '../first-administrator.ts'
+import { type Cleaned, cleanName } from '../names.ts'
+import { print } from '../terminal.ts'
+import { type Command, type Given, withDatabase } from './command.ts'
+
+export const userCommands: Record<string, Command> = {
+  'users list': {
+    description: 'show all users, oldest first',
+    options: ['json'],
+    run: (config, { options }) => withDatabase(config, (db) => list(db, options.json ?? false))
+  },
+  'users create': {
+    description: 'create a user; the password is printed once, or read from standard input',
+    argument: '<email>',
+    options: ['name', 'admin', 'password-stdin'],
+    run: create
+  },
+  'users reset-password': {
+    description: 'set a new password and end all sessions of the user; it is printed or read likewise',
+    argument: '<email>',
+    options: ['password-stdin'],
+    run: reset
+  },
+  'users disable': {
+    description: 'refuse a user who signs in, and end all their sessions and tokens',
+    argument: '<email>',
+    run: (config, given) => setAccess(config, given, true)
+  },
+  'users enable': {
+    description: 'let a disabled user sign in again',
+    argument: '<email>',
+    run: (config, given) => setAccess(config, given, false)
+  }
+}
+
+async function list(db: Database, json: boolean) {
+  for await (const { id, email, name, role, disabled_at, created_at } of listAllUsers(db)) {
+    const disabled = disabled_at !== null
+    const createdAt = created_at.toISOString()
+    if (json) print(JSON.stringify({ id, email, name, role, disabled, createdAt }))
+    else print([createdAt, role.padEnd(5), disabled ? 'disabled' : 'enabled ', email, name].join('  '))
+  }
+}
+
+async function create(config: Config, { argument, options }: Given) {
+  const email = accepted('the e-mail address', cleanEmail(argument))
+  const name = accepted('--name', cleanName(options.name ?? email.slice(0, email.indexOf('@'))))
+  const { password, isNew } = await passwordOf(options)
+  const role = options.admin ? 'admin' : 'user'
+  await withDatabase(config, async (db) => {
+    await createUser(db, { email, name, role, password })
+    print(`Created ${role === 'admin' ? 'the administrator' : 'the user'} ${email}.`)
+    if (isNew) print(`Password: ${password}`)
+  })
+}
+
+async function reset(config: Config, { argument, options }: Given) {
+  const email = accepted('the e-mail address', cleanEmail(argument))
+  const { password, isNew } = await passwordOf(options)
+  await withDatabase(config, async (db) => {
+    const user = await resetPassword(db, email, password)
+    print(`${user.email} has a new password; all sessions of the user are ended.`)
+    if (isNew) print(`Password: ${password}`)
+    if (user.disabled_at) print(`The user is disabled: latchkey users enable ${user.email}`)
+    if (config.databaseUrl === undefined) await forgetChangedPassword(db, config.dataDirectory)
+  })
+}
+
+async function setAccess(config: Config, { argument }: Given, disabled: boolean) {
+  const email = accepted('the e-mail address', cleanEmail(argument))
+  await withDatabase(config, async (db) => {
+    const user = await setDisabled(db, email, disabled)
+    const ended = 'may not sign in any more; all sessions and tokens of the user are ended'
+    print(`${user.email} ${disabled ? ended : 'may sign in again'}.`)
+  })
+}
+
+/** The password on standard input, or a new one. */
+async function passwordOf(options: Given['options']): Promise<{ password: string; isNew: boolean }> {
+  if (!options['password-stdin']) return { password: randomBytes(18).toString('base64url'), isNew: true }
+  const typed = (await textOf(process.stdin)).replace(/\r?\n$/, '')
+  const password = accepted('the password', cleanPassword(typed))
+  const length = [...password].length
+  if (length < MIN_PASSWORD || length > MAX_PASSWORD || password.includes('\0'))
+    throw new Error(`a password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
+  return { password, isNew: false }
+}
+
+function accepted(what: string, cleaned: Cleaned): string {
+  if ('text' in cleaned) return cleaned.text
+  throw new Error(`${what} cannot be used: ${cleaned.message}`)
+}

@@ -1,0 +1,140 @@
+import { Socket } from 'node:net'
+import pg from 'pg'
+import { endsConnection, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
+import { checkServer, type Limits, requireWritable } from './server-check.ts'
+
+/** The options of a `pg.Client` for one server. */
+export type ServerOptions = Omit<pg.ClientConfig, keyof Limits | 'connectionTimeoutMillis'>
+
+export interface ConnectionOptions {
+  server: ServerOptions
+  limits: Limits
+  /** The longest that opening may take, in milliseconds. */
+  timeoutMs: number
+  /** The connection ended, or its server turned out not to take writes. */
+  onEnd(error: Error): void
+  onReadOnly(): void
+}
+
+/**
+ * Bounds the memory for names. Every statement of the service has a constant text; lists go as array
+ * parameters.
+ */
+const MAX_NAMES = 1_000
+const names = new Map<string, string>()
+
+/** Returns the prepared statement's name for a data statement, or undefined for one that is sent unnamed. */
+function statementName(text: string): string | undefined {
+  const known = names.get(text)
+  if (known !== undefined) return known
+  if (!/^(select|insert|update|delete|with)\b/.test(text) || names.size >= MAX_NAMES) return undefined
+  const name = `latchkey_${names.size}`
+  names.set(text, name)
+  return name
+}
+
+/**
+ * A connection to a server that takes writes, as libpq opens it with `target_session_attrs=read-write`. It
+ * prepares data statements by name. From the moment that its server is a standby or read-only, every answer
+ * is an error: a server that is behind would still know a session that has ended.
+ */
+export class Connection {
+  readonly #client: pg.Client
+  readonly #socket = new Socket()
+  readonly #onReadOnly: () => void
+  #processId = 0
+  #unwritable: string | undefined
+  #broken = false
+
+  /** Opens a connection. Throws if its server takes no writes, and at the end of its time, or of `signal`. */
+  static async open(options: ConnectionOptions, signal: AbortSignal): Promise<Connection> {
+    const connection = new Connection(options)
+    const giveUp = () => connection.#socket.destroy(new Error('timeout exceeded when trying to connect'))
+    const timer = setTimeout(giveUp, options.timeoutMs)
+    signal.addEventListener('abort', giveUp)
+    try {
+      signal.throwIfAborted()
+      await connection.#client.connect()
+      connection.#refuseIfUnwritable()
+      await checkServer((query) => connection.#client.query(query), options.limits, connection.#processId)
+      return connection
+    } catch (error) {
+      connection.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', giveUp)
+    }
+  }
+
+  private constructor({ server, onEnd, onReadOnly }: ConnectionOptions) {
+    this.#client = new pg.Client({ ...server, stream: () => this.#socket })
+    this.#onReadOnly = onReadOnly
+    this.#client.on('error', (error) => {
+      this.#broken = true
+      onEnd(error)
+    })
+    const { connection } = this.#client
+    connection.on('backendKeyData', (message: { processID: number }) => {
+      this.#processId = message.processID
+    })
+    // Postgres reports both without being asked, from version 14 on. Poolers do not pass them on.
+    connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+      if (status.parameterValue !== 'on') return
+      if (status.parameterName === 'in_hot_standby') this.#unwritable = STANDBY
+      if (status.parameterName === 'default_transaction_read_only') this.#unwritable = READ_ONLY
+    })
+  }
+
+  get broken(): boolean {
+    return this.#broken || this.#unwritable !== undefined
+  }
+
+  async send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+    const name = statementName(text)
+    try {
+      const result = await this.#client.query({ ...(name && { name }), text, values: values as unknown[] })
+      this.#refuseIfUnwritable()
+      return result
+    } catch (error) {
+      this.#broken ||= endsConnection(error)
+      if (isReadOnly(error)) this.#onReadOnly()
+      throw error
+    }
+  }
+
+  /** Throws if the server does not answer, or takes no writes. */
+  async check(): Promise<void> {
+    try {
+      await requireWritable((query) => this.#client.query(query))
+    } catch (error) {
+      this.#broken = true
+      this.#onReadOnly()
+      throw error
+    }
+  }
+
+  /** Rolls back. Never throws: a connection that cannot roll back is closed, which has the same effect. */
+  async rollback() {
+    if (!this.#broken) {
+      await this.#client.query('rollback').catch(() => {
+        this.#broken = true
+      })
+    }
+    return { command: 'ROLLBACK' as const, rows: [] }
+  }
+
+  /** Resolves when the connection has closed. */
+  async close(): Promise<void> {
+    await this.#client.end()
+  }
+
+  /** Drops the connection without a word to the server. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  #refuseIfUnwritable(): void {
+    if (this.#unwritable !== undefined) throw new Error(this.#unwritable)
+  }
+}

@@ -1,0 +1,20 @@
+import { sql } from 'kysely'
+import type { Database } from './database.ts'
+
+/** Throws an error that says what to grant if there are no tables and the role of `db` may not create any. */
+export async function requireFirstTables(db: Database): Promise<void> {
+  const { rows } = await sql<{ role: string; database: string; schema: string | null; may: boolean }>`
+    select quote_ident(current_user) as role, quote_ident(current_database()) as database,
+      quote_ident(current_schema()) as schema,
+      coalesce(has_schema_privilege(current_schema(), 'create'), false) as may
+    where to_regclass('kysely_migration') is null`.execute(db)
+  const [found] = rows
+  if (!found || found.may) return
+  const { role, database, schema } = found
+  throw new Error(
+    'run "latchkey migrate" as the owner of the tables first, or let this role make them: ' +
+      (schema === null
+        ? `the search_path of ${role} names no schema in the database ${database} that it may use`
+        : `"grant create on schema ${schema} to ${role}", in the database ${database}`)
+  )
+}

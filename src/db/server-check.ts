@@ -1,0 +1,90 @@
+import type pg from 'pg'
+import { isDatabaseError, READ_ONLY, STANDBY, UNFIT_POOLER } from './errors.ts'
+
+/** Settings of a session, as Postgres writes them. */
+export type Limits = Readonly<
+  Record<
+    'plan_cache_mode' | 'statement_timeout' | 'lock_timeout' | 'idle_in_transaction_session_timeout',
+    string
+  >
+>
+
+export const LIMITS: Limits = {
+  plan_cache_mode: 'force_generic_plan',
+  statement_timeout: '10s',
+  lock_timeout: '5s',
+  idle_in_transaction_session_timeout: '10s'
+}
+
+type Query = (query: { name?: string; text: string; values?: unknown[] }) => Promise<pg.QueryResult>
+
+const WRITABLE = `pg_is_in_recovery() as is_standby, current_setting('transaction_read_only') as read_only`
+
+/** Throws if the server is a standby or read-only. */
+export async function requireWritable(query: Query): Promise<void> {
+  const { rows } = await query({ text: `select ${WRITABLE}` })
+  requireWritableRow(rows[0])
+}
+
+function requireWritableRow(row: { is_standby: boolean; read_only: string }): void {
+  if (row.is_standby) throw new Error(STANDBY)
+  if (row.read_only === 'on') throw new Error(READ_ONLY)
+}
+
+/**
+ * The first statement of a connection. It sets the limits, which a pooler would refuse as parameters of the
+ * start-up. Through a pooler they hold only if the role has them too, because each transaction may run in
+ * another session; a session is then given what the role has, and nothing else. It has a name, so that a
+ * pooler that does not rename prepared statements fails here.
+ */
+const CHECK = {
+  name: 'latchkey_check',
+  text: `select ${WRITABLE}, pg_backend_pid() <> $1::int as is_pooled,
+    (select count(set_config(key, value, false)) from jsonb_each_text($2)
+      where pg_backend_pid() = $1::int or $3::boolean) as set,
+    exists (select from pg_db_role_setting s
+      where s.setrole = (select oid from pg_roles where rolname = session_user)
+        and s.setdatabase = (select oid from pg_database where datname = current_database())
+        and s.setconfig @> (select array_agg(key || '=' || value) from jsonb_each_text($2))
+    ) as role_has_limits`
+}
+
+/**
+ * Throws if the server takes no writes, or if a pooler before it cannot be used. `processId` is what the
+ * server, or the pooler, calls this connection.
+ */
+export async function checkServer(query: Query, limits: Limits, processId: number): Promise<void> {
+  const ours = limits === LIMITS
+  try {
+    const { rows } = await query({ ...CHECK, values: [processId, JSON.stringify(limits), ours] })
+    requireWritableRow(rows[0])
+    if (rows[0].is_pooled && ours && !rows[0].role_has_limits) await query({ text: GIVE_ROLE_LIMITS })
+  } catch (error) {
+    throw isDatabaseError(error) && UNPREPARED.has(error.code ?? '') ? new UnfitPooler(error) : error
+  }
+}
+
+/** A statement that exists already, or that does not exist. */
+const UNPREPARED = new Set(['42P05', '26000'])
+
+class UnfitPooler extends Error {
+  constructor(cause: Error) {
+    super(
+      `${UNFIT_POOLER}: use PgBouncer 1.21 or later with max_prepared_statements of 200 or more, ` +
+        'or session pooling',
+      { cause }
+    )
+    this.name = 'UnfitPooler'
+  }
+}
+
+/** One transaction. The lock is because Postgres refuses to alter a role in two sessions at a time. */
+const GIVE_ROLE_LIMITS = `do $$
+declare
+  alter_role text := format('alter role %I in database %I set ', session_user, current_database());
+begin
+  perform pg_advisory_xact_lock(hashtextextended('latchkey/role limits', 0));
+  ${Object.entries(LIMITS)
+    .map(([name, value]) => `execute alter_role || '${name} = ''${value}''';`)
+    .join('\n  ')}
+end $$`

@@ -1,0 +1,46 @@
+import { randomInt } from 'node:crypto'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { resolveLocation } from './directory.ts'
+import { readOwned } from './files.ts'
+import { type Connection, connectionAt, startEmbedded } from './postgres.ts'
+import { DirectoryInUse } from './processes.ts'
+import { canConnect, OWNER } from './roles.ts'
+
+/** Longer than a service takes to start on a database that exists, and a command to end. */
+const WAIT_MS = 30_000
+
+export interface OpenedPostgres {
+  /** Connects as the owner of the tables. */
+  owner: Connection
+  /** Stops the Postgres, unless another process has started it. */
+  stop(): Promise<void>
+}
+
+/**
+ * Opens the database of a data directory, which has to have one: the Postgres that a running service has
+ * started, or else one of this process, after waiting for other commands. Throws DirectoryInUse after waiting
+ * in vain.
+ */
+export async function openEmbedded(directory: string): Promise<OpenedPostgres> {
+  for (const deadline = Date.now() + WAIT_MS; ; await sleep(randomInt(100, 300))) {
+    try {
+      return await startEmbedded({ directory, brief: true })
+    } catch (error) {
+      if (!(error instanceof DirectoryInUse)) throw error
+      const owner = error.isBrief ? undefined : await findRunning(directory)
+      if (owner) return { owner, stop: async () => {} }
+      if (Date.now() > deadline) throw error
+    }
+  }
+}
+
+/** Returns the connection to the Postgres that runs on the directory, or undefined if none answers. */
+async function findRunning(directory: string): Promise<Connection | undefined> {
+  const { cluster, runAs } = await resolveLocation(directory, () => {})
+  const lines = (await readOwned(join(cluster, 'postmaster.pid'), runAs))?.split('\n')
+  const socket = lines?.[4]
+  if (!socket || (socket !== cluster && !/^latchkey-\w{6}$/.test(basename(socket)))) return undefined
+  const owner = { ...connectionAt(socket), user: OWNER }
+  return (await canConnect(owner)) ? owner : undefined
+}

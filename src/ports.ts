@@ -1,0 +1,71 @@
+import { createServer, type Server } from 'node:net'
+import { type Config, ConfigError } from './config.ts'
+
+interface Place {
+  host: { variable: string; value: string }
+  port: { variable: string; value: number }
+}
+
+type Ports = Pick<Config, 'host' | 'port' | 'metricsHost' | 'metricsPort'>
+
+function placesOf({ host, port, metricsHost, metricsPort }: Ports): Place[] {
+  const main = { host: { variable: 'HOST', value: host }, port: { variable: 'PORT', value: port } }
+  if (metricsPort === undefined) return [main]
+  const metrics = {
+    host: { variable: 'METRICS_HOST', value: metricsHost },
+    port: { variable: 'METRICS_PORT', value: metricsPort }
+  }
+  return [main, metrics]
+}
+
+/** Listens for a moment, and throws a ConfigError if the service could not: before a start makes anything. */
+export async function requireFreePorts(config: Ports): Promise<void> {
+  const probes: Server[] = []
+  try {
+    for (const place of placesOf(config)) {
+      const probe = createServer()
+      await listen(probe, place).catch((error) => {
+        throw listenFault(error, place)
+      })
+      probes.push(probe)
+    }
+  } finally {
+    await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))))
+  }
+}
+
+function listen(server: Server, { host, port }: Place): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port.value, host.value, resolve)
+  })
+}
+
+/** The ConfigError for an error of `listen`, or the same error if it is of another kind. */
+export function portFault(error: Error, config: Ports): Error {
+  const { port, hostname } = error as { port?: number; hostname?: string }
+  const place = placesOf(config).find((one) => one.port.value === port || one.host.value === hostname)
+  return place ? listenFault(error, place) : error
+}
+
+function listenFault(error: NodeJS.ErrnoException, { host, port }: Place): Error {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new ConfigError(
+        port.variable,
+        `has to be a free port: a program listens on ${host.value}:${port.value} already`
+      )
+    case 'EACCES':
+      return new ConfigError(port.variable, `has to be a port that this user may use: ${port.value} is not`)
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EADDRNOTAVAIL':
+    case 'EINVAL':
+      return new ConfigError(
+        host.variable,
+        `has to be an address of this machine: ${host.value} is none (${error.code})`
+      )
+    default:
+      return error
+  }
+}

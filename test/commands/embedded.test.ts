@@ -1,0 +1,104 @@
+import { readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { runCli } from '../helpers/cli.ts'
+import { newDirectory, signIn, startEmbeddedService } from '../helpers/embedded-service.ts'
+
+const EMAIL = 'admin@latchkey.local'
+const NEEDING_DATABASE = [
+  ['migrate'],
+  ['users', 'list'],
+  ['users', 'create', 'ann@example.org'],
+  ['users', 'reset-password', 'ann@example.org'],
+  ['users', 'disable', 'ann@example.org'],
+  ['users', 'enable', 'ann@example.org'],
+  ['audit', 'verify'],
+  ['audit', 'export'],
+  ['keys', 'status'],
+  ['keys', 'rotate'],
+  ['keys', 'destroy', '1']
+]
+const commandsIn = (cwd: string) => (line: string, input?: string) =>
+  runCli({}, line.split(' '), { cwd, ...(input !== undefined && { input }) })
+/** The programs of Postgres that run on the directory. */
+async function postmastersOf(cwd: string): Promise<string[]> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return lines.filter((line) => line.includes(`-D\0${cwd}`))
+}
+
+t.test('in a folder without a database, a command makes nothing and says so', async (t) => {
+  const cwd = await newDirectory(t)
+  for (const words of NEEDING_DATABASE) {
+    const { code, out, err } = await runCli({}, words, { cwd })
+    t.same([code, out], [1, ''], words.join(' '))
+    t.match(err, `latchkey: LATCHKEY_DATA_DIR has no database (${cwd}/data): the first start`)
+    t.equal(err.trim().split('\n').length, 1)
+  }
+  t.same(await readdir(cwd), [])
+  const file = await runCli({ LATCHKEY_DATA_DIR: '/dev/null' }, ['keys', 'status'], { cwd })
+  t.match(file, { code: 1, err: /has no database/ })
+})
+
+t.test('beside a running service, and without one', async (t) => {
+  const cwd = await newDirectory(t)
+  const latchkey = commandsIn(cwd)
+  const service = await startEmbeddedService(t, cwd)
+  const kept = (await readFile(join(cwd, 'data/admin.password'), 'utf8')).trim()
+  t.equal(service.administrator, `${EMAIL}, password ${kept}`)
+
+  t.test('commands use the Postgres of the running service', async (t) => {
+    const before = await readdir(join(cwd, 'data'))
+    t.match(await latchkey('keys status'), { code: 0, err: '', out: /^1 +current/m })
+    t.match(await latchkey('keys rotate'), { code: 0, out: /^Data key 2 is current/ })
+    t.match(await latchkey('audit verify'), { code: 0, out: /events are right/ })
+    t.match(await latchkey('audit export'), { code: 0, out: /"data-key.created"/ })
+    t.match(await latchkey('migrate'), { code: 0, out: 'Nothing to do.\n' })
+    t.match(await latchkey('users create ann@example.org'), { code: 0, err: '' })
+    t.same(await readdir(join(cwd, 'data')), before, 'they leave nothing')
+    t.equal((await postmastersOf(cwd)).length, 1)
+    t.equal((await signIn(service.origin, EMAIL, kept)).status, 200, 'the service goes on')
+  })
+
+  t.test("another user's new password leaves the administrator's where it is", async (t) => {
+    t.match(await latchkey('users reset-password ann@example.org'), { code: 0 })
+    t.ok((await readdir(join(cwd, 'data'))).includes('admin.password'))
+  })
+
+  t.test('a lost password is reset, and the one of the first start forgotten', async (t) => {
+    const { cookie } = await signIn(service.origin, EMAIL, kept)
+    const reset = await latchkey(`users reset-password ${EMAIL}`)
+    const [, password = ''] = /^Password: (\S+)$/m.exec(reset.out) ?? []
+    t.equal((await fetch(`${service.origin}/api/v1/session`, { headers: { cookie } })).status, 401)
+    t.equal((await signIn(service.origin, EMAIL, kept)).status, 401)
+    t.equal((await signIn(service.origin, EMAIL, password)).status, 200)
+    t.notOk((await readdir(join(cwd, 'data'))).includes('admin.password'))
+    await service.stop()
+    const again = await startEmbeddedService(t, cwd)
+    t.match(again.administrator, /^admin@latchkey\.local, with the password you set \(lost: npx latchkey/)
+    t.notMatch(again.output(), kept)
+    t.notMatch(again.output(), password)
+    await again.stop()
+  })
+
+  t.test('without a running service, several at once take turns, and stop Postgres', async (t) => {
+    const all = await Promise.all(
+      Array.from({ length: 3 }, (_, index) => latchkey(`users create user-${index}@example.org`))
+    )
+    for (const { code, err } of all) t.same([code, err], [0, ''])
+    t.equal((await latchkey('users list')).out.match(/user-\d@/g)?.length, 3)
+    t.same(await postmastersOf(cwd), [])
+    t.same(
+      (await readdir(join(cwd, 'data'))).filter((name) => name.startsWith('postgres.lock')),
+      []
+    )
+  })
+
+  t.test('keys rotate makes no root key', async (t) => {
+    await rename(join(cwd, 'data/root.keys'), join(cwd, 'safe'))
+    t.match(await latchkey('keys rotate'), { code: 1, err: /LATCHKEY_DATA_DIR has no root\.keys/ })
+    t.match(await latchkey('keys status'), { code: 0 })
+    t.notOk((await readdir(join(cwd, 'data'))).includes('root.keys'))
+    await rm(join(cwd, 'safe'))
+  })
+})

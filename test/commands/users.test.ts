@@ -1,0 +1,183 @@
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { newRootKey } from '../../src/root-keys/local.ts'
+import { startTestApp } from '../helpers/app.ts'
+import { runCli } from '../helpers/cli.ts'
+import { createTestDatabase } from '../helpers/database.ts'
+
+async function started(t: Test) {
+  const service = await startTestApp(t)
+  const env = { DATABASE_URL: service.databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
+  const users = (words: string[], input = '') => runCli(env, ['users', ...words], { input })
+  const statusOf = async (email: string, password: string) =>
+    (await service.anonymous().post('/api/v1/session', { email, password })).status
+  return { service, users, statusOf }
+}
+
+const passwordIn = (out: string) => /^Password: (\S{24})$/m.exec(out)?.[1] ?? ''
+
+t.test('users create prints a password that opens the account, once', async (t) => {
+  const { service, users, statusOf } = await started(t)
+  const made = await users(['create', 'Ann@Example.org'])
+  t.match(made, { code: 0, err: '', out: /^Created the user Ann@Example\.org\.\nPassword: \S{24}\n$/ })
+  t.equal(await statusOf('ann@example.org', passwordIn(made.out)), 200)
+  const admin = await users(['create', 'second@example.org', '--admin', '--name', 'The Second'])
+  t.match(admin, { code: 0, out: /^Created the administrator second@example\.org\.\nPassword: / })
+
+  const list = await users(['list', '--json'])
+  const rows = list.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  t.match(rows, [
+    { role: 'admin', disabled: false },
+    { email: 'Ann@Example.org', name: 'Ann', role: 'user', disabled: false, createdAt: /Z$/ },
+    { email: 'second@example.org', name: 'The Second', role: 'admin', disabled: false }
+  ])
+  t.notMatch(list.out, /argon2|password/i)
+  t.match((await users(['list'])).out, /Z {2}user {3}enabled {3}Ann@Example\.org {2}Ann\n/)
+
+  const { data } = (await service.admin.get('/api/v1/audit-events?action=user.created&pageSize=100')).json
+  t.match(
+    data.find((event: { target: { id: string } }) => event.target.id === rows[1].id),
+    { actor: { type: 'system', id: null, name: 'command line' }, details: { role: 'user' } }
+  )
+})
+
+t.test('users create refuses what the API refuses', async (t) => {
+  const { service, users } = await started(t)
+  const { email } = service.admin.person
+  const refused: [string[], RegExp, string?][] = [
+    [['create', email.toUpperCase()], /Another user has this e-mail address/],
+    [['create', 'none'], /the e-mail address cannot be used: /],
+    [['create', 'a@localhost'], /the e-mail address cannot be used: /],
+    [['create', 'a@example.org', '--name', ' '], /--name cannot be used: /],
+    [['create', 'a@example.org', '--name', 'a\u202eb'], /--name cannot be used: /],
+    [['create', 'a@example.org', '--password-stdin'], /a password has 12 to 256 characters/, 'short\n'],
+    [['create', 'a@example.org', '--password-stdin'], /a password has 12 to 256 characters/, ''],
+    [['create', 'a@example.org', '--password-stdin'], /password/, `${'x'.repeat(257)}\n`],
+    [['create', 'a@example.org', '--password-stdin'], /password/, 'nul\0nul\0nul\0nul\0'],
+    [['create', 'a@example.org', 'a password here'], /usage: latchkey users create <email>/],
+    [['create'], /usage: latchkey users create <email>/],
+    [['list', '--admin'], /usage: latchkey users list/],
+    [['disable', 'a@example.org', '--password-stdin'], /usage: /]
+  ]
+  for (const [words, message, input] of refused) {
+    const { code, out, err } = await users(words, input)
+    t.same([code, out], [1, ''], words.join(' '))
+    t.match(err, message)
+  }
+  t.equal((await service.admin.get('/api/v1/users')).json.total, 1)
+})
+
+t.test('users reset-password ends sessions, is audited, and follows the rules of passwords', async (t) => {
+  const { service, users, statusOf } = await started(t)
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const reset = await users(['reset-password', email.toUpperCase()])
+  t.match(reset, { code: 0, err: '' })
+  t.equal((await ann.get('/api/v1/session')).status, 401, 'the session has ended')
+  t.equal(await statusOf(email, password), 401)
+  t.equal(await statusOf(email, passwordIn(reset.out)), 200)
+
+  // RFC 8265: the same password whatever the form of its letters and the kind of its spaces.
+  const typed = await users(['reset-password', email, '--password-stdin'], 'mot de passe cafe\u0301\r\n')
+  t.match(typed, { code: 0, err: '' })
+  t.notMatch(typed.out, /Password:|cafe/, 'a password that was given is not printed')
+  t.equal(await statusOf(email, 'mot\u00a0de passe caf\u00e9'), 200)
+
+  t.match(await users(['reset-password', 'nobody@example.org']), {
+    code: 1,
+    out: '',
+    err: 'latchkey: there is no user with the e-mail address nobody@example.org\n'
+  })
+  const { data } = (await service.admin.get('/api/v1/audit-events?action=user.updated')).json
+  t.equal(data.length, 2)
+  t.match(data[0], {
+    actor: { type: 'system', name: 'command line' },
+    target: { type: 'user', name: 'Somebody' },
+    details: { changed: ['password'] }
+  })
+})
+
+t.test('users disable ends sessions and tokens at the next request, and enable undoes it', async (t) => {
+  const { service, users, statusOf } = await started(t)
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const made = await ann.post('/api/v1/access-tokens', { name: 'mine', scopes: ['credentials:read'] })
+  t.equal(made.status, 201)
+  const byToken = async () =>
+    (
+      await fetch(`${service.origin}/api/v1/app-credentials`, {
+        headers: { authorization: `Bearer ${made.json.token}` }
+      })
+    ).status
+  t.equal(await byToken(), 200)
+
+  t.match(await users(['disable', email]), { code: 0, err: '' })
+  t.equal((await ann.get('/api/v1/session')).status, 401)
+  t.equal(await byToken(), 401)
+  t.equal(await statusOf(email, password), 401)
+  const { data } = (await service.admin.get('/api/v1/users')).json
+  t.equal(data.find((user: { email: string }) => user.email === email).disabled, true)
+  t.match((await users(['list'])).out, new RegExp(`disabled {2}${email}`))
+  const reset = await users(['reset-password', email])
+  t.match(reset.out, new RegExp(`The user is disabled: latchkey users enable ${email}`))
+
+  t.match(await users(['enable', email]), { code: 0, err: '' })
+  t.equal(await statusOf(email, passwordIn(reset.out)), 200)
+  t.equal(await byToken(), 401, 'a token that was revoked stays so')
+  const events = (await service.admin.get('/api/v1/audit-events?action=user.updated')).json.data
+  t.match(
+    events.map((event: { details: { disabled?: boolean } }) => event.details.disabled),
+    [false, undefined, true]
+  )
+})
+
+t.test('the last administrator cannot be disabled, also not by two at once', async (t) => {
+  const { service, users } = await started(t)
+  const { email } = service.admin.person
+  t.match(await users(['disable', email]), { code: 1, out: '', err: /needs at least one administrator/ })
+  await users(['create', 'second@example.org', '--admin'])
+  const both = await Promise.all([users(['disable', email]), users(['disable', 'second@example.org'])])
+  t.same(both.map(({ code }) => code).sort(), [0, 1])
+  const { rows } = await sql`select from users where role = 'admin' and disabled_at is null`.execute(
+    service.db
+  )
+  t.equal(rows.length, 1)
+})
+
+t.test('nothing is changed without its audit event', async (t) => {
+  const { service, users, statusOf } = await started(t)
+  const { email, password } = (await service.newUser()).person
+  await sql`create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$`.execute(
+    service.db
+  )
+  await sql`create trigger refuse before insert on audit_events execute function refuse()`.execute(service.db)
+  for (const words of [
+    ['reset-password', email],
+    ['disable', email],
+    ['create', 'new@example.org']
+  ]) {
+    const { code, out } = await users(words)
+    t.same([code, out], [1, ''], words.join(' '))
+  }
+  await sql`drop trigger refuse on audit_events`.execute(service.db)
+  t.equal(await statusOf(email, password), 200)
+  t.equal((await service.admin.get('/api/v1/users')).json.total, 2)
+})
+
+t.test('on a database without tables, the line says what to do', async (t) => {
+  const database = await createTestDatabase({ empty: true })
+  t.teardown(database.drop)
+  const env = { DATABASE_URL: database.url, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
+  for (const words of [
+    ['users', 'list'],
+    ['keys', 'status'],
+    ['audit', 'verify']
+  ]) {
+    const { code, err } = await runCli(env, words)
+    t.equal(code, 1)
+    t.match(err, /^latchkey: relation "\w+" does not exist: run "latchkey migrate"/)
+  }
+})

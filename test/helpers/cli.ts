@@ -1,0 +1,29 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+
+const cli = join(import.meta.dirname, '../../src/cli.ts')
+
+export interface Ran {
+  code: number | null
+  out: string
+  err: string
+}
+
+/** Runs `latchkey` with these words, in this environment and no other; `input` is its standard input. */
+export function runCli(
+  variables: Record<string, string>,
+  words: readonly string[],
+  { cwd, input = '' }: { cwd?: string; input?: string } = {}
+): Promise<Ran> {
+  return new Promise((resolve) => {
+    const { PATH = '', TMPDIR = '' } = process.env
+    const env = { PATH, ...(TMPDIR && { TMPDIR }), ...variables }
+    const child = spawn(process.execPath, [cli, ...words], { env, cwd, stdio: 'pipe' })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (chunk) => (out += chunk))
+    child.stderr.on('data', (chunk) => (err += chunk))
+    child.stdin.on('error', () => {})
+    child.stdin.end(input)
+    child.on('close', (code) => resolve({ code, out, err }))
+  })
+}

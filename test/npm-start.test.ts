@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { newDirectory } from './helpers/embedded-service.ts'
+import { eventually } from './helpers/eventually.ts'
+import { startProcess } from './helpers/process.ts'
+
+const root = join(import.meta.dirname, '..')
+
+/** Runs `npm start` with an embedded database in `directory`, and waits until the service listens. */
+async function npmStart(t: Test, directory: string) {
+  const { PATH = '', HOME = '' } = process.env
+  const env = { PATH, HOME, LATCHKEY_DATA_DIR: directory, PORT: '0', LOG_LEVEL: 'silent' }
+  const child = spawn('npm', ['start'], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true
+  })
+  t.teardown(() => {
+    try {
+      process.kill(-child.pid!, 'SIGINT')
+    } catch {}
+  })
+  let output = ''
+  child.stdout.on('data', (chunk) => (output += chunk))
+  const origin = () => /listens on (http:\S+)/.exec(output)?.[1]
+  await eventually(() => origin() !== undefined, 'the service listens', 60_000)
+  return { child, output: () => output, origin: origin()! }
+}
+
+const isUp = (origin: string) =>
+  fetch(`${origin}/livez`).then(
+    () => true,
+    () => false
+  )
+
+t.test('npm start ends the service and its Postgres', { skip: process.platform === 'win32' }, async (t) => {
+  const directory = join(await newDirectory(t), 'data')
+  const pidFile = join(directory, 'postgres/postmaster.pid')
+  const ends: [string, (pid: number) => void][] = [
+    ['by a SIGTERM to npm', (pid) => process.kill(pid, 'SIGTERM')],
+    ['by Ctrl-C', (pid) => process.kill(-pid, 'SIGINT')]
+  ]
+  for (const [how, send] of ends) {
+    const { child, origin, output } = await npmStart(t, directory)
+    const postgres = Number.parseInt(await readFile(pidFile, 'utf8'), 10)
+    send(child.pid!)
+    await eventually(async () => !(await isUp(origin)) && !existsSync(pidFile), how, 20_000)
+    t.throws(() => process.kill(postgres, 0), { code: 'ESRCH' }, how)
+    t.notMatch(output(), 'an earlier process had left running', 'each start finds it stopped')
+  }
+})
+
+t.test('a signal while the service starts leaves no Postgres', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const cwd = await newDirectory(t)
+    const service = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
+    const pidFile = join(cwd, 'data/postgres/postmaster.pid')
+    await eventually(() => existsSync(pidFile), 'Postgres starts', 60_000)
+    service.child.kill(signal)
+    t.equal(await service.exited, 1)
+    t.notMatch(service.output(), 'listens on')
+    await eventually(() => !existsSync(pidFile), `it stops after ${signal}`)
+  }
+})

@@ -1,0 +1,165 @@
+import { once } from 'node:events'
+import { readdir, readFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import t, { type Test } from 'tap'
+import { newRootKey } from '../src/root-keys/local.ts'
+import { runCli } from './helpers/cli.ts'
+import { asRole, createTestDatabase } from './helpers/database.ts'
+import { newDirectory } from './helpers/embedded-service.ts'
+import { freePort } from './helpers/free-port.ts'
+import { startProcess } from './helpers/process.ts'
+
+async function listening(t: Test, onConnection: (socket: Socket) => void = () => {}) {
+  const server: Server = createServer(onConnection).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return (server.address() as AddressInfo).port
+}
+
+/** The lines that the page about them shows, with what differs replaced by a pattern. */
+const page = join(import.meta.dirname, '../docs/operations/troubleshooting.md')
+const documented = [...(await readFile(page, 'utf8')).matchAll(/^\| `([^`]+)`/gm)].map(
+  ([, line = '']) =>
+    new RegExp(
+      line
+        .replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+        .replace('127\\.0\\.0\\.1:8080', '\\S+')
+        .replaceAll('…', '.*')
+    )
+)
+
+/** The one line of a start that fails. The page has to have it. */
+async function lastLine(t: Test, cwd: string, env: Record<string, string>): Promise<string> {
+  const service = startProcess(t, cwd, env)
+  t.equal(await service.exited, 1)
+  const lines = service.output().trim().split('\n')
+  t.equal(lines.length, 1, service.output())
+  t.ok(
+    documented.some((pattern) => pattern.test(lines[0]!)),
+    `documented: ${lines[0]}`
+  )
+  return lines[0]!
+}
+
+t.test('what cannot be listened on stops the start before anything is made', async (t) => {
+  const cwd = await newDirectory(t)
+  const taken = String(await listening(t))
+  const cases: [Record<string, string>, string][] = [
+    [{ PORT: taken }, `PORT has to be a free port: a program listens on 127.0.0.1:${taken} already`],
+    [{ HOST: 'nowhere.invalid' }, 'HOST has to be an address of this machine: nowhere.invalid is none'],
+    [{ HOST: '192.0.2.1' }, 'HOST has to be an address of this machine: 192.0.2.1 is none'],
+    [{ METRICS_PORT: taken }, `METRICS_PORT has to be a free port: a program listens on 127.0.0.1:${taken}`],
+    [{ METRICS_PORT: '0', METRICS_HOST: 'nowhere.invalid' }, 'METRICS_HOST has to be an address']
+  ]
+  const same = String(await freePort())
+  cases.push([{ PORT: same, METRICS_PORT: same }, 'METRICS_PORT has to be a free port'])
+  for (const [env, message] of cases) {
+    const line = await lastLine(t, cwd, env)
+    t.ok(line.startsWith(`latchkey: ${message}`), line)
+  }
+  t.same(await readdir(cwd), [])
+})
+
+t.test('a database that cannot be used is a line that names the variable', async (t) => {
+  const cwd = await newDirectory(t)
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const silent = await listening(t, (socket) => socket.on('error', () => {}).on('data', () => socket.end()))
+  const closed = await freePort()
+  const inSocket = asRole(database.ownerUrl, 'postgres', 'secret-pass')
+  const url = new URL(database.ownerUrl.replace('@/', '@localhost/'))
+  const absent = database.ownerUrl.replace(url.pathname, '/no_such_database')
+  const cases: [string, string | RegExp][] = [
+    [`postgres://app:secret-pass@127.0.0.1:${closed}/x`, `no server listens at 127.0.0.1:${closed}`],
+    [`postgres://app:secret-pass@localhost:${closed}/x`, /no server listens at (127\.0\.0\.1|::1):\d+ /],
+    ['postgres://app:secret-pass@nowhere.invalid/x', 'the host nowhere.invalid is not known'],
+    [`postgres://app:secret-pass@127.0.0.1:${silent}/x`, /Connection terminated unexpectedly/],
+    [
+      'postgres://app:secret-pass@/x?host=/nowhere/at/all',
+      'there is no socket /nowhere/at/all/.s.PGSQL.5432'
+    ],
+    [absent, 'database "no_such_database" does not exist'],
+    [asRole(database.ownerUrl, 'no_such_role', 'secret-pass'), /role "no_such_role"|"no_such_role"/],
+    [`${inSocket}${inSocket.includes('?') ? '&' : '?'}sslmode=verify-full`, /SSL/]
+  ]
+  const env = { LATCHKEY_ROOT_KEYS: newRootKey('one') }
+  for (const [bad, message] of cases) {
+    const line = await lastLine(t, cwd, { ...env, DATABASE_URL: bad })
+    t.match(line, /^latchkey: DATABASE_URL cannot be used: ./, line)
+    t.match(line, message)
+    t.notMatch(line, 'secret-pass')
+  }
+  const [[away, message]] = cases as [[string, string]]
+  t.match(
+    await lastLine(t, cwd, { ...env, DATABASE_URL: database.url, LATCHKEY_MIGRATION_DATABASE_URL: away }),
+    `latchkey: LATCHKEY_MIGRATION_DATABASE_URL cannot be used: ${message}`
+  )
+  for (const words of [['keys', 'status'], ['users', 'list'], ['migrate']]) {
+    const { code, out, err } = await runCli({ ...env, DATABASE_URL: away }, words)
+    t.same([code, out], [1, ''])
+    t.match(err, `latchkey: DATABASE_URL cannot be used: ${message}`)
+  }
+  t.match(
+    await runCli({ ...env, DATABASE_URL: database.url, LATCHKEY_MIGRATION_DATABASE_URL: away }, ['migrate']),
+    { code: 1, err: `latchkey: LATCHKEY_MIGRATION_DATABASE_URL cannot be used: ${message}` }
+  )
+})
+
+t.test('a role that may not make the first tables is told what to grant', async (t) => {
+  const database = await createTestDatabase({ empty: true })
+  const [role, password] = ['latchkey Test-"Low', 'secret-pass']
+  t.teardown(async () => {
+    await sql`drop owned by ${sql.id(role)}`.execute(database.db)
+    await sql`drop role ${sql.id(role)}`.execute(database.db)
+    await database.drop()
+  })
+  await sql`create role ${sql.id(role)} login password ${sql.lit(password)}`.execute(database.db)
+  const url = asRole(database.ownerUrl, role, password)
+  const env = {
+    DATABASE_URL: url,
+    LATCHKEY_ROOT_KEYS: newRootKey('one'),
+    LATCHKEY_ADMIN_EMAIL: 'root@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'a long enough one'
+  }
+  const cwd = await newDirectory(t)
+  for (const line of [
+    await lastLine(t, cwd, env),
+    (await runCli(env, ['migrate'])).err.trim(),
+    await lastLine(t, cwd, { ...env, LATCHKEY_MIGRATION_DATABASE_URL: url })
+  ]) {
+    const grant =
+      /^latchkey: run "latchkey migrate" as the owner .*: "(grant create on schema public to .*)", in/
+    const [, statement = ''] = grant.exec(line) ?? []
+    t.equal(statement, 'grant create on schema public to "latchkey Test-""Low"', line)
+  }
+  const nowhere = `${url}${url.includes('?') ? '&' : '?'}options=${encodeURIComponent('-c search_path=none')}`
+  t.match(await lastLine(t, cwd, { ...env, DATABASE_URL: nowhere }), /names no schema in the database/)
+
+  await sql.raw('grant create on schema public to "latchkey Test-""Low"').execute(database.db)
+  const service = startProcess(t, cwd, env)
+  await service.printed(/listens on/)
+  service.child.kill('SIGINT')
+  t.equal(await service.exited, 0, 'what it says is enough')
+})
+
+t.test('a variable that is misspelt is told, and the start goes on', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const env = {
+    DATABASE_URL: database.url,
+    LATCHKEY_ROOT_KEYS: newRootKey('one'),
+    LATCHKEY_ADMIN_EMAIL: 'root@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'a long enough one',
+    LATCHKEY_SESSION_IDLE_MINUTS: 'secret'
+  }
+  const service = startProcess(t, await newDirectory(t), env)
+  await service.printed('LATCHKEY_SESSION_IDLE_MINUTS is not a variable of Latchkey')
+  await service.printed(/listens on/)
+  t.notMatch(service.output(), 'secret')
+  const { code, out, err } = await runCli(env, ['users', 'list', '--json'])
+  t.equal(code, 0)
+  t.match(err, /^latchkey: LATCHKEY_SESSION_IDLE_MINUTS is not a variable of Latchkey/)
+  t.ok(JSON.parse(out), 'the notice is not among what a command writes')
+})
