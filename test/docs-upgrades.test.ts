@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
+import { inTransaction } from '../src/db/database.ts'
 import { migrate } from '../src/db/migrate.ts'
 import { MIGRATIONS } from '../src/db/migration-files.ts'
 import { newRootKey } from '../src/root-keys/local.ts'
@@ -25,7 +26,10 @@ t.test('the examples in docs/operations/upgrades.md do what the document says', 
   t.match(await shell.run(command!.text), { code: 0, failed: [], out: 'Nothing to do.\n' })
 
   const [transactions] = of('sql')
-  t.same((await sql.raw(transactions!.text).execute(database.db)).rows, [])
+  await inTransaction(database.db, async (trx) => {
+    const { rows } = await sql.raw(transactions!.text.replace("'5 seconds'", "'0'")).execute(trx)
+    t.match(rows, [{ application_name: 'latchkey', state: 'active' }])
+  })
 
   const named = of('ts').map(({ text }) => ({ name: /^\/\/ (\S+)/.exec(text)![1]!, text }))
   t.equal(named.length, 4)
