@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import * as format from './config-formats.ts'
-import { DEFAULT_CONNECTIONS } from './db/shares.ts'
+import { DEFAULT_CONNECTIONS } from './db/uses.ts'
 import { FileRefused, readPrivateFile } from './private-file.ts'
 import { parseRootKeys } from './root-keys/list.ts'
 import type { RootKey } from './root-keys/root-key.ts'

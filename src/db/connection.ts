@@ -2,6 +2,7 @@ import { Socket } from 'node:net'
 import pg from 'pg'
 import { endsConnection, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
 import { checkServer, type Limits, requireWritable } from './server-check.ts'
+import { givesSignOfLife } from './sign-of-life.ts'
 
 /** The options of a `pg.Client` for one server. */
 export type ServerOptions = Omit<pg.ClientConfig, keyof Limits | 'connectionTimeoutMillis'>
@@ -45,6 +46,7 @@ export class Connection {
   #processId = 0
   #unwritable: string | undefined
   #broken = false
+  #sentAt: number | undefined
 
   /** Opens a connection. Throws if its server takes no writes, and at the end of its time, or of `signal`. */
   static async open(options: ConnectionOptions, signal: AbortSignal): Promise<Connection> {
@@ -92,6 +94,7 @@ export class Connection {
 
   async send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
     const name = statementName(text)
+    this.#sentAt = performance.now()
     try {
       const result = await this.#client.query({ ...(name && { name }), text, values: values as unknown[] })
       this.#refuseIfUnwritable()
@@ -100,7 +103,19 @@ export class Connection {
       this.#broken ||= endsConnection(error)
       if (isReadOnly(error)) this.#onReadOnly()
       throw error
+    } finally {
+      this.#sentAt = undefined
     }
+  }
+
+  /** For how long the server has not answered a statement, in milliseconds. */
+  get silence(): number {
+    return this.#sentAt === undefined ? 0 : performance.now() - this.#sentAt
+  }
+
+  /** True if the server answers others. */
+  isServerAlive(timeoutMs: number): Promise<boolean> {
+    return givesSignOfLife(this.#client.host, this.#client.port, timeoutMs)
   }
 
   /** Throws if the server does not answer, or takes no writes. */

@@ -7,8 +7,8 @@ import { kyselyPool } from './kysely-pool.ts'
 import { ConnectionPool } from './pool.ts'
 import { LIMITS, type Limits } from './server-check.ts'
 import { Servers } from './servers.ts'
-import { DEFAULT_CONNECTIONS, type Kind } from './shares.ts'
 import type { Tables } from './tables.ts'
+import { DEFAULT_CONNECTIONS, type Kind } from './uses.ts'
 
 export type Database = Kysely<Tables>
 export type Transaction = KyselyTransaction<Tables>

@@ -2,14 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from './connection.ts'
 import { isShortOfConnections, isStaleStatement } from './errors.ts'
 import type { Servers } from './servers.ts'
-import { KINDS, type Kind, sharesOf } from './shares.ts'
-import { type Waiter, WaitingList } from './waiting-list.ts'
+import { compareNeed, KINDS, type Kind, tooLate, type Use, usesOf } from './uses.ts'
 
 /** The longest that a connection is used, so that an address that has moved is followed. */
 const MAX_LIFETIME_MS = 300_000
 const MAX_IDLE_MS = 30_000
-/** How often connections that are too old or idle are closed. */
-const SWEEP_MS = 5_000
+/** How often connections are looked at that are too old, idle or silent. */
+const SWEEP_MS = 1_000
+/** After this time without an answer to a statement, the server is asked for a sign of life. */
+const MAX_SILENCE_MS = 1_000
+/** How long it has for that. A server that is only slow answers at once. */
+const SIGN_OF_LIFE_MS = 2_000
 /** When to try for another connection after that failed. */
 const RETRY_MS = 250
 /** How long `end` waits for the server to close connections before it drops them. */
@@ -24,19 +27,6 @@ interface Member {
   /** What it was used for last. */
   kind: Kind
 }
-
-interface Use {
-  readonly share: number
-  inUse: number
-  opening: number
-  readonly waiting: WaitingList<Lease>
-}
-
-/** The kind that uses the fewest connections is first, then the one that waits longest. */
-const compareNeed = (a: Use, b: Use) => a.inUse - b.inUse || a.waiting.since - b.waiting.since
-
-const tooLate = ({ opening }: Use) =>
-  new Error(opening > 0 ? 'timeout exceeded when trying to connect' : 'timed out waiting for a connection')
 
 const ENDED = 'Cannot use a pool after it was ended'
 
@@ -63,7 +53,7 @@ export interface PoolOptions {
 export class ConnectionPool {
   readonly #servers: Servers
   readonly #options: PoolOptions
-  readonly #uses: Readonly<Record<Kind, Use>>
+  readonly #uses: Readonly<Record<Kind, Use<Lease>>>
   /** All open connections, with those that are closing. */
   readonly #open = new Set<Connection>()
   readonly #members = new Set<Member>()
@@ -75,24 +65,13 @@ export class ConnectionPool {
   /** Why the last connection could not be opened. Until that succeeds, one is tried at a time. */
   #refusal: Error | undefined
   #retry: NodeJS.Timeout | undefined
+  #isProbing = false
   #ended: Promise<void> | undefined
 
   constructor(servers: Servers, options: PoolOptions) {
     this.#servers = servers
     this.#options = options
-    const shares = sharesOf(options.connections)
-    const useOf = (kind: Kind): Use => ({
-      share: shares[kind],
-      inUse: 0,
-      opening: 0,
-      waiting: new WaitingList()
-    })
-    this.#uses = {
-      lookups: useOf('lookups'),
-      reads: useOf('reads'),
-      longReads: useOf('longReads'),
-      writes: useOf('writes')
-    }
+    this.#uses = usesOf(options.connections)
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
@@ -157,7 +136,7 @@ export class ConnectionPool {
 
   /** Lends idle connections to those who wait, and opens more as far as that is possible. */
   #serve(): void {
-    const mayHaveOne = ({ waiting, inUse, share }: Use) => waiting.length > 0 && inUse < share
+    const mayHaveOne = ({ waiting, inUse, share }: Use<Lease>) => waiting.length > 0 && inUse < share
     for (let lent = true; lent; ) {
       lent = KINDS.filter((kind) => mayHaveOne(this.#uses[kind]))
         .sort((a, b) => compareNeed(this.#uses[a], this.#uses[b]))
@@ -206,13 +185,12 @@ export class ConnectionPool {
 
   #openFor(kind: Kind): void {
     const use = this.#uses[kind]
-    for (const waiter of use.waiting.slice(use.opening, use.share - use.inUse)) {
-      if (this.#mayOpen()) void this.#openOne(kind, use, waiter)
-    }
+    const wanted = Math.min(use.waiting.length, use.share - use.inUse) - use.opening
+    for (let i = 0; i < wanted && this.#mayOpen(); i++) void this.#openOne(kind, use)
   }
 
-  /** Opens a connection for whoever is first then. If that fails, `waiter` has the error. */
-  async #openOne(kind: Kind, use: Use, waiter: Waiter<Lease>): Promise<void> {
+  async #openOne(kind: Kind, use: Use<Lease>): Promise<void> {
+    const startedAt = performance.now()
     const generation = this.#generation
     let member: Member | undefined
     this.#opening++
@@ -226,12 +204,10 @@ export class ConnectionPool {
       member = { connection, server, generation, openedAt: now, usedAt: now, kind }
       this.#admit(member)
     } catch (error) {
+      this.#refusal = error as Error
       // Whoever waits can have one of those that are open, or that the server has to spare later.
-      if (this.#members.size > 0 || isShortOfConnections(error)) this.#retryLater(error as Error)
-      else {
-        this.#refusal = undefined
-        use.waiting.reject(waiter, error as Error)
-      }
+      if (this.#members.size > 0 || isShortOfConnections(error)) this.#retryLater()
+      else for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(this.#refusal, startedAt)
     } finally {
       this.#opening--
       use.opening--
@@ -255,8 +231,7 @@ export class ConnectionPool {
     this.#idle.push(member)
   }
 
-  #retryLater(refusal: Error): void {
-    this.#refusal = refusal
+  #retryLater(): void {
     this.#retry ??= setTimeout(() => {
       this.#retry = undefined
       this.#serve()
@@ -283,5 +258,17 @@ export class ConnectionPool {
       const isIdle = now - member.usedAt > MAX_IDLE_MS && this.#members.size > KINDS.length
       if (isIdle || now - member.openedAt > MAX_LIFETIME_MS) this.#forget(member)
     }
+    const silent = [...this.#members].find(({ connection }) => connection.silence > MAX_SILENCE_MS)
+    if (silent) void this.#dropIfDead(silent)
+  }
+
+  /** A server that is gone without a word would hold its connections until their statements time out. */
+  async #dropIfDead({ connection, server }: Member): Promise<void> {
+    if (this.#isProbing) return
+    this.#isProbing = true
+    const before = [...this.#members].filter((member) => member.server === server)
+    const isAlive = await connection.isServerAlive(SIGN_OF_LIFE_MS)
+    this.#isProbing = false
+    if (!isAlive) for (const member of before) member.connection.destroy()
   }
 }

@@ -26,33 +26,44 @@ export class Servers {
 
   /**
    * Opens a connection to the first server that takes writes, beginning with the one that did last time. A
-   * server that fails hands over to the next at once, and a silent one after a moment. Throws the error of
-   * the server, or NoServer if there are several.
+   * server that fails hands over to the next at once, and a silent one after a moment. While one is silent,
+   * those that failed are tried again: one of them may be promoted. Throws the error of the server, or
+   * NoServer if there are several.
    */
   async open(onEnd: (error: Error) => void): Promise<Opened> {
     const stop = new AbortController()
-    const attempts: Promise<Opened>[] = []
+    const { signal } = stop
+    const failures = new Map<number, Error>()
     let opened: Opened | undefined
-    const attempt = async (server: number): Promise<Opened> => {
-      const options = { ...this.#options, server: this.#servers[server]!, onEnd }
-      const connection = await Connection.open(options, stop.signal)
-      opened ??= { connection, server }
-      if (opened.connection !== connection) connection.destroy()
-      return opened
+    const attempt = async (server: number, onFailure: () => void): Promise<Opened> => {
+      for (;;) {
+        try {
+          const options = { ...this.#options, server: this.#servers[server]!, onEnd }
+          const connection = await Connection.open(options, signal)
+          opened ??= { connection, server }
+          if (opened.connection !== connection) connection.destroy()
+          return opened
+        } catch (error) {
+          failures.set(server, error as Error)
+          onFailure()
+          if (failures.size === this.#servers.length) throw error
+          await sleep(HEAD_START_MS, undefined, { signal })
+        }
+      }
     }
     try {
+      const attempts: Promise<Opened>[] = []
       for (let i = 0; i < this.#servers.length && !opened; i++) {
-        const newest = attempt((this.#last + i) % this.#servers.length)
-        attempts.push(newest)
-        const next = sleep(HEAD_START_MS, undefined, { signal: stop.signal })
-        await Promise.race([Promise.any(attempts), newest, next]).catch(() => {})
-        next.catch(() => {})
+        const { promise: failed, resolve: onFailure } = Promise.withResolvers<void>()
+        attempts.push(attempt((this.#last + i) % this.#servers.length, onFailure))
+        const headStart = sleep(HEAD_START_MS, undefined, { signal }).catch(() => {})
+        await Promise.race([Promise.any(attempts), failed, headStart]).catch(() => {})
       }
       const first = await Promise.any(attempts)
       this.#last = first.server
       return first
-    } catch (error) {
-      const { errors } = error as AggregateError
+    } catch {
+      const errors = [...failures.values()]
       throw errors.length === 1 ? errors[0] : new NoServer(errors)
     } finally {
       stop.abort()

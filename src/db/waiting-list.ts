@@ -1,4 +1,4 @@
-export interface Waiter<T> {
+interface Waiter<T> {
   readonly since: number
   resolve(value: T): void
   reject(error: Error): void
@@ -20,7 +20,10 @@ export class WaitingList<T> {
   /** Rejects with `tooLate()` after `timeoutMs`. */
   wait(timeoutMs: number, tooLate: () => Error): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.reject(waiter, tooLate()), timeoutMs)
+      const timer = setTimeout(() => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+        reject(tooLate())
+      }, timeoutMs)
       const waiter: Waiter<T> = {
         since: performance.now(),
         resolve(value) {
@@ -36,21 +39,12 @@ export class WaitingList<T> {
     })
   }
 
-  slice(start: number, end: number): Waiter<T>[] {
-    return this.#waiters.slice(start, end)
-  }
-
   resolveFirst(value: T): void {
     this.#waiters.shift()?.resolve(value)
   }
 
-  /** Does nothing if the waiter does not wait any more. */
-  reject(waiter: Waiter<T>, error: Error): void {
-    const index = this.#waiters.indexOf(waiter)
-    if (index >= 0) this.#waiters.splice(index, 1)[0]?.reject(error)
-  }
-
-  rejectAll(error: Error): void {
-    for (const { reject } of this.#waiters.splice(0)) reject(error)
+  /** Rejects those who came by then. */
+  rejectAll(error: Error, by = performance.now()): void {
+    while (this.since <= by) this.#waiters.shift()?.reject(error)
   }
 }
