@@ -91,7 +91,8 @@ async function main(args: string[]): Promise<void> {
   }
   if (!name) {
     const problem = words.length > 0 ? `unknown command "${words.join(' ')}"` : 'a command is needed'
-    throw new Error(`${problem}; the commands are:\n${listOf(names)}`)
+    const group = names.filter((one) => one.startsWith(`${words[0]} `))
+    throw new Error(`${problem}; the commands are:\n${listOf(group.length > 0 ? group : names)}`)
   }
   const command = commands[name]!
   const rest = words.slice(name.split(' ').length)

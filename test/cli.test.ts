@@ -16,6 +16,9 @@ import { createTestDatabase, SERVICE_ROLE } from './helpers/database.ts'
 import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 const latchkeyWith = (variables: Record<string, string>, ...words: string[]) => runCli(variables, words)
 
 const latchkey = (databaseUrl: string, ...words: string[]) =>
@@ -169,6 +172,9 @@ t.test('an unknown command fails and lists the known ones', async (t) => {
   t.same([code, out], [1, ''])
   t.match(err, /^latchkey: unknown command "nonsense"/)
   for (const command of COMMANDS) t.match(err, command)
+  const { err: group } = await latchkey('postgresql://nobody@localhost/none', 'users', 'nonsense')
+  t.match(group, /^latchkey: unknown command "users nonsense"; the commands are:\n {2}users list/)
+  t.notMatch(group, 'keys status')
   const none = await latchkeyWith({})
   t.equal(none.code, 1)
   t.match(none.err, /^latchkey: a command is needed/)

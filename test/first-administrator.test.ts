@@ -6,6 +6,9 @@ import { createTestDatabase } from './helpers/database.ts'
 import { json, newDirectory, signIn, startEmbeddedService } from './helpers/embedded-service.ts'
 import { startProcess } from './helpers/process.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 const EMAIL = 'admin@latchkey.local'
 const OWN = 'a password of my own'
 

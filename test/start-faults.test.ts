@@ -11,6 +11,9 @@ import { newDirectory } from './helpers/embedded-service.ts'
 import { freePort } from './helpers/free-port.ts'
 import { startProcess } from './helpers/process.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 async function listening(t: Test, onConnection: (socket: Socket) => void = () => {}) {
   const server: Server = createServer(onConnection).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -75,6 +78,10 @@ t.test('a database that cannot be used is a line that names the variable', async
     [`postgres://app:secret-pass@127.0.0.1:${closed}/x`, `no server listens at 127.0.0.1:${closed}`],
     [`postgres://app:secret-pass@localhost:${closed}/x`, /no server listens at (127\.0\.0\.1|::1):\d+ /],
     ['postgres://app:secret-pass@nowhere.invalid/x', 'the host nowhere.invalid is not known'],
+    [
+      `postgres://app:secret-pass@nowhere.invalid,127.0.0.1:${closed},127.0.0.1:${closed}/x`,
+      /the host nowhere\.invalid is not known \(\w+\); no server listens at 127\.0\.0\.1:\d+ \(\w+\)$/
+    ],
     [`postgres://app:secret-pass@127.0.0.1:${silent}/x`, /Connection terminated unexpectedly/],
     [
       'postgres://app:secret-pass@/x?host=/nowhere/at/all',

@@ -12,6 +12,9 @@ import { asRole, createTestDatabase } from './helpers/database.ts'
 import { json, newDirectory, signIn } from './helpers/embedded-service.ts'
 import { startProcess } from './helpers/process.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 t.test('the embedded default starts without configuration, and a second start keeps all data', async (t) => {
   const cwd = await newDirectory(t)
   const first = startProcess(t, cwd, {})

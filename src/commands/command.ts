@@ -66,7 +66,13 @@ export async function withDatabase(
 }
 
 async function requireDatabase(directory: string): Promise<void> {
-  if (await hasDatabase(directory)) return
+  const found = await hasDatabase(directory).catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigError(
+      'LATCHKEY_DATA_DIR',
+      `cannot be read (${error.code}): run the command as the user who runs the service`
+    )
+  })
+  if (found) return
   throw new ConfigError(
     'LATCHKEY_DATA_DIR',
     `has no database (${directory}): the first start of the service makes one, and DATABASE_URL names another`

@@ -9,8 +9,8 @@ export async function ping(db: Database): Promise<void> {
 
 /** Says in a line why a connection failed. Holds no password: Postgres and Node do not repeat it. */
 export function connectionFault(error: unknown): string {
-  // A host of several addresses fails with the errors of all of them.
-  if (error instanceof AggregateError) return connectionFault(error.errors[0])
+  // Several servers, or a host of several addresses.
+  if (error instanceof AggregateError) return [...new Set(error.errors.map(connectionFault))].join('; ')
   if (!(error instanceof Error)) return String(error)
   const [message = ''] = error.message.split('\n')
   if (isDatabaseError(error)) return message

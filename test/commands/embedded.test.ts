@@ -1,8 +1,12 @@
-import { readdir, readFile, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { runCli } from '../helpers/cli.ts'
 import { newDirectory, signIn, startEmbeddedService } from '../helpers/embedded-service.ts'
+import { startProcess } from '../helpers/process.ts'
+
+// Many starts, one after the other.
+t.setTimeout(300_000)
 
 const EMAIL = 'admin@latchkey.local'
 const NEEDING_DATABASE = [
@@ -102,3 +106,36 @@ t.test('beside a running service, and without one', async (t) => {
     await rm(join(cwd, 'safe'))
   })
 })
+
+t.test('beside a service whose socket is in another directory', async (t) => {
+  const cwd = join(await newDirectory(t), 'long'.repeat(20), 'way'.repeat(20))
+  await mkdir(cwd, { recursive: true })
+  const service = await startEmbeddedService(t, cwd)
+  t.match(await commandsIn(cwd)('keys status'), { code: 0, err: '', out: /^1 +current/m })
+  t.match(await commandsIn(cwd)('users list'), { code: 0, out: EMAIL })
+  await service.stop()
+})
+
+t.test(
+  'as root, beside a service whose database is in another directory',
+  { skip: process.getuid?.() !== 0 && 'needs root' },
+  async (t) => {
+    const cwd = await newDirectory(t)
+    await chmod(cwd, 0o700)
+    const service = await startEmbeddedService(t, cwd)
+    const home = (await readFile(join(cwd, 'data/postgres.location'), 'utf8')).trim()
+    t.teardown(() => rm(home, { recursive: true }))
+    t.match(service.output(), `The database is kept in ${home}: `)
+    t.match(service.output(), `Creating the database in ${home}; `)
+    t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
+    await service.stop()
+    t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
+    await unlink(join(cwd, 'data/root.keys'))
+    const lost = startProcess(t, cwd, {})
+    t.equal(await lost.exited, 1)
+    t.match(
+      lost.output(),
+      /has a database and no root\.keys: put back the copy .* whose fingerprint is \w{16}$/m
+    )
+  }
+)

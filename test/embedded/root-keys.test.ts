@@ -6,6 +6,9 @@ import { newRootKey } from '../../src/root-keys/local.ts'
 import { newDirectory, startEmbeddedService } from '../helpers/embedded-service.ts'
 import { startProcess } from '../helpers/process.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 async function refusal(t: Test, cwd: string, env: Record<string, string> = {}): Promise<string> {
   const service = startProcess(t, cwd, { LOG_LEVEL: 'silent', ...env })
   t.equal(await service.exited, 1)

@@ -26,13 +26,15 @@ export interface Account {
   /** Answered 503. */
   refused: number
   slowestMs: number
+  /** How often it said that it was not ready. */
+  unready: number
   /** When acknowledged changes were sent and answered. */
   writes: { sentAt: number; answeredAt: number }[]
 }
 
 /**
  * Callers of several replicas, who write down what was acknowledged. Each creates, changes and reveals
- * credentials; one revokes tokens and sessions. `faults` has what must never be, in words.
+ * credentials; one revokes tokens and sessions, and a load balancer asks who is ready. `faults` has what must never be, in words.
  */
 export class Ledger {
   readonly faults: string[] = []
@@ -48,10 +50,17 @@ export class Ledger {
   constructor(t: Test, replicas: readonly Client[]) {
     t.teardown(() => this.#halt())
     this.#replicas = replicas
-    this.accounts = replicas.map(() => ({ acknowledged: 0, refused: 0, slowestMs: 0, writes: [] }))
+    this.accounts = replicas.map(() => ({
+      acknowledged: 0,
+      refused: 0,
+      slowestMs: 0,
+      unready: 0,
+      writes: []
+    }))
     this.#callers = [
       ...replicas.map((replica) => this.#write(replica, replica)),
       ...replicas.map((replica, index) => this.#write(replica, this.#replica(index + 1))),
+      ...replicas.map((replica, index) => this.#watch(replica, this.accounts[index]!)),
       this.#revoke()
     ]
   }
@@ -126,6 +135,13 @@ export class Ledger {
         }
       }
       await this.#compare(reader, entry)
+    }
+  }
+
+  /** Asks whether the replica is ready, as a load balancer does. */
+  async #watch(replica: Client, account: Account): Promise<void> {
+    for (; this.#isRunning; await sleep(200)) {
+      if (!(await this.#ask(replica, 'GET', '/readyz'))) account.unready++
     }
   }
 

@@ -4,11 +4,10 @@ import { blocksOf } from '../helpers/doc-blocks.ts'
 
 const PAGE = join(import.meta.dirname, '../../docs/operations/high-availability.md')
 
-/** The text of a file on the page about high availability; its first line there is a comment with its path. */
-export async function fileOnPage(path: string): Promise<string> {
-  const found = blocksOf(await readFile(PAGE, 'utf8')).filter(
-    ({ text }) => /^[#;] (\S+)/.exec(text)?.[1] === path
-  )
-  if (found.length !== 1) throw new Error(`the page has ${found.length} blocks of ${path}`)
+/** The text of the file, or the lines, that a comment in the first line names so. */
+export async function fileOnPage(name: string): Promise<string> {
+  const blocks = blocksOf(await readFile(PAGE, 'utf8'))
+  const found = blocks.filter(({ text }) => [`# ${name}`, `; ${name}`].includes(text.split('\n')[0]!))
+  if (found.length !== 1) throw new Error(`the page has ${found.length} blocks of ${name}`)
   return found[0]!.text
 }

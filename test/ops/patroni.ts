@@ -11,23 +11,19 @@ import { startWire } from './wire.ts'
 /** Shorter than on the page, as the test has to be. */
 const TIMES = { ttl: 6, loop_wait: 1, retry_timeout: 2 }
 
-interface Status {
-  /** True on the node that takes writes. */
-  isPrimary: boolean
-  role: string
-  state: string
-}
-
 export interface Node {
   name: string
   /** The ports by which everybody else reaches Postgres and Patroni: those of wires. */
   ports: { postgres: number; patroni: number }
-  /** Patroni's answer, past the wire; undefined if there is none. */
-  status(): Promise<Status | undefined>
+  /** True if Patroni says, past the wire, that this node takes writes. */
+  isPrimary(): Promise<boolean>
   /** Starts Patroni, which starts Postgres. */
   start(): void
   /** Ends Patroni and Postgres by kill -9. */
   kill(): Promise<void>
+  /** Stops Patroni where it is; Postgres goes on. */
+  freeze(): void
+  thaw(): void
   /** Cuts the node off from etcd, the other nodes, HAProxy and the clients. */
   cut(): void
   mend(): void
@@ -39,12 +35,17 @@ export interface Cluster {
   port: number
   /** A URL of the superuser, through HAProxy. */
   adminUrl: string
-  /** Undefined while there is none. */
-  primary(): Promise<Node | undefined>
+  /** The node that takes writes, `other` than this one; undefined while there is none. */
+  primary(other?: Node): Promise<Node | undefined>
   /** Waits until a primary is followed by two standbys, one of them synchronous. */
   healthy(): Promise<void>
   /** Asks Patroni for a planned switchover. */
   switchOver(): Promise<void>
+}
+
+interface Member {
+  role: string
+  state: string
 }
 
 /** Returns why there can be no cluster here, or undefined. */
@@ -75,9 +76,10 @@ export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
     }
     throw new Error('no Patroni answers')
   }
-  const primary = async () => {
-    const all = await Promise.all(nodes.map((node) => node.status()))
-    return nodes[all.findIndex((status) => status?.isPrimary)]
+  const primary = async (other?: Node) => {
+    const asked = nodes.filter((node) => node !== other)
+    const found = await Promise.all(asked.map((node) => node.isPrimary()))
+    return asked[found.indexOf(true)]
   }
   const cluster: Cluster = {
     nodes,
@@ -88,8 +90,8 @@ export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
       const isHealthy = async () => {
         const { members = [] } = await ask('/cluster')
         const roles = members
-          .filter(({ state }: Status) => state === 'running' || state === 'streaming')
-          .map(({ role }: Status) => role)
+          .filter(({ state }: Member) => state === 'running' || state === 'streaming')
+          .map(({ role }: Member) => role)
         return `${roles.sort()}` === 'leader,replica,sync_standby'
       }
       await eventually(() => isHealthy().catch(() => false), 'the cluster is healthy', 60_000)
@@ -166,15 +168,12 @@ async function makeNode(t: Test, bed: Bed, name: string, etcdPort: number): Prom
   return {
     name,
     ports: { postgres: postgres.port, patroni: patroni.port },
-    async status() {
-      const answer = await request(patroniPort, '/patroni').catch(() => undefined)
-      if (!answer) return undefined
-      const asked = fetch(`http://127.0.0.1:${patroniPort}/primary`)
-      const isPrimary = await asked.then(
+    isPrimary() {
+      const asked = fetch(`http://127.0.0.1:${patroniPort}/primary`, { signal: AbortSignal.timeout(2_000) })
+      return asked.then(
         ({ status }) => status === 200,
         () => false
       )
-      return { isPrimary, role: answer.role, state: answer.state }
     },
     start() {
       running = bed.start(name, 'patroni', [file])
@@ -185,6 +184,8 @@ async function makeNode(t: Test, bed: Bed, name: string, etcdPort: number): Prom
       process.kill(postmaster, 'SIGKILL')
       await running.exited
     },
+    freeze: () => running.child.kill('SIGSTOP'),
+    thaw: () => running.child.kill('SIGCONT'),
     cut() {
       for (const wire of wires) wire.cut()
     },

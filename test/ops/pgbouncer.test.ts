@@ -8,19 +8,19 @@ import { record } from '../golden/story.ts'
 import { createTestDatabase, SERVICE_ROLE } from '../helpers/database.ts'
 import { type Bed, makeBed } from './bed.ts'
 import { Ledger, recoveryOf } from './ledger.ts'
-import { findPgbouncers, type PoolerOptions, startPgbouncer } from './pgbouncer.ts'
+import { findPgbouncers, startPgbouncer } from './pgbouncer.ts'
 import { serviceIn } from './replicas.ts'
 
 t.setTimeout(180_000)
 
 const { user, host, port } = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] })
 /** A PgBouncer before the server of the test run, which asks nobody for a password. */
-const start = (bed: Bed, program: string, settings: PoolerOptions['settings'] = {}) =>
+const start = (bed: Bed, program: string, more = '') =>
   startPgbouncer(bed, {
     program,
     server: `host=${host} port=${port}`,
     users: { [user!]: 'secret', [SERVICE_ROLE]: 'secret' },
-    settings
+    more
   })
 const { recent, old } = await findPgbouncers()
 const withRecent = recent
@@ -41,7 +41,7 @@ t.test('every operation answers as without PgBouncer', withRecent, async (t) => 
 t.test('a small pool, and one that restarts, lose nothing', withRecent, async (t) => {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
-  const pooler = await start(bed, recent!, { default_pool_size: 3 })
+  const pooler = await start(bed, recent!, 'default_pool_size = 3\n')
   const service = await serviceIn(t, bed)
   const replicas = []
   for (let count = 0; count < 2; count++) replicas.push(await service.start(pooler.through(database.url)))
@@ -110,10 +110,10 @@ t.test('time limits hold behind PgBouncer', withRecent, async (t) => {
 })
 
 /** The line that a start ends with. */
-async function refusal(t: Test, program: string, settings: Record<string, string | number>): Promise<string> {
+async function refusal(t: Test, program: string, more = ''): Promise<string> {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
-  const pooler = await start(bed, program, settings)
+  const pooler = await start(bed, program, more)
   const service = await serviceIn(t, bed)
   const starting = service.run({ DATABASE_URL: pooler.through(database.url) })
   t.equal(await starting.exited, 1)
@@ -122,12 +122,12 @@ async function refusal(t: Test, program: string, settings: Record<string, string
 
 t.test('a start names a PgBouncer that keeps no prepared statements', withRecent, async (t) => {
   t.match(
-    await refusal(t, recent!, { max_prepared_statements: 0 }),
+    await refusal(t, recent!, 'max_prepared_statements = 0\n'),
     /^latchkey: .*max_prepared_statements.*$/
   )
 })
 
 const withOld = old ? {} : { skip: 'no PgBouncer before 1.21 is installed' }
 t.test('a start names a PgBouncer that is too old', withOld, async (t) => {
-  t.match(await refusal(t, old!, {}), /^latchkey: .*PgBouncer.*1\.21.*$/)
+  t.match(await refusal(t, old!), /^latchkey: .*PgBouncer.*1\.21.*$/)
 })

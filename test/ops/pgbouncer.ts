@@ -41,13 +41,13 @@ export interface PoolerOptions {
   users: Record<string, string>
   /** The server, by the words of the page: `host=… port=…`. */
   server: string
-  /** What the page leaves at its default. */
-  settings?: Record<string, string | number>
+  /** Further lines of pgbouncer.ini. */
+  more?: string
 }
 
 /** Starts a PgBouncer with the files on the page. */
 export async function startPgbouncer(bed: Bed, options: PoolerOptions): Promise<Pooler> {
-  const { program, server, settings = {} } = options
+  const { program, server, more = '' } = options
   const users: Record<string, string> = { ...options.users, console: 'secret' }
   const port = await freePort()
   const name = `pgbouncer-${port}`
@@ -57,12 +57,11 @@ export async function startPgbouncer(bed: Bed, options: PoolerOptions): Promise<
   await copyFile(program, executable)
   const list = Object.entries(users).map(([user, password]) => `"${user}" "${password}"\n`)
   const auth = await bed.write(`${name}/userlist.txt`, list.join(''))
-  const additional = { unix_socket_dir: directory, admin_users: 'console', ...settings }
   const text = (await fileOnPage('/etc/pgbouncer/pgbouncer.ini'))
     .replace(/^latchkey = .*$/m, `* = ${server}`)
     .replace(/^(listen_port) = .*$/m, `$1 = ${port}`)
     .replace(/^(auth_file) = .*$/m, `$1 = ${auth}`)
-    .concat(...Object.entries(additional).map(([name, value]) => `${name} = ${value}\n`))
+    .concat(`unix_socket_dir = ${directory}\nadmin_users = console\n${more}`)
   const file = await bed.write(`${name}/pgbouncer.ini`, text)
   const url = (user: string, database: string) =>
     `postgresql://${user}:${encodeURIComponent(users[user]!)}@127.0.0.1:${port}/${database}`
