@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import { endsConnection, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
-import { checkServer, type Limits, requireWritable } from './server-check.ts'
+import { checkServer, explained, type Limits, requireWritable } from './server-check.ts'
 import { givesSignOfLife } from './sign-of-life.ts'
 
 /** The options of a `pg.Client` for one server. */
@@ -62,7 +62,7 @@ export class Connection {
       return connection
     } catch (error) {
       connection.destroy()
-      throw error
+      throw explained(error)
     } finally {
       clearTimeout(timer)
       signal.removeEventListener('abort', giveUp)
@@ -94,15 +94,21 @@ export class Connection {
 
   async send(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
     const name = statementName(text)
-    this.#sentAt = performance.now()
     try {
-      const result = await this.#client.query({ ...(name && { name }), text, values: values as unknown[] })
+      const result = await this.#query({ ...(name && { name }), text, values: values as unknown[] })
       this.#refuseIfUnwritable()
       return result
     } catch (error) {
       this.#broken ||= endsConnection(error)
       if (isReadOnly(error)) this.#onReadOnly()
       throw error
+    }
+  }
+
+  async #query(query: pg.QueryConfig<unknown[]>): Promise<pg.QueryResult> {
+    this.#sentAt = performance.now()
+    try {
+      return await this.#client.query(query)
     } finally {
       this.#sentAt = undefined
     }
@@ -127,7 +133,7 @@ export class Connection {
   /** Throws if the server does not answer, or takes no writes. */
   async check(): Promise<void> {
     try {
-      await requireWritable((query) => this.#client.query(query))
+      await requireWritable((query) => this.#query(query))
     } catch (error) {
       this.#broken = true
       this.#onReadOnly()
@@ -138,7 +144,7 @@ export class Connection {
   /** Rolls back. Never throws: a connection that cannot roll back is closed, which has the same effect. */
   async rollback() {
     if (!this.#broken) {
-      await this.#client.query('rollback').catch(() => {
+      await this.#query({ text: 'rollback' }).catch(() => {
         this.#broken = true
       })
     }

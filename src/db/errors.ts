@@ -30,7 +30,7 @@ export function isLockTimeout(error: unknown): boolean {
 // Messages of connections that cannot be used.
 export const STANDBY = 'The database is a standby: connect to the primary'
 export const READ_ONLY = 'The database is read-only: connect to a server that takes writes'
-export const UNFIT_POOLER = 'A connection pooler does not support prepared statements'
+export const UNFIT_POOLER = 'The connection pooler before the database cannot be used'
 
 const IS_STANDBY = 'The database is a standby'
 const IS_READ_ONLY = 'The database is read-only'

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from './connection.ts'
 import { isShortOfConnections, isStaleStatement } from './errors.ts'
+import { UnfitPooler } from './server-check.ts'
 import type { Servers } from './servers.ts'
 import { compareNeed, KINDS, type Kind, tooLate, type Use, usesOf } from './uses.ts'
 
@@ -207,7 +208,8 @@ export class ConnectionPool {
     } catch (error) {
       this.#refusal = error as Error
       // Whoever waits can have one of those that are open, or that the server has to spare later.
-      if (this.#members.size > 0 || isShortOfConnections(error)) this.#retryLater()
+      const mayWait = this.#members.size > 0 && !(error instanceof UnfitPooler)
+      if (mayWait || isShortOfConnections(error)) this.#retryLater()
       else for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(this.#refusal, startedAt)
     } finally {
       this.#opening--

@@ -49,31 +49,31 @@ const CHECK = {
     ) as role_has_limits`
 }
 
-/**
- * Throws if the server takes no writes, or if a pooler before it cannot be used. `processId` is what the
- * server, or the pooler, calls this connection.
- */
+/** Throws if the server takes no writes. `processId` is what it, or a pooler, calls this connection. */
 export async function checkServer(query: Query, limits: Limits, processId: number): Promise<void> {
   const ours = limits === LIMITS
-  try {
-    const { rows } = await query({ ...CHECK, values: [processId, JSON.stringify(limits), ours] })
-    requireWritableRow(rows[0])
-    if (rows[0].is_pooled && ours && !rows[0].role_has_limits) await query({ text: GIVE_ROLE_LIMITS })
-  } catch (error) {
-    throw isDatabaseError(error) && UNPREPARED.has(error.code ?? '') ? new UnfitPooler(error) : error
-  }
+  const { rows } = await query({ ...CHECK, values: [processId, JSON.stringify(limits), ours] })
+  requireWritableRow(rows[0])
+  if (rows[0].is_pooled && ours && !rows[0].role_has_limits) await query({ text: GIVE_ROLE_LIMITS })
 }
 
 /** A statement that exists already, or that does not exist. */
 const UNPREPARED = new Set(['42P05', '26000'])
 
-class UnfitPooler extends Error {
-  constructor(cause: Error) {
-    super(
-      `${UNFIT_POOLER}: use PgBouncer 1.21 or later with max_prepared_statements of 200 or more, ` +
-        'or session pooling',
-      { cause }
-    )
+/** Returns what to change if a pooler cannot be used; else the error itself. */
+export function explained(error: unknown): unknown {
+  if (!isDatabaseError(error)) return error
+  if (UNPREPARED.has(error.code ?? ''))
+    return new UnfitPooler('use PgBouncer 1.21 or later with max_prepared_statements of 200 or more', error)
+  if (error.message.startsWith('unsupported startup parameter'))
+    return new UnfitPooler(`remove from the URL of the database what it refuses (${error.message})`, error)
+  return error
+}
+
+/** A pooler before the server cannot be used. The message says what to change. */
+export class UnfitPooler extends Error {
+  constructor(remedy: string, cause: Error) {
+    super(`${UNFIT_POOLER}: ${remedy}`, { cause })
     this.name = 'UnfitPooler'
   }
 }

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
+import { readConfig } from '../../src/config.ts'
 import { grantTo } from '../../src/db/grants.ts'
+import { start } from '../../src/start.ts'
 import { startTestApp } from '../helpers/app.ts'
 import type { Answer } from '../helpers/client.ts'
 import { asRole } from '../helpers/database.ts'
@@ -93,6 +95,14 @@ for (const limit of [6, 3, 1]) {
     t.ok((await connectionsOf(role.name)) > limit, 'more are used once they can be had')
   })
 }
+
+t.test('a replica starts with three connections for its role', async (t) => {
+  const role = await newRole(t, 3)
+  const config = { ...readConfig({ LOG_LEVEL: 'silent' }), databaseUrl: role.url, rootKeys: service.rootKeys }
+  const started = await start(config, { notice() {}, connectionError() {}, databaseEnded() {} })
+  await started.close()
+  t.pass('it started')
+})
 
 t.test('a replica opens no more connections than it may', async (t) => {
   const role = await newRole(t, -1)

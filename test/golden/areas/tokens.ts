@@ -1,4 +1,5 @@
-import { bearer, type Recorder } from '../recorder.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { bearer, type Caller, type Recorder } from '../recorder.ts'
 import { idOf, NO_ID, type World } from '../world.ts'
 
 const path = '/api/v1/access-tokens'
@@ -68,6 +69,9 @@ export async function tokens(r: Recorder, world: World): Promise<void> {
     headers: { authorization: `${world.tokens['ann-read']!['authorization']}x` }
   })
   await r.get('use.no-session', '/api/v1/session', { as: world.tokens['ann-all'] })
+  // Uses are written after their requests: two of Ann's tokens, and one of the project.
+  await usesWritten(r, ann, path, 2)
+  await usesWritten(r, bob, `${path}?projectId=${projectId}`, 1)
   await r.get('list', path, { as: ann })
   await r.get('list.project', `${path}?projectId=${projectId}`, { as: bob })
   await r.get('list.by-editor', `${path}?projectId=${projectId}`, { as: cem })
@@ -86,3 +90,10 @@ export async function tokens(r: Recorder, world: World): Promise<void> {
   await r.delete('revoke.by-token', `${path}/${idOf(world, 'ann-all')}`, { as: world.tokens['ann-all'] })
   await r.get('revoked', '/api/v1/projects', { as: world.tokens['ann-revoked'] })
 }
+
+const usesWritten = (r: Recorder, as: Caller, list: string, count: number) =>
+  eventually(async () => {
+    const { json } = await r.quietly('GET', list, { as })
+    const used = json.data.filter(({ lastUsedAt }: { lastUsedAt: string | null }) => lastUsedAt !== null)
+    return used.length === count
+  }, 'all uses are written')
