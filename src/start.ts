@@ -1,7 +1,7 @@
 import type { Config } from './config.ts'
 import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
 import { requireFirstTables } from './db/first-tables.ts'
-import { migrate, migrateForRoleOf } from './db/migrate.ts'
+import { migrate, migrateForRoleOf, WITHOUT_LIMITS } from './db/migrate.ts'
 import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
 import { hasDatabase } from './embedded/directory.ts'
 import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
@@ -93,10 +93,7 @@ async function migrateTables(
   notice: StartupReporter['notice']
 ) {
   // A turn holds one connection for writes, and an index that is created concurrently needs another.
-  const migrating = createDatabase(
-    { ...(owner ?? own), query_timeout: 0, statement_timeout: '0' },
-    { connections: 5 }
-  )
+  const migrating = createDatabase({ ...(owner ?? own), ...WITHOUT_LIMITS }, { connections: 5 })
   try {
     await reach(db, 'DATABASE_URL')
     if (owner) await reach(migrating, 'LATCHKEY_MIGRATION_DATABASE_URL')

@@ -18,6 +18,7 @@ const root = join(import.meta.dirname, '..')
 const ELSEWHERE: Record<string, string> = {
   'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
+  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
   'docs/recipes/external-secrets.md': 'test/recipes runs its YAML, where there are Go and its registry',
   'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock'

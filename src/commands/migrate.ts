@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { requireFirstTables } from '../db/first-tables.ts'
-import { migrate, migrateFor } from '../db/migrate.ts'
+import { migrate, migrateFor, WITHOUT_LIMITS } from '../db/migrate.ts'
 import { print } from '../terminal.ts'
 import { type Command, withDatabase } from './command.ts'
 
@@ -10,8 +10,7 @@ export const migrateCommand: Command = {
   run: (config, { options }) =>
     withDatabase(config, (db) => migrateDatabase(db, options['grant-to']), {
       asOwner: true,
-      query_timeout: 0,
-      statement_timeout: '0'
+      ...WITHOUT_LIMITS
     })
 }
 

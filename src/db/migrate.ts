@@ -24,7 +24,9 @@ const SETTINGS = {
   tcp_keepalives_interval: '5',
   tcp_keepalives_count: '4'
 }
-const SESSION_LIMITS = ['statement_timeout', 'lock_timeout']
+
+/** Options of the connections for `migrate`: an index that is created concurrently takes long, and waits. */
+export const WITHOUT_LIMITS = { query_timeout: 0, statement_timeout: '0', lock_timeout: '0' }
 
 export interface MigrateOptions {
   /** Is called with what the administrator has to know. */
@@ -37,7 +39,7 @@ export interface MigrateOptions {
  * Runs the pending migrations one after the other and returns their names. If one fails, throws its error;
  * those before it stay, and the next call goes on with it. Processes take turns: a turn is a transaction that
  * holds a lock, and in which one migration runs. Waits for its turn, and for locks on tables, without an end.
- * `db` needs two connections for writes, and should have no `query_timeout`: a migration may take long.
+ * `db` needs two connections for writes, `WITHOUT_LIMITS`.
  */
 export function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
   return runPending(db, options)
@@ -178,24 +180,17 @@ async function createIndex(db: Database, statement: string): Promise<void> {
   const name = /^create (?:unique )?index concurrently ([a-z0-9_]+) on /.exec(statement)?.[1]
   if (name === undefined) throw new Error(`this is not "create index concurrently NAME on …": ${statement}`)
   const drop = sql`drop index concurrently if exists ${sql.id(name)}`
-  await db.connection().execute(async (connection) => {
-    // Outside of a transaction, limits can only be those of the session. It blocks nobody while it waits.
-    for (const limit of SESSION_LIMITS) await sql`set ${sql.raw(limit)} = 0`.execute(connection)
-    try {
-      const { rows } = await sql<{ valid: boolean }>`
-        select indisvalid as valid from pg_index where indexrelid = to_regclass(${name})`.execute(connection)
-      if (rows[0]?.valid) return
-      if (rows[0]) await drop.execute(connection)
-      await sql.raw(statement).execute(connection)
-    } catch (error) {
-      // Such as duplicates. An invalid unique index would refuse new ones all the same.
-      await drop.execute(connection).catch(() => {})
-      throw error
-    } finally {
-      for (const limit of SESSION_LIMITS)
-        await sql`reset ${sql.raw(limit)}`.execute(connection).catch(() => {})
-    }
-  })
+  const { rows } = await sql<{ valid: boolean }>`
+    select indisvalid as valid from pg_index where indexrelid = to_regclass(${name})`.execute(db)
+  if (rows[0]?.valid) return
+  if (rows[0]) await drop.execute(db)
+  try {
+    await sql.raw(statement).execute(db)
+  } catch (error) {
+    // Such as duplicates. An invalid unique index would refuse new ones all the same.
+    await drop.execute(db).catch(() => {})
+    throw error
+  }
 }
 
 /** Runs the batches, with pauses as long as they are, so that requests get their share of the database. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { createDatabase, type Database, inTransaction } from '../../src/db/database.ts'
-import { migrate, migrateFor } from '../../src/db/migrate.ts'
+import { migrate, migrateFor, WITHOUT_LIMITS } from '../../src/db/migrate.ts'
 import { MIGRATIONS } from '../../src/db/migration-files.ts'
 import { createTestDatabase, SERVICE_ROLE } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -36,7 +36,7 @@ async function indexes(db: Database) {
 
 t.test('an index is made while others write to the table', async (t) => {
   const { db, ownerUrl, folders } = await withMigration(t, INDEXES)
-  const migrating = createDatabase({ connectionString: ownerUrl })
+  const migrating = createDatabase({ connectionString: ownerUrl, ...WITHOUT_LIMITS })
   t.teardown(() => migrating.destroy())
   let ran: Promise<string[]> | undefined
   await inTransaction(db, async (trx) => {

@@ -168,7 +168,7 @@ export class Load {
   }
 
   /** Starts requests of all kinds in turn, and returns what ends them after those that are on their way. */
-  start(version: string, origin: string): () => Promise<void> {
+  start(t: Test, version: string, origin: string): () => Promise<void> {
     let ended = false
     const kinds = Object.entries(this.#world.kinds)
     const loop = async (first: number) => {
@@ -181,10 +181,12 @@ export class Load {
     const running = Array.from({ length: CONNECTIONS }, (_, index) =>
       loop(Math.floor((index * kinds.length) / CONNECTIONS))
     )
-    return async () => {
+    const stop = async () => {
       ended = true
       await Promise.all(running)
     }
+    t.teardown(stop)
+    return stop
   }
 
   async #send(version: string, kind: string, origin: string, made: Call) {

@@ -61,12 +61,12 @@ t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_0
   const world = await makeWorld(old.origin, ADMIN)
   await fill(client, world)
   const load = new Load(world)
-  const stopOld = load.start('old', old.origin)
+  const stopOld = load.start(t, 'old', old.origin)
   await sleep(STEADY_MS)
   load.check(t, 'before', ['old'])
 
   const current = await start('new')
-  const stopCurrent = load.start('new', current.origin)
+  const stopCurrent = load.start(t, 'new', current.origin)
   await sleep(STEADY_MS)
   load.check(t, 'this version is started', ['old', 'new'])
 
@@ -120,7 +120,7 @@ t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_0
   load.check(t, 'this version alone', ['new'])
 
   const again = await start('old')
-  const stopAgain = load.start('old', again.origin)
+  const stopAgain = load.start(t, 'old', again.origin)
   await sleep(STEADY_MS)
   load.check(t, 'the release is started again on the new tables', ['old', 'new'])
   await stopCurrent()
