@@ -124,7 +124,7 @@ export interface Config extends ValuesOf<typeof settings> {
   readonly unknownVariables: readonly string[]
 }
 
-/** A setting that stops the start. The message is one line, names the variable, and never holds its value. */
+/** A setting that stops the start. The message is one line, names the variable, and holds no secret. */
 export class ConfigError extends Error {
   constructor(variable: string, expected: string) {
     super(`${variable} ${expected}`)

@@ -249,6 +249,18 @@ t.test('compose hands over every setting', async (t) => {
   )
 })
 
+t.test('root keys can be in a secret, as docs/operations/docker.md shows', async (t) => {
+  const [, text = ''] = /^```yaml\n(.*?)^```$/ms.exec(await read('docs/operations/docker.md')) ?? []
+  t.match(parse(text), {
+    services: {
+      latchkey: { environment: { LATCHKEY_ROOT_KEYS_FILE: '/run/secrets/root_keys' }, secrets: ['root_keys'] }
+    },
+    secrets: { root_keys: { file: './root.keys' } }
+  })
+  // Without a colon, an empty variable is accepted; the service takes it for unset.
+  t.match(latchkey.environment.LATCHKEY_ROOT_KEYS, /^\$\{LATCHKEY_ROOT_KEYS\?/)
+})
+
 t.test('both containers are closed as far as they can be', async (t) => {
   for (const [name, service] of Object.entries(compose.services)) {
     t.equal(service.read_only, true, `${name}: read-only root`)

@@ -54,6 +54,7 @@ t.test('what cannot be listened on stops the start before anything is made', asy
     [{ HOST: 'nowhere.invalid' }, 'HOST has to be an address of this machine: nowhere.invalid is none'],
     [{ HOST: '192.0.2.1' }, 'HOST has to be an address of this machine: 192.0.2.1 is none'],
     [{ METRICS_PORT: taken }, `METRICS_PORT has to be a free port: a program listens on 127.0.0.1:${taken}`],
+    [{ LATCHKEY_DATA_DIR: '/dev/null' }, 'LATCHKEY_DATA_DIR has to be a directory that can be made'],
     [{ METRICS_PORT: '0', METRICS_HOST: 'nowhere.invalid' }, 'METRICS_HOST has to be an address']
   ]
   const same = String(await freePort())

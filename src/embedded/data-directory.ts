@@ -20,9 +20,10 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
     })
     await access(`${directory}/.`, constants.W_OK | constants.X_OK)
   } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
     throw new ConfigError(
       'LATCHKEY_DATA_DIR',
-      `has to be a directory that can be made and written (${(error as NodeJS.ErrnoException).code})`
+      `has to be a directory that can be made and written: ${directory} (${code})`
     )
   }
   // Before anything in it is read: root would follow a link there to any file.

@@ -5,6 +5,9 @@ import { startTestApp } from '../helpers/app.ts'
 import { runCli } from '../helpers/cli.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 
+// Many starts, one after the other.
+t.setTimeout(300_000)
+
 async function started(t: Test) {
   const service = await startTestApp(t)
   const env = { DATABASE_URL: service.databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
