@@ -34,7 +34,8 @@ export interface Account {
 
 /**
  * Callers of several replicas, who write down what was acknowledged. Each creates, changes and reveals
- * credentials; one revokes tokens and sessions, and a load balancer asks who is ready. `faults` has what must never be, in words.
+ * credentials; one revokes tokens and sessions, and a load balancer asks who is ready. `faults` has what must
+ * never be, in words.
  */
 export class Ledger {
   readonly faults: string[] = []
