@@ -3,9 +3,13 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { newDirectory } from './helpers/embedded-service.ts'
+import { identityOf } from '../src/embedded/processes.ts'
+import { newDirectory, startEmbeddedService } from './helpers/embedded-service.ts'
 import { eventually } from './helpers/eventually.ts'
 import { startProcess } from './helpers/process.ts'
+
+// Many starts, one after the other.
+t.setTimeout(300_000)
 
 const root = join(import.meta.dirname, '..')
 
@@ -49,13 +53,21 @@ t.test('npm start ends the service and its Postgres', { skip: process.platform =
     const postgres = Number.parseInt(await readFile(pidFile, 'utf8'), 10)
     send(child.pid!)
     await eventually(async () => !(await isUp(origin)) && !existsSync(pidFile), how, 20_000)
-    t.throws(() => process.kill(postgres, 0), { code: 'ESRCH' }, how)
+    await eventually(async () => (await identityOf(postgres)) === undefined, `${how}: no Postgres`)
     t.notMatch(output(), 'an earlier process had left running', 'each start finds it stopped')
   }
 })
 
+t.test('the end of the terminal ends the service and its Postgres', async (t) => {
+  const cwd = await newDirectory(t)
+  const service = await startEmbeddedService(t, cwd)
+  service.child.kill('SIGHUP')
+  t.equal(await service.exited, 0)
+  t.notOk(existsSync(join(cwd, 'data/postgres/postmaster.pid')))
+})
+
 t.test('a signal while the service starts leaves no Postgres', async (t) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const cwd = await newDirectory(t)
     const service = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
     const pidFile = join(cwd, 'data/postgres/postmaster.pid')

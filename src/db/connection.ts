@@ -118,6 +118,12 @@ export class Connection {
     return givesSignOfLife(this.#client.host, this.#client.port, timeoutMs)
   }
 
+  /** Returns the timeline of a server that takes writes. Each promotion in a cluster begins the next one. */
+  async timeline(): Promise<number> {
+    const { rows } = await this.#client.query('select pg_walfile_name(pg_current_wal_lsn()) as file')
+    return Number.parseInt(rows[0].file.slice(0, 8), 16)
+  }
+
   /** Throws if the server does not answer, or takes no writes. */
   async check(): Promise<void> {
     try {

@@ -66,6 +66,7 @@ export class ConnectionPool {
   #refusal: Error | undefined
   #retry: NodeJS.Timeout | undefined
   #isProbing = false
+  #isLooking = false
   #ended: Promise<void> | undefined
 
   constructor(servers: Servers, options: PoolOptions) {
@@ -223,12 +224,28 @@ export class ConnectionPool {
       this.#close(member)
       return
     }
-    // Another server takes writes now: what the one before still answers may be out of date.
-    if (this.#server !== member.server) {
-      for (const { server, connection } of this.#members) if (server !== member.server) connection.destroy()
-    }
-    this.#server = member.server
+    this.#use(member.server)
     this.#idle.push(member)
+  }
+
+  /** If another server was used before, what that still answers may be out of date. */
+  #use(server: number): void {
+    if (this.#server === server) return
+    this.#server = server
+    for (const member of this.#members) if (member.server !== server) member.connection.destroy()
+  }
+
+  /** Leaves a server that was replaced and does not know it, such as one that is cut off from its cluster. */
+  async #followSuccessor(): Promise<void> {
+    if (this.#isLooking || this.#server === undefined) return
+    this.#isLooking = true
+    const successor = await this.#servers.findSuccessor(this.#server)
+    this.#isLooking = false
+    if (successor === undefined || this.#ended) return
+    // Connections that are being opened may be to the server from before.
+    this.#generation++
+    this.#use(successor)
+    this.#serve()
   }
 
   #retryLater(): void {
@@ -260,6 +277,7 @@ export class ConnectionPool {
     }
     const silent = [...this.#members].find(({ connection }) => connection.silence > MAX_SILENCE_MS)
     if (silent) void this.#dropIfDead(silent)
+    void this.#followSuccessor()
   }
 
   /** A server that is gone without a word would hold its connections until their statements time out. */

@@ -3,6 +3,8 @@ import { Connection, type ConnectionOptions, type ServerOptions } from './connec
 
 /** How long one server may keep the next one waiting, in milliseconds. */
 const HEAD_START_MS = 300
+/** The longest that a server may take to say which timeline it is on. */
+const TIMELINE_MS = 2_000
 
 type Options = Omit<ConnectionOptions, 'server' | 'onEnd'>
 
@@ -33,6 +35,7 @@ export class Servers {
   async open(onEnd: (error: Error) => void): Promise<Opened> {
     const stop = new AbortController()
     const { signal } = stop
+    const before = this.#last
     const failures = new Map<number, Error>()
     let opened: Opened | undefined
     const attempt = async (server: number, onFailure: () => void): Promise<Opened> => {
@@ -55,18 +58,51 @@ export class Servers {
       const attempts: Promise<Opened>[] = []
       for (let i = 0; i < this.#servers.length && !opened; i++) {
         const { promise: failed, resolve: onFailure } = Promise.withResolvers<void>()
-        attempts.push(attempt((this.#last + i) % this.#servers.length, onFailure))
+        attempts.push(attempt((before + i) % this.#servers.length, onFailure))
         const headStart = sleep(HEAD_START_MS, undefined, { signal }).catch(() => {})
         await Promise.race([Promise.any(attempts), failed, headStart]).catch(() => {})
       }
       const first = await Promise.any(attempts)
-      this.#last = first.server
+      if (this.#last === before) this.#last = first.server
       return first
     } catch {
       const errors = [...failures.values()]
       throw errors.length === 1 ? errors[0] : new NoServer(errors)
     } finally {
       stop.abort()
+    }
+  }
+
+  /**
+   * Returns a server that takes writes and was promoted later than `current`, or undefined. If there is one,
+   * the others of the cluster follow it, and `current` has not heard of it: what it answers is out of date.
+   */
+  async findSuccessor(current: number): Promise<number | undefined> {
+    let successor: number | undefined
+    let newest = 0
+    for (const [server, timeline] of await this.#timelinesExcept(current))
+      if (timeline > newest) [successor, newest] = [server, timeline]
+    if (successor === undefined || newest <= (await this.#timelineOf(current))) return undefined
+    this.#last = successor
+    return successor
+  }
+
+  #timelinesExcept(current: number): Promise<[number, number][]> {
+    const others = [...this.#servers.keys()].filter((server) => server !== current)
+    return Promise.all(
+      others.map(async (server): Promise<[number, number]> => [server, await this.#timelineOf(server)])
+    )
+  }
+
+  /** 0 if the server takes no writes, or does not answer. */
+  async #timelineOf(server: number): Promise<number> {
+    const options = { ...this.#options, server: this.#servers[server]!, timeoutMs: TIMELINE_MS, onEnd() {} }
+    const timeout = AbortSignal.timeout(TIMELINE_MS)
+    try {
+      const connection = await Connection.open(options, timeout)
+      return await connection.timeline().finally(() => connection.destroy())
+    } catch {
+      return 0
     }
   }
 }

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** The protocol's request for TLS, which servers and poolers answer with one byte before they know who asks. */
+/** The protocol's request for TLS. Servers and poolers answer it with one byte, whoever asks. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 
 /** True if the server answers on a new connection. It has no session for that, so none has to be free. */

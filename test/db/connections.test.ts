@@ -128,9 +128,8 @@ t.test('without any connection a request is refused in time, and says why', asyn
   const ann = replica.client(await service.newUser())
   t.equal((await ann.get('/api/v1/session')).status, 200)
   await role.setLimit(0)
-  await sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = ${role.name}`.execute(
-    service.db
-  )
+  const cut = sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = ${role.name}`
+  await cut.execute(service.db)
   const detail = 'The database has no connection to spare; try again.'
   for (const path of ['/api/v1/session', '/api/v1/app-credentials', '/readyz'])
     t.match((await ann.get(path)).json, { status: 503, code: 'unavailable', detail }, path)

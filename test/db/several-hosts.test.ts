@@ -143,3 +143,17 @@ t.test('a primary that is cut off is given up, and its successor used within two
   )
   t.same([...new Set(seen.map(({ status }) => status))].sort(), [201, 503])
 })
+
+t.test('a primary that was replaced and does not know it is left within seconds', async (t) => {
+  // The first host is the primary from before, which takes writes again.
+  const replica = await startReplica(t, service, { connection: { connectionString: at(P, S) } })
+  const successor = await startReplica(t, service, { connection: { connectionString: at(S) } })
+  const cat = await service.newUser()
+  t.equal((await replica.client(cat).get('/api/v1/session')).status, 200, 'the first host answers')
+  const created = await successor.client(service.admin).post('/api/v1/projects', { name: uniqueName('P') })
+  const from = performance.now()
+  const find = () => replica.client(service.admin).get(`/api/v1/projects/${created.json.id}`)
+  await eventually(async () => (await find()).status === 200, 'what was written since is there')
+  t.ok(performance.now() - from < 4_000, `${Math.round(performance.now() - from)} ms`)
+  for (let i = 0; i < 30; i++) t.equal((await find()).status, 200, 'and it stays so')
+})

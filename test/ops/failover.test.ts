@@ -98,15 +98,11 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
         const { acknowledged, refused, slowestMs, unready } = account
         const way = ways[index]
         const recoveryMs = recoveryOf(account, promotedAt)
-        t.ok(
-          recoveryMs <= RECOVERY_MS,
-          `${way}: a change is acknowledged ${recoveryMs} ms after the promotion`
-        )
+        t.comment(`${way}: ${acknowledged} acknowledged, ${refused} refused, not ready ${unready} times`)
+        t.ok(recoveryMs <= RECOVERY_MS, `${way}: a change is acknowledged ${recoveryMs} ms later`)
         t.ok(slowestMs <= SLOWEST_MS, `${way}: the slowest answer took ${slowestMs} ms`)
-        t.ok(
-          unready > 0,
-          `${way}: not ready ${unready} times, ${acknowledged} acknowledged, ${refused} refused`
-        )
+        // By other ways, the question may wait until there is a primary again.
+        if (way === 'HAProxy') t.ok(unready > 0, `${way}: it said that it was not ready`)
       }
     })
   }
