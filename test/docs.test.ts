@@ -17,6 +17,9 @@ const root = join(import.meta.dirname, '..')
 /** Pages whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
   'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
+  'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
+  'docs/operations/docker.md': 'they need Docker; test/docker.test.ts holds the Compose file',
+  'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
   'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',

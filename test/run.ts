@@ -13,6 +13,16 @@ import { prepareTemplate } from './helpers/database.ts'
 
 /** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
 const LONG = [
+  'test/commands/embedded.test.ts',
+  'test/commands/users.test.ts',
+  'test/db/connections.test.ts',
+  'test/db/folded-names.test.ts',
+  'test/db/online-migrations.test.ts',
+  'test/docs-upgrades.test.ts',
+  'test/embedded/root-keys.test.ts',
+  'test/first-administrator.test.ts',
+  'test/npm-start.test.ts',
+  'test/start-faults.test.ts',
   'test/golden/golden.test.ts',
   'test/permissions.test.ts',
   'test/leak.test.ts',

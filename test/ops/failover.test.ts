@@ -25,7 +25,7 @@ interface Failure {
   /** Makes another node the primary. */
   change(primary: Node, cluster: Cluster): unknown
   heal?(before: Node): unknown
-  /** The replicas that may not bear it; the page says why. */
+  /** The replicas that may give stale answers for a moment; the page says why. */
   not?: Way
 }
 type Way = 'HAProxy' | 'several hosts' | 'PgBouncer and HAProxy'
