@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from './database.ts'
-import { isDatabaseError } from './errors.ts'
+import { CannotConnect, isDatabaseError } from './errors.ts'
 
 /** Throws if no connection can be had. */
 export async function ping(db: Database): Promise<void> {
@@ -11,6 +11,7 @@ export async function ping(db: Database): Promise<void> {
 export function connectionFault(error: unknown): string {
   // Several servers, or a host of several addresses.
   if (error instanceof AggregateError) return [...new Set(error.errors.map(connectionFault))].join('; ')
+  if (error instanceof CannotConnect) return connectionFault(error.cause)
   if (!(error instanceof Error)) return String(error)
   const [message = ''] = error.message.split('\n')
   if (isDatabaseError(error)) return message

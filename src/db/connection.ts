@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import { endsConnection, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
+import { endsConnection, isDatabaseError, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
 import { checkServer, explained, type Limits, requireWritable } from './server-check.ts'
 import { givesSignOfLife } from './sign-of-life.ts'
 
@@ -10,6 +10,8 @@ export type ServerOptions = Omit<pg.ClientConfig, keyof Limits | 'connectionTime
 export interface ConnectionOptions {
   server: ServerOptions
   limits: Limits
+  /** True if the connection has to know the timeline of its server. */
+  withTimeline: boolean
   /** The longest that opening may take, in milliseconds. */
   timeoutMs: number
   /** The connection ended, or its server turned out not to take writes. */
@@ -44,6 +46,7 @@ export class Connection {
   readonly #socket = new Socket()
   readonly #onReadOnly: () => void
   #processId = 0
+  #timeline = 0
   #unwritable: string | undefined
   #broken = false
   #sentAt: number | undefined
@@ -59,6 +62,7 @@ export class Connection {
       await connection.#client.connect()
       connection.#refuseIfUnwritable()
       await checkServer((query) => connection.#client.query(query), options.limits, connection.#processId)
+      if (options.withTimeline) connection.#timeline = await connection.#askTimeline()
       return connection
     } catch (error) {
       connection.destroy()
@@ -86,6 +90,11 @@ export class Connection {
       if (status.parameterName === 'in_hot_standby') this.#unwritable = STANDBY
       if (status.parameterName === 'default_transaction_read_only') this.#unwritable = READ_ONLY
     })
+  }
+
+  /** Each promotion in a cluster begins the next timeline. 0 if it is not known. */
+  get timeline(): number {
+    return this.#timeline
   }
 
   get broken(): boolean {
@@ -121,13 +130,9 @@ export class Connection {
 
   /** True if the server answers others. */
   isServerAlive(timeoutMs: number): Promise<boolean> {
-    return givesSignOfLife(this.#client.host, this.#client.port, timeoutMs)
-  }
-
-  /** Returns the timeline of a server that takes writes. Each promotion in a cluster begins the next one. */
-  async timeline(): Promise<number> {
-    const { rows } = await this.#client.query('select pg_walfile_name(pg_current_wal_lsn()) as file')
-    return Number.parseInt(rows[0].file.slice(0, 8), 16)
+    // A name may have other addresses by now, or none.
+    const { remoteAddress = this.#client.host, remotePort = this.#client.port } = this.#socket
+    return givesSignOfLife(remoteAddress, remotePort, timeoutMs)
   }
 
   /** Throws if the server does not answer, or takes no writes. */
@@ -159,6 +164,17 @@ export class Connection {
   /** Drops the connection without a word to the server. */
   destroy(): void {
     this.#socket.destroy()
+  }
+
+  async #askTimeline(): Promise<number> {
+    try {
+      const { rows } = await this.#client.query('select pg_walfile_name(pg_current_wal_lsn()) as file')
+      return Number.parseInt(rows[0].file.slice(0, 8), 16)
+    } catch (error) {
+      // Not every service that speaks Postgres's protocol has timelines.
+      if (isDatabaseError(error)) return 0
+      throw error
+    }
   }
 
   #refuseIfUnwritable(): void {

@@ -30,6 +30,7 @@ export function isLockTimeout(error: unknown): boolean {
 // Messages of connections that cannot be used.
 export const STANDBY = 'The database is a standby: connect to the primary'
 export const READ_ONLY = 'The database is read-only: connect to a server that takes writes'
+export const REPLACED = 'The database is a server that was replaced by another one'
 export const UNFIT_POOLER = 'The connection pooler before the database cannot be used'
 
 const IS_STANDBY = 'The database is a standby'
@@ -84,6 +85,7 @@ const NETWORK = new Set([
 const MESSAGES: [start: string, reason: string][] = [
   [STANDBY, IS_STANDBY],
   [READ_ONLY, IS_READ_ONLY],
+  [REPLACED, IS_STANDBY],
   [UNFIT_POOLER, REFUSED],
   ['timed out waiting for a connection', NO_CONNECTION],
   ['timed out waiting for a batch to start', SLOW],
@@ -131,12 +133,21 @@ export function endsConnection(error: unknown): boolean {
   return !isDatabaseError(error) || FATAL.test(error.code ?? '') || isStaleStatement(error)
 }
 
+/** A connection cannot be opened, for a reason that would be a fault of the service in a statement. */
+export class CannotConnect extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause })
+    this.name = 'CannotConnect'
+  }
+}
+
 /**
  * Says why the database does not serve a request that may succeed later: a sentence without its full stop.
  * Returns undefined for any other error.
  */
 export function unavailability(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
+  if (error instanceof CannotConnect) return 'syscall' in (error.cause as Error) ? UNREACHABLE : REFUSED
   if (isShortOfConnections(error)) return NO_CONNECTION
   if (isStaleStatement(error)) return CHANGED
   if (isDatabaseError(error))

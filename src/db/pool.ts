@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from './connection.ts'
-import { isShortOfConnections, isStaleStatement } from './errors.ts'
+import { CannotConnect, isShortOfConnections, isStaleStatement, unavailability } from './errors.ts'
 import { UnfitPooler } from './server-check.ts'
 import type { Servers } from './servers.ts'
 import { compareNeed, KINDS, type Kind, tooLate, type Use, usesOf } from './uses.ts'
@@ -14,6 +14,7 @@ const SWEEP_MS = 1_000
 const MAX_SILENCE_MS = 1_000
 /** How long it has for that. A server that is only slow answers at once. */
 const SIGN_OF_LIFE_MS = 2_000
+const SLOW_OPENING_MS = 300
 /** When to try for another connection after that failed. */
 const RETRY_MS = 250
 /** How long `end` waits for the server to close connections before it drops them. */
@@ -61,13 +62,15 @@ export class ConnectionPool {
   readonly #idle: Member[] = []
   readonly #sweeper: NodeJS.Timeout
   #opening = 0
+  /** Openings that take so long that those who wait are better served by a connection of another kind. */
+  readonly #slow = new Set<NodeJS.Timeout>()
   #generation = 0
-  #server: number | undefined
   /** Why the last connection could not be opened. Until that succeeds, one is tried at a time. */
   #refusal: Error | undefined
   #retry: NodeJS.Timeout | undefined
   #isProbing = false
   #isLooking = false
+  readonly #stop = new AbortController()
   #ended: Promise<void> | undefined
 
   constructor(servers: Servers, options: PoolOptions) {
@@ -127,6 +130,7 @@ export class ConnectionPool {
   async #end(): Promise<void> {
     clearInterval(this.#sweeper)
     clearTimeout(this.#retry)
+    this.#stop.abort()
     for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(new Error(ENDED))
     for (const member of this.#idle.splice(0)) this.#close(member)
     const deadline = performance.now() + CLOSE_TIMEOUT_MS
@@ -154,7 +158,7 @@ export class ConnectionPool {
   /** An idle connection that was used for this kind; or for another one, if no more can be opened. */
   #takeIdle(kind: Kind): Member | undefined {
     const own = this.#idle.findLastIndex((member) => member.kind === kind)
-    const index = own < 0 && !this.#mayOpen() ? this.#idle.length - 1 : own
+    const index = own < 0 && (this.#slow.size > 0 || !this.#mayOpen()) ? this.#idle.length - 1 : own
     return index < 0 ? undefined : this.#idle.splice(index, 1)[0]
   }
 
@@ -197,6 +201,10 @@ export class ConnectionPool {
     let member: Member | undefined
     this.#opening++
     use.opening++
+    const slow = setTimeout(() => {
+      this.#slow.add(slow)
+      this.#serve()
+    }, SLOW_OPENING_MS)
     try {
       const { connection, server } = await this.#servers.open((error) => {
         this.#options.onError(error)
@@ -206,12 +214,14 @@ export class ConnectionPool {
       member = { connection, server, generation, openedAt: now, usedAt: now, kind }
       this.#admit(member)
     } catch (error) {
-      this.#refusal = error as Error
+      this.#refusal = unavailability(error) ? (error as Error) : new CannotConnect(error as Error)
       // Whoever waits can have one of those that are open, or that the server has to spare later.
       const mayWait = this.#members.size > 0 && !(error instanceof UnfitPooler)
       if (mayWait || isShortOfConnections(error)) this.#retryLater()
       else for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(this.#refusal, startedAt)
     } finally {
+      clearTimeout(slow)
+      this.#slow.delete(slow)
       this.#opening--
       use.opening--
       this.#serve()
@@ -226,27 +236,26 @@ export class ConnectionPool {
       this.#close(member)
       return
     }
-    this.#use(member.server)
     this.#idle.push(member)
+    this.#dropOutdated()
   }
 
-  /** If another server was used before, what that still answers may be out of date. */
-  #use(server: number): void {
-    if (this.#server === server) return
-    this.#server = server
-    for (const member of this.#members) if (member.server !== server) member.connection.destroy()
+  /** What a server that was replaced still answers is out of date. */
+  #dropOutdated(): void {
+    for (const member of [...this.#members]) {
+      if (!this.#servers.isOutdated(member.connection)) continue
+      member.connection.destroy()
+      this.#forget(member)
+    }
   }
 
   /** Leaves a server that was replaced and does not know it, such as one that is cut off from its cluster. */
   async #followSuccessor(): Promise<void> {
-    if (this.#isLooking || this.#server === undefined) return
+    if (this.#isLooking) return
     this.#isLooking = true
-    const successor = await this.#servers.findSuccessor(this.#server)
+    const isFound = await this.#servers.findSuccessor(this.#stop.signal)
     this.#isLooking = false
-    if (successor === undefined || this.#ended) return
-    // Connections that are being opened may be to the server from before.
-    this.#generation++
-    this.#use(successor)
+    if (isFound) this.#dropOutdated()
     this.#serve()
   }
 

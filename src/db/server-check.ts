@@ -54,7 +54,21 @@ export async function checkServer(query: Query, limits: Limits, processId: numbe
   const ours = limits === LIMITS
   const { rows } = await query({ ...CHECK, values: [processId, JSON.stringify(limits), ours] })
   requireWritableRow(rows[0])
-  if (rows[0].is_pooled && ours && !rows[0].role_has_limits) await query({ text: GIVE_ROLE_LIMITS })
+  if (rows[0].is_pooled && ours && !rows[0].role_has_limits) await giveRoleLimits(query)
+}
+
+async function giveRoleLimits(query: Query): Promise<void> {
+  try {
+    await query({ text: GIVE_ROLE_LIMITS })
+  } catch (error) {
+    if (!isDatabaseError(error) || error.code !== '42501') throw error
+    const settings = Object.entries(LIMITS).map(([name, value]) => `set ${name} = '${value}'`)
+    throw new UnfitPooler(
+      'the role may not limit its own sessions; as an administrator, run "alter role … in database … ' +
+        `${settings[0]}", and the same with ${settings.slice(1).join(', ')}`,
+      error
+    )
+  }
 }
 
 /** A statement that exists already, or that does not exist. */

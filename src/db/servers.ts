@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, type ConnectionOptions, type ServerOptions } from './connection.ts'
+import { REPLACED } from './errors.ts'
 
 /** How long one server may keep the next one waiting, in milliseconds. */
 const HEAD_START_MS = 300
-/** The longest that a server may take to say which timeline it is on. */
-const TIMELINE_MS = 2_000
+/** The longest that a look at another server may take, in milliseconds. */
+const PROBE_MS = 2_000
 
-type Options = Omit<ConnectionOptions, 'server' | 'onEnd'>
+type Options = Omit<ConnectionOptions, 'server' | 'withTimeline' | 'onEnd'>
 
 export interface Opened {
   connection: Connection
@@ -20,6 +21,8 @@ export class Servers {
   readonly #options: Options
   /** The server that took the last connection. */
   #last = 0
+  /** The latest of any server. */
+  #timeline = 0
 
   constructor(servers: readonly ServerOptions[], options: Options) {
     this.#servers = servers
@@ -41,8 +44,7 @@ export class Servers {
     const attempt = async (server: number, onFailure: () => void): Promise<Opened> => {
       for (;;) {
         try {
-          const options = { ...this.#options, server: this.#servers[server]!, onEnd }
-          const connection = await Connection.open(options, signal)
+          const connection = await this.#connect(server, { onEnd }, signal)
           opened ??= { connection, server }
           if (opened.connection !== connection) connection.destroy()
           return opened
@@ -74,36 +76,43 @@ export class Servers {
   }
 
   /**
-   * Returns a server that takes writes and was promoted later than `current`, or undefined. If there is one,
-   * the others of the cluster follow it, and `current` has not heard of it: what it answers is out of date.
+   * Connects to the servers that are not in use, and returns true if one of them takes writes on a later
+   * timeline. The server in use was replaced then, and does not know it: what it answers is out of date.
    */
-  async findSuccessor(current: number): Promise<number | undefined> {
-    let successor: number | undefined
-    let newest = 0
-    for (const [server, timeline] of await this.#timelinesExcept(current))
-      if (timeline > newest) [successor, newest] = [server, timeline]
-    if (successor === undefined || newest <= (await this.#timelineOf(current))) return undefined
-    this.#last = successor
-    return successor
-  }
-
-  #timelinesExcept(current: number): Promise<[number, number][]> {
-    const others = [...this.#servers.keys()].filter((server) => server !== current)
-    return Promise.all(
-      others.map(async (server): Promise<[number, number]> => [server, await this.#timelineOf(server)])
-    )
-  }
-
-  /** 0 if the server takes no writes, or does not answer. */
-  async #timelineOf(server: number): Promise<number> {
-    const options = { ...this.#options, server: this.#servers[server]!, timeoutMs: TIMELINE_MS, onEnd() {} }
-    const timeout = AbortSignal.timeout(TIMELINE_MS)
-    try {
-      const connection = await Connection.open(options, timeout)
-      return await connection.timeline().finally(() => connection.destroy())
-    } catch {
-      return 0
+  async findSuccessor(signal: AbortSignal): Promise<boolean> {
+    const before = this.#timeline
+    const others = [...this.#servers.keys()].filter((server) => server !== this.#last)
+    const probe = async (server: number) => {
+      const options = { timeoutMs: PROBE_MS, onEnd() {} }
+      const connection = await this.#connect(server, options, signal)
+      connection.destroy()
     }
+    await Promise.allSettled(others.map(probe))
+    return this.#timeline > before
+  }
+
+  /** True if a server was promoted since this connection was opened. */
+  isOutdated({ timeline }: Connection): boolean {
+    return timeline < this.#timeline
+  }
+
+  async #connect(
+    server: number,
+    options: Partial<ConnectionOptions> & Pick<ConnectionOptions, 'onEnd'>,
+    signal: AbortSignal
+  ): Promise<Connection> {
+    const withTimeline = this.#servers.length > 1
+    const connection = await Connection.open(
+      { ...this.#options, withTimeline, server: this.#servers[server]!, ...options },
+      signal
+    )
+    if (connection.timeline > this.#timeline) {
+      this.#timeline = connection.timeline
+      this.#last = server
+    }
+    if (!this.isOutdated(connection)) return connection
+    connection.destroy()
+    throw new Error(REPLACED)
   }
 }
 

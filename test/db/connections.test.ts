@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import dns from 'node:dns'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
@@ -10,6 +11,7 @@ import type { Answer } from '../helpers/client.ts'
 import { asRole } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { newCredential, newProject, newType, uniqueName } from '../helpers/fixtures.ts'
+import { startProxy } from '../helpers/proxy.ts'
 import { type Replica, startReplica } from '../helpers/replica.ts'
 import { newToken } from '../helpers/tokens.ts'
 
@@ -146,4 +148,52 @@ t.test('without any connection a request is refused in time, and says why', asyn
   await role.setLimit(2)
   await eventually(async () => (await ann.get('/readyz')).status === 200, 'it is ready', 1_000)
   t.equal((await ann.get('/api/v1/session')).status, 200)
+})
+
+t.test('a connection that does not open keeps nobody waiting who can have another one', async (t) => {
+  const proxy = await startProxy(t, service.databaseUrl)
+  const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
+  const ann = replica.client(await service.newUser())
+  t.equal((await ann.get('/api/v1/session')).status, 200)
+  proxy.stallNew()
+  const from = performance.now()
+  t.equal((await ann.post('/api/v1/projects', { name: uniqueName('P') })).status, 201)
+  t.ok(performance.now() - from < 1_500, `${Math.round(performance.now() - from)} ms`)
+})
+
+t.test('a role that may not connect any more is a reason, not an error', async (t) => {
+  const role = await newRole(t, 2)
+  const { rows } = await sql<{ name: string }>`select quote_ident(current_database()) as name`.execute(
+    service.db
+  )
+  const revoked = await startReplica(t, service, { connection: { connectionString: role.url } })
+  const ann = revoked.client(await service.newUser())
+  t.equal((await ann.get('/readyz')).status, 200)
+  await sql.raw(`revoke connect on database ${rows[0]!.name} from public, ${role.name}`).execute(service.db)
+  t.teardown(() => sql.raw(`grant connect on database ${rows[0]!.name} to public`).execute(service.db))
+  const cut = sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = ${role.name}`
+  await cut.execute(service.db)
+  const detail = 'The database does not let the service in; try again.'
+  for (const path of ['/api/v1/session', '/readyz'])
+    t.match((await ann.get(path)).json, { status: 503, code: 'unavailable', detail }, path)
+})
+
+t.test('a long statement goes on while the name of the server cannot be looked up', async (t) => {
+  const proxy = await startProxy(t, service.databaseUrl)
+  let fails = false
+  const lookup = dns.lookup
+  t.intercept(dns, 'lookup', {
+    value: (name: string, options: object, done: (error: Error | null, ...found: unknown[]) => void) => {
+      const error = Object.assign(new Error('getaddrinfo EAI_AGAIN'), { code: 'EAI_AGAIN' })
+      if (name === 'database.test' && fails) process.nextTick(done, error)
+      else lookup(name === 'database.test' ? '127.0.0.1' : name, options, done as never)
+    }
+  })
+  const connectionString = proxy.url.replace('127.0.0.1', 'database.test')
+  const { db } = await startReplica(t, service, { connection: { connectionString } })
+  await sql`select 1`.execute(db)
+  fails = true
+  await sql`select pg_sleep(3)`.execute(db)
+  await sql`select 1`.execute(db)
+  t.pass('it was not given up')
 })

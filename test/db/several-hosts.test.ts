@@ -71,6 +71,19 @@ t.test('where no server takes writes, the error tells what each says', async (t)
   await t.rejects(writable(at(S)), { message: /^The database is a standby: connect to the primary$/ })
 })
 
+t.test('two addresses of one server do not disturb each other', async (t) => {
+  const [one, other] = [await startProxy(t, service.databaseUrl), await startProxy(t, service.databaseUrl)]
+  const url = at(portOf(one.url), portOf(other.url))
+  const db = createDatabase({ connectionString: url }, { connections: 12 })
+  t.teardown(() => db.destroy())
+  const work = () => db.transaction().execute((trx) => sql`select pg_sleep(2)`.execute(trx))
+  const first = [work(), work()]
+  await eventually(() => one.open === 2, 'both run')
+  one.stallNew()
+  await Promise.all([...first, work(), work()])
+  t.ok(other.open >= 2, 'the others took the second address')
+})
+
 t.test('a server that turns read-only while it is connected is not believed any more', async (t) => {
   const connection = { connectionString: at(P, S) }
   const ann = await service.newUser()

@@ -17,6 +17,8 @@ export interface Proxy {
    * `restore`.
    */
   stall(): void
+  /** The same for new connections alone. */
+  stallNew(): void
   /** New connections pass again. What was stalled stays so: its server has gone without a word. */
   restore(): void
   /** New connections go to this server; those there are stay where they are. The database is the same. */
@@ -70,6 +72,9 @@ export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
         near.unpipe().pause()
         far?.unpipe().pause()
       }
+    },
+    stallNew() {
+      mode = 'stall'
     },
     restore() {
       mode = 'pass'
