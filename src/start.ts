@@ -4,7 +4,8 @@ import { requireFirstTables } from './db/first-tables.ts'
 import { migrate, migrateForRoleOf, WITHOUT_LIMITS } from './db/migrate.ts'
 import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
 import { hasDatabase } from './embedded/directory.ts'
-import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
+import type { EmbeddedPostgres } from './embedded/postgres.ts'
+import { startForService } from './embedded/shared.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
 import { openKeyring } from './features/keys/open-keyring.ts'
 import { rootKeysInUse } from './features/keys/status.ts'
@@ -43,7 +44,7 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     await postgres?.stop()
   }
   const startPostgres = async () => {
-    postgres ??= await startEmbedded({
+    postgres ??= await startForService({
       directory: dataDirectory,
       notice: reporter.notice,
       onExit: reporter.databaseEnded
