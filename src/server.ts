@@ -4,7 +4,7 @@ import { readConfig } from './config.ts'
 import type { FirstAdministrator } from './first-administrator.ts'
 import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
-import { fail, print } from './terminal.ts'
+import { fail, print, shellWord } from './terminal.ts'
 
 /** Time for load balancers to see that /readyz answers 503, before the server stops accepting requests. */
 const DRAIN_MS = 1_000
@@ -67,6 +67,6 @@ function endWithParent(option: string): NodeJS.Timeout {
 function administratorLine({ email, password }: FirstAdministrator): string {
   if (password === 'as configured') return `${email}, password as in LATCHKEY_ADMIN_PASSWORD`
   if (password === 'unknown')
-    return `${email}, with the password you set (lost: npx latchkey users reset-password ${email})`
+    return `${email}, with the password you set (lost: npx latchkey users reset-password ${shellWord(email)})`
   return `${email}, password ${password.kept}`
 }
