@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { auditCommands } from './commands/audit.ts'
@@ -11,6 +12,15 @@ import { readConfig, variables } from './config.ts'
 import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
+
+// An exit stops the Postgres of this process, and a signal alone would not.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => process.exit(128 + constants.signals[signal]))
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Such as `head`, which reads no further.
+  if (error.code === 'EPIPE') process.exit(0)
+  fail(`standard output cannot be written (${error.code})`)
+})
 
 const commands: Record<string, Command> = {
   migrate: migrateCommand,

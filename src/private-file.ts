@@ -10,6 +10,9 @@ export class FileRefused extends Error {
   }
 }
 
+/** Its owner or mode is wrong, whatever its content. */
+export class PermissionsRefused extends FileRefused {}
+
 /**
  * Reads a file that only the service's user may read or write. Throws FileRefused. Follows symbolic links,
  * because Kubernetes mounts secrets as such.
@@ -22,7 +25,7 @@ export function readPrivateFile(path: string): string {
     const stats = fstatSync(file)
     if (!stats.isFile()) throw new FileRefused('is not a regular file')
     const fault = permissionFault(stats, process.getuid?.())
-    if (fault) throw new FileRefused(fault)
+    if (fault) throw new PermissionsRefused(fault)
     if (stats.size > MAX_BYTES) throw new FileRefused('is too long')
     return readFileSync(file, 'utf8')
   } catch (error) {

@@ -4,7 +4,7 @@ import { readConfig } from './config.ts'
 import type { FirstAdministrator } from './first-administrator.ts'
 import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
-import { fail, print } from './terminal.ts'
+import { fail, print, shellWord } from './terminal.ts'
 
 /** Time for load balancers to see that /readyz answers 503, before the server stops accepting requests. */
 const DRAIN_MS = 1_000
@@ -15,7 +15,8 @@ const PARENT_CHECK_MS = 500
 const abort = () => process.exit(1)
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 for (const signal of SIGNALS) process.once(signal, abort)
-const parentCheck = process.argv.includes('--end-with-parent') ? endWithParent() : undefined
+const parentOption = process.argv.find((word) => word.startsWith('--end-with-parent='))
+const parentCheck = parentOption === undefined ? undefined : endWithParent(parentOption)
 
 try {
   const config = readConfig()
@@ -52,10 +53,12 @@ try {
 
 /**
  * Stops the service once its parent has ended. npm runs its scripts in a shell, which ends by the SIGTERM
- * that npm passes on to it, and does not pass it on.
+ * that npm passes on to it, and does not pass it on. The option has the shell's pid, because the shell may
+ * end before this runs. Without a shell that stays it has this process's own pid, or no number.
  */
-function endWithParent(): NodeJS.Timeout {
-  const parent = process.ppid
+function endWithParent(option: string): NodeJS.Timeout {
+  const given = Number(option.slice(option.indexOf('=') + 1))
+  const parent = given > 0 && given !== process.pid ? given : process.ppid
   return setInterval(() => {
     if (process.ppid !== parent) process.kill(process.pid, 'SIGTERM')
   }, PARENT_CHECK_MS)
@@ -64,6 +67,6 @@ function endWithParent(): NodeJS.Timeout {
 function administratorLine({ email, password }: FirstAdministrator): string {
   if (password === 'as configured') return `${email}, password as in LATCHKEY_ADMIN_PASSWORD`
   if (password === 'unknown')
-    return `${email}, with the password you set (lost: npx latchkey users reset-password ${email})`
+    return `${email}, with the password you set (lost: npx latchkey users reset-password ${shellWord(email)})`
   return `${email}, password ${password.kept}`
 }

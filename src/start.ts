@@ -2,11 +2,12 @@ import type { Config } from './config.ts'
 import { type ConnectionOptions, createDatabase, type Database } from './db/database.ts'
 import { requireFirstTables } from './db/first-tables.ts'
 import { migrate, migrateForRoleOf, WITHOUT_LIMITS } from './db/migrate.ts'
-import { makeRootKey, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
+import { makeRootKey, NotPrivate, prepareDataDirectory, readRootKeys } from './embedded/data-directory.ts'
 import { hasDatabase } from './embedded/directory.ts'
-import { type EmbeddedPostgres, startEmbedded } from './embedded/postgres.ts'
+import type { EmbeddedPostgres } from './embedded/postgres.ts'
+import { startForService } from './embedded/shared.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
-import { openKeyring } from './features/keys/open-keyring.ts'
+import { openKeyring, requireRootKeysInUse } from './features/keys/open-keyring.ts'
 import { rootKeysInUse } from './features/keys/status.ts'
 import { type FirstAdministrator, firstAdministrator, forgetChangedPassword } from './first-administrator.ts'
 import { reach } from './reach.ts'
@@ -43,7 +44,7 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     await postgres?.stop()
   }
   const startPostgres = async () => {
-    postgres ??= await startEmbedded({
+    postgres ??= await startForService({
       directory: dataDirectory,
       notice: reporter.notice,
       onExit: reporter.databaseEnded
@@ -59,7 +60,8 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
       connections: config.databaseConnections,
       onConnectionError: reporter.connectionError
     })
-    await migrateTables(db, postgres?.owner ?? ownerOf(config), connection, reporter.notice)
+    const owner = postgres?.owner ?? ownerOf(config)
+    await migrateTables(db, rootKeys, { owner, own: connection, notice: reporter.notice })
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
       reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
@@ -85,19 +87,28 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
 const ownerOf = ({ migrationDatabaseUrl }: Config) =>
   migrationDatabaseUrl === undefined ? undefined : { connectionString: migrationDatabaseUrl }
 
-/** Migrates as the owner of the tables, for the role of `db`; or as that role, if there is no other. */
+interface Migrating {
+  owner: ConnectionOptions | undefined
+  own: ConnectionOptions
+  notice: StartupReporter['notice']
+}
+
+/**
+ * Migrates as the owner of the tables, for the role of `db`; or as that role, if there is no other. Throws
+ * before it changes anything if `rootKeys` lack one that the data keys need.
+ */
 async function migrateTables(
   db: Database,
-  owner: ConnectionOptions | undefined,
-  own: ConnectionOptions,
-  notice: StartupReporter['notice']
-) {
+  rootKeys: readonly RootKey[],
+  { owner, own, notice }: Migrating
+): Promise<void> {
   // A turn holds one connection for writes, and an index that is created concurrently needs another.
   const migrating = createDatabase({ ...(owner ?? own), ...WITHOUT_LIMITS }, { connections: 5 })
   try {
     await reach(db, 'DATABASE_URL')
     if (owner) await reach(migrating, 'LATCHKEY_MIGRATION_DATABASE_URL')
     await requireFirstTables(migrating)
+    await requireRootKeysInUse(migrating, rootKeys)
     await (owner ? migrateForRoleOf(db, migrating, { notice }) : migrate(migrating, { notice }))
   } finally {
     await migrating.destroy()
@@ -115,7 +126,7 @@ async function embeddedRootKeys(
 ): Promise<readonly RootKey[]> {
   const isNew = !(await hasDatabase(directory))
   const found = await readRootKeys(directory).catch((error: Error) => error)
-  if (found instanceof Error && isNew) throw found
+  if (found instanceof NotPrivate || (found instanceof Error && isNew)) throw found
   if (found !== undefined && !(found instanceof Error)) {
     if (isNew) notice(`The new database uses the root key in ${directory}/root.keys.`)
     return found

@@ -3,6 +3,18 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
+/** Prints text that is printed once, and ends the process with the line `lost` if it cannot be written. */
+export function printOnce(text: string, lost: string): void {
+  process.stdout.write(`${text}\n`, (error) => {
+    if (error) fail(lost)
+  })
+}
+
+/** A word of a command as a POSIX shell reads it. */
+export function shellWord(text: string): string {
+  return /^[\w.+@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+}
+
 /** Prints one line that says why, and ends the process with code 1. */
 export function fail(line: string): never {
   process.stderr.write(`latchkey: ${line}\n`)

@@ -124,7 +124,7 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
   t.equal(last('STOPSIGNAL'), 'SIGTERM')
   const command = JSON.parse(last('CMD')) as string[]
   const { scripts } = JSON.parse(await read('package.json'))
-  const started = `${command.join(' ')} --end-with-parent`
+  const started = `${command.join(' ')} --end-with-parent=$$`
   t.equal(started, scripts.start, 'as npm start, without a shell that would keep the signal')
   t.match(last('ENV'), /NODE_ENV=production HOST=0\.0\.0\.0 PORT=8080/)
   t.notMatch(

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { identityOf } from '../src/embedded/processes.ts'
 import { newDirectory, startEmbeddedService } from './helpers/embedded-service.ts'
@@ -13,8 +14,8 @@ t.setTimeout(300_000)
 
 const root = join(import.meta.dirname, '..')
 
-/** Runs `npm start` with an embedded database in `directory`, and waits until the service listens. */
-async function npmStart(t: Test, directory: string) {
+/** Runs `npm start` with an embedded database in `directory`. */
+function spawnNpmStart(t: Test, directory: string) {
   const { PATH = '', HOME = '' } = process.env
   const env = { PATH, HOME, LATCHKEY_DATA_DIR: directory, PORT: '0', LOG_LEVEL: 'silent' }
   const child = spawn('npm', ['start'], {
@@ -28,11 +29,30 @@ async function npmStart(t: Test, directory: string) {
       process.kill(-child.pid!, 'SIGINT')
     } catch {}
   })
+  return child
+}
+
+/** The same, and waits until the service listens. */
+async function npmStart(t: Test, directory: string) {
+  const child = spawnNpmStart(t, directory)
   let output = ''
   child.stdout.on('data', (chunk) => (output += chunk))
   const origin = () => /listens on (http:\S+)/.exec(output)?.[1]
   await eventually(() => origin() !== undefined, 'the service listens', 60_000)
   return { child, output: () => output, origin: origin()! }
+}
+
+const isLinux = process.platform === 'linux'
+
+/** The pids of the services that use the directory. */
+async function servicesOf(directory: string): Promise<string[]> {
+  const read = (path: string) => readFile(path, 'utf8').catch(() => '')
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
+  const found = pids.map(async (pid) => {
+    const isService = (await read(`/proc/${pid}/cmdline`)).includes('\0src/main.js\0')
+    return isService && (await read(`/proc/${pid}/environ`)).includes(directory) ? [pid] : []
+  })
+  return (await Promise.all(found)).flat()
 }
 
 const isUp = (origin: string) =>
@@ -55,6 +75,19 @@ t.test('npm start ends the service and its Postgres', { skip: process.platform =
     await eventually(async () => !(await isUp(origin)) && !existsSync(pidFile), how, 20_000)
     await eventually(async () => (await identityOf(postgres)) === undefined, `${how}: no Postgres`)
     t.notMatch(output(), 'an earlier process had left running', 'each start finds it stopped')
+  }
+})
+
+t.test('a kill of npm start in its first moments leaves no process', { skip: !isLinux }, async (t) => {
+  const directory = join(await newDirectory(t), 'data')
+  await (await startEmbeddedService(t, join(directory, '..'))).stop()
+  for (const ms of [0, 50, 150, 400]) {
+    const { pid } = spawnNpmStart(t, directory)
+    await eventually(async () => (await servicesOf(directory)).length > 0, 'node runs', 30_000)
+    await sleep(ms)
+    process.kill(pid!, 'SIGTERM')
+    await eventually(async () => (await servicesOf(directory)).length === 0, `killed after ${ms} ms`, 20_000)
+    await eventually(() => !existsSync(join(directory, 'postgres/postmaster.pid')), 'no Postgres')
   }
 })
 

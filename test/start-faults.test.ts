@@ -152,6 +152,33 @@ t.test('a role that may not make the first tables is told what to grant', async 
   t.equal(await service.exited, 0, 'what it says is enough')
 })
 
+t.test('a wrong root key stops the start before a migration runs', async (t) => {
+  const database = await createTestDatabase()
+  t.teardown(database.drop)
+  const env = {
+    DATABASE_URL: database.ownerUrl,
+    LATCHKEY_ROOT_KEYS: newRootKey('one'),
+    LATCHKEY_ADMIN_EMAIL: 'root@example.org',
+    LATCHKEY_ADMIN_PASSWORD: 'a long enough one'
+  }
+  const cwd = await newDirectory(t)
+  const service = startProcess(t, cwd, { ...env, DATABASE_URL: database.url })
+  await service.printed(/listens on/)
+  service.child.kill('SIGINT')
+  await service.exited
+  await sql`drop table schema_migrations`.execute(database.db)
+  const wrong = { ...env, LATCHKEY_ROOT_KEYS: newRootKey('other') }
+  const asOwner = { LATCHKEY_MIGRATION_DATABASE_URL: database.ownerUrl }
+  for (const given of [wrong, { ...wrong, ...asOwner, DATABASE_URL: database.url }]) {
+    t.match(
+      await lastLine(t, cwd, given),
+      /has to hold the root key .* needed \w{16}; given \w{16} \(other\)$/
+    )
+    const { rows } = await sql`select where to_regclass('schema_migrations') is not null`.execute(database.db)
+    t.equal(rows.length, 0)
+  }
+})
+
 t.test('a variable that is misspelt is told, and the start goes on', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)

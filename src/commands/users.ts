@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { text as textOf } from 'node:stream/consumers'
 import type { Config } from '../config.ts'
 import { cleanPassword, MAX_PASSWORD, MIN_PASSWORD } from '../crypto/passwords.ts'
 import type { Database } from '../db/database.ts'
@@ -7,8 +6,11 @@ import { cleanEmail } from '../emails.ts'
 import { createUser, listAllUsers, resetPassword, setDisabled } from '../features/users/operator.ts'
 import { forgetChangedPassword } from '../first-administrator.ts'
 import { type Cleaned, cleanName } from '../names.ts'
-import { print } from '../terminal.ts'
+import { print, printOnce, shellWord } from '../terminal.ts'
 import { type Command, type Given, withDatabase } from './command.ts'
+
+/** More than any password has, in any form of its letters. */
+const MAX_INPUT_BYTES = 8_192
 
 export const userCommands: Record<string, Command> = {
   'users list': {
@@ -56,8 +58,9 @@ async function create(config: Config, { argument, options }: Given) {
   const role = options.admin ? 'admin' : 'user'
   await withDatabase(config, async (db) => {
     await createUser(db, { email, name, role, password })
-    print(`Created ${role === 'admin' ? 'the administrator' : 'the user'} ${email}.`)
-    if (isNew) print(`Password: ${password}`)
+    const done = `Created ${role === 'admin' ? 'the administrator' : 'the user'} ${email}.`
+    if (isNew) printPassword(done, password, email)
+    else print(done)
   })
 }
 
@@ -66,11 +69,19 @@ async function reset(config: Config, { argument, options }: Given) {
   const { password, isNew } = await passwordOf(options)
   await withDatabase(config, async (db) => {
     const user = await resetPassword(db, email, password)
-    print(`${user.email} has a new password; all sessions of the user are ended.`)
-    if (isNew) print(`Password: ${password}`)
-    if (user.disabled_at) print(`The user is disabled: latchkey users enable ${user.email}`)
     if (config.databaseUrl === undefined) await forgetChangedPassword(db, config.dataDirectory)
+    const done = `${user.email} has a new password; all sessions of the user are ended.`
+    if (isNew) printPassword(done, password, user.email)
+    else print(done)
+    if (user.disabled_at) print(`The user is disabled: latchkey users enable ${shellWord(user.email)}`)
   })
+}
+
+function printPassword(done: string, password: string, email: string) {
+  printOnce(
+    `${done}\nPassword: ${password}`,
+    `${done} Its password could not be written: latchkey users reset-password ${shellWord(email)}`
+  )
 }
 
 async function setAccess(config: Config, { argument }: Given, disabled: boolean) {
@@ -85,12 +96,28 @@ async function setAccess(config: Config, { argument }: Given, disabled: boolean)
 /** The password on standard input, or a new one. */
 async function passwordOf(options: Given['options']): Promise<{ password: string; isNew: boolean }> {
   if (!options['password-stdin']) return { password: randomBytes(18).toString('base64url'), isNew: true }
-  const typed = (await textOf(process.stdin)).replace(/\r?\n$/, '')
+  const typed = (await readInput()).replace(/\r?\n$/, '')
   const password = accepted('the password', cleanPassword(typed))
   const length = [...password].length
   if (length < MIN_PASSWORD || length > MAX_PASSWORD || password.includes('\0'))
     throw new Error(`a password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
   return { password, isNew: false }
+}
+
+async function readInput(): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin) {
+    bytes += chunk.length
+    if (bytes > MAX_INPUT_BYTES)
+      throw new Error(`a password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
+    chunks.push(chunk)
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+  } catch {
+    throw new Error('the password on standard input is not UTF-8')
+  }
 }
 
 function accepted(what: string, cleaned: Cleaned): string {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { access, constants, link, lstat, mkdir, open, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../config.ts'
-import { FileRefused, readPrivateFile } from '../private-file.ts'
+import { FileRefused, PermissionsRefused, readPrivateFile } from '../private-file.ts'
 import { parseRootKeys } from '../root-keys/list.ts'
 import { newRootKey } from '../root-keys/local.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
@@ -34,6 +34,9 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
 
 const ROOT_KEYS = 'root.keys'
 const ADMIN_PASSWORD = 'admin.password'
+
+/** A file of the directory is there, and others may use it. */
+export class NotPrivate extends ConfigError {}
 
 /** Reads the root keys of the directory. Returns undefined if it has no file of them. */
 export async function readRootKeys(directory: string): Promise<RootKey[] | undefined> {
@@ -106,6 +109,7 @@ function readPrivate(path: string): string {
     return readPrivateFile(path)
   } catch (error) {
     if (!(error instanceof FileRefused)) throw error
-    throw new ConfigError('LATCHKEY_DATA_DIR', `has a file that ${error.message}: ${path}`)
+    const Fault = error instanceof PermissionsRefused ? NotPrivate : ConfigError
+    throw new Fault('LATCHKEY_DATA_DIR', `has a file that ${error.message}: ${path}`)
   }
 }

@@ -49,32 +49,39 @@ async function ps(pid: number, column: string): Promise<string | undefined> {
 
 /**
  * Locks `directory` for this process until the returned function is called. Throws DirectoryInUse if another
- * live process has locked it. Each process writes its own file before it looks for others, so two that start
- * at the same moment may both be refused, and are never both admitted. The others are told `isBrief`.
+ * live process has locked it. Each process looks for others after it has written its own file, so two that
+ * start at the same moment may both be refused, and are never both admitted. It also looks before, so that one
+ * that tries again and again does not refuse others. The others are told `isBrief`.
  */
 export async function lockDirectory(directory: string, isBrief: boolean): Promise<() => Promise<void>> {
   const identity = await identityOf(process.pid)
   if (!identity) throw new Error('cannot tell processes apart here (no /proc): set DATABASE_URL')
   const own = LOCK_PREFIX + identity
+  await refuseOthers(directory, own)
   const release = () => rm(join(directory, own), { force: true })
   await writeFile(join(directory, own), isBrief ? BRIEF : '', { flag: 'wx', mode: 0o600 }).catch((error) => {
     throw error.code === 'EEXIST' ? new DirectoryInUse(directory, process.pid, isBrief) : error
   })
   try {
-    for (const name of await readdir(directory)) {
-      if (!name.startsWith(LOCK_PREFIX) || name === own) continue
-      const pid = Number.parseInt(name.slice(LOCK_PREFIX.length), 10)
-      const path = join(directory, name)
-      if (LOCK_PREFIX + (await identityOf(pid)) === name) {
-        const text = await ignoreMissing(readFile(path, 'utf8'))
-        throw new DirectoryInUse(directory, pid, text === undefined || text === BRIEF)
-      }
-      await rm(path, { force: true })
-    }
+    await refuseOthers(directory, own)
     return release
   } catch (error) {
     await release()
     throw error
+  }
+}
+
+/** Throws DirectoryInUse for a lock of a live process, and removes those of others. */
+async function refuseOthers(directory: string, own: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith(LOCK_PREFIX) || name === own) continue
+    const pid = Number.parseInt(name.slice(LOCK_PREFIX.length), 10)
+    const path = join(directory, name)
+    if (LOCK_PREFIX + (await identityOf(pid)) === name) {
+      const text = await ignoreMissing(readFile(path, 'utf8'))
+      throw new DirectoryInUse(directory, pid, text === undefined || text === BRIEF)
+    }
+    await rm(path, { force: true })
   }
 }
 

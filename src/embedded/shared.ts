@@ -1,9 +1,15 @@
 import { randomInt } from 'node:crypto'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { resolveLocation } from './directory.ts'
+import { type Notice, resolveLocation } from './directory.ts'
 import { readOwned } from './files.ts'
-import { type Connection, connectionAt, startEmbedded } from './postgres.ts'
+import {
+  type Connection,
+  connectionAt,
+  type EmbeddedOptions,
+  type EmbeddedPostgres,
+  startEmbedded
+} from './postgres.ts'
 import { DirectoryInUse } from './processes.ts'
 import { canConnect, OWNER } from './roles.ts'
 
@@ -15,6 +21,28 @@ export interface OpenedPostgres {
   owner: Connection
   /** Stops the Postgres, unless another process has started it. */
   stop(): Promise<void>
+}
+
+/**
+ * Starts the Postgres of a service, after waiting for commands that use the directory. Throws DirectoryInUse if
+ * another service uses it, and after waiting in vain.
+ */
+export async function startForService(
+  options: EmbeddedOptions & { notice: Notice }
+): Promise<EmbeddedPostgres> {
+  const told = new Set<string>()
+  const notice = (line: string) => {
+    if (!told.has(line)) options.notice(line)
+    told.add(line)
+  }
+  for (const deadline = Date.now() + WAIT_MS; ; await sleep(randomInt(100, 300))) {
+    try {
+      return await startEmbedded({ ...options, notice })
+    } catch (error) {
+      if (!(error instanceof DirectoryInUse) || !error.isBrief || Date.now() > deadline) throw error
+      notice('Waiting for a command that uses the database.')
+    }
+  }
 }
 
 /**

@@ -1,13 +1,17 @@
 import { chmod, mkdir, readdir, readFile, rename, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { startEmbedded } from '../../src/embedded/postgres.ts'
 import { runCli } from '../helpers/cli.ts'
 import { newDirectory, signIn, startEmbeddedService } from '../helpers/embedded-service.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { startProcess } from '../helpers/process.ts'
 
 // Many starts, one after the other.
 t.setTimeout(300_000)
 
+const cli = join(import.meta.dirname, '../../src/cli.ts')
 const EMAIL = 'admin@latchkey.local'
 const NEEDING_DATABASE = [
   ['migrate'],
@@ -105,6 +109,55 @@ t.test('beside a running service, and without one', async (t) => {
     t.notOk((await readdir(join(cwd, 'data'))).includes('root.keys'))
     await rm(join(cwd, 'safe'))
   })
+})
+
+t.test('a signal to a command stops its Postgres', { skip: process.platform !== 'linux' }, async (t) => {
+  const cwd = await newDirectory(t)
+  await (await startEmbeddedService(t, cwd)).stop()
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129]
+  ] as const) {
+    const command = startProcess(t, cwd, {}, [cli, 'users', 'list'])
+    await eventually(async () => (await postmastersOf(cwd)).length > 0, 'Postgres runs')
+    command.child.kill(signal)
+    t.equal(await command.exited, code, signal)
+    await eventually(async () => (await postmastersOf(cwd)).length === 0, `it stops after ${signal}`)
+  }
+})
+
+t.test('a service waits for a command that uses its database', async (t) => {
+  const cwd = await newDirectory(t)
+  await (await startEmbeddedService(t, cwd)).stop()
+  const directory = join(cwd, 'data')
+  const command = await startEmbedded({ directory, brief: true })
+  t.teardown(() => command.stop())
+  const service = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
+  await service.printed('Waiting for a command that uses the database.')
+  await command.stop()
+  await service.printed(/listens on/)
+  t.equal(service.output().match(/Waiting/g)?.length, 1)
+
+  const second = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
+  t.equal(await second.exited, 1)
+  t.match(second.output(), `in use by process ${service.child.pid}`, 'and not for another service')
+  t.notMatch(second.output(), 'Waiting')
+})
+
+t.test('a command that waits does not refuse a service', async (t) => {
+  const cwd = await newDirectory(t)
+  await (await startEmbeddedService(t, cwd)).stop()
+  const directory = join(cwd, 'data')
+  const holder = await startEmbedded({ directory, brief: true })
+  t.teardown(() => holder.stop())
+  const waiting = startProcess(t, cwd, {}, [cli, 'users', 'list'])
+  const locks = new Set<string>()
+  for (const end = Date.now() + 3_000; Date.now() < end; await sleep(1))
+    for (const name of await readdir(directory)) if (name.startsWith('postgres.lock-')) locks.add(name)
+  t.equal(locks.size, 1, 'it writes no lock while another has one')
+  await holder.stop()
+  t.equal(await waiting.exited, 0)
 })
 
 t.test('beside a service whose socket is in another directory', async (t) => {

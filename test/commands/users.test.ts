@@ -1,3 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { newRootKey } from '../../src/root-keys/local.ts'
@@ -5,16 +10,28 @@ import { startTestApp } from '../helpers/app.ts'
 import { runCli } from '../helpers/cli.ts'
 import { createTestDatabase } from '../helpers/database.ts'
 
+const cli = join(import.meta.dirname, '../../src/cli.ts')
+
 // Many starts, one after the other.
 t.setTimeout(300_000)
 
 async function started(t: Test) {
   const service = await startTestApp(t)
   const env = { DATABASE_URL: service.databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
-  const users = (words: string[], input = '') => runCli(env, ['users', ...words], { input })
+  const users = (words: string[], input: string | Uint8Array = '') =>
+    runCli(env, ['users', ...words], { input })
   const statusOf = async (email: string, password: string) =>
     (await service.anonymous().post('/api/v1/session', { email, password })).status
   return { service, users, statusOf }
+}
+
+/** Runs a line of the shell that begins with `latchkey`; the code is that of `latchkey`. */
+async function shell(databaseUrl: string, words: string) {
+  const env = { ...process.env, DATABASE_URL: databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
+  const line = `set -o pipefail; "$0" "$1" ${words}`
+  const child = spawn('bash', ['-c', line, process.execPath, cli], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { code, out, err }
 }
 
 const passwordIn = (out: string) => /^Password: (\S{24})$/m.exec(out)?.[1] ?? ''
@@ -71,6 +88,58 @@ t.test('users create refuses what the API refuses', async (t) => {
     t.match(err, message)
   }
   t.equal((await service.admin.get('/api/v1/users')).json.total, 1)
+})
+
+t.test('a password on standard input is short and UTF-8', async (t) => {
+  const { service, users } = await started(t)
+  const create = ['create', 'a@example.org', '--password-stdin']
+  for (const [input, message] of [
+    [Buffer.concat([Buffer.from('a long enough one'), Buffer.from([0xff])]), 'is not UTF-8'],
+    [Buffer.from('a long enough one é', 'latin1'), 'is not UTF-8'],
+    ['x'.repeat(1_000_000), 'a password has 12 to 256 characters']
+  ] as const) {
+    const { code, out, err } = await users(create, input)
+    t.same([code, out], [1, ''])
+    t.match(err, message)
+    t.equal(err.trim().split('\n').length, 1)
+  }
+  const endless = await shell(service.databaseUrl, 'users create a@example.org --password-stdin </dev/zero')
+  t.match(endless, { code: 1, err: 'latchkey: a password has 12 to 256 characters\n' })
+  t.equal((await service.admin.get('/api/v1/users')).json.total, 1)
+})
+
+t.test('output that cannot be written is one line', { skip: !existsSync('/dev/full') }, async (t) => {
+  const { service, statusOf } = await started(t)
+  const { email, password } = (await service.newUser()).person
+  const run = (words: string) => shell(service.databaseUrl, words)
+  t.match(await run('users list | head -c 1'), { code: 0, out: '2', err: '' })
+  t.match(await run('--help | true'), { code: 0, out: '', err: '' })
+  t.match(await run('users list >/dev/full'), {
+    code: 1,
+    err: 'latchkey: standard output cannot be written (ENOSPC)\n'
+  })
+  t.match(await run('users create new@example.org >/dev/full'), {
+    code: 1,
+    err:
+      'latchkey: Created the user new@example.org. Its password could not be written: ' +
+      'latchkey users reset-password new@example.org\n'
+  })
+  const unread = await run('users create unread@example.org | sleep 0')
+  t.match(unread.err, 'Its password could not be written')
+  t.match(await run(`users reset-password ${email} >/dev/full`), {
+    code: 1,
+    err: `latchkey: ${email} has a new password; all sessions of the user are ended. Its password could not`
+  })
+  t.equal(await statusOf(email, password), 401)
+})
+
+t.test('a command that is printed is safe to paste', async (t) => {
+  const { users } = await started(t)
+  const email = "o'neil&co@example.org"
+  t.match(await users(['create', email]), { code: 0 })
+  t.match(await users(['disable', email]), { code: 0 })
+  const { out } = await users(['reset-password', email])
+  t.match(out, "latchkey users enable 'o'\\''neil&co@example.org'\n")
 })
 
 t.test('users reset-password ends sessions, is audited, and follows the rules of passwords', async (t) => {

@@ -37,11 +37,7 @@ t.test('a root.keys that is lost beside a database is not replaced', async (t) =
     empty: () => writeFile(path, '', { mode: 0o600 }),
     truncated: () => writeFile(path, text.slice(0, 30), { mode: 0o600 }),
     'a directory': () => mkdir(path),
-    'a link to nothing': () => symlink(safe.concat('-gone'), path),
-    'for others to read': async () => {
-      await writeFile(path, text)
-      await chmod(path, 0o644)
-    }
+    'a link to nothing': () => symlink(safe.concat('-gone'), path)
   }
   for (const [what, put] of Object.entries(others)) {
     await put()
@@ -52,6 +48,14 @@ t.test('a root.keys that is lost beside a database is not replaced', async (t) =
     t.same((await readdir(data)).sort(), [...files, 'root.keys'].sort(), what)
     await rm(path, { recursive: true })
   }
+  await writeFile(path, text)
+  await chmod(path, 0o644)
+  t.equal(
+    await refusal(t, cwd),
+    `latchkey: LATCHKEY_DATA_DIR has a file that others may read or write (chmod 600): ${path}`,
+    'a right key needs no copy'
+  )
+  await rm(path)
   await writeFile(path, `${newRootKey('other')}\n`, { mode: 0o600 })
   t.match(await refusal(t, cwd), `needed ${fingerprint}`)
 

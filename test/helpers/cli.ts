@@ -13,7 +13,7 @@ export interface Ran {
 export function runCli(
   variables: Record<string, string>,
   words: readonly string[],
-  { cwd, input = '' }: { cwd?: string; input?: string } = {}
+  { cwd, input = '' }: { cwd?: string; input?: string | Uint8Array } = {}
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const { PATH = '', TMPDIR = '' } = process.env

@@ -12,6 +12,18 @@ export class WrongRootKey extends Error {
   }
 }
 
+/** Throws WrongRootKey if the root key of any of these fingerprints is not among `rootKeys`. */
+export function requireRootKeys(rootKeys: readonly RootKey[], fingerprints: readonly string[]): void {
+  const given = new Set(rootKeys.map((key) => key.fingerprint))
+  const missing = fingerprints.filter((one) => !given.has(one))
+  if (missing.length === 0) return
+  throw new WrongRootKey(
+    "LATCHKEY_ROOT_KEYS (its file, or root.keys) has to hold the root key that this database's data keys " +
+      `are wrapped with: needed ${[...new Set(missing)].join(', ')}; ` +
+      `given ${rootKeys.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
+  )
+}
+
 /**
  * Unwraps the data keys of these rows. Throws WrongRootKey if the root key of any is not among `rootKeys`, or
  * does not open it.
@@ -21,14 +33,10 @@ export async function unwrapAll(
   rows: readonly Pick<DataKeyRow, 'number' | 'wrapped' | 'root_key_fingerprint'>[]
 ): Promise<Map<number, Buffer>> {
   const byFingerprint = new Map(rootKeys.map((key) => [key.fingerprint, key]))
-  const missing = rows.map((row) => row.root_key_fingerprint).filter((one) => !byFingerprint.has(one))
-  if (missing.length > 0) {
-    throw new WrongRootKey(
-      "LATCHKEY_ROOT_KEYS (its file, or root.keys) has to hold the root key that this database's data keys " +
-        `are wrapped with: needed ${[...new Set(missing)].join(', ')}; ` +
-        `given ${rootKeys.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
-    )
-  }
+  requireRootKeys(
+    rootKeys,
+    rows.map((row) => row.root_key_fingerprint)
+  )
   const keys = new Map<number, Buffer>()
   for (const { number, wrapped, root_key_fingerprint } of rows) {
     const root = byFingerprint.get(root_key_fingerprint)!

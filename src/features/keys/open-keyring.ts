@@ -2,8 +2,15 @@ import { record, systemOrigin } from '../../audit/record.ts'
 import { type DataKeys, Keyring } from '../../crypto/keyring.ts'
 import { type Database, inTransaction } from '../../db/database.ts'
 import type { RootKey } from '../../root-keys/root-key.ts'
-import { currentOf, keyEvent, newDataKey, unwrapAll, wrap } from './data-keys.ts'
-import { type DataKeyRow, insertDataKey, listDataKeys, lockDataKeys, rewrapDataKey } from './repository.ts'
+import { currentOf, keyEvent, newDataKey, requireRootKeys, unwrapAll, wrap } from './data-keys.ts'
+import {
+  type DataKeyRow,
+  insertDataKey,
+  listDataKeys,
+  listRootKeyFingerprints,
+  lockDataKeys,
+  rewrapDataKey
+} from './repository.ts'
 
 /**
  * Unwraps all data keys into a keyring, after creating the first one if there is none. Those that another
@@ -18,6 +25,11 @@ export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): P
     if (!(await rewrapAll(db, rootKeys[0]!, rows, keys))) continue
     return new Keyring(keys, currentOf(rows), (loaded) => readDataKeys(db, rootKeys, loaded))
   }
+}
+
+/** Throws WrongRootKey if data keys that the role of `db` may read are under a root key that is not given. */
+export async function requireRootKeysInUse(db: Database, rootKeys: readonly RootKey[]): Promise<void> {
+  requireRootKeys(rootKeys, await listRootKeyFingerprints(db))
 }
 
 // The root key may be in a remote KMS, so it is called before the transaction and not while it holds the

@@ -15,8 +15,10 @@ export function listDataKeys(db: Database) {
     .execute()
 }
 
+/** Empty also if there are no tables, or if the role may not read them. */
 export async function listRootKeyFingerprints(db: Database): Promise<string[]> {
-  const { rows: tables } = await sql`select where to_regclass('data_keys') is not null`.execute(db)
+  const { rows: tables } = await sql`
+    select where has_table_privilege(to_regclass('data_keys'), 'select')`.execute(db)
   if (tables.length === 0) return []
   const rows = await db
     .selectFrom('data_keys')
