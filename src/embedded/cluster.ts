@@ -10,13 +10,15 @@ interface Options {
   binaries: string
   user: string
   durable: boolean
+  /** False: throws if there is no cluster. */
+  create: boolean
   log: Log
   notice: Notice
 }
 
 /**
- * Creates the cluster, with a superuser `user`, if there is none. It is created under a temporary name and
- * renamed at the end, so that an interrupted initdb is never mistaken for a cluster.
+ * Creates the cluster, with a superuser `user`, if there is none and `create` is true. It is created under a
+ * temporary name and renamed at the end, so that an interrupted initdb is never mistaken for a cluster.
  */
 export async function ensureCluster(location: Location, options: Options): Promise<void> {
   const { home, cluster } = location
@@ -26,7 +28,10 @@ export async function ensureCluster(location: Location, options: Options): Promi
       await removeTree(join(home, name)).catch(() => {})
     }
   }
-  if (!(await ignoreMissing(lstat(cluster)))) await createCluster(location, options)
+  if (!(await ignoreMissing(lstat(cluster)))) {
+    if (!options.create) throw new Error(`there is no database in ${home}: a start of the service makes one`)
+    await createCluster(location, options)
+  }
   if (!(await ignoreMissing(lstat(join(cluster, 'PG_VERSION'))))) {
     throw new Error(`${cluster} is not a PostgreSQL cluster: move it away`)
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { chmod, chown, lstat, mkdir, mkdtemp, readFile, realpath, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, mkdtemp, readFile, realpath, stat } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { ignoreMissing, isRoot, type Owner, removeDirectory, requireTrusted } from './files.ts'
+import { ignoreMissing, isRoot, type Owner, removeDirectory, replaceOwned, requireTrusted } from './files.ts'
 
 /**
  * The files of an embedded Postgres. `home` is the data directory, or a fallback if Postgres cannot use that:
@@ -24,23 +24,36 @@ export interface Location {
 
 export type Notice = (line: string) => void
 
+const RECORD = 'postgres.location'
+
 // The user `nobody`, which every Linux has.
 const NOBODY: Owner = { uid: 65534, gid: 65534 }
 
-/** Tells if a data directory has a database, or names the place where its database is. */
+/**
+ * Tells if a data directory has a database, or names the place where its database is. As root, also if a
+ * fallback of it has one: the data directory may have been lost, and made again.
+ */
 export async function hasDatabase(directory: string): Promise<boolean> {
-  const entries = ['postgres', 'postgres.location'].map((name) =>
+  const entries = ['postgres', RECORD].map((name) =>
     lstat(join(directory, name)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
     })
   )
-  return (await Promise.all(entries)).some((entry) => entry !== undefined)
+  if ((await Promise.all(entries)).some((entry) => entry !== undefined)) return true
+  if (!isRoot()) return false
+  for (const home of fallbacksOf((await ignoreMissing(realpath(directory))) ?? directory)) {
+    if (!(await isExclusive(dirname(home))) || !(await isExclusive(home))) continue
+    if (await ignoreMissing(lstat(join(home, 'postgres')))) return true
+  }
+  return false
 }
 
 /** Finds or creates the directories of the cluster. Throws if that is not possible. */
 export async function resolveLocation(path: string, notice: Notice): Promise<Location> {
   const directory = await prepare(path, notice)
-  const record = (await ignoreMissing(readFile(join(directory, 'postgres.location'), 'utf8')))?.trim()
+  const recordFile = join(directory, RECORD)
+  const record = (await ignoreMissing(readFile(recordFile, 'utf8')))?.trim()
+  if (record === '') throw new Error(`${recordFile} is empty: write the directory of the database to it`)
   let home = record || directory
   const found = await ignoreMissing(lstat(join(home, 'postgres')))
   if (record && !found) {
@@ -64,7 +77,7 @@ export async function resolveLocation(path: string, notice: Notice): Promise<Loc
 
 /** Records a fallback, once the cluster exists, for the next start. */
 export async function recordLocation({ directory, home }: Location): Promise<void> {
-  if (home !== directory) await writeFile(join(directory, 'postgres.location'), `${home}\n`, { mode: 0o600 })
+  if (home !== directory) await replaceOwned(join(directory, RECORD), `${home}\n`, undefined)
 }
 
 async function prepare(path: string, notice: Notice): Promise<string> {
@@ -102,11 +115,14 @@ async function ownerOf(home: string): Promise<Owner | undefined> {
   return undefined
 }
 
-async function findFallback(directory: string): Promise<string> {
+function fallbacksOf(directory: string): string[] {
   const name = createHash('sha256').update(directory).digest('hex').slice(0, 16)
-  for (const parent of ['/var/lib', tmpdir()]) {
-    const home = join(parent, 'latchkey', name)
-    const reachable = await ignoreMissing(isReachable(parent, NOBODY))
+  return ['/var/lib', tmpdir()].map((parent) => join(parent, 'latchkey', name))
+}
+
+async function findFallback(directory: string): Promise<string> {
+  for (const home of fallbacksOf(directory)) {
+    const reachable = await ignoreMissing(isReachable(dirname(dirname(home)), NOBODY))
     if (reachable && (await makeExclusive(dirname(home))) && (await makeExclusive(home))) return home
   }
   throw new Error('PostgreSQL, which refuses to run as root, finds no directory to use: set DATABASE_URL')
@@ -123,9 +139,13 @@ async function makeExclusive(path: string): Promise<boolean> {
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return false
-    const entry = await lstat(path)
-    return entry.isDirectory() && entry.uid === process.getuid?.() && (entry.mode & 0o022) === 0
+    return isExclusive(path)
   }
+}
+
+async function isExclusive(path: string): Promise<boolean> {
+  const entry = await ignoreMissing(lstat(path))
+  return entry?.isDirectory() === true && entry.uid === process.getuid?.() && (entry.mode & 0o022) === 0
 }
 
 export const PORT = 5432

@@ -87,6 +87,8 @@ export async function replaceOwned(path: string, text: string, owner: Owner | un
   try {
     if (owner) await file.chown(owner.uid, owner.gid)
     await file.writeFile(text)
+    // A power cut would leave an empty file.
+    await file.sync()
     await rename(draft, path)
   } catch (error) {
     await unlink(draft).catch(() => {})

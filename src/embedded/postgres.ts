@@ -51,7 +51,7 @@ export interface EmbeddedOptions {
   /** False turns fsync off, for data that may be lost. */
   durable?: boolean
   maxConnections?: number
-  /** True for a process that ends as soon as its work is done, so that others do not use its Postgres. */
+  /** True for a process that ends as soon as its work is done. It makes no cluster, and shares no Postgres. */
   brief?: boolean
   /** Called if the postmaster ends without stop(). */
   onExit?: (code: number | null) => void
@@ -82,7 +82,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     // Before the programs are copied: a server may still be running from an older copy.
     await stopLeftoverServer(location, notice)
     const binaries = await findBinaries(installed, location, notice)
-    await ensureCluster(location, { binaries, user: SUPERUSER, durable, log, notice })
+    await ensureCluster(location, { binaries, user: SUPERUSER, durable, create: !brief, log, notice })
     const settings = settingsFor(durable, maxConnections)
     const server = await launch(location, { binaries, settings, log, notice })
     return supervise(server, location, releaseAll, options.onExit)

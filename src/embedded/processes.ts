@@ -50,8 +50,8 @@ async function ps(pid: number, column: string): Promise<string | undefined> {
 /**
  * Locks `directory` for this process until the returned function is called. Throws DirectoryInUse if another
  * live process has locked it. Each process looks for others after it has written its own file, so two that
- * start at the same moment may both be refused, and are never both admitted. It also looks before, so that one
- * that tries again and again does not refuse others. The others are told `isBrief`.
+ * start at the same moment may both be refused, and are never both admitted. It also looks before, so that
+ * one that tries again and again does not refuse others. The others are told `isBrief`.
  */
 export async function lockDirectory(directory: string, isBrief: boolean): Promise<() => Promise<void>> {
   const identity = await identityOf(process.pid)

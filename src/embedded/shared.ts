@@ -24,8 +24,8 @@ export interface OpenedPostgres {
 }
 
 /**
- * Starts the Postgres of a service, after waiting for commands that use the directory. Throws DirectoryInUse if
- * another service uses it, and after waiting in vain.
+ * Starts the Postgres of a service, after waiting for commands that use the directory. Throws DirectoryInUse
+ * if another service uses it, and after waiting in vain.
  */
 export async function startForService(
   options: EmbeddedOptions & { notice: Notice }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, readFile, rename, rm, unlink } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -127,6 +127,13 @@ t.test('a signal to a command stops its Postgres', { skip: process.platform !== 
   }
 })
 
+t.test('a command makes no cluster, whatever its directory has', async (t) => {
+  const cwd = await newDirectory(t)
+  await t.rejects(startEmbedded({ directory: cwd, brief: true }), { message: /^there is no database in / })
+  t.same(await postmastersOf(cwd), [])
+  t.notOk((await readdir(cwd)).includes('postgres'))
+})
+
 t.test('a service waits for a command that uses its database', async (t) => {
   const cwd = await newDirectory(t)
   await (await startEmbeddedService(t, cwd)).stop()
@@ -183,12 +190,23 @@ t.test(
     t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
     await service.stop()
     t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
+    const refused = async () => {
+      const started = startProcess(t, cwd, {})
+      t.equal(await started.exited, 1)
+      return started.output()
+    }
+    const record = join(cwd, 'data/postgres.location')
+    const empty = `latchkey: ${record} is empty: write the directory of the database to it\n`
+    await writeFile(record, '')
+    t.same(await commandsIn(cwd)('users list'), { code: 1, out: '', err: empty })
+    t.equal(await refused(), empty)
+    await writeFile(record, home)
     await unlink(join(cwd, 'data/root.keys'))
-    const lost = startProcess(t, cwd, {})
-    t.equal(await lost.exited, 1)
-    t.match(
-      lost.output(),
-      /has a database and no root\.keys: put back the copy .* whose fingerprint is \w{16}$/m
-    )
+    const lost = /has a database and no root\.keys: put back the copy .* whose fingerprint is \w{16}$/m
+    t.match(await refused(), lost)
+    await rm(join(cwd, 'data'), { recursive: true })
+    t.match(await refused(), lost, 'the whole data directory')
+    t.notOk((await readdir(join(cwd, 'data'))).includes('root.keys'))
+    t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
   }
 )
