@@ -9,8 +9,8 @@ export interface Format<T> {
   /** Completes "NAME has to be …". */
   readonly expected: string
   /**
-   * Returns undefined for text of another form, or throws a RangeError that says more. `untrimmed` is the
-   * text with its surrounding whitespace.
+   * Returns undefined for text of another form, or throws a RangeError that completes "NAME cannot be used:
+   * …". `untrimmed` is the text with its surrounding whitespace.
    */
   readonly parse: (text: string, untrimmed: string) => T | undefined
 }

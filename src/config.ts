@@ -169,15 +169,14 @@ function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.Pr
 function read<T>(env: NodeJS.ProcessEnv, { name, format, fallback }: Variable<T>): T {
   const text = env[name] ?? ''
   if (text.trim() === '') return fallback
-  const expected = `has to be ${format.expected}`
   try {
     const value = format.parse(text.trim(), text)
     if (value !== undefined) return value
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw new ConfigError(name, `${expected}: ${error.message}`)
+    throw new ConfigError(name, `cannot be used: ${error.message}`)
   }
-  throw new ConfigError(name, expected)
+  throw new ConfigError(name, `has to be ${format.expected}`)
 }
 
 function readRootKeys(env: NodeJS.ProcessEnv): readonly RootKey[] | undefined {

@@ -60,6 +60,7 @@ function listenFault(error: NodeJS.ErrnoException, { host, port }: Place): Error
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
     case 'EADDRNOTAVAIL':
+    case 'EAFNOSUPPORT':
     case 'EINVAL':
       return new ConfigError(
         host.variable,

@@ -255,7 +255,7 @@ t.test(
         } catch (error) {
           const { message } = error as Error
           t.type(error, ConfigError, `${name}=${value}`)
-          t.match(message, new RegExp(`^${name} has to be `), `${name}=${value}: named`)
+          t.match(message, new RegExp(`^${name} (has to be|cannot be used:) `), `${name}=${value}: named`)
           t.notMatch(message, '\n', 'one line')
           t.notMatch(message, 'canary', 'not the value')
           t.notMatch(message, Buffer.from('canary').toString('base64').slice(0, 6), 'nor in base64')

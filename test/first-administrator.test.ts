@@ -108,3 +108,18 @@ t.test('with DATABASE_URL, only the start that makes the administrator says so',
   t.notMatch(await printed('reset-me-please-1'), 'Administrator')
   t.same(await readdir(cwd), [])
 })
+
+t.test('the password of a first administrator who was deleted is forgotten', async (t) => {
+  const cwd = await newDirectory(t)
+  const path = join(cwd, 'data/admin.password')
+  const { origin } = await startEmbeddedService(t, cwd)
+  const first = await signIn(origin, EMAIL, (await readFile(path, 'utf8')).trim())
+  const user = { email: 'second@example.org', name: 'Second', password: OWN, role: 'admin' }
+  t.equal((await send(origin, first.cookie, 'POST', '/users', user)).status, 201)
+  const second = await signIn(origin, user.email, OWN)
+  const { data } = (await send(origin, second.cookie, 'GET', '/users', undefined)).json
+  const { id } = data.find(({ email }: { email: string }) => email === EMAIL)
+  const headers = { cookie: second.cookie }
+  t.equal((await fetch(`${origin}/api/v1/users/${id}`, { method: 'DELETE', headers })).status, 200)
+  t.notOk((await readdir(join(cwd, 'data'))).includes('admin.password'))
+})

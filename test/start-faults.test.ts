@@ -53,6 +53,10 @@ t.test('what cannot be listened on stops the start before anything is made', asy
     [{ PORT: taken }, `PORT has to be a free port: a program listens on 127.0.0.1:${taken} already`],
     [{ HOST: 'nowhere.invalid' }, 'HOST has to be an address of this machine: nowhere.invalid is none'],
     [{ HOST: '192.0.2.1' }, 'HOST has to be an address of this machine: 192.0.2.1 is none'],
+    [
+      { DATABASE_URL: 'postgres://a/b?target_session_attrs=standby' },
+      'DATABASE_URL cannot be used: the service writes'
+    ],
     [{ METRICS_PORT: taken }, `METRICS_PORT has to be a free port: a program listens on 127.0.0.1:${taken}`],
     [{ LATCHKEY_DATA_DIR: '/dev/null' }, 'LATCHKEY_DATA_DIR has to be a directory that can be made'],
     [{ METRICS_PORT: '0', METRICS_HOST: 'nowhere.invalid' }, 'METRICS_HOST has to be an address']
@@ -150,6 +154,23 @@ t.test('a role that may not make the first tables is told what to grant', async 
   await service.printed(/listens on/)
   service.child.kill('SIGINT')
   t.equal(await service.exited, 0, 'what it says is enough')
+})
+
+t.test('a role without rights on the tables is told which command gives them', async (t) => {
+  const database = await createTestDatabase()
+  const role = 'latchkey_test_without_rights'
+  t.teardown(async () => {
+    await sql`drop role ${sql.id(role)}`.execute(database.db)
+    await database.drop()
+  })
+  await sql`create role ${sql.id(role)} login password 'secret-pass'`.execute(database.db)
+  const env = {
+    DATABASE_URL: asRole(database.ownerUrl, role, 'secret-pass'),
+    LATCHKEY_ROOT_KEYS: newRootKey('one')
+  }
+  const line = `latchkey: run "latchkey migrate --grant-to ${role}" as the owner of the tables first`
+  t.equal(await lastLine(t, await newDirectory(t), env), line)
+  t.equal((await runCli(env, ['migrate'])).err, `${line}\n`)
 })
 
 t.test('a wrong root key stops the start before a migration runs', async (t) => {

@@ -1,8 +1,18 @@
 import { sql } from 'kysely'
 import type { Database } from './database.ts'
 
-/** Throws an error that says what to grant if there are no tables and the role of `db` may not create any. */
+/**
+ * Throws an error that says what to grant if there are no tables and the role of `db` may not create any, or
+ * if it may not read which migrations ran.
+ */
 export async function requireFirstTables(db: Database): Promise<void> {
+  const { rows: unread } = await sql<{ role: string }>`
+    select current_user as role
+    where not has_table_privilege(to_regclass('kysely_migration'), 'select')`.execute(db)
+  if (unread[0]) {
+    const { role } = unread[0]
+    throw new Error(`run "latchkey migrate --grant-to ${role}" as the owner of the tables first`)
+  }
   const { rows } = await sql<{ role: string; database: string; schema: string | null; may: boolean }>`
     select quote_ident(current_user) as role, quote_ident(current_database()) as database,
       quote_ident(current_schema()) as schema,

@@ -51,7 +51,7 @@ export interface EmbeddedOptions {
   /** False turns fsync off, for data that may be lost. */
   durable?: boolean
   maxConnections?: number
-  /** True for a process that ends as soon as its work is done. It makes no cluster, and shares no Postgres. */
+  /** True for a process that ends as soon as its work is done. It makes no cluster and shares no Postgres. */
   brief?: boolean
   /** Called if the postmaster ends without stop(). */
   onExit?: (code: number | null) => void

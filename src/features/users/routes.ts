@@ -70,10 +70,12 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.delete('/:id', { schema: schema.deleteUser, preHandler: administrator }, async (request) => {
     const { id } = request.params
     if (!isUuid(id)) throw new NotFound()
-    return changed(request, async ({ db }) => {
+    const deleted = await changed(request, async ({ db }) => {
       const user = await service.deleteUser(db, administrator.of(request).userId, id)
       return { result: success, events: [userEvent('user.deleted', user)] }
     })
+    await passwordChanged?.()
+    return deleted
   })
 }
 
