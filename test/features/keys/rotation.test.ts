@@ -1,18 +1,34 @@
 import { sql } from 'kysely'
 import t from 'tap'
+import { lockDataKeys } from '../../../src/features/keys/repository.ts'
 import { rotateDataKey } from '../../../src/features/keys/rotate.ts'
 import { parseRootKeys } from '../../../src/root-keys/list.ts'
 import { newRootKey } from '../../../src/root-keys/local.ts'
-import { startTestApp } from '../../helpers/app.ts'
+import { startTestApp, type TestApp } from '../../helpers/app.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { age, keyEvents, operator, rotate } from '../../helpers/keys.ts'
 import { startReplica } from '../../helpers/replica.ts'
+
+/** How many transactions wait for a lock by name. */
+async function waiting({ db }: Pick<TestApp, 'db'>): Promise<number> {
+  const { rows } = await sql<{ count: number }>`select count(*)::int as count from pg_locks
+    where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`.execute(db)
+  return rows[0]!.count
+}
 
 const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'>) => app.services.keyring
 
 t.test('replicas that rotate at the same time create one data key, also by age', async (t) => {
   const service = await startTestApp(t)
-  const numbers = await Promise.all(Array.from({ length: 6 }, () => rotate(service)))
+  // All have seen the first key as the current one before any of them creates another one.
+  const { rotating } = await service.db.transaction().execute(async (trx) => {
+    await lockDataKeys(trx)
+    const rotating = Array.from({ length: 6 }, () => rotate(service))
+    await eventually(async () => (await waiting(service)) === rotating.length, 'they wait', 4_000)
+    return { rotating }
+  })
+  const numbers = await Promise.all(rotating)
   t.ok(
     numbers.every((number) => number === numbers[0]),
     `${numbers}`
