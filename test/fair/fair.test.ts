@@ -42,10 +42,7 @@ const env = {
   LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: '0',
   LOG_LEVEL: 'warn',
   // As `npm start` does.
-  NODE_OPTIONS: (scripts.start as string)
-    .split(' ')
-    .filter((word) => word.startsWith('--'))
-    .join(' ')
+  NODE_OPTIONS: /^node (.*) src\/main\.js/.exec(scripts.start)![1]!
 }
 const start = async () => {
   const service = startProcess(t, t.testdirName, env)
