@@ -151,7 +151,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return Object.freeze({ ...values, rootKeys, unknownVariables: unknownVariables(env) })
 }
 
-// What Kubernetes sets in every container for a service of the name "latchkey".
+// Kubernetes sets these variables in its containers if a Service is named "latchkey".
 const SERVICE_LINK = /^LATCHKEY_(SERVICE|PORT)(_|$)/
 
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {

@@ -45,7 +45,7 @@ const LOCKED = 'Another change holds what this one needs'
 const CHANGED = 'The tables of the database have just changed'
 
 /**
- * What the codes of PostgreSQL's appendix A say about the database, if the same request may succeed later.
+ * The reason for each SQLSTATE after which the same request may succeed later (PostgreSQL, appendix A).
  */
 const REASONS: Record<string, string> = {
   25006: IS_READ_ONLY,
@@ -153,7 +153,7 @@ export function unavailability(error: unknown): string | undefined {
   if (isDatabaseError(error))
     return REASONS[error.code ?? ''] ?? (error.code?.startsWith('08') ? UNREACHABLE : undefined)
   if (error instanceof AggregateError) {
-    // Of several servers, the one that answers says more.
+    // If any server answered, its reason says more than that the others are unreachable.
     const reasons = error.errors.map(unavailability).filter((reason) => reason !== undefined)
     return reasons.find((reason) => reason !== UNREACHABLE) ?? reasons[0]
   }

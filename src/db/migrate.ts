@@ -14,7 +14,10 @@ const TURN_PAUSE_MS = 1_000
 /** How often a wait is reported. */
 const REPEAT_MS = 60_000
 
-/** Of a transaction of a migration. If the machine goes away, others have their turn half a minute later. */
+/**
+ * Settings of a migration's transaction. With these keepalives, Postgres releases the lock about 30 s after
+ * the migrating machine disappears.
+ */
 const SETTINGS = {
   lock_timeout: `${LOCK_TIMEOUT_MS}ms`,
   statement_timeout: '0',

@@ -15,7 +15,7 @@ export const isOfFirstRelease = ({ name }: { name: string }) => name <= LAST_OF_
 export interface MigrationState {
   /** The files that have not run, in order. */
   pending: MigrationFile[]
-  /** What a later version has run. This one works on it. */
+  /** Names of migrations that a later version has run and that are compatible with this version. */
   later: string[]
 }
 
@@ -91,7 +91,7 @@ export async function record(trx: Transaction, file: MigrationFile): Promise<voi
 /** Creates the tables of records where they are missing. */
 export async function createTables(trx: Transaction): Promise<void> {
   const { first, later } = await findTables(trx)
-  // As Kysely's Migrator creates it.
+  // Same definition as in Kysely's Migrator, which version 1.0.0 uses.
   if (!first)
     await sql`create table kysely_migration (
       name varchar(255) primary key, timestamp varchar(255) not null)`.execute(trx)

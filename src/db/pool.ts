@@ -26,7 +26,7 @@ interface Member {
   readonly generation: number
   readonly openedAt: number
   usedAt: number
-  /** What it was used for last. */
+  /** The kind of work that used the connection last. */
   kind: Kind
 }
 
@@ -215,7 +215,7 @@ export class ConnectionPool {
       this.#admit(member)
     } catch (error) {
       this.#refusal = unavailability(error) ? (error as Error) : new CannotConnect(error as Error)
-      // Whoever waits can have one of those that are open, or that the server has to spare later.
+      // Waiting requests can still get an open connection, or a new one when the server accepts it.
       const mayWait = this.#members.size > 0 && !(error instanceof UnfitPooler)
       if (mayWait || isShortOfConnections(error)) this.#retryLater()
       else for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(this.#refusal, startedAt)
@@ -240,7 +240,7 @@ export class ConnectionPool {
     this.#dropOutdated()
   }
 
-  /** What a server that was replaced still answers is out of date. */
+  /** Closes connections to a server that was replaced: its answers are out of date. */
   #dropOutdated(): void {
     for (const member of [...this.#members]) {
       if (!this.#servers.isOutdated(member.connection)) continue
