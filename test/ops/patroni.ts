@@ -24,6 +24,8 @@ export interface Node {
   /** Stops Patroni where it is; Postgres goes on. */
   freeze(): void
   thaw(): void
+  /** What Patroni and Postgres printed. */
+  output(): Promise<string>
   /** Cuts the node off from etcd, the other nodes, HAProxy and the clients. */
   cut(): void
   mend(): void
@@ -94,7 +96,12 @@ export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
           .map(({ role }: Member) => role)
         return `${roles.sort()}` === 'leader,replica,sync_standby'
       }
-      await eventually(() => isHealthy().catch(() => false), 'the cluster is healthy', 60_000)
+      try {
+        await eventually(() => isHealthy().catch(() => false), 'the cluster is healthy', 60_000)
+      } catch (error) {
+        for (const node of nodes) t.comment(`${node.name}: ${(await node.output()).split('\n').slice(-40).join('\n')}`)
+        throw error
+      }
     },
     async switchOver() {
       const leader = (await primary())!.name
@@ -186,6 +193,7 @@ async function makeNode(t: Test, bed: Bed, name: string, etcdPort: number): Prom
     },
     freeze: () => running.child.kill('SIGSTOP'),
     thaw: () => running.child.kill('SIGCONT'),
+    output: () => running.output(),
     cut() {
       for (const wire of wires) wire.cut()
     },
