@@ -25,7 +25,7 @@ export interface ChainHead {
 /** Returns the last sealed position and its hash, or undefined if no event is sealed. */
 export function findLastLink(db: Database): Promise<ChainHead | undefined> {
   return db
-    .selectFrom('audit_chain')
+    .selectFrom('audit_links')
     .select(['position', 'hash'])
     .orderBy('position', 'desc')
     .limit(1)
@@ -41,7 +41,7 @@ export async function takeSettled(trx: Transaction): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`delete from audit_unsealed
     where event_id in (
       select event_id from audit_unsealed u
-      where settled_at <= now() and (select id from audit_events where id = u.event_id) is not null
+      where settled_at <= now() and (select id from audit_log where id = u.event_id) is not null
       order by event_id limit ${BATCH_SIZE})
     returning event_id as id`.execute(trx)
   return rows.map(({ id }) => id)
@@ -53,8 +53,8 @@ export async function listUnchained(
   ids: readonly string[]
 ): Promise<{ id: string; content: string }[]> {
   const { rows } = await sql<{ id: string; content: string }>`
-    select id, ${CONTENT} as content from audit_events e
-    where id = any(${ids}::uuid[]) and not exists (select from audit_chain where event_id = e.id)
+    select id, ${CONTENT} as content from audit_log e
+    where id = any(${ids}::uuid[]) and not exists (select from audit_links where event_id = e.id)
     order by id`.execute(trx)
   return rows
 }
@@ -63,7 +63,7 @@ export async function appendLinks(
   trx: Transaction,
   links: readonly { position: number; id: string; hash: Buffer }[]
 ): Promise<void> {
-  await sql`insert into audit_chain (position, event_id, hash)
+  await sql`insert into audit_links (position, event_id, hash)
     select l.position, l.id, l.hash
     from unnest(${links.map(({ position }) => position)}::bigint[], ${links.map(({ id }) => id)}::uuid[],
       ${links.map(({ hash }) => hash)}::bytea[]) l(position, id, hash)`.execute(trx)
@@ -79,9 +79,9 @@ export interface Link extends ChainHead {
 export async function listLinksAfter(db: Database, position: number): Promise<Link[]> {
   const { rows } = await sql<Link>`
     select c.position, c.event_id as id, c.hash, e.content
-    from audit_chain c
+    from audit_links c
     left join lateral (
-      select ${CONTENT} as content from audit_events where id = c.event_id offset 0) e on true
+      select ${CONTENT} as content from audit_log where id = c.event_id offset 0) e on true
     where c.position > ${position} order by c.position limit ${BATCH_SIZE}`.execute(db)
   return rows
 }
@@ -95,12 +95,12 @@ export function findStray(db: Database): Promise<{ id: string; what: 'added' | '
     // One statement has to compare all events: sealing goes on meanwhile.
     await sql`set local statement_timeout = 0`.execute(trx)
     const { rows } = await sql<{ id: string; what: 'added' | 'missing' }>`
-      (select e.id, 'added' as what from audit_events e
-        where not exists (select from audit_chain where event_id = e.id)
+      (select e.id, 'added' as what from audit_log e
+        where not exists (select from audit_links where event_id = e.id)
           and not exists (select from audit_unsealed where event_id = e.id) limit 1)
       union all
       (select u.event_id, 'missing' from audit_unsealed u
-        where not exists (select from audit_events where id = u.event_id) limit 1)`.execute(trx)
+        where not exists (select from audit_log where id = u.event_id) limit 1)`.execute(trx)
     return rows[0]
   })
 }
