@@ -94,34 +94,29 @@ export async function insertHandOutRows(db: Database, rows: readonly NewHandOut[
 
 // Events are partitioned by id, so no index of theirs finds those that are alike: `audit_folds` does. Whoever
 // adds a row there adds the event, and others count it; a trigger counts the event.
-const insertAllDenials = prepared((db, p: Params<{ events: string }>) =>
-  db
-    .with(
-      'denials',
-      () => sql`
-      select ${DENIAL}, floor(extract(epoch from now()) / 60) as minute, e.fold_key
-        from jsonb_to_recordset(${p.events}::jsonb) as ${RECORDSET}
-        left join credentials c on e.target_type = 'credential' and c.id = e.target_id
-        left join users u on e.target_type = 'user' and u.id = e.target_id
-        left join sessions s on e.target_type = 'session' and s.id = e.target_id
-        left join access_tokens t on e.target_type = 'access-token' and t.id = e.target_id
-        where not e.if_exists or coalesce(c.id, u.id, s.id, t.id) is not null`
-    )
-    .with(
-      'folds',
-      () => sql`
-      insert into audit_folds as f (minute, key, event_id)
-        select minute, fold_key, id from denials
-        -- Concurrent statements lock rows in one order.
-        order by fold_key
-        on conflict (minute, key) do update set count = f.count + 1
-        returning event_id`
-    )
+const insertAllDenials = prepared((db, p: Params<{ events: string }>) => {
+  const denials = sql<Record<string, unknown>>`(
+    select ${DENIAL}, floor(extract(epoch from now()) / 60) as minute, e.fold_key
+    from jsonb_to_recordset(${p.events}::jsonb) as ${RECORDSET}
+    left join credentials c on e.target_type = 'credential' and c.id = e.target_id
+    left join users u on e.target_type = 'user' and u.id = e.target_id
+    left join sessions s on e.target_type = 'session' and s.id = e.target_id
+    left join access_tokens t on e.target_type = 'access-token' and t.id = e.target_id
+    where not e.if_exists or coalesce(c.id, u.id, s.id, t.id) is not null)`
+  // Ordered, so that concurrent statements lock the rows that they count in one order.
+  const folds = sql<{ event_id: string }>`(
+    insert into audit_folds as f (minute, key, event_id)
+    select minute, fold_key, id from denials order by fold_key
+    on conflict (minute, key) do update set count = f.count + 1
+    returning event_id)`
+  return db
+    .with('denials', () => denials)
+    .with('folds', () => folds)
     .insertInto('audit_log')
     .columns(insertedColumns)
     .expression(sql`select ${INSERTED} from denials where id in (select event_id from folds)`)
     .returning('id')
-)
+})
 
 /** Inserts denials, or counts them on the row of the same minute. Each `fold_key` must be in `rows` once. */
 export async function insertDenialRows(db: Database, rows: readonly NewDenial[]): Promise<void> {

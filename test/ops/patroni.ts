@@ -99,7 +99,8 @@ export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
       try {
         await eventually(() => isHealthy().catch(() => false), 'the cluster is healthy', 60_000)
       } catch (error) {
-        for (const node of nodes) t.comment(`${node.name}: ${(await node.output()).split('\n').slice(-40).join('\n')}`)
+        for (const node of nodes)
+          t.comment(`${node.name}: ${(await node.output()).split('\n').slice(-40).join('\n')}`)
         throw error
       }
     },
