@@ -1,5 +1,5 @@
-import { type Broken, verifyChain } from '../audit/chain.ts'
 import { exportLines } from '../audit/export.ts'
+import { type Broken, verifyChain } from '../audit/verify.ts'
 import { print } from '../terminal.ts'
 import { type Command, withDatabase } from './command.ts'
 
