@@ -95,12 +95,12 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
       t.same(ledger.faults.slice(0, 10), [], `${ledger.faults.length} faults`)
       t.comment(`promoted after ${promotedAt - changedAt} ms`)
       for (const [index, account] of ledger.accounts.entries()) {
-        const { acknowledged, refused, slowestMs, unready } = account
+        const { acknowledged, refused, slowestMs, slowest, unready } = account
         const way = ways[index]
         const recoveryMs = recoveryOf(account, promotedAt)
         t.comment(`${way}: ${acknowledged} acknowledged, ${refused} refused, not ready ${unready} times`)
         t.ok(recoveryMs <= RECOVERY_MS, `${way}: a change is acknowledged ${recoveryMs} ms later`)
-        t.ok(slowestMs <= SLOWEST_MS, `${way}: the slowest answer took ${slowestMs} ms`)
+        t.ok(slowestMs <= SLOWEST_MS, `${way}: the slowest answer took ${slowestMs} ms: ${slowest}`)
         // By other ways, the question may wait until there is a primary again.
         if (way === 'HAProxy') t.ok(unready > 0, `${way}: it said that it was not ready`)
       }
