@@ -29,7 +29,7 @@ export interface ArchiveOptions {
  * its part.
  */
 export async function archiveEvents(db: Database, options: ArchiveOptions): Promise<void> {
-  let head = verifyHeads(await archive.listHeads(db), () => options.signer)
+  let head = verifyHeads(await archive.listHeads(db), options.signer)
   await deleteExported(db, head.position)
   const { cutoff, ends } = await archive.findClosed(db, options.keepDays)
   for (const end of ends) {

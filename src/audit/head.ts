@@ -52,11 +52,11 @@ export function signHead(part: ExportedPart, signer: Signer): StoredHead {
  * Verifies that each head is signed and begins where the one before it ends, and returns the last one; that
  * of the empty chain if there is none. Throws if one is not right.
  */
-export function verifyHeads(heads: readonly StoredHead[], signer: () => Signer): ChainHead {
+export function verifyHeads(heads: readonly StoredHead[], signer: Signer): ChainHead {
   let last = GENESIS
   for (const { position, hash, head, signature } of heads) {
     const fault = (what: string) => new Error(`the head at position ${position} of the audit chain ${what}`)
-    if (!signer().verify(head, signature)) throw fault("is not signed by this installation's key")
+    if (!signer.verify(head, signature)) throw fault("is not signed by this installation's key")
     const { from, to } = JSON.parse(head.toString()) as Record<'from' | 'to', ReturnType<typeof link>>
     const isStored = to.position === position && to.hash === hash.toString('hex')
     if (!isStored) throw fault('is not the one that was signed')

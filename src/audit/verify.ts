@@ -8,8 +8,8 @@ const RANGE = 10_000
 
 /**
  * The first event that differs from its seal: it was changed, is missing, or was added without being sealed.
- * `replaced`: the chain has another hash at the position of the head that it is verified from, and `cut`: it
- * ends before that.
+ * If the chain is verified from a noted head, also: the chain has another hash at its position ("replaced"),
+ * or ends before it ("cut").
  */
 export interface Broken {
   what: 'changed' | 'missing' | 'added' | 'replaced' | 'cut'
@@ -28,21 +28,12 @@ export interface Verdict {
 }
 
 export interface VerifyOptions {
-  /** Events up to this head are taken to be right. */
+  /** A head that was noted: what follows it is verified. Its link may be gone. */
   from?: ChainHead
   /** How many ranges are read at the same time, each over a connection of its own. */
   parallel?: number
   /** Is called with the head up to which the chain is right, now and then. */
   onProgress?: (head: ChainHead) => void
-}
-
-/** Throws nothing: returns how the stored chain differs from a head that was noted, if it does. */
-export async function compareHead(db: Database, head: ChainHead): Promise<Broken | undefined> {
-  const { position } = head
-  const hash = position === 0 ? GENESIS.hash : await repository.findHash(db, position)
-  if (hash?.equals(head.hash)) return undefined
-  const what = position > (await findHead(db)).position ? 'cut' : 'replaced'
-  return { what, position }
 }
 
 /**
@@ -55,6 +46,7 @@ export async function verifyChain(db: Database, options: VerifyOptions = {}): Pr
   const { from = GENESIS, parallel = 4, onProgress = () => {} } = options
   const unsealed = await repository.countUnsealed(db, null)
   const last = (await findHead(db)).position
+  const stored = await repository.findHash(db, from.position)
   let head = from
   const verdict = (broken: Broken | undefined): Verdict => ({
     verified: head.position - from.position,
@@ -62,6 +54,8 @@ export async function verifyChain(db: Database, options: VerifyOptions = {}): Pr
     head,
     broken
   })
+  if (last < from.position) return verdict({ what: 'cut', position: last + 1 })
+  if (stored && !stored.equals(from.hash)) return verdict({ what: 'replaced', position: from.position })
   const ranges: Promise<Range>[] = []
   let next = from.position
   const start = () => {

@@ -54,13 +54,26 @@ async function archiveTo(config: Config, db: Database, directory: string): Promi
 }
 
 /**
- * Returns the last head of exported events, verified; that of the empty chain if nothing was exported. Throws
- * if a head was not signed by this installation.
+ * Returns the head from which the chain can be verified: `from`, or the last signed one if `from` is such a
+ * head or is not given. Undefined: from the start. Throws if a head was not signed by this installation, or if
+ * events after `from` are no longer in the database.
  */
-export async function findArchivedHead(config: Config, db: Database): Promise<ChainHead> {
+export async function findVerifiableHead(
+  config: Config,
+  db: Database,
+  from: ChainHead | undefined
+): Promise<ChainHead | undefined> {
   const heads = await listHeads(db)
-  const signer = heads.length > 0 ? await signingKeyOf(config, db) : undefined
-  return verifyHeads(heads, () => signer!)
+  if (heads.length === 0) return from
+  const signer = await signingKeyOf(config, db)
+  const last = verifyHeads(heads, signer)
+  if (!from || heads.some(({ position, hash }) => position === from.position && hash.equals(from.hash)))
+    return last
+  if (from.position > last.position) return from
+  throw new Error(
+    `the events up to position ${last.position} were exported: --from takes the head of an exported file, ` +
+      'or a later one'
+  )
 }
 
 async function signingKeyOf(config: Config, db: Database): Promise<SigningKey> {
