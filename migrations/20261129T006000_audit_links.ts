@@ -17,7 +17,7 @@ const statements = [
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of statements) await sql.raw(statement).execute(db)
   const { rows } = await sql<{ end: string }>`
-    select substring(pg_get_constraintdef(oid) from '[0-9a-f]{8}-[0-9a-f-]{27}') as end
+    select substring(pg_get_constraintdef(oid), '[0-9a-f]{8}-[0-9a-f-]{27}') as end
     from pg_constraint where conrelid = 'audit_chain'::regclass and conname = 'audit_chain_end'`.execute(db)
   const end = rows[0]!.end
   await sql

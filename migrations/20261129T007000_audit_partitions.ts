@@ -26,8 +26,8 @@ const statements = [
   // The partitions of both tables, which have the same bounds. Null: no bound.
   `create view audit_partitions as
     select c.oid::regclass::text as name, p.oid::regclass::text as parent,
-      substring(bound from 'FROM \\(''([0-9a-f-]+)''')::uuid as from_id,
-      substring(bound from 'TO \\(''([0-9a-f-]+)''')::uuid as to_id
+      substring(bound, 'FROM \\(''([0-9a-f-]+)''')::uuid as from_id,
+      substring(bound, 'TO \\(''([0-9a-f-]+)''')::uuid as to_id
     from pg_class p join pg_inherits i on i.inhparent = p.oid join pg_class c on c.oid = i.inhrelid
       cross join lateral pg_get_expr(c.relpartbound, c.oid) bound
     where p.oid in (to_regclass('audit_log'), to_regclass('audit_links'))`,

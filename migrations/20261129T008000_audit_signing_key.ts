@@ -8,4 +8,5 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     data_key_no integer not null references data_keys (number),
     created_at timestamptz not null default now()
   )`.execute(db)
+  await sql`create index audit_signing_key_data_key on audit_signing_key (data_key_no)`.execute(db)
 }

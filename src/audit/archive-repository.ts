@@ -1,6 +1,10 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../db/database.ts'
+import { columns } from './event-repository.ts'
 import type { StoredHead } from './head.ts'
+
+const EVENT = sql.raw([...columns, 'fold_key'].join(', '))
+const LINK = sql.raw('position, event_id, hash')
 
 const DELETED_AT_ONCE = 1_000
 
@@ -73,10 +77,10 @@ export async function dropPartitions(trx: Transaction, end: string, position: nu
     select audit_new_partition('audit_log', suffix) as log, audit_new_partition('audit_links', suffix) as links
     from to_char(audit_time_of(${end}) at time zone 'UTC', '"before_"YYYYMMDD') suffix`.execute(trx)
   const { log, links } = rows[0]!
-  await sql`insert into ${sql.table(log)} select * from audit_log where id in (
+  await sql`insert into ${sql.table(log)} (${EVENT}) select ${EVENT} from audit_log where id in (
     select event_id from audit_links where event_id < ${end} and position > ${position}
     union all select event_id from audit_unsealed where event_id < ${end})`.execute(trx)
-  await sql`insert into ${sql.table(links)} select * from audit_links
+  await sql`insert into ${sql.table(links)} (${LINK}) select ${LINK} from audit_links
     where event_id < ${end} and position > ${position}`.execute(trx)
   await sql`drop table ${sql.raw(old.map(({ name }) => name).join(', '))}`.execute(trx)
   for (const [parent, name] of [

@@ -31,6 +31,26 @@ export async function divideLog(db: Database, daysAgo: readonly number[]): Promi
   })
 }
 
+/** Lets the last partitions begin at midnight so many days ago, as if none had been made since. */
+export async function endPartitions(db: Database, daysAgo: number): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    const { rows } = await sql<{ parent: string; first: string; last: string; bound: string }>`
+      select f.parent, f.name as first, l.name as last, audit_id_of(date_trunc('day',
+        now() at time zone 'UTC' - make_interval(days => ${daysAgo})) at time zone 'UTC')::text as bound
+      from audit_partitions f join audit_partitions l on l.parent = f.parent
+      where f.from_id is null and l.to_id is null`.execute(trx)
+    for (const { parent, first, last, bound } of rows) {
+      const [table, end] = [sql.table(parent), sql.lit(bound)]
+      await sql`alter table ${table} detach partition ${sql.table(first)}`.execute(trx)
+      await sql`alter table ${table} detach partition ${sql.table(last)}`.execute(trx)
+      await sql`alter table ${table} attach partition ${sql.table(first)}
+        for values from (minvalue) to (${end})`.execute(trx)
+      await sql`alter table ${table} attach partition ${sql.table(last)}
+        for values from (${end}) to (maxvalue)`.execute(trx)
+    }
+  })
+}
+
 /** Inserts an event for each of these ages in days, of a clock that is `ahead` by so many days. */
 export async function insertAged(
   db: Database,
