@@ -4,7 +4,7 @@ import * as repository from './chain-repository.ts'
 import { BEFORE_ALL, type ChainHead, type Compared } from './chain-repository.ts'
 
 /** Positions that are verified as one range. */
-const RANGE = 10_000
+const RANGE = 2_000
 
 /**
  * The first event that differs from its seal: it was changed, is missing, or was added without being sealed.

@@ -21,7 +21,8 @@ export async function sealAll(db: Database): Promise<void> {
 export async function insertEvents(db: Database, count: number, bytes = 100): Promise<void> {
   await sql`insert into audit_log (id, action, outcome, actor_type, target_name, details)
     select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint + n / 100), 12, '0')
-        || '7' || substr(md5(n::text || random()), 1, 3) || '8' || substr(md5(n::text || random()), 1, 15))::uuid,
+        || '7' || substr(md5(n::text || random()), 1, 3)
+        || '8' || substr(md5(n::text || random()), 1, 15))::uuid,
       'test.inserted', 'allowed', 'system', 'number ' || n, jsonb_build_object('text', repeat('x', ${bytes}))
     from generate_series(1, ${count}::int) n`.execute(db)
 }
