@@ -22,7 +22,7 @@ export async function insertHead(trx: Transaction, head: StoredHead): Promise<vo
   await trx.insertInto('audit_heads').values({ position, hash, head: bytes, signature }).execute()
 }
 
-/** Returns the time so many days ago, and the ends of partitions that ended a day before that, oldest first. */
+/** Returns the time so many days ago, and the ends of partitions that are a day before that, oldest first. */
 export async function findClosed(db: Database, keepDays: number): Promise<{ cutoff: Date; ends: string[] }> {
   const { rows } = await sql<{ cutoff: Date; ends: string[] }>`
     select cutoff, array(select to_id::text from audit_partitions
@@ -74,7 +74,8 @@ export async function lockLog(trx: Transaction): Promise<void> {
 export async function dropPartitions(trx: Transaction, end: string, position: number): Promise<void> {
   const old = await listPartitions(trx, end)
   const { rows } = await sql<{ log: string; links: string }>`
-    select audit_new_partition('audit_log', suffix) as log, audit_new_partition('audit_links', suffix) as links
+    select audit_new_partition('audit_log', suffix) as log,
+      audit_new_partition('audit_links', suffix) as links
     from to_char(audit_time_of(${end}) at time zone 'UTC', '"before_"YYYYMMDD') suffix`.execute(trx)
   const { log, links } = rows[0]!
   await sql`insert into ${sql.table(log)} (${EVENT}) select ${EVENT} from audit_log where id in (

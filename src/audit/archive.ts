@@ -175,7 +175,7 @@ async function drop(db: Database, from: ChainHead, end: string, next: StoredHead
   }
 }
 
-/** Deletes events in later partitions that were sealed, and so exported, before the last of the dropped ones. */
+/** Deletes events in later partitions that were exported: they were sealed before the last dropped one. */
 async function deleteExported(db: Database, position: number): Promise<void> {
   while ((await inTransaction(db, (trx) => archive.deleteExported(trx, position))) > 0) {}
 }

@@ -123,7 +123,9 @@ const pageOf = (scans: (p: P) => RawBuilder<unknown>) =>
               where id >= coalesce((select id from stopped), ${p.lowest}::uuid)
               order by id desc limit ${maxScanned}),
             page as (
-              select ${eventColumns} from candidates c join audit_log e on e.id = c.id
+              -- Each is found by its key, in its partition. A join may read all partitions.
+              select ${eventColumns} from candidates c
+              cross join lateral (select ${eventColumns} from audit_log e where e.id = c.id offset 0) e
               where ${isMatch(p)} order by c.id desc limit ${p.limit}::int)
             select page.*, case
                 when (select count(*) from candidates) >= ${maxScanned}

@@ -14,7 +14,7 @@ export function partitionDays(keepDays: number | undefined): number {
   return keepDays === undefined ? MAX_DAYS : Math.min(MAX_DAYS, Math.ceil(keepDays / PARTITIONS))
 }
 
-/** Makes partitions of the audit log ahead of the time, and measures how far ahead, and how far back, they go. */
+/** Makes partitions of the audit log ahead of the time, and measures how far they and the events go. */
 export const auditPartitions = fp(
   async (app) => {
     const { db, config } = app.services
@@ -29,7 +29,7 @@ export const auditPartitions = fp(
       app.metrics.registry,
       {
         name: 'latchkey_audit_partitions_ahead_seconds',
-        help: 'For how long there are partitions of the audit log; below 0: events are in the one without an end'
+        help: 'In how many seconds the last partition of the audit log begins; below 0: it has begun'
       },
       async () => [{ value: await ahead() }]
     )

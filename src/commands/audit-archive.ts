@@ -54,8 +54,8 @@ async function archiveTo(config: Config, db: Database, directory: string): Promi
 }
 
 /**
- * Returns the head from which the chain can be verified: `from`, or the last signed one if `from` is such a
- * head or is not given. Undefined: from the start. Throws if a head was not signed by this installation, or if
+ * Returns the head to verify the chain from: `from`, or the last signed one if `from` is such a head or is
+ * not given. Undefined: from the start. Throws if a head was not signed by this installation, or if
  * events after `from` are no longer in the database.
  */
 export async function findVerifiableHead(

@@ -103,7 +103,8 @@ async function findExcess(trx: Transaction, role: string): Promise<string | unde
           where pg_has_role(r.oid, c.relowner, 'member')),
         'owns the tables, or is a member of the role that does'),
       (4, exists (
-        select from unnest(array['audit_log', 'audit_links', 'audit_heads', 'audit_events', 'audit_chain']) name
+        select from unnest(array['audit_log', 'audit_links', 'audit_heads', 'audit_events',
+            'audit_chain']) name
           left join pg_inherits on inhparent = to_regclass(name)
           cross join lateral unnest(array[to_regclass(name), inhrelid]) one
           where has_table_privilege(r.oid, one, 'update, delete, truncate, trigger')),
