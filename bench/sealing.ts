@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createDatabase } from '../src/db/database.ts'
 import { migrate, WITHOUT_LIMITS } from '../src/db/migrate.ts'
+import { fill } from './audit-events.ts'
 import { DatabaseCpu } from './cpu.ts'
 import { openPostgres, type Postgres, TEMPLATE, withClient } from './postgres.ts'
 
@@ -40,26 +41,6 @@ async function openSide(postgres: Postgres, name: string, directory: string): Pr
   )
   const database = await postgres.copy(name)
   return { name, chain, database, db: create({ connectionString: postgres.urlOf(database) }) }
-}
-
-/** Inserts events as a resolve records them: six columns of ids and names, and some details. */
-function fill(url: string): Promise<void> {
-  return withClient(url, async (client) => {
-    for (let done = 0; done < events; done += 10_000)
-      await client.query(
-        `insert into audit_log (id, occurred_at, action, outcome, actor_type, actor_id, actor_name,
-          target_type, target_id, target_name, owner_id, project_id, ip, user_agent, request_id, details)
-        select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint + n / 100), 12, '0')
-            || '7' || substr(md5(n::text || random()), 1, 3) || '8' || substr(md5(n::text), 1, 15))::uuid,
-          now() + n * interval '10 microseconds', 'credential.resolved', 'allowed', 'project-token',
-          gen_random_uuid(), 'runner ' || n % 50, 'credential', gen_random_uuid(), 'credential ' || n,
-          gen_random_uuid(), gen_random_uuid(), '10.0.0.1', 'node', md5(n::text),
-          '{"environment": "main", "revision": 2, "sealedRevision": 2, "fields": ["host", "password"]}'
-        from generate_series($1::int + 1, least($1 + 10000, $2::int)) n`,
-        [done, events]
-      )
-    await client.query('vacuum analyze audit_log')
-  })
 }
 
 interface Measured {
@@ -117,7 +98,7 @@ async function run(postgres: Postgres): Promise<void> {
   await postgres.create(TEMPLATE)
   const db = createDatabase({ connectionString: postgres.urlOf(TEMPLATE), ...WITHOUT_LIMITS })
   await migrate(db).finally(() => db.destroy())
-  await fill(postgres.urlOf(TEMPLATE))
+  await fill(postgres.urlOf(TEMPLATE), events)
   const sides = [await openSide(postgres, 'this', resolve(import.meta.dirname, '..'))]
   if (values.against) sides.unshift(await openSide(postgres, 'before', resolve(values.against)))
   try {

@@ -9,8 +9,8 @@ const UNSEALED = sql.table('audit_unsealed')
 const HEADS = sql.table('audit_heads')
 
 /** A batch ends at this number of events, or with the event that reaches this size of their details. */
-const BATCH_SIZE = 2_000
-const BATCH_BYTES = 4 * 1024 * 1024
+export const BATCH_SIZE = 2_000
+export const BATCH_BYTES = 4 * 1024 * 1024
 
 const VERIFIED_AT_ONCE = 500
 const COMPARED_AT_ONCE = 20_000
@@ -54,11 +54,19 @@ export async function findHash(db: Database, position: number): Promise<Buffer |
 }
 
 /**
+ * Has the statements of a transaction find rows by their keys alone. The lists are empty at one moment and
+ * long a moment later: by the statistics of the first, the planner reads all of them for each row.
+ */
+export async function useKeys(trx: Transaction): Promise<void> {
+  const settings = ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']
+  await sql`select set_config(name, 'off', true) from unnest(${settings}::text[]) name`.execute(trx)
+}
+
+/**
  * Takes the next batch of settled events after `after` off the list of unsealed ones, and returns their ids.
  * Must run before the events are read: the delete waits for transactions that still count a denial.
  */
 export async function takeSettled(trx: Transaction, after: string): Promise<string[]> {
-  // With an array and a lateral join, the planner finds each event by its key, and scans no table.
   const { rows } = await sql<{ id: string }>`delete from ${UNSEALED} where event_id = any(array(
       select event_id from (
         select event_id, bytes, sum(bytes) over (order by event_id rows unbounded preceding) as total from (
@@ -125,7 +133,7 @@ export interface Compared {
 }
 
 /** Compares the next events after the id `after` with the chain and the list of unsealed ones. */
-export async function compareEvents(db: Database, after: string): Promise<Compared> {
+export async function compareEvents(trx: Transaction, after: string): Promise<Compared> {
   const { rows } = await sql<Compared>`
     with step as materialized (
       select id from ${EVENTS} where id > ${after}::uuid order by id limit ${COMPARED_AT_ONCE})
@@ -133,19 +141,19 @@ export async function compareEvents(db: Database, after: string): Promise<Compar
       (select id from step
         where not exists (select from ${CHAIN} where event_id = step.id offset 0)
           and not exists (select from ${UNSEALED} where event_id = step.id offset 0)
-        limit 1) as stray`.execute(db)
+        limit 1) as stray`.execute(trx)
   return rows[0]!
 }
 
 /** Compares the next unsealed events after the id `after` with the events. */
-export async function compareUnsealed(db: Database, after: string): Promise<Compared> {
+export async function compareUnsealed(trx: Transaction, after: string): Promise<Compared> {
   const { rows } = await sql<Compared>`
     with step as materialized (
       select event_id as id from ${UNSEALED} where event_id > ${after}::uuid
       order by event_id limit ${COMPARED_AT_ONCE})
     select (select id from step order by id desc limit 1) as last,
       (select id from step where not exists (select from ${EVENTS} e where e.id = step.id offset 0)
-        limit 1) as stray`.execute(db)
+        limit 1) as stray`.execute(trx)
   return rows[0]!
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Database, inTransaction, tryLockName } from '../db/database.ts'
-import type { ChainHead } from './chain-repository.ts'
 import * as repository from './chain-repository.ts'
+import { BATCH_BYTES, BATCH_SIZE, BEFORE_ALL, type ChainHead } from './chain-repository.ts'
 
 /** The head of the empty chain. */
 export const GENESIS: ChainHead = { position: 0, hash: Buffer.alloc(32) }
@@ -22,34 +22,44 @@ export async function findHead(db: Database): Promise<ChainHead> {
   return (await repository.findLastLink(db)) ?? GENESIS
 }
 
+/** Batches after which sealing starts again with the oldest event. */
+const BATCHES = 50
+
 /**
- * Appends the settled events to the chain, batch after batch, until there are none or `signal` is aborted.
+ * Appends the settled events to the chain, batch after batch, until few are left or `signal` is aborted.
  * Returns at once if another process is at it.
  */
 export async function sealEvents(db: Database, signal?: AbortSignal): Promise<void> {
   // Each batch starts where the last one ended: what is before that may be many deleted rows, or events that
-  // settle later. Events with a lower id that come meanwhile have their turn in the next call.
-  let after: string | undefined = repository.BEFORE_ALL
-  while (after !== undefined && !signal?.aborted) after = await sealBatch(db, after)
+  // settle later. But events with a lower id come meanwhile, too.
+  let after = BEFORE_ALL
+  for (let count = 1; !signal?.aborted; count++) {
+    const batch = await sealBatch(db, after)
+    if (!batch?.isFull) return
+    after = count % BATCHES === 0 ? BEFORE_ALL : batch.last
+  }
 }
 
 /**
- * Appends a batch of settled events with ids after `after`, and returns the last id; undefined if there are
- * none, or another process seals.
+ * Appends a batch of settled events with ids after `after`. Undefined if there are none, or another process seals.
  */
-function sealBatch(db: Database, after: string): Promise<string | undefined> {
+function sealBatch(db: Database, after: string): Promise<{ last: string; isFull: boolean } | undefined> {
   return inTransaction(db, async (trx) => {
     if (!(await tryLockName(trx, 'audit-chain'))) return undefined
+    await repository.useKeys(trx)
     const ids = await repository.takeSettled(trx, after)
     if (ids.length === 0) return undefined
     const events = await repository.listUnchained(trx, ids)
     const { position, hash: start } = await findHead(trx)
     let hash = start
+    let bytes = 0
     const links = events.map(({ id, content }, index) => {
       hash = hashOf(hash, position + index + 1, content)
+      bytes += Buffer.byteLength(content)
       return { id, hash }
     })
     await repository.appendLinks(trx, position, links)
-    return ids.reduce((last, id) => (id > last ? id : last))
+    const last = ids.reduce((max, id) => (id > max ? id : max))
+    return { last, isFull: ids.length === BATCH_SIZE || bytes >= BATCH_BYTES }
   })
 }

@@ -1,4 +1,4 @@
-import type { Database } from '../db/database.ts'
+import { type Database, inTransaction, type Transaction } from '../db/database.ts'
 import { findHead, GENESIS, hashOf } from './chain.ts'
 import * as repository from './chain-repository.ts'
 import { BEFORE_ALL, type ChainHead, type Compared } from './chain-repository.ts'
@@ -121,15 +121,21 @@ async function verifyRange(db: Database, after: number, last: number, given?: Bu
  * one moment.
  */
 async function findStray(db: Database): Promise<Broken | undefined> {
-  const added = await findFirst((after) => repository.compareEvents(db, after))
+  const added = await findFirst(db, repository.compareEvents)
   if (added) return { what: 'added', id: added }
-  const missing = await findFirst((after) => repository.compareUnsealed(db, after))
+  const missing = await findFirst(db, repository.compareUnsealed)
   return missing ? { what: 'missing', id: missing } : undefined
 }
 
-async function findFirst(compare: (after: string) => Promise<Compared>): Promise<string | undefined> {
+async function findFirst(
+  db: Database,
+  compare: (trx: Transaction, after: string) => Promise<Compared>
+): Promise<string | undefined> {
   for (let after = BEFORE_ALL; ; ) {
-    const { last, stray } = await compare(after)
+    const { last, stray } = await inTransaction(db, async (trx) => {
+      await repository.useKeys(trx)
+      return compare(trx, after)
+    })
     if (stray) return stray
     if (last === null) return undefined
     after = last
