@@ -93,6 +93,11 @@ const settings = {
     30,
     'days for which a retired data key is kept'
   ),
+  auditKeepDays: optional(
+    'LATCHKEY_AUDIT_KEEP_DAYS',
+    format.integer(1, 36_500, 'a whole number of days from 1 to 36500'),
+    'days after which "audit archive" takes events out of the database; unset: never'
+  ),
   metricsPort: optional('METRICS_PORT', format.port, 'port for Prometheus; unset: no metrics'),
   metricsHost: variable('METRICS_HOST', format.host, '127.0.0.1', 'address for Prometheus')
 }

@@ -91,6 +91,7 @@ t.test('every setting is read', async (t) => {
     CORS_ORIGINS: 'https://a.example.org, http://localhost:3000',
     LATCHKEY_DATA_KEY_MAX_DAYS: '0',
     LATCHKEY_DATA_KEY_KEEP_DAYS: '7',
+    LATCHKEY_AUDIT_KEEP_DAYS: '400',
     METRICS_PORT: '9464',
     METRICS_HOST: '0.0.0.0'
   })
@@ -114,6 +115,7 @@ t.test('every setting is read', async (t) => {
     corsOrigins: ['https://a.example.org', 'http://localhost:3000'],
     dataKeyMaxDays: 0,
     dataKeyKeepDays: 7,
+    auditKeepDays: 400,
     metricsPort: 9464,
     metricsHost: '0.0.0.0',
     unknownVariables: []
@@ -235,6 +237,7 @@ t.test(
       ],
       LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
       LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
+      LATCHKEY_AUDIT_KEEP_DAYS: ['canary', '0', '-1', '36501', '1.5', '30d'],
       LATCHKEY_CALLER_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
       LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
       METRICS_PORT: ['canary', '-1', '65536'],

@@ -996,7 +996,7 @@ async function plantControls({ service, canaries }: Context): Promise<void> {
     .insertInto('login_failures')
     .values({ id: randomUUID(), account: Buffer.from(`a${control('bytes')}b`), address: 'x' })
     .execute()
-  await sql`insert into audit_events (id, action, outcome, actor_type, details)
+  await sql`insert into audit_log (id, action, outcome, actor_type, details)
     values (${randomUUID()}, 'control', 'allowed', 'system',
     ${JSON.stringify({ control: Buffer.from(control('JSON')).toString('base64') })}::jsonb)`.execute(
     service.db
