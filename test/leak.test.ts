@@ -197,6 +197,8 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
 
   const inTables: Record<string, Kind> = {
     'sessions.user_agent': 'user-agent',
+    'audit_log.user_agent': 'user-agent',
+    // Its first partition.
     'audit_events.user_agent': 'user-agent',
     'idempotency_keys.key': 'key'
   }
