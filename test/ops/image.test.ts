@@ -145,8 +145,11 @@ async function describes(t: Test, { podman }: Containers) {
 async function holds(t: Test, { run, podman }: Containers) {
   const mounted = (await podman('image', 'mount', 'latchkey')).out.trim()
   const app = join(mounted, 'app')
-  const listed = (await run('find', app, '-mindepth', '1', '-printf', '%P\t%U:%G\t%m\n')).out.trim().split('\n')
-  const entries = listed.map((line) => line.split('\t') as [string, string, string])
+  const { out } = await run('find', app, '-mindepth', '1', '-printf', '%P\t%U:%G\t%m\n')
+  const entries = out
+    .trim()
+    .split('\n')
+    .map((line) => line.split('\t') as [string, string, string])
   t.ok(entries.length > 1_000, `${entries.length} files`)
   const top = new Set(entries.map(([path]) => path.split('/')[0]))
   t.same([...top].sort(), ['LICENSE', 'migrations', 'node_modules', 'openapi.yaml', 'package.json', 'src'])
