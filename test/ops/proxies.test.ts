@@ -68,18 +68,22 @@ for (const name of PROXIES) {
         forwarded: 'for=203.0.113.7',
         'x-real-ip': '203.0.113.7'
       }
-      const fail = (email: string) => ({
+      const fail = (email: string, from: string) => ({
         method: 'POST',
         body: JSON.stringify({ email, password: 'a wrong password' }),
         headers: forged,
-        from: '127.0.0.2'
+        from
       })
-      t.equal((await send('/api/v1/session', fail('through@example.org'))).status, 401)
-      t.equal((await proxy.sendPlain(port, '/api/v1/session', fail('around@example.org'))).status, 401)
+      t.equal((await send('/api/v1/session', fail('through@example.org', '127.0.0.2'))).status, 401)
+      t.equal(
+        (await proxy.sendPlain(port, '/api/v1/session', fail('around@example.org', '127.0.0.3'))).status,
+        401
+      )
       const events = JSON.parse((await send('/api/v1/audit-events?limit=100', { headers })).text)
       const text = JSON.stringify(events)
       t.notMatch(text, '203.0.113.7')
-      t.match(text, '127.0.0.2')
+      t.match(text, '127.0.0.2', 'through the proxy')
+      t.match(text, '127.0.0.3', 'around it')
     })
 
     await t.test('Swagger UI works, and is compressed; answers of the API are not', async (t) => {
