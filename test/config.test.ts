@@ -190,7 +190,10 @@ t.test(
         `${KEYS},${KEYS}`,
         ','
       ],
+      DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
+      LATCHKEY_MIGRATION_DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
       LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
+      LATCHKEY_ADMIN_PASSWORD_FILE: ['canary', '/canary/canary', '/tmp'],
       VAULT_ADDR: [
         'canary',
         'http://canary.org:8200',
