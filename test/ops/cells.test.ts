@@ -12,6 +12,8 @@ import { makeBed } from './bed.ts'
 import { type Cell, missingForCells, startCells } from './cells.ts'
 
 const CREDENTIALS = '/api/v1/app-credentials'
+/** Callers of each cell under load. */
+const CALLERS = 2
 const PASSWORD = 'correct horse battery'
 const skip = (await missingForCells()) ?? false
 
@@ -26,12 +28,12 @@ interface World {
   machine: Client
 }
 
-t.test('three cells are one service', { skip, timeout: 120_000 }, async (t) => {
+t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
   const bed = await makeBed(t)
   const { cells, client, origin } = await startCells(t, bed)
   const worlds: World[] = []
   for (const cell of cells) worlds.push(await makeWorld(cell, client))
-  const [a, b, c] = worlds as [World, World, World]
+  const [a, b] = worlds as [World, World, World]
 
   await t.test('each cell has its own people, projects and credentials, under one address', async (t) => {
     for (const { cell, person, projectId, credentialId, personal, machine } of worlds) {
@@ -159,12 +161,17 @@ t.test('three cells are one service', { skip, timeout: 120_000 }, async (t) => {
     await until(() => b.person.get(CREDENTIALS), 200)
     await sleep(1_000)
     for (const load of loads) await load.stop()
-    for (const { world, faults, statuses, made } of loads) {
+    for (const { world, faults, statuses, made, cut } of loads) {
       const { name } = world.cell
-      t.comment(`cell ${name}: ${JSON.stringify(Object.fromEntries(statuses))}`)
+      t.comment(`cell ${name}: ${JSON.stringify(Object.fromEntries(statuses))}, ${cut} cut`)
       t.same(faults, [], `cell ${name}: no other answer than 201, 200 or 503, and nothing torn`)
-      if (world === b) t.ok(statuses.get(503)! > 0, 'it refused some')
-      else t.equal(statuses.get(503), undefined, `cell ${name} refused nothing`)
+      if (world === b) {
+        t.ok(statuses.get(503)! > 0, 'it refused some')
+        t.ok(cut <= 2 * CALLERS, 'and cut what was on its way at a kill, at most')
+      } else {
+        t.equal(statuses.get(503), undefined, `cell ${name} refused nothing`)
+        t.equal(cut, 0, `cell ${name} cut nothing`)
+      }
       t.ok(made.size > 0, `cell ${name} made ${made.size}`)
       const kept = await listNames(world.person)
       t.same(
@@ -173,7 +180,6 @@ t.test('three cells are one service', { skip, timeout: 120_000 }, async (t) => {
         `cell ${name} lost nothing that it acknowledged`
       )
     }
-    t.ok((await c.person.get('/openapi.json')).status, 'and there is the document')
   })
 
   await t.test('without cell a, who presents nothing is answered by another', async (t) => {
@@ -190,7 +196,7 @@ t.test('three cells are one service', { skip, timeout: 120_000 }, async (t) => {
 
 async function makeWorld(cell: Cell, client: () => Client): Promise<World> {
   const admin = client()
-  await admin.signIn(cell.admin)
+  await until(() => admin.signIn(cell.admin), 200)
   const email = `ann@${cell.name}.example.org`
   const user = await admin.post('/api/v1/users', { email, name: 'Ann', password: PASSWORD, role: 'user' })
   if (user.status !== 201) throw new Error(user.text)
@@ -238,6 +244,8 @@ class Load {
   readonly faults: string[] = []
   /** The names whose creation was acknowledged. */
   readonly made = new Set<string>()
+  /** Requests whose connection was closed without an answer. */
+  cut = 0
   #isRunning = true
   readonly #ended: Promise<unknown>
 
@@ -253,11 +261,13 @@ class Load {
 
   async #repeat(send: () => Promise<number>): Promise<void> {
     for (; this.#isRunning; await sleep(5)) {
-      const status = await send().catch((error: Error) => {
-        this.faults.push(error.message)
-        return 0
-      })
-      this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1)
+      try {
+        const status = await send()
+        this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1)
+      } catch (error) {
+        if ((error as Error).message === 'fetch failed') this.cut++
+        else this.faults.push((error as Error).message)
+      }
     }
   }
 

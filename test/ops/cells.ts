@@ -50,12 +50,15 @@ export async function missingForCells(): Promise<string | undefined> {
 /** Starts the cells a, b and c, and the router before them, with the files of `deploy/cells`. */
 export async function startCells(t: Test, bed: Bed): Promise<Cells> {
   const routerPort = await freePort()
+  const template = join(bed.directory, 'template')
+  const initdb = join((await findPostgres())!, 'initdb')
+  await bed.run(initdb, ['-D', template, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '-N'])
   const cells: Cell[] = []
   let config = await readFile(join(FILES, 'haproxy.cfg'), 'utf8')
   for (const [index, name] of ['a', 'b', 'c'].entries()) {
     const port = await freePort()
     config = config.replaceAll(`127.0.0.1:810${index + 1}`, `127.0.0.1:${port}`)
-    cells.push(await makeCell(t, bed, { name, port, publicUrl: `http://127.0.0.1:${routerPort}` }))
+    cells.push(await makeCell(t, bed, { name, template, port, publicUrl: `http://127.0.0.1:${routerPort}` }))
   }
   await Promise.all(cells.map((cell) => cell.start()))
   for (const file of await readdir(FILES)) {
@@ -78,26 +81,17 @@ export async function startCells(t: Test, bed: Bed): Promise<Cells> {
 
 interface Place {
   name: string
+  /** A Postgres data directory to copy. */
+  template: string
   port: number
   publicUrl: string
 }
 
-async function makeCell(t: Test, bed: Bed, { name, port, publicUrl }: Place): Promise<Cell> {
+async function makeCell(t: Test, bed: Bed, { name, template, port, publicUrl }: Place): Promise<Cell> {
   const bin = (await findPostgres())!
   const data = join(bed.directory, `postgres-${name}`)
   const databasePort = await freePort()
-  await bed.run(join(bin, 'initdb'), [
-    '-D',
-    data,
-    '-U',
-    'postgres',
-    '-A',
-    'trust',
-    '-E',
-    'UTF8',
-    '--locale=C',
-    '-N'
-  ])
+  await bed.run('cp', ['-a', template, data])
   const databaseUrl = `postgresql://postgres@127.0.0.1:${databasePort}/postgres`
   const email = name === 'a' ? 'admin@example.org' : `admin-${name}@example.org`
   const rootKey = newRootKey(name)
@@ -109,7 +103,8 @@ async function makeCell(t: Test, bed: Bed, { name, port, publicUrl }: Place): Pr
     databaseUrl,
     admin: { email, password: PASSWORD },
     async startPostgres() {
-      const options = ['-p', String(databasePort), '-k', bed.directory, '-h', '127.0.0.1']
+      // A kill -9 loses nothing of what the kernel has.
+      const options = ['-F', '-p', String(databasePort), '-k', bed.directory, '-h', '127.0.0.1']
       postgres = bed.start(`postgres-${name}.log`, join(bin, 'postgres'), ['-D', data, ...options])
       const accepts = () => bed.run(join(bin, 'pg_isready'), ['-h', '127.0.0.1', '-p', String(databasePort)])
       const isUp = () =>
