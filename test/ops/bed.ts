@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, openSync } from 'node:fs'
-import { access, chmod, chown, mkdir, mkdtemp, readFile, realpath, writeFile } from 'node:fs/promises'
+import { access, chmod, chown, cp, mkdir, mkdtemp, readFile, realpath, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -26,6 +26,8 @@ export interface Bed {
   write(name: string, text: string): Promise<string>
   /** Makes a directory that the programs own, and returns its path. */
   makeDirectory(name: string): Promise<string>
+  /** Copies a directory, for the programs to read. */
+  copy(from: string, name: string): Promise<void>
   start(name: string, file: string, args: string[], env?: Record<string, string>): Daemon
   /** Runs a program to its end and returns what it printed. Throws if it fails. */
   run(file: string, args: string[], env?: Record<string, string>): Promise<string>
@@ -63,6 +65,10 @@ export async function makeBed(t: Test): Promise<Bed> {
       await mkdir(path, { mode: 0o700 })
       await own(path)
       return path
+    },
+    async copy(from, name) {
+      await cp(from, join(directory, name), { recursive: true })
+      await own(join(directory, name))
     },
     start(name, file, args, env = {}) {
       const log = join(directory, `${name}.log`)

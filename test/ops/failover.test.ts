@@ -11,12 +11,12 @@ import { type Cluster, missingForCluster, type Node, startCluster } from './patr
 import { findPgbouncers, startPgbouncer } from './pgbouncer.ts'
 import { serviceIn } from './replicas.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(420_000)
 
 /** How long after a promotion a write is acknowledged again. */
 const RECOVERY_MS = 2_000
-/** How long a request may wait for its answer. */
-const SLOWEST_MS = 7_000
+/** How long a request may wait for its answer: some need a connection twice, for 5 s at most each time. */
+const SLOWEST_MS = 12_000
 
 const skip = (await missingForCluster()) ?? false
 
@@ -82,7 +82,7 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
       await sleep(2_000)
       const changedAt = Date.now()
       const changing = change(before, cluster)
-      await eventually(async () => (await cluster.primary(before)) !== undefined, 'a new primary', 30_000)
+      await eventually(async () => (await cluster.primary(before)) !== undefined, 'a new primary', 60_000)
       const promotedAt = Date.now()
       await changing
       await sleep(RECOVERY_MS + 1_000)
@@ -95,12 +95,12 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
       t.same(ledger.faults.slice(0, 10), [], `${ledger.faults.length} faults`)
       t.comment(`promoted after ${promotedAt - changedAt} ms`)
       for (const [index, account] of ledger.accounts.entries()) {
-        const { acknowledged, refused, slowestMs, unready } = account
+        const { acknowledged, refused, slowestMs, slowest, unready } = account
         const way = ways[index]
         const recoveryMs = recoveryOf(account, promotedAt)
         t.comment(`${way}: ${acknowledged} acknowledged, ${refused} refused, not ready ${unready} times`)
         t.ok(recoveryMs <= RECOVERY_MS, `${way}: a change is acknowledged ${recoveryMs} ms later`)
-        t.ok(slowestMs <= SLOWEST_MS, `${way}: the slowest answer took ${slowestMs} ms`)
+        t.ok(slowestMs <= SLOWEST_MS, `${way}: the slowest answer took ${slowestMs} ms: ${slowest}`)
         // By other ways, the question may wait until there is a primary again.
         if (way === 'HAProxy') t.ok(unready > 0, `${way}: it said that it was not ready`)
       }

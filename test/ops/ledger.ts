@@ -26,6 +26,8 @@ export interface Account {
   /** Answered 503. */
   refused: number
   slowestMs: number
+  /** The request that took so long, and when it was sent. */
+  slowest: string
   /** How often it said that it was not ready. */
   unready: number
   /** When acknowledged changes were sent and answered. */
@@ -55,6 +57,7 @@ export class Ledger {
       acknowledged: 0,
       refused: 0,
       slowestMs: 0,
+      slowest: '',
       unready: 0,
       writes: []
     }))
@@ -221,7 +224,12 @@ export class Ledger {
     const answer = await client.request(method, path, body, options).catch((error: Error) => error)
     const answeredAt = Date.now()
     const account = this.accounts[this.#replicas.findIndex(({ origin }) => origin === client.origin)]!
-    account.slowestMs = Math.max(account.slowestMs, answeredAt - sentAt)
+    if (answeredAt - sentAt > account.slowestMs) {
+      account.slowestMs = answeredAt - sentAt
+      const outcome =
+        answer instanceof Error ? answer.message : `${answer.status} ${answer.text.slice(0, 300)}`
+      account.slowest = `${method} ${path} at ${new Date(sentAt).toISOString()}: ${outcome}`
+    }
     if (answer instanceof Error) this.faults.push(`${method} ${path}: ${answer.message}`)
     if (answer instanceof Error || answer.status === 503) {
       account.refused++

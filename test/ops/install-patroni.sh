@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs the Patroni of the page about high availability; Debian 12 has one with a fault. Keeps it for later
+# runs.
+set -euo pipefail
+package=$(grep -om1 "patroni\[[^']*" "$(dirname "$0")/../../docs/operations/high-availability.md")
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/latchkey-ops/patroni
+[ ! -d "$kept" ] || exit 0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --target "$work/patroni" "$package"
+mkdir -p "$(dirname "$kept")"
+mv "$work/patroni" "$kept"
