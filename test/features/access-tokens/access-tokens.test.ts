@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
-import { parseAccessToken, newAccessToken } from '../../../src/crypto/access-tokens.ts'
+import { newAccessToken, parseAccessToken } from '../../../src/crypto/access-tokens.ts'
 import { startTestApp } from '../../helpers/app.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { newCredential, newType } from '../../helpers/fixtures.ts'
