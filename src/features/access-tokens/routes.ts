@@ -63,7 +63,7 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const create = async ({ db }: { db: Transaction }) => {
       const owner = projectName ? await projectNamed(db, id, projectName) : holder.of(request)
       const token = newAccessToken(owner.project_id ? 'project' : 'personal', config.cell)
-      const row = await createToken(db, owner, { token, name, scopes, expires_at, created_by: id })
+      const row = await createToken(db, owner, token, { name, scopes, expires_at, created_by: id })
       return {
         headers: { location: `/api/v1/access-tokens/${row.id}` },
         body: { ...toAccessToken({ ...row, creator: { id, name: userName } }), token },
@@ -101,16 +101,8 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
 async function createToken(
   trx: Transaction,
   owner: repository.TokenHolder,
-  {
-    token,
-    ...values
-  }: {
-    token: string
-    name: string
-    scopes: string[]
-    expires_at: Date | null
-    created_by: string
-  }
+  token: string,
+  values: { name: string; scopes: string[]; expires_at: Date | null; created_by: string }
 ) {
   if (owner.project_id) await lockMembership(trx, owner.project_id, values.created_by, 'admin')
   return repository.insertToken(trx, owner, { id: uuidv7(), token_hash: hashToken(token), ...values })
