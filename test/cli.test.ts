@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
-import { sealBatch } from '../src/audit/chain.ts'
 import { variables } from '../src/config.ts'
 import { MIGRATIONS, readMigrations } from '../src/db/migration-files.ts'
 import { openKeyring } from '../src/features/keys/open-keyring.ts'
@@ -15,6 +14,7 @@ import { runCli } from './helpers/cli.ts'
 import { createTestDatabase, SERVICE_ROLE } from './helpers/database.ts'
 import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
+import { sealAll } from './helpers/sealing.ts'
 
 // Many starts, one after the other.
 t.setTimeout(300_000)
@@ -69,7 +69,7 @@ t.test(
   async (t) => {
     const service = await startTestApp(t)
     for (let i = 0; i < 3; i++) await newProject(service.admin)
-    await sealBatch(service.db)
+    await sealAll(service.db)
     const right = await latchkey(service.databaseUrl, 'audit', 'verify')
     t.equal(right.code, 0, right.err)
     const head = (await service.admin.get('/api/v1/audit-events/head')).json

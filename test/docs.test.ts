@@ -17,6 +17,7 @@ const root = join(import.meta.dirname, '..')
 /** Pages whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
   'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
+  'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
   'docs/operations/docker.md': 'they need Docker; test/docker.test.ts holds the Compose file',
   'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
