@@ -61,6 +61,7 @@ const settings = {
   port: variable('PORT', format.port, 8080, 'port to listen on; 0 takes a free one'),
   publicOrigin: optional('PUBLIC_URL', format.origin, "origin as browsers see it; unset: the request's Host"),
   logLevel: variable('LOG_LEVEL', format.oneOf(LOG_LEVELS), 'info', LOG_LEVELS.join(', ')),
+  cell: optional('LATCHKEY_CELL', format.cell, 'name of this cell, which its tokens begin with for a router'),
   sessionIdleMinutes: variable(
     'LATCHKEY_SESSION_IDLE_MINUTES',
     format.integer(1, 10_080, 'a whole number of minutes from 1 to 10080'),
