@@ -314,8 +314,8 @@ t.test('SQL is in repositories', async (t) => {
 t.test('what callers change, they change in a transaction that holds their access', async (t) => {
   const withoutCaller = {
     'src/audit/archive.ts': 'the command line',
-    'src/audit/chain.ts': 'a job',
-    'src/audit/verify.ts': 'the command line',
+    'src/audit/chain.ts': 'a job, and the command line',
+    'src/audit/chain-repository.ts': 'the command line',
     'src/features/credential-types/install.ts': 'the start',
     'src/features/keys/destroy.ts': 'a job, and the command line',
     'src/features/keys/open-keyring.ts': 'the start',

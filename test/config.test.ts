@@ -27,6 +27,7 @@ t.test('every setting has a default', async (t) => {
     rootKeys: undefined,
     adminEmail: undefined,
     adminPassword: undefined,
+    cell: undefined,
     sessionIdleMinutes: 30,
     sessionMaxHours: 12,
     callerRequestsPerMinute: 12_000,
@@ -83,6 +84,7 @@ t.test('every setting is read', async (t) => {
     LATCHKEY_ROOT_KEYS: KEYS,
     LATCHKEY_ADMIN_EMAIL: 'ann@example.org',
     LATCHKEY_ADMIN_PASSWORD: 'correct horse battery',
+    LATCHKEY_CELL: 'eu1',
     LATCHKEY_SESSION_IDLE_MINUTES: '5',
     LATCHKEY_SESSION_MAX_HOURS: '1',
     LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
@@ -107,6 +109,7 @@ t.test('every setting is read', async (t) => {
     dataDirectory: resolve('somewhere/else'),
     adminEmail: 'ann@example.org',
     adminPassword: 'correct horse battery',
+    cell: 'eu1',
     sessionIdleMinutes: 5,
     sessionMaxHours: 1,
     callerRequestsPerMinute: 0,
@@ -165,6 +168,7 @@ t.test(
         'postgres://canary/db?target_session_attrs=prefer-standby'
       ],
       LATCHKEY_DATABASE_CONNECTIONS: ['canary', '3', '0', '-4', '1001', '4.5'],
+      LATCHKEY_CELL: ['CANARY', 'can_ary', 'can-ary', 'can.ary', 'can ary', 'canaryandmore'],
       LATCHKEY_MIGRATION_DATABASE_URL: ['canary', 'mysql://canary@example.org/db', '/var/run/canary'],
       HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
       PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
@@ -190,7 +194,10 @@ t.test(
         `${KEYS},${KEYS}`,
         ','
       ],
+      DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
+      LATCHKEY_MIGRATION_DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
       LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
+      LATCHKEY_ADMIN_PASSWORD_FILE: ['canary', '/canary/canary', '/tmp'],
       VAULT_ADDR: [
         'canary',
         'http://canary.org:8200',

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Database, Transaction } from '../db/database.ts'
+import { type Database, inTransaction, type Transaction } from '../db/database.ts'
 import { COLUMN_TYPES, columns } from './event-repository.ts'
 
 const EVENTS = sql.table('audit_log')
@@ -130,6 +130,14 @@ export async function listLinks(db: Database, after: number, last: number): Prom
 export interface Compared {
   last: string | null
   stray: string | null
+}
+
+/** Runs a step of a comparison. */
+export function inStep(db: Database, step: (trx: Transaction) => Promise<Compared>): Promise<Compared> {
+  return inTransaction(db, async (trx) => {
+    await useKeys(trx)
+    return step(trx)
+  })
 }
 
 /** Compares the next events after the id `after` with the chain and the list of unsealed ones. */
