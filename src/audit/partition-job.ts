@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { cached, gaugeOf } from '../http/metrics.ts'
 import { runPeriodically } from '../jobs/periodic.ts'
-import { extendPartitions, findOldestAge, findPartitionsAhead } from './partition-repository.ts'
+import { extendPartitions, findArchiveLag, findPartitionsAhead } from './partition-repository.ts'
 
 const EVERY_MS = 10 * 60_000
 /** The most days of a partition: those that are kept for ever are few. */
@@ -14,7 +14,7 @@ export function partitionDays(keepDays: number | undefined): number {
   return keepDays === undefined ? MAX_DAYS : Math.min(MAX_DAYS, Math.ceil(keepDays / PARTITIONS))
 }
 
-/** Makes partitions of the audit log ahead of the time, and measures how far they and the events go. */
+/** Makes partitions of the audit log ahead of the time, and measures how far they and the archive go. */
 export const auditPartitions = fp(
   async (app) => {
     const { db, config } = app.services
@@ -33,11 +33,15 @@ export const auditPartitions = fp(
       },
       async () => [{ value: await ahead() }]
     )
-    const oldest = cached(() => findOldestAge(db))
+    const { auditKeepDays: keepDays } = config
+    const lag = cached(async () => (keepDays === undefined ? 0 : findArchiveLag(db, keepDays)))
     gaugeOf(
       app.metrics.registry,
-      { name: 'latchkey_audit_oldest_event_seconds', help: 'Age of the oldest audit event in the database' },
-      async () => [{ value: await oldest() }]
+      {
+        name: 'latchkey_audit_archive_lag_seconds',
+        help: 'For how long events older than LATCHKEY_AUDIT_KEEP_DAYS wait for "audit archive"; 0 if none do'
+      },
+      async () => [{ value: await lag() }]
     )
   },
   { name: 'audit-partitions', fastify: '5.x', dependencies: ['services', 'metrics'] }

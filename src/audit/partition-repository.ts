@@ -14,10 +14,13 @@ export async function findPartitionsAhead(db: Database): Promise<number> {
   return rows[0]!.seconds
 }
 
-/** Returns the age of the oldest event in seconds; 0 if there is none. */
-export async function findOldestAge(db: Database): Promise<number> {
+/** Returns for how many seconds a partition of events older than `keepDays` waits for its archive; or 0. */
+export async function findArchiveLag(db: Database, keepDays: number): Promise<number> {
   const { rows } = await sql<{ seconds: number }>`
-    select coalesce(extract(epoch from now() - audit_time_of(
-      (select id from audit_log order by id limit 1)))::float8, 0) as seconds`.execute(db)
+    select coalesce(max(extract(epoch from due - audit_time_of(to_id))::float8), 0) as seconds
+    from audit_partitions, lateral (select now() - make_interval(days => ${keepDays} + 1) as due) time
+    -- In the place of dropped ones, there is one for events that were not exported with them.
+    where parent = 'audit_log' and name not like 'audit_log_before_%'
+      and audit_time_of(to_id) <= due`.execute(db)
   return rows[0]!.seconds
 }
