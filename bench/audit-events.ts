@@ -7,7 +7,7 @@ const AT_ONCE = 10_000
 export async function insertEvents(client: pg.Client, count: number): Promise<void> {
   await client.query({
     name: 'insert',
-    text: `insert into audit_events (id, action, outcome, actor_type, actor_id, actor_name,
+    text: `insert into audit_log (id, action, outcome, actor_type, actor_id, actor_name,
         target_type, target_id, target_name, owner_id, project_id, ip, user_agent, request_id, details)
       select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
           || '7' || substr(md5(n::text || random()), 1, 3)

@@ -61,6 +61,7 @@ const settings = {
   port: variable('PORT', format.port, 8080, 'port to listen on; 0 takes a free one'),
   publicOrigin: optional('PUBLIC_URL', format.origin, "origin as browsers see it; unset: the request's Host"),
   logLevel: variable('LOG_LEVEL', format.oneOf(LOG_LEVELS), 'info', LOG_LEVELS.join(', ')),
+  cell: optional('LATCHKEY_CELL', format.cell, 'name of this cell, which its tokens begin with for a router'),
   sessionIdleMinutes: variable(
     'LATCHKEY_SESSION_IDLE_MINUTES',
     format.integer(1, 10_080, 'a whole number of minutes from 1 to 10080'),
@@ -98,6 +99,11 @@ const settings = {
     days('0'),
     30,
     'days for which a retired data key is kept'
+  ),
+  auditKeepDays: optional(
+    'LATCHKEY_AUDIT_KEEP_DAYS',
+    format.integer(1, 36_500, 'a whole number of days from 1 to 36500'),
+    'days after which "audit archive" takes events out of the database; unset: never'
   ),
   metricsPort: optional('METRICS_PORT', format.port, 'port for Prometheus; unset: no metrics'),
   metricsHost: variable('METRICS_HOST', format.host, '127.0.0.1', 'address for Prometheus')

@@ -54,7 +54,7 @@ t.test('latchkey migrate --grant-to gives a role the rights to serve requests', 
   const again = await migrate('--grant-to', SERVICE_ROLE)
   t.match(again.out, /^Nothing to do\.\nThe role /)
   const { rows } = await sql`select has_table_privilege(${SERVICE_ROLE}, 'users', 'insert') as insert,
-    has_table_privilege(${SERVICE_ROLE}, 'audit_events', 'delete') as delete`.execute(database.db)
+    has_table_privilege(${SERVICE_ROLE}, 'audit_log', 'delete') as delete`.execute(database.db)
   t.same(rows, [{ insert: true, delete: false }])
   t.match(await migrate('--grant-to', 'nobody_at_all'), {
     code: 1,
@@ -83,7 +83,7 @@ t.test(
     t.equal(events.length, head.position)
     t.match(events.at(-1), { action: 'project.created', position: head.position, hash: head.hash })
 
-    await sql`insert into audit_events (id, action, outcome, actor_type, fold_key)
+    await sql`insert into audit_log (id, action, outcome, actor_type, fold_key)
       values (${uuidv7()}, 'test.new', 'denied', 'system', 'counted for two minutes')`.execute(service.db)
     const more = await latchkey(service.databaseUrl, 'audit', 'export')
     const lines = more.out.trim().split('\n')
@@ -103,8 +103,8 @@ t.test(
       /^latchkey: event [0-9a-f-]{36} is added, and not in the audit chain; \d+ are in it and right/
     )
 
-    await tamper(sql`update audit_events set outcome = 'denied'
-      where id = (select event_id from audit_chain where position = 2)`)
+    await tamper(sql`update audit_log set outcome = 'denied'
+      where id = (select event_id from audit_links where position = 2)`)
     const broken = await latchkey(service.databaseUrl, 'audit', 'verify')
     t.equal(broken.code, 1)
     t.match(broken.err, /^latchkey: event [0-9a-f-]{36} at position 2 of the audit chain is changed/)

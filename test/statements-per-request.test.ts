@@ -22,7 +22,7 @@ const personal = await newToken(ann, ['credentials:read'])
 const { sent } = watchStatements(t)
 
 /** Statements of the jobs, which run whether there are requests or not. */
-const JOBS = /audit_unsealed|audit_chain|data_keys|advisory|^(begin|commit|rollback)/i
+const JOBS = /audit_unsealed|audit_links|data_keys|advisory|^(begin|commit|rollback)/i
 const isWrite = (text: string) => /\b(insert into|update|delete from) "?\w+/.test(text)
 
 /** The statements of some equal requests, one after the other, after a first one. */
@@ -67,7 +67,7 @@ t.test('a hand-out writes its events in one statement, and nothing else', async 
     const statements = await statementsOf(send)
     const writes = statements.filter(isWrite)
     t.equal(writes.length, REQUESTS, name)
-    for (const text of writes) t.match(text, /^insert into "audit_events"/, name)
+    for (const text of writes) t.match(text, /^insert into "audit_log"/, name)
     t.equal(statements.length, 2 * REQUESTS, `${name}: the caller with what it asks for, and the events`)
   }
 })

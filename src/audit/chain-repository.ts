@@ -1,10 +1,12 @@
 import { sql } from 'kysely'
-import type { Database, Transaction } from '../db/database.ts'
+import { type Database, inTransaction, type Transaction } from '../db/database.ts'
 import { COLUMN_TYPES, columns } from './event-repository.ts'
 
-const EVENTS = sql.table('audit_events')
-const CHAIN = sql.table('audit_chain')
+const EVENTS = sql.table('audit_log')
+const CHAIN = sql.table('audit_links')
 const UNSEALED = sql.table('audit_unsealed')
+/** The ends of parts of the chain that are gone. */
+const HEADS = sql.table('audit_heads')
 
 /** A batch ends at this number of events, or with the event that reaches this size of their details. */
 export const BATCH_SIZE = 2_000
@@ -34,17 +36,20 @@ export interface ChainHead {
   hash: Buffer
 }
 
-/** Returns the last sealed position and its hash, or undefined if no event is sealed. */
+/** Returns the last sealed position and its hash, or undefined if no event was ever sealed. */
 export async function findLastLink(db: Database): Promise<ChainHead | undefined> {
-  const { rows } = await sql<ChainHead>`select position, hash from ${CHAIN}
-    order by position desc limit 1`.execute(db)
+  const last = (table: typeof CHAIN) => sql`(select position, hash from ${table}
+    order by position desc limit 1)`
+  const { rows } = await sql<ChainHead>`select position, hash
+    from (${last(CHAIN)} union all ${last(HEADS)}) last order by position desc limit 1`.execute(db)
   return rows[0]
 }
 
 /** Returns the hash at this position, or undefined if there is no such position. */
 export async function findHash(db: Database, position: number): Promise<Buffer | undefined> {
-  const { rows } = await sql<{ hash: Buffer }>`select hash from ${CHAIN}
-    where position = ${position}`.execute(db)
+  const { rows } = await sql<{ hash: Buffer }>`
+    select hash from ${CHAIN} where position = ${position}
+    union all select hash from ${HEADS} where position = ${position} limit 1`.execute(db)
   return rows[0]?.hash
 }
 
@@ -75,15 +80,16 @@ export async function takeSettled(trx: Transaction, after: string): Promise<stri
   return rows.map(({ id }) => id)
 }
 
-/** Returns those of the events that are not in the chain yet, oldest first. */
+/** Returns those of the events that are not in the chain yet, oldest first. Each is found by its key. */
 export async function listUnchained(
   trx: Transaction,
   ids: readonly string[]
 ): Promise<{ id: string; content: string }[]> {
   const { rows } = await sql<{ id: string; content: string }>`
-    select id, ${CONTENT} as content from ${EVENTS} e
-    where id = any(${arrayOf(ids)}::uuid[]) and not exists (select from ${CHAIN} where event_id = e.id)
-    order by id`.execute(trx)
+    select e.id, e.content from unnest(${arrayOf(ids)}::uuid[]) one(id)
+    cross join lateral (select id, ${CONTENT} as content from ${EVENTS} where id = one.id offset 0) e
+    where not exists (select from ${CHAIN} where event_id = e.id offset 0)
+    order by e.id`.execute(trx)
   return rows
 }
 
@@ -124,6 +130,14 @@ export async function listLinks(db: Database, after: number, last: number): Prom
 export interface Compared {
   last: string | null
   stray: string | null
+}
+
+/** Runs a step of a comparison. */
+export function inStep(db: Database, step: (trx: Transaction) => Promise<Compared>): Promise<Compared> {
+  return inTransaction(db, async (trx) => {
+    await useKeys(trx)
+    return step(trx)
+  })
 }
 
 /** Compares the next events after the id `after` with the chain and the list of unsealed ones. */

@@ -40,9 +40,7 @@ export async function sealEvents(db: Database, signal?: AbortSignal): Promise<vo
   }
 }
 
-/**
- * Appends a batch of settled events with ids after `after`. Undefined if there are none, or another process seals.
- */
+/** Seals a batch of events with ids after `after`. Undefined if none is settled, or another process seals. */
 function sealBatch(db: Database, after: string): Promise<{ last: string; isFull: boolean } | undefined> {
   return inTransaction(db, async (trx) => {
     if (!(await tryLockName(trx, 'audit-chain'))) return undefined

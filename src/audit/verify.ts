@@ -1,4 +1,4 @@
-import { type Database, inTransaction, type Transaction } from '../db/database.ts'
+import type { Database, Transaction } from '../db/database.ts'
 import { findHead, GENESIS, hashOf } from './chain.ts'
 import * as repository from './chain-repository.ts'
 import { BEFORE_ALL, type ChainHead, type Compared } from './chain-repository.ts'
@@ -132,10 +132,7 @@ async function findFirst(
   compare: (trx: Transaction, after: string) => Promise<Compared>
 ): Promise<string | undefined> {
   for (let after = BEFORE_ALL; ; ) {
-    const { last, stray } = await inTransaction(db, async (trx) => {
-      await repository.useKeys(trx)
-      return compare(trx, after)
-    })
+    const { last, stray } = await repository.inStep(db, (trx) => compare(trx, after))
     if (stray) return stray
     if (last === null) return undefined
     after = last

@@ -3,6 +3,7 @@ import { exportLines } from '../audit/export.ts'
 import { type Broken, verifyChain } from '../audit/verify.ts'
 import type { Database } from '../db/database.ts'
 import { print } from '../terminal.ts'
+import { findVerifiableHead } from './audit-archive.ts'
 import { type Command, withDatabase } from './command.ts'
 
 const PROGRESS_MS = 5_000
@@ -13,7 +14,11 @@ export const auditCommands: Record<string, Command> = {
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {
       const head = from === undefined ? undefined : parseHead(from)
-      return withDatabase(config, (db) => verify(db, head, json), { query_timeout: 0 })
+      return withDatabase(
+        config,
+        async (db) => verify(db, await findVerifiableHead(config, db, head), json),
+        { query_timeout: 0 }
+      )
     }
   },
   'audit export': {

@@ -25,7 +25,7 @@ const list = (id: string, settledAt: string) =>
 
 async function insert({ ago = '0 s', foldKey = null }: { ago?: string; foldKey?: string | null } = {}) {
   const id = uuidv7()
-  await sql`insert into audit_events (id, occurred_at, action, outcome, actor_type, fold_key)
+  await sql`insert into audit_log (id, occurred_at, action, outcome, actor_type, fold_key)
     values (${id}, now() - ${ago}::interval, 'test.new', 'denied', 'system', ${foldKey})`.execute(db)
   return id
 }

@@ -61,7 +61,7 @@ t.test('large events are sealed in batches of bounded size', async (t) => {
   await insertEvents(db, 2, 5_000_000)
   const { sent } = watchStatements(t)
   await sealEvents(db)
-  const batches = sent.filter((text) => text.startsWith('insert into "audit_chain"')).length
+  const batches = sent.filter((text) => text.startsWith('insert into "audit_links"')).length
   t.ok(batches >= 6 && batches <= 12, `${batches} batches for 30 MB`)
   const verdict = await verifyChain(db)
   t.same([verdict.broken, verdict.verified, verdict.unsealed], [undefined, 102, 0])
@@ -119,13 +119,13 @@ t.test('whoever cannot have the lock returns at once', async (t) => {
 t.test('an event that is being counted is sealed with its count', async (t) => {
   const { db } = await newDatabase()
   const id = uuidv7()
-  await sql`insert into audit_events (id, action, outcome, actor_type, fold_key)
+  await sql`insert into audit_log (id, action, outcome, actor_type, fold_key)
     values (${id}, 'test.new', 'denied', 'system', ${id})`.execute(db)
   await sql`delete from audit_unsealed where event_id = ${id}`.execute(db)
   await sql`insert into audit_unsealed values (${id}, now())`.execute(db)
   let sealing = Promise.resolve()
   await db.transaction().execute(async (trx) => {
-    await sql`update audit_events set count = count + 1 where id = ${id}`.execute(trx)
+    await sql`update audit_log set count = count + 1 where id = ${id}`.execute(trx)
     sealing = sealEvents(db)
     await eventually(async () => {
       const { rows } = await sql`select from pg_stat_activity where datname = current_database()

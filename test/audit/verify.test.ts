@@ -17,17 +17,17 @@ t.teardown(database.drop)
 const { db } = database
 await insertEvents(db, EVENTS)
 await sealAll(db)
-await sql`create table saved_events as table audit_events`.execute(db)
-await sql`create table saved_chain as table audit_chain`.execute(db)
+await sql`create table saved_events as table audit_log`.execute(db)
+await sql`create table saved_chain as table audit_links`.execute(db)
 
 type Statement = ReturnType<typeof sql>
 
 const env = { DATABASE_URL: database.url, LATCHKEY_ROOT_KEYS: newRootKey('verify') }
 const verify = (...words: string[]) => runCli(env, ['audit', 'verify', ...words])
-const at = (position: number) => sql`(select event_id from audit_chain where position = ${position})`
+const at = (position: number) => sql`(select event_id from audit_links where position = ${position})`
 
 async function hashAt(position: number): Promise<string> {
-  const { rows } = await sql<{ hash: Buffer }>`select hash from audit_chain
+  const { rows } = await sql<{ hash: Buffer }>`select hash from audit_links
     where position = ${position}`.execute(db)
   return rows[0]!.hash.toString('hex')
 }
@@ -44,8 +44,8 @@ const restore = () =>
   tamper(
     ...[sql.table('events'), sql.table('chain')].flatMap((_, index) => {
       const [table, saved, key] = index
-        ? [sql.table('audit_chain'), sql.table('saved_chain'), sql.ref('event_id')]
-        : [sql.table('audit_events'), sql.table('saved_events'), sql.ref('id')]
+        ? [sql.table('audit_links'), sql.table('saved_chain'), sql.ref('event_id')]
+        : [sql.table('audit_log'), sql.table('saved_events'), sql.ref('id')]
       return [
         sql`delete from ${table} where ${key} in
           (select ${key} from (select * from ${table} except select * from ${saved}) d)`,
@@ -84,27 +84,24 @@ t.test('tampering shows in each range, and the first of several is named', async
   for (const p of [1, 1_000, 2_000, 2_001, 4_000, 4_001, EVENTS])
     cases.push([
       `an event changed at ${p}`,
-      [sql`update audit_events set outcome = 'denied' where id = ${at(p)}`],
+      [sql`update audit_log set outcome = 'denied' where id = ${at(p)}`],
       new RegExp(`at position ${p} of the audit chain is changed; ${p - 1} before it are right`)
     ])
   for (const p of [7, 2_000, 2_001, 4_900])
     cases.push(
       [
         `an event removed at ${p}`,
-        [sql`delete from audit_events where id = ${at(p)}`],
+        [sql`delete from audit_log where id = ${at(p)}`],
         new RegExp(`event [0-9a-f-]{36} at position ${p} of the audit chain is missing; ${p - 1} before`)
       ],
       [
         `an event and its link removed at ${p}`,
-        [
-          sql`delete from audit_events where id = ${at(p)}`,
-          sql`delete from audit_chain where position = ${p}`
-        ],
+        [sql`delete from audit_log where id = ${at(p)}`, sql`delete from audit_links where position = ${p}`],
         new RegExp(`the event at position ${p} of the audit chain is missing; ${p - 1} before it are right`)
       ],
       [
         `a hash replaced at ${p}`,
-        [sql`update audit_chain set hash = sha256(hash) where position = ${p}`],
+        [sql`update audit_links set hash = sha256(hash) where position = ${p}`],
         new RegExp(`at position ${p} of the audit chain is changed; ${p - 1} before it are right`)
       ]
     )
@@ -116,29 +113,29 @@ t.test('tampering shows in each range, and the first of several is named', async
     cases.push([
       `${a} and ${b} swapped`,
       [
-        sql`update audit_chain set position = 1000000 where position = ${a}`,
-        sql`update audit_chain set position = ${a} where position = ${b}`,
-        sql`update audit_chain set position = ${b} where position = 1000000`
+        sql`update audit_links set position = 1000000 where position = ${a}`,
+        sql`update audit_links set position = ${a} where position = ${b}`,
+        sql`update audit_links set position = ${b} where position = 1000000`
       ],
       new RegExp(`at position ${a} of the audit chain is changed`)
     ])
   cases.push(
     [
       'changes in two ranges',
-      [sql`update audit_events set outcome = 'denied' where id in (${at(3_999)}, ${at(4_001)})`],
+      [sql`update audit_log set outcome = 'denied' where id in (${at(3_999)}, ${at(4_001)})`],
       /at position 3999 of the audit chain is changed/
     ],
     [
       'an event added beside the chain',
       [
-        sql`insert into audit_events (id, action, outcome, actor_type)
+        sql`insert into audit_log (id, action, outcome, actor_type)
           values ('00000000-0000-7000-8000-000000000000', 'test.added', 'allowed', 'system')`
       ],
       /event 00000000-0000-7000-8000-000000000000 is added, and not in the audit chain; 5000 are in it/
     ],
     [
       'the last links removed, without their events',
-      [sql`delete from audit_chain where position > 4990`],
+      [sql`delete from audit_links where position > 4990`],
       /event [0-9a-f-]{36} is added, and not in the audit chain; 4990 are in it and right/
     ]
   )
@@ -153,13 +150,13 @@ t.test('tampering shows in each range, and the first of several is named', async
 
 t.test('from a noted head, only what follows is verified', async (t) => {
   const noted = `2000:${await hashAt(2_000)}`
-  await tamper(sql`update audit_events set outcome = 'denied' where id = ${at(3)}`)
+  await tamper(sql`update audit_log set outcome = 'denied' where id = ${at(3)}`)
   t.equal((await verify()).code, 1)
   const from = await verify('--from', noted)
   t.match([from.code, from.out], [0, /^3000 events after position 2000 are right, 0 are not sealed yet\. /])
   await restore()
 
-  const stray = sql`insert into audit_events (id, action, outcome, actor_type)
+  const stray = sql`insert into audit_log (id, action, outcome, actor_type)
     values ('00000000-0000-7000-8000-000000000000', 'test.added', 'allowed', 'system')`
   await tamper(stray)
   t.match(
@@ -169,7 +166,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   )
   await restore()
 
-  await tamper(sql`update audit_events set outcome = 'denied' where id = ${at(2_001)}`)
+  await tamper(sql`update audit_log set outcome = 'denied' where id = ${at(2_001)}`)
   const broken = await verify('--from', noted, '--json')
   t.match([broken.code, broken.err], [1, /at position 2001 of the audit chain is changed; 0 before it/])
   t.match(JSON.parse(broken.out), {
@@ -183,8 +180,8 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   const last = `${EVENTS}:${await hashAt(EVENTS)}`
   t.match(await verify('--from', last), { code: 0, out: /^0 events after position 5000 are right/ })
   await tamper(
-    sql`delete from audit_events where id in (select event_id from audit_chain where position > 4000)`,
-    sql`delete from audit_chain where position > 4000`
+    sql`delete from audit_log where id in (select event_id from audit_links where position > 4000)`,
+    sql`delete from audit_links where position > 4000`
   )
   t.equal((await verify()).code, 0, 'the chain alone does not show that its end was removed')
   t.match(await verify('--from', last), {

@@ -8,7 +8,7 @@ export async function sealAll(db: Database): Promise<void> {
   await eventually(
     async () => {
       await sealEvents(db)
-      const { rows } = await sql`select from audit_unsealed u join audit_events e on e.id = u.event_id
+      const { rows } = await sql`select from audit_unsealed u join audit_log e on e.id = u.event_id
         where settled_at <= now() limit 1`.execute(db)
       return rows.length === 0
     },
@@ -19,7 +19,7 @@ export async function sealAll(db: Database): Promise<void> {
 
 /** Inserts settled events of nobody here, with details of about so many bytes. */
 export async function insertEvents(db: Database, count: number, bytes = 100): Promise<void> {
-  await sql`insert into audit_events (id, action, outcome, actor_type, target_name, details)
+  await sql`insert into audit_log (id, action, outcome, actor_type, target_name, details)
     select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint + n / 100), 12, '0')
         || '7' || substr(md5(n::text || random()), 1, 3)
         || '8' || substr(md5(n::text || random()), 1, 15))::uuid,
@@ -29,6 +29,6 @@ export async function insertEvents(db: Database, count: number, bytes = 100): Pr
 
 /** Counts the links of the chain. */
 export async function countLinks(db: Database): Promise<number> {
-  const { rows } = await sql<{ count: number }>`select count(*) as count from audit_chain`.execute(db)
+  const { rows } = await sql<{ count: number }>`select count(*) as count from audit_links`.execute(db)
   return rows[0]!.count
 }
