@@ -30,7 +30,7 @@ export const auditCommands: Record<string, Command> = {
   }
 }
 
-function describe({ what, position, id }: Broken, verified: number): string {
+export function describe({ what, position, id }: Broken, verified: number): string {
   const event = id ? `event ${id}` : 'the event'
   return position
     ? `${event} at position ${position} of the audit chain is ${what}; ${verified} before it are right`
