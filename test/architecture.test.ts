@@ -64,7 +64,7 @@ const OURS: Record<string, string[]> = {
   'root-keys': ['crypto'],
   config: ['config-formats', 'db', 'root-keys', 'private-file'],
   'config-formats': ['db', 'emails', 'root-keys'],
-  embedded: ['config', 'root-keys', 'private-file'],
+  embedded: ['config', 'root-keys', 'private-file', 'terminal'],
   services: ['config', 'crypto', 'db'],
   jobs: ['db'],
   http: ['crypto', 'db', 'emails', 'json', 'names', 'package.json'],

@@ -62,21 +62,22 @@ export class FrameWriter {
   }
 }
 
-/** Yields the frames of a backup. Throws DamagedBackup if the file is cut off, or no backup. */
+/** Yields the frames of a backup. Throws DamagedBackup if the file is cut off, longer, or no backup. */
 export async function* readFrames(source: AsyncIterable<Buffer>): AsyncGenerator<Frame, void> {
   const bytes = new ByteReader(source)
   const hash = createHash('sha256').update(await readFirstLine(bytes))
   for (;;) {
     const head = await bytes.read(HEAD_BYTES)
-    if (head.length === 0) return
     if (head.length < HEAD_BYTES) throw cutOff()
     const length = head.readUInt32BE(1)
     if (length > MAX_PAYLOAD_BYTES) throw new DamagedBackup('is damaged')
     const payload = await bytes.read(length)
     if (payload.length < length) throw cutOff()
     yield { type: head[0]!, payload, digest: hash.copy().digest() }
+    if (head[0] === FRAMES.end) break
     hash.update(head).update(payload)
   }
+  if ((await bytes.read(1)).length > 0) throw new DamagedBackup('has something after its end')
 }
 
 const cutOff = () => new DamagedBackup('is cut off')

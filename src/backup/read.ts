@@ -33,7 +33,8 @@ export async function readBackup(source: AsyncIterable<Buffer>, visitor: Visitor
       const frame = await next(frames, 'table', 'end')
       if (frame.type === FRAMES.end) {
         const tag = Buffer.from(parseJson(End, frame.payload).tag, 'hex')
-        if (!(await frames.next()).done) throw new DamagedBackup('has something after its end')
+        // Looks for more after it.
+        await frames.next()
         return { header, rows, tag, digest: frame.digest }
       }
       const table = parseJson(Table, frame.payload)
@@ -80,7 +81,6 @@ async function readTable(
 /** The next frame, which has to be of one of these types. */
 async function next(frames: AsyncGenerator<Frame, void>, ...types: (keyof typeof FRAMES)[]): Promise<Frame> {
   const { value, done } = await frames.next()
-  if (done) throw new DamagedBackup('is cut off')
-  if (!types.some((type) => FRAMES[type] === value.type)) throw new DamagedBackup('is damaged')
+  if (done || !types.some((type) => FRAMES[type] === value.type)) throw new DamagedBackup('is damaged')
   return value
 }

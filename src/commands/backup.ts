@@ -71,11 +71,12 @@ async function restore(config: Config, { argument: path, options }: Given) {
     await requireFirstTables(db)
     return readable(path, async () => restoreBackup(db, await open(), rootKeys))
   })
-  report('Restored', restored)
+  print(`Restored ${summary(restored)}`)
   print(
     `All sessions are ended. Passwords, roles and tokens are again as they were at ` +
       `${restored.header.createdAt}: what was revoked, changed or disabled after that is valid again.`
   )
+  requireIntact(restored)
 }
 
 async function verify(config: Config, { argument: path, options }: Given) {
@@ -84,24 +85,23 @@ async function verify(config: Config, { argument: path, options }: Given) {
   if (path !== STANDARD) await readable(path, async () => checkBackup(await open(), rootKeys))
   await withTemporaryDatabase(async (db) => {
     const restored = await readable(path, async () => restoreBackup(db, await open(), rootKeys))
+    requireIntact(restored)
     const values = await checkValues(db, rootKeys)
-    report('The backup is right:', restored)
-    print(`All ${values} values of credentials decrypt.`)
+    print(`The backup is right: ${summary(restored)} All ${values} values of credentials decrypt.`)
   })
 }
 
-/** Prints what was restored. Throws if the audit log was not intact. */
-function report(what: string, { header, rows, fault }: Restored): void {
-  const { position, hash } = header.auditHead
-  if (fault !== undefined) {
-    const reason = fault === 'head' ? 'its head is another one' : describe(fault, position)
-    throw new Error(
-      `all rows are restored, but the audit log was not intact when it was backed up: ${reason}`
-    )
-  }
-  print(
-    `${what} ${sum(rows)} rows of ${rows.size} tables, as of ${header.createdAt}, Latchkey ` +
-      `${header.latchkey}. Audit head: ${position} ${hash}.`
+function requireIntact({ header, fault }: Restored): void {
+  if (fault === undefined) return
+  const reason = fault === 'head' ? 'its head is another one' : describe(fault, header.auditHead.position)
+  throw new Error(`all rows are restored, but the audit log was not intact when it was backed up: ${reason}`)
+}
+
+function summary({ header, rows }: Restored): string {
+  const { createdAt, latchkey, auditHead } = header
+  return (
+    `${sum(rows)} rows of ${rows.size} tables, as of ${createdAt}, Latchkey ${latchkey}. ` +
+    `Audit head: ${auditHead.position} ${auditHead.hash}.`
   )
 }
 

@@ -18,9 +18,9 @@ export async function newBackupDirectory(t: Test): Promise<string> {
 
 /** Runs `latchkey` on a database with the root keys of a service. */
 export const onDatabase =
-  (url: string, { rootKeyList }: Pick<TestApp, 'rootKeyList'>) =>
+  (url: string, { rootKeyList }: Pick<TestApp, 'rootKeyList'>, input?: Uint8Array) =>
   (...words: string[]) =>
-    runCli({ DATABASE_URL: url, LATCHKEY_ROOT_KEYS: rootKeyList }, words)
+    runCli({ DATABASE_URL: url, LATCHKEY_ROOT_KEYS: rootKeyList }, words, input && { input })
 
 /** A database without tables. */
 export async function emptyDatabase(t: Test) {
