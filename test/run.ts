@@ -14,6 +14,7 @@ import { prepareTemplate } from './helpers/database.ts'
 /** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
 const LONG = [
   'test/backup/move.test.ts',
+  'test/backup/scale.test.ts',
   'test/backup/verify.test.ts',
   'test/commands/embedded.test.ts',
   'test/commands/users.test.ts',
