@@ -10,8 +10,8 @@ import { type Bed, type Daemon, missing } from './bed.ts'
 import { fileOnPage } from './page.ts'
 import { startWire } from './wire.ts'
 
-/** Shorter than on the page, as the test has to be. */
-const TIMES = { ttl: 6, loop_wait: 1, retry_timeout: 2 }
+/** Shorter than on the page, where Patroni allows it. */
+const TIMES = { loop_wait: 1, retry_timeout: 3 }
 
 export interface Node {
   name: string
