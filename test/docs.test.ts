@@ -19,6 +19,7 @@ const ELSEWHERE: Record<string, string> = {
   'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
   'docs/operations/docker.md': 'they need Docker; test/docker.test.ts holds the Compose file',
+  'docs/operations/backups.md': 'test/docs-backups.test.ts runs them, and test/ops/pitr.test.ts its files',
   'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
   'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',

@@ -21,6 +21,7 @@ const LONG = [
   'test/db/connections.test.ts',
   'test/db/folded-names.test.ts',
   'test/db/online-migrations.test.ts',
+  'test/docs-backups.test.ts',
   'test/docs-upgrades.test.ts',
   'test/embedded/root-keys.test.ts',
   'test/first-administrator.test.ts',

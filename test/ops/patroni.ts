@@ -61,7 +61,7 @@ export async function missingForCluster(): Promise<string | undefined> {
 }
 
 /** The programs of Debian's newest Postgres. The embedded one has no pg_basebackup and no pg_rewind. */
-async function findPostgres(): Promise<string | undefined> {
+export async function findPostgres(): Promise<string | undefined> {
   const root = '/usr/lib/postgresql'
   const versions = (await readdir(root).catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number)
   return versions.length > 0 ? join(root, String(Math.max(...versions)), 'bin') : undefined
