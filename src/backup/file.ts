@@ -8,6 +8,9 @@ import { AGE_MAGIC, decryption } from './age.ts'
 /** Standard output or input. */
 export const STANDARD = '-'
 
+/** A full or faulty disk. Connections have other faults. */
+const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS'])
+
 type Write = (bytes: AsyncIterable<Buffer>) => Promise<void>
 
 /**
@@ -34,7 +37,8 @@ export async function writeTo<T>(path: string, work: (write: Write) => Promise<T
   } catch (error) {
     await file.close().catch(() => {})
     remove()
-    throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    throw UNWRITABLE.has(code) ? new Error(`${path} cannot be written (${code})`) : error
   } finally {
     process.off('exit', remove)
   }
