@@ -1,4 +1,3 @@
-import { type Broken, verifyChain } from '../audit/chain.ts'
 import { recordRestore } from '../audit/restored.ts'
 import { isBackupTag } from '../crypto/backup-tag.ts'
 import { type CopyTransaction, writeCopies } from '../db/copy.ts'
@@ -23,8 +22,6 @@ import {
 export interface Restored {
   header: Header
   rows: ReadonlyMap<string, number>
-  /** What is wrong with the audit log; it was so when it was backed up. */
-  fault: Broken | 'head' | undefined
 }
 
 /**
@@ -98,11 +95,9 @@ export async function restoreBackup(
   })
   await migrate(db)
   await analyze(db)
-  const { createdAt, latchkey: version, auditHead } = header
+  const { createdAt, latchkey: version } = header
   await recordRestore(db, { createdAt, version })
-  const { head, broken } = await verifyChain(db)
-  const isHead = head.position === auditHead.position && head.hash.toString('hex') === auditHead.hash
-  return { header, rows, fault: broken ?? (isHead ? undefined : 'head') }
+  return { header, rows }
 }
 
 /** Makes the tables of the backup's version, in a database that has none or the same. */

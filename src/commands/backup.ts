@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises'
+import { verifyChain } from '../audit/chain.ts'
 import { encryption } from '../backup/age.ts'
 import { opener, STANDARD, writeTo } from '../backup/file.ts'
 import { DamagedBackup } from '../backup/frames.ts'
+import type { Header } from '../backup/manifest.ts'
 import { checkBackup, type Restored, restoreBackup } from '../backup/restore.ts'
 import { withTemporaryDatabase } from '../backup/temporary.ts'
 import { writeBackup } from '../backup/write.ts'
@@ -67,16 +69,16 @@ async function restore(config: Config, { argument: path, options }: Given) {
   const open = await opener(path, options.identity)
   // Before a database is touched. Standard input can be read only once.
   if (path !== STANDARD) await readable(path, async () => checkBackup(await open(), rootKeys))
-  const restored = await onEmptyDatabase(config, async (db) => {
+  await onEmptyDatabase(config, async (db) => {
     await requireFirstTables(db)
-    return readable(path, async () => restoreBackup(db, await open(), rootKeys))
+    const restored = await readable(path, async () => restoreBackup(db, await open(), rootKeys))
+    print(`Restored ${summary(restored)}`)
+    print(
+      `All sessions are ended. Passwords, roles and tokens are again as they were at ` +
+        `${restored.header.createdAt}: what was revoked, changed or disabled after that is valid again.`
+    )
+    await requireIntactLog(db, restored.header)
   })
-  print(`Restored ${summary(restored)}`)
-  print(
-    `All sessions are ended. Passwords, roles and tokens are again as they were at ` +
-      `${restored.header.createdAt}: what was revoked, changed or disabled after that is valid again.`
-  )
-  requireIntact(restored)
 }
 
 async function verify(config: Config, { argument: path, options }: Given) {
@@ -85,15 +87,18 @@ async function verify(config: Config, { argument: path, options }: Given) {
   if (path !== STANDARD) await readable(path, async () => checkBackup(await open(), rootKeys))
   await withTemporaryDatabase(async (db) => {
     const restored = await readable(path, async () => restoreBackup(db, await open(), rootKeys))
-    requireIntact(restored)
+    await requireIntactLog(db, restored.header)
     const values = await checkValues(db, rootKeys)
     print(`The backup is right: ${summary(restored)} All ${values} values of credentials decrypt.`)
   })
 }
 
-function requireIntact({ header, fault }: Restored): void {
-  if (fault === undefined) return
-  const reason = fault === 'head' ? 'its head is another one' : describe(fault, header.auditHead.position)
+/** A log that was changed before it was backed up is restored all the same: there may be no other backup. */
+async function requireIntactLog(db: Database, { auditHead: { position, hash } }: Header): Promise<void> {
+  const { head, broken } = await verifyChain(db)
+  const isHead = head.position === position && head.hash.toString('hex') === hash
+  if (isHead && !broken) return
+  const reason = broken ? describe(broken, head.position) : 'its head is another one'
   throw new Error(`all rows are restored, but the audit log was not intact when it was backed up: ${reason}`)
 }
 
