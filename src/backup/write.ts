@@ -39,13 +39,15 @@ export function writeBackup(
 }
 
 async function headerOf({ trx }: CopyTransaction, key: BackupKey): Promise<Header> {
+  // First: throws if the tables are of another version.
+  const migrations = await withChecksums(await listMigrations(trx))
   const head = await findHead(trx)
   const { version, now } = await serverState(trx)
   return {
     createdAt: now.toISOString(),
     latchkey: packageJson.version,
     postgres: version,
-    migrations: await withChecksums(await listMigrations(trx)),
+    migrations,
     rootKeys: await neededRootKeys(trx),
     auditHead: { position: head.position, hash: head.hash.toString('hex') },
     dataKey: { number: key.number, wrapped: key.wrapped.toString('base64'), rootKey: key.rootKey }
