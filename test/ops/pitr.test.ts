@@ -19,7 +19,7 @@ const programs = await findPostgres()
 
 /** A file of the page, with the archive of the bed. */
 async function onPage(bed: Bed, name: string): Promise<string> {
-  return (await fileOnPage(name, PAGE)).replaceAll('/var/lib/postgresql/wal', join(bed.directory, 'wal'))
+  return (await fileOnPage(name, PAGE)).replaceAll('/srv/wal', join(bed.directory, 'wal'))
 }
 
 /** Starts Postgres on a data directory, and waits until it takes writes. */
