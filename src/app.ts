@@ -1,6 +1,7 @@
 import cookie from '@fastify/cookie'
 import { fastify, LogController } from 'fastify'
 import { auditTargetsRequired, recordDenial } from './audit/denials.ts'
+import { auditPartitions } from './audit/partition-job.ts'
 import { auditRoutes } from './audit/routes.ts'
 import { auditSealing } from './audit/sealing-job.ts'
 import { authentication, callersOnly, MAX_ANONYMOUS_BODY } from './auth/authentication.ts'
@@ -98,6 +99,7 @@ export async function buildApp(
   await app.register(cleanup)
   await app.register(keyJobs)
   await app.register(auditSealing)
+  await app.register(auditPartitions)
 
   await app.register(documents)
   await app.register(healthRoutes)

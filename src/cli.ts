@@ -3,6 +3,7 @@ import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { auditCommands } from './commands/audit.ts'
+import { auditArchiveCommands } from './commands/audit-archive.ts'
 import { backupCommands } from './commands/backup.ts'
 import { type Command, commandOptions, type OptionName } from './commands/command.ts'
 import { keyCommands } from './commands/keys.ts'
@@ -27,6 +28,7 @@ const commands: Record<string, Command> = {
   migrate: migrateCommand,
   ...userCommands,
   ...auditCommands,
+  ...auditArchiveCommands,
   ...keyCommands,
   ...backupCommands,
   openapi: openapiCommand

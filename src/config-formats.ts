@@ -13,6 +13,8 @@ export interface Format<T> {
    * …". `untrimmed` is the text with its surrounding whitespace.
    */
   readonly parse: (text: string, untrimmed: string) => T | undefined
+  /** The text may have several lines. */
+  readonly isMultiline?: true
 }
 
 const matching = (pattern: RegExp, expected: string): Format<string> => ({
@@ -33,7 +35,10 @@ export const oneOf = (values: readonly string[]): Format<string> => ({
   parse: (text) => (values.includes(text) ? text : undefined)
 })
 
-export const listOfKeys = matching(/^/, 'a list of keys')
+export const listOfKeys: Format<string> = { ...matching(/^/, 'a list of keys'), isMultiline: true }
+
+/** As in the tokens of `crypto/tokens.ts`. */
+export const cell = matching(/^[a-z0-9]{1,12}$/, '1 to 12 lower-case letters and digits')
 
 export const port = integer(0, 65_535, 'a port number from 0 to 65535')
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import * as format from './config-formats.ts'
 import { DEFAULT_CONNECTIONS } from './db/uses.ts'
-import { FileRefused, readPrivateFile } from './private-file.ts'
+import { FileRefused, readSecret } from './private-file.ts'
 import { parseRootKeys } from './root-keys/list.ts'
 import type { RootKey } from './root-keys/root-key.ts'
 import type { VaultSettings } from './root-keys/vault-transit.ts'
@@ -14,6 +14,8 @@ interface Variable<T> {
   readonly format: format.Format<T>
   readonly fallback: T
   readonly description: string
+  /** A secret can be in a file instead, which the variable NAME_FILE names. */
+  readonly isSecret?: true
 }
 
 function variable<T>(name: string, form: format.Format<T>, fallback: T, description: string): Variable<T> {
@@ -24,6 +26,10 @@ function optional<T>(name: string, form: format.Format<T>, description: string):
   return { name, format: form, fallback: undefined, description }
 }
 
+function secret<T>(name: string, form: format.Format<T>, description: string): Variable<T | undefined> {
+  return { ...optional(name, form, description), isSecret: true }
+}
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 const days = (meaning: string) => format.integer(0, 3_650, `a whole number of days from ${meaning} to 3650`)
 
@@ -31,8 +37,8 @@ const requestsPerMinute = format.integer(0, 10_000_000, 'a whole number from 0 (
 
 /** The variables that need only to be parsed, by the name of the setting. */
 const settings = {
-  databaseUrl: optional('DATABASE_URL', format.databaseUrl, 'Postgres to use; unset: the embedded one'),
-  migrationDatabaseUrl: optional(
+  databaseUrl: secret('DATABASE_URL', format.databaseUrl, 'Postgres to use; unset: the embedded one'),
+  migrationDatabaseUrl: secret(
     'LATCHKEY_MIGRATION_DATABASE_URL',
     format.databaseUrl,
     "the same database as the tables' owner, who migrates; unset: the role of DATABASE_URL"
@@ -50,11 +56,12 @@ const settings = {
     'directory of the embedded Postgres and its keys'
   ),
   adminEmail: optional('LATCHKEY_ADMIN_EMAIL', format.email, 'e-mail address of the first administrator'),
-  adminPassword: optional('LATCHKEY_ADMIN_PASSWORD', format.password, 'password of the first administrator'),
+  adminPassword: secret('LATCHKEY_ADMIN_PASSWORD', format.password, 'password of the first administrator'),
   host: variable('HOST', format.host, '127.0.0.1', 'address to listen on'),
   port: variable('PORT', format.port, 8080, 'port to listen on; 0 takes a free one'),
   publicOrigin: optional('PUBLIC_URL', format.origin, "origin as browsers see it; unset: the request's Host"),
   logLevel: variable('LOG_LEVEL', format.oneOf(LOG_LEVELS), 'info', LOG_LEVELS.join(', ')),
+  cell: optional('LATCHKEY_CELL', format.cell, 'name of this cell, which its tokens begin with for a router'),
   sessionIdleMinutes: variable(
     'LATCHKEY_SESSION_IDLE_MINUTES',
     format.integer(1, 10_080, 'a whole number of minutes from 1 to 10080'),
@@ -93,16 +100,20 @@ const settings = {
     30,
     'days for which a retired data key is kept'
   ),
+  auditKeepDays: optional(
+    'LATCHKEY_AUDIT_KEEP_DAYS',
+    format.integer(1, 36_500, 'a whole number of days from 1 to 36500'),
+    'days after which "audit archive" takes events out of the database; unset: never'
+  ),
   metricsPort: optional('METRICS_PORT', format.port, 'port for Prometheus; unset: no metrics'),
   metricsHost: variable('METRICS_HOST', format.host, '127.0.0.1', 'address for Prometheus')
 }
 
 const rootKeySettings = {
-  list: optional('LATCHKEY_ROOT_KEYS', format.listOfKeys, 'root keys, name:key[,name:key…]; the first wraps'),
-  file: optional('LATCHKEY_ROOT_KEYS_FILE', format.filePath, 'a private file of root keys instead')
+  list: secret('LATCHKEY_ROOT_KEYS', format.listOfKeys, 'root keys, name:key[,name:key…]; the first wraps')
 }
 
-/** Read only if a root key is in Vault. */
+/** Read only if a root key is in Vault. The token's file is not read here: an agent renews it. */
 const vaultSettings = {
   address: optional('VAULT_ADDR', format.vaultAddress, 'Vault or OpenBao, for its root keys'),
   token: optional('VAULT_TOKEN', format.vaultToken, 'token for Vault'),
@@ -111,9 +122,13 @@ const vaultSettings = {
 }
 
 /** All variables, for help and documentation. */
-export const variables: readonly Variable<unknown>[] = [settings, rootKeySettings, vaultSettings].flatMap(
-  (group) => Object.values<Variable<unknown>>(group)
-)
+export const variables: readonly Variable<unknown>[] = [settings, rootKeySettings, vaultSettings]
+  .flatMap((group) => Object.values<Variable<unknown>>(group))
+  .flatMap((one) => (one.isSecret ? [one, fileVariable(one)] : [one]))
+
+function fileVariable({ name }: Variable<unknown>): Variable<string | undefined> {
+  return optional(`${name}_FILE`, format.filePath, `a private file of ${name} instead`)
+}
 
 type ValuesOf<Group> = { readonly [Key in keyof Group]: Group[Key] extends Variable<infer T> ? T : never }
 
@@ -166,8 +181,9 @@ function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.Pr
   return Object.fromEntries(entries) as ValuesOf<Group>
 }
 
-function read<T>(env: NodeJS.ProcessEnv, { name, format, fallback }: Variable<T>): T {
-  const text = env[name] ?? ''
+function read<T>(env: NodeJS.ProcessEnv, variable: Variable<T>): T {
+  const { format, fallback } = variable
+  const { name, text, isFile } = find(env, variable)
   if (text.trim() === '') return fallback
   try {
     const value = format.parse(text.trim(), text)
@@ -176,15 +192,23 @@ function read<T>(env: NodeJS.ProcessEnv, { name, format, fallback }: Variable<T>
     if (!(error instanceof RangeError)) throw error
     throw new ConfigError(name, `cannot be used: ${error.message}`)
   }
-  throw new ConfigError(name, `has to be ${format.expected}`)
+  throw new ConfigError(name, `has to ${isFile ? 'hold' : 'be'} ${format.expected}`)
+}
+
+/** The text of a variable, and the name of the variable that gave it: NAME, or NAME_FILE if it is a file. */
+function find(env: NodeJS.ProcessEnv, variable: Variable<unknown>) {
+  const { name, isSecret } = variable
+  const text = env[name] ?? ''
+  const file = fileVariable(variable)
+  const path = isSecret && read(env, file)
+  if (!path) return { name, text, isFile: false }
+  rejectBoth(variable, text.trim(), file, path)
+  return { name: file.name, text: readSecretFile(file.name, path, variable.format), isFile: true }
 }
 
 function readRootKeys(env: NodeJS.ProcessEnv): readonly RootKey[] | undefined {
-  const { list, file } = readAll(env, rootKeySettings)
-  rejectBoth(rootKeySettings.list, list, rootKeySettings.file, file)
-  const { name } = file ? rootKeySettings.file : rootKeySettings.list
-  const text = file ? readKeyFile(name, file) : list
-  if (text === undefined) return undefined
+  const { name, text } = find(env, rootKeySettings.list)
+  if (text.trim() === '') return undefined
   try {
     return Object.freeze(parseRootKeys(text, () => readVaultSettings(env)))
   } catch (error) {
@@ -213,9 +237,9 @@ function rejectBoth(
   throw new ConfigError(one.name, `and ${other.name} are both set; only one of them may be`)
 }
 
-function readKeyFile(variable: string, path: string): string {
+function readSecretFile(variable: string, path: string, { isMultiline }: format.Format<unknown>): string {
   try {
-    return readPrivateFile(path)
+    return readSecret(path, isMultiline)
   } catch (error) {
     if (!(error instanceof FileRefused)) throw error
     throw new ConfigError(variable, `has to be a private file; this is one that ${error.message}`)

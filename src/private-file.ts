@@ -27,12 +27,31 @@ export function readPrivateFile(path: string): string {
     const fault = permissionFault(stats, process.getuid?.())
     if (fault) throw new PermissionsRefused(fault)
     if (stats.size > MAX_BYTES) throw new FileRefused('is too long')
-    return readFileSync(file, 'utf8')
+    return decode(readFileSync(file))
   } catch (error) {
     if (error instanceof FileRefused) throw error
     throw new FileRefused(`cannot be read (${(error as NodeJS.ErrnoException).code})`)
   } finally {
     if (file !== undefined) closeSync(file)
+  }
+}
+
+/**
+ * Reads a file of one secret, without the newline that editors and `echo` put at its end. Throws FileRefused,
+ * also if it is empty or, unless `isMultiline`, has several lines.
+ */
+export function readSecret(path: string, isMultiline = false): string {
+  const text = readPrivateFile(path).replace(/\r?\n$/, '')
+  if (text.trim() === '') throw new FileRefused('is empty')
+  if (!isMultiline && /[\r\n]/.test(text)) throw new FileRefused('has more than one line')
+  return text
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new FileRefused('is not text in UTF-8')
   }
 }
 

@@ -315,13 +315,15 @@ t.test('SQL is in repositories', async (t) => {
 // test/ended-access.test.ts tries every operation. This names what opens a transaction without a caller.
 t.test('what callers change, they change in a transaction that holds their access', async (t) => {
   const withoutCaller = {
-    'src/audit/chain-repository.ts': 'a job',
+    'src/audit/archive.ts': 'the command line',
     'src/audit/chain.ts': 'a job, and the command line',
+    'src/audit/chain-repository.ts': 'the command line',
     'src/features/credential-types/install.ts': 'the start',
     'src/features/keys/destroy.ts': 'a job, and the command line',
     'src/features/keys/open-keyring.ts': 'the start',
     'src/features/keys/reencrypt.ts': 'a job',
     'src/features/keys/rotate.ts': 'a job, and the command line',
+    'src/features/keys/signing-key.ts': 'a job',
     'src/features/session/sign-in.ts': 'nobody yet; the insert checks the user',
     'src/features/users/operator.ts': 'the command line',
     'src/features/users/service.ts': 'the start'

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
-import { sealBatch } from '../src/audit/chain.ts'
 import { variables } from '../src/config.ts'
 import { MIGRATIONS, readMigrations } from '../src/db/migration-files.ts'
 import { openKeyring } from '../src/features/keys/open-keyring.ts'
@@ -15,6 +14,7 @@ import { runCli } from './helpers/cli.ts'
 import { createTestDatabase, SERVICE_ROLE } from './helpers/database.ts'
 import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
+import { sealAll } from './helpers/sealing.ts'
 
 // Many starts, one after the other.
 t.setTimeout(300_000)
@@ -54,7 +54,7 @@ t.test('latchkey migrate --grant-to gives a role the rights to serve requests', 
   const again = await migrate('--grant-to', SERVICE_ROLE)
   t.match(again.out, /^Nothing to do\.\nThe role /)
   const { rows } = await sql`select has_table_privilege(${SERVICE_ROLE}, 'users', 'insert') as insert,
-    has_table_privilege(${SERVICE_ROLE}, 'audit_events', 'delete') as delete`.execute(database.db)
+    has_table_privilege(${SERVICE_ROLE}, 'audit_log', 'delete') as delete`.execute(database.db)
   t.same(rows, [{ insert: true, delete: false }])
   t.match(await migrate('--grant-to', 'nobody_at_all'), {
     code: 1,
@@ -69,7 +69,7 @@ t.test(
   async (t) => {
     const service = await startTestApp(t)
     for (let i = 0; i < 3; i++) await newProject(service.admin)
-    await sealBatch(service.db)
+    await sealAll(service.db)
     const right = await latchkey(service.databaseUrl, 'audit', 'verify')
     t.equal(right.code, 0, right.err)
     const head = (await service.admin.get('/api/v1/audit-events/head')).json
@@ -83,7 +83,7 @@ t.test(
     t.equal(events.length, head.position)
     t.match(events.at(-1), { action: 'project.created', position: head.position, hash: head.hash })
 
-    await sql`insert into audit_events (id, action, outcome, actor_type, fold_key)
+    await sql`insert into audit_log (id, action, outcome, actor_type, fold_key)
       values (${uuidv7()}, 'test.new', 'denied', 'system', 'counted for two minutes')`.execute(service.db)
     const more = await latchkey(service.databaseUrl, 'audit', 'export')
     const lines = more.out.trim().split('\n')
@@ -103,8 +103,8 @@ t.test(
       /^latchkey: event [0-9a-f-]{36} is added, and not in the audit chain; \d+ are in it and right/
     )
 
-    await tamper(sql`update audit_events set outcome = 'denied'
-      where id = (select event_id from audit_chain where position = 2)`)
+    await tamper(sql`update audit_log set outcome = 'denied'
+      where id = (select event_id from audit_links where position = 2)`)
     const broken = await latchkey(service.databaseUrl, 'audit', 'verify')
     t.equal(broken.code, 1)
     t.match(broken.err, /^latchkey: event [0-9a-f-]{36} at position 2 of the audit chain is changed/)

@@ -27,6 +27,7 @@ t.test('every setting has a default', async (t) => {
     rootKeys: undefined,
     adminEmail: undefined,
     adminPassword: undefined,
+    cell: undefined,
     sessionIdleMinutes: 30,
     sessionMaxHours: 12,
     callerRequestsPerMinute: 12_000,
@@ -83,6 +84,7 @@ t.test('every setting is read', async (t) => {
     LATCHKEY_ROOT_KEYS: KEYS,
     LATCHKEY_ADMIN_EMAIL: 'ann@example.org',
     LATCHKEY_ADMIN_PASSWORD: 'correct horse battery',
+    LATCHKEY_CELL: 'eu1',
     LATCHKEY_SESSION_IDLE_MINUTES: '5',
     LATCHKEY_SESSION_MAX_HOURS: '1',
     LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
@@ -91,6 +93,7 @@ t.test('every setting is read', async (t) => {
     CORS_ORIGINS: 'https://a.example.org, http://localhost:3000',
     LATCHKEY_DATA_KEY_MAX_DAYS: '0',
     LATCHKEY_DATA_KEY_KEEP_DAYS: '7',
+    LATCHKEY_AUDIT_KEEP_DAYS: '400',
     METRICS_PORT: '9464',
     METRICS_HOST: '0.0.0.0'
   })
@@ -106,6 +109,7 @@ t.test('every setting is read', async (t) => {
     dataDirectory: resolve('somewhere/else'),
     adminEmail: 'ann@example.org',
     adminPassword: 'correct horse battery',
+    cell: 'eu1',
     sessionIdleMinutes: 5,
     sessionMaxHours: 1,
     callerRequestsPerMinute: 0,
@@ -114,6 +118,7 @@ t.test('every setting is read', async (t) => {
     corsOrigins: ['https://a.example.org', 'http://localhost:3000'],
     dataKeyMaxDays: 0,
     dataKeyKeepDays: 7,
+    auditKeepDays: 400,
     metricsPort: 9464,
     metricsHost: '0.0.0.0',
     unknownVariables: []
@@ -163,6 +168,7 @@ t.test(
         'postgres://canary/db?target_session_attrs=prefer-standby'
       ],
       LATCHKEY_DATABASE_CONNECTIONS: ['canary', '3', '0', '-4', '1001', '4.5'],
+      LATCHKEY_CELL: ['CANARY', 'can_ary', 'can-ary', 'can.ary', 'can ary', 'canaryandmore'],
       LATCHKEY_MIGRATION_DATABASE_URL: ['canary', 'mysql://canary@example.org/db', '/var/run/canary'],
       HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
       PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
@@ -188,7 +194,10 @@ t.test(
         `${KEYS},${KEYS}`,
         ','
       ],
+      DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
+      LATCHKEY_MIGRATION_DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
       LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
+      LATCHKEY_ADMIN_PASSWORD_FILE: ['canary', '/canary/canary', '/tmp'],
       VAULT_ADDR: [
         'canary',
         'http://canary.org:8200',
@@ -235,6 +244,7 @@ t.test(
       ],
       LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
       LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
+      LATCHKEY_AUDIT_KEEP_DAYS: ['canary', '0', '-1', '36501', '1.5', '30d'],
       LATCHKEY_CALLER_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
       LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
       METRICS_PORT: ['canary', '-1', '65536'],

@@ -8,27 +8,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { parse } from 'yaml'
-import { variables as settings } from '../src/config.ts'
 
 const root = new URL('../', import.meta.url)
 const read = (path: string) => readFile(new URL(path, root), 'utf8')
 const exists = (path: string) => existsSync(new URL(path, root))
-
-interface Service {
-  image: string
-  user?: string
-  environment: Record<string, string | null>
-  ports?: string[]
-  volumes?: string[]
-  healthcheck?: { test: string[] }
-  depends_on?: Record<string, { condition: string }>
-  read_only: boolean
-  cap_drop: string[]
-  security_opt: string[]
-  privileged?: boolean
-  cap_add?: string[]
-}
 
 /** `[['FROM', 'node:…'], ['COPY', 'src ./src'], …]`, comments gone and continued lines joined. */
 const instructions = (await read('Dockerfile'))
@@ -46,12 +29,6 @@ const all = (name: string) => instructions.filter(([key]) => key === name).map((
 const copied = all('COPY')
   .filter((rest) => !rest.startsWith('--from='))
   .flatMap((rest) => rest.split(/\s+/).slice(0, -1))
-
-const compose = parse(await read('docker-compose.yml')) as {
-  services: Record<'latchkey' | 'postgres', Service>
-  volumes: Record<string, null>
-}
-const { latchkey, postgres } = compose.services
 
 t.test('the image runs the Node that the scripts and tests run on', async (t) => {
   const { devDependencies } = JSON.parse(await read('package.json'))
@@ -207,89 +184,4 @@ t.test('the health check follows /livez', async (t) => {
   server.close()
   await once(server, 'close')
   t.equal(await check(), 1, 'gone')
-})
-
-t.test('no secret has a default', async (t) => {
-  const text = (await read('docker-compose.yml')).replace(/^\s*#.*$/gm, '')
-  const variables = text.match(/\$+(\{[^}]*\}|\w+)/g) ?? []
-  t.ok(variables.length >= 5, 'the file takes variables')
-  const noSecrets = [`\${LATCHKEY_PORT:-8080}`, `\${METRICS_HOST:-0.0.0.0}`]
-  for (const variable of variables)
-    if (!noSecrets.includes(variable)) t.match(variable, /^\$\{[A-Z_]+:?\?[^}]+\}$/, variable)
-
-  t.ok(
-    latchkey.environment.LATCHKEY_ROOT_KEYS?.startsWith('${LATCHKEY_ROOT_KEYS?'),
-    'set, or empty with a file'
-  )
-  for (const name of ['LATCHKEY_ADMIN_EMAIL', 'LATCHKEY_ADMIN_PASSWORD']) {
-    t.ok(latchkey.environment[name]?.startsWith(`\${${name}:?`), name)
-  }
-  t.match(
-    latchkey.environment.DATABASE_URL,
-    /^postgres:\/\/latchkey_service:\$\{POSTGRES_SERVICE_PASSWORD:\?[^}]+\}@postgres:5432\/latchkey$/
-  )
-  t.match(
-    latchkey.environment.LATCHKEY_MIGRATION_DATABASE_URL,
-    /^postgres:\/\/latchkey:\$\{POSTGRES_PASSWORD:\?[^}]+\}@postgres:5432\/latchkey$/
-  )
-  t.match(postgres.environment.POSTGRES_PASSWORD, /^\$\{POSTGRES_PASSWORD:\?/)
-  t.match(postgres.environment.POSTGRES_SERVICE_PASSWORD, /^\$\{POSTGRES_SERVICE_PASSWORD:\?/)
-  t.equal(postgres.environment.POSTGRES_HOST_AUTH_METHOD, undefined, 'no trust')
-})
-
-t.test('compose hands over every setting', async (t) => {
-  // The image sets where it listens, and has no embedded database.
-  const without = ['HOST', 'PORT', 'LATCHKEY_DATA_DIR']
-  const names = [...settings.map(({ name }) => name), 'AWS_REGION', 'AWS_ENDPOINT_URL_KMS']
-  t.ok(names.length > 24, `${names.length} settings`)
-  t.strictSame(
-    names.filter((name) => !Object.hasOwn(latchkey.environment, name)).sort(),
-    without.sort(),
-    'add it to docker-compose.yml'
-  )
-})
-
-t.test('root keys can be in a secret, as docs/operations/docker.md shows', async (t) => {
-  const [, text = ''] = /^```yaml\n(.*?)^```$/ms.exec(await read('docs/operations/docker.md')) ?? []
-  t.match(parse(text), {
-    services: {
-      latchkey: { environment: { LATCHKEY_ROOT_KEYS_FILE: '/run/secrets/root_keys' }, secrets: ['root_keys'] }
-    },
-    secrets: { root_keys: { file: './root.keys' } }
-  })
-  // Without a colon, an empty variable is accepted; the service takes it for unset.
-  t.match(latchkey.environment.LATCHKEY_ROOT_KEYS, /^\$\{LATCHKEY_ROOT_KEYS\?/)
-})
-
-t.test('both containers are closed as far as they can be', async (t) => {
-  for (const [name, service] of Object.entries(compose.services)) {
-    t.equal(service.read_only, true, `${name}: read-only root`)
-    t.strictSame(service.cap_drop, ['ALL'], `${name}: no capabilities`)
-    t.strictSame(service.security_opt, ['no-new-privileges:true'], name)
-    t.notOk(service.cap_add ?? service.privileged, `${name}: nothing given back`)
-  }
-  t.strictSame(latchkey.ports, [`127.0.0.1:\${LATCHKEY_PORT:-8080}:8080`], 'this machine only')
-  t.equal(postgres.ports, undefined, 'the database not even that')
-  t.equal(postgres.user, 'postgres')
-  t.notOk(latchkey.user, 'the image says which user')
-})
-
-t.test('the service waits for its database, which keeps its data', async (t) => {
-  t.strictSame(latchkey.depends_on, { postgres: { condition: 'service_healthy' } })
-  t.match(postgres.healthcheck?.test, ['CMD', 'pg_isready', '--host=127.0.0.1'])
-  t.equal(postgres.image, 'postgres:18')
-  t.ok(postgres.volumes?.includes('postgres:/var/lib/postgresql'), 'where 18 and later keep it')
-  t.strictSame(Object.keys(compose.volumes), ['postgres'])
-  t.match(postgres.environment.POSTGRES_INITDB_ARGS, /--locale-provider=builtin --builtin-locale=C\.UTF-8/)
-})
-
-t.test('neither role of the service is a superuser, and one of them owns nothing', async (t) => {
-  const mounted = postgres.volumes?.find((volume) => volume.includes('/docker-entrypoint-initdb.d/')) ?? ''
-  t.ok(mounted.endsWith(':ro'), mounted)
-  const sql = await read(mounted.split(':')[0]!)
-  t.match(sql, /^create role latchkey login password :'password';$/m)
-  t.match(sql, /^create role latchkey_service login password :'service_password';$/m)
-  t.match(sql, /^create database latchkey owner latchkey;$/m)
-  t.match(sql, /^alter role postgres password null;$/m)
-  t.notMatch(sql.replace(/^--.*$/gm, ''), /superuser|createrole|createdb|bypassrls|replication/i)
 })

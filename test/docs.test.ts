@@ -17,12 +17,19 @@ const root = join(import.meta.dirname, '..')
 /** Pages whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
   'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
+  'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
-  'docs/operations/docker.md': 'they need Docker; test/docker.test.ts holds the Compose file',
   'docs/operations/backups.md': 'test/docs-backups.test.ts runs them, and test/ops/pitr.test.ts its files',
+  'docs/operations/docker.md':
+    'they need Docker; test/compose.test.ts holds the Compose file, and test/ops the image',
+  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',
+  'docs/operations/reverse-proxy.md':
+    'test/ops/proxies.test.ts runs its files, where the proxies are installed',
+  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
   'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
   'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
   'docs/recipes/external-secrets.md': 'test/recipes runs its YAML, where there are Go and its registry',
   'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock'

@@ -197,6 +197,8 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
 
   const inTables: Record<string, Kind> = {
     'sessions.user_agent': 'user-agent',
+    'audit_log.user_agent': 'user-agent',
+    // Its first partition.
     'audit_events.user_agent': 'user-agent',
     'idempotency_keys.key': 'key'
   }
@@ -996,7 +998,7 @@ async function plantControls({ service, canaries }: Context): Promise<void> {
     .insertInto('login_failures')
     .values({ id: randomUUID(), account: Buffer.from(`a${control('bytes')}b`), address: 'x' })
     .execute()
-  await sql`insert into audit_events (id, action, outcome, actor_type, details)
+  await sql`insert into audit_log (id, action, outcome, actor_type, details)
     values (${randomUUID()}, 'control', 'allowed', 'system',
     ${JSON.stringify({ control: Buffer.from(control('JSON')).toString('base64') })}::jsonb)`.execute(
     service.db

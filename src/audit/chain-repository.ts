@@ -2,7 +2,21 @@ import { sql } from 'kysely'
 import { type Database, inTransaction, type Transaction } from '../db/database.ts'
 import { COLUMN_TYPES, columns } from './event-repository.ts'
 
-const BATCH_SIZE = 500
+const EVENTS = sql.table('audit_log')
+const CHAIN = sql.table('audit_links')
+const UNSEALED = sql.table('audit_unsealed')
+/** The ends of parts of the chain that are gone. */
+const HEADS = sql.table('audit_heads')
+
+/** A batch ends at this number of events, or with the event that reaches this size of their details. */
+export const BATCH_SIZE = 2_000
+export const BATCH_BYTES = 4 * 1024 * 1024
+
+const VERIFIED_AT_ONCE = 500
+const COMPARED_AT_ONCE = 20_000
+
+/** Sorts before the id of every event. */
+export const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
 
 // JSON of all columns as texts. Each text is canonical: it does not depend on settings of the session.
 const CONTENT = sql.raw(
@@ -22,52 +36,77 @@ export interface ChainHead {
   hash: Buffer
 }
 
-/** Returns the last sealed position and its hash, or undefined if no event is sealed. */
-export function findLastLink(db: Database): Promise<ChainHead | undefined> {
-  return db
-    .selectFrom('audit_chain')
-    .select(['position', 'hash'])
-    .orderBy('position', 'desc')
-    .limit(1)
-    .executeTakeFirst()
+/** Returns the last sealed position and its hash, or undefined if no event was ever sealed. */
+export async function findLastLink(db: Database): Promise<ChainHead | undefined> {
+  const last = (table: typeof CHAIN) => sql`(select position, hash from ${table}
+    order by position desc limit 1)`
+  const { rows } = await sql<ChainHead>`select position, hash
+    from (${last(CHAIN)} union all ${last(HEADS)}) last order by position desc limit 1`.execute(db)
+  return rows[0]
+}
+
+/** Returns the hash at this position, or undefined if there is no such position. */
+export async function findHash(db: Database, position: number): Promise<Buffer | undefined> {
+  const { rows } = await sql<{ hash: Buffer }>`
+    select hash from ${CHAIN} where position = ${position}
+    union all select hash from ${HEADS} where position = ${position} limit 1`.execute(db)
+  return rows[0]?.hash
 }
 
 /**
- * Takes a batch of settled events off the list of unsealed ones, and returns their ids. Must run before the
- * events are read: the delete waits for transactions that still count a denial.
+ * Has the statements of a transaction find rows by their keys alone. The lists are empty at one moment and
+ * long a moment later: by the statistics of the first, the planner reads all of them for each row.
  */
-export async function takeSettled(trx: Transaction): Promise<string[]> {
-  // The subquery in the where clause keeps the planner from scanning all events.
-  const { rows } = await sql<{ id: string }>`delete from audit_unsealed
-    where event_id in (
-      select event_id from audit_unsealed u
-      where settled_at <= now() and (select id from audit_events where id = u.event_id) is not null
-      order by event_id limit ${BATCH_SIZE})
+export async function useKeys(trx: Transaction): Promise<void> {
+  const settings = ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']
+  await sql`select set_config(name, 'off', true) from unnest(${settings}::text[]) name`.execute(trx)
+}
+
+/**
+ * Takes the next batch of settled events after `after` off the list of unsealed ones, and returns their ids.
+ * Must run before the events are read: the delete waits for transactions that still count a denial.
+ */
+export async function takeSettled(trx: Transaction, after: string): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`delete from ${UNSEALED} where event_id = any(array(
+      select event_id from (
+        select event_id, bytes, sum(bytes) over (order by event_id rows unbounded preceding) as total from (
+          select event_id, bytes from ${UNSEALED} u
+          cross join lateral (
+            select octet_length(details::text) as bytes from ${EVENTS} where id = u.event_id offset 0) e
+          where event_id > ${after}::uuid and settled_at <= now()
+          order by event_id limit ${BATCH_SIZE}) settled) batch
+      where total - bytes < ${BATCH_BYTES}))
     returning event_id as id`.execute(trx)
   return rows.map(({ id }) => id)
 }
 
-/** Returns those of the events that are not in the chain yet, oldest first. */
+/** Returns those of the events that are not in the chain yet, oldest first. Each is found by its key. */
 export async function listUnchained(
   trx: Transaction,
   ids: readonly string[]
 ): Promise<{ id: string; content: string }[]> {
   const { rows } = await sql<{ id: string; content: string }>`
-    select id, ${CONTENT} as content from audit_events e
-    where id = any(${ids}::uuid[]) and not exists (select from audit_chain where event_id = e.id)
-    order by id`.execute(trx)
+    select e.id, e.content from unnest(${arrayOf(ids)}::uuid[]) one(id)
+    cross join lateral (select id, ${CONTENT} as content from ${EVENTS} where id = one.id offset 0) e
+    where not exists (select from ${CHAIN} where event_id = e.id offset 0)
+    order by e.id`.execute(trx)
   return rows
 }
 
+/** Appends the events, in this order, at the positions after `position`. */
 export async function appendLinks(
   trx: Transaction,
-  links: readonly { position: number; id: string; hash: Buffer }[]
+  position: number,
+  links: readonly { id: string; hash: Buffer }[]
 ): Promise<void> {
-  await sql`insert into audit_chain (position, event_id, hash)
-    select l.position, l.id, l.hash
-    from unnest(${links.map(({ position }) => position)}::bigint[], ${links.map(({ id }) => id)}::uuid[],
-      ${links.map(({ hash }) => hash)}::bytea[]) l(position, id, hash)`.execute(trx)
+  const hashes = Buffer.concat(links.map(({ hash }) => hash))
+  // Arrays of many elements cost the driver more than the hashing.
+  await sql`insert into ${CHAIN} (position, event_id, hash)
+    select ${position}::bigint + n, id, substr(${hashes}::bytea, 32 * n::int - 31, 32)
+    from unnest(${arrayOf(links.map(({ id }) => id))}::uuid[]) with ordinality l(id, n)`.execute(trx)
 }
+
+const arrayOf = (ids: readonly string[]) => `{${ids.join()}}`
 
 export interface Link extends ChainHead {
   id: string
@@ -75,39 +114,76 @@ export interface Link extends ChainHead {
   content: string | null
 }
 
-/** Returns the next batch of the chain after `position`, with the events as they are now. */
-export async function listLinksAfter(db: Database, position: number): Promise<Link[]> {
+/** Returns the next links after position `after`, up to `last`, with the events as they are now. */
+export async function listLinks(db: Database, after: number, last: number): Promise<Link[]> {
   const { rows } = await sql<Link>`
     select c.position, c.event_id as id, c.hash, e.content
-    from audit_chain c
+    from ${CHAIN} c
     left join lateral (
-      select ${CONTENT} as content from audit_events where id = c.event_id offset 0) e on true
-    where c.position > ${position} order by c.position limit ${BATCH_SIZE}`.execute(db)
+      select ${CONTENT} as content from ${EVENTS} where id = c.event_id offset 0) e on true
+    where c.position > ${after} and c.position <= ${last}
+    order by c.position limit ${VERIFIED_AT_ONCE}`.execute(db)
   return rows
 }
 
-/**
- * Returns an event that is neither in the chain nor waiting to be sealed ("added"), or a waiting one that is
- * gone ("missing"), if there is one.
- */
-export function findStray(db: Database): Promise<{ id: string; what: 'added' | 'missing' } | undefined> {
+/** What a step of a comparison has seen: where the next step starts, and an event that is in no table. */
+export interface Compared {
+  last: string | null
+  stray: string | null
+}
+
+/** Runs a step of a comparison. */
+export function inStep(db: Database, step: (trx: Transaction) => Promise<Compared>): Promise<Compared> {
   return inTransaction(db, async (trx) => {
-    // One statement has to compare all events: sealing goes on meanwhile.
-    await sql`set local statement_timeout = 0`.execute(trx)
-    const { rows } = await sql<{ id: string; what: 'added' | 'missing' }>`
-      (select e.id, 'added' as what from audit_events e
-        where not exists (select from audit_chain where event_id = e.id)
-          and not exists (select from audit_unsealed where event_id = e.id) limit 1)
-      union all
-      (select u.event_id, 'missing' from audit_unsealed u
-        where not exists (select from audit_events where id = u.event_id) limit 1)`.execute(trx)
-    return rows[0]
+    await useKeys(trx)
+    return step(trx)
   })
+}
+
+/** Compares the next events after the id `after` with the chain and the list of unsealed ones. */
+export async function compareEvents(trx: Transaction, after: string): Promise<Compared> {
+  const { rows } = await sql<Compared>`
+    with step as materialized (
+      select id from ${EVENTS} where id > ${after}::uuid order by id limit ${COMPARED_AT_ONCE})
+    select (select id from step order by id desc limit 1) as last,
+      (select id from step
+        where not exists (select from ${CHAIN} where event_id = step.id offset 0)
+          and not exists (select from ${UNSEALED} where event_id = step.id offset 0)
+        limit 1) as stray`.execute(trx)
+  return rows[0]!
+}
+
+/** Compares the next unsealed events after the id `after` with the events. */
+export async function compareUnsealed(trx: Transaction, after: string): Promise<Compared> {
+  const { rows } = await sql<Compared>`
+    with step as materialized (
+      select event_id as id from ${UNSEALED} where event_id > ${after}::uuid
+      order by event_id limit ${COMPARED_AT_ONCE})
+    select (select id from step order by id desc limit 1) as last,
+      (select id from step where not exists (select from ${EVENTS} e where e.id = step.id offset 0)
+        limit 1) as stray`.execute(trx)
+  return rows[0]!
 }
 
 /** Counts the events that are not sealed yet, up to `limit`. */
 export async function countUnsealed(db: Database, limit: number | null): Promise<number> {
   const { rows } = await sql<{ count: number }>`select count(*) as count
-    from (select from audit_unsealed limit ${limit}) unsealed`.execute(db)
+    from (select from ${UNSEALED} limit ${limit}) unsealed`.execute(db)
   return rows[0]!.count
+}
+
+/**
+ * Returns for how many seconds the oldest event could have been sealed; 0 if all are sealed. Looks at the
+ * first events by id, which are the oldest, up to `limit`. The list says when an event is settled, which is
+ * within two minutes: a later time was written by hand, and the event's own time counts. An event that is
+ * gone is infinitely late.
+ */
+export async function findSealingLag(db: Database, limit: number): Promise<number> {
+  const { rows } = await sql<{ seconds: number }>`
+    select coalesce(max(extract(epoch from now())::float8 - extract(epoch from due)::float8), 0) as seconds
+    from (select event_id, settled_at from ${UNSEALED} order by event_id limit ${limit}) u
+    cross join lateral (select least(settled_at, coalesce(
+      (select occurred_at + interval '2 minutes' from ${EVENTS} where id = u.event_id), '-infinity'))
+      as due) d`.execute(db)
+  return Math.max(0, rows[0]!.seconds)
 }

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto'
-import { type Database, inTransaction, lockName } from '../db/database.ts'
-import type { ChainHead } from './chain-repository.ts'
+import { type Database, inTransaction, tryLockName } from '../db/database.ts'
 import * as repository from './chain-repository.ts'
+import { BATCH_BYTES, BATCH_SIZE, BEFORE_ALL, type ChainHead } from './chain-repository.ts'
 
 /** The head of the empty chain. */
-const GENESIS: ChainHead = { position: 0, hash: Buffer.alloc(32) }
+export const GENESIS: ChainHead = { position: 0, hash: Buffer.alloc(32) }
 
 /**
  * SHA-256 over the previous hash and the JSON array of the position and all columns. `content` is the array
  * of the columns, which Postgres writes as JSON.stringify does.
  */
-function hashOf(previous: Buffer, position: number, content: string): Buffer {
+export function hashOf(previous: Buffer, position: number, content: string): Buffer {
   return createHash('sha256')
     .update(previous)
     .update(`[${position},${content.slice(1)}`)
@@ -22,61 +22,42 @@ export async function findHead(db: Database): Promise<ChainHead> {
   return (await repository.findLastLink(db)) ?? GENESIS
 }
 
-/** Appends a batch of settled events to the chain, and returns their number. Concurrent calls take turns. */
-export function sealBatch(db: Database): Promise<number> {
-  return inTransaction(db, async (trx) => {
-    await lockName(trx, 'audit-chain')
-    const ids = await repository.takeSettled(trx)
-    if (ids.length === 0) return 0
-    const events = await repository.listUnchained(trx, ids)
-    let { position, hash } = await findHead(trx)
-    const links = events.map(({ id, content }) => {
-      hash = hashOf(hash, ++position, content)
-      return { position, id, hash }
-    })
-    await repository.appendLinks(trx, links)
-    return ids.length
-  })
-}
+/** Batches after which sealing starts again with the oldest event. */
+const BATCHES = 50
 
 /**
- * The first event that differs from its seal: it was changed, is missing, or was added without being sealed.
+ * Appends the settled events to the chain, batch after batch, until few are left or `signal` is aborted.
+ * Returns at once if another process is at it.
  */
-export interface Broken {
-  what: 'changed' | 'missing' | 'added'
-  /** Absent if the event is not in the chain. */
-  position?: number
-  id?: string
-}
-
-export interface Verdict {
-  /** Number of sealed events that are intact. */
-  verified: number
-  unsealed: number
-  head: ChainHead
-  broken: Broken | undefined
-}
-
-/** Verifies the chain from its start, then that every event is in it or waits to be sealed. */
-export async function verifyChain(db: Database): Promise<Verdict> {
-  const unsealed = await repository.countUnsealed(db, null)
-  let head = GENESIS
-  const verdict = (broken: Broken | undefined): Verdict => ({
-    verified: head.position,
-    unsealed,
-    head,
-    broken
-  })
-  for (;;) {
-    const links = await repository.listLinksAfter(db, head.position)
-    if (links.length === 0) return verdict(await repository.findStray(db))
-    for (const { id, content, ...link } of links) {
-      const position = head.position + 1
-      if (link.position !== position) return verdict({ what: 'missing', position })
-      if (content === null) return verdict({ what: 'missing', position, id })
-      const hash = hashOf(head.hash, position, content)
-      if (!link.hash.equals(hash)) return verdict({ what: 'changed', position, id })
-      head = { position, hash }
-    }
+export async function sealEvents(db: Database, signal?: AbortSignal): Promise<void> {
+  // Each batch starts where the last one ended: what is before that may be many deleted rows, or events that
+  // settle later. But events with a lower id come meanwhile, too.
+  let after = BEFORE_ALL
+  for (let count = 1; !signal?.aborted; count++) {
+    const batch = await sealBatch(db, after)
+    if (!batch?.isFull) return
+    after = count % BATCHES === 0 ? BEFORE_ALL : batch.last
   }
+}
+
+/** Seals a batch of events with ids after `after`. Undefined if none is settled, or another process seals. */
+function sealBatch(db: Database, after: string): Promise<{ last: string; isFull: boolean } | undefined> {
+  return inTransaction(db, async (trx) => {
+    if (!(await tryLockName(trx, 'audit-chain'))) return undefined
+    await repository.useKeys(trx)
+    const ids = await repository.takeSettled(trx, after)
+    if (ids.length === 0) return undefined
+    const events = await repository.listUnchained(trx, ids)
+    const { position, hash: start } = await findHead(trx)
+    let hash = start
+    let bytes = 0
+    const links = events.map(({ id, content }, index) => {
+      hash = hashOf(hash, position + index + 1, content)
+      bytes += Buffer.byteLength(content)
+      return { id, hash }
+    })
+    await repository.appendLinks(trx, position, links)
+    const last = ids.reduce((max, id) => (id > max ? id : max))
+    return { last, isFull: ids.length === BATCH_SIZE || bytes >= BATCH_BYTES }
+  })
 }

@@ -4,7 +4,7 @@ import type { Database } from '../db/database.ts'
 import { type Params, prepared } from '../db/prepared.ts'
 import type { Tables } from '../db/tables.ts'
 
-type Column = Exclude<keyof Tables['audit_events'], 'fold_key'>
+type Column = Exclude<keyof Tables['audit_log'], 'fold_key'>
 
 /** The columns of an event with their SQL types, in the order in which the chain hashes them. */
 export const COLUMN_TYPES: Readonly<Record<Column, string>> = {
@@ -32,16 +32,17 @@ const insertedColumns = columns.filter((column) => column !== 'occurred_at' && c
 
 /** A row to insert, as an element of the JSON array that `insertEvents` takes. */
 export type NewEvent = Omit<
-  Insertable<Tables['audit_events']>,
+  Insertable<Tables['audit_log']>,
   'occurred_at' | 'count' | 'fold_key' | 'details'
 > & { details: object }
 
-/** A denial. The rows with one `fold_key` within a minute become one row, with their `count`. */
+/** A denial. Those with one `fold_key` within a minute become one event, with their `count`. */
 export type NewDenial = NewEvent & { fold_key: string; if_exists: boolean }
 
 const typedColumns = columns.map((column) => `${column} ${COLUMN_TYPES[column]}`)
 const RECORDSET = sql.raw(`e(${typedColumns.join(', ')}, fold_key text, if_exists boolean)`)
 const selection = (of: (column: Column) => string) => sql.raw(insertedColumns.map(of).join(', '))
+const INSERTED = selection((column) => column)
 const EVENT = selection((column) => `e.${column}`)
 const DENIAL = selection((column) => (column === 'owner_id' ? 'c.owner_id' : `e.${column}`))
 
@@ -56,7 +57,7 @@ export function insertEvents(
 ) {
   const tables = from ? sql`${from}, ` : sql``
   return db
-    .insertInto('audit_events')
+    .insertInto('audit_log')
     .columns(insertedColumns)
     .expression(sql`select ${EVENT} from ${tables}jsonb_to_recordset(${events}::jsonb) as ${RECORDSET}`)
 }
@@ -78,7 +79,7 @@ const isCallerLive = isLive({
 
 const insertAllHandOuts = prepared((db, p: Params<{ events: string }>) =>
   db
-    .insertInto('audit_events')
+    .insertInto('audit_log')
     .columns(insertedColumns)
     .expression(sql`select ${EVENT} from jsonb_to_recordset(${p.events}::jsonb) as ${HAND_OUT}
       where ${isCallerLive}`)
@@ -91,29 +92,31 @@ export async function insertHandOutRows(db: Database, rows: readonly NewHandOut[
   return new Set(inserted.map((row) => row.id))
 }
 
-const insertAllDenials = prepared((db, p: Params<{ events: string }>) =>
-  db
-    .insertInto('audit_events')
-    .columns([...insertedColumns, 'fold_key'])
-    .expression(
-      // Ordered, so that concurrent statements lock the rows that they count in one order.
-      sql`select ${DENIAL}, floor(extract(epoch from now()) / 60) || '/' || e.fold_key
-        from jsonb_to_recordset(${p.events}::jsonb) as ${RECORDSET}
-        left join credentials c on e.target_type = 'credential' and c.id = e.target_id
-        left join users u on e.target_type = 'user' and u.id = e.target_id
-        left join sessions s on e.target_type = 'session' and s.id = e.target_id
-        left join access_tokens t on e.target_type = 'access-token' and t.id = e.target_id
-        where not e.if_exists or coalesce(c.id, u.id, s.id, t.id) is not null
-        order by e.fold_key`
-    )
-    .onConflict((conflict) =>
-      conflict
-        .column('fold_key')
-        .where('fold_key', 'is not', null)
-        .doUpdateSet({ count: sql<number>`audit_events.count + 1` })
-    )
+// Events are partitioned by id, so no index of theirs finds those that are alike: `audit_folds` does. Whoever
+// adds a row there adds the event, and others count it; a trigger counts the event.
+const insertAllDenials = prepared((db, p: Params<{ events: string }>) => {
+  const denials = sql<Record<string, unknown>>`(
+    select ${DENIAL}, floor(extract(epoch from now()) / 60) as minute, e.fold_key
+    from jsonb_to_recordset(${p.events}::jsonb) as ${RECORDSET}
+    left join credentials c on e.target_type = 'credential' and c.id = e.target_id
+    left join users u on e.target_type = 'user' and u.id = e.target_id
+    left join sessions s on e.target_type = 'session' and s.id = e.target_id
+    left join access_tokens t on e.target_type = 'access-token' and t.id = e.target_id
+    where not e.if_exists or coalesce(c.id, u.id, s.id, t.id) is not null)`
+  // Ordered, so that concurrent statements lock the rows that they count in one order.
+  const folds = sql<{ event_id: string }>`(
+    insert into audit_folds as f (minute, key, event_id)
+    select minute, fold_key, id from denials order by fold_key
+    on conflict (minute, key) do update set count = f.count + 1
+    returning event_id)`
+  return db
+    .with('denials', () => denials)
+    .with('folds', () => folds)
+    .insertInto('audit_log')
+    .columns(insertedColumns)
+    .expression(sql`select ${INSERTED} from denials where id in (select event_id from folds)`)
     .returning('id')
-)
+})
 
 /** Inserts denials, or counts them on the row of the same minute. Each `fold_key` must be in `rows` once. */
 export async function insertDenialRows(db: Database, rows: readonly NewDenial[]): Promise<void> {
@@ -123,8 +126,8 @@ export async function insertDenialRows(db: Database, rows: readonly NewDenial[])
 /** Returns the events after `id`, oldest first, with their positions in the chain. */
 export function listEventsAfter(db: Database, id: string, limit: number) {
   return db
-    .selectFrom('audit_events')
-    .leftJoin('audit_chain as c', 'c.event_id', 'id')
+    .selectFrom('audit_log')
+    .leftJoin('audit_links as c', 'c.event_id', 'id')
     .select([...columns, 'c.position', 'c.hash'])
     .where(sql<boolean>`id > ${id}::uuid`)
     .orderBy('id')

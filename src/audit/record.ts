@@ -26,11 +26,12 @@ export type TargetType =
   | 'credential-type'
   | 'credential'
   | 'data-key'
+  | 'audit-log'
 
 /** An action that was done. Never holds a credential's value or anything derived from one. */
 export interface AuditEvent {
   action: string
-  /** The id is null for a data key, which has a number. */
+  /** The id is null for a data key, which has a number, and for the audit log. */
   target: { type: TargetType; id: string | null; name?: string | null }
   /** Set for credentials: the owner sees the event. */
   ownerId?: string

@@ -104,12 +104,15 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
 
 /**
  * Throws BadRequest if the request has a session cookie of somebody else beside its access token: whoever
- * reads the one may take it for the other's.
+ * reads the one may take it for the other's. A user belongs to one cell, so callers of two cells are two.
  */
 async function requireOneCaller(request: FastifyRequest, caller: Principal): Promise<void> {
   const { db, config } = request.server.services
   const cookie = cookieName(config.publicOrigin)
   const token = sessionToken(request, cookie)
+  const [cell, otherCell] = [request.token?.cell, token?.cell]
+  if (cell && otherCell && cell !== otherCell)
+    throw new BadRequest({ detail: 'The session cookie and the access token are of different cells.' })
   const [session] = token ? await repository.findCaller(db, tokenParams(token, config)) : []
   if (!session?.caller_live) return
   if (caller.type === 'project-token' || session.caller_user_id !== caller.userId)

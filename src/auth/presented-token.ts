@@ -1,15 +1,15 @@
 import type { FastifyRequest } from 'fastify'
-import { looksLikeAccessToken } from '../crypto/access-tokens.ts'
-import { hashToken } from '../crypto/tokens.ts'
+import { parseAccessToken } from '../crypto/access-tokens.ts'
+import { hashToken, parseSessionToken } from '../crypto/tokens.ts'
 import { BadRequest, Unauthenticated } from '../http/problems.ts'
 
 /** The token of a request, before authentication: a session cookie, or an access token in `Authorization`. */
 export interface PresentedToken {
   readonly kind: 'session' | 'access-token'
   readonly hash: Buffer
+  /** The cell that the token names. Nothing but a router goes by it: `hash` is of the whole token. */
+  readonly cell: string | undefined
 }
-
-const SESSION_TOKEN = /^[A-Za-z0-9_-]{43}$/
 
 /** The session cookie's name. Over https its prefix makes browsers refuse weaker settings (RFC 6265bis). */
 export function cookieName(publicOrigin: string | undefined): string {
@@ -25,8 +25,9 @@ export function presentedToken(request: FastifyRequest, cookie: string): Present
   // The cookie is not used in place of an invalid Authorization header.
   if (headers.authorization !== undefined) {
     const token = /^Bearer +(\S+)$/i.exec(headers.authorization)?.[1]
-    if (!token || !looksLikeAccessToken(token)) throw new Unauthenticated()
-    return { kind: 'access-token', hash: hashToken(token) }
+    const parsed = token && parseAccessToken(token)
+    if (!parsed) throw new Unauthenticated()
+    return { kind: 'access-token', hash: hashToken(token), cell: parsed.cell }
   }
   const token = sessionToken(request, cookie)
   if (!token) throw new Unauthenticated()
@@ -49,5 +50,6 @@ export function sessionToken(
     if (name!.trim() === cookie) values.add(value.join('=').trim())
   }
   if (values.size > 1) throw new BadRequest({ detail: 'The request has two session cookies.' })
-  return SESSION_TOKEN.test(token) ? { kind: 'session', hash: hashToken(token) } : undefined
+  const parsed = parseSessionToken(token)
+  return parsed && { kind: 'session', hash: hashToken(token), cell: parsed.cell }
 }

@@ -1,25 +1,25 @@
-import { type Broken, verifyChain } from '../audit/chain.ts'
+import type { ChainHead } from '../audit/chain-repository.ts'
 import { exportLines } from '../audit/export.ts'
+import { type Broken, verifyChain } from '../audit/verify.ts'
+import type { Database } from '../db/database.ts'
 import { print } from '../terminal.ts'
+import { findVerifiableHead } from './audit-archive.ts'
 import { type Command, withDatabase } from './command.ts'
+
+const PROGRESS_MS = 5_000
 
 export const auditCommands: Record<string, Command> = {
   'audit verify': {
     description: 'check the audit chain and name the first event that was changed, removed or added',
-    run: (config) =>
-      withDatabase(
+    options: ['from', 'json'],
+    run(config, { options: { from, json = false } }) {
+      const head = from === undefined ? undefined : parseHead(from)
+      return withDatabase(
         config,
-        async (db) => {
-          const { verified, unsealed, head, broken } = await verifyChain(db)
-          if (broken) throw new Error(describe(broken, verified))
-          const { position, hash } = head
-          print(
-            `${verified} events are right, ${unsealed} are not sealed yet. ` +
-              `Head: ${position} ${hash.toString('hex')}`
-          )
-        },
+        async (db) => verify(db, await findVerifiableHead(config, db, head), json),
         { query_timeout: 0 }
       )
+    }
   },
   'audit export': {
     description: 'write all audit events as JSON Lines, oldest first',
@@ -30,7 +30,67 @@ export const auditCommands: Record<string, Command> = {
   }
 }
 
+/** A head as `--from` takes it. */
+const textOf = ({ position, hash }: ChainHead) => `${position}:${hash.toString('hex')}`
+
+function parseHead(text: string): ChainHead {
+  const [, position, hash] = /^([1-9]\d{0,14}):([0-9a-f]{64})$/i.exec(text) ?? []
+  if (position === undefined || hash === undefined)
+    throw new Error('--from takes a position and its hash in hexadecimal, as in 1500:9f86d081…')
+  return { position: Number(position), hash: Buffer.from(hash, 'hex') }
+}
+
+async function verify(db: Database, from: ChainHead | undefined, json: boolean): Promise<void> {
+  const progress = printProgress()
+  const { verified, unsealed, head, broken } = await verifyChain(db, {
+    ...(from && { from }),
+    onProgress: progress.show
+  }).finally(progress.end)
+  if (json) {
+    const plain = ({ position, hash }: ChainHead) => ({ position, hash: hash.toString('hex') })
+    print(
+      JSON.stringify({
+        from: from ? plain(from) : null,
+        verified,
+        unsealed,
+        head: plain(head),
+        broken: broken ?? null
+      })
+    )
+  }
+  if (broken) throw new Error(describe(broken, verified))
+  if (json) return
+  const after = from ? ` after position ${from.position}` : ''
+  print(
+    `${verified} events${after} are right, ${unsealed} are not sealed yet. ` +
+      `Head: ${head.position} ${head.hash.toString('hex')}`
+  )
+}
+
+/** Prints from where an interrupted verification can go on: every few seconds, and if the process ends. */
+function printProgress() {
+  let printedAt = Number.NEGATIVE_INFINITY
+  let head: ChainHead | undefined
+  const printHead = () => {
+    if (head) process.stderr.write(`Right up to ${textOf(head)}\n`)
+    head = undefined
+    printedAt = performance.now()
+  }
+  process.on('exit', printHead)
+  return {
+    show(now: ChainHead) {
+      head = now
+      if (performance.now() - printedAt >= PROGRESS_MS) printHead()
+    },
+    end() {
+      process.off('exit', printHead)
+    }
+  }
+}
+
 export function describe({ what, position, id }: Broken, verified: number): string {
+  if (what === 'replaced') return `the chain differs from the noted head at position ${position}`
+  if (what === 'cut') return `the chain differs from the noted head: it ends before position ${position}`
   const event = id ? `event ${id}` : 'the event'
   return position
     ? `${event} at position ${position} of the audit chain is ${what}; ${verified} before it are right`

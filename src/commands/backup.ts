@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { verifyChain } from '../audit/chain.ts'
+import { verifyChain } from '../audit/verify.ts'
 import { encryption } from '../backup/age.ts'
 import { opener, STANDARD, writeTo } from '../backup/file.ts'
 import { DamagedBackup } from '../backup/frames.ts'
@@ -17,6 +17,7 @@ import { checkValues } from '../features/keys/check-values.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
 import { print } from '../terminal.ts'
 import { describe } from './audit.ts'
+import { findVerifiableHead } from './audit-archive.ts'
 import { type Command, type Given, withDatabase } from './command.ts'
 
 export const backupCommands: Record<string, Command> = {
@@ -77,7 +78,7 @@ async function restore(config: Config, { argument: path, options }: Given) {
       `All sessions are ended. Passwords, roles and tokens are again as they were at ` +
         `${restored.header.createdAt}: what was revoked, changed or disabled after that is valid again.`
     )
-    await requireIntactLog(db, restored.header)
+    await requireIntactLog(config, db, restored.header)
   })
 }
 
@@ -87,15 +88,20 @@ async function verify(config: Config, { argument: path, options }: Given) {
   if (path !== STANDARD) await readable(path, async () => checkBackup(await open(), rootKeys))
   await withTemporaryDatabase(async (db) => {
     const restored = await readable(path, async () => restoreBackup(db, await open(), rootKeys))
-    await requireIntactLog(db, restored.header)
+    await requireIntactLog(config, db, restored.header)
     const values = await checkValues(db, rootKeys)
     print(`The backup is right: ${summary(restored)} All ${values} values of credentials decrypt.`)
   })
 }
 
 /** A log that was changed before it was backed up is restored all the same: there may be no other backup. */
-async function requireIntactLog(db: Database, { auditHead: { position, hash } }: Header): Promise<void> {
-  const { head, broken } = await verifyChain(db)
+async function requireIntactLog(
+  config: Config,
+  db: Database,
+  { auditHead: { position, hash } }: Header
+): Promise<void> {
+  const from = await findVerifiableHead(config, db, undefined)
+  const { head, broken } = await verifyChain(db, { ...(from && { from }) })
   const isHead = head.position === position && head.hash.toString('hex') === hash
   if (isHead && !broken) return
   const reason = broken ? describe(broken, head.position) : 'its head is another one'

@@ -8,6 +8,11 @@ import { reach } from '../reach.ts'
 /** The options of the commands, as `parseArgs` takes them, and as the help shows them. */
 export const commandOptions = {
   json: { type: 'boolean', usage: '--json', help: 'write JSON' },
+  from: {
+    type: 'string',
+    usage: '--from <position>:<hash>',
+    help: 'verify what follows this head, which was noted earlier'
+  },
   'grant-to': { type: 'string', usage: '--grant-to <role>', help: 'the database role of the service' },
   name: { type: 'string', usage: '--name <name>', help: 'default: what is before the @' },
   admin: { type: 'boolean', usage: '--admin', help: 'an administrator of the service' },

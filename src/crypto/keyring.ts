@@ -113,6 +113,11 @@ export class Keyring {
     return this.#sealer('latchkey/cursor/v1', [caller])
   }
 
+  /** The sealer of the key that signs the ends of the audit log; there is no `additionalData`. */
+  signingKey(): Sealer {
+    return this.#sealer('latchkey/audit-signing-key/v1', [])
+  }
+
   /** Loads the data keys that the source has now. If the source throws, so does this, and nothing changes. */
   async refresh(): Promise<void> {
     await this.#load()

@@ -6,16 +6,26 @@ const ALL = 'select, insert, update, delete'
 
 /**
  * The rights of the service's role on each table. On the audit log, the role can only insert events and links
- * of the chain, and count denials. Triggers write to `audit_unsealed` with the rights of its owner.
+ * of the chain, and count denials. Triggers write to `audit_unsealed` and the log with the rights of their
+ * owner. The role has no rights on the partitions but those of version 1.0.0 on the first ones.
  */
-export const GRANTS: Readonly<Record<keyof Tables | 'kysely_migration' | 'schema_migrations', string>> = {
+export const GRANTS: Readonly<
+  Record<keyof Tables | 'audit_partitions' | 'kysely_migration' | 'schema_migrations', string>
+> = {
   users: ALL,
   sessions: ALL,
   access_tokens: 'select, insert, update',
   login_failures: 'select, insert, delete',
+  audit_log: 'select, insert',
+  audit_links: 'select, insert',
+  audit_unsealed: 'select, delete',
+  audit_folds: 'select, insert, delete, update (count)',
+  audit_heads: 'select',
+  audit_signing_key: 'select, update',
+  audit_partitions: 'select',
+  // The first partitions of the log and its chain, for version 1.0.0.
   audit_events: 'select, insert, update (count)',
   audit_chain: 'select, insert',
-  audit_unsealed: 'select, delete',
   projects: ALL,
   project_members: ALL,
   credential_types: ALL,
@@ -47,14 +57,16 @@ export async function grantTo(trx: Transaction, role: string, { revoke = true } 
     exists: boolean
     owns: boolean
     tables: string[]
+    extendable: boolean
   }>`
     select current_database() as database, current_schema() as schema,
       exists (select from pg_roles where rolname = ${role}) as exists,
       not exists (select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
         where not pg_has_role(c.relowner, 'usage')) as owns,
       array(select name from unnest(${TABLES}::text[]) name
-        where to_regclass(name) is not null) as tables`.execute(trx)
-  const { database, schema, exists, owns, tables } = rows[0]!
+        where to_regclass(name) is not null) as tables,
+      to_regproc('audit_extend') is not null as extendable`.execute(trx)
+  const { database, schema, exists, owns, tables, extendable } = rows[0]!
   if (!exists) throw new Error(`there is no database role "${role}"`)
   // Postgres only warns about rights that a role cannot grant.
   if (!owns) throw new Error(`only the owner of the tables can give "${role}" its rights`)
@@ -72,7 +84,8 @@ export async function grantTo(trx: Transaction, role: string, { revoke = true } 
             sql`grant ${sql.raw(rights)} on ${sql.table(table)} to ${to}`
           ]
         : []
-    )
+    ),
+    ...(extendable ? [sql`grant execute on function audit_extend to ${to}`] : [])
   ]
   for (const statement of statements) await statement.execute(trx)
   const excess = await findExcess(trx, role)
@@ -89,8 +102,12 @@ async function findExcess(trx: Transaction, role: string): Promise<string | unde
         select from unnest(${TABLES}::text[]) name join pg_class c on c.oid = to_regclass(name)
           where pg_has_role(r.oid, c.relowner, 'member')),
         'owns the tables, or is a member of the role that does'),
-      (4, has_table_privilege(r.oid, 'audit_events', 'update, delete, truncate, trigger')
-        or has_table_privilege(r.oid, 'audit_chain', 'update, delete, truncate, trigger'),
+      (4, exists (
+        select from unnest(array['audit_log', 'audit_links', 'audit_heads', 'audit_events',
+            'audit_chain']) name
+          left join pg_inherits on inhparent = to_regclass(name)
+          cross join lateral unnest(array[to_regclass(name), inhrelid]) one
+          where has_table_privilege(r.oid, one, 'update, delete, truncate, trigger')),
         'can change the audit log'),
       (5, has_schema_privilege(r.oid, current_schema(), 'create'), 'can create tables in the schema'),
       (6, has_database_privilege(r.oid, current_database(), 'create, temporary'),

@@ -46,6 +46,33 @@ export interface FieldConstraints {
   shape?: JsonShape
 }
 
+interface AuditEvents {
+  id: string
+  occurred_at: CreatedAt
+  action: string
+  outcome: 'allowed' | 'denied'
+  actor_type: string
+  actor_id: string | null
+  actor_name: string | null
+  target_type: string | null
+  target_id: string | null
+  target_name: string | null
+  owner_id: string | null
+  project_id: string | null
+  ip: string | null
+  user_agent: string | null
+  request_id: string | null
+  details: Json<Record<string, unknown>>
+  count: Generated<number>
+  fold_key: string | null
+}
+
+interface AuditLinks {
+  position: number
+  event_id: string
+  hash: Buffer
+}
+
 export interface Tables {
   users: {
     id: string
@@ -81,34 +108,37 @@ export interface Tables {
     revoked_at: Date | null
     created_at: CreatedAt
   }
-  audit_events: {
-    id: string
-    occurred_at: CreatedAt
-    action: string
-    outcome: 'allowed' | 'denied'
-    actor_type: string
-    actor_id: string | null
-    actor_name: string | null
-    target_type: string | null
-    target_id: string | null
-    target_name: string | null
-    owner_id: string | null
-    project_id: string | null
-    ip: string | null
-    user_agent: string | null
-    request_id: string | null
-    details: Json<Record<string, unknown>>
-    count: Generated<number>
-    fold_key: string | null
-  }
-  audit_chain: {
-    position: number
-    event_id: string
-    hash: Buffer
-  }
+  /** Partitioned by id. The first partition has the name `audit_events`, which version 1.0.0 uses. */
+  audit_log: AuditEvents
+  audit_events: AuditEvents
+  /** The hash chain, partitioned as the events are. The first partition is `audit_chain`. */
+  audit_links: AuditLinks
+  audit_chain: AuditLinks
   audit_unsealed: {
     event_id: string
     settled_at: Date
+  }
+  /** Counts denials that are alike, by the minute. A trigger counts the event too. */
+  audit_folds: {
+    minute: number
+    key: string
+    event_id: string
+    count: Generated<number>
+  }
+  /** The ends of exported parts of the chain, which may be dropped. */
+  audit_heads: {
+    position: number
+    hash: Buffer
+    /** The signed bytes, JSON text. */
+    head: Buffer
+    signature: Buffer
+    created_at: CreatedAt
+  }
+  audit_signing_key: {
+    id: Generated<boolean>
+    sealed: Buffer
+    data_key_no: number
+    created_at: CreatedAt
   }
   login_failures: {
     id: string

@@ -9,6 +9,7 @@ export async function deleteExpired(db: Database, sessionIdleMinutes: number): P
   await deleteBatch(db, 'sessions', sql`expires_at < now() or ${idle}`)
   await deleteBatch(db, 'login_failures', sql`at < now() - interval '1 hour'`)
   await deleteBatch(db, 'idempotency_keys', sql`expires_at < now()`)
+  await deleteBatch(db, 'audit_folds', sql`minute < floor(extract(epoch from now()) / 60) - 5`)
 }
 
 async function deleteBatch(db: Database, name: string, condition: RawBuilder<unknown>): Promise<void> {

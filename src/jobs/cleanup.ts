@@ -4,7 +4,7 @@ import { runPeriodically } from './periodic.ts'
 
 const EVERY_MS = 10 * 60_000
 
-/** Deletes expired sessions, sign-in failures and idempotency keys. Safe to run on all replicas. */
+/** Deletes expired sessions, sign-in failures, idempotency keys and counts. Safe to run on all replicas. */
 export const cleanup = fp(
   async (app) => {
     const { db, config } = app.services

@@ -71,7 +71,7 @@ async function insertEvents(
   } = {}
 ) {
   await sql`
-    insert into audit_events (id, occurred_at, action, outcome, actor_type, actor_id, target_type, target_id,
+    insert into audit_log (id, occurred_at, action, outcome, actor_type, actor_id, target_type, target_id,
       owner_id, project_id)
     select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0')
         || '7' || substr(md5(n::text || random()), 1, 3)
@@ -108,7 +108,7 @@ t.test('events of others add nothing to what a page costs', async (t) => {
   const before = new Map<string, { blocks: number; page: Page }>()
   for (const [name, client, parameters] of PAGES) before.set(name, await page(client, parameters))
   await insertEvents(60_000)
-  await sql`vacuum analyze audit_events`.execute(db)
+  await sql`vacuum analyze audit_log`.execute(db)
   for (const [name, client, parameters] of PAGES) {
     const { page: now, blocks } = await page(client, parameters)
     const then = before.get(name)!
@@ -148,7 +148,7 @@ t.test('the pages of many projects have each event once, in order', async (t) =>
   await insertEvents(1_500, { project: projects[0]! })
   for (const project of projects.slice(1)) await insertEvents(3, { project, outcome: 'denied' })
   await insertEvents(40, { owner: bea.person.id })
-  const { rows } = await sql<{ id: string; outcome: string }>`select id, outcome from audit_events
+  const { rows } = await sql<{ id: string; outcome: string }>`select id, outcome from audit_log
     where owner_id = ${bea.person.id} or project_id = any(${projects}::uuid[]) order by id desc`.execute(db)
   t.ok(rows.length > 1_600, `${rows.length} events`)
   t.same(

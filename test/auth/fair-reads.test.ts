@@ -42,7 +42,7 @@ t.test('long reads of one caller leave connections for those of others', async (
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const token = service.anonymous()
   token.bearer = (await newToken(ann, ['audit:read'])).bearer!
-  const held = await hold(t, 'audit_events')
+  const held = await hold(t, 'audit_log')
   const clients = [ann, token]
   const requests = Array.from({ length: 14 }, (_, i) => clients[i % 2]!.get(AUDIT))
   const refused = (await firstOf(requests, 4))[0]
@@ -62,7 +62,7 @@ t.test('long reads of one caller leave connections for those of others', async (
 
 t.test('a caller who waits for a turn and goes away leaves no turn taken', async (t) => {
   const ann = await service.newUser()
-  const held = await hold(t, 'audit_events')
+  const held = await hold(t, 'audit_log')
   const sockets = Array.from({ length: 6 }, () => ask(service.origin, ann, AUDIT))
   await eventually(async () => (await held.waiting()) === 2, 'two run')
   await sleep(100)
@@ -89,7 +89,7 @@ t.test('all machines of a project have their turns together', async (t) => {
   const resolve = (machine: Client, id: string) =>
     machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })
   // The values are known to be large before they are read, and read before they are recorded.
-  const held = await hold(t, 'audit_events')
+  const held = await hold(t, 'audit_log')
   const large = machines.flatMap((machine) => Array.from({ length: 4 }, () => resolve(machine, id)))
   const refused = (await firstOf(large, 2))[0]
   t.match(refused, { status: 429, json: { code: 'too-many-requests' } })

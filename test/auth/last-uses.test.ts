@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import t from 'tap'
+import type { Tables } from '../../src/db/tables.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { newToken } from '../helpers/tokens.ts'
@@ -10,9 +11,9 @@ const ann = await service.newUser()
 const machine = await newToken(ann, ['credentials:read'])
 const callers = { session: ann, token: machine }
 
-const ageAll = async () => {
-  await sql`update sessions set last_seen_at = now() - interval '65 seconds'`.execute(service.db)
-  await sql`update access_tokens set last_used_at = now() - interval '65 seconds'`.execute(service.db)
+const ageAll = async (db: Kysely<Tables> = service.db) => {
+  await sql`update sessions set last_seen_at = now() - interval '65 seconds'`.execute(db)
+  await sql`update access_tokens set last_used_at = now() - interval '65 seconds'`.execute(db)
 }
 const stale = async () => {
   const { rows } = await sql<{ kind: string }>`
@@ -47,10 +48,14 @@ t.test('a request does not wait until its use can be written, and the use is wri
 t.test('a request does not fail because its use cannot be written', async (t) => {
   await sql`create function fail() returns trigger language plpgsql as
     $$ begin raise exception 'no'; end $$`.execute(service.db)
-  await ageAll()
-  for (const table of ['sessions', 'access_tokens'])
-    await sql`create trigger fails before update on ${sql.table(table)}
-      for each row execute function fail()`.execute(service.db)
+  await service.db.transaction().execute(async (trx) => {
+    // A use of the test before may still wait to be written.
+    await sql`lock table sessions, access_tokens`.execute(trx)
+    await ageAll(trx)
+    for (const table of ['sessions', 'access_tokens'])
+      await sql`create trigger fails before update on ${sql.table(table)}
+        for each row execute function fail()`.execute(trx)
+  })
   for (const kind of ['session', 'token'] as const) t.equal((await request(kind)).status, 200, kind)
   await sleep(100)
   t.same(await stale(), ['session', 'token'])

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { sealBatch } from '../../src/audit/chain.ts'
+import { sealEvents } from '../../src/audit/chain.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { emptyDatabase, newBackupDirectory, onDatabase } from '../helpers/backups.ts'
@@ -18,7 +18,7 @@ async function startVerifiable(t: Test) {
   const type = await newType(ann)
   const credential = await newCredential(ann, type)
   await newCredential(ann, type)
-  while ((await sealBatch(service.db)) > 0);
+  await sealEvents(service.db)
   const file = join(await newBackupDirectory(t), 'latchkey.backup')
   const latchkey = onDatabase(service.databaseUrl, service)
   return {

@@ -225,7 +225,7 @@ t.test('nothing is changed without its audit event', async (t) => {
   await sql`create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$`.execute(
     service.db
   )
-  await sql`create trigger refuse before insert on audit_events execute function refuse()`.execute(service.db)
+  await sql`create trigger refuse before insert on audit_log execute function refuse()`.execute(service.db)
   for (const words of [
     ['reset-password', email],
     ['disable', email],
@@ -234,7 +234,7 @@ t.test('nothing is changed without its audit event', async (t) => {
     const { code, out } = await users(words)
     t.same([code, out], [1, ''], words.join(' '))
   }
-  await sql`drop trigger refuse on audit_events`.execute(service.db)
+  await sql`drop trigger refuse on audit_log`.execute(service.db)
   t.equal(await statusOf(email, password), 200)
   t.equal((await service.admin.get('/api/v1/users')).json.total, 2)
 })

@@ -25,8 +25,16 @@ async function newRole(t: Test, db: Database, name: string, attributes = ''): Pr
 
 const PRIVILEGES = ['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']
 
-/** The privileges of the services' role on each table, as `GRANTS` states them. */
+/** Partitions that are made by the time. */
+const PARTITION = /^audit_(log|links)_\d{8}$/
+
+/** The privileges of the services' role on each table, as `GRANTS` states them, but for these partitions. */
 async function privilegesIn(db: Database): Promise<Record<string, string>> {
+  const rights = await allPrivilegesIn(db)
+  return Object.fromEntries(Object.entries(rights).filter(([table]) => !PARTITION.test(table)))
+}
+
+async function allPrivilegesIn(db: Database): Promise<Record<string, string>> {
   const { rows } = await sql<{ table: string; rights: string }>`
     select c.relname as table, coalesce(string_agg(p, ', ' order by n) filter
       (where has_table_privilege(${SERVICE_ROLE}, c.oid, p)), '') ||
@@ -53,6 +61,22 @@ t.test('the list names every table, and the role has exactly these rights', asyn
   t.same(await privilegesIn(db), GRANTS, 'what was granted besides is gone')
 })
 
+t.test('the role has no rights on partitions, whatever new tables get by default', async (t) => {
+  const { db } = await newDatabase(t)
+  await sql`select audit_extend(1)`.execute(db)
+  await sql`create table other (id int)`.execute(db)
+  const { other, ...rights } = await allPrivilegesIn(db)
+  t.match(other, /truncate/)
+  await sql`drop table other`.execute(db)
+  const partitions = Object.entries(rights).filter(([table]) => PARTITION.test(table))
+  t.same(new Set(partitions.map(([, held]) => held)), new Set(['']))
+  t.ok(partitions.length >= 2)
+
+  const [name] = partitions[0]!
+  await sql`grant delete on ${sql.table(name)} to ${sql.id(SERVICE_ROLE)}`.execute(db)
+  await t.rejects(migrateFor(db, SERVICE_ROLE), { message: /: it can change the audit log$/ })
+})
+
 t.test('the role of a running service can change neither the tables nor the audit log', async (t) => {
   const service = await startTestApp(t)
   const client = new pg.Client({ connectionString: service.databaseUrl })
@@ -65,10 +89,20 @@ t.test('the role of a running service can change neither the tables nor the audi
   } = await client.query("select tableowner as owner from pg_tables where tablename = 'users'")
   const statements = [
     'set session_replication_role = replica',
+    'delete from audit_log',
     'delete from audit_events',
+    'truncate audit_log',
     'truncate audit_events',
     'truncate credentials cascade',
     "update audit_events set action = 'nothing'",
+    'update audit_log set count = count + 1',
+    'update audit_links set position = position + 1',
+    'delete from audit_links',
+    'update audit_folds set event_id = gen_random_uuid()',
+    'insert into audit_heads (position) values (1)',
+    'delete from audit_heads',
+    'insert into audit_signing_key (sealed) values (null)',
+    "select audit_new_partition('audit_log', 'mine')",
     'update audit_events set count = 0, occurred_at = now()',
     'update audit_chain set position = position + 1',
     'delete from audit_chain',

@@ -57,7 +57,7 @@ t.test('a step that fails is named, with what was wrong', async (t) => {
   const { db } = await emptyDatabase(t)
   const steps = await migrate(db)
   const last = steps.at(-1)!
-  await sql`delete from kysely_migration where name = ${last}`.execute(db)
+  await sql`delete from schema_migrations where name = ${last}`.execute(db)
   const schema = await schemaOf(db)
   const message = new RegExp(`^migration ${last}: .*(does not exist|already exists.*)$`)
   await t.rejects(migrate(db), { message, cause: { code: /^42/ } })

@@ -124,8 +124,8 @@ async function newWorld(): Promise<World> {
     query_timeout: 0
   })
   await owner.transaction().execute(async (trx) => {
-    await sql`alter table audit_events disable trigger user`.execute(trx)
-    await sql`insert into audit_events (id, occurred_at, action, outcome, actor_type, actor_id, target_type,
+    await sql`alter table audit_log disable trigger user`.execute(trx)
+    await sql`insert into audit_log (id, occurred_at, action, outcome, actor_type, actor_id, target_type,
         target_id, owner_id, project_id)
       select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '7000'
           || '8' || substr(md5(n::text), 1, 15))::uuid,
@@ -133,7 +133,7 @@ async function newWorld(): Promise<World> {
         gen_random_uuid(), gen_random_uuid(), null
       from (select n, now() - interval '30 days' + interval '4 seconds' * n as at
         from generate_series(1, 600000) n) events`.execute(trx)
-    await sql`alter table audit_events enable trigger user`.execute(trx)
+    await sql`alter table audit_log enable trigger user`.execute(trx)
   })
   await sql`vacuum analyze`.execute(owner)
   await owner.destroy()

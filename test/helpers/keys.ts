@@ -34,7 +34,7 @@ export async function age({ db }: Pick<TestApp, 'db'>, days: number, number: num
 /** The audit events of data keys, oldest first. */
 export async function keyEvents({ db }: Pick<TestApp, 'db'>) {
   const rows = await db
-    .selectFrom('audit_events')
+    .selectFrom('audit_log')
     .where('target_type', '=', 'data-key')
     .select(['action', 'target_name', 'actor_type', 'actor_name', 'details'])
     .orderBy('id')

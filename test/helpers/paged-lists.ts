@@ -150,7 +150,7 @@ export async function pagedLists(service: TestApp): Promise<Record<string, Paged
       caller: admin,
       path: '/api/v1/audit-events',
       insert: (id) =>
-        run(sql`insert into audit_events (id, action, outcome, actor_type)
+        run(sql`insert into audit_log (id, action, outcome, actor_type)
           values (${id}, 'test', 'allowed', 'user')`)
     }
   }

@@ -519,7 +519,7 @@ export async function newWorld(service: TestApp) {
       const { rows } = await sql<{ state: string; denials: Record<string, number> }>`
         select concat_ws('/', ${sql.join(tables)}) as state,
           (select coalesce(jsonb_object_agg(actor, sum), '{}') from (
-          select coalesce(actor_id::text, '') as actor, sum(count)::int as sum from audit_events
+          select coalesce(actor_id::text, '') as actor, sum(count)::int as sum from audit_log
           where outcome = 'denied' and action = ${action} group by 1) as d) as denials`.execute(db)
       return rows[0]!
     },
@@ -527,7 +527,7 @@ export async function newWorld(service: TestApp) {
     /** Who the log says did what the request did. */
     async actorsOf(requestId: string): Promise<(string | null)[]> {
       const events = await db
-        .selectFrom('audit_events')
+        .selectFrom('audit_log')
         .where('outcome', '=', 'allowed')
         .where('request_id', '=', requestId)
         .select('actor_id')

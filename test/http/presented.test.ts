@@ -134,7 +134,7 @@ t.test('an address is an address, whatever proxies send', async (t) => {
     })
     t.equal(answer.status, 200, sent.slice(0, 40))
     const event = await db
-      .selectFrom('audit_events')
+      .selectFrom('audit_log')
       .where('action', '=', 'session.started')
       .where('request_id', '=', String(answer.headers['x-request-id']))
       .select('ip')

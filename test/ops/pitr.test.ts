@@ -119,4 +119,11 @@ t.test('a database is recovered to a point in time', { skip: !programs && 'no Po
   while ((await head(t, server.url)).position < gone.position) await newCredential(service.admin, type)
   const later = await head(t, server.url)
   t.not(later.hash, gone.hash, 'a head that was noted after the target is no part of the chain')
+  const verifyFrom = async (from: { position: number; hash: string }) => {
+    const words = ['audit', 'verify', '--from', `${from.position}:${from.hash}`]
+    const command = run({ DATABASE_URL: server.url, LATCHKEY_ROOT_KEYS: `${newKey},${oldKey}` }, ...words)
+    return { code: await command.exited, output: command.output() }
+  }
+  t.match(await verifyFrom(noted), { code: 0 })
+  t.match(await verifyFrom(gone), { code: 1, output: /the chain differs from the noted head/ })
 })

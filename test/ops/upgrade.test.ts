@@ -162,8 +162,10 @@ async function fill(client: pg.Client, { idleUser, type }: { idleUser: string; t
   )
   await client.query(
     `insert into audit_events (id, action, outcome, actor_type, actor_id, owner_id, target_id)
-      select gen_random_uuid(), 'credential.read', 'allowed', 'user', $1, $1, gen_random_uuid()
-      from generate_series(1, ${EVENTS})`,
+      select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n), 12, '0') || '7'
+          || right(translate(gen_random_uuid()::text, '-', ''), 19))::uuid,
+        'credential.read', 'allowed', 'user', $1, $1, gen_random_uuid()
+      from generate_series(1, ${EVENTS}) n`,
     [idleUser]
   )
   await client.query('commit')

@@ -48,7 +48,7 @@ async function projectNamed(trx: Transaction, userId: string, name: string): Pro
 }
 
 export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const { db } = app.services
+  const { db, config } = app.services
 
   app.post('', { schema: schema.createAccessToken, preHandler: holder }, async (request, reply) => {
     const { name, scopes, project, expiresAt = null } = request.body
@@ -62,7 +62,8 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
     )
     const create = async ({ db }: { db: Transaction }) => {
       const owner = projectName ? await projectNamed(db, id, projectName) : holder.of(request)
-      const { token, row } = await createToken(db, owner, { name, scopes, expires_at, created_by: id })
+      const token = newAccessToken(owner.project_id ? 'project' : 'personal', config.cell)
+      const row = await createToken(db, owner, token, { name, scopes, expires_at, created_by: id })
       return {
         headers: { location: `/api/v1/access-tokens/${row.id}` },
         body: { ...toAccessToken({ ...row, creator: { id, name: userName } }), token },
@@ -94,22 +95,17 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 /**
- * Creates a token and returns it with its row. Checks the creator's role again and locks it: who is losing
+ * Stores a new token and returns its row. Checks the creator's role again and locks it: who is losing
  * the role in the project must not leave a new token behind. Throws Forbidden.
  */
 async function createToken(
   trx: Transaction,
   owner: repository.TokenHolder,
+  token: string,
   values: { name: string; scopes: string[]; expires_at: Date | null; created_by: string }
 ) {
   if (owner.project_id) await lockMembership(trx, owner.project_id, values.created_by, 'admin')
-  const token = newAccessToken(owner.project_id ? 'project' : 'personal')
-  const row = await repository.insertToken(trx, owner, {
-    id: uuidv7(),
-    token_hash: hashToken(token),
-    ...values
-  })
-  return { token, row }
+  return repository.insertToken(trx, owner, { id: uuidv7(), token_hash: hashToken(token), ...values })
 }
 
 function futureOf(time: Date | null): Date | null {

@@ -11,6 +11,7 @@ import {
   type SealedValue,
   updateValues
 } from './sealed-values-repository.ts'
+import { reencryptSigningKey } from './signing-key.ts'
 
 /**
  * The limits of a transaction: it locks credentials that writers wait for, and encryption blocks the event
@@ -43,6 +44,7 @@ export async function reencryptAll(
   { signal, onBatch }: { signal?: AbortSignal; onBatch?: (batch: ReencryptionResult) => void } = {}
 ): Promise<ReencryptionResult> {
   const total: ReencryptionResult = { values: 0, damaged: [], skipped: 0 }
+  if (await reencryptSigningKey(db, keyring)) total.values++
   const retired = (await listDataKeys(db)).filter((row) => row.retired_at !== null)
   for (const { number } of retired) {
     let after = LOWEST_ID

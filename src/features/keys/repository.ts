@@ -103,7 +103,7 @@ export async function deleteDataKey(trx: Transaction, number: number): Promise<v
 
 export interface KeyUses {
   number: number
-  /** Credential values. */
+  /** Credential values, and the key that signs the ends of the audit log. */
   values: number
   /** Answers stored for idempotency keys. */
   answers: number
@@ -119,7 +119,8 @@ export async function countUses(
 ): Promise<KeyUses[]> {
   const count = (table: string) => sql<number>`(select count(*) from (
     select from ${sql.table(table)} where data_key_no = d.number limit ${limit}::bigint) rows)`
-  const { rows } = await sql<KeyUses>`select d.number, ${count('credential_keys')} as values,
+  const { rows } = await sql<KeyUses>`select d.number,
+      ${count('credential_keys')} + ${count('audit_signing_key')} as values,
       ${count('idempotency_keys')} as answers
     from data_keys d where ${number}::int is null or d.number = ${number} order by d.number`.execute(db)
   return rows

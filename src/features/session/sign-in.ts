@@ -1,6 +1,6 @@
 import { type Origin, record, recordDenials } from '../../audit/record.ts'
 import { checkPassword, hashPassword } from '../../crypto/passwords.ts'
-import { hashToken, newToken } from '../../crypto/tokens.ts'
+import { hashToken, newSessionToken } from '../../crypto/tokens.ts'
 import { inTransaction } from '../../db/database.ts'
 import { InvalidCredentials, TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -19,7 +19,7 @@ export async function signIn(
   origin: Origin
 ) {
   const { db } = services
-  const token = newToken()
+  const token = newSessionToken(services.config.cell)
   // Records the user only if one was found: the e-mail field may contain anything, such as a password.
   const recordFailure = async (userId: string | undefined, code: string) => {
     const target = userId === undefined ? undefined : ({ type: 'user', id: userId } as const)

@@ -13,7 +13,7 @@ t.test('what was once found by an attacker', async (t) => {
   const { host, password } = type.field as Record<string, string>
   const denials = async (targetId: string) =>
     service.db
-      .selectFrom('audit_events')
+      .selectFrom('audit_log')
       .where('outcome', '=', 'denied')
       .where('target_id', '=', targetId)
       .select(['action', 'project_id', 'details'])

@@ -18,7 +18,7 @@ t.test('machines of a project', async (t) => {
   const url = `/api/v1/projects/${project}/resolve`
   const events = (action: string, id: string) =>
     service.db
-      .selectFrom('audit_events')
+      .selectFrom('audit_log')
       .where('action', '=', action)
       .where('target_id', '=', id)
       .select(['actor_type', 'project_id', 'details', 'outcome'])
@@ -226,7 +226,7 @@ t.test('machines of a project', async (t) => {
     t.equal(
       (
         await service.db
-          .selectFrom('audit_events')
+          .selectFrom('audit_log')
           .where('action', '=', 'credential.resolved')
           .where('target_id', 'in', ids)
           .select('id')

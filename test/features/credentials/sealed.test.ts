@@ -99,7 +99,7 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
       return Number(/^latchkey_decryption_failures_total\{where="request"\} (\d+)$/m.exec(text)![1])
     }
     const denials = async () => {
-      const { rows } = await sql<{ count: number }>`select coalesce(sum(count), 0) as count from audit_events
+      const { rows } = await sql<{ count: number }>`select coalesce(sum(count), 0) as count from audit_log
         where target_id = ${one.id} and outcome = 'denied'
           and details ->> 'code' = 'decryption-failed'`.execute(service.db)
       return Number(rows[0]!.count)

@@ -39,14 +39,14 @@ t.test('re-encryption changes the data key of the values, and nothing else', asy
       row.value.toString('hex')
     )
   const [before, rows, values] = [await see(), await rowsOf(), await sealed()]
-  const { rows: events } = await sql<{ count: number }>`select count(*) as count from audit_events`.execute(
+  const { rows: events } = await sql<{ count: number }>`select count(*) as count from audit_log`.execute(
     service.db
   )
   await rotate(service)
   t.match(await reencrypt(service), { damaged: [], skipped: 0 })
   t.same(await valuesByKey(service), { 2: values.length })
   t.equal(new Set([...values, ...(await sealed())]).size, 2 * values.length, 'each is other bytes')
-  const { rows: later } = await sql<{ count: number }>`select count(*) as count from audit_events`.execute(
+  const { rows: later } = await sql<{ count: number }>`select count(*) as count from audit_log`.execute(
     service.db
   )
   t.equal(later[0]!.count, events[0]!.count + 2, 'two events: one key retired, one created')

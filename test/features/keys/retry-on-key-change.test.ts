@@ -76,7 +76,7 @@ t.test('a replica that does not know a new data key yet serves values under it',
     const changes = /update|environment/.test(what) ? 1 : 0
     t.equal((await ann.get(`${path}/${id}`)).json.revision, before + changes, `${what}: done once`)
     t.equal((await reveal(there, id))['password'], SECRET)
-    const { rows } = await sql<{ count: number }>`select count(*) as count from audit_events
+    const { rows } = await sql<{ count: number }>`select count(*) as count from audit_log
       where target_id = ${id} and outcome = 'denied'`.execute(service.db)
     t.equal(rows[0]!.count, 0, `${what}: no denial is recorded`)
   }
@@ -115,7 +115,7 @@ t.test('a made-up key number is answered as a decryption failure', async (t) => 
     const answer = await ann.post(`${path}/${id}/reveal`, {})
     t.match([answer.status, answer.json.code], [500, 'decryption-failed'])
   }
-  const { rows } = await sql<{ count: number }>`select sum(count) as count from audit_events
+  const { rows } = await sql<{ count: number }>`select sum(count) as count from audit_log
     where target_id = ${id} and outcome = 'denied'`.execute(service.db)
   t.equal(Number(rows[0]!.count), 3, 'each is recorded')
   const metrics = await service.app.metrics.registry.metrics()
@@ -155,7 +155,7 @@ t.test('a replica that cannot unwrap a new data key answers 503 for it and serve
   t.match([refused.status, refused.json.code], [503, 'unavailable'])
   t.ok(Number(refused.headers.get('retry-after')) > 0)
   t.notMatch(refused.text, /fingerprint|root/i)
-  const { rows } = await sql`select 1 from audit_events where outcome = 'denied'`.execute(service.db)
+  const { rows } = await sql`select 1 from audit_log where outcome = 'denied'`.execute(service.db)
   t.equal(rows.length, 0, 'no denial is recorded')
   const made = await newCredential(there, type)
   t.equal((await reveal(there, made.id))['password'], SECRET, 'what it writes, it can read')

@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { parse } from 'yaml'
+import { variables as settings } from '../src/config.ts'
+
+const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+
+interface Service {
+  image: string
+  user?: string
+  environment: Record<string, string | null>
+  ports?: string[]
+  volumes?: string[]
+  healthcheck?: { test: string[] }
+  depends_on?: Record<string, { condition: string }>
+  read_only: boolean
+  cap_drop: string[]
+  security_opt: string[]
+  privileged?: boolean
+  cap_add?: string[]
+  mem_limit?: string
+  pids_limit?: number
+}
+
+interface Compose {
+  services: Record<'latchkey' | 'postgres', Service>
+  volumes: Record<string, null>
+}
+
+const compose = parse(await read('docker-compose.yml')) as Compose
+const { latchkey, postgres } = compose.services
+
+const text = await read('docker-compose.yml')
+
+t.test('no secret has a default', async (t) => {
+  const variables = text.replace(/^\s*#.*$/gm, '').match(/\$+(\{[^}]*\}|\w+)/g) ?? []
+  t.ok(variables.length >= 5, 'the file takes variables')
+  const noSecrets = [`\${LATCHKEY_PORT:-8080}`, `\${METRICS_HOST:-0.0.0.0}`, `\${POSTGRES_MEMORY:-2g}`]
+  for (const variable of variables)
+    if (!noSecrets.includes(variable) && !/^\$\{[A-Z_]+_FILE-\}$/.test(variable))
+      t.match(variable, /^\$\{[A-Z_]+:?\?[^}]+\}$/, variable)
+
+  const { environment } = latchkey
+  const url = (role: string, password: string) =>
+    new RegExp(`^postgres://${role}:\\$\\{${password}\\?[^}]+\\}@postgres:5432/latchkey$`)
+  t.match(environment['DATABASE_URL'], url('latchkey_service', 'POSTGRES_SERVICE_PASSWORD'))
+  t.match(environment['LATCHKEY_MIGRATION_DATABASE_URL'], url('latchkey', 'POSTGRES_PASSWORD'))
+  t.match(environment['LATCHKEY_ADMIN_EMAIL'], /^\$\{LATCHKEY_ADMIN_EMAIL:\?/)
+  // Without a colon: it has to be named in .env, and is empty there if it is in a file.
+  for (const name of ['LATCHKEY_ROOT_KEYS', 'LATCHKEY_ADMIN_PASSWORD'])
+    t.ok(environment[name]?.startsWith(`\${${name}?`), name)
+  for (const name of ['POSTGRES_PASSWORD', 'POSTGRES_SERVICE_PASSWORD'])
+    t.ok(postgres.environment[name]?.startsWith(`\${${name}?`), name)
+  t.equal(postgres.environment['POSTGRES_HOST_AUTH_METHOD'], undefined, 'no trust')
+})
+
+t.test('compose hands over every setting', async (t) => {
+  // The image sets where it listens, and has no embedded database.
+  const without = ['HOST', 'PORT', 'LATCHKEY_DATA_DIR']
+  const aws = [...(await read('README.md')).matchAll(/`(AWS_[A-Z_]+)`/g)].map(([, name = '']) => name)
+  t.ok(aws.length > 4, `${aws.length} variables of AWS`)
+  const names = [...settings.map(({ name }) => name), ...aws]
+  t.ok(names.length > 24, `${names.length} settings`)
+  t.strictSame(
+    names.filter((name) => !Object.hasOwn(latchkey.environment, name)).sort(),
+    without.sort(),
+    'add it to docker-compose.yml'
+  )
+})
+
+t.test('every secret can be in a file instead', async (t) => {
+  const secrets = parse(await read('docker/secrets.yml')) as Compose
+  const withFile = settings.filter(({ isSecret }) => isSecret).map(({ name }) => name)
+  for (const [name, variables] of [
+    ['latchkey', withFile],
+    ['postgres', ['POSTGRES_PASSWORD', 'POSTGRES_SERVICE_PASSWORD']]
+  ] as const) {
+    const { environment, volumes } = secrets.services[name]
+    t.same(Object.keys(environment).sort(), variables.flatMap((one) => [one, `${one}_FILE`]).sort())
+    for (const variable of variables) {
+      t.equal(environment[variable], '', 'the one of docker-compose.yml is taken away')
+      t.match(environment[`${variable}_FILE`], /^\/run\/secrets\/[a-z_]+$/)
+    }
+    t.same(volumes, [`\${LATCHKEY_SECRETS_DIR:-./secrets}/${name}:/run/secrets:ro`], 'none of the other')
+  }
+  t.match(await read('.gitignore'), /^secrets\/$/m)
+})
+
+t.test('both containers are closed as far as they can be', async (t) => {
+  for (const [name, service] of Object.entries(compose.services)) {
+    t.equal(service.read_only, true, `${name}: read-only root`)
+    t.strictSame(service.cap_drop, ['ALL'], `${name}: no capabilities`)
+    t.strictSame(service.security_opt, ['no-new-privileges:true'], name)
+    t.notOk(service.cap_add ?? service.privileged, `${name}: nothing given back`)
+  }
+  t.strictSame(latchkey.ports, [`127.0.0.1:\${LATCHKEY_PORT:-8080}:8080`], 'this machine only')
+  t.equal(postgres.ports, undefined, 'the database not even that')
+  for (const { mem_limit, pids_limit } of [latchkey, postgres]) t.ok(mem_limit && pids_limit, 'limits')
+  t.equal(postgres.user, 'postgres')
+  t.notOk(latchkey.user, 'the image says which user')
+})
+
+t.test('the service waits for its database, which keeps its data', async (t) => {
+  t.strictSame(latchkey.depends_on, { postgres: { condition: 'service_healthy' } })
+  t.match(postgres.healthcheck?.test, ['CMD', 'pg_isready', '--host=127.0.0.1'])
+  t.equal(postgres.image, 'postgres:18')
+  t.ok(postgres.volumes?.includes('postgres:/var/lib/postgresql'), 'where 18 and later keep it')
+  t.strictSame(Object.keys(compose.volumes), ['postgres'])
+  t.match(postgres.environment.POSTGRES_INITDB_ARGS, /--locale-provider=builtin --builtin-locale=C\.UTF-8/)
+})
+
+t.test('neither role of the service is a superuser, and one of them owns nothing', async (t) => {
+  const mounted = postgres.volumes?.find((volume) => volume.includes('/docker-entrypoint-initdb.d/')) ?? ''
+  t.ok(mounted.endsWith(':ro'), mounted)
+  const sql = await read(mounted.split(':')[0]!)
+  t.match(sql, /^create role latchkey login password :'password';$/m)
+  t.match(sql, /^create role latchkey_service login password :'service_password';$/m)
+  t.match(sql, /^create database latchkey owner latchkey;$/m)
+  t.match(sql, /^alter role postgres password null;$/m)
+  t.notMatch(sql.replace(/^--.*$/gm, ''), /superuser|createrole|createdb|bypassrls|replication/i)
+})

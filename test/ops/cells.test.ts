@@ -1,0 +1,214 @@
+// Three cells behind HAProxy, with the files of deploy/cells.
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { newAccessToken } from '../../src/crypto/access-tokens.ts'
+import { newSessionToken } from '../../src/crypto/tokens.ts'
+import type { Client } from '../helpers/client.ts'
+import { uniqueName } from '../helpers/fixtures.ts'
+import { sendRawBytes } from '../helpers/raw-request.ts'
+import { makeBed } from './bed.ts'
+import { CALLERS, Load, makeWorld, PASSWORD, until, type World } from './cell-worlds.ts'
+import { missingForCells, startCells } from './cells.ts'
+
+const CREDENTIALS = '/api/v1/app-credentials'
+const SDK = join(import.meta.dirname, '../../sdk/typescript/dist/index.js')
+const skip = (await missingForCells()) ?? false
+
+t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
+  const bed = await makeBed(t)
+  const { cells, client, origin } = await startCells(t, bed)
+  const worlds: World[] = []
+  for (const cell of cells) worlds.push(await makeWorld(cell, client))
+  const [a, b] = worlds as [World, World, World]
+
+  await t.test('each cell has its own people, projects and credentials, under one address', async (t) => {
+    for (const { cell, person, projectId, credentialId, personal, machine } of worlds) {
+      t.match(person.cookie, new RegExp(`^latchkey_session=${cell.name}_`))
+      for (const caller of [person, personal]) {
+        t.equal((await caller.get(`${CREDENTIALS}/${credentialId}`)).status, 200)
+        t.equal((await caller.get(CREDENTIALS)).json.total, 1)
+        t.equal((await caller.get('/api/credentials')).json.credentials.length, 1, 'as Lightning has it')
+      }
+      const resolved = await machine.post(`/api/v1/projects/${projectId}/resolve`, {
+        credentials: [{ id: credentialId }]
+      })
+      t.equal(resolved.json.results[0].values.password, `of ${cell.name}`)
+    }
+    t.not(a.person.person.id, b.person.person.id)
+  })
+
+  await t.test('the TypeScript client and a browser need no setting for it', async (t) => {
+    const sdk = await import(SDK)
+    for (const { cell, projectId, credentialId, person, machine } of worlds) {
+      const runner = sdk.createClient({ baseUrl: origin, token: machine.bearer! })
+      const resolved = await runner.resolve(projectId, { id: credentialId })
+      t.equal(resolved.values.password, `of ${cell.name}`)
+      const ann = sdk.createClient({ baseUrl: origin })
+      t.equal(
+        (await ann.signIn({ email: person.person.email, password: PASSWORD })).user.id,
+        person.person.id
+      )
+      const change = (site: string) =>
+        person.post(
+          '/api/v1/projects',
+          { name: uniqueName('made in a browser') },
+          { headers: { origin: site } }
+        )
+      t.equal((await change(origin)).status, 201)
+      t.equal((await change(cell.origin)).status, 403, 'the address of the cell is another site')
+    }
+  })
+
+  await t.test("another cell's token finds nothing, and its name opens nothing", async (t) => {
+    for (const { person, personal, cell } of worlds) {
+      for (const other of worlds.filter((world) => world.cell !== cell)) {
+        for (const caller of [person, personal])
+          t.equal((await caller.get(`${CREDENTIALS}/${other.credentialId}`)).status, 404)
+        const path = `/api/v1/projects/${other.projectId}/resolve`
+        const body = { credentials: [{ id: other.credentialId }] }
+        t.equal((await personal.post(path, body)).status, 403)
+        const forged = client()
+        forged.bearer = personal.bearer!.replace(`_${cell.name}_`, `_${other.cell.name}_`)
+        t.equal((await forged.get(CREDENTIALS)).status, 401, 'the name changed, the checksum not')
+        forged.bearer = undefined
+        forged.cookie = person.cookie!.replace(`=${cell.name}_`, `=${other.cell.name}_`)
+        t.equal((await forged.get(CREDENTIALS)).status, 401, 'the name of a session changed')
+      }
+    }
+    for (const name of [undefined, 'a', 'b', 'zz', 'any', 'twelve000012']) {
+      const nobody = client()
+      nobody.bearer = newAccessToken('personal', name)
+      t.equal((await nobody.get(CREDENTIALS)).status, 401, `a token of ${name}`)
+      nobody.bearer = undefined
+      nobody.cookie = `latchkey_session=${newSessionToken(name)}`
+      t.equal((await nobody.get(CREDENTIALS)).status, 401, `a session of ${name}`)
+    }
+  })
+
+  await t.test('a cookie of one cell and a token of another are two callers', async (t) => {
+    const mixed = client()
+    mixed.bearer = b.personal.bearer
+    mixed.cookie = a.person.cookie
+    const refused = await mixed.get(CREDENTIALS)
+    t.equal(refused.status, 400)
+    t.match(refused.json.detail, /different cells/)
+    mixed.cookie = b.person.cookie
+    t.equal((await mixed.get(CREDENTIALS)).status, 200)
+  })
+
+  await t.test('who presents nothing is answered by any cell', async (t) => {
+    for (const path of ['/openapi.json', '/docs', '/livez', '/readyz'])
+      t.equal((await fetch(origin + path)).status, 200, path)
+    t.equal((await client().get(CREDENTIALS)).status, 401)
+    const stranger = client()
+    t.equal((await stranger.signIn({ email: 'nobody@b.example.org', password: PASSWORD })).status, 401)
+    for (const raw of [
+      '',
+      '{',
+      '[]',
+      'null',
+      '{"email": ["b.example.org"]}',
+      '{"email": "@", "password": "x"}'
+    ]) {
+      const headers = { 'content-type': 'application/json' }
+      const { status } = await stranger.post('/api/v1/session', undefined, { raw, headers })
+      t.ok(status === 400 || status === 401, `${status} for ${raw}`)
+    }
+    const escaped = `{"email": "\\u0061dmin-b@example.org", "password": ${JSON.stringify(PASSWORD)}}`
+    const headers = { 'content-type': 'application/json' }
+    t.equal((await stranger.post('/api/v1/session', undefined, { raw: escaped, headers })).status, 200)
+  })
+
+  await t.test('no second header, name or line leads a token to where it is not from', async (t) => {
+    const [cookieOfA, tokenOfA] = [a.person.cookie!, a.personal.bearer!]
+    const requests: [headers: string[], status: number, body?: string][] = [
+      [[`authorization: Bearer ${b.personal.bearer}`, `authorization: Bearer ${tokenOfA}`], 400],
+      [[`authorization: Bearer ${tokenOfA}`, `authorization: Bearer ${b.personal.bearer}`], 400],
+      [[`authorization: Bearer ${tokenOfA}, Bearer ${b.personal.bearer}`], 401],
+      [[`authorization: b`], 401],
+      [[`cookie: latchkey_session=b_${'A'.repeat(43)}; ${cookieOfA}`], 400],
+      [[`cookie: latchkey_session=b_${'A'.repeat(43)}`, `cookie: ${cookieOfA}`], 400],
+      [[`cookie: __Host-latchkey_session=b_${'A'.repeat(43)}; ${cookieOfA}`], 401],
+      [['x-forwarded-for: 10.9.8.7', 'x-original-url: /', `cookie: ${b.person.cookie}`], 200],
+      [['content-length: 3', 'transfer-encoding: chunked', `cookie: ${cookieOfA}`], 404, '0\r\n\r\n'],
+      [['content-length: 5', 'content-length: 6', `cookie: ${cookieOfA}`], 400],
+      [[`cookie : ${cookieOfA}`], 400]
+    ]
+    for (const [headers, status, body = ''] of requests) {
+      const lines = [
+        `GET ${CREDENTIALS}/${b.credentialId} HTTP/1.1`,
+        'host: x',
+        'connection: close',
+        ...headers
+      ]
+      const answer = await sendRawBytes(origin, `${lines.join('\r\n')}\r\n\r\n${body}`)
+      t.equal(answer.status, status, headers.join().slice(0, 80))
+      // What is no HTTP, HAProxy refuses in its own words.
+      if (status !== 200) t.equal(answer.json?.status ?? 400, status, 'a problem of the contract')
+    }
+    const shown = await a.admin.get('/api/v1/audit-events?pageSize=100')
+    t.notOk(JSON.stringify(shown.json).includes('10.9.8.7'), 'an address is the one that the router saw')
+  })
+
+  await t.test('a cell that is killed takes nobody with it', async (t) => {
+    const loads = worlds.map((world) => new Load(world))
+    await sleep(1_500)
+    await b.cell.kill()
+    const refused = await until(() => b.person.get(CREDENTIALS), 503)
+    t.match(refused.headers.get('content-type'), 'application/problem+json')
+    t.equal(refused.headers.get('retry-after'), '2')
+    t.equal(refused.json.code, 'unavailable')
+    t.equal((await client().signIn(b.cell.admin)).status, 503, 'nobody signs in to it')
+    await sleep(1_500)
+    await b.cell.start()
+    await until(() => b.person.get(CREDENTIALS), 200)
+    await b.cell.killPostgres()
+    await until(() => b.person.get(CREDENTIALS), 503)
+    await sleep(1_000)
+    await b.cell.startPostgres()
+    await until(() => b.person.get(CREDENTIALS), 200)
+    await sleep(1_000)
+    for (const load of loads) await load.stop()
+    for (const { world, faults, statuses, made, cut } of loads) {
+      const { name } = world.cell
+      t.comment(`cell ${name}: ${JSON.stringify(Object.fromEntries(statuses))}, ${cut} cut`)
+      t.same(faults, [], `cell ${name}: no other answer than 201, 200 or 503, and nothing torn`)
+      if (world === b) {
+        t.ok(statuses.get(503)! > 0, 'it refused some')
+        t.ok(cut <= 2 * CALLERS, 'and cut what was on its way at a kill, at most')
+      } else {
+        t.equal(statuses.get(503), undefined, `cell ${name} refused nothing`)
+        t.equal(cut, 0, `cell ${name} cut nothing`)
+      }
+      t.ok(made.size > 0, `cell ${name} made ${made.size}`)
+      const kept = await listNames(world.person)
+      t.same(
+        [...made].filter((one) => !kept.includes(one)),
+        [],
+        `cell ${name} lost nothing that it acknowledged`
+      )
+    }
+  })
+
+  await t.test('without cell a, who presents nothing is answered by another', async (t) => {
+    await a.cell.kill()
+    await until(() => a.person.get(CREDENTIALS), 503)
+    for (const path of ['/openapi.json', '/docs', '/readyz'])
+      t.equal((await fetch(origin + path)).status, 200, path)
+    const old = client()
+    old.bearer = newAccessToken('personal')
+    t.equal((await old.get(CREDENTIALS)).status, 503, 'a token without a name waits for cell a')
+    t.equal((await b.person.get(CREDENTIALS)).status, 200)
+  })
+})
+
+async function listNames(client: Client): Promise<string[]> {
+  const names: string[] = []
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const { json } = await client.get(`${CREDENTIALS}?pageSize=100${cursor && `&cursor=${cursor}`}`)
+    names.push(...json.data.map((one: { credentialName: string }) => one.credentialName))
+    cursor = json.nextCursor
+  }
+  return names
+}
