@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
 import { auditCommands } from './commands/audit.ts'
 import { auditArchiveCommands } from './commands/audit-archive.ts'
+import { backupCommands } from './commands/backup.ts'
 import { type Command, commandOptions, type OptionName } from './commands/command.ts'
 import { keyCommands } from './commands/keys.ts'
 import { migrateCommand } from './commands/migrate.ts'
@@ -19,7 +20,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.once(signal, () => process.exit(128 + constants.signals[signal]))
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Such as `head`, which reads no further.
-  if (error.code === 'EPIPE') process.exit(0)
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
   fail(`standard output cannot be written (${error.code})`)
 })
 
@@ -29,6 +30,7 @@ const commands: Record<string, Command> = {
   ...auditCommands,
   ...auditArchiveCommands,
   ...keyCommands,
+  ...backupCommands,
   openapi: openapiCommand
 }
 const names = Object.keys(commands)

@@ -12,7 +12,7 @@ export function printOnce(text: string, lost: string): void {
 
 /** A word of a command as a POSIX shell reads it. */
 export function shellWord(text: string): string {
-  return /^[\w.+@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
+  return /^[\w.+@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
 /** Prints one line that says why, and ends the process with code 1. */

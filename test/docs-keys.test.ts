@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
@@ -35,11 +34,6 @@ stop_service() {
 }
 restart_service() { stop_service; start_service; }
 `
-const DUMP_FUNCTIONS = `
-pg_dump() { node "${root}/test/fixtures/dump.ts" dump "\${@: -1}" latchkey.dump; }
-pg_restore() { node "${root}/test/fixtures/dump.ts" restore "$RESTORED_URL" latchkey.dump; }
-`
-
 t.test('the commands in docs/operations/keys.md do what the document says', async (t) => {
   const text = await readFile(join(root, 'docs/operations/keys.md'), 'utf8')
   const blocks = blocksOf(text).filter(({ language }) => language === 'sh')
@@ -63,8 +57,7 @@ t.test('the commands in docs/operations/keys.md do what the document says', asyn
     METRICS_PORT: String(metricsPort),
     METRICS_URL: `http://127.0.0.1:${metricsPort}/metrics`
   })
-  const dumpFunctions = canDump(await serverVersion(database)) ? '' : DUMP_FUNCTIONS
-  await shell.run(`${FUNCTIONS}${dumpFunctions}`)
+  await shell.run(FUNCTIONS)
   try {
     let client: Awaited<ReturnType<typeof signIn>> | undefined
     let id = ''
@@ -133,21 +126,4 @@ async function store(call: Call): Promise<string> {
 async function secretOf(call: Call, id: string): Promise<unknown> {
   const { keys } = await call('POST', `/app-credentials/${id}/reveal`, {})
   return (keys as { keyValue: unknown }[] | undefined)?.[0]?.keyValue
-}
-
-async function serverVersion({ db }: Awaited<ReturnType<typeof createTestDatabase>>): Promise<number> {
-  const { rows } = await sql<{
-    version: string
-  }>`select current_setting('server_version_num') as version`.execute(db)
-  return Math.trunc(Number(rows[0]!.version) / 10_000)
-}
-
-/** Checks that the machine's pg_dump can dump this version of Postgres. */
-function canDump(version: number): boolean {
-  try {
-    const output = execFileSync('pg_dump', ['--version'], { encoding: 'utf8' })
-    return Number(/ (\d+)/.exec(output)?.[1]) >= version
-  } catch {
-    return false
-  }
 }

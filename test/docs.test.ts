@@ -19,6 +19,7 @@ const ELSEWHERE: Record<string, string> = {
   'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
+  'docs/operations/backups.md': 'test/docs-backups.test.ts runs them, and test/ops/pitr.test.ts its files',
   'docs/operations/docker.md':
     'they need Docker; test/compose.test.ts holds the Compose file, and test/ops the image',
   'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',

@@ -13,11 +13,15 @@ import { prepareTemplate } from './helpers/database.ts'
 
 /** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
 const LONG = [
+  'test/backup/move.test.ts',
+  'test/backup/scale.test.ts',
+  'test/backup/verify.test.ts',
   'test/commands/embedded.test.ts',
   'test/commands/users.test.ts',
   'test/db/connections.test.ts',
   'test/db/folded-names.test.ts',
   'test/db/online-migrations.test.ts',
+  'test/docs-backups.test.ts',
   'test/docs-upgrades.test.ts',
   'test/embedded/root-keys.test.ts',
   'test/first-administrator.test.ts',

@@ -88,7 +88,7 @@ function printProgress() {
   }
 }
 
-function describe({ what, position, id }: Broken, verified: number): string {
+export function describe({ what, position, id }: Broken, verified: number): string {
   if (what === 'replaced') return `the chain differs from the noted head at position ${position}`
   if (what === 'cut') return `the chain differs from the noted head: it ends before position ${position}`
   const event = id ? `event ${id}` : 'the event'

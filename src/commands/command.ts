@@ -20,6 +20,17 @@ export const commandOptions = {
     type: 'boolean',
     usage: '--password-stdin',
     help: 'read the password from standard input; default: generate it and print it once'
+  },
+  recipient: {
+    type: 'string',
+    multiple: true,
+    usage: '--recipient <age1…>',
+    help: 'encrypt to this recipient of age; several may be given'
+  },
+  identity: {
+    type: 'string',
+    usage: '--identity <file>',
+    help: 'the private file of an identity of age, if the backup is encrypted'
   }
 } as const
 
@@ -28,10 +39,14 @@ export type OptionName = keyof typeof commandOptions
 export interface Given {
   argument: string
   /** Those of the command's options that were given. */
-  options: {
-    readonly [Name in OptionName]?: (typeof commandOptions)[Name]['type'] extends 'string' ? string : boolean
-  }
+  options: { readonly [Name in OptionName]?: ValueOf<(typeof commandOptions)[Name]> }
 }
+
+type ValueOf<Option> = Option extends { multiple: true }
+  ? string[]
+  : Option extends { type: 'string' }
+    ? string
+    : boolean
 
 export interface Command {
   description: string
@@ -50,11 +65,11 @@ interface DatabaseOptions extends ConnectionOptions {
  * Runs `work` on the database of the service. The embedded one is opened as the owner of its tables; if a
  * service runs on it, in that service's Postgres. Makes no database.
  */
-export async function withDatabase(
+export async function withDatabase<T>(
   { databaseUrl, migrationDatabaseUrl, dataDirectory }: Config,
-  work: (db: Database) => Promise<void>,
+  work: (db: Database) => Promise<T>,
   { asOwner = false, ...options }: DatabaseOptions = {}
-) {
+): Promise<T> {
   if (databaseUrl === undefined) {
     await requireDatabase(dataDirectory)
     const { owner, stop } = await openEmbedded(dataDirectory)
@@ -66,7 +81,7 @@ export async function withDatabase(
       : [databaseUrl, 'DATABASE_URL']
   return runOn(createDatabase({ connectionString, ...options }), async (db) => {
     await reach(db, variable)
-    await work(db)
+    return work(db)
   })
 }
 
@@ -84,9 +99,9 @@ async function requireDatabase(directory: string): Promise<void> {
   )
 }
 
-async function runOn(db: Database, work: (db: Database) => Promise<void>): Promise<void> {
+async function runOn<T>(db: Database, work: (db: Database) => Promise<T>): Promise<T> {
   try {
-    await work(db)
+    return await work(db)
   } catch (error) {
     const isUndefined = isDatabaseError(error) && (error.code === '42P01' || error.code === '42703')
     if (!isUndefined) throw error

@@ -1,5 +1,7 @@
 import { Socket } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import pg from 'pg'
+import copyStreams from 'pg-copy-streams'
 import { endsConnection, isDatabaseError, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
 import { checkServer, explained, type Limits, requireWritable } from './server-check.ts'
 import { givesSignOfLife } from './sign-of-life.ts'
@@ -17,6 +19,12 @@ export interface ConnectionOptions {
   /** The connection ended, or its server turned out not to take writes. */
   onEnd(error: Error): void
   onReadOnly(): void
+}
+
+export interface CopyOut {
+  bytes: AsyncIterable<Buffer>
+  /** The number of rows, after the last bytes. */
+  rows(): number
 }
 
 /**
@@ -121,6 +129,39 @@ export class Connection {
     } finally {
       this.#sentAt = undefined
     }
+  }
+
+  /** Runs `COPY … TO STDOUT`. An error, or a reader who stops early, ends the connection. */
+  copyOut(text: string): CopyOut {
+    const rows = this.#client.query(copyStreams.to(text))
+    return { bytes: this.#endingIfIncomplete(rows), rows: () => rows.rowCount }
+  }
+
+  async *#endingIfIncomplete(rows: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let isComplete = false
+    try {
+      yield* rows
+      isComplete = true
+    } finally {
+      if (!isComplete) this.#drop()
+    }
+  }
+
+  /** Runs `COPY … FROM STDIN` and returns the number of rows. An error ends the connection. */
+  async copyIn(text: string, rows: AsyncIterable<Buffer>): Promise<number> {
+    const target = this.#client.query(copyStreams.from(text))
+    try {
+      await pipeline(rows, target)
+      return target.rowCount
+    } catch (error) {
+      this.#drop()
+      throw error
+    }
+  }
+
+  #drop(): void {
+    this.#broken = true
+    this.destroy()
   }
 
   /** For how long the server has not answered a statement, in milliseconds. */

@@ -4,7 +4,7 @@ import type { ServerOptions } from './connection.ts'
 import { urlsOfHosts } from './database-url.ts'
 import { isRetryable } from './errors.ts'
 import { kyselyPool } from './kysely-pool.ts'
-import { ConnectionPool } from './pool.ts'
+import { ConnectionPool, type Lease } from './pool.ts'
 import { LIMITS, type Limits } from './server-check.ts'
 import { Servers } from './servers.ts'
 import type { Tables } from './tables.ts'
@@ -76,6 +76,12 @@ export class Reader {
 /** Returns the reader of a kind, or undefined for a transaction, whose statements stay on its connection. */
 export function readerOf(db: Database, kind: Exclude<Kind, 'writes'>): Reader | undefined {
   return db instanceof PooledDatabase ? db.reader(kind) : undefined
+}
+
+/** Waits for a connection that nobody else uses until it is released. */
+export function leaseOf(db: Database): Promise<Lease> {
+  if (!(db instanceof PooledDatabase)) throw new TypeError('a transaction has no connections to lend')
+  return db.pool.connect('writes')
 }
 
 /**

@@ -36,6 +36,8 @@ export interface MigrateOptions {
   notice?: Notice | undefined
   /** Where the migrations are. */
   folders?: readonly string[]
+  /** Runs no others, for the tables of an earlier version. */
+  only?: ReadonlySet<string> | undefined
 }
 
 /**
@@ -67,10 +69,10 @@ export async function migrateForRoleOf(
 
 async function runPending(
   db: Database,
-  { notice = () => {}, folders = [MIGRATIONS] }: MigrateOptions,
+  { notice = () => {}, folders = [MIGRATIONS], only }: MigrateOptions,
   role?: string
 ): Promise<string[]> {
-  const files = await readMigrations(folders)
+  const files = (await readMigrations(folders)).filter(({ name }) => only?.has(name) ?? true)
   const ran: string[] = []
   for (;;) {
     const { next, rest, later, lines } = await inTurn(db, notice, async (turn) => {

@@ -27,7 +27,7 @@ export async function findBinaries(
 ): Promise<string> {
   if ((await repairInstallation(installed)) && (await isUsable(installed, runAs)))
     return join(installed, 'native')
-  const { version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
+  const version = await versionOf(installed)
   const copy = join(home, `binaries-${version}-${process.arch}`)
   if (!(await ignoreMissing(stat(copy)))) {
     for (const name of await readdir(home)) {
@@ -42,6 +42,11 @@ export async function findBinaries(
     notice(`Copied the programs of PostgreSQL to ${copy}, because they cannot be run in ${installed}.`)
   }
   return join(copy, 'native')
+}
+
+/** The version of the npm package, which begins with that of its Postgres. */
+export async function versionOf(installed: string): Promise<string> {
+  return JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')).version
 }
 
 /** The directory of the npm package with the programs for this machine. Throws if it is not installed. */

@@ -1,13 +1,16 @@
 import { chown, lstat, mkdtemp, open, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Location, type Notice, recordLocation } from './directory.ts'
-import { ignoreMissing, removeTree } from './files.ts'
+import { shellWord } from '../terminal.ts'
+import { type Location, type Notice, RECORD, recordLocation } from './directory.ts'
+import { ignoreMissing, readOwned, removeTree } from './files.ts'
 import { type Log, run } from './program.ts'
 
 const NEW_PREFIX = 'postgres.new-'
 
 interface Options {
   binaries: string
+  /** The version of the programs, such as 18.4.0. */
+  version: string
   user: string
   durable: boolean
   /** False: throws if there is no cluster. */
@@ -21,7 +24,7 @@ interface Options {
  * temporary name and renamed at the end, so that an interrupted initdb is never mistaken for a cluster.
  */
 export async function ensureCluster(location: Location, options: Options): Promise<void> {
-  const { home, cluster } = location
+  const { home, cluster, runAs } = location
   for (const name of await readdir(home)) {
     // The initdb of a killed process may still be writing there. If retries fail, the next start removes it.
     if (name.startsWith(NEW_PREFIX)) {
@@ -32,10 +35,21 @@ export async function ensureCluster(location: Location, options: Options): Promi
     if (!options.create) throw new Error(`there is no database in ${home}: a start of the service makes one`)
     await createCluster(location, options)
   }
-  if (!(await ignoreMissing(lstat(join(cluster, 'PG_VERSION'))))) {
-    throw new Error(`${cluster} is not a PostgreSQL cluster: move it away`)
-  }
+  const major = (await readOwned(join(cluster, 'PG_VERSION'), runAs))?.trim()
+  if (major === undefined) throw new Error(`${cluster} is not a PostgreSQL cluster: move it away`)
+  const own = options.version.split('.')[0]!
+  if (major !== own) throw new Error(otherMajor(location, major, own))
   await recordLocation(location)
+}
+
+function otherMajor({ directory, home, cluster }: Location, major: string, own: string): string {
+  const moveAway = [`mv ${shellWord(cluster)} ${shellWord(`${cluster}-${major}`)}`]
+  if (home !== directory) moveAway.push(`rm ${shellWord(join(directory, RECORD))}`)
+  return (
+    `the database in ${cluster} is of PostgreSQL ${major}, and this version of Latchkey has ${own}: run ` +
+    `"latchkey backup FILE" with the version that ran on it, then "${moveAway.join(' && ')}" and ` +
+    '"latchkey restore FILE" with this one'
+  )
 }
 
 async function createCluster({ home, cluster, runAs }: Location, options: Options): Promise<void> {

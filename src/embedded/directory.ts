@@ -24,7 +24,8 @@ export interface Location {
 
 export type Notice = (line: string) => void
 
-const RECORD = 'postgres.location'
+/** Names the directory of the database, if it is not in the data directory. */
+export const RECORD = 'postgres.location'
 
 // The user `nobody`, which every Linux has.
 const NOBODY: Owner = { uid: 65534, gid: 65534 }

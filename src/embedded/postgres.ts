@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { findBinaries, findPackage } from './binaries.ts'
+import { findBinaries, findPackage, versionOf } from './binaries.ts'
 import { ensureCluster } from './cluster.ts'
 import {
   type Location,
@@ -82,7 +82,9 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     // Before the programs are copied: a server may still be running from an older copy.
     await stopLeftoverServer(location, notice)
     const binaries = await findBinaries(installed, location, notice)
-    await ensureCluster(location, { binaries, user: SUPERUSER, durable, create: !brief, log, notice })
+    const version = await versionOf(installed)
+    const created = { user: SUPERUSER, durable, create: !brief }
+    await ensureCluster(location, { binaries, version, ...created, log, notice })
     const settings = settingsFor(durable, maxConnections)
     const server = await launch(location, { binaries, settings, log, notice })
     return supervise(server, location, releaseAll, options.onExit)

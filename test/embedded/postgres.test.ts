@@ -239,11 +239,11 @@ t.test('a half-created cluster is created again', async (t) => {
 
 t.test('a failed start reports the log of Postgres and unlocks the directory', async (t) => {
   const directory = await makeReadyDirectory(t)
-  const version = join(directory, 'postgres/PG_VERSION')
-  const right = await readFile(version)
-  await writeFile(version, '9.6\n')
-  await t.rejects(startEmbedded({ directory }), { message: /initialized by PostgreSQL version 9\.6/ })
-  await writeFile(version, right)
+  const config = join(directory, 'postgres/postgresql.conf')
+  const right = await readFile(config)
+  await writeFile(config, 'not_a_setting = 1\n')
+  await t.rejects(startEmbedded({ directory }), { message: /unrecognized configuration parameter "not_a_se/ })
+  await writeFile(config, right)
   await start(t, { directory, ...quiet })
 })
 

@@ -21,6 +21,8 @@ export interface TestApp {
   /** As the role of the service. */
   databaseUrl: string
   rootKeys: RootKey[]
+  /** The same as `LATCHKEY_ROOT_KEYS` has it. */
+  rootKeyList: string
   contract: Contract
   /** The log's lines so far, at trace level. */
   log: string[]
@@ -49,7 +51,8 @@ export async function startTestApp(
   options: TestDatabaseOptions = {}
 ): Promise<TestApp> {
   const database = await createTestDatabase(options)
-  const rootKeys = parseRootKeys(newRootKey('test'))
+  const rootKeyList = newRootKey('test')
+  const rootKeys = parseRootKeys(rootKeyList)
   const closing: (() => Promise<unknown>)[] = [database.drop]
   t.teardown(async () => {
     for (const close of closing.reverse()) await close()
@@ -78,6 +81,7 @@ export async function startTestApp(
     db: database.db,
     databaseUrl: database.url,
     rootKeys,
+    rootKeyList,
     contract,
     log,
     admin,

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { blocksOf } from '../helpers/doc-blocks.ts'
 
-const PAGE = join(import.meta.dirname, '../../docs/operations/high-availability.md')
+const PAGES = join(import.meta.dirname, '../../docs/operations')
 
 /** The text of the file, or the lines, that a comment in the first line names so. */
-export async function fileOnPage(name: string): Promise<string> {
-  const blocks = blocksOf(await readFile(PAGE, 'utf8'))
+export async function fileOnPage(name: string, page = 'high-availability.md'): Promise<string> {
+  const blocks = blocksOf(await readFile(join(PAGES, page), 'utf8'))
   const found = blocks.filter(({ text }) => [`# ${name}`, `; ${name}`].includes(text.split('\n')[0]!))
-  if (found.length !== 1) throw new Error(`the page has ${found.length} blocks of ${name}`)
+  if (found.length !== 1) throw new Error(`${page} has ${found.length} blocks of ${name}`)
   return found[0]!.text
 }

@@ -29,8 +29,8 @@ export async function serviceIn(t: Test, bed: Bed) {
   return {
     run,
     /** Starts a replica, and signs its administrator in. */
-    async start(databaseUrl: string) {
-      const running = run({ DATABASE_URL: databaseUrl })
+    async start(databaseUrl: string, env: Record<string, string> = {}) {
+      const running = run({ DATABASE_URL: databaseUrl, ...env })
       const [, origin] = await running.printed(/listens on (http:\S+)/)
       const admin = new Client(origin!, contract)
       await admin.signIn(ADMIN)

@@ -64,3 +64,26 @@ export async function updateValues(
     where k.credential_id = s.credential_id and k.environment = s.environment
       and k.field_id = s.field_id`.execute(trx)
 }
+
+export type ValuePlace = Pick<SealedValue, 'credential_id' | 'environment' | 'field_id'>
+
+const FIRST: ValuePlace = {
+  credential_id: '00000000-0000-0000-0000-000000000000',
+  environment: '',
+  field_id: '00000000-0000-0000-0000-000000000000'
+}
+
+/** Returns the values after this one in the order of the primary key, with what they were sealed for. */
+export async function listValuesAfter(
+  db: Database,
+  { credential_id, environment, field_id }: ValuePlace = FIRST,
+  limit: number
+): Promise<(SealedValue & { sealed_revision: number })[]> {
+  const { rows } = await sql<SealedValue & { sealed_revision: number }>`
+    select k.credential_id, k.environment, k.field_id, k.value, c.sealed_revision
+    from credential_keys k join credentials c on c.id = k.credential_id
+    where (k.credential_id, k.environment, k.field_id) >
+      (${credential_id}::uuid, ${environment}::text, ${field_id}::uuid)
+    order by k.credential_id, k.environment, k.field_id limit ${limit}`.execute(db)
+  return rows
+}

@@ -1,0 +1,138 @@
+import { recordRestore } from '../audit/restored.ts'
+import { isBackupTag } from '../crypto/backup-tag.ts'
+import { type CopyTransaction, writeCopies } from '../db/copy.ts'
+import type { Database } from '../db/database.ts'
+import { isDatabaseError } from '../db/errors.ts'
+import { migrate } from '../db/migrate.ts'
+import { unwrapKey } from '../features/keys/backup-key.ts'
+import type { RootKey } from '../root-keys/root-key.ts'
+import { DamagedBackup } from './frames.ts'
+import { type Header, requireKnownMigrations, type Table } from './manifest.ts'
+import { type ReadBackup, readBackup, type Visitor } from './read.ts'
+import {
+  analyze,
+  copyInto,
+  endSessions,
+  findFilled,
+  listMigrations,
+  listTables,
+  setTriggers
+} from './tables-repository.ts'
+
+export interface Restored {
+  header: Header
+  rows: ReadonlyMap<string, number>
+}
+
+/**
+ * Reads a backup to its end, and changes nothing. Throws if it is damaged, or not written by a service with
+ * one of these root keys; and if this version or these root keys cannot restore it.
+ */
+export async function checkBackup(
+  source: AsyncIterable<Buffer>,
+  rootKeys: readonly RootKey[]
+): Promise<ReadBackup> {
+  return readChecked(source, rootKeys, {})
+}
+
+/** Reads a backup and checks its tag at the end. */
+async function readChecked(
+  source: AsyncIterable<Buffer>,
+  rootKeys: readonly RootKey[],
+  visitor: Partial<Visitor>
+): Promise<ReadBackup> {
+  let dataKey: Buffer = Buffer.alloc(0)
+  const read = await readBackup(source, {
+    ...visitor,
+    async header(header) {
+      await requireKnownMigrations(header)
+      requireRootKeys(header, rootKeys)
+      const { number, wrapped, rootKey } = header.dataKey
+      dataKey = await unwrapKey({ number, wrapped: Buffer.from(wrapped, 'base64'), rootKey }, rootKeys)
+      await visitor.header?.(header)
+    }
+  })
+  if (isBackupTag(dataKey, read.digest, read.tag)) return read
+  throw new DamagedBackup('was not written by a service with this root key, or was changed since')
+}
+
+function requireRootKeys({ rootKeys: needed, dataKey }: Header, rootKeys: readonly RootKey[]): void {
+  const given = new Set(rootKeys.map(({ fingerprint }) => fingerprint))
+  const missing = new Set([...needed, dataKey.rootKey].filter((fingerprint) => !given.has(fingerprint)))
+  if (missing.size === 0) return
+  const those = rootKeys.map(({ name, fingerprint }) => `${fingerprint} (${name})`).join(', ') || 'none'
+  throw new Error(
+    `this backup needs the root key with the fingerprint ${[...missing].join(', ')}, in ` +
+      `LATCHKEY_ROOT_KEYS, its file, or root.keys in LATCHKEY_DATA_DIR; given: ${those}`
+  )
+}
+
+/**
+ * Restores a backup into an empty database as the owner of its tables, and ends all sessions: all of it or
+ * nothing, in one transaction. Then migrates it to this version, and records the event `database.restored`.
+ */
+export async function restoreBackup(
+  db: Database,
+  source: AsyncIterable<Buffer>,
+  rootKeys: readonly RootKey[]
+): Promise<Restored> {
+  const { header, rows } = await writeCopies(db, async (copy) => {
+    let tables: Table[] = []
+    const read = await readChecked(source, rootKeys, {
+      async header(header) {
+        await makeTables(db, header)
+        tables = await listTables(copy.trx)
+        await setTriggers(copy.trx, tables, false)
+        await requireEmpty(copy.trx)
+      },
+      table: (table, lines) => copyTable(copy, { table, tables, lines })
+    })
+    const missing = tables.find(({ name }) => !read.rows.has(name))
+    if (missing) throw new DamagedBackup(`has no table ${missing.name}`)
+    await setTriggers(copy.trx, tables, true)
+    await endSessions(copy.trx)
+    return read
+  })
+  await migrate(db)
+  await analyze(db)
+  const { createdAt, latchkey: version } = header
+  await recordRestore(db, { createdAt, version })
+  return { header, rows }
+}
+
+/** Makes the tables of the backup's version, in a database that has none or the same. */
+async function makeTables(db: Database, header: Header): Promise<void> {
+  await requireEmpty(db)
+  const wanted = new Set(header.migrations.map(({ name }) => name))
+  const extra = (await listMigrations(db)).filter((name) => !wanted.has(name))
+  if (extra.length > 0) {
+    throw new Error(
+      `the database has the tables of a later version than the backup (${extra.join(', ')}): ` +
+        'restore into a new database'
+    )
+  }
+  await migrate(db, { only: wanted })
+}
+
+async function requireEmpty(db: Database): Promise<void> {
+  const filled = await findFilled(db)
+  if (filled)
+    throw new Error(`the database is not empty (the table ${filled} has rows): restore into a new one`)
+}
+
+async function copyTable(
+  { connection }: CopyTransaction,
+  { table, tables, lines }: { table: Table; tables: readonly Table[]; lines: AsyncIterable<Buffer> }
+): Promise<number> {
+  // Names in a file could be anything.
+  const own = tables.find(({ name }) => name === table.name)
+  if (!own || own.columns.join() !== table.columns.join())
+    throw new DamagedBackup(`has a table or columns that its version does not have (${table.name})`)
+  try {
+    return await connection.copyIn(copyInto(own), lines)
+  } catch (error) {
+    if (!isDatabaseError(error)) throw error
+    // Its detail may repeat a row.
+    throw new Error(`the rows of ${own.name} cannot be restored: ${error.message}`)
+  }
+}

@@ -1,0 +1,27 @@
+import { rmSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createDatabase, type Database } from '../db/database.ts'
+import { WITHOUT_LIMITS } from '../db/migrate.ts'
+import { startEmbedded } from '../embedded/postgres.ts'
+
+/** Runs `work` on an empty embedded database in the temporary directory, which is removed afterwards. */
+export async function withTemporaryDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
+  const directory = await mkdtemp(join(tmpdir(), 'latchkey-verify-'))
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  process.once('exit', remove)
+  try {
+    const postgres = await startEmbedded({ directory, durable: false })
+    const db = createDatabase({ ...postgres.owner, ...WITHOUT_LIMITS })
+    try {
+      return await work(db)
+    } finally {
+      await db.destroy()
+      await postgres.stop()
+    }
+  } finally {
+    process.off('exit', remove)
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  }
+}

@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import t from 'tap'
+import { sealEvents } from '../../src/audit/chain.ts'
+import { newRootKey } from '../../src/root-keys/local.ts'
+import { contentOf, emptyDatabase, newBackupDirectory, onDatabase } from '../helpers/backups.ts'
+import { runCli } from '../helpers/cli.ts'
+import { createTestDatabase } from '../helpers/database.ts'
+import { divideLog, insertAged } from '../helpers/partitions.ts'
+
+t.setTimeout(300_000)
+
+t.test('a log in partitions, of which the first were exported and dropped, is restored', async (t) => {
+  const { db, drop, ownerUrl } = await createTestDatabase()
+  t.teardown(drop)
+  await divideLog(db, [90, 60, 30])
+  await insertAged(db, [100, 80, 61, 59, 40, 10, 0])
+  await db.transaction().execute(async (trx) => {
+    await sql`set local session_replication_role = replica`.execute(trx)
+    await sql`update audit_unsealed set settled_at = now()`.execute(trx)
+  })
+  await sealEvents(db)
+  const rootKeyList = newRootKey('test')
+  const directory = await newBackupDirectory(t)
+  const env = { DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList, LATCHKEY_AUDIT_KEEP_DAYS: '45' }
+  t.match(await runCli(env, ['audit', 'archive', directory]), { code: 0 })
+
+  const file = join(directory, 'latchkey.backup')
+  t.match(await onDatabase(ownerUrl, { rootKeyList })('backup', file), { code: 0 })
+  const copy = await emptyDatabase(t)
+  const latchkey = onDatabase(copy.ownerUrl, { rootKeyList })
+  t.match(await latchkey('restore', file), { code: 0, err: '' })
+  const [before, after] = [await contentOf(db), await contentOf(copy.db)]
+  for (const table of ['audit_links', 'audit_heads', 'audit_signing_key'])
+    t.equal(after[table], before[table], table)
+  const { rows } = await sql<{ age: number }>`select details->'age' as age from audit_log
+    where action = 'test.aged' order by occurred_at`.execute(copy.db)
+  t.same(
+    rows.map(({ age }) => age),
+    [59, 40, 10, 0]
+  )
+  t.match(await latchkey('audit', 'verify'), { code: 0, out: /events.* are right/ })
+})
