@@ -10,8 +10,10 @@ import { DamagedBackup } from './frames.ts'
 const Hex = (bytes: number) => Type.String({ pattern: `^[0-9a-f]{${2 * bytes}}$` })
 const Name = Type.String({ pattern: '^[A-Za-z0-9_]{1,200}$' })
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
-const Fingerprint = Type.String({ minLength: 1, maxLength: 100 })
-const Version = Type.String({ minLength: 1, maxLength: 100 })
+/** These are shown before the tag is checked: a terminal would obey control characters. */
+const Printable = Type.String({ pattern: '^[ -~]{1,100}$' })
+const Fingerprint = Printable
+const Version = Printable
 
 export const Header = Type.Object({
   createdAt: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' }),

@@ -17,7 +17,7 @@ export async function listTables(db: Database): Promise<Table[]> {
       array(select attname::text from pg_attribute
         where attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated = ''
         order by attnum) as columns,
-      array(select distinct confrelid::regclass::text from pg_constraint
+      array(select distinct p.relname::text from pg_constraint join pg_class p on p.oid = confrelid
         where conrelid = c.oid and contype = 'f' and confrelid <> c.oid) as parents
     from unnest(${NAMES}::text[]) name join pg_class c on c.oid = to_regclass(name)
     where c.relkind in ('r', 'p') and not c.relispartition

@@ -24,12 +24,13 @@ export interface BackupSummary {
  * Passes the bytes of a backup to `write`, all of one snapshot of the database. `rootKeys` must have the one
  * that wraps the current data key.
  */
-export function writeBackup(
+export async function writeBackup(
   db: Database,
   rootKeys: readonly RootKey[],
   write: (bytes: AsyncIterable<Buffer>) => Promise<void>
 ): Promise<BackupSummary> {
-  return readSnapshot(db, async (copy) => {
+  const tables = (await listTables(db)).map(({ name }) => name)
+  return readSnapshot(db, tables, async (copy) => {
     const key = await currentKey(copy.trx, rootKeys)
     const header = await headerOf(copy, key)
     const rows = new Map<string, number>()

@@ -16,14 +16,28 @@ const NO_LIMITS = [
   'lock_timeout'
 ]
 
-/** Runs `work` on one snapshot of the database. */
-export function readSnapshot<T>(db: Database, work: (copy: CopyTransaction) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` on one snapshot of the database. From before it is taken, nobody drops or alters these tables,
+ * nor their partitions: a snapshot does not keep the rows of what is dropped or rewritten after it.
+ */
+export function readSnapshot<T>(
+  db: Database,
+  tables: readonly string[],
+  work: (copy: CopyTransaction) => Promise<T>
+): Promise<T> {
   return onConnection(db, (one, connection) =>
     one
       .transaction()
       .setIsolationLevel('repeatable read')
       .setAccessMode('read only')
-      .execute((trx) => withoutLimits(trx, () => work({ trx, connection })))
+      .execute(async (trx) => {
+        // The first statement after it takes the snapshot.
+        if (tables.length > 0)
+          await sql`lock table ${sql.join(tables.map((name) => sql.table(name)))} in access share mode`.execute(
+            trx
+          )
+        return withoutLimits(trx, () => work({ trx, connection }))
+      })
   )
 }
 

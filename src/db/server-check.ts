@@ -32,7 +32,8 @@ function requireWritableRow(row: { is_standby: boolean; read_only: string }): vo
 }
 
 /**
- * The first statement of a connection. It sets the limits, which a pooler would refuse as parameters of the
+ * The first statement of a connection. It lets Postgres write times in the only way that is read here and in
+ * a backup, whatever the database or the role has. It also sets the limits, which a pooler would refuse as parameters of the
  * start-up. Through a pooler they hold only if the role has them too, because each transaction may run in
  * another session; a session is then given what the role has, and nothing else. It has a name, so that a
  * pooler that does not rename prepared statements fails here.
@@ -42,6 +43,7 @@ const CHECK = {
   text: `select ${WRITABLE}, pg_backend_pid() <> $1::int as is_pooled,
     (select count(set_config(key, value, false)) from jsonb_each_text($2)
       where pg_backend_pid() = $1::int or $3::boolean) as set,
+    set_config('datestyle', 'ISO', false) as dates,
     exists (select from pg_db_role_setting s
       where s.setrole = (select oid from pg_roles where rolname = session_user)
         and s.setdatabase = (select oid from pg_database where datname = current_database())

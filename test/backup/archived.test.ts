@@ -1,8 +1,13 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { sealEvents } from '../../src/audit/chain.ts'
+import { writeTo } from '../../src/backup/file.ts'
+import { writeBackup } from '../../src/backup/write.ts'
+import { readConfig } from '../../src/config.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
+import type { RootKey } from '../../src/root-keys/root-key.ts'
 import { contentOf, emptyDatabase, newBackupDirectory, onDatabase } from '../helpers/backups.ts'
 import { runCli } from '../helpers/cli.ts'
 import { createTestDatabase } from '../helpers/database.ts'
@@ -10,7 +15,7 @@ import { divideLog, insertAged } from '../helpers/partitions.ts'
 
 t.setTimeout(300_000)
 
-t.test('a log in partitions, of which the first were exported and dropped, is restored', async (t) => {
+async function startArchivable(t: Test) {
   const { db, drop, ownerUrl } = await createTestDatabase()
   t.teardown(drop)
   await divideLog(db, [90, 60, 30])
@@ -23,7 +28,13 @@ t.test('a log in partitions, of which the first were exported and dropped, is re
   const rootKeyList = newRootKey('test')
   const directory = await newBackupDirectory(t)
   const env = { DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList, LATCHKEY_AUDIT_KEEP_DAYS: '45' }
-  t.match(await runCli(env, ['audit', 'archive', directory]), { code: 0 })
+  const archive = () => runCli(env, ['audit', 'archive', directory])
+  return { db, ownerUrl, rootKeyList, directory, archive }
+}
+
+t.test('a log in partitions, of which the first were exported and dropped, is restored', async (t) => {
+  const { db, ownerUrl, rootKeyList, directory, archive } = await startArchivable(t)
+  t.match(await archive(), { code: 0 })
 
   const file = join(directory, 'latchkey.backup')
   t.match(await onDatabase(ownerUrl, { rootKeyList })('backup', file), { code: 0 })
@@ -40,4 +51,30 @@ t.test('a log in partitions, of which the first were exported and dropped, is re
     [59, 40, 10, 0]
   )
   t.match(await latchkey('audit', 'verify'), { code: 0, out: /events.* are right/ })
+})
+
+t.test('a backup keeps the partitions that are dropped after its moment', async (t) => {
+  const { db, rootKeyList, directory, archive, ownerUrl } = await startArchivable(t)
+  // Makes the first data key.
+  t.match(
+    await runCli({ DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList }, ['audit', 'public-key']),
+    {
+      code: 0
+    }
+  )
+  const [rootKey] = readConfig({ DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList }).rootKeys!
+  let archived: ReturnType<typeof archive> | undefined
+  const slow = Object.assign(Object.create(rootKey!) as RootKey, {
+    // The snapshot has been taken by then.
+    async unwrap(...args: Parameters<RootKey['unwrap']>) {
+      archived = archive()
+      await Promise.race([archived, sleep(5_000)])
+      return rootKey!.unwrap(...args)
+    }
+  })
+  const file = join(directory, 'latchkey.backup')
+  await writeTo(file, (write) => writeBackup(db, [slow], write))
+  t.match(await archived, { code: 0 })
+  const copy = await emptyDatabase(t)
+  t.match(await onDatabase(copy.ownerUrl, { rootKeyList })('restore', file), { code: 0, err: '' })
 })

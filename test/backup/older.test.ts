@@ -38,7 +38,7 @@ t.test('a backup of an earlier version is restored on its tables, which are then
 
   // As the version before wrote it.
   const file = join(await newBackupDirectory(t), 'latchkey.backup')
-  await readSnapshot(db, async ({ trx, connection }) => {
+  await readSnapshot(db, [], async ({ trx, connection }) => {
     const writer = new FrameWriter()
     const key = await currentKey(trx, rootKeys)
     const ran = await listMigrations(trx)
