@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { startEmbedded } from '../embedded/postgres.ts'
 /** Runs `work` on an empty embedded database in the temporary directory, which is removed afterwards. */
 export async function withTemporaryDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-verify-'))
-  const remove = () => rmSync(directory, { recursive: true, force: true })
+  const remove = () => removeNow(directory)
   process.once('exit', remove)
   try {
     const postgres = await startEmbedded({ directory, durable: false })
@@ -23,5 +23,17 @@ export async function withTemporaryDatabase<T>(work: (db: Database) => Promise<T
   } finally {
     process.off('exit', remove)
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+/** Removes a directory in which a Postgres that was told to stop may still write for a moment. */
+function removeNow(directory: string): void {
+  for (let attempt = 0; attempt < 100 && existsSync(directory); attempt++) {
+    try {
+      rmSync(directory, { recursive: true, force: true })
+    } catch {
+      // It has become fuller meanwhile.
+    }
+    if (existsSync(directory)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
   }
 }

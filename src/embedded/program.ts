@@ -73,7 +73,8 @@ export function run(
   })
   // A process that exits cannot wait for the shutdown. After a kill, the next start does it.
   const interrupt = () => child.kill('SIGINT')
-  process.once('exit', interrupt)
+  // Before others remove its files.
+  process.prependOnceListener('exit', interrupt)
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('exit', resolve)
     child.once('error', (cause) => {

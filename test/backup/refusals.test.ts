@@ -176,6 +176,19 @@ t.test('a backup of other tables, other keys or another database', async (t) => 
     })
   })
 
+  t.test('whose header would write to the terminal is refused', async (t) => {
+    for (const part of [{ latchkey: '\u001b]0;title\u0007' }, { rootKeys: ['\u009b2J'] }]) {
+      await writeFile(
+        changed,
+        await rewritten(
+          bytes,
+          editHeader((header) => ({ ...header, ...part }))
+        )
+      )
+      t.match(await restore('restore', changed), { code: 1, out: '', err: /changed\.backup is damaged\n$/ })
+    }
+  })
+
   t.test('with another migration of the same name is refused', async (t) => {
     const other = editHeader((header) => ({
       ...header,

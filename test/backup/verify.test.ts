@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import { sealEvents } from '../../src/audit/chain.ts'
@@ -83,4 +86,25 @@ t.test('it finds an audit log that was changed before it was backed up', async (
   t.match(restored, { code: 1, err: /all rows are restored, but/ })
   const { rows } = await sql`select from credentials`.execute(empty.db)
   t.equal(rows.length, 2, 'the only backup can still be used')
+})
+
+t.test('a signal leaves none of its files', async (t) => {
+  const { service, file, verify } = await startVerifiable(t)
+  t.match(await verify(), { code: 0 })
+  const cli = join(import.meta.dirname, '../../src/cli.ts')
+  // While initdb runs, and when Postgres does.
+  for (const made of [/\/postgres\.new-[^/]*\/base$/, /\/postgres\/postmaster\.pid$/]) {
+    const directory = await newBackupDirectory(t)
+    const env = { ...process.env, TMPDIR: directory, LATCHKEY_ROOT_KEYS: service.rootKeyList }
+    const child = spawn(process.execPath, [cli, 'backup', 'verify', file], { env, stdio: 'ignore' })
+    const ended = once(child, 'exit')
+    const isMade = async () => {
+      const names = await readdir(directory, { recursive: true }).catch(() => [])
+      return names.some((name) => made.test(name)) || child.exitCode !== null
+    }
+    while (!(await isMade())) await sleep(10)
+    child.kill('SIGINT')
+    t.same(await ended, [130, null], String(made))
+    t.same(await readdir(directory), [])
+  }
 })
