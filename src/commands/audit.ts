@@ -1,3 +1,4 @@
+import { GENESIS } from '../audit/chain.ts'
 import type { ChainHead } from '../audit/chain-repository.ts'
 import { exportLines } from '../audit/export.ts'
 import { type Broken, type Verdict, verifyChain } from '../audit/verify.ts'
@@ -13,7 +14,8 @@ export const auditCommands: Record<string, Command> = {
     description: 'check the audit chain and name the first event that was changed, removed or added',
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {
-      const head = from === undefined ? undefined : parseHead(from)
+      // That of the empty chain is printed before anything is sealed, and may have been noted.
+      const head = from === undefined || from === textOf(GENESIS) ? undefined : parseHead(from)
       const findStart = (db: Database) => findVerifiableHead(config, db, head)
       return withDatabase(config, (db) => verify(db, findStart, json), { query_timeout: 0 })
     }

@@ -73,3 +73,13 @@ t.test('files of another database are not replaced', async (t) => {
   t.same(await read(), files)
   t.same(await other.ages(), [100, 40])
 })
+
+t.test('the head of the empty chain may have been noted', async (t) => {
+  const log = await oldLog(t)
+  await insertAged(log.db, [100, 40])
+  await seal(log.db)
+  const from = ['audit', 'verify', '--from', `0:${'0'.repeat(64)}`]
+  t.match((await log.latchkey(...from)).out, /^2 events are right/)
+  t.equal((await log.latchkey('audit', 'archive', log.directory)).code, 0)
+  t.match((await log.latchkey(...from)).out, /^1 events after position 1 are right/)
+})
