@@ -54,8 +54,9 @@ export async function archiveEvents(db: Database, options: ArchiveOptions): Prom
 
 /** Throws if an event before `end` is neither in the chain nor waiting to be sealed. */
 async function requireNoStray(db: Database, end: string): Promise<void> {
-  for (let after = chain.BEFORE_ALL; after < end; ) {
-    const { last, stray } = await chain.inStep(db, (trx) => chain.compareEvents(trx, after))
+  for (let after: string | null = null; after === null || after < end; ) {
+    const from = after
+    const { last, stray } = await chain.inStep(db, (trx) => chain.compareEvents(trx, from))
     if (stray) throw notAsSealed(`event ${stray} is not in the audit chain`)
     if (last === null) return
     after = last
