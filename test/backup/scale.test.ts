@@ -46,9 +46,10 @@ t.test('memory does not grow with the database', { skip: process.platform !== 'l
   const before = await peakOf(env, ['backup', small])
   const restoredBefore = await restoreOf(small)
   for (let batch = 0; batch < 20; batch++)
-    await sql`insert into audit_events (id, action, outcome, actor_type, actor_name, details, user_agent)
-      select gen_random_uuid(), 'credential.revealed', 'allowed', 'user', md5(n::text),
-        jsonb_build_object('number', n), repeat(md5(random()::text), 16)
+    await sql`insert into audit_log (id, action, outcome, actor_type, actor_name, details, user_agent)
+      select overlay(gen_random_uuid()::text placing left(audit_id_of(now())::text, 13) from 1)::uuid,
+        'credential.revealed', 'allowed', 'user', md5(n::text), jsonb_build_object('number', n),
+        repeat(md5(random()::text), 16)
       from generate_series(1, ${EVENTS / 20}::int) n`.execute(service.db)
   const after = await peakOf(env, ['backup', large])
   const encrypted = await peakOf(env, ['backup', join(directory, 'encrypted'), '--recipient', recipient])
