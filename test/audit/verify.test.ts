@@ -203,15 +203,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
 
 t.test('a head that is none is refused in one line', async (t) => {
   const hash = await hashAt(1)
-  for (const text of [
-    '',
-    '1',
-    `0:${hash}`,
-    `1:${hash}0`,
-    `1:${hash.slice(1)}`,
-    `x:${hash}`,
-    `-1:${hash}`
-  ]) {
+  for (const text of ['', '1', `0:${hash}`, `1:${hash}0`, `1:${hash.slice(1)}`, `x:${hash}`, `-1:${hash}`]) {
     const { code, out, err } = await verify(`--from=${text}`)
     t.match([code, out, err], [1, '', /^latchkey: --from takes a position and its hash[^\n]*\n$/], text)
   }
