@@ -30,7 +30,9 @@ const statements = [
       substring(bound, 'TO \\(''([0-9a-f-]+)''')::uuid as to_id
     from pg_class p join pg_inherits i on i.inhparent = p.oid join pg_class c on c.oid = i.inhrelid
       cross join lateral pg_get_expr(c.relpartbound, c.oid) bound
-    where p.oid in (to_regclass('audit_log'), to_regclass('audit_links'))`,
+    where p.oid in (to_regclass('audit_log'), to_regclass('audit_links'))
+      -- Of a partition that was dropped meanwhile, Postgres no longer tells the bounds.
+      and bound is not null`,
   // Makes partitions of so many days until two of them are ahead of the time.
   `create function audit_extend(days integer) returns void language plpgsql security definer
     set timezone = 'UTC' set lock_timeout = '500ms' as $$

@@ -77,7 +77,7 @@ function chosenFiles([first, ...others]: string[]): string[] {
     return [...LONG, FUZZ, FAIR, ...BROWSER, ...SDK, ...OPS].map((file) => `--exclude=${file}`)
   }
   if (first === '--coverage') return [...COVERAGE, ...chosenFiles(others)]
-  if (first === '--long') return LONG
+  if (first === '--long') return ['--timeout=300', ...LONG]
   // It ends by its own clock.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
   if (first === '--fair') return ['--timeout=900', FAIR]

@@ -5,6 +5,9 @@
 set -eu
 [ $# -eq 3 ] || { echo 'usage: make-cell.sh NAME POSTGRES_PORT ADMINISTRATOR' >&2; exit 2; }
 name=$1 port=$2 administrator=$3
+case $name in
+  *[!a-z0-9]* | ?????????????* | '') echo "a name has 1 to 12 lower-case letters and digits: $name" >&2; exit 2 ;;
+esac
 umask 077
 install -d -m 700 /etc/latchkey
 [ ! -e "/etc/latchkey/$name.env" ] || { echo "/etc/latchkey/$name.env is there already" >&2; exit 1; }
@@ -26,7 +29,7 @@ DATABASE_URL=postgres://latchkey_service:$service@127.0.0.1:$port/latchkey
 LATCHKEY_MIGRATION_DATABASE_URL=postgres://latchkey_owner:$owner@127.0.0.1:$port/latchkey
 LATCHKEY_ROOT_KEYS_FILE=/etc/latchkey/$name.keys
 LATCHKEY_CELL=$name
-LATCHKEY_ADMIN_EMAIL=$administrator
+LATCHKEY_ADMIN_EMAIL="$administrator"
 LATCHKEY_ADMIN_PASSWORD=$(openssl rand -hex 12)
 PUBLIC_URL=http://127.0.0.1:8080
 TRUST_PROXY=127.0.0.1

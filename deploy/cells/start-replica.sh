@@ -4,6 +4,7 @@
 set -eu
 [ $# -eq 2 ] || { echo 'usage: start-replica.sh NAME PORT' >&2; exit 2; }
 cd "$(dirname "$0")/../.."
+! curl --silent --output /dev/null "http://127.0.0.1:$2/readyz" || { echo "port $2 is in use" >&2; exit 1; }
 set -a
 . "/etc/latchkey/$1.env"
 PORT=$2

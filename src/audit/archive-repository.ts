@@ -76,7 +76,9 @@ export async function dropPartitions(trx: Transaction, end: string, position: nu
   const { rows } = await sql<{ log: string; links: string }>`
     select audit_new_partition('audit_log', suffix) as log,
       audit_new_partition('audit_links', suffix) as links
-    from to_char(audit_time_of(${end}) at time zone 'UTC', '"before_"YYYYMMDD') suffix`.execute(trx)
+    -- The position: there may be one up to the same day already.
+    from concat(to_char(audit_time_of(${end}) at time zone 'UTC', '"before_"YYYYMMDD_'), ${position}::text)
+      suffix`.execute(trx)
   const { log, links } = rows[0]!
   await sql`insert into ${sql.table(log)} (${EVENT}) select ${EVENT} from audit_log where id in (
     select event_id from audit_links where event_id < ${end} and position > ${position}

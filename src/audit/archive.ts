@@ -1,5 +1,6 @@
 // Takes old events out of the database: exports a part of the chain, signs its end, and drops the partitions.
 // It may stop between any two steps, and the next run goes on.
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, inTransaction } from '../db/database.ts'
@@ -37,19 +38,25 @@ export async function archiveEvents(db: Database, options: ArchiveOptions): Prom
     const hasEvents = await archive.hasEvents(db, end)
     if (!hasEvents && found.every(({ isFirst }) => isFirst)) continue
     await requireNoStray(db, end)
-    const next = await exportPart(db, head, end, cutoff, options)
+    const from = head
+    const next = await exportPart(db, from, end, cutoff, options).catch(async (error) => {
+      // What is missing may have been dropped by it.
+      await requireAlone(db, from)
+      throw error
+    })
     // Its events have old ids, by a clock that runs behind, and are younger.
     if (!next && hasEvents) continue
-    await drop(db, head, end, next)
-    head = next ?? head
+    await drop(db, from, end, next)
+    head = next ?? from
     await deleteExported(db, head.position)
   }
 }
 
 /** Throws if an event before `end` is neither in the chain nor waiting to be sealed. */
 async function requireNoStray(db: Database, end: string): Promise<void> {
-  for (let after = chain.BEFORE_ALL; after < end; ) {
-    const { last, stray } = await chain.inStep(db, (trx) => chain.compareEvents(trx, after))
+  for (let after: string | null = null; after === null || after < end; ) {
+    const from = after
+    const { last, stray } = await chain.inStep(db, (trx) => chain.compareEvents(trx, from))
     if (stray) throw notAsSealed(`event ${stray} is not in the audit chain`)
     if (last === null) return
     after = last
@@ -88,6 +95,7 @@ async function exportPart(
   let last = await archive.findLastPosition(db, end)
   while (last > from.position) {
     const base = join(directory, baseNameOf(from.position + 1, last))
+    await requireSame(`${base}.head.json`, await chain.findHash(db, last))
     const seen: Seen = { head: from, first: Number.POSITIVE_INFINITY, last: 0 }
     try {
       const file = `${base}.jsonl.gz`
@@ -113,6 +121,16 @@ async function exportPart(
     }
   }
   return undefined
+}
+
+/** Throws if there is such a file of another chain, which may be all that is left of its events. */
+async function requireSame(path: string, hash: Buffer | undefined): Promise<void> {
+  const found = await readFile(path, 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
+  if (found !== undefined && !(hash && found.includes(`"${hash.toString('hex')}"`)))
+    throw new Error(`${path} is of another chain of events: the directory has to be of this database alone`)
 }
 
 /** Yields the events after `seen.head` up to position `last`, verified, and notes in `seen` what they are. */
@@ -150,16 +168,21 @@ function timeOf(content: string): number {
   return Math.floor(Number(microseconds) / 1_000)
 }
 
+/** Throws if another run has archived events after `from`. */
+async function requireAlone(db: Database, from: ChainHead): Promise<void> {
+  const last = (await archive.listHeads(db)).at(-1)?.position ?? 0
+  if (last !== from.position) throw new Error('another process archives the audit log at the same time')
+}
+
 /** Drops the partitions before `end`, unless another run has done so. What was not exported stays. */
 async function drop(db: Database, from: ChainHead, end: string, next: StoredHead | undefined): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await inTransaction(db, async (trx) => {
         await archive.lockLog(trx)
-        const last = (await archive.listHeads(trx)).at(-1)?.position ?? 0
-        if (last !== from.position) throw new Error('another process archives the audit log at the same time')
+        await requireAlone(trx, from)
         if (next) await archive.insertHead(trx, next)
-        await archive.dropPartitions(trx, end, next?.position ?? last)
+        await archive.dropPartitions(trx, end, next?.position ?? from.position)
         if (!next) return
         const { file, sha256, events } = JSON.parse(next.head.toString()) as Record<string, string>
         const details = { file: file!, sha256: sha256!, events: events!, position: next.position }

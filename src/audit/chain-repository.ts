@@ -140,11 +140,15 @@ export function inStep(db: Database, step: (trx: Transaction) => Promise<Compare
   })
 }
 
+/** With null, all: an id that was written by hand may be the lowest there is. */
+const isAfter = (column: string, id: string | null) =>
+  id === null ? sql`true` : sql`${sql.ref(column)} > ${id}::uuid`
+
 /** Compares the next events after the id `after` with the chain and the list of unsealed ones. */
-export async function compareEvents(trx: Transaction, after: string): Promise<Compared> {
+export async function compareEvents(trx: Transaction, after: string | null): Promise<Compared> {
   const { rows } = await sql<Compared>`
     with step as materialized (
-      select id from ${EVENTS} where id > ${after}::uuid order by id limit ${COMPARED_AT_ONCE})
+      select id from ${EVENTS} where ${isAfter('id', after)} order by id limit ${COMPARED_AT_ONCE})
     select (select id from step order by id desc limit 1) as last,
       (select id from step
         where not exists (select from ${CHAIN} where event_id = step.id offset 0)
@@ -154,10 +158,10 @@ export async function compareEvents(trx: Transaction, after: string): Promise<Co
 }
 
 /** Compares the next unsealed events after the id `after` with the events. */
-export async function compareUnsealed(trx: Transaction, after: string): Promise<Compared> {
+export async function compareUnsealed(trx: Transaction, after: string | null): Promise<Compared> {
   const { rows } = await sql<Compared>`
     with step as materialized (
-      select event_id as id from ${UNSEALED} where event_id > ${after}::uuid
+      select event_id as id from ${UNSEALED} where ${isAfter('event_id', after)}
       order by event_id limit ${COMPARED_AT_ONCE})
     select (select id from step order by id desc limit 1) as last,
       (select id from step where not exists (select from ${EVENTS} e where e.id = step.id offset 0)

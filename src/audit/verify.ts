@@ -1,7 +1,7 @@
 import type { Database, Transaction } from '../db/database.ts'
 import { findHead, GENESIS, hashOf } from './chain.ts'
+import type { ChainHead, Compared } from './chain-repository.ts'
 import * as repository from './chain-repository.ts'
-import { BEFORE_ALL, type ChainHead, type Compared } from './chain-repository.ts'
 
 /** Positions that are verified as one range. */
 const RANGE = 2_000
@@ -129,10 +129,11 @@ async function findStray(db: Database): Promise<Broken | undefined> {
 
 async function findFirst(
   db: Database,
-  compare: (trx: Transaction, after: string) => Promise<Compared>
+  compare: (trx: Transaction, after: string | null) => Promise<Compared>
 ): Promise<string | undefined> {
-  for (let after = BEFORE_ALL; ; ) {
-    const { last, stray } = await repository.inStep(db, (trx) => compare(trx, after))
+  for (let after: string | null = null; ; ) {
+    const from = after
+    const { last, stray } = await repository.inStep(db, (trx) => compare(trx, from))
     if (stray) return stray
     if (last === null) return undefined
     after = last

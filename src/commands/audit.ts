@@ -1,6 +1,7 @@
+import { GENESIS } from '../audit/chain.ts'
 import type { ChainHead } from '../audit/chain-repository.ts'
 import { exportLines } from '../audit/export.ts'
-import { type Broken, verifyChain } from '../audit/verify.ts'
+import { type Broken, type Verdict, verifyChain } from '../audit/verify.ts'
 import type { Database } from '../db/database.ts'
 import { print } from '../terminal.ts'
 import { findVerifiableHead } from './audit-archive.ts'
@@ -13,12 +14,10 @@ export const auditCommands: Record<string, Command> = {
     description: 'check the audit chain and name the first event that was changed, removed or added',
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {
-      const head = from === undefined ? undefined : parseHead(from)
-      return withDatabase(
-        config,
-        async (db) => verify(db, await findVerifiableHead(config, db, head), json),
-        { query_timeout: 0 }
-      )
+      // That of the empty chain is printed before anything is sealed, and may have been noted.
+      const head = from === undefined || from === textOf(GENESIS) ? undefined : parseHead(from)
+      const findStart = (db: Database) => findVerifiableHead(config, db, head)
+      return withDatabase(config, (db) => verify(db, findStart, json), { query_timeout: 0 })
     }
   },
   'audit export': {
@@ -40,12 +39,26 @@ function parseHead(text: string): ChainHead {
   return { position: Number(position), hash: Buffer.from(hash, 'hex') }
 }
 
-async function verify(db: Database, from: ChainHead | undefined, json: boolean): Promise<void> {
-  const progress = printProgress()
-  const { verified, unsealed, head, broken } = await verifyChain(db, {
-    ...(from && { from }),
-    onProgress: progress.show
-  }).finally(progress.end)
+type FindStart = (db: Database) => Promise<ChainHead | undefined>
+
+/** Verifies from the start that is found; once more if "audit archive" dropped events meanwhile. */
+export async function verifyFromStart(
+  db: Database,
+  findStart: FindStart
+): Promise<{ from?: ChainHead } & Verdict> {
+  for (let from = await findStart(db); ; ) {
+    const progress = printProgress()
+    const verdict = await verifyChain(db, { ...(from && { from }), onProgress: progress.show }).finally(
+      progress.end
+    )
+    const now = verdict.broken ? await findStart(db) : from
+    if (now?.position === from?.position) return { ...(from && { from }), ...verdict }
+    from = now
+  }
+}
+
+async function verify(db: Database, findStart: FindStart, json: boolean): Promise<void> {
+  const { from, verified, unsealed, head, broken } = await verifyFromStart(db, findStart)
   if (json) {
     const plain = ({ position, hash }: ChainHead) => ({ position, hash: hash.toString('hex') })
     print(

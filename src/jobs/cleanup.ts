@@ -8,8 +8,8 @@ const EVERY_MS = 10 * 60_000
 export const cleanup = fp(
   async (app) => {
     const { db, config } = app.services
-    runPeriodically(app, { everyMs: EVERY_MS, failure: 'cleanup failed' }, () =>
-      deleteExpired(db, config.sessionIdleMinutes)
+    runPeriodically(app, { everyMs: EVERY_MS, failure: 'cleanup failed' }, (signal) =>
+      deleteExpired(db, config.sessionIdleMinutes, signal)
     )
   },
   { name: 'cleanup', fastify: '5.x', dependencies: ['services'] }

@@ -5,60 +5,25 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { sql } from 'kysely'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { archiveEvents } from '../../src/audit/archive.ts'
-import { sealEvents } from '../../src/audit/chain.ts'
 import { newSigningKey, SigningKey } from '../../src/crypto/signing.ts'
 import { openKeyring } from '../../src/features/keys/open-keyring.ts'
 import { reencryptAll } from '../../src/features/keys/reencrypt.ts'
 import { rotateDataKey } from '../../src/features/keys/rotate.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
-import { newRootKey } from '../../src/root-keys/local.ts'
 import { runCli } from '../helpers/cli.ts'
-import { createTestDatabase } from '../helpers/database.ts'
 import { operator } from '../helpers/keys.ts'
-import { divideLog, insertAged, partitionsOf } from '../helpers/partitions.ts'
+import { oldLog, seal } from '../helpers/old-log.ts'
+import { insertAged, partitionsOf } from '../helpers/partitions.ts'
 
 t.setTimeout(300_000)
-
-/** A database whose log is 90 days old, in partitions of 30 days, with its events sealed. */
-async function oldLog(t: Test) {
-  const database = await createTestDatabase()
-  t.teardown(database.drop)
-  const { db } = database
-  await divideLog(db, [90, 60, 30])
-  const rootKey = newRootKey('test')
-  const env = {
-    DATABASE_URL: database.ownerUrl,
-    LATCHKEY_ROOT_KEYS: rootKey,
-    LATCHKEY_AUDIT_KEEP_DAYS: '45'
-  }
-  const directory = t.testdir()
-  const latchkey = (...words: string[]) => runCli(env, words)
-  const archive = (options: { keepDays?: number; signer?: SigningKey } = {}) =>
-    archiveEvents(db, { directory, keepDays: 45, signer: new SigningKey(newSigningKey()), ...options })
-  const ages = async () => {
-    const { rows } = await sql<{ age: number }>`select details->'age' as age from audit_log
-      where action = 'test.aged' order by occurred_at`.execute(db)
-    return rows.map(({ age }) => age)
-  }
-  return { ...database, env, rootKey, directory, latchkey, archive, ages }
-}
 
 const linesIn = async (path: string) =>
   gunzipSync(await readFile(path))
     .toString()
     .trimEnd()
     .split('\n')
-
-/** Settles and seals all events. */
-async function seal(db: Parameters<typeof sealEvents>[0]) {
-  await db.transaction().execute(async (trx) => {
-    await sql`set local session_replication_role = replica`.execute(trx)
-    await sql`update audit_unsealed set settled_at = now()`.execute(trx)
-  })
-  await sealEvents(db)
-}
 
 t.test('old events are exported, signed and dropped, and verification goes on', async (t) => {
   const log = await oldLog(t)
@@ -83,7 +48,7 @@ t.test('old events are exported, signed and dropped, and verification goes on', 
   )
   t.equal(heads.length, 2)
   const partitions = await partitionsOf(log.db)
-  t.match(partitions[0], /^audit_log_before_\d{8}$/)
+  t.match(partitions[0], /^audit_log_before_\d{8}_3$/)
   t.equal(partitions.length, 4, 'that of 59 days to 30, that of now, the last one, and one for old ids')
   const { rows: events } = await sql<{ details: object }>`select details from audit_log
     where action = 'audit.archived' order by id`.execute(log.db)

@@ -115,6 +115,23 @@ t.test('the page has a statement that lists them', async (t) => {
   ])
 })
 
+t.test('a partition that is dropped meanwhile is not listed as one without bounds', async (t) => {
+  const { db, drop } = await createTestDatabase()
+  t.teardown(drop)
+  await divideLog(db, [60, 30])
+  const dropped = (await partitionsOf(db))[1]!
+  await db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .execute(async (trx) => {
+      await sql`select 1`.execute(trx)
+      await sql`drop table ${sql.table(dropped)}`.execute(db)
+      const { rows } = await sql<{ ends: number }>`select count(*) as ends from audit_partitions
+        where parent = 'audit_log' and to_id is null`.execute(trx)
+      t.same(rows, [{ ends: 1 }])
+    })
+})
+
 t.test('a partition is a twelfth of what is kept', async (t) => {
   t.same([1, 12, 30, 90, 365, 3_650, undefined].map(partitionDays), [1, 1, 3, 8, 30, 30, 30])
 })

@@ -125,14 +125,16 @@ t.test('tampering shows in each range, and the first of several is named', async
       [sql`update audit_log set outcome = 'denied' where id in (${at(3_999)}, ${at(4_001)})`],
       /at position 3999 of the audit chain is changed/
     ],
-    [
-      'an event added beside the chain',
-      [
-        sql`insert into audit_log (id, action, outcome, actor_type)
-          values ('00000000-0000-7000-8000-000000000000', 'test.added', 'allowed', 'system')`
-      ],
-      /event 00000000-0000-7000-8000-000000000000 is added, and not in the audit chain; 5000 are in it/
-    ],
+    ...['00000000-0000-7000-8000-000000000000', '00000000-0000-0000-0000-000000000000'].map(
+      (id): (typeof cases)[number] => [
+        'an event added beside the chain',
+        [
+          sql`insert into audit_log (id, action, outcome, actor_type)
+            values (${id}, 'test.added', 'allowed', 'system')`
+        ],
+        new RegExp(`event ${id} is added, and not in the audit chain; 5000 are in it`)
+      ]
+    ),
     [
       'the last links removed, without their events',
       [sql`delete from audit_links where position > 4990`],
@@ -201,15 +203,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
 
 t.test('a head that is none is refused in one line', async (t) => {
   const hash = await hashAt(1)
-  for (const text of [
-    '',
-    '1',
-    `0:${'0'.repeat(64)}`,
-    `1:${hash}0`,
-    `1:${hash.slice(1)}`,
-    `x:${hash}`,
-    `-1:${hash}`
-  ]) {
+  for (const text of ['', '1', `0:${hash}`, `1:${hash}0`, `1:${hash.slice(1)}`, `x:${hash}`, `-1:${hash}`]) {
     const { code, out, err } = await verify(`--from=${text}`)
     t.match([code, out, err], [1, '', /^latchkey: --from takes a position and its hash[^\n]*\n$/], text)
   }

@@ -1,10 +1,14 @@
 // Three cells behind HAProxy, with the files of deploy/cells.
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import t from 'tap'
 import { newAccessToken } from '../../src/crypto/access-tokens.ts'
 import { newSessionToken } from '../../src/crypto/tokens.ts'
 import type { Client } from '../helpers/client.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { uniqueName } from '../helpers/fixtures.ts'
 import { sendRawBytes } from '../helpers/raw-request.ts'
 import { makeBed } from './bed.ts'
@@ -149,6 +153,40 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     }
     const shown = await a.admin.get('/api/v1/audit-events?pageSize=100')
     t.notOk(JSON.stringify(shown.json).includes('10.9.8.7'), 'an address is the one that the router saw')
+  })
+
+  await t.test('a replica that is stopped ends what it has begun', async (t) => {
+    const trouble = new pg.Client(b.cell.databaseUrl)
+    await trouble.connect()
+    await trouble.query('begin; lock table projects in access exclusive mode')
+    const begun = b.person.get('/api/v1/projects')
+    await sleep(300)
+    const stopped = b.cell.stopService()
+    await until(() => b.person.get('/api/v1/session'), 503)
+    await sleep(1_500)
+    await trouble.query('rollback')
+    await trouble.end()
+    t.equal((await begun).status, 200)
+    await stopped
+    await b.cell.startService()
+    await until(() => b.person.get(CREDENTIALS), 200)
+  })
+
+  await t.test('one address cannot have all connections, and a slow request is told so', async (t) => {
+    const port = Number(new URL(origin).port)
+    const from = (address: string) => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: address })
+      return socket.on('error', () => {})
+    }
+    const held = Array.from({ length: 1_100 }, () => from('127.0.0.7'))
+    const open = () => held.filter(({ closed }) => !closed).length
+    await eventually(() => open() === 1_000, 'the last ones are refused', 5_000)
+    t.equal((await fetch(`${origin}/livez`)).status, 200, 'others are answered')
+    const slow = from('127.0.0.8')
+    slow.write('POST /api/v1/session HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{')
+    const [answer] = await once(slow, 'data')
+    t.match(String(answer), /^HTTP\/1.1 408 [\s\S]*"status":408,/)
+    for (const socket of [...held, slow]) socket.destroy()
   })
 
   await t.test('a cell that is killed takes nobody with it', async (t) => {

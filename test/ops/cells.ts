@@ -25,6 +25,9 @@ export interface Cell {
   databaseUrl: string
   admin: { email: string; password: string }
   start(): Promise<void>
+  startService(): Promise<void>
+  /** Asks the service to end (SIGTERM), and waits until it has. */
+  stopService(): Promise<void>
   /** Ends service and Postgres by kill -9. */
   kill(): Promise<void>
   /** Ends Postgres alone by kill -9. */
@@ -116,6 +119,9 @@ async function makeCell(t: Test, bed: Bed, { name, template, port, publicUrl }: 
     },
     async start() {
       await cell.startPostgres()
+      await cell.startService()
+    },
+    async startService() {
       service = startProcess(t, bed.directory, {
         DATABASE_URL: databaseUrl,
         LATCHKEY_ROOT_KEYS: rootKey,
@@ -129,6 +135,10 @@ async function makeCell(t: Test, bed: Bed, { name, template, port, publicUrl }: 
         ...NO_LIMITS
       })
       await service.printed(/listens on/)
+    },
+    async stopService() {
+      service.child.kill('SIGTERM')
+      await service.exited
     },
     async killPostgres() {
       postgres.child.kill('SIGKILL')

@@ -1,4 +1,5 @@
 // The service behind nginx and Caddy, with their files in deploy/proxies.
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
@@ -114,6 +115,25 @@ for (const name of PROXIES) {
       t.match(await post(1_000_000), { status: 400, headers: { 'content-type': /problem\+json/ } })
       t.match(await post(1_100_000), { status: 413, headers: { 'content-type': /problem\+json/ } })
       t.notMatch(await proxy.daemon.output(), 'temporary file', 'a body with secrets is on no disk')
+    })
+
+    await t.test('an answer with long headers comes through', async (t) => {
+      const search = encodeURIComponent('\u{1f600}'.repeat(199))
+      const answer = await send(`/api/credentials?search=${search}&pageSize=1&page=2`, { headers })
+      t.equal(answer.status, 200)
+      t.ok(answer.headers.link!.length > 7_000, 'its links are long')
+    })
+
+    await t.test('who sends half a request is cut off', async (t) => {
+      const post = `POST / HTTP/1.1\r\nhost: ${HOST}\r\ncontent-length: 9\r\n\r\n{`
+      const started = Date.now()
+      const cut = ['GET /livez HTTP/1.1\r\n', post].map(async (half) => {
+        const socket = proxy.connect().resume()
+        socket.write(half)
+        await once(socket, 'close', { signal: AbortSignal.timeout(50_000) })
+      })
+      await Promise.all(cut)
+      t.ok(Date.now() - started < 15_000, `after ${Date.now() - started} ms`)
     })
 
     await t.test('the proxy waits for longer than the service does', async (t) => {

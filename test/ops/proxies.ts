@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request as plain } from 'node:http'
 import { request as secure } from 'node:https'
 import { join } from 'node:path'
+import { connect, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { eventually } from '../helpers/eventually.ts'
@@ -31,6 +32,8 @@ export interface RunningProxy {
   httpPort: number
   /** Sends a request by TLS. */
   send(path: string, options?: Sent): Promise<Answered>
+  /** Connects by TLS. */
+  connect(): TLSSocket
   /** Sends a request to a port without TLS. */
   sendPlain(port: number, path: string, options?: Sent): Promise<Answered>
 }
@@ -86,10 +89,8 @@ const STARTS: Record<string, (bed: Bed, ports: Ports, files: Files) => Promise<D
   async caddy(bed, ports, { crt, key }) {
     const file = (await example('Caddyfile'))
       .replace('127.0.0.1:8080', `127.0.0.1:${ports.service}`)
-      .replace(
-        `${HOST} {`,
-        `{\nadmin off\nhttp_port ${ports.http}\nhttps_port ${ports.https}\n}\n${HOST} {\ntls ${crt} ${key}`
-      )
+      .replace('{\n\tservers', `{\nadmin off\nhttp_port ${ports.http}\nhttps_port ${ports.https}\n\tservers`)
+      .replace(`${HOST} {`, `${HOST} {\ntls ${crt} ${key}`)
     const args = ['run', '--adapter', 'caddyfile', '--config', await bed.write('Caddyfile', file)]
     return bed.start('caddy', 'caddy', args, { HOME: bed.directory, XDG_DATA_HOME: bed.directory })
   }
@@ -113,6 +114,8 @@ export async function startReverseProxy(bed: Bed, name: string, servicePort: num
     daemon,
     httpPort: ports.http,
     send,
+    connect: () =>
+      connect({ host: '127.0.0.1', port: ports.https, ca: files.ca, servername: HOST }).on('error', () => {}),
     sendPlain: (port, path, options = {}) => ask(path, options, { port })
   }
 }

@@ -1,0 +1,85 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import t from 'tap'
+import { listHeads } from '../../src/audit/archive-repository.ts'
+import { verifyFromStart } from '../../src/commands/audit.ts'
+import { newSigningKey, SigningKey } from '../../src/crypto/signing.ts'
+import { oldLog, seal } from '../helpers/old-log.ts'
+import { insertAged, partitionsOf } from '../helpers/partitions.ts'
+
+t.setTimeout(300_000)
+
+t.test('events that came too late for a run are archived by a later one', async (t) => {
+  const log = await oldLog(t)
+  const signer = new SigningKey(newSigningKey())
+  await insertAged(log.db, [100, 70, 40])
+  await seal(log.db)
+  await insertAged(log.db, [66, 65], { outcome: 'denied' })
+  await log.archive({ signer })
+  t.same(await log.ages(), [66, 65, 40])
+  await seal(log.db)
+  await log.archive({ signer, keepDays: 35 })
+  t.same(await log.ages(), [], 'all were sealed before a partition that is dropped')
+  const partitions = await partitionsOf(log.db)
+  await log.archive({ signer, keepDays: 35 })
+  t.same(await partitionsOf(log.db), partitions)
+})
+
+t.test('verification beside a run names no event that was exported', async (t) => {
+  const log = await oldLog(t)
+  await insertAged(log.db, [100, 70, 40])
+  await seal(log.db)
+  let starts = 0
+  const verdict = await verifyFromStart(log.db, async (db) => {
+    const start = (await listHeads(db)).at(-1)
+    if (starts++ === 0) await log.archive()
+    return start
+  })
+  t.match(verdict, { from: { position: 2 }, verified: 1, broken: undefined })
+  await sql`alter table audit_log disable trigger all`.execute(log.db)
+  await sql`delete from audit_log where details->>'age' = '40'`.execute(log.db)
+  t.match(await verifyFromStart(log.db, async (db) => (await listHeads(db)).at(-1)), {
+    broken: { what: 'missing', position: 3 }
+  })
+})
+
+t.test('of two runs at a time, one says so', async (t) => {
+  const log = await oldLog(t)
+  await insertAged(log.db, [100, 70, 40])
+  await seal(log.db)
+  const signer = new SigningKey(newSigningKey())
+  for (let i = 0; i < 5; i++) {
+    const runs = await Promise.allSettled([log.archive({ signer }), log.archive({ signer })])
+    for (const run of runs)
+      if (run.status === 'rejected') t.match(run.reason.message, /^another process archives/)
+  }
+  t.same(await log.ages(), [40])
+})
+
+t.test('files of another database are not replaced', async (t) => {
+  const [log, other] = [await oldLog(t), await oldLog(t)]
+  for (const { db } of [log, other]) {
+    await insertAged(db, [100, 40])
+    await seal(db)
+  }
+  await log.archive()
+  const read = async () =>
+    Promise.all((await readdir(log.directory)).map((name) => readFile(join(log.directory, name))))
+  const files = await read()
+  await t.rejects(other.archive({ directory: log.directory }), {
+    message: /-000000000001\.head\.json is of another chain of events: the directory has to be of this /
+  })
+  t.same(await read(), files)
+  t.same(await other.ages(), [100, 40])
+})
+
+t.test('the head of the empty chain may have been noted', async (t) => {
+  const log = await oldLog(t)
+  await insertAged(log.db, [100, 40])
+  await seal(log.db)
+  const from = ['audit', 'verify', '--from', `0:${'0'.repeat(64)}`]
+  t.match((await log.latchkey(...from)).out, /^2 events are right/)
+  t.equal((await log.latchkey('audit', 'archive', log.directory)).code, 0)
+  t.match((await log.latchkey(...from)).out, /^1 events after position 1 are right/)
+})
