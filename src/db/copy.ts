@@ -32,10 +32,8 @@ export function readSnapshot<T>(
       .setAccessMode('read only')
       .execute(async (trx) => {
         // The first statement after it takes the snapshot.
-        if (tables.length > 0)
-          await sql`lock table ${sql.join(tables.map((name) => sql.table(name)))} in access share mode`.execute(
-            trx
-          )
+        const all = sql.join(tables.map((name) => sql.table(name)))
+        if (tables.length > 0) await sql`lock table ${all} in access share mode`.execute(trx)
         return withoutLimits(trx, () => work({ trx, connection }))
       })
   )
