@@ -32,11 +32,11 @@ function requireWritableRow(row: { is_standby: boolean; read_only: string }): vo
 }
 
 /**
- * The first statement of a connection. It lets Postgres write times in the only way that is read here and in
- * a backup, whatever the database or the role has. It also sets the limits, which a pooler would refuse as parameters of the
- * start-up. Through a pooler they hold only if the role has them too, because each transaction may run in
- * another session; a session is then given what the role has, and nothing else. It has a name, so that a
- * pooler that does not rename prepared statements fails here.
+ * The first statement of a connection. It has Postgres write times in the one form that is read here and in
+ * a backup, whatever the database or the role has set. It sets the limits, which a pooler would refuse as
+ * parameters of the start-up. Through a pooler they hold only if the role has them too, because each
+ * transaction may run in another session; a session is then given what the role has, and nothing else. It has
+ * a name, so that a pooler that does not rename prepared statements fails here.
  */
 const CHECK = {
   name: 'latchkey_check',
