@@ -13,8 +13,16 @@ import { prepareTemplate } from './helpers/database.ts'
 
 /** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
 const LONG = [
+  'test/audit/archive.test.ts',
+  'test/audit/archive-again.test.ts',
+  'test/audit/verify.test.ts',
+  'test/backup/age.test.ts',
+  'test/backup/archived.test.ts',
   'test/backup/move.test.ts',
+  'test/backup/older.test.ts',
+  'test/backup/refusals.test.ts',
   'test/backup/scale.test.ts',
+  'test/backup/settings.test.ts',
   'test/backup/verify.test.ts',
   'test/commands/embedded.test.ts',
   'test/commands/users.test.ts',
