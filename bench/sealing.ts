@@ -85,8 +85,10 @@ async function verifyAll({ chain, db }: Side): Promise<number> {
 
 async function bytesPerEvent({ database }: Side, postgres: Postgres): Promise<void> {
   await withClient(postgres.urlOf(database), async (client) => {
-    const { rows } = await client.query(`select pg_table_size('audit_log') as heap,
-      pg_indexes_size('audit_log') as indexes, pg_total_relation_size('audit_links') as chain`)
+    const { rows } = await client.query(`select
+      (select sum(pg_table_size(relid)) from pg_partition_tree('audit_log')) as heap,
+      (select sum(pg_indexes_size(relid)) from pg_partition_tree('audit_log')) as indexes,
+      (select sum(pg_total_relation_size(relid)) from pg_partition_tree('audit_links')) as chain`)
     const bytes = (key: string) => Math.round(Number(rows[0][key]) / events)
     process.stdout.write(
       `an event has ${bytes('heap')} bytes, ${bytes('indexes')} in indexes, ${bytes('chain')} in the chain\n`
