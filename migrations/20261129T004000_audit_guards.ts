@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-/** What triggers do with the rights of the tables' owner, in the schema of the tables. */
+/** Trigger functions that run with the rights of the tables' owner. */
 const DEFINER = `language plpgsql security definer`
 
 const statements = [
@@ -37,7 +37,7 @@ const statements = [
   `create trigger audit_folds_count after update on audit_folds
     for each row execute function audit_folds_count()`,
 
-  // As before, but for denials by their outcome: only version 1.0.0 gives them a \`fold_key\`.
+  // Recognizes denials by their outcome now: only version 1.0.0 sets \`fold_key\`.
   `create or replace function audit_unsealed_add() returns trigger ${DEFINER} as $$
   begin
     insert into audit_unsealed (event_id, settled_at)

@@ -40,7 +40,7 @@ export async function archiveEvents(db: Database, options: ArchiveOptions): Prom
     await requireNoStray(db, end)
     const from = head
     const next = await exportPart(db, from, end, cutoff, options).catch(async (error) => {
-      // What is missing may have been dropped by it.
+      // The other process may have dropped the missing events.
       await requireAlone(db, from)
       throw error
     })

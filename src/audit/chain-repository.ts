@@ -126,7 +126,7 @@ export async function listLinks(db: Database, after: number, last: number): Prom
   return rows
 }
 
-/** What a step of a comparison has seen: where the next step starts, and an event that is in no table. */
+/** The result of a step: the last id that it compared, and an event that is in neither table, or null. */
 export interface Compared {
   last: string | null
   stray: string | null

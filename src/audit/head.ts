@@ -15,7 +15,7 @@ export interface StoredHead extends ChainHead {
   signature: Buffer
 }
 
-/** What is known of a part when its file is written. */
+/** An exported part of the chain, before its head is signed. */
 export interface ExportedPart {
   file: string
   sha256: string

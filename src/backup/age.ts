@@ -74,5 +74,5 @@ async function* decryptedBuffers(source: AsyncIterable<Uint8Array>): AsyncGenera
 }
 
 const damaged = (error: unknown) =>
-  // What reads the file has its own errors.
+  // An error of the file system, such as EIO, passes unchanged.
   (error as NodeJS.ErrnoException).code ? error : new DamagedBackup('is damaged or cut off')

@@ -18,7 +18,7 @@ export interface ReadBackup {
   header: Header
   rows: Map<string, number>
   tag: Buffer
-  /** What the tag is of. */
+  /** SHA-256 of everything before the tag, which the tag authenticates. */
   digest: Buffer
 }
 

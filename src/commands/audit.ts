@@ -14,7 +14,7 @@ export const auditCommands: Record<string, Command> = {
     description: 'check the audit chain and name the first event that was changed, removed or added',
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {
-      // That of the empty chain is printed before anything is sealed, and may have been noted.
+      // Before the first event is sealed, `audit verify` prints position 0: accept it too.
       const head = from === undefined || from === textOf(GENESIS) ? undefined : parseHead(from)
       const findStart = (db: Database) => findVerifiableHead(config, db, head)
       return withDatabase(config, (db) => verify(db, findStart, json), { query_timeout: 0 })

@@ -110,7 +110,7 @@ t.test('a database of another major version of Postgres', async (t) => {
   const service = await startEmbeddedService(t, cwd)
   const password = (await readFile(join(cwd, 'data/admin.password'), 'utf8')).trim()
   const id = await addCredential(service.origin, password)
-  // As the version before did it.
+  // Takes the backup that the error message below asks for.
   t.match(await latchkey('backup', 'latchkey.backup'), { code: 0 })
   await service.stop()
   const cluster = join(cwd, 'data/postgres')
