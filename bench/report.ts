@@ -31,7 +31,7 @@ export interface Results {
 
 const BEGIN = '<!-- results -->'
 const END = '<!-- /results -->'
-const page = join(import.meta.dirname, '../docs/performance.md')
+const page = join(import.meta.dirname, '../docs/explanation/performance.md')
 
 export function machine(postgresVersion: string): string {
   const all = cpus()
@@ -122,7 +122,7 @@ function memoryTable(memory: Results['memory']): string {
   )
 }
 
-/** Replaces the text between the markers of docs/performance.md. */
+/** Replaces the text between the markers of docs/explanation/performance.md. */
 export async function writeResults(text: string): Promise<void> {
   const old = await readFile(page, 'utf8')
   const [begin, end] = [old.indexOf(BEGIN), old.indexOf(END)]

@@ -1,5 +1,5 @@
 // Benchmarks the service against simple reference routes, or against another checkout of this project.
-// docs/performance.md describes how to run it and how to read the results.
+// docs/explanation/performance.md describes how to run it and how to read the results.
 import { checkBaseline, writeBaseline } from './baseline.ts'
 import { compare, measureAlone, type Target } from './measure.ts'
 import { measureMemory } from './memory.ts'
@@ -92,7 +92,7 @@ async function report(world: World): Promise<void> {
   tell(`\n${text}`)
   if (against || !complete) return
   await writeResults(text)
-  tell('\nWritten to docs/performance.md')
+  tell('\nWritten to docs/explanation/performance.md')
 }
 
 const interrupted = new AbortController()

@@ -8,7 +8,7 @@ import { blocksOf } from './helpers/doc-blocks.ts'
 import { credential, LIGHTNING_TOKEN, REPORTS, startLightning } from './helpers/lightning.ts'
 import { Shell } from './helpers/shell.ts'
 
-const page = join(import.meta.dirname, '../docs/recipes/migrating-from-lightning.md')
+const page = join(import.meta.dirname, '../docs/how-to/migrating-from-lightning.md')
 
 /** Bodies of Lightning's own schemas, as its tests have them. */
 const LIGHTNINGS: [string, Record<string, unknown>][] = [

@@ -16,7 +16,7 @@ const root = join(import.meta.dirname, '..')
 
 /** Pages whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
-  'docs/clients.md': 'test/sdk runs them, where there are the languages and their registries',
+  'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
   'docs/operations/backups.md': 'test/docs-backups.test.ts runs them, and test/ops/pitr.test.ts its files',
@@ -31,7 +31,7 @@ const ELSEWHERE: Record<string, string> = {
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
   'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
-  'docs/recipes/external-secrets.md': 'test/recipes runs its YAML, where there are Go and its registry',
+  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
   'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock'
 }
 
@@ -39,7 +39,7 @@ type Env = Record<string, string>
 
 /** What a page asks of the reader besides a service and somebody who may sign in. */
 const NEEDS: Record<string, (t: Test) => Promise<Env>> = {
-  'docs/recipes/migrating-from-lightning.md': async (t) => ({
+  'docs/how-to/migrating-from-lightning.md': async (t) => ({
     LIGHTNING: await startLightning(t),
     LIGHTNING_TOKEN
   })
@@ -59,7 +59,7 @@ t.test('every page does what it says', async (t) => {
     if (blocks.length === 0 || page in ELSEWHERE) continue
     await t.test(page, async (t) => {
       const [directory, cwd] = await newDirectories(t)
-      if (page === 'docs/getting-started.md') return followFromTheStart(t, blocks, directory, cwd)
+      if (page === 'docs/tutorials/getting-started.md') return followFromTheStart(t, blocks, directory, cwd)
       const service = await startTestApp(t)
       const { email, password } = service.admin.person
       const env = { LATCHKEY: service.origin, EMAIL: email, PASSWORD: password, ...(await NEEDS[page]?.(t)) }

@@ -11,10 +11,10 @@ import {
   type World
 } from './helpers/permission-world.ts'
 
-// Sends every request of the table in docs/permissions.md, and holds the answer, what changed and what was
-// written in the audit log against it.
+// Sends every request of the table in docs/reference/permissions.md, and holds the answer, what changed and
+// what was written in the audit log against it.
 
-t.test('every operation answers every kind of caller as docs/permissions.md says', async (t) => {
+t.test('every operation answers every kind of caller as docs/reference/permissions.md says', async (t) => {
   const service = await startTestApp(t)
   const rows = await readTable()
   const world = await newWorld(service)

@@ -66,7 +66,7 @@ const BROWSER = ['test/browser/swagger-ui.test.ts']
 const SDK = [
   'test/sdk/generators.test.ts',
   'test/sdk/oasdiff.test.ts',
-  'test/recipes/external-secrets.test.ts'
+  'test/how-to/external-secrets.test.ts'
 ]
 /** Need what npm does not bring, and both cores: Patroni, PgBouncer and what they need. */
 const OPS = globSync('test/ops/*.test.ts', { cwd: join(import.meta.dirname, '..') }).sort()

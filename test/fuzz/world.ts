@@ -46,7 +46,7 @@ const FIELDS = [
   { fieldName: 'more', fieldLabel: 'More', fieldType: 'json', required: false }
 ]
 
-/** The operations that hand out a secret to whom it is of; see docs/permissions.md. */
+/** The operations that hand out a secret to whom it is of; see docs/reference/permissions.md. */
 const HAND_OUT = ['revealAppCredential', 'lightningCreateCredential']
 
 /**

@@ -8,7 +8,8 @@ import type { TestApp } from './app.ts'
 import type { Client } from './client.ts'
 import { addMember, newCredential, newCredentialBody, newProject, newType, uniqueName } from './fixtures.ts'
 
-// A valid request for each row of the table in docs/permissions.md, and a caller for each of its columns.
+// A valid request for each row of the table in docs/reference/permissions.md, and a caller for each of its
+// columns.
 
 export interface Row {
   operationId: string
@@ -278,7 +279,7 @@ function forMembers(operation: string, body: (email: string, role: ProjectRole) 
 
 /** Returns the rows of the table by operation, or operation and what the row says that it is of. */
 export async function readTable(): Promise<Map<string, Row>> {
-  const text = await readFile(new URL('../../docs/permissions.md', import.meta.url), 'utf8')
+  const text = await readFile(new URL('../../docs/reference/permissions.md', import.meta.url), 'utf8')
   const cellsOf = (line: string) =>
     line
       .split('|')

@@ -1,6 +1,6 @@
-// The clients that generators make of openapi.yaml as it stands, by the commands of docs/clients.md: each is
-// generated, compiled, and does the same round trip with this version of the service, and with a later one
-// that answers more. `GENERATORS=ogen,rust` chooses some by their names.
+// The clients that generators make of openapi.yaml as it stands, by the commands of docs/how-to/clients.md:
+// each is generated, compiled, and does the same round trip with this version of the service, and with a
+// later one that answers more. `GENERATORS=ogen,rust` chooses some by their names.
 import { copyFile, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -21,7 +21,7 @@ export const TOOLCHAINS = {
 
 /** One row of the matrix. Every command runs in the same empty folder, into which `program` is copied. */
 export interface Generator {
-  /** The heading of `docs/clients.md` under which its commands stand. */
+  /** The heading of `docs/how-to/clients.md` under which its commands stand. */
   name: string
   /** Makes the client with the jar of openapi-generator, which needs Java whatever the client is in. */
   jar?: boolean

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { blocksOf } from '../helpers/doc-blocks.ts'
 
-const page = join(import.meta.dirname, '../../docs/clients.md')
+const page = join(import.meta.dirname, '../../docs/how-to/clients.md')
 
 export interface Ran {
   code: number
@@ -26,10 +26,10 @@ export function runTool(
   })
 }
 
-/** The commands under this heading of `docs/clients.md`, one each. */
+/** The commands under this heading of `docs/how-to/clients.md`, one each. */
 export async function documented(heading: string): Promise<string[]> {
   const blocks = blocksOf(await readFile(page, 'utf8'))
   const [block, ...more] = blocks.filter((block) => block.heading === heading)
-  if (!block || more.length > 0) throw new Error(`docs/clients.md has no one block under ${heading}`)
+  if (!block || more.length > 0) throw new Error(`docs/how-to/clients.md has no one block under ${heading}`)
   return block.text.trim().split('\n')
 }

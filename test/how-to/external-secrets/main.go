@@ -1,4 +1,4 @@
-// Reads the YAML of docs/recipes/external-secrets.md, and does for each of its ExternalSecrets what the webhook
+// Reads the YAML of docs/how-to/external-secrets.md, and does for each of its ExternalSecrets what the webhook
 // provider of External Secrets Operator does: templates by text/template with sprig, values by jsonpath.
 package main
 

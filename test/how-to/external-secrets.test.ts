@@ -1,4 +1,4 @@
-// Does what docs/recipes/external-secrets.md says, with the steps of External Secrets Operator.
+// Does what docs/how-to/external-secrets.md says, with the steps of External Secrets Operator.
 import { randomUUID } from 'node:crypto'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { runTool } from '../sdk/tool.ts'
 
 t.setTimeout(600_000)
 
-const PAGE = join(import.meta.dirname, '../../docs/recipes/external-secrets.md')
+const PAGE = join(import.meta.dirname, '../../docs/how-to/external-secrets.md')
 const path = '/api/v1/app-credentials'
 
 t.test('External Secrets Operator reads credentials of a project', async (t) => {
