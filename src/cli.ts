@@ -9,15 +9,13 @@ import { type Command, commandOptions, type OptionName } from './commands/comman
 import { keyCommands } from './commands/keys.ts'
 import { migrateCommand } from './commands/migrate.ts'
 import { openapiCommand } from './commands/openapi.ts'
+import { startCommand } from './commands/start.ts'
 import { userCommands } from './commands/users.ts'
 import { readConfig, variables } from './config.ts'
 import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
 
-// An exit stops the Postgres of this process, and a signal alone would not.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(signal, () => process.exit(128 + constants.signals[signal]))
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Such as `head`, which reads no further.
   if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
@@ -25,6 +23,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 const commands: Record<string, Command> = {
+  start: startCommand,
   migrate: migrateCommand,
   ...userCommands,
   ...auditCommands,
@@ -114,10 +113,16 @@ async function main(args: string[]): Promise<void> {
   if (rest.length !== (command.argument ? 1 : 0) || unfit) {
     throw new Error(`usage: latchkey ${usageOf(name)}`)
   }
+  const given = { argument: rest[0] ?? '', options }
   const config = readConfig()
+  // The service handles signals and unknown variables itself.
+  if (command === startCommand) return command.run(config, given)
+  // An exit stops the Postgres of this process, and a signal alone would not.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(128 + constants.signals[signal]))
   for (const variable of config.unknownVariables)
     process.stderr.write(`latchkey: ${variable} is not a variable of Latchkey; see "latchkey --help"\n`)
-  await command.run(config, { argument: rest[0] ?? '', options })
+  await command.run(config, given)
 }
 
 try {

@@ -7,6 +7,11 @@ import { reach } from '../reach.ts'
 
 /** The options of the commands, as `parseArgs` takes them, and as the help shows them. */
 export const commandOptions = {
+  'end-with-parent': {
+    type: 'boolean',
+    usage: '--end-with-parent',
+    help: 'stop when the process that started this one ends'
+  },
   json: { type: 'boolean', usage: '--json', help: 'write JSON' },
   from: {
     type: 'string',
