@@ -16,6 +16,7 @@ const root = join(import.meta.dirname, '..')
 
 /** Pages whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
+  'docs/how-to/try-with-npx.md': 'test/service-package.test.ts runs them, from the package',
   'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
