@@ -63,7 +63,7 @@ t.test('every page does what it says', async (t) => {
       const service = await startTestApp(t)
       const { email, password } = service.admin.person
       const env = { LATCHKEY: service.origin, EMAIL: email, PASSWORD: password, ...(await NEEDS[page]?.(t)) }
-      await followBlocks(t, blocks, new Shell(t, directory, cwd, env), cwd)
+      await followBlocks(t, blocks, new Shell(t, directory, cwd, env))
     })
   }
 })
@@ -113,7 +113,7 @@ async function followFromTheStart(t: Test, [first, ...rest]: Block[], directory:
   const other = join(directory, 'other')
   await mkdir(other)
   const env = { LATCHKEY: `http://127.0.0.1:${port}` }
-  await followBlocks(t, rest, new Shell(t, other, cwd, env), cwd)
+  await followBlocks(t, rest, new Shell(t, other, cwd, env))
   if (!t.passing()) t.comment(await readFile(join(cwd, 'service.log'), 'utf8'))
 }
 

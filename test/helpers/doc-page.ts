@@ -17,8 +17,7 @@ const REFUSED = 22
 export async function followBlocks(
   t: Test,
   blocks: readonly Block[],
-  shell: Shell,
-  cwd: string
+  shell: Shell
 ): Promise<void> {
   const answers = new Answers()
   let ran: Ran | undefined
@@ -38,7 +37,7 @@ export async function followBlocks(
         break
       }
       case 'js': {
-        const name = await saveFile(block, cwd)
+        const name = await saveFile(block, await shell.directory())
         const later = blocks.slice(index + 1).filter(({ language }) => language === 'sh' || language === 'js')
         t.ok(
           later.some(({ text }) => text.includes(name)),
@@ -47,7 +46,7 @@ export async function followBlocks(
         break
       }
       case 'yaml':
-        await saveFile(block, cwd)
+        await saveFile(block, await shell.directory())
         ran = await shell.run(stepsOf(parse(block.text)))
         if (!t.equal(ended(ran), 'well', `${at} ends so\n${ran.err}${ran.out}`)) return
         break
