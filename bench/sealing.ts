@@ -67,7 +67,8 @@ async function measure(postgres: Postgres, side: Side, work: () => Promise<numbe
 
 function report(what: string, side: string, { perSecond, nodeMicros, postgresMicros }: Measured): void {
   const rate = Math.round(perSecond).toLocaleString('en')
-  const cpu = `${nodeMicros.toFixed(1)} µs of Node, ${postgresMicros?.toFixed(1) ?? '?'} of Postgres an event`
+  const postgres = postgresMicros?.toFixed(1) ?? '?'
+  const cpu = `per event: ${nodeMicros.toFixed(1)} µs in Node, ${postgres} µs in Postgres`
   process.stdout.write(`${what.padEnd(7)} ${side.padEnd(6)} ${rate.padStart(8)} events/s; ${cpu}\n`)
 }
 
@@ -91,7 +92,8 @@ async function bytesPerEvent({ database }: Side, postgres: Postgres): Promise<vo
       (select sum(pg_total_relation_size(relid)) from pg_partition_tree('audit_links')) as chain`)
     const bytes = (key: string) => Math.round(Number(rows[0][key]) / events)
     process.stdout.write(
-      `bytes per event: ${bytes('heap')} in the table, ${bytes('indexes')} in its indexes, ${bytes('chain')} in the hash chain\n`
+      `bytes per event: ${bytes('heap')} in the table, ${bytes('indexes')} in its indexes, ` +
+        `${bytes('chain')} in the hash chain\n`
     )
   })
 }

@@ -11,8 +11,8 @@ import {
   type World
 } from './helpers/permission-world.ts'
 
-// Sends every request of the table in docs/reference/permissions.md, and checks the response, what changed and
-// what was recorded in the audit log.
+// Sends every request of the table in docs/reference/permissions.md, and checks the response, what changed
+// and what was recorded in the audit log.
 
 t.test(
   'every operation and kind of caller has the permissions in docs/reference/permissions.md',
