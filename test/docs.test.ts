@@ -66,7 +66,7 @@ t.test('every page does what it says', async (t) => {
       const service = await startTestApp(t)
       const { email, password } = service.admin.person
       const env = { LATCHKEY: service.origin, EMAIL: email, PASSWORD: password, ...(await NEEDS[page]?.(t)) }
-      await followBlocks(t, blocks, new Shell(t, directory, cwd, env), cwd)
+      await followBlocks(t, blocks, new Shell(t, directory, cwd, env))
     })
   }
 })
@@ -125,7 +125,7 @@ async function followFromTheStart(t: Test, [first, ...rest]: Block[], directory:
       ),
     'the repository is cloned'
   )
-  await followBlocks(t, rest, new Shell(t, other, clone, env), clone)
+  await followBlocks(t, rest, new Shell(t, other, clone, env))
   if (!t.passing()) t.comment(await readFile(join(cwd, 'service.log'), 'utf8'))
 }
 
