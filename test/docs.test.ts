@@ -30,6 +30,8 @@ const ELSEWHERE: Record<string, string> = {
   'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
   'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
   'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
   'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
