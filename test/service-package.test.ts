@@ -161,7 +161,7 @@ t.test('one npx command starts the service in an empty folder', { skip }, async 
     const init = { method: 'POST', headers: { ...json, ...headers }, body: JSON.stringify(body) }
     const response = await fetch(`${first.origin}/api/v1/${path}`, init)
     t.ok(response.ok, `${path}: ${response.status}`)
-    return response.json()
+    return (await response.json()) as any
   }
   const project = await post('projects', { name: 'Trial' })
   await post('app-credentials', {
@@ -197,7 +197,11 @@ t.test('one npx command starts the service in an empty folder', { skip }, async 
   t.equal(verified.code, 0, verified.err)
   process.kill(second.pid, 'SIGTERM')
   await second.stopped('by a SIGTERM to npx')
-  await eventually(async () => (await servicesIn(at('cache'))).length === 0, 'nothing is left running', 30_000)
+  await eventually(
+    async () => (await servicesIn(at('cache'))).length === 0,
+    'nothing is left running',
+    30_000
+  )
 })
 
 /** The command lines of processes whose program is below a folder; empty where there is no /proc. */
