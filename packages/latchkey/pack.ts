@@ -72,10 +72,11 @@ function copyDependencies(from: string, to: string): Record<string, string> {
 /** Dependencies and versions are those of the repository, so that nothing has to be kept in step by hand. */
 function manifest(native: Record<string, string>): Manifest {
   const { private: _, scripts: __, ...own } = read<Manifest>(join(here, 'package.json'))
-  const { version, engines, ...others } = read<Manifest>(join(root, 'package.json'))
+  const { name, version, engines, ...others } = read<Manifest>(join(root, 'package.json'))
   const dependencies = { ...(others.dependencies as object), ...(others.optionalDependencies as object) }
   return {
     ...own,
+    name,
     version,
     engines,
     bin: { latchkey: 'latchkey.js' },
