@@ -21,9 +21,8 @@ export interface DocService {
 export const startsService = ({ text }: Block) => /\bnpm start\b/.test(text)
 
 /**
- * Starts the service with its embedded database by the block of the tutorial that does so, and takes the
- * administrator's e-mail address and password from the blocks after it. `npm ci` has been run: the test itself
- * runs in what it installs.
+ * Starts the service by the block of the tutorial that does so, and takes the administrator's e-mail address
+ * and password from the blocks after it. The `npm ci` of that block has run: this test uses its packages.
  */
 export async function startAsWritten(t: Test, tutorial: readonly Block[]): Promise<DocService> {
   const directory = await newDirectory(t)
