@@ -32,7 +32,7 @@ t.test('the index leads to every page, and the README to the index', async (t) =
     const path = page.slice('docs/'.length)
     if (path !== 'README.md' && !path.startsWith('decisions/')) t.match(index, `(${path})`, path)
   }
-  t.match(index, '(decisions)', 'decisions')
+  t.match(index, '(decisions/README.md)', 'decisions')
   t.match(await read('README.md'), '(docs/README.md)', 'the index')
 })
 

@@ -22,15 +22,11 @@ export const startsService = ({ text }: Block) => /\bnpm start\b/.test(text)
 
 /**
  * Starts the service by the block of the tutorial that does so, and takes the administrator's e-mail address
- * and password from the blocks after it. The `npm ci` of that block has run: this test uses its packages.
+ * and password from the blocks after it.
  */
 export async function startAsWritten(t: Test, tutorial: readonly Block[]): Promise<DocService> {
   const directory = await newDirectory(t)
-  const [clone, own, tmp] = ['clone', 'own', 'tmp'].map((name) => join(directory, name)) as [
-    string,
-    string,
-    string
-  ]
+  const [clone, own, tmp] = [join(directory, 'latchkey'), join(directory, 'own'), join(directory, 'tmp')]
   for (const path of [clone, own, tmp]) await mkdir(path, { mode: 0o755 })
   for (const name of ['src', 'package.json', 'node_modules', 'sdk', 'scripts', 'openapi.yaml'])
     await symlink(join(root, name), join(clone, name))
@@ -53,8 +49,10 @@ npx() { [ "$1" = latchkey ] && shift && latchkey "$@"; }
 
   const index = tutorial.findIndex(startsService)
   const terminal = await newShell(t, { PORT: String(port) })
+  // What `git clone` and `npm ci` make is what the test runs in.
+  const git = 'git() { [ "$1" = clone ] && cd ..; }\n'
   const npm = `npm() { case "$1" in ci) ;; start) exec ${scripts.start} ;; *) return 1 ;; esac; }\n`
-  await terminal.run(`${npm}{ ${tutorial[index]!.text}} > "${log}" 2>&1 &`)
+  await terminal.run(`${git}${npm}{ ${tutorial[index]!.text}} > "${log}" 2>&1 &`)
 
   const signIn = tutorial.findIndex(({ text }, at) => at > index && text.includes('PASSWORD='))
   const toRead = tutorial.slice(index + 1, signIn + 1).filter(({ language }) => language === 'sh')
