@@ -101,7 +101,7 @@ t.test('every page does what it says on one service, in any order, twice, and le
         const port = (text: string) =>
           text.replaceAll(/http:\/\/(127\.0\.0\.1|localhost):8080/g, service.origin)
         const written = blocks.map((block) => ({ ...block, text: port(block.text) }))
-        await followBlocks(t, written, shell, service.clone)
+        await followBlocks(t, written, shell)
         await shell.end()
         const after = await thingsOf(service.clone)
         if (t.passing()) t.same(difference(before, after), { left: [], gone: [] }, 'all is as before')

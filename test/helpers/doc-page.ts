@@ -19,8 +19,7 @@ const PROBLEM = /"type": ?"\/docs\/problems\//
 export async function followBlocks(
   t: Test,
   blocks: readonly Block[],
-  shell: Shell,
-  cwd: string
+  shell: Shell
 ): Promise<void> {
   const answers = new Answers()
   let ran: Ran | undefined
@@ -40,7 +39,7 @@ export async function followBlocks(
         break
       }
       case 'js': {
-        const name = await saveFile(block, cwd)
+        const name = await saveFile(block, await shell.directory())
         const later = blocks.slice(index + 1).filter(({ language }) => language === 'sh' || language === 'js')
         t.ok(
           later.some(({ text }) => text.includes(name)),
@@ -49,7 +48,7 @@ export async function followBlocks(
         break
       }
       case 'yaml':
-        await saveFile(block, cwd)
+        await saveFile(block, await shell.directory())
         ran = await shell.run(stepsOf(parse(block.text)))
         if (!t.equal(ended(ran), 'well', `${at} ends so\n${ran.err}${ran.out}`)) return
         break
