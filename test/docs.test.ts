@@ -16,6 +16,7 @@ const TUTORIAL = 'docs/tutorials/getting-started.md'
 
 /** Pages, and chapters of pages, whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
+  'docs/tutorials/swagger-ui.md': 'test/browser/tutorial.test.ts follows it, where there is a Chromium',
   'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',

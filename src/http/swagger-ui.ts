@@ -29,10 +29,21 @@ const OPTIONS = {
   validatorUrl: null
 }
 
-const START = `SwaggerUIBundle({
+const START = `// The curl command of a request would keep the password on the screen.
+const hidePasswords = () => ({
+  wrapComponents: {
+    curl: (Curl, { React }) => (props) =>
+      /password"\\s*:/i.test(props.request.get('body')) ? null : React.createElement(Curl, props)
+  }
+})
+
+SwaggerUIBundle({
   ...${JSON.stringify(OPTIONS)},
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [SwaggerUIBundle.plugins.DownloadUrl]
+  plugins: [SwaggerUIBundle.plugins.DownloadUrl, hidePasswords],
+  // With a token, the request is the token's alone: the cookie of a session would be another caller.
+  requestInterceptor: (request) =>
+    request.headers?.Authorization ? { ...request, credentials: 'omit' } : request
 })
 `
 

@@ -16,11 +16,7 @@ const PROBLEM = /"type": ?"\/docs\/problems\//
  * the block before printed; `js` and `yaml` become the file that their first line names, and the `run` steps
  * of a workflow's `yaml` are run.
  */
-export async function followBlocks(
-  t: Test,
-  blocks: readonly Block[],
-  shell: Shell
-): Promise<void> {
+export async function followBlocks(t: Test, blocks: readonly Block[], shell: Shell): Promise<void> {
   const answers = new Answers()
   let ran: Ran | undefined
   for (const [index, block] of blocks.entries()) {
