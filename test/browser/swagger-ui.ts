@@ -86,6 +86,15 @@ export class SwaggerUi {
     }
   }
 
+  /** Presses "Reset" in the operation that is unfolded, and gives all that is on the page then. */
+  async reset(): Promise<string> {
+    const block = this.page.locator('.opblock.is-open')
+    const typed = await block.locator('textarea').inputValue()
+    await block.getByRole('button', { name: 'Reset' }).click()
+    while ((await block.locator('textarea').inputValue()) === typed) await this.page.waitForTimeout(50)
+    return (await this.page.content()) + (await block.locator('textarea').inputValue())
+  }
+
   /** Opens the dialog of "Authorize". */
   async authorization(): Promise<Locator> {
     await this.page.locator('.auth-wrapper .btn.authorize').first().click()

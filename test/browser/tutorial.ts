@@ -1,5 +1,5 @@
 /** Something that a page tells its reader to do in Swagger UI, and what they then see. */
-export type Step = Call | { do: 'authorize' } | { do: 'log out' }
+export type Step = Call | { do: 'reset' } | { do: 'authorize' } | { do: 'log out' }
 
 export interface Call {
   do: 'call'
@@ -21,9 +21,9 @@ const SET = /Set\s\*\*(?<name>\w+)\*\*\sto[^(]*\(`(?<value>[^`]+)`\)/
 const CODE = /[Tt]he\scode\sis\s(?<status>\d{3})/
 const JSON_BLOCK = /```json\n(?<json>[^`]*)```/
 const ROW = /^\|(?<row>(?: `[^`]+` \|)+)$/
-const DIALOG = /Paste\sthe\s(?<token>token)|\*\*(?<out>Logout)\*\*/
+const BUTTON = /\*\*(?<reset>Reset)\*\*|Paste\sthe\s(?<token>token)|\*\*(?<out>Logout)\*\*/
 const SENTENCES = new RegExp(
-  [OPEN, SET, CODE, JSON_BLOCK, ROW, DIALOG].map(({ source }) => source).join('|'),
+  [OPEN, SET, CODE, JSON_BLOCK, ROW, BUTTON].map(({ source }) => source).join('|'),
   'gm'
 )
 
@@ -39,13 +39,14 @@ export function stepsOf(markdown: string): Step[] {
     return last
   }
   for (const { groups = {} } of markdown.matchAll(SENTENCES)) {
-    const { tag, method, path, name, value, status, json, row, token, out } = groups
+    const { tag, method, path, name, value, status, json, row, reset, token, out } = groups
     if (tag && method && path)
       steps.push({ do: 'call', tag: tag.replaceAll('\n', ' '), method, path, values: {}, table: [] })
     else if (name && value) call().values[name] = value
     else if (status) call().status = Number(status)
     else if (json) call()[call().status ? 'response' : 'body'] = JSON.parse(json)
     else if (row) call().table.push([...row.matchAll(/`([^`]+)`/g)].map(([, cell]) => cell!))
+    else if (reset) steps.push({ do: 'reset' })
     else if (token) steps.push({ do: 'authorize' })
     else if (out) steps.push({ do: 'log out' })
   }
