@@ -18,22 +18,35 @@ const TUTORIAL = 'docs/tutorials/getting-started.md'
 const ELSEWHERE: Record<string, string> = {
   'docs/tutorials/swagger-ui.md': 'test/browser/tutorial.test.ts follows it, where there is a Chromium',
   'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
-  'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
+  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
+  'docs/operations/audit-log.md#verify-one-file': 'a new log has no archive; test/audit/archive.test.ts has',
+  'docs/operations/audit-log.md#verify-a-directory':
+    'a new log has no archive; test/audit/archive.test.ts has',
+  'docs/operations/audit-log.md#partitions': 'it needs psql and a Postgres of your own',
+  'docs/operations/backups.md#use-docker-compose': 'they need Docker',
+  'docs/operations/backups.md#schedule-backups': 'cron runs it',
+  'docs/operations/backups.md#restore': 'test/docs-backups.test.ts runs it: the service has to stop',
+  'docs/operations/backups.md#move-between-the-embedded-database-and-your-own':
+    'test/docs-backups.test.ts runs it: the service has to stop',
+  'docs/operations/backups.md#another-major-version-of-the-embedded-postgres': 'a line that a start prints',
+  'docs/operations/backups.md#archive-the-wal': 'test/ops/pitr.test.ts runs them',
+  'docs/operations/backups.md#recover': 'test/ops/pitr.test.ts runs them',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
-  'docs/operations/backups.md': 'test/docs-backups.test.ts runs them, and test/ops/pitr.test.ts its files',
+  'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/docker.md':
     'they need Docker; test/compose.test.ts holds the Compose file, and test/ops the image',
-  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',
-  'docs/operations/reverse-proxy.md':
-    'test/ops/proxies.test.ts runs its files, where the proxies are installed',
-  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
-  'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
-  'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
-  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
   'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
-  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
-  'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock'
+  'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock',
+  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',
+  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
+  'docs/operations/reverse-proxy.md':
+    'test/ops/proxies.test.ts runs its files, where the proxies are installed',
+  'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
+  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'sdk/typescript/README.md':
+    'test/sdk/typescript-package.test.ts runs its programs twice, with the package installed'
 }
 
 type Env = Record<string, string>
@@ -60,7 +73,7 @@ async function readPage(name: string): Promise<Page> {
 
 const folder = await readdir(join(root, 'docs'), { recursive: true })
 const names = folder.filter((path) => path.endsWith('.md')).map((path) => join('docs', path))
-const pages = await Promise.all(['README.md', ...names].map(readPage))
+const pages = await Promise.all(['README.md', 'sdk/typescript/README.md', ...names].map(readPage))
 const placesOf = ({ name, headings }: Page) => [name, ...headings.map((one) => `${name}#${anchorOf(one)}`)]
 
 /** The blocks that are run here. */

@@ -1,6 +1,7 @@
 import { mkdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { ageKeygen } from './age-keygen.ts'
 import type { Block } from './doc-blocks.ts'
 import { newDirectory } from './embedded-service.ts'
 import { freePort } from './free-port.ts'
@@ -43,7 +44,7 @@ export async function startAsWritten(t: Test, tutorial: readonly Block[]): Promi
     const shell = new Shell(t, files, clone, { ...env, ...more })
     await shell.run(`latchkey() { node "${root}/src/cli.ts" "$@"; }
 npx() { [ "$1" = latchkey ] && shift && latchkey "$@"; }
-`)
+${ageKeygen()}`)
     return shell
   }
 
