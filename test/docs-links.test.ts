@@ -20,7 +20,8 @@ t.test('links lead to a page that is there, and to a heading of it', async (t) =
         () => false
       )
       count += 1
-      if (!there || (anchor && !(await anchorsOf(to)).includes(anchor))) t.fail(`${page}: ${to}#${anchor}`)
+      if (!there || (anchor && !(await anchorsOf(to)).includes(anchor)))
+        t.fail(`${page}: ${to}${anchor ? `#${anchor}` : ''}`)
     }
   }
   t.ok(count > 50, `${count} links`)
