@@ -23,7 +23,7 @@ COPY src ./src
 # cannot write it. Node looks for it under the number of its user, and writes it for its own eyes.
 RUN export NODE_COMPILE_CACHE=/app/node_modules/.cache/compiled; \
     for file in migrations/*.ts; do node "$file" || exit 1; done; \
-    PORT=none node src/main.js 2>&1 | grep 'PORT has to be' && cd "$NODE_COMPILE_CACHE" && mv *-0 "$(echo *-0 | sed 's/-0$/-1000/')" && chmod -R a+rX .
+    PORT=none node src/main.js 2>&1 | grep 'PORT must be' && cd "$NODE_COMPILE_CACHE" && mv *-0 "$(echo *-0 | sed 's/-0$/-1000/')" && chmod -R a+rX .
 
 # The image's user `node`, as a number so that an orchestrator can see that it is not root.
 USER 1000:1000

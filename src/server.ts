@@ -21,7 +21,7 @@ const parentCheck = parentOption === undefined ? undefined : endWithParent(paren
 try {
   const config = readConfig()
   for (const variable of config.unknownVariables)
-    print(`${variable} is not a variable of Latchkey, and is ignored; "npx latchkey --help" lists them.`)
+    print(`${variable} is not a Latchkey variable and is ignored; "npx latchkey --help" lists them.`)
   await requireFreePorts(config)
   let logConnectionError: ((error: Error) => void) | undefined
   const service = await start(config, {

@@ -211,11 +211,11 @@ t.test('a variable that is misspelt is told, and the start goes on', async (t) =
     LATCHKEY_SESSION_IDLE_MINUTS: 'secret'
   }
   const service = startProcess(t, await newDirectory(t), env)
-  await service.printed('LATCHKEY_SESSION_IDLE_MINUTS is not a variable of Latchkey')
+  await service.printed('LATCHKEY_SESSION_IDLE_MINUTS is not a Latchkey variable')
   await service.printed(/listens on/)
   t.notMatch(service.output(), 'secret')
   const { code, out, err } = await runCli(env, ['users', 'list', '--json'])
   t.equal(code, 0)
-  t.match(err, /^latchkey: LATCHKEY_SESSION_IDLE_MINUTS is not a variable of Latchkey/)
+  t.match(err, /^latchkey: LATCHKEY_SESSION_IDLE_MINUTS is not a Latchkey variable/)
   t.ok(JSON.parse(out), 'the notice is not among what a command writes')
 })

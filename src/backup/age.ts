@@ -51,7 +51,7 @@ function readIdentities(path: string): string {
     return readPrivateFile(path)
   } catch (error) {
     if (!(error instanceof FileRefused)) throw error
-    throw new Error(`--identity takes a private file; ${path} is one that ${error.message}`)
+    throw new Error(`--identity must name a private file: ${path} ${error.message}`)
   }
 }
 

@@ -110,6 +110,6 @@ function readPrivate(path: string): string {
   } catch (error) {
     if (!(error instanceof FileRefused)) throw error
     const Fault = error instanceof PermissionsRefused ? NotPrivate : ConfigError
-    throw new Fault('LATCHKEY_DATA_DIR', `has a file that ${error.message}: ${path}`)
+    throw new Fault('LATCHKEY_DATA_DIR', `contains a file that ${error.message}: ${path}`)
   }
 }

@@ -55,11 +55,11 @@ t.test('old events are exported, signed and dropped, and verification goes on', 
   t.match(events[1]!.details, { file: 'audit-000000000002-000000000003.jsonl.gz', events: 2, position: 3 })
 
   await seal(log.db)
-  t.match((await log.latchkey('audit', 'verify')).out, /^7 events after position 3 are right, 0 are/)
+  t.match((await log.latchkey('audit', 'verify')).out, /^7 events after position 3 are intact, 0 are/)
   for (const head of heads)
     t.match(
       (await log.latchkey('audit', 'verify', '--from', head)).out,
-      /^7 events after position 3 are right/
+      /^7 events after position 3 are intact/
     )
   const other = heads[1]!.replace(/:../, ':00')
   t.match(

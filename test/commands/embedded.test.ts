@@ -40,12 +40,12 @@ t.test('in a folder without a database, a command makes nothing and says so', as
   for (const words of NEEDING_DATABASE) {
     const { code, out, err } = await runCli({}, words, { cwd })
     t.same([code, out], [1, ''], words.join(' '))
-    t.match(err, `latchkey: LATCHKEY_DATA_DIR has no database (${cwd}/data): the first start`)
+    t.match(err, `latchkey: LATCHKEY_DATA_DIR contains no database (${cwd}/data): start the`)
     t.equal(err.trim().split('\n').length, 1)
   }
   t.same(await readdir(cwd), [])
   const file = await runCli({ LATCHKEY_DATA_DIR: '/dev/null' }, ['keys', 'status'], { cwd })
-  t.match(file, { code: 1, err: /has no database/ })
+  t.match(file, { code: 1, err: /contains no database/ })
 })
 
 t.test('beside a running service, and without one', async (t) => {
@@ -59,9 +59,9 @@ t.test('beside a running service, and without one', async (t) => {
     const before = await readdir(join(cwd, 'data'))
     t.match(await latchkey('keys status'), { code: 0, err: '', out: /^1 +current/m })
     t.match(await latchkey('keys rotate'), { code: 0, out: /^Data key 2 is current/ })
-    t.match(await latchkey('audit verify'), { code: 0, out: /events are right/ })
+    t.match(await latchkey('audit verify'), { code: 0, out: /events are intact/ })
     t.match(await latchkey('audit export'), { code: 0, out: /"data-key.created"/ })
-    t.match(await latchkey('migrate'), { code: 0, out: 'Nothing to do.\n' })
+    t.match(await latchkey('migrate'), { code: 0, out: 'No pending migrations.\n' })
     t.match(await latchkey('users create ann@example.org'), { code: 0, err: '' })
     t.same(await readdir(join(cwd, 'data')), before, 'they leave nothing')
     t.equal((await postmastersOf(cwd)).length, 1)

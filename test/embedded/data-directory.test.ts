@@ -80,7 +80,7 @@ t.test('a file that others may read is an error', { skip: process.platform === '
     await chmod(join(directory, 'root.keys'), mode)
     await t.rejects(readRootKeys(directory), {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has a file that others may read or write \(chmod 600\): .*root\.keys$/
+      message: /^LATCHKEY_DATA_DIR contains a file that .* by other users \(chmod 600\): .*root\.keys$/
     })
   }
 })

@@ -52,7 +52,8 @@ t.test('a root.keys that is lost beside a database is not replaced', async (t) =
   await chmod(path, 0o644)
   t.equal(
     await refusal(t, cwd),
-    `latchkey: LATCHKEY_DATA_DIR has a file that others may read or write (chmod 600): ${path}`,
+    'latchkey: LATCHKEY_DATA_DIR contains a file that can be read or written by other users (chmod 600): ' +
+      path,
     'a right key needs no copy'
   )
   await rm(path)

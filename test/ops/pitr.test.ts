@@ -125,5 +125,5 @@ t.test('a database is recovered to a point in time', { skip: !programs && 'no Po
     return { code: await command.exited, output: command.output() }
   }
   t.match(await verifyFrom(noted), { code: 0 })
-  t.match(await verifyFrom(gone), { code: 1, output: /the chain differs from the noted head/ })
+  t.match(await verifyFrom(gone), { code: 1, output: /the chain differs from the given head/ })
 })

@@ -94,7 +94,7 @@ t.test(
     await writeFile(file, key)
     await chmod(file, 0o644)
     const line = await starts.lastLine({ LATCHKEY_ROOT_KEYS_FILE: file })
-    t.match(line, /^latchkey: LATCHKEY_ROOT_KEYS_FILE has to be a private file; .*others may read or write/)
+    t.match(line, /^latchkey: LATCHKEY_ROOT_KEYS_FILE must name a private file: .* by other users/)
     t.notMatch(line, key.split(':')[1]!.slice(0, 8))
   }
 )
