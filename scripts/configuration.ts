@@ -44,8 +44,7 @@ places:
 - in files, which \`AWS_SHARED_CREDENTIALS_FILE\` and \`AWS_WEB_IDENTITY_TOKEN_FILE\` name
 - in profiles (\`AWS_PROFILE\`), and in the roles of instances and containers
 
-The ARN of a key also sets the region. [Where root keys can be](keys.md#where-root-keys-can-be) has an
-example.
+The ARN of a key also sets the region. [Keys](keys.md) has an example.
 `
 
 /** The page, as Markdown. */

@@ -77,7 +77,7 @@ in this directory, the database is in another one: the first start prints its pa
     summary: 'name of this cell, if several installations share an address',
     defaultText: 'none',
     details: `The tokens of a cell start with its name, so that a router can find the cell:
-see [growing](growing.md#3-cells).`
+see [growing](growing.md).`
   })
 }
 
@@ -207,8 +207,7 @@ export const audit = {
     {
       summary: 'days after which "audit archive" moves events from the database to files',
       defaultText: 'events stay in the database',
-      details:
-        'Nothing is removed until you run [`latchkey audit archive`](audit-log.md#keep-events-for-a-time).'
+      details: 'Nothing is removed until you run [`latchkey audit archive`](audit-log.md).'
     }
   )
 }

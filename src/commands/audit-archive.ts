@@ -17,8 +17,7 @@ export const auditArchiveCommands: Record<string, Command> = {
   'audit archive': {
     description: 'export events older than LATCHKEY_AUDIT_KEEP_DAYS to a directory, and delete them',
     details: `Exports whole partitions of the audit log to signed files, and then removes them from the
-database. Prints the name of each file with its head. See [keep events for a
-time](../operations/audit-log.md#keep-events-for-a-time).`,
+database. Prints the name of each file with its head. See [the audit log](../operations/audit-log.md).`,
     example: 'latchkey audit archive /var/lib/latchkey-archive',
     argument: '<directory>',
     run: (config, { argument }) =>
@@ -30,7 +29,7 @@ time](../operations/audit-log.md#keep-events-for-a-time).`,
   },
   'audit public-key': {
     description: 'print the public key that verifies exported parts of the audit log',
-    details: 'See [verify an export](../operations/audit-log.md#verify-an-export).',
+    details: 'See [the audit log](../operations/audit-log.md).',
     example: 'latchkey audit public-key > audit-key.pem',
     run: (config) =>
       withDatabase(config, async (db) => print((await signingKeyOf(config, db)).publicKey.trimEnd()), {

@@ -17,7 +17,7 @@ one and exits with 1. Otherwise it prints the head, a position and a hash. Keep 
 \`--from\`,
 a later run shows that the events up to it have not been rewritten, and verifies only those after it. While it
 runs, it prints every five seconds the head that it has reached. See
-[sealing and verifying](../operations/audit-log.md#sealing-and-verifying).`,
+[the audit log](../operations/audit-log.md).`,
     example: 'latchkey audit verify --json',
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {

@@ -25,7 +25,7 @@ export const backupCommands: Record<string, Command> = {
   'backup verify': {
     description: 'restore a backup into a temporary database, and check the audit log and every value',
     details: `Changes nothing in your database. \`-\` reads standard input. See
-[backups](../operations/backups.md#prove-it).`,
+[backups](../operations/backups.md).`,
     example: 'latchkey backup verify latchkey.backup',
     argument: '<file>',
     options: ['identity'],

@@ -24,7 +24,7 @@ address and its name. With \`--json\`, prints one JSON object a line.`,
   'users create': {
     description: 'create a user, and print a password for it once',
     details: `With \`--password-stdin\` you choose the password, of 12 to 256 characters, and it is not
-printed. See [users](../operations/users.md#a-new-administrator).`,
+printed. See [users](../operations/users.md).`,
     example: 'latchkey users create ann@example.org --name "Ann Miller" --admin',
     argument: '<email>',
     options: ['name', 'admin', 'password-stdin'],
@@ -32,7 +32,7 @@ printed. See [users](../operations/users.md#a-new-administrator).`,
   },
   'users reset-password': {
     description: 'set a new password, print it once, and end all sessions of the user',
-    details: `For a [lost password](../operations/users.md#a-lost-password), also of the only administrator.
+    details: `For a [lost password](../operations/users.md), also of the only administrator.
 With \`--password-stdin\` you choose the password, and it is not printed.`,
     example: 'latchkey users reset-password ann@example.org',
     argument: '<email>',
@@ -87,14 +87,15 @@ async function reset(config: Config, { argument, options }: Given) {
     if (isNew) printPassword(done, password, user.email)
     else print(done)
     if (user.disabled_at)
-      print(`The user is still disabled: run "latchkey users enable ${shellWord(user.email)}".`)
+      print(`The user is still disabled. To enable it, run: latchkey users enable ${shellWord(user.email)}`)
   })
 }
 
 function printPassword(done: string, password: string, email: string) {
   printOnce(
     `${done}\nPassword: ${password}`,
-    `${done} The password could not be printed: run "latchkey users reset-password ${shellWord(email)}"`
+    `${done} The password could not be printed. To set one, run: ` +
+      `latchkey users reset-password ${shellWord(email)}`
   )
 }
 

@@ -29,9 +29,9 @@ export function isLockTimeout(error: unknown): boolean {
 
 // Messages of connections that cannot be used.
 export const STANDBY = 'The database is a standby: connect to the primary'
-export const READ_ONLY = 'The database is read-only: connect to a server that takes writes'
-export const REPLACED = 'The database is a server that was replaced by another one'
-export const UNFIT_POOLER = 'The connection pooler before the database cannot be used'
+export const READ_ONLY = 'The database is read-only: connect to a server that accepts writes'
+export const REPLACED = 'The database server was replaced by another one'
+export const UNFIT_POOLER = 'The connection pooler cannot be used'
 
 const IS_STANDBY = 'The database is a standby'
 const IS_READ_ONLY = 'The database is read-only'

@@ -66,7 +66,7 @@ async function giveRoleLimits(query: Query): Promise<void> {
     if (!isDatabaseError(error) || error.code !== '42501') throw error
     const settings = Object.entries(LIMITS).map(([name, value]) => `set ${name} = '${value}'`)
     throw new UnfitPooler(
-      'the role may not limit its own sessions; as an administrator, run "alter role … in database … ' +
+      'the role cannot limit its own sessions; as an administrator, run "alter role … in database … ' +
         `${settings[0]}", and the same with ${settings.slice(1).join(', ')}`,
       error
     )
@@ -76,13 +76,16 @@ async function giveRoleLimits(query: Query): Promise<void> {
 /** A statement that exists already, or that does not exist. */
 const UNPREPARED = new Set(['42P05', '26000'])
 
-/** Returns what to change if a pooler cannot be used; else the error itself. */
+/** Returns an UnfitPooler that says what to change, or the same error if no pooler caused it. */
 export function explained(error: unknown): unknown {
   if (!isDatabaseError(error)) return error
   if (UNPREPARED.has(error.code ?? ''))
     return new UnfitPooler('use PgBouncer 1.21 or later with max_prepared_statements of 200 or more', error)
   if (error.message.startsWith('unsupported startup parameter'))
-    return new UnfitPooler(`remove from the URL of the database what it refuses (${error.message})`, error)
+    return new UnfitPooler(
+      `remove the parameter that it rejects from the database URL (${error.message})`,
+      error
+    )
   return error
 }
 

@@ -139,13 +139,13 @@ t.test('tampering shows in each range, and the first of several is named', async
           sql`insert into audit_log (id, action, outcome, actor_type)
             values (${id}, 'test.added', 'allowed', 'system')`
         ],
-        new RegExp(`event ${id} is added, and not in the audit chain; 5000 are in it`)
+        new RegExp(`event ${id} was added and is not in the hash chain; 5000 events in`)
       ]
     ),
     [
       'the last links removed, without their events',
       [sql`delete from audit_links where position > 4990`],
-      /event [0-9a-f-]{36} is added, and not in the audit chain; 4990 are in it and right/
+      /event [0-9a-f-]{36} was added and is not in the hash chain; 4990 events in the chain are intact/
     ]
   )
   for (const [name, statements, message] of cases) {
@@ -170,7 +170,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   await tamper(stray)
   t.match(
     await verify('--from', noted),
-    { code: 1, err: /is added, and not in the audit chain/ },
+    { code: 1, err: /was added and is not in the hash chain/ },
     'an old id'
   )
   await restore()
@@ -215,7 +215,7 @@ t.test('a head that is none is refused in one line', async (t) => {
   const hash = await hashAt(1)
   for (const text of ['', '1', `0:${hash}`, `1:${hash}0`, `1:${hash.slice(1)}`, `x:${hash}`, `-1:${hash}`]) {
     const { code, out, err } = await verify(`--from=${text}`)
-    t.match([code, out, err], [1, '', /^latchkey: --from takes a position and its hash[^\n]*\n$/], text)
+    t.match([code, out, err], [1, '', /^latchkey: --from takes a position and a hash[^\n]*\n$/], text)
   }
   t.match(await verify('--from', `9999999999:${hash}`), { code: 1, err: /it ends before position 5001\n$/ })
 })

@@ -83,7 +83,7 @@ t.test('beside a running service, and without one', async (t) => {
     t.notOk((await readdir(join(cwd, 'data'))).includes('admin.password'))
     await service.stop()
     const again = await startEmbeddedService(t, cwd)
-    t.match(again.administrator, /^admin@latchkey\.local, with the password you set \(lost: npx latchkey/)
+    t.match(again.administrator, /^admin@latchkey\.local, with the password you set \(if lost: npx latchkey/)
     t.notMatch(again.output(), kept)
     t.notMatch(again.output(), password)
     await again.stop()
@@ -141,7 +141,7 @@ t.test('a service waits for a command that uses its database', async (t) => {
   const command = await startEmbedded({ directory, brief: true })
   t.teardown(() => command.stop())
   const service = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
-  await service.printed('Waiting for a command that uses the database.')
+  await service.printed('Waiting for a command that is using the database…')
   await command.stop()
   await service.printed(/listens on/)
   t.equal(service.output().match(/Waiting/g)?.length, 1)
@@ -185,7 +185,7 @@ t.test(
     const service = await startEmbeddedService(t, cwd)
     const home = (await readFile(join(cwd, 'data/postgres.location'), 'utf8')).trim()
     t.teardown(() => rm(home, { recursive: true }))
-    t.match(service.output(), `The database is kept in ${home}: `)
+    t.match(service.output(), `The database is stored in ${home}: `)
     t.match(service.output(), `Creating the database in ${home}; `)
     t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
     await service.stop()
@@ -196,13 +196,13 @@ t.test(
       return started.output()
     }
     const record = join(cwd, 'data/postgres.location')
-    const empty = `latchkey: ${record} is empty: write the directory of the database to it\n`
+    const empty = `latchkey: ${record} is empty: write the path of the database's directory to it\n`
     await writeFile(record, '')
     t.same(await commandsIn(cwd)('users list'), { code: 1, out: '', err: empty })
     t.equal(await refused(), empty)
     await writeFile(record, home)
     await unlink(join(cwd, 'data/root.keys'))
-    const lost = /has a database and no root\.keys: put back the copy .* whose fingerprint is \w{16}$/m
+    const lost = /a database but no root\.keys: restore your copy .* has the fingerprint \w{16}$/m
     t.match(await refused(), lost)
     await rm(join(cwd, 'data'), { recursive: true })
     t.match(await refused(), lost, 'the whole data directory')

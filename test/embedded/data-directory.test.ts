@@ -64,7 +64,7 @@ t.test('an invalid file is an error of one line without any of its content', asy
     const error = await readRootKeys(directory).catch((caught) => caught)
     t.match(error, {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has a root\.keys that is no list of keys/
+      message: /^LATCHKEY_DATA_DIR contains a root\.keys that is not a list of keys/
     })
     t.notMatch(error.message, '\n')
     t.notMatch(error.message, 'canary')

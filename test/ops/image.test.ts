@@ -125,7 +125,7 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
     const { out, err } = await podman('logs', 'refused')
     t.equal(
       `${out}${err}`,
-      'latchkey: LATCHKEY_ROOT_KEYS_FILE has to be a private file; this is one that cannot be read (EACCES)\n'
+      'latchkey: LATCHKEY_ROOT_KEYS_FILE must name a private file: the file cannot be read (EACCES)\n'
     )
   })
 })
