@@ -5,7 +5,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { commandOptions, type OptionName } from './commands/command.ts'
 import { commands, generalOptions, usageOf } from './commands/table.ts'
 import { readConfig } from './config.ts'
-import { variables } from './config-variables.ts'
+import { PAGE, variables } from './config-variables.ts'
 import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
@@ -59,7 +59,7 @@ function help(): string {
     'Usage: latchkey <command> [options]',
     `Commands:\n${listOf(names)}`,
     `Options:\n${table(generalOptions)}`,
-    `Environment variables, the same as for the service:\n${table(settings)}`
+    `Environment variables, the same as for the service (${PAGE}):\n${table(settings)}`
   ].join('\n\n')
 }
 
@@ -96,9 +96,7 @@ async function main(args: string[]): Promise<void> {
   }
   const config = readConfig()
   for (const variable of config.unknownVariables)
-    process.stderr.write(
-      `latchkey: ${variable} is not a Latchkey variable and is ignored; "latchkey --help" lists them\n`
-    )
+    process.stderr.write(`latchkey: ${variable} is not a Latchkey variable and is ignored; see ${PAGE}\n`)
   await command.run(config, { argument: rest[0] ?? '', options })
 }
 

@@ -224,6 +224,9 @@ export const metrics = {
   })
 }
 
+/** The page that describes the variables, in the repository. */
+export const PAGE = 'docs/operations/configuration.md'
+
 /** All groups, for help and documentation. */
 export const groups: readonly { title: string; variables: readonly Variable<unknown>[] }[] = [
   { title: 'Database', variables: Object.values(database) },

@@ -1,6 +1,6 @@
 import type * as format from './config-formats.ts'
 import * as groups from './config-variables.ts'
-import { fileVariable, type Variable, variables } from './config-variables.ts'
+import { fileVariable, PAGE, type Variable, variables } from './config-variables.ts'
 import { FileRefused, readSecret } from './private-file.ts'
 import { parseRootKeys } from './root-keys/list.ts'
 import type { RootKey } from './root-keys/root-key.ts'
@@ -80,7 +80,7 @@ function read<T>(env: NodeJS.ProcessEnv, variable: Variable<T>): T {
     if (!(error instanceof RangeError)) throw error
     throw new ConfigError(name, `cannot be used: ${error.message}`)
   }
-  throw new ConfigError(name, `must ${isFile ? 'contain' : 'be'} ${format.expected}`)
+  throw new ConfigError(name, `must ${isFile ? 'contain' : 'be'} ${format.expected}; see ${PAGE}`)
 }
 
 /** The text of a variable, and the name of the variable that gave it: NAME, or NAME_FILE if it is a file. */

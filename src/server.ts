@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { readConfig } from './config.ts'
+import { PAGE } from './config-variables.ts'
 import type { FirstAdministrator } from './first-administrator.ts'
 import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
@@ -21,7 +22,7 @@ const parentCheck = parentOption === undefined ? undefined : endWithParent(paren
 try {
   const config = readConfig()
   for (const variable of config.unknownVariables)
-    print(`${variable} is not a Latchkey variable and is ignored; "npx latchkey --help" lists them.`)
+    print(`${variable} is not a Latchkey variable and is ignored; see ${PAGE}`)
   await requireFreePorts(config)
   let logConnectionError: ((error: Error) => void) | undefined
   const service = await start(config, {

@@ -94,7 +94,7 @@ const OURS: Record<string, string[]> = {
   start: ['config', 'db', 'embedded', 'feature', 'first-administrator', 'reach', 'root-keys', 'services'],
   ports: ['config'],
   main: ['server', 'terminal'],
-  server: ['app', 'config', 'first-administrator', 'ports', 'start', 'terminal'],
+  server: ['app', 'config', 'config-variables', 'first-administrator', 'ports', 'start', 'terminal'],
   commands: [
     ...['app', 'audit', 'backup', 'config', 'crypto', 'db', 'emails', 'embedded', 'feature'],
     ...['first-administrator', 'http', 'names', 'reach', 'root-keys', 'terminal']

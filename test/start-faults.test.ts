@@ -59,7 +59,9 @@ t.test('every line on the page is one that the code has', async (t) => {
     .replaceAll('\\', '')
   for (const line of shown) {
     if (FOREIGN.some((one) => line.endsWith(one))) continue
-    const parts = line.replaceAll(/\b[A-Z]+(_[A-Z]+)*(?=[ …])/g, '…').split(/…|:|_FILE|"|\/\S*|must (?:be|contain)/)
+    const parts = line
+      .replaceAll(/\b[A-Z]+(_[A-Z]+)*(?=[ …])/g, '…')
+      .split(/…|:|_FILE|"|\/\S*|must (?:be|contain)/)
     for (const part of parts.filter((one) => /\w \w/.test(one)))
       t.ok(code.includes(part.trim()), `"${part.trim()}" of "${line}"`)
   }
@@ -248,7 +250,9 @@ t.test('a variable that is misspelt is told, and the start goes on', async (t) =
     LATCHKEY_SESSION_IDLE_MINUTS: 'secret'
   }
   const service = startProcess(t, await newDirectory(t), env)
-  await service.printed('LATCHKEY_SESSION_IDLE_MINUTS is not a Latchkey variable')
+  await service.printed(
+    'LATCHKEY_SESSION_IDLE_MINUTS is not a Latchkey variable and is ignored; see docs/operations/'
+  )
   await service.printed(/listens on/)
   t.notMatch(service.output(), 'secret')
   const { code, out, err } = await runCli(env, ['users', 'list', '--json'])

@@ -108,7 +108,7 @@ export function isStaleStatement(error: unknown): boolean {
   )
 }
 
-/** True if the server, or a pooler before it, has no connection to spare. */
+/** True if the server or its pooler has no free connection. */
 export function isShortOfConnections(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isShortOfConnections)
   return (
@@ -117,7 +117,7 @@ export function isShortOfConnections(error: unknown): boolean {
   )
 }
 
-// PgBouncer has no code of its own for it.
+// PgBouncer has no error code for it.
 const POOLER_FULL = /^no more connections allowed|^client connections exceeded/
 
 /** True if a statement was refused because its server is read-only. */
@@ -133,7 +133,7 @@ export function endsConnection(error: unknown): boolean {
   return !isDatabaseError(error) || FATAL.test(error.code ?? '') || isStaleStatement(error)
 }
 
-/** A connection cannot be opened, for a reason that would be a fault of the service in a statement. */
+/** A connection cannot be opened, for a reason that in a statement would be a fault of the service. */
 export class CannotConnect extends Error {
   constructor(cause: Error) {
     super(cause.message, { cause })
@@ -142,8 +142,8 @@ export class CannotConnect extends Error {
 }
 
 /**
- * Says why the database does not serve a request that may succeed later: a sentence without its full stop.
- * Returns undefined for any other error.
+ * Returns why the database cannot serve a request that may succeed later, as a sentence without a full stop,
+ * or undefined for any other error.
  */
 export function unavailability(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
@@ -153,7 +153,7 @@ export function unavailability(error: unknown): string | undefined {
   if (isDatabaseError(error))
     return REASONS[error.code ?? ''] ?? (error.code?.startsWith('08') ? UNREACHABLE : undefined)
   if (error instanceof AggregateError) {
-    // If any server answered, its reason says more than that the others are unreachable.
+    // If a server responded, its reason says more than that the others are unreachable.
     const reasons = error.errors.map(unavailability).filter((reason) => reason !== undefined)
     return reasons.find((reason) => reason !== UNREACHABLE) ?? reasons[0]
   }
