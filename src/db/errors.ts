@@ -35,13 +35,13 @@ export const UNFIT_POOLER = 'The connection pooler cannot be used'
 
 const IS_STANDBY = 'The database is a standby'
 const IS_READ_ONLY = 'The database is read-only'
-const NO_CONNECTION = 'The database has no connection to spare'
+const NO_CONNECTION = 'The database has no free connection'
 const UNREACHABLE = 'The database cannot be reached'
 const STOPPING = 'The database is starting or stopping'
-const REFUSED = 'The database does not let the service in'
-const FULL = 'The database has no disk space or memory left'
-const SLOW = 'The database did not answer in time'
-const LOCKED = 'Another change holds what this one needs'
+const REFUSED = 'The database rejected the connection'
+const FULL = 'The database is out of disk space or memory'
+const SLOW = 'The database did not respond in time'
+const LOCKED = 'Another transaction holds a lock that this request needs'
 const CHANGED = 'The tables of the database have just changed'
 
 /**

@@ -93,7 +93,7 @@ t.test('whoever has the public key verifies an export without Latchkey', async (
   const check = () => promisify(execFile)(process.execPath, [path, pem, log.directory])
   t.match(
     (await check()).stdout,
-    /^audit-0+1-0+2\.jsonl\.gz: 2 events are right\n.*: 1 events are right\nHead: 3 /
+    /^audit-0+1-0+2\.jsonl\.gz: 2 events are intact\n.*: 1 events are intact\nHead: 3 /
   )
 
   const [head, , data] = (await readdir(log.directory)).sort() as [string, string, string]
