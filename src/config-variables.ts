@@ -70,7 +70,7 @@ rights that requests need: see [database roles](database-roles.md). It requires 
     summary: 'directory of the embedded Postgres, its root key and the first password',
     defaultText: '`./data`',
     details: `The service creates it with mode 0700. If you start the service as root and Postgres cannot run
-in this directory, the database is in another one: the first start prints its path, and the file
+in this directory, the database is in another one: each start prints its path, and the file
 \`postgres.location\` contains it. Used only without \`DATABASE_URL\`.`
   }),
   cell: optional('LATCHKEY_CELL', format.cell, {

@@ -70,6 +70,6 @@ function endWithParent(option: string): NodeJS.Timeout {
 function administratorLine({ email, password }: FirstAdministrator): string {
   if (password === 'as configured') return `${email}, password as in LATCHKEY_ADMIN_PASSWORD`
   if (password === 'unknown')
-    return `${email}, with the password you set (if lost: npx latchkey users reset-password ${shellWord(email)})`
+    return `${email}, with your own password (if lost: npx latchkey users reset-password ${shellWord(email)})`
   return `${email}, password ${password.kept}`
 }

@@ -89,7 +89,7 @@ t.test('what cannot be listened on stops the start before anything is made', asy
     [{ HOST: '192.0.2.1' }, 'HOST must be an address of this machine: 192.0.2.1 is not one'],
     [
       { DATABASE_URL: 'postgres://a/b?target_session_attrs=standby' },
-      'DATABASE_URL cannot be used: the service writes'
+      'DATABASE_URL cannot be used: target_session_attrs must be one of'
     ],
     [
       { METRICS_PORT: taken },

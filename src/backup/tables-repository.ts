@@ -8,8 +8,8 @@ const RECORDS = new Set(['kysely_migration', 'schema_migrations'])
 const NAMES = Object.keys(GRANTS).filter((name) => !RECORDS.has(name))
 
 /**
- * Returns the existing tables of the service, each after the tables that it references, without the partitions
- * of others.
+ * Returns the existing tables of the service, each after the tables that it references, without the
+ * partitions of others.
  */
 export async function listTables(db: Database): Promise<Table[]> {
   const { rows } = await sql<Table & { parents: string[] }>`

@@ -21,8 +21,8 @@ export interface BackupSummary {
 }
 
 /**
- * Passes the bytes of a backup to `write`, from one snapshot of the database. `rootKeys` must contain the root
- * key that wraps the current data key.
+ * Passes the bytes of a backup to `write`, from one snapshot of the database. `rootKeys` must contain the
+ * root key that wraps the current data key.
  */
 export async function writeBackup(
   db: Database,

@@ -64,7 +64,8 @@ export async function migrateForRoleOf(
   const [one, other] = await Promise.all([whoIs(service), whoIs(db)])
   if (one.database !== other.database)
     throw new Error(
-      `LATCHKEY_MIGRATION_DATABASE_URL has the database ${other.database}, but DATABASE_URL has ${one.database}`
+      `LATCHKEY_MIGRATION_DATABASE_URL has the database ${other.database}, ` +
+        `but DATABASE_URL has ${one.database}`
     )
   return migrateFor(db, one.role, options)
 }

@@ -1,6 +1,6 @@
-// Which migrations have run. Version 1.0.0 records its migrations in `kysely_migration`, and does not start if
-// it finds others there. So later migrations are in `schema_migrations`, with the oldest version that works
-// after them. `kysely_migration` has them too if version 1.0.0 does not work after them.
+// Which migrations have run. Version 1.0.0 records its migrations in `kysely_migration`, and does not start
+// if it finds others there. So later migrations are in `schema_migrations`, with the oldest version that
+// works after them. `kysely_migration` has them too if version 1.0.0 does not work after them.
 import { sql } from 'kysely'
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Transaction } from './database.ts'
@@ -20,8 +20,8 @@ export interface MigrationState {
 }
 
 /**
- * Compares the files with the migrations that ran. Throws if this version does not work with the tables, or if
- * migrations are pending that the role cannot run.
+ * Compares the files with the migrations that ran. Throws if this version does not work with the tables, or
+ * if migrations are pending that the role cannot run.
  */
 export async function readState(trx: Transaction, files: readonly MigrationFile[]): Promise<MigrationState> {
   const ran = await listRan(trx)

@@ -47,10 +47,10 @@ export interface PoolOptions {
 }
 
 /**
- * The connections of a replica. Each kind of work has a share of them, and prefers connections that it has used
- * before, whose statements are prepared. While the server allows fewer connections than the sum of the shares,
- * every connection serves every kind, and the kind that uses the fewest is next: all are served, even on one
- * connection.
+ * The connections of a replica. Each kind of work has a share of them, and prefers connections that it has
+ * used before, whose statements are prepared. While the server allows fewer connections than the sum of the
+ * shares, every connection serves every kind, and the kind that uses the fewest is next: all are served, even
+ * on one connection.
  */
 export class ConnectionPool {
   readonly #servers: Servers

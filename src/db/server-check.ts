@@ -35,9 +35,9 @@ function requireWritableRow(row: { is_standby: boolean; read_only: string }): vo
  * The first statement of a connection:
  *
  * - It sets the format of times that this code and backups read, whatever the database or role has set.
- * - It sets the limits, which a pooler would reject as start-up parameters. Through a pooler, each transaction
- *   may run in another session, so the limits hold only if the role has them too. A session then gets what the
- *   role has, and nothing else.
+ * - It sets the limits, which a pooler would reject as start-up parameters. Through a pooler, each
+ *   transaction may run in another session, so the limits hold only if the role has them too. A session then
+ *   gets what the role has, and nothing else.
  * - It is a named statement, so that a pooler that does not rename prepared statements fails here.
  */
 const CHECK = {

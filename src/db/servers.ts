@@ -30,10 +30,10 @@ export class Servers {
   }
 
   /**
-   * Opens a connection to the first server that accepts writes, starting with the one that last did. Tries the
-   * next server at once if one fails, and after `HEAD_START_MS` if one does not respond. Meanwhile tries the
-   * failed ones again: one of them may be promoted. Throws the error of the server, or NoServer if there are
-   * several.
+   * Opens a connection to the first server that accepts writes, starting with the one that last did. Tries
+   * the next server at once if one fails, and after `HEAD_START_MS` if one does not respond. Meanwhile tries
+   * the failed ones again: one of them may be promoted. Throws the error of the server, or NoServer if there
+   * are several.
    */
   async open(onEnd: (error: Error) => void): Promise<Opened> {
     const stop = new AbortController()

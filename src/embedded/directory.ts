@@ -162,7 +162,9 @@ const SOCKET = `.s.PGSQL.${PORT}`
 // A socket path has at most 108 bytes on Linux and 104 elsewhere, including the terminating zero.
 const fitsSocket = (directory: string) => Buffer.byteLength(join(directory, SOCKET)) < 104
 
-/** The directory of the socket: the cluster or, if that path is too long, a new directory of the same mode. */
+/**
+ * The directory of the socket: the cluster or, if that path is too long, a new directory of the same mode.
+ */
 export async function socketDirectory({ cluster, runAs }: Location): Promise<string> {
   if (fitsSocket(cluster)) return cluster
   for (const parent of [tmpdir(), '/tmp']) {

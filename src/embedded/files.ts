@@ -7,8 +7,8 @@ import { promisify } from 'node:util'
 // As root, the service starts Postgres as another user, and handles files that belong to that user. Two rules
 // keep that user from gaining root's rights:
 //
-// - Root works only in directories where nobody else can create entries, and in the cluster, which is an entry
-//   of such a directory.
+// - Root works only in directories where nobody else can create entries, and in the cluster, which is an
+//   entry of such a directory.
 // - In the cluster, root opens files only through this module, and deletes files as the user who owns them.
 
 export interface Owner {

@@ -101,8 +101,8 @@ export class DirectoryInUse extends Error {
 }
 
 /**
- * Stops the Postgres that a killed process left running. Returns its pid, or undefined if there was none. Does
- * not touch another process that has the pid now.
+ * Stops the Postgres that a killed process left running. Returns its pid, or undefined if there was none.
+ * Does not touch another process that has the pid now.
  */
 export async function stopLeftover({ cluster, runAs }: Location): Promise<number | undefined> {
   const file = join(cluster, 'postmaster.pid')
@@ -122,13 +122,15 @@ export async function stopLeftover({ cluster, runAs }: Location): Promise<number
     return pid
   }
   await removeSocketDirectory(rest[3] ?? '', runAs)
-  // Postgres does not start while a process has this pid, unless it is its parent, as this process will be. It
-  // still checks that the shared memory named in the file is not in use.
+  // Postgres does not start while a process has this pid, unless it is its parent, as this process will be.
+  // It still checks that the shared memory named in the file is not in use.
   await replaceOwned(file, [process.pid, ...rest].join('\n'), runAs)
   return undefined
 }
 
-/** Requests a fast shutdown and, if that takes too long, an immediate one, with recovery at the next start. */
+/**
+ * Requests a fast shutdown and, if that takes too long, an immediate one, with recovery at the next start.
+ */
 export async function stopPostmaster(pid: number): Promise<void> {
   const identity = await identityOf(pid)
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {

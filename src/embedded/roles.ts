@@ -30,7 +30,9 @@ begin
   end loop;
 end $$`
 
-/** Creates the database and the missing roles, and makes the owner role the owner of the superuser's objects. */
+/**
+ * Creates the database and the missing roles, and makes the owner role the owner of the superuser's objects.
+ */
 export async function prepareRoles(superuser: pg.ClientConfig, database: string): Promise<void> {
   await withClient({ ...superuser, database: 'postgres' }, async (client) => {
     for (const role of [OWNER, SERVICE]) {

@@ -110,7 +110,8 @@ interface VaultResponse {
   errors?: string[]
 }
 
-// Returns {} for any other body. Does not pass on a parser's error, which quotes its input: that may be a key.
+// Returns {} for any other body. Does not pass on a parser's error, which quotes its input: that may be a
+// key.
 async function parseBody(response: Response): Promise<VaultResponse> {
   const text = await response.text().catch((error) => {
     throw connectionError(error.cause ?? error) ?? new ProviderError('the response was cut off', true)

@@ -83,7 +83,7 @@ t.test('beside a running service, and without one', async (t) => {
     t.notOk((await readdir(join(cwd, 'data'))).includes('admin.password'))
     await service.stop()
     const again = await startEmbeddedService(t, cwd)
-    t.match(again.administrator, /^admin@latchkey\.local, with the password you set \(if lost: npx latchkey/)
+    t.match(again.administrator, /^admin@latchkey\.local, with your own password \(if lost: npx latchkey/)
     t.notMatch(again.output(), kept)
     t.notMatch(again.output(), password)
     await again.stop()
@@ -104,7 +104,7 @@ t.test('beside a running service, and without one', async (t) => {
 
   t.test('keys rotate makes no root key', async (t) => {
     await rename(join(cwd, 'data/root.keys'), join(cwd, 'safe'))
-    t.match(await latchkey('keys rotate'), { code: 1, err: /LATCHKEY_DATA_DIR has no root\.keys/ })
+    t.match(await latchkey('keys rotate'), { code: 1, err: /LATCHKEY_DATA_DIR contains no root\.keys/ })
     t.match(await latchkey('keys status'), { code: 0 })
     t.notOk((await readdir(join(cwd, 'data'))).includes('root.keys'))
     await rm(join(cwd, 'safe'))

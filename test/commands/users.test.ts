@@ -94,8 +94,8 @@ t.test('a password on standard input is short and UTF-8', async (t) => {
   const { service, users } = await started(t)
   const create = ['create', 'a@example.org', '--password-stdin']
   for (const [input, message] of [
-    [Buffer.concat([Buffer.from('a long enough one'), Buffer.from([0xff])]), 'is not UTF-8'],
-    [Buffer.from('a long enough one é', 'latin1'), 'is not UTF-8'],
+    [Buffer.concat([Buffer.from('a long enough one'), Buffer.from([0xff])]), 'is not valid UTF-8'],
+    [Buffer.from('a long enough one é', 'latin1'), 'is not valid UTF-8'],
     ['x'.repeat(1_000_000), 'a password must have 12 to 256 characters']
   ] as const) {
     const { code, out, err } = await users(create, input)

@@ -53,8 +53,8 @@ async function unwrap(root: RootKey, number: number, wrapped: Buffer): Promise<B
     // The fingerprint of a key in a KMS or Vault is derived from its name, and another KMS may have a key of
     // the same name.
     throw new WrongRootKey(
-      `the root key ${root.fingerprint} (${root.name}) does not decrypt data key ${number}, although it has ` +
-        'the right fingerprint: check that this is the KMS, Vault or account that the service uses, and ' +
+      `the root key ${root.fingerprint} (${root.name}) does not decrypt data key ${number}, although ` +
+        'it has the right fingerprint: check that this is the KMS, Vault or account that the service uses, and ' +
         'see "A key is lost" in docs/operations/keys.md'
     )
   }
