@@ -208,7 +208,7 @@ t.test('a backup of other tables, other keys or another database', async (t) => 
     const refused = await onDatabase(empty.ownerUrl, { rootKeyList: newRootKey('new') })('restore', file)
     const needed = service.rootKeys[0]!.fingerprint
     t.equal(refused.code, 1)
-    t.match(refused.err, `latchkey: this backup requires the root key with the fingerprint ${needed}, `)
+    t.match(refused.err, `latchkey: this backup requires the root key with the fingerprint ${needed} in `)
     t.match(refused.err, /given: [0-9a-f]{16} \(new\)\n$/)
   })
 

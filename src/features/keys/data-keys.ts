@@ -54,7 +54,7 @@ async function unwrap(root: RootKey, number: number, wrapped: Buffer): Promise<B
     // the same name.
     throw new WrongRootKey(
       `the root key ${root.fingerprint} (${root.name}) does not decrypt data key ${number}, although ` +
-        'it has the right fingerprint: check that this is the KMS, Vault or account that the service uses, and ' +
+        'it has the right fingerprint: check that this is the KMS, Vault or account that the service uses; ' +
         'see "A key is lost" in docs/operations/keys.md'
     )
   }
