@@ -74,8 +74,8 @@ t.test('with DATABASE_URL', async (t) => {
 
   t.test('a root key is needed, and on an empty database an administrator', async (t) => {
     t.comment(cwd)
-    await fails(base, /^latchkey: LATCHKEY_ROOT_KEYS is needed/)
-    await fails({ ...base, LATCHKEY_ROOT_KEYS: rootKeys }, /^latchkey: LATCHKEY_ADMIN_EMAIL is needed/)
+    await fails(base, /^latchkey: LATCHKEY_ROOT_KEYS is required/)
+    await fails({ ...base, LATCHKEY_ROOT_KEYS: rootKeys }, /^latchkey: LATCHKEY_ADMIN_EMAIL is required/)
   })
 
   t.test('two replicas start at the same time, and SIGTERM waits for requests in progress', async () => {
@@ -116,7 +116,7 @@ t.test('with DATABASE_URL', async (t) => {
   t.test('an invalid value is an error of one line that names its variable', async () => {
     await writeFile(join(cwd, 'canary'), '')
     await fails({ ...base, LATCHKEY_ROOT_KEYS: 'one:c2hvcnQ=' }, /^latchkey: LATCHKEY_ROOT_KEYS /)
-    await fails({ PORT: '99999' }, /^latchkey: PORT has to be /)
+    await fails({ PORT: '99999' }, /^latchkey: PORT must be /)
   })
 })
 

@@ -92,7 +92,7 @@ t.test('a directory that cannot be created or written is an error', async (t) =>
   for (const path of [file, join(file, 'below'), join(file, 'further/below')]) {
     await t.rejects(prepareDataDirectory(path), {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has to be /
+      message: /^LATCHKEY_DATA_DIR must be /
     })
   }
   const closed = join(directory, 'closed')
