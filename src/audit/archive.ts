@@ -57,14 +57,14 @@ async function requireNoStray(db: Database, end: string): Promise<void> {
   for (let after: string | null = null; after === null || after < end; ) {
     const from = after
     const { last, stray } = await chain.inStep(db, (trx) => chain.compareEvents(trx, from))
-    if (stray) throw notAsSealed(`event ${stray} is not in the audit chain`)
+    if (stray) throw notAsSealed(`event ${stray} is not in the hash chain`)
     if (last === null) return
     after = last
   }
 }
 
 const notAsSealed = (what: string) =>
-  new Error(`${what}: "latchkey audit verify" says more; nothing is dropped`)
+  new Error(`${what}: nothing was deleted; run "latchkey audit verify" for details`)
 
 interface Seen {
   head: ChainHead
@@ -130,7 +130,7 @@ async function requireSame(path: string, hash: Buffer | undefined): Promise<void
     throw error
   })
   if (found !== undefined && !(hash && found.includes(`"${hash.toString('hex')}"`)))
-    throw new Error(`${path} is of another chain of events: the directory has to be of this database alone`)
+    throw new Error(`${path} belongs to another audit log: use a directory for this database alone`)
 }
 
 /** Yields the events after `seen.head` up to position `last`, verified, and notes in `seen` what they are. */
@@ -143,10 +143,10 @@ async function* linesOf(
   while (seen.head.position < last) {
     const links = await chain.listLinks(db, seen.head.position, last)
     if (links.length === 0)
-      throw notAsSealed(`position ${seen.head.position + 1} of the audit chain is missing`)
+      throw notAsSealed(`position ${seen.head.position + 1} of the hash chain is missing`)
     for (const { id, content, ...link } of links) {
       const position = seen.head.position + 1
-      const place = `position ${position} of the audit chain`
+      const place = `position ${position} of the hash chain`
       if (link.position !== position) throw notAsSealed(`${place} is missing`)
       if (content === null) throw notAsSealed(`event ${id} at ${place} is missing`)
       const hash = hashOf(seen.head.hash, position, content)
@@ -171,7 +171,7 @@ function timeOf(content: string): number {
 /** Throws if another run has archived events after `from`. */
 async function requireAlone(db: Database, from: ChainHead): Promise<void> {
   const last = (await archive.listHeads(db)).at(-1)?.position ?? 0
-  if (last !== from.position) throw new Error('another process archives the audit log at the same time')
+  if (last !== from.position) throw new Error('another process is archiving the audit log')
 }
 
 /** Drops the partitions before `end`, unless another run has done so. What was not exported stays. */

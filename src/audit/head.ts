@@ -55,13 +55,14 @@ export function signHead(part: ExportedPart, signer: Signer): StoredHead {
 export function verifyHeads(heads: readonly StoredHead[], signer: Signer): ChainHead {
   let last = GENESIS
   for (const { position, hash, head, signature } of heads) {
-    const fault = (what: string) => new Error(`the head at position ${position} of the audit chain ${what}`)
-    if (!signer.verify(head, signature)) throw fault("is not signed by this installation's key")
+    const fault = (what: string) =>
+      new Error(`the signed head at position ${position} of the hash chain ${what}`)
+    if (!signer.verify(head, signature)) throw fault('was not signed by this installation')
     const { from, to } = JSON.parse(head.toString()) as Record<'from' | 'to', ReturnType<typeof link>>
     const isStored = to.position === position && to.hash === hash.toString('hex')
-    if (!isStored) throw fault('is not the one that was signed')
+    if (!isStored) throw fault('differs from the head that was signed')
     const isNext = from.position === last.position && from.hash === last.hash.toString('hex')
-    if (!isNext) throw fault(`does not follow the one at position ${last.position}`)
+    if (!isNext) throw fault(`does not follow the head at position ${last.position}`)
     last = { position, hash }
   }
   return last
