@@ -99,9 +99,9 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 }
 
 /**
- * Returns the document without what Swagger UI shows badly. Chapters and the choice of the one server would
- * push the operations off the first screen. Examples of optional parameters would be prefilled and sent.
- * "Authorize" would show a field for the session cookie, which scripts cannot set.
+ * Returns the document without what Swagger UI shows badly. Chapters and the list of servers would push the
+ * operations off the first screen. Examples of optional parameters would be prefilled and sent. "Authorize"
+ * would show a field for the session cookie, which scripts cannot set.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document
@@ -117,7 +117,10 @@ function forSwaggerUi(document: object): Document {
   const used = new Set(operations.flatMap((operation) => operation.tags))
   return {
     ...rest,
-    externalDocs: { url: '/reference', description: 'Read how requests, errors and lists work' },
+    externalDocs: {
+      url: '/reference',
+      description: 'API reference: how authentication, errors, retries and lists work'
+    },
     tags: tags.filter(({ name }) => used.has(name)),
     paths,
     components: { ...components, securitySchemes: Object.fromEntries(shown) }

@@ -193,7 +193,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-/** True if nothing is asked for but the list: no filter, no other order, no page. */
+/** True if the request has no filter, no paging parameter and the default order. */
 function isAskedWhole({ sort, ...rest }: { sort: string }): boolean {
   return sort === '-createdAt' && Object.keys(rest).length === 0
 }
