@@ -1,10 +1,11 @@
-import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startTestApp } from './helpers/app.ts'
 import { type Block, blocksOf } from './helpers/doc-blocks.ts'
 import { followBlocks } from './helpers/doc-page.ts'
+import { eventually } from './helpers/eventually.ts'
 import { freePort } from './helpers/free-port.ts'
 import { LIGHTNING_TOKEN, startLightning } from './helpers/lightning.ts'
 import { Shell } from './helpers/shell.ts'
@@ -96,7 +97,7 @@ t.test('the index leads to every page, and the README to the index', async (t) =
     const path = page.slice('docs/'.length)
     if (path !== 'README.md' && !path.startsWith('decisions/')) t.match(index, `(${path})`, path)
   }
-  t.match(index, '(decisions)', 'decisions')
+  t.match(index, '(decisions/README.md)', 'decisions')
   t.match(await read('README.md'), '(docs/README.md)', 'the index')
 })
 
@@ -104,16 +105,25 @@ t.test('the index leads to every page, and the README to the index', async (t) =
 async function followFromTheStart(t: Test, [first, ...rest]: Block[], directory: string, cwd: string) {
   const { scripts } = JSON.parse(await read('package.json'))
   const port = await freePort()
-  await symlink(join(root, 'src'), join(cwd, 'src'))
   const terminal = new Shell(t, directory, cwd, { PORT: String(port) })
-  // What `npm ci` makes is what the test runs in.
+  // What `git clone` and `npm ci` make is what the test runs in.
+  const git = `git() { mkdir latchkey && ln -s '${join(root, 'src')}' latchkey/src; }\n`
   const npm = `npm() { case "$1" in ci) ;; start) exec ${scripts.start} ;; *) return 1 ;; esac; }\n`
-  await terminal.run(`${npm}{ ${first!.text}} > service.log 2>&1 &`)
-  t.equal(first!.text, 'npm ci && npm start\n')
+  await terminal.run(`${git}${npm}{ ${first!.text}} > service.log 2>&1 &`)
+  t.match(first!.text, /\nnpm ci && npm start\n$/)
   const other = join(directory, 'other')
   await mkdir(other)
   const env = { LATCHKEY: `http://127.0.0.1:${port}` }
-  await followBlocks(t, rest, new Shell(t, other, cwd, env), cwd)
+  const clone = join(cwd, 'latchkey')
+  await eventually(
+    () =>
+      access(clone).then(
+        () => true,
+        () => false
+      ),
+    'the repository is cloned'
+  )
+  await followBlocks(t, rest, new Shell(t, other, clone, env), clone)
   if (!t.passing()) t.comment(await readFile(join(cwd, 'service.log'), 'utf8'))
 }
 
