@@ -21,10 +21,9 @@ const POLICY = [
 /** Serves a page about each problem code, at the `type` of its problems, and a list of all codes. */
 export function serveProblemPages(app: FastifyInstance): void {
   const headers = { 'content-security-policy': POLICY }
-  const pages = new Map(
-    [...problems.values()].map((kind) => [kind.code, contentOf(kind.title, bodyOf(kind))] as const)
-  )
-  const list = contentOf('Problem codes', listOf([...problems.values()]))
+  const kinds = [...problems.values()].sort((one, other) => one.status - other.status)
+  const pages = new Map(kinds.map((kind) => [kind.code, contentOf(kind.title, bodyOf(kind))] as const))
+  const list = contentOf('Problem codes', listOf(kinds))
   for (const url of ['/docs/problems', '/docs/problems/']) serveFixed(app, url, list, headers)
   const pageAt = (request: FastifyRequest) => {
     const { code } = request.params as { code: string }
