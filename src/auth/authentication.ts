@@ -113,11 +113,15 @@ async function requireOneCaller(request: FastifyRequest, caller: Principal): Pro
   const token = sessionToken(request, cookie)
   const [cell, otherCell] = [request.token?.cell, token?.cell]
   if (cell && otherCell && cell !== otherCell)
-    throw new BadRequest({ detail: 'The session cookie and the access token belong to different cells.' })
+    throw new BadRequest({
+      detail: 'The session cookie and the access token belong to different cells; send one of them.'
+    })
   const [session] = token ? await repository.findCaller(db, tokenParams(token, config)) : []
   if (!session?.caller_live) return
   if (caller.type === 'project-token' || session.caller_user_id !== caller.userId)
-    throw new BadRequest({ detail: 'The session cookie and the access token belong to different callers.' })
+    throw new BadRequest({
+      detail: 'The session cookie and the access token belong to different callers; send one of them.'
+    })
 }
 
 const tokenParams = ({ kind, hash }: PresentedToken, { sessionIdleMinutes }: Config) => ({

@@ -90,7 +90,7 @@ export const NamedSortQuery = sortQuery('NamedSort', [
   '-updatedAt'
 ])
 export const UpdatedSinceQuery = {
-  updatedSince: Type.Optional(described(Timestamp, 'Only entries that were changed at this time or later'))
+  updatedSince: Type.Optional(described(Timestamp, 'Only entries changed at this time or later'))
 }
 export const SearchQuery = {
   search: Type.Optional(

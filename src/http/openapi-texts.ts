@@ -81,11 +81,6 @@ are added or removed in the meantime cause no other row to be skipped or repeate
 on the last page.`
     ),
     { name: 'Session', description: 'Sign in and out, and manage your sessions on other devices.' },
-    {
-      name: 'Access tokens',
-      description: 'Tokens for programs. A personal token acts as a user, a project token for a project.'
-    },
-    { name: 'Users', description: 'The users of the service.' },
     { name: 'Projects', description: 'Projects, their members and the roles of the members.' },
     { name: 'Credential types', description: 'A type defines the fields of its credentials.' },
     {
@@ -94,6 +89,11 @@ on the last page.`
         'Credentials, their values and their projects. Two operations return secret values: `reveal` to ' +
         'the owner, and `resolve` to the project tokens of a project.'
     },
+    {
+      name: 'Access tokens',
+      description: 'Tokens for programs. A personal token acts as a user, a project token for a project.'
+    },
+    { name: 'Users', description: 'The users of the service.' },
     { name: 'Audit', description: 'The log of changes, reads of secrets, sign-ins and denied requests.' },
     {
       name: 'Lightning',

@@ -51,17 +51,16 @@ export const AccessTokenCreate = closed(
   {
     name: Name,
     scopes,
-    expiresAt: Type.Optional(nullable(Timestamp)),
+    expiresAt: Type.Optional(nullable(described(Timestamp, 'The time of expiry (RFC 3339), or null'))),
     projectId: Type.Optional(
-      described(Id, 'Creates a project token for this project. Either this or `project`, not both')
+      described(Id, 'Creates a project token for this project. Send this or `project`, not both')
     ),
     project: Type.Optional(
       Type.String({
         ...AskedName,
         description:
-          'Creates a project token. The name of a project that you created, or the id of any project. The ' +
-          'name of a project that another user created returns 409 `ambiguous-name`. Either this or ' +
-          '`projectId`, not both',
+          'Creates a project token for the project with this name (only if you created it) or this id. ' +
+          'Send this or `projectId`, not both',
         examples: ['Reports']
       })
     )

@@ -32,7 +32,11 @@ const fieldName = Type.String({
   description: 'The name of the field, unique within the type. Case-sensitive',
   examples: ['apiKey']
 })
-const fieldLabel = Type.String({ ...Label, description: 'The label for people', examples: ['API key'] })
+const fieldLabel = Type.String({
+  ...Label,
+  description: 'The label of the field in forms',
+  examples: ['API key']
+})
 const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
     'Values are strings for `text`, `password` and `multiline`, numbers for `number`, true or false for ' +

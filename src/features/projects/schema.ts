@@ -76,8 +76,8 @@ export const createProject = {
   operationId: 'createProject',
   summary: 'Create a project',
   description:
-    'You become its owner. The names of the projects that you create must be unique (409 `name-taken`); ' +
-    'in requests you can use the name instead of the id.',
+    'You become its owner. The names of the projects that you create must be unique (409 `name-taken`). In ' +
+    'request bodies, you can use the name instead of the id.',
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),

@@ -104,7 +104,7 @@ export const deleteSession = {
   summary: 'Sign out',
   description: 'Ends the session immediately, on every replica, and clears the cookie.',
   tags,
-  response: { 200: answer('Signed out', Success) }
+  response: { 200: answer('The session was ended', Success) }
 }
 
 export const listSessions = {

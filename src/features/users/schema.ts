@@ -100,7 +100,7 @@ export const createUser = {
   tags,
   headers: IdempotencyHeaders,
   body: ref(UserCreate),
-  response: { 201: answer('Created', User, LocationHeader) },
+  response: { 201: answer('The new user', User, LocationHeader) },
   problems: [EmailTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
@@ -156,6 +156,6 @@ export const deleteUser = {
   tags,
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The user was deleted', Success) },
   problems: [NotFound, LastOwner, LastAdministrator, UserOwnsCredentials]
 }

@@ -196,7 +196,7 @@ export const ListQuery = Type.Object(
       Type.Unsafe<string>({
         type: 'string',
         maxLength: MAX_URL_PART,
-        description: 'The id of a project',
+        description: 'Only credentials in the project with this id',
         examples: [projectId]
       })
     ),

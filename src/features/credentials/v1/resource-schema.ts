@@ -120,6 +120,17 @@ export const NewKey = closed(
   }
 )
 
+const valuesByName = (description: string) =>
+  Type.Optional(
+    Type.Unsafe<Record<string, unknown>>({
+      type: 'object',
+      additionalProperties: true,
+      maxProperties: MAX_FIELDS,
+      description,
+      examples: [{ apiKey: 'k-123456' }]
+    })
+  )
+
 /** The values of a request, by name or by id. The handler rejects both together. */
 const values = {
   keys: Type.Optional(
@@ -128,15 +139,7 @@ const values = {
       description: 'Values as a list of fields. Send this or `values`, not both'
     })
   ),
-  values: Type.Optional(
-    Type.Unsafe<Record<string, unknown>>({
-      type: 'object',
-      additionalProperties: true,
-      maxProperties: MAX_FIELDS,
-      description: 'Values by field name. Send this or `keys`, not both',
-      examples: [{ apiKey: 'k-123456' }]
-    })
-  )
+  values: valuesByName('Values by field name. Send this or `keys`, not both')
 }
 
 const ProjectNameOrId = Type.String({
@@ -155,8 +158,7 @@ const projects = {
     Type.Array(ref(ProjectNameOrId), {
       maxItems: 100,
       description:
-        'Projects by name or id. The name of a project that you did not create returns 409 ' +
-        '`ambiguous-name`. Send this or `projectIds`, not both',
+        'Projects by name (only of projects that you created) or by id. Send this or `projectIds`, not both',
       examples: [['Reports']]
     })
   )
@@ -165,7 +167,7 @@ const projects = {
 const writable = {
   description: Type.Optional(Description),
   ...projects,
-  expiresAt: Type.Optional(nullable(Timestamp))
+  expiresAt: Type.Optional(nullable(described(Timestamp, 'The time of expiry (RFC 3339), or null')))
 }
 
 export const AppCredentialCreate = closed(
@@ -206,11 +208,15 @@ export const AppCredentialUpdate = closed(
 )
 
 const { keys: _keys, ...patchable } = AppCredentialUpdate.properties
+const patchableValues = valuesByName('Values by field name')
 
-export const AppCredentialPatch = closed(patchable, {
-  $id: 'AppCredentialPatch',
-  examples: [{ expiresAt: null, values: { apiKey: 'k-654321', baseUrl: null } }]
-})
+export const AppCredentialPatch = closed(
+  { ...patchable, values: patchableValues },
+  {
+    $id: 'AppCredentialPatch',
+    examples: [{ expiresAt: null, values: { apiKey: 'k-654321', baseUrl: null } }]
+  }
+)
 
 export const EnvironmentValues = closed(values, {
   $id: 'EnvironmentValues',
@@ -219,7 +225,7 @@ export const EnvironmentValues = closed(values, {
 })
 
 export const EnvironmentPatch = closed(
-  { values: AppCredentialUpdate.properties.values },
+  { values: patchableValues },
   { $id: 'EnvironmentPatch', examples: [{ values: { apiKey: 'k-of-staging', baseUrl: null } }] }
 )
 
