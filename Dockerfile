@@ -14,18 +14,18 @@ FROM node:${NODE_VERSION}-bookworm-slim
 WORKDIR /app
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 
-# All of it belongs to root: the service cannot change its own code, and writes nowhere.
+# Everything belongs to root: the service cannot change its own code, and writes no files.
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json openapi.yaml LICENSE ./
 COPY migrations ./migrations
 COPY src ./src
-# Compiled once here, by a start that fails for its port and by loading the migrations: the service reads it at its start, and
-# cannot write it. Node looks for it under the number of its user, and writes it for its own eyes.
+# Fills Node's compile cache, by loading the migrations and by a start that fails for its port. The service only
+# reads the cache. Node looks for it under the id of its user, so the cache of root becomes that of user 1000.
 RUN export NODE_COMPILE_CACHE=/app/node_modules/.cache/compiled; \
     for file in migrations/*.ts; do node "$file" || exit 1; done; \
     PORT=none node src/main.js 2>&1 | grep 'PORT has to be' && cd "$NODE_COMPILE_CACHE" && mv *-0 "$(echo *-0 | sed 's/-0$/-1000/')" && chmod -R a+rX .
 
-# The image's user `node`, as a number so that an orchestrator can see that it is not root.
+# The user `node` of the base image, as a number, so that an orchestrator can see that it is not root.
 USER 1000:1000
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -3,7 +3,7 @@ import { withClient } from './postgres.ts'
 
 const AT_ONCE = 10_000
 
-/** Inserts events as a resolve records them: ids and names of what was read and by whom, and its fields. */
+/** Inserts events like those of a resolve: who read which credential, and which fields. */
 export async function insertEvents(client: pg.Client, count: number): Promise<void> {
   await client.query({
     name: 'insert',
@@ -21,7 +21,7 @@ export async function insertEvents(client: pg.Client, count: number): Promise<vo
   })
 }
 
-/** Inserts so many events that no service seals yet. */
+/** Inserts `count` unsealed events. */
 export function fill(url: string, count: number): Promise<void> {
   return withClient(url, async (client) => {
     for (let done = 0; done < count; done += AT_ONCE)

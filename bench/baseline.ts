@@ -31,7 +31,7 @@ export async function checkBaseline(rows: readonly Row[]): Promise<{ text: strin
     const name = nameOf(row)
     const expected = ratios[name]
     if (expected === undefined)
-      throw new Error(`the baseline has no ratio of ${name}: run with --write-baseline`)
+      throw new Error(`the baseline has no ratio for ${name}: run with --write-baseline`)
     const least = expected * (1 - tolerance)
     const { median } = row.ratio
     const holds = median >= least

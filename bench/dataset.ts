@@ -39,7 +39,9 @@ export async function prepareTemplate(
     isCurrent &&
     (await postgres.query('select from pg_database where datname = $1', [TEMPLATE])).length > 0
   ) {
-    log(`Uses the ${sizes.owners} x ${sizes.each} credentials seeded at ${new Date(saved.at).toISOString()}.`)
+    log(
+      `Using the ${sizes.owners} x ${sizes.each} credentials seeded at ${new Date(saved.at).toISOString()}.`
+    )
     return saved
   }
   await rm(file, { force: true })

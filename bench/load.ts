@@ -7,7 +7,7 @@ export interface Request {
   body?: unknown
   /** Returns the request that undoes this one, such as a deletion after a create. */
   undo?: (answer: Answer) => Request
-  /** Returns false for an unexpected body of a 2xx answer. Called only if bodies are read. */
+  /** Returns false for an unexpected body of a 2xx response. Called only if bodies are read. */
   isRight?: (body: string) => boolean
 }
 
@@ -37,7 +37,7 @@ const RECEIVE_BUFFER = 64 * 1024
 
 /**
  * Sends the requests in order over keep-alive connections, one request at a time on each. Rejects at the
- * first answer that is not 2xx, has an unexpected body, or times out.
+ * first response that is not 2xx, has an unexpected body, or times out.
  */
 export async function send(
   origin: string,
@@ -71,7 +71,7 @@ export async function send(
         (readBodies && request.isRight?.(answer.body) === false)
       ) {
         throw new Error(
-          `${request.method} ${request.path} answers ${answer.status}: ${answer.body.slice(0, 1_000)}`
+          `${request.method} ${request.path} returned ${answer.status}: ${answer.body.slice(0, 1_000)}`
         )
       }
       onAnswer?.(answer, request, index)
@@ -98,7 +98,7 @@ function textOf({ method, path, headers = {}, body }: Request, host: string): st
   return text
 }
 
-/** An HTTP/1.1 connection that parses no more than the service's answers require. */
+/** An HTTP/1.1 connection that parses no more than the service's responses require. */
 class Connection {
   #socket: Socket | undefined
   #waiting: { resolve(answer: Answer): void; reject(error: Error): void } | undefined
@@ -120,7 +120,7 @@ class Connection {
     return new Promise((resolve, reject) => {
       const socket = connect({ host, port, noDelay: true, onread: { buffer, callback } })
       connection.#socket = socket
-      socket.setTimeout(TIMEOUT_MS, () => connection.fail(new Error(`no answer within ${TIMEOUT_MS} ms`)))
+      socket.setTimeout(TIMEOUT_MS, () => connection.fail(new Error(`no response within ${TIMEOUT_MS} ms`)))
       socket.once('connect', () => resolve(connection))
       socket.on('error', (error) => {
         reject(error)
@@ -169,7 +169,7 @@ class Connection {
       this.#status = Number(text.slice(9, 12))
       const length = /\r\ncontent-length: (\d+)\r\n/i.exec(this.#head)?.[1]
       if (length === undefined && this.#status !== 204) {
-        this.fail(new Error(`an answer without content-length:\n${this.#head}`))
+        this.fail(new Error(`a response without content-length:\n${this.#head}`))
         return
       }
       this.#missing = Number(length ?? 0)
@@ -179,7 +179,7 @@ class Connection {
     this.#missing -= bytes - from
     if (this.#missing > 0) return
     if (this.#missing < 0) {
-      this.fail(new Error('an answer longer than its content-length'))
+      this.fail(new Error('a response longer than its content-length'))
       return
     }
     const waiting = this.#waiting
@@ -191,6 +191,6 @@ class Connection {
 /** Returns the value of a header. Throws if it is missing. */
 export function headerOf({ head }: Answer, name: string): string {
   const value = new RegExp(`\\r\\n${name}: ([^\\r]+)\\r\\n`, 'i').exec(head)?.[1]
-  if (value === undefined) throw new Error(`an answer without ${name}:\n${head}`)
+  if (value === undefined) throw new Error(`a response without ${name}:\n${head}`)
   return value
 }

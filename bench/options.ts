@@ -54,7 +54,7 @@ export function readOptions(): Options {
   })
   const { against, data, draw, quick } = values
   const check = values.check || values['write-baseline']
-  if (check && against) throw new Error('--check and --write-baseline measure this checkout alone')
+  if (check && against) throw new Error('--check and --write-baseline cannot be combined with --against')
   const short = quick || check
   const rounds = DEFAULTS.rounds[check ? 'check' : quick ? 'quick' : against ? 'against' : 'reference']
   const only = (values.only ?? (check ? CHECKED : undefined))?.split(',')
@@ -92,7 +92,7 @@ function routesOf(names: readonly string[] | undefined): readonly Route[] {
   const isMeant = (name: string) => (route: Route) => route.name === name || route.name.startsWith(`${name}-`)
   for (const name of names) {
     if (name === MEMORY || ROUTES.some(isMeant(name))) continue
-    throw new Error(`--only takes some of ${ROUTES.map((route) => route.name).join(',')},${MEMORY}`)
+    throw new Error(`--only takes a list of ${ROUTES.map((route) => route.name).join(',')},${MEMORY}`)
   }
   return ROUTES.filter((route) => names.some((name) => isMeant(name)(route)))
 }

@@ -90,7 +90,7 @@ export function auditIsSealed(url: string, signal: AbortSignal): Promise<void> {
     for (const deadline = Date.now() + SEALED_WITHIN_MS; ; await sleep(100, undefined, { signal })) {
       const { rowCount } = await client.query('select from audit_unsealed where settled_at <= now() limit 1')
       if (!rowCount) return
-      if (Date.now() > deadline) throw new Error('the service does not seal its audit events')
+      if (Date.now() > deadline) throw new Error('the service did not seal its audit events in time')
     }
   })
 }

@@ -126,7 +126,7 @@ function memoryTable(memory: Results['memory']): string {
 export async function writeResults(text: string): Promise<void> {
   const old = await readFile(page, 'utf8')
   const [begin, end] = [old.indexOf(BEGIN), old.indexOf(END)]
-  if (begin < 0 || end < begin) throw new Error(`${page} has no place for results`)
+  if (begin < 0 || end < begin) throw new Error(`${page} has no results section`)
   await writeFile(page, `${old.slice(0, begin)}${BEGIN}\n${text}\n${old.slice(end)}`)
 }
 

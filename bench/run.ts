@@ -19,7 +19,7 @@ async function measureMemories(world: World): Promise<Results['memory']> {
   if (!options.memory) return memory
   const [route] = ROUTES as [Route]
   for (const side of options.against ? [service, other] : [service]) {
-    tell(`${MEMORY_REQUESTS} requests for the memory of ${side.name}`)
+    tell(`${MEMORY_REQUESTS} requests to measure the memory of ${side.name}`)
     memory[side.name] = await measureMemory(side, dataset, { route, count: MEMORY_REQUESTS, signal })
   }
   return memory

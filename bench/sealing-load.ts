@@ -1,5 +1,5 @@
-// Measures how the service seals while it answers requests: it inserts events at a rate, as resolves of 100
-// credentials do, on top of a backlog, and sends reads at the same time. Usage:
+// Measures how the service seals while it serves requests. Inserts events at a fixed rate, like those of
+// resolves of 100 credentials, after a backlog, and sends reads at the same time. Usage:
 //   npm run bench:sealing-load -- [--rate 10000] [--backlog 0] [--seconds 20] [--checkout DIR]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -41,14 +41,14 @@ async function write(url: string, until: number): Promise<number> {
   })
 }
 
-/** Reads one after the other, and returns the milliseconds of each. */
+/** Sends one read after another, and returns the milliseconds of each. */
 async function read(origin: string, cookie: string, until: number): Promise<number[]> {
   const times: number[] = []
   while (performance.now() < until) {
     const start = performance.now()
     const answer = await fetch(`${origin}/api/v1/app-credentials`, { headers: { cookie } })
     await answer.text()
-    if (answer.status !== 200) throw new Error(`the service answers ${answer.status}`)
+    if (answer.status !== 200) throw new Error(`the service returned ${answer.status}`)
     times.push(performance.now() - start)
   }
   return times
@@ -88,7 +88,7 @@ async function run(postgres: Postgres, signal: AbortSignal): Promise<void> {
     LATCHKEY_ADMIN_EMAIL: ADMIN.email,
     LATCHKEY_ADMIN_PASSWORD: ADMIN.password
   }
-  // The first start makes the tables.
+  // The first start creates the tables.
   await (await startService(values.checkout, env, signal)).stop()
   await fill(url, backlog)
   const service = await startService(values.checkout, env, signal)

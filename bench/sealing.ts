@@ -1,5 +1,5 @@
-// Measures how fast audit events are sealed and verified. It fills two equal databases and takes turns on
-// them: the code of this checkout, and that of another one if there is `--against`. Usage:
+// Measures how fast audit events are sealed and verified. Fills two equal databases and alternates between
+// them: one with the code of this checkout, one with that of `--against`, if given. Usage:
 //   npm run bench:sealing -- [--events 200000] [--against DIR]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ const { values } = parseArgs({
   options: { events: { type: 'string', default: '200000' }, against: { type: 'string' } }
 })
 const events = Number(values.events)
-if (!Number.isSafeInteger(events) || events < 1) throw new Error('--events takes a number')
+if (!Number.isSafeInteger(events) || events < 1) throw new Error('--events takes a positive integer')
 
 /** The part of a checkout that is measured. Version 1.0.0 has `sealBatch`, later ones `sealEvents`. */
 interface Chain {
@@ -67,7 +67,8 @@ async function measure(postgres: Postgres, side: Side, work: () => Promise<numbe
 
 function report(what: string, side: string, { perSecond, nodeMicros, postgresMicros }: Measured): void {
   const rate = Math.round(perSecond).toLocaleString('en')
-  const cpu = `${nodeMicros.toFixed(1)} µs of Node, ${postgresMicros?.toFixed(1) ?? '?'} of Postgres an event`
+  const postgres = postgresMicros?.toFixed(1) ?? '?'
+  const cpu = `per event: ${nodeMicros.toFixed(1)} µs in Node, ${postgres} µs in Postgres`
   process.stdout.write(`${what.padEnd(7)} ${side.padEnd(6)} ${rate.padStart(8)} events/s; ${cpu}\n`)
 }
 
@@ -79,7 +80,7 @@ async function sealAll({ chain, db }: Side): Promise<number> {
 
 async function verifyAll({ chain, db }: Side): Promise<number> {
   const { verified, broken } = await chain.verifyChain(db)
-  if (broken || verified < events) throw new Error(`the chain is not right: ${JSON.stringify(broken)}`)
+  if (broken || verified < events) throw new Error(`the chain is broken: ${JSON.stringify(broken)}`)
   return verified
 }
 
@@ -91,7 +92,8 @@ async function bytesPerEvent({ database }: Side, postgres: Postgres): Promise<vo
       (select sum(pg_total_relation_size(relid)) from pg_partition_tree('audit_links')) as chain`)
     const bytes = (key: string) => Math.round(Number(rows[0][key]) / events)
     process.stdout.write(
-      `an event has ${bytes('heap')} bytes, ${bytes('indexes')} in indexes, ${bytes('chain')} in the chain\n`
+      `bytes per event: ${bytes('heap')} in the table, ${bytes('indexes')} in its indexes, ` +
+        `${bytes('chain')} in the hash chain\n`
     )
   })
 }

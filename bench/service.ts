@@ -11,7 +11,7 @@ const READY_WITHIN_MS = 120_000
 export interface Server {
   readonly pid: number
   readonly origin: string
-  /** From the spawn to the first answer that it is ready. */
+  /** From the spawn until the service is ready. */
   readonly startMs: number
   stop(): Promise<void>
 }

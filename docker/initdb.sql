@@ -1,7 +1,7 @@
--- Run once by the postgres image, as its superuser, while the data volume is empty.
--- One role owns the database and its tables; the service gives the other one the rights to serve requests.
+-- The postgres image runs this once, as its superuser, while the data volume is empty.
+-- One role owns the database and its tables. The service grants the other role the rights to serve requests.
 \getenv password POSTGRES_PASSWORD
--- The image has read POSTGRES_PASSWORD_FILE already; this one it does not know.
+-- The image reads POSTGRES_PASSWORD_FILE itself, but does not know POSTGRES_SERVICE_PASSWORD_FILE.
 \set service_password `printf %s "${POSTGRES_SERVICE_PASSWORD:-$(cat "$POSTGRES_SERVICE_PASSWORD_FILE")}"`
 select :'service_password' = '' as is_missing \gset
 \if :is_missing
@@ -11,5 +11,5 @@ create role latchkey login password :'password';
 create role latchkey_service login password :'service_password';
 create database latchkey owner latchkey;
 
--- Without a password the superuser cannot sign in over the network; inside the container the socket still lets it in.
+-- Without a password, the superuser can connect only by the socket inside the container.
 alter role postgres password null;

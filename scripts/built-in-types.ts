@@ -8,9 +8,10 @@ const PATH = join(import.meta.dirname, '..', 'docs', 'reference', 'built-in-type
 
 const INTRODUCTION = `# Built-in types
 
-Generated from the catalogue by \`npm run built-in-types\`. Every installation has these types; their ids, and
-those of their fields, never change. [Credential types](../concepts/credential-types.md) explains field types
-and secrets. Where the fields of a type are all optional, fill in those that your service needs.
+This page is generated from the catalogue by \`npm run built-in-types\`. Every installation has these types.
+The ids of types and fields never change. [Credential types](../how-to/credential-types.md) explains field
+types and secrets. If all fields of a type are optional, fill in those that your service needs. A \`json\`
+field accepts any JSON value unless the table says otherwise.
 `
 
 /** The page, as Markdown. */
@@ -62,9 +63,9 @@ function notesOf({
 }
 
 function constraintsOf({ integer, minimum, maximum, schemes, shape }: FieldConstraints): string {
-  if (shape) return shape === 'object' ? 'An object' : 'An object, or a text that is one'
+  if (shape) return shape === 'object' ? 'An object' : 'An object, or its JSON text'
   if (schemes) return schemes.map((scheme) => `\`${scheme}://\``).join(' or ')
-  return `${integer ? 'A whole number' : 'A number'} from ${minimum} to ${maximum}`
+  return `${integer ? 'An integer' : 'A number'} from ${minimum} to ${maximum}`
 }
 
 if (import.meta.main) writeFileSync(PATH, builtInTypesPage())

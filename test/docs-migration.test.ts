@@ -50,6 +50,7 @@ t.test('the recipe moves credentials of every schema, and machines read the bodi
     LATCHKEY: service.origin,
     EMAIL: email,
     PASSWORD: password,
+    TMPDIR: directory,
     LIGHTNING: lightning,
     LIGHTNING_TOKEN
   }
@@ -70,19 +71,21 @@ t.test('the recipe moves credentials of every schema, and machines read the bodi
     }
     return out
   }
-  await run('Migrating from Lightning')
-  await run('What there is')
-  await run('Projects')
+  await run('Before you begin')
+  await run('1. List the credentials in Lightning')
+  await run('2. Create the projects')
+  const work = await shell.directory()
   const bodies = Object.fromEntries(sources.map(({ name, body }) => [name, body]))
-  await writeFile(join(cwd, 'bodies.json'), JSON.stringify(bodies))
-  await writeFile(join(cwd, 'migrate.mjs'), blocks.find(({ language }) => language === 'js')!.text)
-  await run('Create', (text) => text.includes('token.json'))
-  const created = await run('Create', (text) => text.trim() === 'node migrate.mjs')
+  await writeFile(join(work, 'bodies.json'), JSON.stringify(bodies))
+  await writeFile(join(work, 'migrate.mjs'), blocks.find(({ language }) => language === 'js')!.text)
+  const create = '4. Create the credentials'
+  await run(create, (text) => text.includes('token.json'))
+  const created = await run(create, (text) => text.trim() === 'node migrate.mjs')
   t.same(
     created.trim().split('\n'),
     sources.map(({ name, schema }) => `${name}: created as ${schema}`)
   )
-  const projects = JSON.parse(await readFile(join(cwd, 'projects.json'), 'utf8'))
+  const projects = JSON.parse(await readFile(join(work, 'projects.json'), 'utf8'))
   const machine = await service.admin.post('/api/v1/access-tokens', {
     name: 'Runner',
     projectId: projects[REPORTS.id],

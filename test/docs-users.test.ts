@@ -12,28 +12,41 @@ t.test('the commands in docs/operations/users.md do what the document says', asy
   const service = await startTestApp(t)
   const status = async (email: string, password: string) =>
     (await service.anonymous().post('/api/v1/session', { email, password })).status
-  const made = { email: 'ann@example.org', name: 'Ann', password: 'forgotten by Ann' }
-  t.equal((await service.admin.post('/api/v1/users', made)).status, 201)
-
-  const env = { DATABASE_URL: service.databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('docs') }
+  const { email, password } = service.admin.person
+  const env = {
+    ...{ DATABASE_URL: service.databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('docs') },
+    ...{ LATCHKEY: service.origin, EMAIL: email, PASSWORD: password }
+  }
   const cwd = t.testdir({ shell: {} })
-  const shell = new Shell(t, cwd, join(cwd, 'shell'), { ...env, NEW_PASSWORD: 'chosen by the operator' })
+  const shell = new Shell(t, cwd, join(cwd, 'shell'), env)
   await shell.run(`latchkey() { node "${root}/src/cli.ts" "$@"; }`)
   const page = await readFile(join(root, 'docs/operations/users.md'), 'utf8')
-  const blocks = blocksOf(page).map(({ text }) => text)
-  t.equal(blocks.length, 4)
-  const run = async (block = '') => {
-    const { code, failed, out, err } = await shell.run(block)
-    t.same({ code, failed, err }, { code: 0, failed: [], err: '' }, block)
+  const blocks = blocksOf(page).filter(({ language }) => language === 'sh')
+  const run = async (what: string) => {
+    const { text } = blocks.shift()!
+    t.match(text, what)
+    const { code, failed, out, err } = await shell.run(text)
+    t.same({ code, failed, err }, { code: 0, failed: [], err: '' }, text)
     return out
   }
   const printed = /^Password: (\S+)$/m
-  const [, password = ''] = printed.exec(await run(blocks[0])) ?? []
-  t.equal(await status('ann@example.org', password), 200)
-  t.notMatch(await run(blocks[1]), printed)
-  t.equal(await status('ann@example.org', 'chosen by the operator'), 200)
-  const [, bobs = ''] = printed.exec(await run(blocks[2])) ?? []
-  t.equal(await status('bob@example.org', bobs), 200)
-  t.match(await run(blocks[3]), /user {3}disabled {2}ann@example\.org {2}Ann/)
-  t.equal(await status('ann@example.org', 'chosen by the operator'), 401)
+  const dana = 'dana@example.org'
+  const [, first = ''] = printed.exec(await run('users create')) ?? []
+  t.equal(await status(dana, first), 200)
+  const [, second = ''] = printed.exec(await run('users reset-password')) ?? []
+  t.equal(await status(dana, first), 401)
+  t.equal(await status(dana, second), 200)
+  t.notMatch(await run('--password-stdin'), printed)
+  const chosen = (await shell.run('echo "$NEW_PASSWORD"')).out.trim()
+  t.equal(await status(dana, chosen), 200)
+  await run('users disable')
+  t.equal(await status(dana, chosen), 401)
+  t.match(await run('users list'), /user {3}disabled {2}dana@example\.org {2}Dana/)
+  await run('users enable')
+  t.equal(await status(dana, chosen), 200)
+  await run('/api/v1/session')
+  t.match(await run('--request DELETE'), '{"success":true}')
+  t.equal(await status(dana, chosen), 401)
+  await run('--request DELETE')
+  t.equal(blocks.length, 0)
 })

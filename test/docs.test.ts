@@ -30,6 +30,8 @@ const ELSEWHERE: Record<string, string> = {
   'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
   'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
   'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
   'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
@@ -64,7 +66,7 @@ t.test('every page does what it says', async (t) => {
       const service = await startTestApp(t)
       const { email, password } = service.admin.person
       const env = { LATCHKEY: service.origin, EMAIL: email, PASSWORD: password, ...(await NEEDS[page]?.(t)) }
-      await followBlocks(t, blocks, new Shell(t, directory, cwd, env), cwd)
+      await followBlocks(t, blocks, new Shell(t, directory, cwd, env))
     })
   }
 })
@@ -123,7 +125,7 @@ async function followFromTheStart(t: Test, [first, ...rest]: Block[], directory:
       ),
     'the repository is cloned'
   )
-  await followBlocks(t, rest, new Shell(t, other, clone, env), clone)
+  await followBlocks(t, rest, new Shell(t, other, clone, env))
   if (!t.passing()) t.comment(await readFile(join(cwd, 'service.log'), 'utf8'))
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what a cell consists of on Debian, as root: a Postgres with its database and two roles, a root key, and
-# the settings of its replicas in /etc/latchkey/NAME.env.
+# Creates a cell on Debian, as root: a Postgres with its database and two roles, a root key, and the settings
+# of the cell's replicas in /etc/latchkey/NAME.env.
 #   make-cell.sh NAME POSTGRES_PORT ADMINISTRATOR
 set -eu
 [ $# -eq 3 ] || { echo 'usage: make-cell.sh NAME POSTGRES_PORT ADMINISTRATOR' >&2; exit 2; }
@@ -10,7 +10,7 @@ case $name in
 esac
 umask 077
 install -d -m 700 /etc/latchkey
-[ ! -e "/etc/latchkey/$name.env" ] || { echo "/etc/latchkey/$name.env is there already" >&2; exit 1; }
+[ ! -e "/etc/latchkey/$name.env" ] || { echo "/etc/latchkey/$name.env already exists" >&2; exit 1; }
 
 pg_createcluster 15 "latchkey-$name" --port "$port" --encoding UTF8 --locale C -- --data-checksums
 echo 'max_connections = 200' >> "/etc/postgresql/15/latchkey-$name/postgresql.conf"

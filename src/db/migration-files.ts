@@ -9,7 +9,7 @@ export const MIGRATIONS = join(import.meta.dirname, '../../migrations')
 /** Receives a line for the administrator. */
 export type Notice = (line: string) => void
 
-/** A file has exactly one of `up`, `indexes` and `batch`: see docs/operations/upgrades.md. */
+/** A file has exactly one of `up`, `indexes` and `batch`: see docs/operations/migrations.md. */
 interface Exports {
   /** Changes the tables in one transaction. Its notices are for after the commit. */
   up?(db: Transaction, notice: Notice): Promise<void>

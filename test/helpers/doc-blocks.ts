@@ -13,17 +13,20 @@ export interface Block {
 export function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = []
   let heading = ''
-  let open: (Block & { fence: string; lines: string[] }) | undefined
+  let open: (Block & { fence: string; indent: RegExp; lines: string[] }) | undefined
   markdown.split('\n').forEach((line, index) => {
-    const [, fence, language = ''] = /^ *(`{3,}|~{3,}) *(\S*)/.exec(line) ?? []
+    const [, indent = '', fence, language = ''] = /^( *)(`{3,}|~{3,}) *(\S*)/.exec(line) ?? []
     if (open) {
       if (fence?.startsWith(open.fence) && language === '') {
-        const { fence: _, lines, ...block } = open
+        const { fence: _, indent: __, lines, ...block } = open
         blocks.push({ ...block, text: lines.map((line) => `${line}\n`).join('') })
         open = undefined
-      } else open.lines.push(line)
-    } else if (fence) open = { fence, language, lines: [], line: index + 1, heading, text: '' }
-    else heading = /^#+ +(.*)$/.exec(line)?.[1] ?? heading
+      } else open.lines.push(line.replace(open.indent, ''))
+    } else if (fence) {
+      // In a list, the block has the indentation of the item.
+      const ofItem = new RegExp(`^ {0,${indent.length}}`)
+      open = { fence, indent: ofItem, language, lines: [], line: index + 1, heading, text: '' }
+    } else heading = /^#+ +(.*)$/.exec(line)?.[1] ?? heading
   })
   if (open) throw new Error(`the block of line ${open.line} has no end`)
   return blocks

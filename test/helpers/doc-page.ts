@@ -14,12 +14,7 @@ const REFUSED = 22
  * the block before printed; `js` and `yaml` become the file that their first line names, and the `run` steps
  * of a workflow's `yaml` are run.
  */
-export async function followBlocks(
-  t: Test,
-  blocks: readonly Block[],
-  shell: Shell,
-  cwd: string
-): Promise<void> {
+export async function followBlocks(t: Test, blocks: readonly Block[], shell: Shell): Promise<void> {
   const answers = new Answers()
   let ran: Ran | undefined
   for (const [index, block] of blocks.entries()) {
@@ -38,7 +33,7 @@ export async function followBlocks(
         break
       }
       case 'js': {
-        const name = await saveFile(block, cwd)
+        const name = await saveFile(block, await shell.directory())
         const later = blocks.slice(index + 1).filter(({ language }) => language === 'sh' || language === 'js')
         t.ok(
           later.some(({ text }) => text.includes(name)),
@@ -47,7 +42,7 @@ export async function followBlocks(
         break
       }
       case 'yaml':
-        await saveFile(block, cwd)
+        await saveFile(block, await shell.directory())
         ran = await shell.run(stepsOf(parse(block.text)))
         if (!t.equal(ended(ran), 'well', `${at} ends so\n${ran.err}${ran.out}`)) return
         break

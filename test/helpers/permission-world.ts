@@ -22,9 +22,9 @@ export interface Caller {
   column: string
   name: string
   client: Client
-  /** Of the user, or of the project token: what the audit log has. Null for nobody. */
+  /** The id of the user or project token in the audit log. Null if unauthenticated. */
   actorId: string | null
-  /** Done before each request: what makes the caller who it is may be gone by then. */
+  /** Restores the caller's state, which an earlier request may have ended. Runs before each request. */
   before?: () => Promise<unknown>
 }
 
@@ -64,11 +64,11 @@ export const CASES: Record<string, Case> = {
     make: async (world, { client }) => ({ client: await world.otherSession(client) })
   },
   listSessions: { make: () => ({}) },
-  'endSession one’s own': {
+  'endSession own': {
     own: true,
     make: async (world, { client }) => ({ params: { id: (await world.session(client.person.id)).id } })
   },
-  'endSession somebody’s': {
+  'endSession another user’s': {
     make: async (world) => ({ params: { id: (await world.session(world.bystander.person.id)).id } })
   },
   changePassword: {
@@ -84,15 +84,15 @@ export const CASES: Record<string, Case> = {
   'createAccessToken of the project': {
     make: ({ projectId }) => ({ body: { name: 'Runner', scopes: ['credentials:resolve'], projectId } })
   },
-  'listAccessTokens one’s own': { make: () => ({}) },
+  'listAccessTokens own': { make: () => ({}) },
   'listAccessTokens of the project': { make: ({ projectId }) => ({ query: `projectId=${projectId}` }) },
-  'revokeAccessToken one’s own': {
+  'revokeAccessToken own': {
     own: true,
     make: async (world, { client }) => ({
       params: { id: await world.tokenRow({ user_id: client.person.id }) }
     })
   },
-  'revokeAccessToken somebody’s': {
+  'revokeAccessToken another user’s': {
     make: async (world) => ({
       params: { id: await world.tokenRow({ user_id: world.bystander.person.id }) }
     })
@@ -107,20 +107,20 @@ export const CASES: Record<string, Case> = {
       body: { email: `${uuidv7()}@example.org`, name: 'Somebody', password: 'correct horse battery' }
     })
   },
-  'getUser oneself': { own: true, make: (_world, { client }) => ({ params: { id: client.person.id } }) },
-  'getUser somebody': { make: ({ bystander }) => ({ params: { id: bystander.person.id } }) },
-  'updateUser one’s own name': {
+  'getUser self': { own: true, make: (_world, { client }) => ({ params: { id: client.person.id } }) },
+  'getUser another user': { make: ({ bystander }) => ({ params: { id: bystander.person.id } }) },
+  'updateUser own name': {
     own: true,
     make: (_world, { client }) => ({ params: { id: client.person.id }, body: { name: uniqueName('Me') } })
   },
-  'updateUser one’s own role': {
+  'updateUser own role': {
     own: true,
     make: (_world, { client }) => ({ params: { id: client.person.id }, body: { role: 'admin' } })
   },
-  'updateUser somebody': {
+  'updateUser another user': {
     make: ({ bystander }) => ({ params: { id: bystander.person.id }, body: { name: uniqueName('You') } })
   },
-  'deleteUser somebody': { make: async (world) => ({ params: { id: await world.user() } }) },
+  'deleteUser another user': { make: async (world) => ({ params: { id: await world.user() } }) },
 
   listProjects: { make: () => ({}) },
   createProject: { make: () => ({ body: { name: uniqueName('project') } }) },
@@ -135,7 +135,7 @@ export const CASES: Record<string, Case> = {
     body: { role: role === 'owner' ? 'viewer' : 'editor' }
   })),
   ...forMembers('removeProjectMember', () => ({})),
-  'removeProjectMember oneself': {
+  'removeProjectMember self': {
     own: true,
     make: async (world, { client }) => {
       const id = await world.projectLikeIt()
@@ -154,16 +154,16 @@ export const CASES: Record<string, Case> = {
     })
   },
   getCredentialType: { make: ({ type }) => ({ params: { id: type.id } }) },
-  'updateCredentialType the holder’s': {
+  'updateCredentialType the credential owner’s': {
     make: ({ type }) => ({ params: { id: type.id }, body: { description: uniqueName('type') } })
   },
-  'updateCredentialType built in': {
+  'updateCredentialType built-in': {
     make: ({ builtInId }) => ({ params: { id: builtInId }, body: { description: 'Mine now' } })
   },
-  'deleteCredentialType the holder’s': {
+  'deleteCredentialType the credential owner’s': {
     make: async ({ holder }) => ({ params: { id: (await newType(holder)).id } })
   },
-  'deleteCredentialType built in': { make: ({ builtInId }) => ({ params: { id: builtInId } }) },
+  'deleteCredentialType built-in': { make: ({ builtInId }) => ({ params: { id: builtInId } }) },
 
   listAppCredentials: { make: () => ({}) },
   'createAppCredential in no project': {
@@ -184,10 +184,10 @@ export const CASES: Record<string, Case> = {
     })
   },
   deleteAppCredential: { make: async (world) => ({ params: { id: await world.credential() } }) },
-  'assignProjects to none': {
+  'assignProjects to no project': {
     make: async (world) => ({ params: { id: await world.credential() }, body: { projectIds: [] } })
   },
-  'assignProjects to a project of others': {
+  'assignProjects to another project': {
     make: (world) => ({ params: { id: world.credentialId }, body: { projectIds: [world.elsewhereId] } })
   },
   listCredentialsByProject: { make: ({ projectId }) => ({ params: { projectId } }) },
@@ -237,7 +237,7 @@ export const CASES: Record<string, Case> = {
   listAuditEvents: { make: () => ({}) },
   getAuditHead: { make: () => ({}) },
 
-  'lightningListCredentials one’s own': { make: () => ({}) },
+  'lightningListCredentials own': { make: () => ({}) },
   'lightningListCredentials of the project': {
     make: ({ projectId }) => ({ query: `project_id=${projectId}` })
   },
@@ -301,7 +301,7 @@ export async function readTable(): Promise<Map<string, Row>> {
   return rows
 }
 
-/** One project and one credential, and somebody of each kind. */
+/** One project, one credential, and a caller of each kind. */
 export async function newWorld(service: TestApp) {
   const { db } = service
   const person = () => service.newUser()
@@ -362,17 +362,17 @@ export async function newWorld(service: TestApp) {
   }
 
   const callers: Caller[] = []
-  const nobody = (name: string, client: Client, before?: () => Promise<unknown>) => {
+  const unauthenticated = (name: string, client: Client, before?: () => Promise<unknown>) => {
     client.person = disabled.person
-    callers.push({ column: 'nobody', name, client, actorId: null, ...(before && { before }) })
+    callers.push({ column: 'unauthenticated', name, client, actorId: null, ...(before && { before }) })
   }
-  nobody('anonymous', service.anonymous())
+  unauthenticated('anonymous', service.anonymous())
   const personal = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
-  const machine = ['credentials:read', 'credentials:resolve', 'usages:write']
+  const projectScopes = ['credentials:read', 'credentials:resolve', 'usages:write']
   const past = new Date(Date.now() - 1_000)
   for (const [kind, scopes, maker, project] of [
     ['personal', personal, holder],
-    ['project', machine, owner, projectId]
+    ['project', projectScopes, owner, projectId]
   ] as const) {
     for (const [how, change] of [
       ['expired', { expires_at: past }],
@@ -380,21 +380,21 @@ export async function newWorld(service: TestApp) {
     ] as const) {
       const { client, id } = await byToken(maker, scopes, project)
       await db.updateTable('access_tokens').set(change).where('id', '=', id).execute()
-      nobody(`${how} ${kind} token`, client)
+      unauthenticated(`${how} ${kind} token`, client)
     }
   }
   const ended = holder.other()
   const { cookie, id: endedId } = await session(holder.person.id)
   ended.cookie = cookie
   await db.deleteFrom('sessions').where('id', '=', endedId).execute()
-  nobody('ended session', ended)
+  unauthenticated('ended session', ended)
   // Straight in the database: the API would end the session and revoke the token as well.
   const left = await session(disabled.person.id)
   const disabledSession = disabled.other()
   disabledSession.cookie = left.cookie
   const disabledToken = await byToken(disabled, personal)
   await db.updateTable('users').set({ disabled_at: past }).where('id', '=', disabled.person.id).execute()
-  nobody('disabled user', disabledSession, () => {
+  unauthenticated('disabled user', disabledSession, () => {
     const { cookie: _, ...row } = left
     return db
       .insertInto('sessions')
@@ -402,15 +402,15 @@ export async function newWorld(service: TestApp) {
       .onConflict((conflict) => conflict.doNothing())
       .execute()
   })
-  nobody('token of a disabled user', disabledToken.client)
+  unauthenticated('token of a disabled user', disabledToken.client)
 
   for (const [column, client] of Object.entries({
-    stranger,
+    'other user': stranger,
     viewer,
     editor,
     admin,
     owner,
-    holder,
+    'credential owner': holder,
     administrator
   })) {
     callers.push({ column, name: column, client, actorId: client.person.id })
@@ -420,13 +420,13 @@ export async function newWorld(service: TestApp) {
     const { client } = await byToken(holder, [scope])
     callers.push({ column: name, name, client, actorId: holder.person.id })
   }
-  for (const scope of machine) {
-    const name = `machine ${scope === 'usages:write' ? 'usages' : scope.split(':')[1]}`
+  for (const scope of projectScopes) {
+    const name = `project ${scope === 'usages:write' ? 'usages' : scope.split(':')[1]}`
     const { client, id } = await byToken(owner, [scope], projectId)
     callers.push({ column: name, name, client, actorId: id })
   }
-  const { client: elsewhere, id: elsewhereToken } = await byToken(outsider, machine, elsewhereId)
-  const column = 'machine elsewhere'
+  const { client: elsewhere, id: elsewhereToken } = await byToken(outsider, projectScopes, elsewhereId)
+  const column = 'other project'
   callers.push({ column, name: column, client: elsewhere, actorId: elsewhereToken })
 
   return {
@@ -483,7 +483,7 @@ export async function newWorld(service: TestApp) {
       return id
     },
 
-    /** A token that nobody has. */
+    /** A token whose text is unknown. */
     async tokenRow(holder: { user_id: string } | { project_id: string }): Promise<string> {
       const id = uuidv7()
       const row = {

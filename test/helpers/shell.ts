@@ -59,6 +59,11 @@ echo $?
     return { code, out: out!, err: err!, failed: failed!.split('\n').filter(Boolean) }
   }
 
+  /** Where the shell is now. */
+  async directory(): Promise<string> {
+    return (await this.run('pwd')).out.trimEnd()
+  }
+
   async end(): Promise<void> {
     this.#child.stdin!.end()
     await this.#ended

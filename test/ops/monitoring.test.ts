@@ -8,6 +8,7 @@ import { createTestDatabase } from '../helpers/database.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { freePort } from '../helpers/free-port.ts'
 import { makeBed, missing } from './bed.ts'
+import { fileOnPage } from './page.ts'
 import { serviceIn } from './replicas.ts'
 
 t.setTimeout(180_000)
@@ -45,9 +46,7 @@ t.test('Prometheus reads the service by the file on the page', withPrometheus, a
   const [, origin] = await replica.printed(/listens on (http:\S+)/)
   await fetch(`${origin}/api/v1/session`)
 
-  const page = await readFile(join(directory, '../../docs/operations/monitoring.md'), 'utf8')
-  const [, text = ''] = /^```yaml\n(# prometheus\.yml\n.*?)^```$/ms.exec(page) ?? []
-  const config = parse(text)
+  const config = parse(await fileOnPage('prometheus.yml', 'monitoring.md'))
   t.same(config.rule_files, ['/etc/prometheus/latchkey.yaml'])
   config.rule_files = [await bed.write('latchkey.yaml', await read('rules.yaml'))]
   config.global.scrape_interval = '1s'

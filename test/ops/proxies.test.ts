@@ -16,7 +16,7 @@ const SIGN_IN = JSON.stringify({ email: 'admin@example.org', password: 'correct 
 const page = await readFile(join(import.meta.dirname, '../../docs/operations/reverse-proxy.md'), 'utf8')
 /** The settings on the page. */
 const settings = Object.fromEntries(
-  [...page.matchAll(/^(PUBLIC_URL|TRUST_PROXY)=(.+)$/gm)].map(([, name, value]) => [name, value])
+  [...page.matchAll(/^ *(PUBLIC_URL|TRUST_PROXY)=(.+)$/gm)].map(([, name, value]) => [name, value])
 )
 
 for (const name of PROXIES) {

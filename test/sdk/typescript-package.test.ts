@@ -142,34 +142,43 @@ t.test('the package of the TypeScript client', async (t) => {
   })
 
   t.test('runs the programs of the README against the service', async (t) => {
-    const { proxy, tokens, ann, project: id } = await startWorld(t, directory)
-    const env = {
+    const { proxy, ann } = await startWorld(t, directory)
+    const env: NodeJS.ProcessEnv = {
       PATH: process.env.PATH,
       LATCHKEY_URL: proxy.origin,
       EMAIL: ann.person.email,
       PASSWORD: ann.person.password,
-      PERSONAL_TOKEN: tokens.personal,
-      PROJECT_TOKEN: tokens.runner,
-      PROJECT_ID: id,
       MAIL_PASSWORD: 'hunter2 hunter2'
     }
+    const exported = /^export (PROJECT_ID|PERSONAL_TOKEN|PROJECT_TOKEN)=(\S+)\n/gm
     const expected: Record<string, string> = {
       'sign-in': 'signed in as Ann\n',
+      'set-up': '',
       create: 'created at revision 1\n',
-      response: 'Mail server 200 "1"\n',
-      pages: 'Mail server 1\n',
+      response: 'Client tour mail 200 "1"\n',
+      pages: 'Client tour mail 1\n',
       resolve: 'mail.example.org with a password of 15 characters\n',
       hooks: 'listAppCredentials 200 1\n',
-      errors: 'changed meanwhile\n'
+      errors: 'changed meanwhile\n',
+      'clean-up': 'removed\n'
     }
     t.same(
       programs.map(([, name]) => name),
       Object.keys(expected)
     )
-    for (const [, name] of programs) {
-      const { stdout } = await run(process.execPath, [`${name}.ts`], { cwd: project, env })
-      t.equal(stdout, expected[name!], `${name}`)
+    for (const time of ['first', 'second']) {
+      for (const [, name] of programs) {
+        const { stdout } = await run(process.execPath, [`${name}.ts`], { cwd: project, env })
+        if (name === 'set-up') {
+          const variables = [...stdout.matchAll(exported)].map(([, variable, value]) => [variable, value])
+          t.equal(variables.length, 3, `set-up exports, ${time} time`)
+          Object.assign(env, Object.fromEntries(variables))
+        }
+        t.equal(stdout.replace(exported, ''), expected[name!], `${name}, ${time} time`)
+      }
     }
+    const left = await ann.get('/api/v1/app-credentials?search=client+tour')
+    t.equal(left.json.total, 0, 'nothing is left')
   })
 })
 

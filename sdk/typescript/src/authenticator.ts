@@ -39,7 +39,7 @@ export class Authenticator {
     }
     const token: unknown = typeof this.#token === 'string' ? this.#token : await this.#token()
     if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token))
-      throw new TypeError('the token is no string, empty, or not of visible characters of ASCII')
+      throw new TypeError('the token must be a non-empty string of visible ASCII characters')
     return { header: ['authorization', `Bearer ${token}`], secret: token, credentials: 'omit' }
   }
 

@@ -12,7 +12,7 @@ export interface WithResponse<T> {
   response: ResponseInfo
 }
 
-/** The result of a call: a promise of the response's body, which has the rest of the response too. */
+/** The result of a call: a promise of the response's body, which gives access to the rest of the response. */
 export class Call<T> extends Promise<T> {
   readonly #answer: Promise<WithResponse<T>>
 
@@ -40,7 +40,7 @@ export class Call<T> extends Promise<T> {
   }
 }
 
-/** The response without its cookies, of which one is the session. */
+/** The response without its cookies, because one is the session. */
 export function infoOf({ status, headers }: Response): ResponseInfo {
   const shown = new Headers(headers)
   shown.delete('set-cookie')

@@ -116,7 +116,7 @@ export function createClient(options: LatchkeyOptions): Latchkey {
 
   return Object.assign(operations, {
     async signIn(body: SignIn) {
-      if (token !== undefined) throw new TypeError('a client that has a token does not sign in')
+      if (token !== undefined) throw new TypeError('signIn() needs a client without a token')
       return operations.createSession({ body })
     },
     async signOut() {
@@ -142,7 +142,7 @@ function requirePathParams(names: readonly string[], path: unknown): void {
   for (const name of names) {
     const value: unknown = Object(path)[name]
     if (typeof value !== 'string' || /^\.{0,2}$/.test(value))
-      throw new TypeError(`path.${name} cannot be a part of a path`)
+      throw new TypeError(`path.${name} cannot be used in a path`)
   }
 }
 

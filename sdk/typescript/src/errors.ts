@@ -5,7 +5,7 @@ import { parseProblem, redact, redactText } from './problem.ts'
 /** A problem code in the document, or one of a later version of the service. */
 export type Code = ProblemCode | (string & {})
 
-/** The service, or a proxy in front of it, answered with an error. Contains no token and no session. */
+/** The service, or a proxy in front of it, returned an error. Contains no token and no session. */
 export class LatchkeyError extends Error {
   override readonly name: string = 'LatchkeyError'
   readonly status: number
@@ -27,7 +27,7 @@ export class LatchkeyError extends Error {
     const header = headers.get('x-request-id')
     const requestId = problem?.requestId ?? (header === null ? undefined : redactText(header, secret))
     const details = [problem?.code ?? 'no code', status, requestId].filter(Boolean).join(', ')
-    super(`${problem?.detail ?? 'The service did not do it.'} (${details})`)
+    super(`${problem?.detail ?? 'The service refused the request.'} (${details})`)
     this.status = status
     this.code = problem?.code
     this.problem = problem
@@ -44,14 +44,14 @@ export class LatchkeyError extends Error {
   }
 }
 
-/** There was no response, or an unreadable one. The service may have carried out the request. */
+/** There was no response, or it could not be read. The service may have carried out the request. */
 export class LatchkeyNetworkError extends Error {
   override readonly name: string = 'LatchkeyNetworkError'
   readonly attempts: number
   /** The code of the system or of TLS, such as `ECONNREFUSED`. */
   readonly code: string | undefined
 
-  /** The cause has the code alone: the original error may hold bytes of the response. */
+  /** The cause contains only the code: the original error may contain bytes of the response. */
   constructor(message: string, attempts: number, code?: string) {
     super(message, code === undefined ? undefined : { cause: Object.assign(new Error(code), { code }) })
     this.attempts = attempts

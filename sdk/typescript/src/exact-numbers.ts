@@ -1,9 +1,9 @@
-/** How responses have numbers that a double does not hold: as text, or integers as BigInt and others as text. */
+/** How to return numbers that a double cannot hold: as text, or integers as BigInt and others as text. */
 export type ExactNumbers = 'string' | 'bigint'
 
 type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown
 
-/** Returns false where `JSON.parse` does not show the source of a number, as in Node 20. */
+/** Returns false where `JSON.parse` gives no access to the source text, as in Node 20. */
 export function canKeepNumbers(): boolean {
   const parse = JSON.parse as (text: string, revive: Reviver) => unknown
   return parse('1.0', (_key, _value, context) => context?.source) === '1.0'
@@ -28,7 +28,7 @@ function decimalOf(text: string): string {
   let start = 0
   while (start < digits.length && digits[start] === '0') start++
   if (start === digits.length) return whole && '0'
-  // Not by an expression: from each zero, it would look for the end.
+  // A regular expression would scan to the end from each zero.
   let end = digits.length
   while (digits[end - 1] === '0') end--
   return `${sign}${digits.slice(start, end)}e${Number(exponent) - fraction.length + digits.length - end}`

@@ -15,7 +15,7 @@ export interface ResponseEvent extends AttemptEvent {
 }
 
 export interface RetryEvent extends AttemptEvent {
-  /** Why: a LatchkeyError, or a LatchkeyNetworkError if there was no response. */
+  /** The reason: a LatchkeyError, or a LatchkeyNetworkError if there was no response. */
   error: Error
   /** The time until the next attempt. */
   delayMilliseconds: number

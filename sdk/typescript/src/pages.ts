@@ -15,7 +15,7 @@ export async function* iteratePages(
   let query = first
   for (;;) {
     const { data, nextCursor } = await read(query)
-    // It may be empty although there are more: of the audit log, the service looks at a bounded part.
+    // A page may be empty although more follow: for the audit log, the service searches a bounded part.
     yield* data
     if (nextCursor === null || nextCursor === query.cursor) return
     const { page: _page, ...rest } = query

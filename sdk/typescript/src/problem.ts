@@ -26,7 +26,7 @@ export function parseProblem(headers: Headers, body: unknown): Problem | undefin
     Object(body)
   if (![title, code, detail, requestId].every(isString) || typeof status !== 'number') return undefined
   return {
-    // RFC 9457, 4.2.1: what a problem without a type has.
+    // The default of RFC 9457, section 4.2.1.
     type: isString(type) ? type : 'about:blank',
     status,
     title,

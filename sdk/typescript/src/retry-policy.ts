@@ -25,9 +25,9 @@ export function changesValues(name: OperationName, method: string): boolean {
 }
 
 /**
- * A retry must not repeat what an earlier attempt may have done. A POST needs an `Idempotency-Key`. A PUT or
- * PATCH, or the deletion of an environment, needs `If-Match`: otherwise it could undo a change made between the two
- * attempts.
+ * A retry must not repeat a change that an earlier attempt may have made. A POST needs an `Idempotency-Key`. A
+ * PUT or PATCH, or the deletion of an environment, needs `If-Match`: otherwise it could undo a change made
+ * between the two attempts.
  */
 export function retryPolicyFor(
   name: OperationName,

@@ -112,7 +112,7 @@ export class Transport {
     try {
       return await withTimeout(
         this.#limits.attemptSeconds,
-        () => (auth ? this.#timeoutError('answer', number) : this.#timeoutError('token', number - 1)),
+        () => (auth ? this.#timeoutError('response', number) : this.#timeoutError('token', number - 1)),
         request.signal,
         async (signal) => {
           auth ??= await this.#authenticator.authenticate()
@@ -136,7 +136,11 @@ export class Transport {
       // An error of the token function.
       if (!auth) throw error
       const code = errorCode(error)
-      return new LatchkeyNetworkError(`No answer from the service${code ? ` (${code})` : ''}.`, number, code)
+      return new LatchkeyNetworkError(
+        `No response from the service${code ? ` (${code})` : ''}.`,
+        number,
+        code
+      )
     } finally {
       this.#onAttempt(request, call, status)
     }
@@ -163,16 +167,16 @@ export class Transport {
   #parseBody({ text }: CompleteResponse, { name }: Call, number: number): unknown {
     if (text === undefined)
       throw new LatchkeyNetworkError(
-        `The answer is larger than ${MAX_RESPONSE_BYTES / 1024 / 1024} MiB.`,
+        `The response is larger than ${MAX_RESPONSE_BYTES / 1024 / 1024} MiB.`,
         number
       )
     const body = parseJson(text, this.#limits.exactNumbers)
     if ((body === undefined && text !== '') || !isValidResponse(name, body))
-      throw new LatchkeyNetworkError('This is not an answer of Latchkey.', number)
+      throw new LatchkeyNetworkError('This is not a response from Latchkey.', number)
     return body
   }
 
-  #timeoutError(missing: 'token' | 'answer', number: number): LatchkeyTimeoutError {
+  #timeoutError(missing: 'token' | 'response', number: number): LatchkeyTimeoutError {
     return new LatchkeyTimeoutError(`No ${missing} within ${this.#limits.attemptSeconds} seconds.`, number)
   }
 }

@@ -9,18 +9,20 @@ export interface AppInfo {
 
 const TOKEN = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 
-/** Throws a TypeError if a name or version cannot be a part of a header. */
+/** Throws a TypeError if the name or version cannot be part of a header. */
 export function parseAppInfo(app: AppInfo | undefined): string | undefined {
   if (app === undefined) return undefined
   const parts = [app.name, ...(app.version === undefined ? [] : [app.version])]
   if (!parts.every((part) => typeof part === 'string' && TOKEN.test(part)))
-    throw new TypeError('appInfo has to have a name, and may have a version, of letters, digits and - . _')
+    throw new TypeError(
+      'appInfo needs a name and may have a version; both consist of letters, digits and - . _'
+    )
   return parts.join('/')
 }
 
 /**
- * `latchkey-client/1.0.0 (node 24) billing/2.1`. Undefined in browsers, which have a name of their own and
- * ask the service before they send another.
+ * `latchkey-client/1.0.0 (node 24) billing/2.1`. Undefined in browsers: they send their own, and another one
+ * would need a preflight request.
  */
 export function userAgent(app: string | undefined): string | undefined {
   const { process } = globalThis as { process?: { versions?: { node?: string } } }

@@ -62,11 +62,11 @@ const port = (id: string, defaultValue: number) =>
     number(id, 'port', 'Port', { defaultValue, constraints: { integer: true, minimum: 1, maximum: 65_535 } })
   )
 
-/** Takes what Lightning's clients send beside the fields of a type that Lightning has too. */
+/** Holds the properties that Lightning clients send in addition to the fields of a type. */
 const extra = (id: string) =>
   optional(
-    json(id, 'extra', 'Further properties', {
-      description: 'Its members are handed out like the fields of the type',
+    json(id, 'extra', 'Additional properties', {
+      description: 'Resolve returns its members like fields of the type',
       constraints: { shape: 'object' }
     })
   )
@@ -90,7 +90,7 @@ export const catalogue: readonly BuiltInType[] = [
     json('01a2004e-19f8-72b9-8573-d04ad0f87a71', 'body', 'Body', { constraints: { shape: 'object' } })
   ]),
 
-  builtIn('01a2004e-19f9-7b44-919d-cd5a53b044e6', 'api-key', 'API key of any service', [
+  builtIn('01a2004e-19f9-7b44-919d-cd5a53b044e6', 'api-key', 'API key for any service', [
     password('01a2004e-19fa-765c-8d29-5983b2e57721', 'apiKey', 'API key'),
     optional(url('01a2004e-19fb-7f32-9505-297ad3053f86', 'baseUrl', 'Base URL'))
   ]),
@@ -103,7 +103,7 @@ export const catalogue: readonly BuiltInType[] = [
     optional(password('01a2004e-1a01-78d0-919c-6c18cb7f3845', 'password', 'Password')),
     optional(url('01a2004e-1a02-7255-a402-1650a166c4b7', 'baseUrl', 'Base URL'))
   ]),
-  builtIn('01a2004e-1a03-73ff-a7ae-4c772a38f2bb', 'http-header', 'Value sent in an HTTP header of its own', [
+  builtIn('01a2004e-1a03-73ff-a7ae-4c772a38f2bb', 'http-header', 'Secret sent in a custom HTTP header', [
     open('01a2004e-1a04-7586-9981-5dcb52e11de2', 'headerName', 'Header name', {
       defaultValue: 'X-API-Key',
       pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" // a token, RFC 9110, 5.6.2
@@ -111,28 +111,33 @@ export const catalogue: readonly BuiltInType[] = [
     password('01a2004e-1a05-7343-83e9-99386342ff5f', 'headerValue', 'Header value'),
     optional(url('01a2004e-1a06-7576-b730-02a473287a1c', 'baseUrl', 'Base URL'))
   ]),
-  builtIn('01a2004e-1a07-7c93-b221-2206b761a5c5', 'oauth2-client-credentials', 'OAuth 2.0 client', [
-    url('01a2004e-1a08-7673-bf62-df493ef70875', 'tokenUrl', 'Token URL'),
-    open('01a2004e-1a09-7f64-9f3b-f1247de2ffce', 'clientId', 'Client ID'),
-    password('01a2004e-1a0a-767c-9eb2-e69dde756b0f', 'clientSecret', 'Client secret'),
-    optional(open('01a2004e-1a0b-722b-8cb6-cfa4ab1ee697', 'scope', 'Scopes, separated by spaces')),
-    optional(open('01a2004e-1a0c-72f8-99d4-e5e3fe05123d', 'audience', 'Audience')),
-    optional(
-      select('01a2004e-1a0d-7587-8eb8-e10f656945e5', 'authMethod', 'Client authentication', {
-        description: 'How the client secret is sent to the token URL',
-        defaultValue: 'client_secret_basic',
-        options: ['client_secret_basic', 'client_secret_post']
-      })
-    )
-  ]),
-  builtIn('01a22210-29d7-7393-96fe-b28c56dd983a', 'oauth', 'Tokens of an OAuth 2.0 authorization', [
+  builtIn(
+    '01a2004e-1a07-7c93-b221-2206b761a5c5',
+    'oauth2-client-credentials',
+    'OAuth 2.0 client credentials',
+    [
+      url('01a2004e-1a08-7673-bf62-df493ef70875', 'tokenUrl', 'Token URL'),
+      open('01a2004e-1a09-7f64-9f3b-f1247de2ffce', 'clientId', 'Client ID'),
+      password('01a2004e-1a0a-767c-9eb2-e69dde756b0f', 'clientSecret', 'Client secret'),
+      optional(open('01a2004e-1a0b-722b-8cb6-cfa4ab1ee697', 'scope', 'Scopes, separated by spaces')),
+      optional(open('01a2004e-1a0c-72f8-99d4-e5e3fe05123d', 'audience', 'Audience')),
+      optional(
+        select('01a2004e-1a0d-7587-8eb8-e10f656945e5', 'authMethod', 'Client authentication', {
+          description: 'How the client secret is sent to the token URL',
+          defaultValue: 'client_secret_basic',
+          options: ['client_secret_basic', 'client_secret_post']
+        })
+      )
+    ]
+  ),
+  builtIn('01a22210-29d7-7393-96fe-b28c56dd983a', 'oauth', 'OAuth 2.0 access and refresh tokens', [
     optional(password('01a22210-29da-71cf-8f7e-90c8843ccb1b', 'access_token', 'Access token')),
     optional(password('01a22210-29dd-75a8-9ada-63b0001ebcad', 'refresh_token', 'Refresh token')),
     optional(open('01a22210-29df-71ca-8988-52119c155e2e', 'token_type', 'Token type')),
     optional(open('01a22210-29e1-755e-85c4-14b97a3d7941', 'scope', 'Scopes, separated by spaces')),
     optional(
       json('01a22210-29e2-745d-b661-b69150137f03', 'expires_at', 'Expiry of the access token', {
-        description: 'Seconds since 1970, or a date and time'
+        description: 'Seconds since 1970-01-01 UTC, or a date and time'
       })
     ),
     optional(url('01a22210-29e4-7659-a372-8a107adfb88c', 'instance_url', 'URL of the service')),
@@ -150,21 +155,21 @@ export const catalogue: readonly BuiltInType[] = [
     optional(
       json('01a22210-29f4-7769-941e-8aa317a2e921', 'tls', 'TLS options', {
         constraints: { shape: 'object' },
-        description: 'As in tls.createSecureContext of Node.js: cert, key, ca and others'
+        description: 'Options of tls.createSecureContext in Node.js, such as cert, key and ca'
       })
     ),
     extra('01a22210-29f6-7676-99fd-ff9e207149c2')
   ]),
   builtIn('01a22210-29f8-73d9-9308-f6f4bb5dc31d', 'tls-client-certificate', 'TLS client certificate', [
-    optional(file('01a22210-29fa-7783-a4ef-2646ecd9ab23', 'cert', 'Certificate with its chain, in PEM')),
+    optional(file('01a22210-29fa-7783-a4ef-2646ecd9ab23', 'cert', 'Certificate and its chain, in PEM')),
     optional(file('01a22210-29fd-778c-bc4d-23606b42c2e1', 'key', 'Private key, in PEM')),
     optional(
       file('01a22210-29ff-7406-b39c-6d4133f289fd', 'pfx', 'PKCS#12 file, in base64', {
         description: 'Instead of certificate and private key'
       })
     ),
-    optional(password('01a22210-2a01-7714-be02-ea01137c6fab', 'passphrase', 'Passphrase of the key')),
-    optional(openText('01a22210-2a03-74ee-bd47-bcb0f650b531', 'ca', 'Trusted authorities, in PEM'))
+    optional(password('01a22210-2a01-7714-be02-ea01137c6fab', 'passphrase', 'Passphrase of the private key')),
+    optional(openText('01a22210-2a03-74ee-bd47-bcb0f650b531', 'ca', 'Trusted CA certificates, in PEM'))
   ]),
 
   builtIn('01a2004e-1a0e-75bb-a9b9-b8aa5a48db87', 'postgresql', 'PostgreSQL database', [
@@ -180,7 +185,7 @@ export const catalogue: readonly BuiltInType[] = [
       'Allow self-signed certificate',
       false
     ),
-    optional(openText('01a22210-2a05-7342-9a07-13db0b7f3c2f', 'ca', 'Certificate of the authority, in PEM')),
+    optional(openText('01a22210-2a05-7342-9a07-13db0b7f3c2f', 'ca', 'CA certificate, in PEM')),
     optional(file('01a22210-2a07-74d1-9ae8-f10d4666a37c', 'cert', 'Client certificate, in PEM')),
     optional(
       file('01a22210-2a09-7318-9994-92d5078a3a71', 'key', 'Private key of the client certificate, in PEM')
@@ -204,12 +209,12 @@ export const catalogue: readonly BuiltInType[] = [
       })
     ),
     optional(
-      open('01a22210-2a10-76b5-b858-482b9abb70c2', 'clusterHostname', 'Host names of the cluster', {
-        description: 'Instead of a connection string, such as cluster0.example.mongodb.net'
+      open('01a22210-2a10-76b5-b858-482b9abb70c2', 'clusterHostname', 'Cluster host names', {
+        description: 'Instead of a connection string, for example cluster0.example.mongodb.net'
       })
     ),
     optional(
-      select('01a22210-2a12-7117-8961-23ef8f844768', 'protocol', 'Protocol, with host names', {
+      select('01a22210-2a12-7117-8961-23ef8f844768', 'protocol', 'Protocol for the host names', {
         options: ['mongodb+srv', 'mongodb']
       })
     ),
@@ -217,9 +222,9 @@ export const catalogue: readonly BuiltInType[] = [
     optional(password('01a2004e-1a20-708d-9d84-fc2d01b4f3ab', 'password', 'Password')),
     optional(open('01a2004e-1a21-7886-aeb1-28834d4c108b', 'database', 'Database')),
     optional(
-      json('01a22210-2a15-7342-bf2b-ff54b98556bf', 'options', 'Options of the connection', {
+      json('01a22210-2a15-7342-bf2b-ff54b98556bf', 'options', 'Connection options', {
         constraints: { shape: 'object' },
-        description: 'Such as {"retryWrites": true, "w": "majority"}'
+        description: 'For example {"retryWrites": true, "w": "majority"}'
       })
     ),
     extra('01a22210-2a17-70a6-9221-a27f7c6152b9')
@@ -235,19 +240,19 @@ export const catalogue: readonly BuiltInType[] = [
     flag('01a2004e-1a28-7587-959f-04bb0f17df42', 'tls', 'Use TLS', true),
     extra('01a22210-2a19-7436-8c55-2c23d3efc2b2')
   ]),
-  builtIn('01a22210-2a1b-732c-9400-5f9e907fad8b', 'jdbc', 'Database, by its JDBC URL', [
+  builtIn('01a22210-2a1b-732c-9400-5f9e907fad8b', 'jdbc', 'Database with a JDBC URL', [
     // not a url field: it may contain a user name and password
     password('01a22210-2a1d-76fb-860e-649f3c155591', 'url', 'JDBC URL', {
-      description: 'Such as jdbc:postgresql://db.example.org:5432/sales',
+      description: 'For example jdbc:postgresql://db.example.org:5432/sales',
       pattern: '^jdbc:.+$'
     }),
     optional(open('01a22210-2a20-7769-a50f-223e60ea4029', 'user', 'User name')),
     optional(password('01a22210-2a22-70e9-a11b-b5a2d33cb2a2', 'password', 'Password')),
-    optional(open('01a22210-2a24-714d-a8a3-ea86c3286e2d', 'driver', 'Class of the driver')),
+    optional(open('01a22210-2a24-714d-a8a3-ea86c3286e2d', 'driver', 'Driver class')),
     optional(
       json('01a22210-2a26-7345-8402-7c7c1bdf83b6', 'properties', 'Connection properties', {
         constraints: { shape: 'object' },
-        description: 'Texts by their names'
+        description: 'Names and string values'
       })
     )
   ]),
@@ -257,16 +262,16 @@ export const catalogue: readonly BuiltInType[] = [
       description: 'amqp:// or amqps://, with user name, password and virtual host'
     })
   ]),
-  builtIn('01a2004e-1a2b-77e8-8c62-689429088471', 'smtp', 'Mail server that sends', [
+  builtIn('01a2004e-1a2b-77e8-8c62-689429088471', 'smtp', 'SMTP server for outgoing mail', [
     open('01a2004e-1a2c-7b01-8339-eea64df267a1', 'host', 'Host'),
     port('01a2004e-1a2d-778e-b9f1-1760129344e6', 587),
-    flag('01a2004e-1a2e-77f9-99c2-7d27c0e2111c', 'secure', 'TLS from the start, not STARTTLS', false),
+    flag('01a2004e-1a2e-77f9-99c2-7d27c0e2111c', 'secure', 'Use implicit TLS instead of STARTTLS', false),
     optional(open('01a2004e-1a2f-79d8-b349-82e9b0f7b4c7', 'user', 'User name')),
     optional(password('01a2004e-1a30-763e-90dc-7dab47100d65', 'password', 'Password')),
     // not an email field: it may contain a name
     optional(
       open('01a2004e-1a31-78b2-b590-e34a458e0226', 'from', 'Sender', {
-        description: 'Such as Reports <reports@example.org>'
+        description: 'For example Reports <reports@example.org>'
       })
     )
   ]),
@@ -285,11 +290,11 @@ export const catalogue: readonly BuiltInType[] = [
     optional(password('01a2004e-1a3c-72f9-bd1b-9317511af948', 'sessionToken', 'Session token')),
     optional(open('01a2004e-1a3d-79bf-9f04-179fd66b52e0', 'region', 'Region'))
   ]),
-  builtIn('01a2004e-1a3e-7676-aa49-aec3d361ded4', 's3-bucket', 'Bucket of Amazon S3 or a like store', [
+  builtIn('01a2004e-1a3e-7676-aa49-aec3d361ded4', 's3-bucket', 'Bucket in Amazon S3 or a compatible store', [
     open('01a2004e-1a3f-737f-9a41-29057f1eeb46', 'bucket', 'Bucket'),
     optional(open('01a2004e-1a40-7317-a990-45b4615e3694', 'region', 'Region')),
-    optional(url('01a2004e-1a41-79f1-a811-50f473dbb6f6', 'endpoint', 'Endpoint, if not Amazon')),
-    flag('01a2004e-1a42-7f80-8af0-b3710fc5719a', 'forcePathStyle', 'Path-style addresses', false),
+    optional(url('01a2004e-1a41-79f1-a811-50f473dbb6f6', 'endpoint', 'Endpoint, if not Amazon S3')),
+    flag('01a2004e-1a42-7f80-8af0-b3710fc5719a', 'forcePathStyle', 'Use path-style URLs', false),
     open('01a2004e-1a43-7b0f-bb15-455e28a115f0', 'accessKeyId', 'Access key ID'),
     password('01a2004e-1a44-71cb-bb85-03e103cd0aaf', 'secretAccessKey', 'Secret access key')
   ]),
@@ -310,13 +315,11 @@ export const catalogue: readonly BuiltInType[] = [
     file('01a22210-2a2f-7028-bdbb-4f86114a66b3', 'certificate', 'Certificate and private key', {
       description: 'PEM, or PKCS#12 in base64'
     }),
-    optional(
-      password('01a22210-2a31-74b6-bb93-f25a7e829917', 'certificatePassword', 'Password of the certificate')
-    )
+    optional(password('01a22210-2a31-74b6-bb93-f25a7e829917', 'certificatePassword', 'Certificate password'))
   ]),
   builtIn('01a22210-2a33-71b5-a7c4-ed82ad7bb198', 'kubeconfig', 'Kubernetes clusters and users', [
     file('01a22210-2a35-76e8-a3c8-387cecbde7a7', 'kubeconfig', 'kubeconfig file'),
-    optional(open('01a22210-2a37-747c-8131-a91f2d5942c0', 'context', 'Context, if not the current one')),
+    optional(open('01a22210-2a37-747c-8131-a91f2d5942c0', 'context', 'Context, if not the current context')),
     optional(open('01a22210-2a3a-73be-92eb-e83b3101929b', 'namespace', 'Namespace'))
   ]),
 
@@ -367,7 +370,7 @@ export const catalogue: readonly BuiltInType[] = [
     optional(password('01a2004e-1a5e-7869-8944-a6a2dc9efd38', 'secretKey', 'Secret key')),
     optional(
       password('01a22210-2a4d-74a2-bacc-270bd4834c62', 'apiKey', 'API key', {
-        description: 'The secret key, by the name that OpenFn has for it'
+        description: 'The secret key, under the name that OpenFn uses'
       })
     ),
     optional(open('01a2004e-1a5f-7b1d-9bca-121655ef6453', 'publishableKey', 'Publishable key')),
@@ -380,11 +383,11 @@ export const catalogue: readonly BuiltInType[] = [
     open('01a2004e-1a62-7852-b79f-cbd3678331b3', 'accountSid', 'Account SID'),
     optional(password('01a2004e-1a63-7e1c-bee6-b1ad5684d7da', 'authToken', 'Auth token')),
     optional(
-      open('01a22210-2a54-71d5-a5cc-d7c806c272df', 'apiKeySid', 'SID of the API key', {
-        description: 'Instead of the auth token, with the secret of the API key'
+      open('01a22210-2a54-71d5-a5cc-d7c806c272df', 'apiKeySid', 'API key SID', {
+        description: 'Instead of the auth token; also set the API key secret'
       })
     ),
-    optional(password('01a22210-2a57-7749-a1de-22c1e4f89d66', 'apiKeySecret', 'Secret of the API key')),
+    optional(password('01a22210-2a57-7749-a1de-22c1e4f89d66', 'apiKeySecret', 'API key secret')),
     extra('01a22210-2a59-72eb-bfad-37671c2cb29e')
   ]),
   builtIn('01a2004e-1a64-719a-9510-b69ba8443f8a', 'sendgrid', 'SendGrid API key', [
@@ -405,7 +408,7 @@ export const catalogue: readonly BuiltInType[] = [
   ])
 ]
 
-/** The fields whose members are handed out like fields of their own: see `extra`. */
+/** The fields whose members `resolve` returns like fields: see `extra`. */
 export const EXTRA_FIELD_IDS: ReadonlySet<string> = new Set(
   catalogue.flatMap(({ fields }) => fields.filter((field) => field.fieldName === 'extra').map(({ id }) => id))
 )

@@ -154,7 +154,7 @@ export async function errors(t: Test, world: World) {
       for (const answer of answers) {
         proxy.next({ status: 200, headers, body: answer === '' ? '' : JSON.stringify(answer) })
         const error = await thrown(t, sdk.LatchkeyNetworkError, call())
-        t.equal(error.message, 'This is not an answer of Latchkey.', JSON.stringify(answer))
+        t.equal(error.message, 'This is not a response from Latchkey.', JSON.stringify(answer))
       }
     proxy.next({ status: 204 })
     await thrown(t, sdk.LatchkeyNetworkError, latchkey.getSession())
@@ -171,7 +171,7 @@ export async function errors(t: Test, world: World) {
     proxy.next({ status: 200, body: `"${'x'.repeat(33 * 1024 * 1024)}"` })
     const patient = client({ token: world.tokens.personal })
     const error = await thrown(t, sdk.LatchkeyNetworkError, patient.listProjects())
-    t.equal(error.message, 'The answer is larger than 32 MiB.')
+    t.equal(error.message, 'The response is larger than 32 MiB.')
     t.equal(proxy.passed.length, 1)
   })
 
@@ -180,7 +180,7 @@ export async function errors(t: Test, world: World) {
       proxy.next(fault)
       const error = await thrown(t, sdk.LatchkeyNetworkError, latchkey.listProjects())
       t.notOk(error instanceof sdk.LatchkeyTimeoutError, fault)
-      t.match(error.message, /^No answer from the service( \([A-Z_]+\))?\.$/)
+      t.match(error.message, /^No response from the service( \([A-Z_]+\))?\.$/)
     }
     proxy.next('silent')
     const impatient = client({ retries: 0, attemptSeconds: 0.1 })
