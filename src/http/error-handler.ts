@@ -165,7 +165,7 @@ export const errorHandler = fp<{ recordDenial: RecordDenial; answerUnrouted: typ
       send(await reportProblem(error, request), request, reply)
     )
     app.setNotFoundHandler((request, reply) => answerUnrouted(new errors.NoSuchRoute(), request, reply))
-    // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would answer 417 without a body.
+    // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would respond with 417 without a body.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   },
   { name: 'error-handler', fastify: '5.x' }

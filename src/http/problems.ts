@@ -132,7 +132,7 @@ export const RevisionChanged = problem(412, 'revision-changed', 'Revision change
 })
 export const BodyTooLarge = problem(413, 'body-too-large', 'Body too large', {
   detail: 'The body is too large. The limit is 1 MiB, 256 KiB for resolve, and 4 KiB for signing in.',
-  causes: 'The request has large values, or asks for many credentials by long names.',
+  causes: 'The request has large values, or resolves many credentials.',
   help: 'Send less in one request.'
 })
 export const AnswerTooLarge = problem(413, 'answer-too-large', 'Response too large', {

@@ -37,7 +37,7 @@ export const retryOnKeyChange = fp(
 )
 
 /**
- * Loads the data keys that `error` is about. Throws the error to answer with if another attempt would not
+ * Loads the data keys that `error` is about. Throws the error to respond with if another attempt would not
  * help.
  */
 async function loadKeysAfter(app: FastifyInstance, error: unknown, attempt: number): Promise<void> {
