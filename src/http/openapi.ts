@@ -79,9 +79,7 @@ export const openapi = fp<Security>(
               type: 'http',
               scheme: 'bearer',
               description:
-                'An access token (`lk_pat_…` or `lk_prj_…`) with one of the scopes that the operation ' +
-                'lists. Sign out first if your session belongs to another caller: a request with both ' +
-                'returns 400.'
+                'An access token (`lk_pat_…` or `lk_prj_…`) with one of the scopes that the operation lists'
             }
           }
         }

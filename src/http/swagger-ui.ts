@@ -99,9 +99,9 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 }
 
 /**
- * Returns the document without what Swagger UI shows badly. Chapters and the list of servers would push the
- * operations off the first screen. Examples of optional parameters would be prefilled and sent. "Authorize"
- * would show a field for the session cookie, which scripts cannot set.
+ * Returns the document without what Swagger UI shows badly. Chapters and the choice of the one server would
+ * push the operations off the first screen. Examples of optional parameters would be prefilled and sent.
+ * "Authorize" would show a field for the session cookie, which scripts cannot set.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document

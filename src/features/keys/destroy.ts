@@ -4,7 +4,7 @@ import { isDatabaseError } from '../../db/errors.ts'
 import { keyEvent } from './data-keys.ts'
 import { countUses, deleteDataKey, findRetirement, lockDataKeys } from './repository.ts'
 
-/** Time for every replica that can read the database to learn of the retirement. */
+/** Long enough for every replica that can read the database to have seen the retirement. */
 const MIN_RETIRED_SECONDS = 60
 
 /** A data key cannot be destroyed; the message tells the operator why. */
@@ -16,8 +16,8 @@ export class KeyNotDestroyed extends Error {
 }
 
 /**
- * Deletes a data key permanently. It must have been retired at least `retiredForSeconds` ago (at least a
- * minute in any case), and no row may use it. Throws KeyNotDestroyed otherwise, having changed nothing.
+ * Deletes a data key for ever. It must have been retired at least `retiredForSeconds` ago (at least a minute
+ * in any case), and no row may use it. Throws KeyNotDestroyed otherwise, having changed nothing.
  */
 export async function destroyDataKey(
   db: Database,

@@ -9,7 +9,7 @@ export interface KeyStatus {
     ageDays: number
     retiredAt: string | null
     values: number
-    /** Responses stored for idempotency keys; they expire within a day. */
+    /** Answers stored for idempotency keys; they expire within a day. */
     answers: number
     rootKeyFingerprint: string
   }[]
