@@ -72,7 +72,7 @@ export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): P
 }
 
 /** Guard for members of the project in the path and for its own tokens, for which `userId` is null. */
-export function memberOrMachine(
+export function memberOrProjectToken(
   param: 'id' | 'projectId'
 ): PreloadingGuard<{ id: string; userId: string | null }> {
   const { preload, rowsOf } = inPath(param)

@@ -31,7 +31,7 @@ const linked = preloaded(linkedById, ({ body }) => {
 })
 
 /** Guard for tokens of the project in the path. */
-const machine = Object.assign(
+const tokenOfProject = Object.assign(
   guard((request) => {
     const { caller } = request
     const { id } = request.params as { id: string }
@@ -50,9 +50,9 @@ const MAX_BODY = 256 * 1024
 export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
-  const options = { schema: schema.resolveCredentials, preHandler: machine, bodyLimit: MAX_BODY }
+  const options = { schema: schema.resolveCredentials, preHandler: tokenOfProject, bodyLimit: MAX_BODY }
   app.post('/:id/resolve', options, async (request) => {
-    const { projectId } = machine.of(request)
+    const { projectId } = tokenOfProject.of(request)
     const { credentials, environment = 'main', onError } = request.body
     const items = allOf(...credentials.map((one, index) => () => toItem(one, index)))
     requireDistinct(items)

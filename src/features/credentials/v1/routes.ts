@@ -11,7 +11,7 @@ import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { optionalTime } from '../../../http/times.ts'
 import { patternOf } from '../../../names.ts'
-import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
+import { lockMembership, member, memberOrProjectToken } from '../../projects/membership.ts'
 import { changeCredential, lostCredential } from '../change.ts'
 import { createCredential } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
@@ -52,7 +52,7 @@ const owned = own(visibleHead)
 const changeable = own(changeableCredential, ({ body }) => ({
   withValues: hasValues(body as ValuesBody)
 }))
-const projectReader = memberOrMachine('projectId')
+const projectReader = memberOrProjectToken('projectId')
 const projectAdmin = member('admin', 'projectId')
 
 const revealed = own(revealable, ({ body }) => ({
