@@ -57,3 +57,14 @@ t.test('the examples of upgrades.md and migrations.md in docs/operations do what
     .replace(/this is .*/, '')
   await t.rejects(migrate(database.db, { folders }), { message: new RegExp(`^${message}`) })
 })
+
+t.test('each release of the changelog has upgrade notes', async (t) => {
+  const changelog = await readFile(join(root, 'CHANGELOG.md'), 'utf8')
+  const notes = await readFile(join(root, 'docs/operations/upgrade-notes.md'), 'utf8')
+  const releases = [...changelog.matchAll(/^## (Unreleased|\d\S*)/gm)].map(([, release]) => release!)
+  t.ok(releases.length >= 2, releases.join())
+  for (const release of releases) {
+    const heading = release === 'Unreleased' ? 'Next release (unreleased)' : release
+    t.ok(notes.includes(`\n## ${heading}\n`), heading)
+  }
+})
