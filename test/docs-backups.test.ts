@@ -28,7 +28,7 @@ t.test('the commands in docs/operations/backups.md do what the document says', a
     const script = text.replace('postgres://latchkey@db.example.org/latchkey', `'${url}'`)
     const { code, out, err, failed } = await shell.run(script)
     if (!t.same({ code, failed }, { code: 0, failed: [] }, `${heading}: ${script}${out}${err}`)) return
-    if (heading === 'Verify a backup') t.equal(out.match(/^The backup is right: /gm)?.length, 2)
+    if (heading === 'Verify a backup') t.equal(out.match(/^The backup is intact: /gm)?.length, 2)
     if (heading === 'Restore' || heading.startsWith('Move')) t.match(out, /^Restored \d+ rows/m)
     count++
   }

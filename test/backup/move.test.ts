@@ -117,9 +117,9 @@ t.test('a database of another major version of Postgres', async (t) => {
   await writeFile(join(cluster, 'PG_VERSION'), '17\n')
 
   const expected = new RegExp(
-    `^latchkey: the database in ${cluster} is of PostgreSQL 17, and this version of Latchkey has \\d+: run ` +
-      '"latchkey backup FILE" with the version that ran on it, then ' +
-      `"mv ${cluster} ${cluster}-17" and "latchkey restore FILE" with this one\n$`
+    `^latchkey: the database in ${cluster} is for PostgreSQL 17, ` +
+      'but this version of Latchkey has \\d+: run "latchkey backup FILE" with your earlier version, then ' +
+      `"mv ${cluster} ${cluster}-17" and "latchkey restore FILE" with this version\n$`
   )
   const start = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
   t.equal(await start.exited, 1)
