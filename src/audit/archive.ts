@@ -1,5 +1,5 @@
-// Takes old events out of the database: exports a part of the chain, signs its end, and drops the partitions.
-// It may stop between any two steps, and the next run goes on.
+// Moves old events out of the database: exports a part of the chain, signs its head, and drops the
+// partitions. If a run stops between two steps, the next run continues.
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,14 +20,14 @@ export interface ArchiveOptions {
   directory: string
   keepDays: number
   signer: Signer
-  /** Is called with the head of each part that was written, before its events are dropped. */
+  /** Called with the head of each exported part, before its events are dropped. */
   onExported?: (head: StoredHead, file: string) => void
 }
 
 /**
- * Archives the partitions all of whose events are older than `keepDays`, one after the other. `db` has to be
- * connected as the owner of the tables. Throws if an event is not as it was sealed, having dropped nothing of
- * its part.
+ * Archives the partitions in which all events are older than `keepDays`, one after the other. `db` must be
+ * connected as the owner of the tables. Throws if an event differs from the chain; nothing of its part is
+ * then dropped.
  */
 export async function archiveEvents(db: Database, options: ArchiveOptions): Promise<void> {
   let head = verifyHeads(await archive.listHeads(db), options.signer)
@@ -44,7 +44,7 @@ export async function archiveEvents(db: Database, options: ArchiveOptions): Prom
       await requireAlone(db, from)
       throw error
     })
-    // Its events have old ids, by a clock that runs behind, and are younger.
+    // A replica whose clock was behind gave events old ids, so they are younger than their ids.
     if (!next && hasEvents) continue
     await drop(db, from, end, next)
     head = next ?? from
@@ -72,7 +72,7 @@ interface Seen {
   last: number
 }
 
-/** A young event was met; `last` is the last position before it that is to be exported. */
+/** Thrown for an event that is too young; `last` is the last position before it, up to which to export. */
 class TooYoung extends Error {
   readonly last: number
   constructor(last: number) {
@@ -123,7 +123,7 @@ async function exportPart(
   return undefined
 }
 
-/** Throws if there is such a file of another chain, which may be all that is left of its events. */
+/** Throws if the file exists for another chain: it may be the only copy of the events of that chain. */
 async function requireSame(path: string, hash: Buffer | undefined): Promise<void> {
   const found = await readFile(path, 'utf8').catch((error) => {
     if (error.code === 'ENOENT') return undefined
@@ -133,7 +133,7 @@ async function requireSame(path: string, hash: Buffer | undefined): Promise<void
     throw new Error(`${path} belongs to another audit log: use a directory for this database alone`)
 }
 
-/** Yields the events after `seen.head` up to position `last`, verified, and notes in `seen` what they are. */
+/** Yields the verified events after `seen.head` up to position `last`, and updates `seen`. */
 async function* linesOf(
   db: Database,
   seen: Seen,
@@ -174,7 +174,7 @@ async function requireAlone(db: Database, from: ChainHead): Promise<void> {
   if (last !== from.position) throw new Error('another process is archiving the audit log')
 }
 
-/** Drops the partitions before `end`, unless another run has done so. What was not exported stays. */
+/** Drops the partitions before `end`, unless another run has done so. Keeps events that were not exported. */
 async function drop(db: Database, from: ChainHead, end: string, next: StoredHead | undefined): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -191,7 +191,7 @@ async function drop(db: Database, from: ChainHead, end: string, next: StoredHead
         ])
       })
     } catch (error) {
-      // Requests go on in between.
+      // Lets requests run in between.
       if (!isLockTimeout(error) || attempt === LOCK_ATTEMPTS) throw error
       await sleep(LOCK_PAUSE_MS)
     }

@@ -2,7 +2,7 @@ import { GENESIS } from './chain.ts'
 import type { ChainHead } from './chain-repository.ts'
 import { columns } from './event-repository.ts'
 
-/** Makes and verifies signatures, by a key of the installation. */
+/** Creates and verifies signatures with a key of the installation. */
 export interface Signer {
   sign(data: Buffer): Buffer
   verify(data: Buffer, signature: Buffer): boolean
@@ -49,8 +49,8 @@ export function signHead(part: ExportedPart, signer: Signer): StoredHead {
 }
 
 /**
- * Verifies that each head is signed and begins where the one before it ends, and returns the last one; that
- * of the empty chain if there is none. Throws if one is not right.
+ * Verifies that each head is signed and begins where the previous one ends. Returns the last head, or the
+ * head of the empty chain if there are none. Throws if a head is invalid.
  */
 export function verifyHeads(heads: readonly StoredHead[], signer: Signer): ChainHead {
   let last = GENESIS

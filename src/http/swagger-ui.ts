@@ -117,7 +117,10 @@ function forSwaggerUi(document: object): Document {
   const used = new Set(operations.flatMap((operation) => operation.tags))
   return {
     ...rest,
-    externalDocs: { url: '/reference', description: 'Read how requests, errors and lists work' },
+    externalDocs: {
+      url: '/reference',
+      description: 'API reference: how authentication, errors, retries and lists work'
+    },
     tags: tags.filter(({ name }) => used.has(name)),
     paths,
     components: { ...components, securitySchemes: Object.fromEntries(shown) }

@@ -113,7 +113,7 @@ t.test('whoever has the public key verifies an export without Latchkey', async (
   await tamper(
     data,
     (bytes) => gzipSync(gunzipSync(bytes).toString().replace('test.aged', 'test.page')),
-    /position 1 is changed/
+    /position 1 was changed/
   )
   await tamper(data, (bytes) => gzipSync(gunzipSync(bytes).toString().split('\n')[0]!), /./)
 })
