@@ -76,8 +76,8 @@ in this directory, the database is in another one: each start prints its path, a
   cell: optional('LATCHKEY_CELL', format.cell, {
     summary: 'name of this cell, if several installations share an address',
     defaultText: 'none',
-    details: `The tokens of a cell start with its name, so that a router can find the cell:
-see [growing](growing.md).`
+    details: `New sessions and tokens contain the name, such as \`lk_pat_eu1_…\`, so that a router can find
+the cell: see [growing](growing.md). Set it only when no replica runs version 1.0.0.`
   })
 }
 

@@ -93,7 +93,7 @@ t.test('from the embedded database to one of your own, and back', async (t) => {
   const home = await newDirectory(t)
   const inHome = (...words: string[]) => runCli({}, words, { cwd: home })
   const refused = await inHome('restore', join(cwd, 'back.backup'))
-  t.match(refused, { code: 1, err: /^latchkey: LATCHKEY_DATA_DIR has no root\.keys/ })
+  t.match(refused, { code: 1, err: /^latchkey: LATCHKEY_DATA_DIR contains no root\.keys/ })
   await mkdir(join(home, 'data'), { mode: 0o700 })
   await copyFile(join(cwd, 'data/root.keys'), join(home, 'data/root.keys'))
   const restored = await inHome('restore', join(cwd, 'back.backup'))

@@ -78,7 +78,7 @@ t.test('temporary failures are retried, up to three attempts; others are not', a
     [['failing', 'failing', 'failing'], 3, /KMSInternalException/],
     [['garbage'], 1, /is not from KMS/],
     [['no json'], 1, /is not from KMS/],
-    [['short key'], 1, /no data key/],
+    [['short key'], 1, /not a data key/],
     [['denied'], 1, /AccessDeniedException: .*kms:Decrypt/]
   ]
   for (const [faults, attempts, message] of lasting) {

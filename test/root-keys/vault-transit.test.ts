@@ -82,7 +82,7 @@ t.test('temporary failures are retried, up to three attempts; others are not', a
     [['garbage'], 1, /is not from Vault/],
     [['redirected'], 1, /redirect \(307\), which is not followed/],
     [['echo'], 1, /400 /],
-    [['short key'], 1, /no data key/]
+    [['short key'], 1, /not a data key/]
   ]
   for (const [faults, attempts, message] of lasting) {
     vault.calls.length = 0
