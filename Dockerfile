@@ -23,7 +23,7 @@ COPY src ./src
 # reads the cache. Node looks for it under the id of its user, so the cache of root becomes that of user 1000.
 RUN export NODE_COMPILE_CACHE=/app/node_modules/.cache/compiled; \
     for file in migrations/*.ts; do node "$file" || exit 1; done; \
-    PORT=none node src/main.js 2>&1 | grep 'PORT has to be' && cd "$NODE_COMPILE_CACHE" && mv *-0 "$(echo *-0 | sed 's/-0$/-1000/')" && chmod -R a+rX .
+    PORT=none node src/main.js 2>&1 | grep 'PORT must be' && cd "$NODE_COMPILE_CACHE" && mv *-0 "$(echo *-0 | sed 's/-0$/-1000/')" && chmod -R a+rX .
 
 # The user `node` of the base image, as a number, so that an orchestrator can see that it is not root.
 USER 1000:1000

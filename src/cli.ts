@@ -2,48 +2,26 @@
 import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
-import { auditCommands } from './commands/audit.ts'
-import { auditArchiveCommands } from './commands/audit-archive.ts'
-import { backupCommands } from './commands/backup.ts'
-import { type Command, commandOptions, type OptionName } from './commands/command.ts'
-import { keyCommands } from './commands/keys.ts'
-import { migrateCommand } from './commands/migrate.ts'
-import { openapiCommand } from './commands/openapi.ts'
-import { startCommand } from './commands/start.ts'
-import { userCommands } from './commands/users.ts'
-import { readConfig, variables } from './config.ts'
+import { commandOptions, type OptionName } from './commands/command.ts'
+import { commands, generalOptions, usageOf } from './commands/table.ts'
+import { readConfig } from './config.ts'
+import { PAGE, variables } from './config-variables.ts'
 import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Such as `head`, which reads no further.
+  // The reader has ended, such as `head`.
   if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
-  fail(`standard output cannot be written (${error.code})`)
+  fail(`cannot write to standard output (${error.code})`)
 })
 
-const commands: Record<string, Command> = {
-  start: startCommand,
-  migrate: migrateCommand,
-  ...userCommands,
-  ...auditCommands,
-  ...auditArchiveCommands,
-  ...keyCommands,
-  ...backupCommands,
-  openapi: openapiCommand
-}
 const names = Object.keys(commands)
 
 const startsWith = (words: readonly string[], prefix: readonly string[]) =>
   prefix.every((word, index) => words[index] === word)
 
-function usageOf(name: string): string {
-  const { argument, options = [] } = commands[name]!
-  const usages = options.map((option) => `[${commandOptions[option].usage}]`)
-  return [name, argument, ...usages].filter(Boolean).join(' ')
-}
-
-function table(rows: [string, string][]): string {
+function table(rows: readonly [string, string][]): string {
   const width = Math.max(...rows.map(([first]) => first.length))
   return rows.map(([first, second]) => `  ${first.padEnd(width)}  ${second}`).join('\n')
 }
@@ -56,29 +34,29 @@ function nameOf(name: string): string {
 const listOf = (some: string[]) => table(some.map((name) => [nameOf(name), commands[name]!.description]))
 
 function commandHelp(name: string): string {
-  const { description, options = [] } = commands[name]!
+  const { description, options = [], example } = commands[name]!
   const rows = options.map((option): [string, string] => {
     const { usage, help } = commandOptions[option]
     return [usage, help]
   })
-  const parts = [`Usage: latchkey ${usageOf(name)}`, `  ${description}`, table(rows)]
-  return parts.filter(Boolean).join('\n\n')
+  return [
+    `Usage: latchkey ${usageOf(name)}`,
+    `  ${description}`,
+    ...(rows.length > 0 ? [`Options:\n${table(rows)}`] : []),
+    `Example:\n  ${example}`
+  ].join('\n\n')
 }
 
 function help(): string {
-  const options: [string, string][] = [
-    ['-h, --help', 'show this help, or that of a command'],
-    ['-v, --version', 'show the version']
-  ]
-  const settings = variables.map(({ name, description, fallback }): [string, string] => [
+  const settings = variables.map(({ name, summary, fallback }): [string, string] => [
     name,
-    fallback === undefined || String(fallback) === '' ? description : `${description} (default ${fallback})`
+    fallback === undefined || String(fallback) === '' ? summary : `${summary} (default ${fallback})`
   ])
   return [
     'Usage: latchkey <command> [options]',
     `Commands:\n${listOf(names)}`,
-    `Options:\n${table(options)}`,
-    `Environment variables, the same as for the service:\n${table(settings)}`
+    `Options:\n${table(generalOptions)}`,
+    `Environment variables, the same as for the service (${PAGE}):\n${table(settings)}`
   ].join('\n\n')
 }
 
@@ -103,7 +81,7 @@ async function main(args: string[]): Promise<void> {
     if (group.length > 0) return print(`Usage: latchkey <command> [options]\n\n${listOf(group)}`)
   }
   if (!name) {
-    const problem = words.length > 0 ? `unknown command "${words.join(' ')}"` : 'a command is needed'
+    const problem = words.length > 0 ? `unknown command "${words.join(' ')}"` : 'a command is required'
     const group = names.filter((one) => one.startsWith(`${words[0]} `))
     throw new Error(`${problem}; the commands are:\n${listOf(group.length > 0 ? group : names)}`)
   }
@@ -116,12 +94,12 @@ async function main(args: string[]): Promise<void> {
   const given = { argument: rest[0] ?? '', options }
   const config = readConfig()
   // The service handles signals and unknown variables itself.
-  if (command === startCommand) return command.run(config, given)
-  // An exit stops the Postgres of this process, and a signal alone would not.
+  if (name === 'start') return command.run(config, given)
+  // Exit on a signal: the exit handlers stop the Postgres that this process started.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => process.exit(128 + constants.signals[signal]))
   for (const variable of config.unknownVariables)
-    process.stderr.write(`latchkey: ${variable} is not a variable of Latchkey; see "latchkey --help"\n`)
+    process.stderr.write(`latchkey: ${variable} is not a Latchkey variable and is ignored; see ${PAGE}\n`)
   await command.run(config, given)
 }
 

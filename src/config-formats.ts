@@ -6,11 +6,11 @@ import { isVaultToken } from './root-keys/vault-transit.ts'
 
 /** Parses the text of a variable. */
 export interface Format<T> {
-  /** Completes "NAME has to be …". */
+  /** Completes "NAME must be …". */
   readonly expected: string
   /**
-   * Returns undefined for text of another form, or throws a RangeError that completes "NAME cannot be used:
-   * …". `untrimmed` is the text with its surrounding whitespace.
+   * Returns undefined for any other text, or throws a RangeError that completes "NAME cannot be used: …".
+   * `untrimmed` is the text with its surrounding whitespace.
    */
   readonly parse: (text: string, untrimmed: string) => T | undefined
   /** The text may have several lines. */
@@ -35,7 +35,10 @@ export const oneOf = (values: readonly string[]): Format<string> => ({
   parse: (text) => (values.includes(text) ? text : undefined)
 })
 
-export const listOfKeys: Format<string> = { ...matching(/^/, 'a list of keys'), isMultiline: true }
+export const listOfKeys: Format<string> = {
+  ...matching(/^/, 'a list of root keys, name:key[,name:key…]'),
+  isMultiline: true
+}
 
 /** The same characters as `CELL` in `crypto/tokens.ts`, which parses tokens. */
 export const cell = matching(/^[a-z0-9]{1,12}$/, '1 to 12 lower-case letters and digits')
@@ -70,7 +73,7 @@ export const origin: Format<string> = {
 }
 
 export const origins: Format<readonly string[]> = {
-  expected: 'http:// or https:// origins with commas between',
+  expected: 'http:// or https:// origins, separated by commas',
   parse: (text) => {
     const parsed = text.split(',').map((entry) => parseOrigin(entry.trim()))
     return parsed.every((one) => one !== undefined) ? parsed : undefined
@@ -78,7 +81,7 @@ export const origins: Format<readonly string[]> = {
 }
 
 export const trustedProxies: Format<boolean | number | string[]> = {
-  expected: 'true, false, a number of hops, or IP addresses and ranges with commas between',
+  expected: 'true, false, a number of proxies, or IP addresses and ranges, separated by commas',
   parse: (text) => {
     if (text === 'true' || text === 'false') return text === 'true'
     if (/^\d{1,2}$/.test(text)) return Number(text)
@@ -104,13 +107,13 @@ export const email: Format<string> = {
 
 export const password: Format<string> = {
   expected: 'a password of 12 to 256 characters',
-  // Spaces at both ends are part of a password.
+  // Leading and trailing spaces are part of a password.
   parse: (_, untrimmed) => (untrimmed.length >= 12 && untrimmed.length <= 256 ? untrimmed : undefined)
 }
 
-// Data keys and the token travel over it: without TLS only to an agent or a proxy on the same machine.
+// It carries data keys and the token, so it may lack TLS only on the same machine.
 export const vaultAddress: Format<string> = {
-  expected: 'https://, or http:// on this machine',
+  expected: 'a URL with https://, or with http:// and an address of this machine',
   parse: (text) => {
     const url = URL.parse(text)
     if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
@@ -121,9 +124,12 @@ export const vaultAddress: Format<string> = {
   }
 }
 
-export const vaultNamespace = matching(/^[\w./-]{1,512}$/, 'a path of names')
+export const vaultNamespace = matching(
+  /^[\w./-]{1,512}$/,
+  'a path of letters, digits, dots, underscores and hyphens'
+)
 
 export const vaultToken: Format<string> = {
-  expected: 'a token',
+  expected: 'a token of ASCII characters without spaces',
   parse: (text) => (isVaultToken(text) ? text : undefined)
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { domainToASCII } from 'node:url'
 import type { Cleaned } from './names.ts'
 
-/** The most characters of an e-mail address. */
+/** The maximum length of an e-mail address. */
 export const MAX_EMAIL = 320
 
 const ATOM = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -13,8 +13,8 @@ const NOT_ASCII = /[^\0-\x7f]/v
 const INTERNATIONAL = /^(?=.*\P{ASCII})[\-.a-zA-Z0-9\P{ASCII}]+$/v
 
 /**
- * Returns the e-mail address of a user as it is stored: in ASCII, an internationalized domain in its ASCII
- * form (`xn--…`). So one address has one form, but for the case of its letters.
+ * Returns the e-mail address of a user as it is stored: in ASCII, with an internationalized domain in its
+ * ASCII form (`xn--…`). Each address has one stored form, except for the case of its letters.
  */
 export function cleanEmail(text: string): Cleaned {
   const refusal = (message: string): Cleaned => ({ code: 'wrong-format', message })
@@ -23,7 +23,7 @@ export function cleanEmail(text: string): Cleaned {
   if (text.length > MAX_EMAIL)
     return { code: 'too-long', message: `This must be at most ${MAX_EMAIL} characters long.` }
   if (at > 0 && NOT_ASCII.test(local))
-    return refusal('The part of an e-mail address before the @ has to be in ASCII.')
+    return refusal('The part of an e-mail address before the @ must be in ASCII.')
   const email = INTERNATIONAL.test(domain) ? `${local}@${domainToASCII(domain)}` : text
   if (email.length <= MAX_EMAIL && EMAIL.test(email)) return { text: email }
   if (at > 0 && !domain.includes('.') && EMAIL.test(`${email}.org`))
@@ -32,8 +32,9 @@ export function cleanEmail(text: string): Cleaned {
 }
 
 /**
- * The hash by which users are found. An e-mail field may hold something else, such as a password: it is not
- * sent to Postgres, whose statements may be logged. Postgres has the same hash as `email_hash(email)`.
+ * The hash by which users are found. A text that is sent as an e-mail address may be something else, such as
+ * a password, so it is not sent to Postgres, whose statements may be logged. Postgres computes the same hash
+ * with `email_hash(email)`.
  */
 export function emailHash(email: string): Buffer {
   const folded = email.replace(/[A-Z]/g, (letter) => letter.toLowerCase())

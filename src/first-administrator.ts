@@ -6,15 +6,15 @@ import { ensureAdministrator, findFirstAccount, hasUsers } from './features/user
 
 export interface FirstAdministrator {
   email: string
-  /** The password that opens the account, as far as the service knows it. */
+  /** The password of the account, if the service knows it. */
   password: { kept: string } | 'as configured' | 'unknown'
   /** True if this start has created the account. */
   created: boolean
 }
 
 /**
- * Creates the first administrator if there is no user yet. On an embedded database it also returns one who
- * was there before, unless the account is disabled or no administrator's any more.
+ * Creates the first administrator if there is no user. On an embedded database, also returns one that an
+ * earlier start created, unless the account is disabled or is no longer an administrator's.
  */
 export async function firstAdministrator(
   config: Config,
@@ -29,10 +29,10 @@ export async function firstAdministrator(
     if (!email || !password) {
       throw new ConfigError(
         email ? 'LATCHKEY_ADMIN_PASSWORD' : 'LATCHKEY_ADMIN_EMAIL',
-        'is needed for the first start on this database: it has no user yet'
+        'is required for the first start on this database, which has no users'
       )
     }
-    // Another replica may have been quicker.
+    // Another replica may have created it meanwhile.
     if (await ensureAdministrator(db, { email, password }))
       return { email, password: kept ? { kept } : 'as configured', created: true }
   }
@@ -47,8 +47,8 @@ export async function firstAdministrator(
 }
 
 /**
- * Returns the password that the first start has made and kept in the data directory. Removes it, and returns
- * undefined, if it is not that of the first administrator any more.
+ * Returns the password that the first start created and stored in the data directory. If it is no longer the
+ * first administrator's, removes it and returns undefined.
  */
 async function keptPassword(db: Database, dataDirectory: string): Promise<string | undefined> {
   const kept = readAdminPassword(dataDirectory)
@@ -59,7 +59,7 @@ async function keptPassword(db: Database, dataDirectory: string): Promise<string
   return undefined
 }
 
-/** Removes the kept password if it has changed. What fails is done by the next start. */
+/** Removes the stored password if it has changed. If that fails, the next start tries again. */
 export async function forgetChangedPassword(db: Database, dataDirectory: string): Promise<void> {
   await keptPassword(db, dataDirectory).catch(() => {})
 }

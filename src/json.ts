@@ -1,14 +1,14 @@
 /**
- * JSON that keeps every number as it was written. A number whose text JavaScript would write in another way
- * (9007199254740993, 1.00, -0, 1e400) is kept as a `RawNumber`, which `JSON.stringify` writes as it was.
+ * JSON that keeps every number as it was written. A number whose text JavaScript would write differently
+ * (9007199254740993, 1.00, -0, 1e400) is kept as a `RawNumber`, which `JSON.stringify` writes unchanged.
  */
 
-/** A JSON number kept as its text: what `JSON.rawJSON` returns. */
+/** A JSON number kept as text, as returned by `JSON.rawJSON`. */
 export interface RawNumber {
   readonly rawJSON: string
 }
 
-// ECMAScript has these (JSON.parse source text access), and TypeScript 5.9 does not declare them.
+// Part of ECMAScript (JSON.parse source text access), but not declared by TypeScript 5.9.
 declare global {
   interface JSON {
     parse(
@@ -25,12 +25,12 @@ export function isCanonicalNumber(text: string): boolean {
   return String(Number(text)) === text
 }
 
-/** Returns the number that the JSON text is, kept as its text if JavaScript would write it in another way. */
+/** Parses a JSON number. Keeps its text if JavaScript would write it differently. */
 export function numberOf(text: string): number | RawNumber {
   return isCanonicalNumber(text) ? Number(text) : JSON.rawJSON(text)
 }
 
-/** Returns true if JavaScript reads the JSON number and writes a text of the same value again. */
+/** Returns true if JavaScript reads the JSON number and writes a text with the same value. */
 export function isExactNumber(text: string): boolean {
   const [one, other] = [decimalOf(text), decimalOf(String(Number(text)))]
   return (
@@ -38,7 +38,7 @@ export function isExactNumber(text: string): boolean {
   )
 }
 
-/** Returns true if the JSON number is whole, however it is written. */
+/** Returns true if the JSON number is whole in any notation. */
 export function isWholeNumber(text: string): boolean {
   const decimal = decimalOf(text)
   return decimal !== undefined && decimal.exponent >= 0
@@ -67,14 +67,14 @@ export function isJsonNumber(value: unknown): value is number | RawNumber {
   return Number.isFinite(value) || isRawNumber(value)
 }
 
-/** Returns true for a JSON object. A number that is kept as its text is none. */
+/** Returns true for a JSON object, but not for a `RawNumber`. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isRawNumber(value)
 }
 
 /**
- * Parses JSON and keeps its numbers. Where `JSON.parse` does not, this is thirty times as slow, about 1 µs
- * for each value, so callers bound the number of values.
+ * Parses JSON and keeps its numbers. If a number needs its text, this is thirty times slower than
+ * `JSON.parse`, about 1 µs for each value, so callers must limit the number of values.
  */
 export function parseLossless(text: string): unknown {
   const plain: unknown = JSON.parse(text)
@@ -84,7 +84,7 @@ export function parseLossless(text: string): unknown {
   )
 }
 
-/** Returns the target as the patch changes it (RFC 7396). */
+/** Applies a JSON merge patch to the target and returns the result (RFC 7396). */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isJsonObject(patch)) return patch
   const members = new Map(isJsonObject(target) ? Object.entries(target) : [])
@@ -107,13 +107,13 @@ export function endOfString(text: string, start: number): number {
   }
 }
 
-/** The markers of an answer that is being written, in their order; undefined outside of `withJsonTexts`. */
+/** The texts of the response that is being serialized, in order; undefined outside `withJsonTexts`. */
 let texts: string[] | undefined
-// No other text in an answer is a single NUL: input refuses that character, and Postgres cannot store it.
+// No other text in a response is a single NUL: input rejects that character, and Postgres cannot store it.
 const MARKER = '\0'
 const WRITTEN_MARKER = JSON.stringify(MARKER)
 
-/** A JSON value as its text, which an answer includes without parsing it. */
+/** A JSON value as text, which a response includes without parsing it. */
 export class JsonText {
   readonly text: string
 
@@ -170,7 +170,7 @@ function endOfValue(text: string, start: number): number {
   return text.length
 }
 
-/** Returns a serializer that includes every `JsonText` in the data as it is. */
+/** Returns a serializer that includes every `JsonText` in the data unchanged. */
 export function withJsonTexts<T>(serialize: (data: T) => string): (data: T) => string {
   return (data) => {
     texts = []
@@ -178,7 +178,7 @@ export function withJsonTexts<T>(serialize: (data: T) => string): (data: T) => s
       const written = serialize(data)
       if (texts.length === 0) return written
       const parts = written.split(WRITTEN_MARKER)
-      if (parts.length !== texts.length + 1) throw new Error('The answer contains a NUL character.')
+      if (parts.length !== texts.length + 1) throw new Error('The response contains a NUL character.')
       return parts.map((part, index) => (index === 0 ? part : texts![index - 1] + part)).join('')
     } finally {
       texts = undefined

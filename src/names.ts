@@ -1,14 +1,14 @@
 /**
- * The rules for the names of credentials, credential types, projects, access tokens and users. They depend on
- * Unicode alone, and on no locale: `cleanName` decides what is stored, `foldName` which names are the same.
+ * The rules for the names of credentials, credential types, projects, access tokens and users. They depend
+ * only on Unicode, not on a locale: `cleanName` decides what is stored, `foldName` which names are equal.
  */
 
-/** The most characters of a name, counted as Unicode code points. */
+/** The maximum length of a name, in Unicode code points. */
 export const MAX_NAME = 200
-/** The most UTF-16 units of a name before it is cleaned: normalizing takes quadratic time at the worst. */
+/** The maximum UTF-16 units of a name before it is cleaned: normalization can take quadratic time. */
 const MAX_UNITS = 8 * MAX_NAME
 
-/** The text as it is stored, or why it is refused: a stable code and a sentence without the text. */
+/** The text as it is stored, or the error: a stable code, and a sentence that does not repeat the text. */
 export type Cleaned = { text: string } | { code: string; message: string }
 
 const CONTROL = /[\p{Cc}\u2028\u2029]/v
@@ -32,7 +32,7 @@ const JOINING_SCRIPTS = [
 ]
 const joining = `[[\\p{L}\\p{M}]&&[${JOINING_SCRIPTS.map((script) => `\\p{scx=${script}}`).join('')}]]`
 
-/** Invisible characters where people and keyboards write them. */
+/** Invisible characters in the places where people and keyboards write them. */
 const EXPECTED_INVISIBLE = new RegExp(
   [
     String.raw`\p{RGI_Emoji}`,
@@ -47,19 +47,19 @@ const EXPECTED_INVISIBLE = new RegExp(
 )
 
 /**
- * Returns the name in NFC without white space around it. Refuses what cannot be seen, and what makes two
- * names look alike or a name look like something else.
+ * Returns the name trimmed and in NFC. Rejects invisible characters, and characters that make different names
+ * look alike or a name look like something else.
  */
 export function cleanName(text: string): Cleaned {
   if (text === '') return { code: 'too-short', message: 'This must be at least 1 character long.' }
   if (text.length > MAX_UNITS) return tooLong
   const normalized = trim(text).normalize('NFC')
   if (CONTROL.test(normalized)) return refusal('a control character, such as a tab or a line break')
-  if (BIDIRECTIONAL.test(normalized)) return refusal('a character that changes the direction of text')
+  if (BIDIRECTIONAL.test(normalized)) return refusal('a character that changes the direction of the text')
   if (INVISIBLE.test(normalized.replace(EXPECTED_INVISIBLE, '')))
-    return refusal('a character that cannot be seen, such as a zero-width space')
-  if (UNASSIGNED.test(normalized)) return refusal('a character that Unicode has not assigned')
-  if (!VISIBLE.test(normalized)) return refusal('no character that can be seen')
+    return refusal('an invisible character, such as a zero-width space')
+  if (UNASSIGNED.test(normalized)) return refusal('an unassigned Unicode character')
+  if (!VISIBLE.test(normalized)) return refusal('no visible character')
   return [...normalized].length > MAX_NAME ? tooLong : { text: normalized }
 }
 
@@ -67,7 +67,7 @@ const tooLong: Cleaned = { code: 'too-long', message: `This must be at most ${MA
 
 const refusal = (what: string): Cleaned => ({ code: 'wrong-form', message: `This contains ${what}.` })
 
-// Not one expression for both ends: from each space within the text, it would look for the end.
+// A regular expression would take quadratic time: it would search for the end from each space in the text.
 function trim(text: string): string {
   let end = text.length
   while (end > 0 && SPACE.test(text[end - 1]!)) end--
@@ -76,22 +76,22 @@ function trim(text: string): string {
   return text.slice(start, end)
 }
 
-/** Returns a name that is looked for. It need not be a valid one. */
+/** Returns a name to look up. It need not be a valid name. */
 export function cleanAskedName(text: string): Cleaned {
   return text.length > MAX_UNITS ? tooLong : { text: trim(text).normalize('NFC') }
 }
 
 /**
- * Returns the key by which names are compared, searched and ordered: two names are the same if their keys
- * are. It ignores case (Unicode's full case folding, which is the same in every language), canonically
- * equivalent forms, invisible characters, the kind and number of spaces, and those around the name.
+ * Returns the key by which names are compared, searched and ordered: two names are equal if their keys are.
+ * It ignores case (Unicode's full case folding, which is the same in every language), canonically equivalent
+ * forms, invisible characters, the kind and number of spaces, and those around the name.
  */
 export function foldName(text: string): string {
   const visible = text.replace(IGNORED, '').replace(SPACES, ' ').trim()
   return Array.from(visible.normalize('NFD'), foldCase).join('').normalize('NFC')
 }
 
-// Tags are only in flags, which differ by them.
+// Tags occur only in flags, and tell these apart.
 const IGNORED = /[\p{Default_Ignorable_Code_Point}--[\u{e0020}-\u{e007f}]]/gv
 const SPACES = /[\p{White_Space}\u2800]+/gv
 
@@ -114,7 +114,7 @@ export function searchPattern(text: string): string {
   return `%${foldName(text).replace(/[%_\\]/g, '\\$&')}%`
 }
 
-/** Returns the pattern for a text that is looked for, or undefined if there is none. */
+/** Returns the pattern for a search text, or undefined if there is none. */
 export function patternOf(search: string | undefined): string | undefined {
   return search ? searchPattern(search) : undefined
 }

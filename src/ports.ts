@@ -18,7 +18,7 @@ function placesOf({ host, port, metricsHost, metricsPort }: Ports): Place[] {
   return [main, metrics]
 }
 
-/** Listens for a moment, and throws a ConfigError if the service could not: before a start makes anything. */
+/** Listens briefly on each port. Throws a ConfigError if that fails, before the start creates anything. */
 export async function requireFreePorts(config: Ports): Promise<void> {
   const probes: Server[] = []
   try {
@@ -41,7 +41,7 @@ function listen(server: Server, { host, port }: Place): Promise<void> {
   })
 }
 
-/** The ConfigError for an error of `listen`, or the same error if it is of another kind. */
+/** Converts an error of `listen` to a ConfigError. Returns any other error unchanged. */
 export function portFault(error: Error, config: Ports): Error {
   const { port, hostname } = error as { port?: number; hostname?: string }
   const place = placesOf(config).find((one) => one.port.value === port || one.host.value === hostname)
@@ -53,10 +53,13 @@ function listenFault(error: NodeJS.ErrnoException, { host, port }: Place): Error
     case 'EADDRINUSE':
       return new ConfigError(
         port.variable,
-        `has to be a free port: a program listens on ${host.value}:${port.value} already`
+        `must be a free port: another program is listening on ${host.value}:${port.value}`
       )
     case 'EACCES':
-      return new ConfigError(port.variable, `has to be a port that this user may use: ${port.value} is not`)
+      return new ConfigError(
+        port.variable,
+        `must be a port that this user may open: opening ${port.value} is not permitted`
+      )
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
     case 'EADDRNOTAVAIL':
@@ -64,7 +67,7 @@ function listenFault(error: NodeJS.ErrnoException, { host, port }: Place): Error
     case 'EINVAL':
       return new ConfigError(
         host.variable,
-        `has to be an address of this machine: ${host.value} is none (${error.code})`
+        `must be an address of this machine: ${host.value} is not one (${error.code})`
       )
     default:
       return error

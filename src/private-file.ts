@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 
 const MAX_BYTES = 65_536
 
-/** A file of secrets that is not private. The message completes "a file that …". */
+/** A file of secrets cannot be used. The message completes "the file …". */
 export class FileRefused extends Error {
   constructor(message: string) {
     super(message)
@@ -10,7 +10,7 @@ export class FileRefused extends Error {
   }
 }
 
-/** Its owner or mode is wrong, whatever its content. */
+/** The file has the wrong owner or mode. */
 export class PermissionsRefused extends FileRefused {}
 
 /**
@@ -20,13 +20,13 @@ export class PermissionsRefused extends FileRefused {}
 export function readPrivateFile(path: string): string {
   let file: number | undefined
   try {
-    // Non-blocking, because opening a pipe would wait for its writer.
+    // Non-blocking: opening a pipe would wait for a writer.
     file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     const stats = fstatSync(file)
     if (!stats.isFile()) throw new FileRefused('is not a regular file')
     const fault = permissionFault(stats, process.getuid?.())
     if (fault) throw new PermissionsRefused(fault)
-    if (stats.size > MAX_BYTES) throw new FileRefused('is too long')
+    if (stats.size > MAX_BYTES) throw new FileRefused(`is larger than ${MAX_BYTES / 1_024} KiB`)
     return decode(readFileSync(file))
   } catch (error) {
     if (error instanceof FileRefused) throw error
@@ -37,8 +37,8 @@ export function readPrivateFile(path: string): string {
 }
 
 /**
- * Reads a file of one secret, without the newline that editors and `echo` put at its end. Throws FileRefused,
- * also if it is empty or, unless `isMultiline`, has several lines.
+ * Reads a file that contains one secret, without the newline that editors and `echo` add. Throws FileRefused,
+ * also if the file is empty or, unless `isMultiline`, has several lines.
  */
 export function readSecret(path: string, isMultiline = false): string {
   const text = readPrivateFile(path).replace(/\r?\n$/, '')
@@ -51,7 +51,7 @@ function decode(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw new FileRefused('is not text in UTF-8')
+    throw new FileRefused('is not valid UTF-8')
   }
 }
 
@@ -65,7 +65,10 @@ export function permissionFault(
   self: number | undefined
 ): string | undefined {
   if (self === undefined) return undefined
-  if (file.uid === self) return file.mode & 0o077 ? 'others may read or write (chmod 600)' : undefined
+  if (file.uid === self)
+    return file.mode & 0o077 ? 'can be read or written by other users (chmod 600)' : undefined
   if (file.uid !== 0) return 'belongs to another user'
-  return file.mode & 0o037 ? 'others may read or write (a mounted secret has to have mode 0440)' : undefined
+  return file.mode & 0o037
+    ? 'can be read or written by other users (set mode 0440 for a mounted secret)'
+    : undefined
 }

@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { readConfig } from './config.ts'
+import { PAGE } from './config-variables.ts'
 import type { FirstAdministrator } from './first-administrator.ts'
 import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
@@ -11,7 +12,7 @@ const DRAIN_MS = 1_000
 const SHUTDOWN_TIMEOUT_MS = 30_000
 const PARENT_CHECK_MS = 500
 
-// Until the service listens, a signal ends the process by an exit, which stops Postgres.
+// Until the service listens, a signal makes the process exit, and the exit handlers stop Postgres.
 const abort = () => process.exit(1)
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 for (const signal of SIGNALS) process.once(signal, abort)
@@ -21,13 +22,14 @@ const parentCheck = parentOption === undefined ? undefined : endWithParent(paren
 try {
   const config = readConfig()
   for (const variable of config.unknownVariables)
-    print(`${variable} is not a variable of Latchkey, and is ignored; "${COMMAND} --help" lists them.`)
+    print(`${variable} is not a Latchkey variable and is ignored; see ${PAGE}`)
   await requireFreePorts(config)
   let logConnectionError: ((error: Error) => void) | undefined
   const service = await start(config, {
     notice: print,
     connectionError: (error) => logConnectionError?.(error),
-    databaseEnded: () => fail('The embedded Postgres ended; its log is in the data directory.')
+    databaseEnded: () =>
+      fail('the embedded Postgres stopped unexpectedly; its log is postgres.log in the data directory')
   })
   const app = await buildApp(service)
   logConnectionError = (error) => app.log.warn({ err: error }, 'a database connection ended')
@@ -52,9 +54,10 @@ try {
 }
 
 /**
- * Stops the service once its parent has ended. npm runs its scripts in a shell, which ends by the SIGTERM
- * that npm passes on to it, and does not pass it on. The option has the shell's pid, because the shell may
- * end before this runs. Without a shell that stays it has this process's own pid, or no number.
+ * Stops the service when its parent has ended. npm runs scripts in a shell. The SIGTERM that npm forwards
+ * ends the shell, which does not forward it. The option contains the pid of the shell, which may have ended
+ * before this runs. If the shell has replaced itself with this process, it is this process's own pid, or no
+ * number.
  */
 function endWithParent(option: string): NodeJS.Timeout {
   const given = Number(option.slice(option.indexOf('=') + 1))
@@ -67,6 +70,6 @@ function endWithParent(option: string): NodeJS.Timeout {
 function administratorLine({ email, password }: FirstAdministrator): string {
   if (password === 'as configured') return `${email}, password as in LATCHKEY_ADMIN_PASSWORD`
   if (password === 'unknown')
-    return `${email}, with the password you set (lost: ${COMMAND} users reset-password ${shellWord(email)})`
+    return `${email}, with your own password (if lost: ${COMMAND} users reset-password ${shellWord(email)})`
   return `${email}, password ${password.kept}`
 }

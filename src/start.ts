@@ -21,10 +21,10 @@ export interface StartedServices extends Services {
 }
 
 export interface StartupReporter {
-  /** One line for the person who starts the service. */
+  /** Prints one line for the operator. */
   notice(line: string): void
   connectionError(error: Error): void
-  /** The embedded Postgres ended by itself. */
+  /** The embedded Postgres ended unexpectedly. */
   databaseEnded(): void
 }
 
@@ -64,10 +64,10 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     await migrateTables(db, rootKeys, { owner, own: connection, notice: reporter.notice })
     const keyring = await openKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
-      reporter.notice(`A built-in type takes the name ${from}; the type that had it is now ${to}.`)
+      reporter.notice(`${from} is now a built-in type; your type of this name was renamed to ${to}.`)
     }
     const administrator = await firstAdministrator(config, db)
-    if (administrator?.created) reporter.notice(`Made the first administrator, ${administrator.email}.`)
+    if (administrator?.created) reporter.notice(`Created the first administrator, ${administrator.email}.`)
     const opened = db
     return {
       // Key rotation reads the root keys from the config.
@@ -94,15 +94,15 @@ interface Migrating {
 }
 
 /**
- * Migrates as the owner of the tables, for the role of `db`; or as that role, if there is no other. Throws
- * before it changes anything if `rootKeys` lack one that the data keys need.
+ * Migrates as the owner of the tables for the role of `db`, or as that role if there is no owner. Throws
+ * before any change if `rootKeys` lacks a root key that the data keys need.
  */
 async function migrateTables(
   db: Database,
   rootKeys: readonly RootKey[],
   { owner, own, notice }: Migrating
 ): Promise<void> {
-  // A turn holds one connection for writes, and an index that is created concurrently needs another.
+  // A migration holds one connection for writes; creating an index concurrently needs another.
   const migrating = createDatabase({ ...(owner ?? own), ...WITHOUT_LIMITS }, { connections: 5 })
   try {
     await reach(db, 'DATABASE_URL')
@@ -116,8 +116,8 @@ async function migrateTables(
 }
 
 /**
- * Reads the root keys of the data directory, or makes the first one. If the database there needs a root key
- * and the directory has none that can be read, throws a ConfigError that names it, having changed nothing.
+ * Reads the root keys in the data directory, or creates the first one. If the database needs a root key that
+ * cannot be read there, changes nothing and throws an error with the key's fingerprint.
  */
 async function embeddedRootKeys(
   directory: string,
@@ -133,14 +133,14 @@ async function embeddedRootKeys(
   }
   const needed = isNew ? [] : await fingerprintsIn(await startPostgres())
   if (needed.length > 0) {
-    const fault = found?.message ?? 'LATCHKEY_DATA_DIR has a database and no root.keys'
+    const fault = found?.message ?? 'LATCHKEY_DATA_DIR contains a database but no root.keys'
     throw new Error(
-      `${fault}: put back the copy of ${directory}/root.keys whose fingerprint is ${needed.join(', ')}`
+      `${fault}: restore your copy of ${directory}/root.keys, which has the fingerprint ${needed.join(', ')}`
     )
   }
   if (found) throw found
   const path = await makeRootKey(directory)
-  notice(`Made a root key in ${path}: without this file the stored values are lost; keep a copy elsewhere.`)
+  notice(`Created a root key in ${path}. Keep a copy elsewhere: without it, all stored values are lost.`)
   return (await readRootKeys(directory))!
 }
 

@@ -1,4 +1,4 @@
-/** Prints a line for the person at the terminal. The log goes to the same stream and is for programs. */
+/** Prints a line for the operator. The log, which is for programs, goes to the same stream. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
@@ -6,29 +6,29 @@ export function print(line: string): void {
 /** How people call the command line: in a clone through npx, from the npm package by its name. */
 export const COMMAND = import.meta.filename.endsWith('.ts') ? 'npx latchkey' : 'latchkey'
 
-/** Prints text that is printed once, and ends the process with the line `lost` if it cannot be written. */
+/** Prints text that cannot be printed again. If that fails, ends the process with the line `lost`. */
 export function printOnce(text: string, lost: string): void {
   process.stdout.write(`${text}\n`, (error) => {
     if (error) fail(lost)
   })
 }
 
-/** A word of a command as a POSIX shell reads it. */
+/** Quotes a word for a POSIX shell. */
 export function shellWord(text: string): string {
   return /^[\w.+@/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-/** Prints one line that says why, and ends the process with code 1. */
+/** Prints the reason in one line, and ends the process with code 1. */
 export function fail(line: string): never {
   process.stderr.write(`latchkey: ${line}\n`)
   process.exit(1)
 }
 
-/** Ends the process unless it runs on this major version of Node or a later one. */
+/** Ends the process if it runs on an earlier major version of Node.js. */
 export function requireNode(major: number): void {
   if (Number(process.versions.node.split('.')[0]) >= major) return
   fail(
-    `Node ${major} or later is needed, and this is ${process.version}; "npm ci" installs one, ` +
-      'unless it runs with --ignore-scripts.'
+    `Node.js ${major} or later is required, and this is ${process.version}. "npm ci" without ` +
+      '--ignore-scripts installs one for "npm start" and "npx latchkey".'
   )
 }

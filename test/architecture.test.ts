@@ -62,7 +62,8 @@ const OURS: Record<string, string[]> = {
   db: ['package.json'],
   'private-file': [],
   'root-keys': ['crypto'],
-  config: ['config-formats', 'db', 'root-keys', 'private-file'],
+  config: ['config-formats', 'config-variables', 'root-keys', 'private-file'],
+  'config-variables': ['config-formats', 'db'],
   'config-formats': ['db', 'emails', 'root-keys'],
   embedded: ['config', 'root-keys', 'private-file', 'terminal'],
   services: ['config', 'crypto', 'db'],
@@ -93,12 +94,12 @@ const OURS: Record<string, string[]> = {
   start: ['config', 'db', 'embedded', 'feature', 'first-administrator', 'reach', 'root-keys', 'services'],
   ports: ['config'],
   main: ['server', 'terminal'],
-  server: ['app', 'config', 'first-administrator', 'ports', 'start', 'terminal'],
+  server: ['app', 'config', 'config-variables', 'first-administrator', 'ports', 'start', 'terminal'],
   commands: [
     ...['app', 'audit', 'backup', 'config', 'crypto', 'db', 'emails', 'embedded', 'feature'],
     ...['first-administrator', 'http', 'names', 'reach', 'root-keys', 'server', 'terminal']
   ],
-  cli: ['commands', 'config', 'package.json', 'terminal']
+  cli: ['commands', 'config', 'config-variables', 'package.json', 'terminal']
 }
 /** What those parts may import of packages that may not import any. */
 const PACKAGES: Record<string, RegExp> = {
@@ -114,6 +115,7 @@ const PACKAGES: Record<string, RegExp> = {
   'root-keys': /^(node:|@aws-sdk\/client-kms$)/,
   config: /^node:/,
   'config-formats': /^node:/,
+  'config-variables': /^node:/,
   terminal: /^node:/
 }
 

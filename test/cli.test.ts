@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import t from 'tap'
-import { variables } from '../src/config.ts'
+import { cliPage } from '../scripts/cli.ts'
+import { commands } from '../src/commands/table.ts'
+import { variables } from '../src/config-variables.ts'
 import { MIGRATIONS, readMigrations } from '../src/db/migration-files.ts'
 import { openKeyring } from '../src/features/keys/open-keyring.ts'
 import { uuidv7 } from '../src/ids.ts'
@@ -40,7 +42,7 @@ t.test(
       (await readMigrations([MIGRATIONS])).map(({ name }) => name),
       'two at once run each of them once'
     )
-    t.equal((await latchkey(database.url, 'migrate')).out, 'Nothing to do.\n')
+    t.equal((await latchkey(database.url, 'migrate')).out, 'No pending migrations.\n')
   }
 )
 
@@ -52,7 +54,7 @@ t.test('latchkey migrate --grant-to gives a role the rights to serve requests', 
   t.equal(first.code, 0, first.err)
   t.match(first.out, /^Ran .*\nThe role latchkey_test_service has the rights to serve requests\.\n$/)
   const again = await migrate('--grant-to', SERVICE_ROLE)
-  t.match(again.out, /^Nothing to do\.\nThe role /)
+  t.match(again.out, /^No pending migrations\.\nThe role /)
   const { rows } = await sql`select has_table_privilege(${SERVICE_ROLE}, 'users', 'insert') as insert,
     has_table_privilege(${SERVICE_ROLE}, 'audit_log', 'delete') as delete`.execute(database.db)
   t.same(rows, [{ insert: true, delete: false }])
@@ -100,14 +102,14 @@ t.test(
     t.equal(added.code, 1)
     t.match(
       added.err,
-      /^latchkey: event [0-9a-f-]{36} is added, and not in the audit chain; \d+ are in it and right/
+      /^latchkey: event [0-9a-f-]{36} was added and is not in the hash chain; \d+ events .* are intact/
     )
 
     await tamper(sql`update audit_log set outcome = 'denied'
       where id = (select event_id from audit_links where position = 2)`)
     const broken = await latchkey(service.databaseUrl, 'audit', 'verify')
     t.equal(broken.code, 1)
-    t.match(broken.err, /^latchkey: event [0-9a-f-]{36} at position 2 of the audit chain is changed/)
+    t.match(broken.err, /^latchkey: event [0-9a-f-]{36} at position 2 of the hash chain was changed/)
   }
 )
 
@@ -134,7 +136,10 @@ t.test('latchkey keys shows, rotates and destroys data keys', async (t) => {
   t.match(table[2], new RegExp(`^2 +current +0 d +- +0 +0 +${fingerprint}$`))
 
   const early = await keys('destroy', '1')
-  t.match([early.code, early.err], [1, /^latchkey: data key 1 is not destroyed: it was retired less than 60/])
+  t.match(
+    [early.code, early.err],
+    [1, /^latchkey: data key 1 was not destroyed: it was retired less than 60/]
+  )
   t.match(await keys('destroy', '2'), { code: 1, err: /it is the current one/ })
   await age(database, 1, 1)
   const destroyed = await keys('destroy', '1')
@@ -148,24 +153,11 @@ t.test('latchkey keys shows, rotates and destroys data keys', async (t) => {
 
   const other = await latchkey(database.url, 'keys', 'rotate')
   t.equal(other.code, 1)
-  t.match(other.err, /^latchkey: the data keys are wrapped by the root key/)
+  t.match(other.err, /^latchkey: the root key \w+ encrypts the data keys, but/)
   t.match(other.err, fingerprint)
 })
 
-const COMMANDS = [
-  'migrate',
-  'users list',
-  'users create',
-  'users reset-password',
-  'users disable',
-  'users enable',
-  'audit verify',
-  'audit export',
-  'keys status',
-  'keys rotate',
-  'keys destroy',
-  'openapi'
-]
+const COMMANDS = Object.keys(commands)
 
 t.test('an unknown command fails and lists the known ones', async (t) => {
   const { code, out, err } = await latchkey('postgresql://nobody@localhost/none', 'nonsense')
@@ -177,7 +169,7 @@ t.test('an unknown command fails and lists the known ones', async (t) => {
   t.notMatch(group, 'keys status')
   const none = await latchkeyWith({})
   t.equal(none.code, 1)
-  t.match(none.err, /^latchkey: a command is needed/)
+  t.match(none.err, /^latchkey: a command is required/)
   for (const command of COMMANDS) t.match(none.err, command)
 })
 
@@ -211,4 +203,13 @@ t.test('help and version need no configuration and succeed', async (t) => {
     out: '',
     err: 'latchkey: usage: latchkey migrate [--grant-to <role>]\n'
   })
+})
+
+t.test('docs/reference/cli.md is current', async (t) => {
+  const page = await readFile(join(import.meta.dirname, '../docs/reference/cli.md'), 'utf8')
+  t.equal(page, cliPage(), 'run `npm run cli`, read the diff')
+  for (const [name, { example }] of Object.entries(commands)) {
+    t.ok(example.startsWith(`latchkey ${name}`), example)
+    t.ok(page.includes(`## latchkey ${name}\n`), name)
+  }
 })

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { parse } from 'yaml'
-import { variables as settings } from '../src/config.ts'
+import { variables as settings } from '../src/config-variables.ts'
 
 const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
 
@@ -57,7 +57,9 @@ t.test('no secret has a default', async (t) => {
 t.test('compose hands over every setting', async (t) => {
   // The image sets where it listens, and has no embedded database.
   const without = ['HOST', 'PORT', 'LATCHKEY_DATA_DIR']
-  const aws = [...(await read('README.md')).matchAll(/`(AWS_[A-Z_]+)`/g)].map(([, name = '']) => name)
+  const aws = [...(await read('docs/operations/configuration.md')).matchAll(/`(AWS_[A-Z_]+)`/g)].map(
+    ([, name = '']) => name
+  )
   t.ok(aws.length > 4, `${aws.length} variables of AWS`)
   const names = [...settings.map(({ name }) => name), ...aws]
   t.ok(names.length > 24, `${names.length} settings`)

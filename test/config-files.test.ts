@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ConfigError, readConfig, variables } from '../src/config.ts'
+import { ConfigError, readConfig } from '../src/config.ts'
+import { variables } from '../src/config-variables.ts'
 
 const KEYS = `2026a:${Buffer.alloc(32, 'root').toString('base64')}`
 const URL = 'postgresql://latchkey:se%20cret@db.example.org/latchkey'
@@ -81,7 +82,7 @@ t.test('a secret and its file are refused together', async (t) => {
     const path = await secretFile(t, value)
     t.equal(
       refusal({ ...others, [name]: 'canary', [`${name}_FILE`]: path }),
-      `${name} and ${name}_FILE are both set; only one of them may be`
+      `${name} and ${name}_FILE are both set; set only one of them`
     )
   }
 })
@@ -92,22 +93,19 @@ t.test(
     for (const [name, { value, others }] of Object.entries(SECRETS)) {
       const file = `${name}_FILE`
       const isRefused = async (path: string, reason: string) =>
-        t.equal(
-          refusal({ ...others, [file]: path }),
-          `${file} has to be a private file; this is one that ${reason}`
-        )
+        t.equal(refusal({ ...others, [file]: path }), `${file} must name a private file: the file ${reason}`)
       await isRefused('/canary', 'cannot be read (ENOENT)')
       await isRefused(t.testdir(), 'is not a regular file')
       for (const text of ['', '\n', ' \t\n\n']) await isRefused(await secretFile(t, text), 'is empty')
       const latin1 = Buffer.from(`${value}canary\xe4`, 'latin1')
-      await isRefused(await secretFile(t, latin1), 'is not text in UTF-8')
-      await isRefused(await secretFile(t, 'canary'.repeat(11_000)), 'is too long')
+      await isRefused(await secretFile(t, latin1), 'is not valid UTF-8')
+      await isRefused(await secretFile(t, 'canary'.repeat(11_000)), 'is larger than 64 KiB')
       if (name !== 'LATCHKEY_ROOT_KEYS')
         for (const more of ['\ncanary', '\n\n', '\rcanary', '\ncanary\n'])
           await isRefused(await secretFile(t, `${value}${more}`), 'has more than one line')
       if (process.platform === 'win32') continue
       execFileSync('chmod', ['644', await secretFile(t, value)])
-      await isRefused(join(t.testdirName, 'secret'), 'others may read or write (chmod 600)')
+      await isRefused(join(t.testdirName, 'secret'), 'can be read or written by other users (chmod 600)')
       execFileSync('mkfifo', ['-m', '600', join(t.testdir(), 'pipe')])
       await isRefused(join(t.testdirName, 'pipe'), 'is not a regular file')
     }
@@ -116,15 +114,15 @@ t.test(
 
 t.test('a value in a file is checked as one in a variable', async (t) => {
   const wrong: [string, string, RegExp][] = [
-    ['DATABASE_URL', 'mysql://canary@example.org', /^DATABASE_URL_FILE has to hold a postgres:/],
+    ['DATABASE_URL', 'mysql://canary@example.org', /^DATABASE_URL_FILE must contain a postgres:/],
     [
       'DATABASE_URL',
       'postgres://canary/x?target_session_attrs=standby',
       /^DATABASE_URL_FILE cannot be used: /
     ],
-    ['LATCHKEY_MIGRATION_DATABASE_URL', 'canary', /^LATCHKEY_MIGRATION_DATABASE_URL_FILE has to hold /],
-    ['LATCHKEY_ADMIN_PASSWORD', 'canary', /^LATCHKEY_ADMIN_PASSWORD_FILE has to hold a password of 12 /],
-    ['LATCHKEY_ROOT_KEYS', 'canary', /^LATCHKEY_ROOT_KEYS_FILE has to be a list /]
+    ['LATCHKEY_MIGRATION_DATABASE_URL', 'canary', /^LATCHKEY_MIGRATION_DATABASE_URL_FILE must contain /],
+    ['LATCHKEY_ADMIN_PASSWORD', 'canary', /^LATCHKEY_ADMIN_PASSWORD_FILE must contain a password of 12 /],
+    ['LATCHKEY_ROOT_KEYS', 'canary', /^LATCHKEY_ROOT_KEYS_FILE must be a list /]
   ]
   for (const [name, text, message] of wrong) {
     const path = await secretFile(t, text)

@@ -3,7 +3,9 @@ import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { fullFormats } from 'ajv-formats/dist/formats.js'
 import t from 'tap'
-import { ConfigError, readConfig, variables } from '../src/config.ts'
+import { configurationPage } from '../scripts/configuration.ts'
+import { ConfigError, readConfig } from '../src/config.ts'
+import { variables } from '../src/config-variables.ts'
 
 const KEYS = `2026a:${Buffer.alloc(32, 'root').toString('base64')}`
 const DATABASE_URL = 'postgresql://latchkey:secret@db.example.org/latchkey'
@@ -59,10 +61,11 @@ t.test('a variable that is named as those of Latchkey, and is none of them, is t
 
 const NAMES = variables.map(({ name }) => name)
 
-t.test('README.md documents every variable', async (t) => {
-  const readme = await readFile(join(import.meta.dirname, '../README.md'), 'utf8')
+t.test('docs/operations/configuration.md is current, and documents every variable', async (t) => {
+  const page = await readFile(join(import.meta.dirname, '../docs/operations/configuration.md'), 'utf8')
+  t.equal(page, configurationPage(), 'run `npm run configuration`, read the diff')
   t.ok(NAMES.length >= 22, `${NAMES.length} variables`)
-  for (const name of NAMES) t.match(readme, `| \`${name}\` |`)
+  for (const name of NAMES) t.match(page, new RegExp(`^(### |- In a file: )\`${name}\``, 'm'))
 })
 
 t.test('an empty variable counts as unset', async (t) => {
@@ -265,8 +268,14 @@ t.test(
         } catch (error) {
           const { message } = error as Error
           t.type(error, ConfigError, `${name}=${value}`)
-          t.match(message, new RegExp(`^${name} (has to be|cannot be used:) `), `${name}=${value}: named`)
+          t.match(
+            message,
+            new RegExp(`^${name} (must (be|name)|cannot be used:) `),
+            `${name}=${value}: named`
+          )
           t.notMatch(message, '\n', 'one line')
+          if (message.startsWith(`${name} must be `) && name !== 'LATCHKEY_ROOT_KEYS')
+            t.match(message, '; see docs/operations/configuration.md')
           t.notMatch(message, 'canary', 'not the value')
           t.notMatch(message, Buffer.from('canary').toString('base64').slice(0, 6), 'nor in base64')
         }
@@ -278,7 +287,7 @@ t.test(
 t.test('with DATABASE_URL and no root key the service refuses to start', async (t) => {
   for (const keys of [undefined, '', '  ']) {
     const env = { DATABASE_URL, ...(keys !== undefined && { LATCHKEY_ROOT_KEYS: keys }) }
-    t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS is needed/ })
+    t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS is required/ })
   }
   t.ok(readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }))
 })
@@ -286,7 +295,7 @@ t.test('with DATABASE_URL and no root key the service refuses to start', async (
 t.test('a second URL for migrations needs the first one', async (t) => {
   t.throws(() => readConfig({ LATCHKEY_MIGRATION_DATABASE_URL: DATABASE_URL }), {
     name: 'ConfigError',
-    message: 'LATCHKEY_MIGRATION_DATABASE_URL is of use only with DATABASE_URL'
+    message: 'LATCHKEY_MIGRATION_DATABASE_URL requires DATABASE_URL'
   })
 })
 
@@ -305,25 +314,28 @@ t.test('root keys may be in a private file', async (t) => {
     t.throws(() => readConfig(env), {
       name: 'ConfigError',
       message:
-        'LATCHKEY_ROOT_KEYS_FILE has to be a private file; ' +
-        'this is one that others may read or write (chmod 600)'
+        'LATCHKEY_ROOT_KEYS_FILE must name a private file: ' +
+        'the file can be read or written by other users (chmod 600)'
     })
   }
   await chmod(path, 0o600)
   for (const text of ['', '# nothing', 'canary', `${KEYS}canary`]) {
     await writeFile(path, text)
-    t.throws(() => readConfig(env), { name: 'ConfigError', message: /^LATCHKEY_ROOT_KEYS_FILE has to be / })
+    t.throws(() => readConfig(env), {
+      name: 'ConfigError',
+      message: /^LATCHKEY_ROOT_KEYS_FILE must (be|name) /
+    })
   }
 })
 
 t.test('a value and a file of the same setting are refused together', async (t) => {
   t.throws(() => readConfig({ LATCHKEY_ROOT_KEYS: KEYS, LATCHKEY_ROOT_KEYS_FILE: '/etc/root.keys' }), {
     name: 'ConfigError',
-    message: 'LATCHKEY_ROOT_KEYS and LATCHKEY_ROOT_KEYS_FILE are both set; only one of them may be'
+    message: 'LATCHKEY_ROOT_KEYS and LATCHKEY_ROOT_KEYS_FILE are both set; set only one of them'
   })
   t.throws(() => readConfig({ ...VAULT, VAULT_TOKEN_FILE: '/run/token' }), {
     name: 'ConfigError',
-    message: 'VAULT_TOKEN and VAULT_TOKEN_FILE are both set; only one of them may be'
+    message: 'VAULT_TOKEN and VAULT_TOKEN_FILE are both set; set only one of them'
   })
 })
 
@@ -335,8 +347,8 @@ t.test('a root key in Vault needs the address of Vault and a token', async (t) =
     { ...VAULT, VAULT_ADDR: 'http://[::1]:8200', VAULT_TOKEN: '', VAULT_TOKEN_FILE: '/not/there/yet' }
   ]
   for (const env of right) t.match(readConfig(env).rootKeys, [{ name: 'main' }])
-  t.throws(() => readConfig({ ...VAULT, VAULT_ADDR: '' }), /^VAULT_ADDR is needed/)
-  t.throws(() => readConfig({ ...VAULT, VAULT_TOKEN: '' }), /^VAULT_TOKEN .*is needed/)
+  t.throws(() => readConfig({ ...VAULT, VAULT_ADDR: '' }), /^VAULT_ADDR is required/)
+  t.throws(() => readConfig({ ...VAULT, VAULT_TOKEN: '' }), /^VAULT_TOKEN .*is required/)
   t.ok(readConfig({ VAULT_ADDR: 'http://for.others' }), 'ignored without such a root key')
 })
 

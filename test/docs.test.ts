@@ -1,47 +1,58 @@
-import { access, chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+// Follows every page on one service, one page after the other, in two orders. DOCS_SEED chooses the orders.
+import { createHash, randomInt } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { startTestApp } from './helpers/app.ts'
-import { type Block, blocksOf } from './helpers/doc-blocks.ts'
+import { anchorOf, type Block, blocksOf } from './helpers/doc-blocks.ts'
 import { followBlocks } from './helpers/doc-page.ts'
-import { eventually } from './helpers/eventually.ts'
-import { freePort } from './helpers/free-port.ts'
+import { type DocService, startAsWritten, startsService } from './helpers/doc-service.ts'
+import { difference, thingsOf } from './helpers/leftovers.ts'
 import { LIGHTNING_TOKEN, startLightning } from './helpers/lightning.ts'
-import { Shell } from './helpers/shell.ts'
 
-// A service for each page.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 const root = join(import.meta.dirname, '..')
+const TUTORIAL = 'docs/tutorials/getting-started.md'
 
-/** Pages whose blocks are not run here, and why. */
+/** Pages, and chapters of pages, whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
   'docs/how-to/try-with-npx.md': 'test/service-package.test.ts runs them, from the package',
+  'docs/tutorials/swagger-ui.md': 'test/browser/tutorial.test.ts follows it, where there is a Chromium',
   'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
-  'docs/operations/audit-log.md': 'test/audit/verify.test.ts runs its commands',
+  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
+  'docs/operations/audit-log.md#verify-one-file': 'a new log has no archive; test/audit/archive.test.ts has',
+  'docs/operations/audit-log.md#verify-a-directory':
+    'a new log has no archive; test/audit/archive.test.ts has',
+  'docs/operations/audit-log.md#partitions': 'it needs psql and a Postgres of your own',
+  'docs/operations/backups.md#use-docker-compose': 'they need Docker',
+  'docs/operations/backups.md#schedule-backups': 'cron runs it',
+  'docs/operations/backups.md#restore': 'test/docs-backups.test.ts runs it: the service has to stop',
+  'docs/operations/backups.md#move-between-the-embedded-database-and-your-own':
+    'test/docs-backups.test.ts runs it: the service has to stop',
+  'docs/operations/backups.md#another-major-version-of-the-embedded-postgres': 'a line that a start prints',
+  'docs/operations/backups.md#archive-the-wal': 'test/ops/pitr.test.ts runs them',
+  'docs/operations/backups.md#recover': 'test/ops/pitr.test.ts runs them',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
-  'docs/operations/backups.md': 'test/docs-backups.test.ts runs them, and test/ops/pitr.test.ts its files',
+  'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
   'docs/operations/docker.md':
     'they need Docker; test/compose.test.ts holds the Compose file, and test/ops the image',
-  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',
-  'docs/operations/reverse-proxy.md':
-    'test/ops/proxies.test.ts runs its files, where the proxies are installed',
-  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
-  'docs/operations/users.md': 'test/docs-users.test.ts runs them, on a database of its own',
-  'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
-  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
-  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
-  'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
   'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
   'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
-  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
-  'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock'
+  'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock',
+  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',
+  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
+  'docs/operations/reverse-proxy.md':
+    'test/ops/proxies.test.ts runs its files, where the proxies are installed',
+  'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
+  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'sdk/typescript/README.md':
+    'test/sdk/typescript-package.test.ts runs its programs twice, with the package installed'
 }
 
 type Env = Record<string, string>
 
-/** What a page asks of the reader besides a service and somebody who may sign in. */
+/** What a page asks of the reader besides the service and its administrator. */
 const NEEDS: Record<string, (t: Test) => Promise<Env>> = {
   'docs/how-to/migrating-from-lightning.md': async (t) => ({
     LIGHTNING: await startLightning(t),
@@ -49,103 +60,96 @@ const NEEDS: Record<string, (t: Test) => Promise<Env>> = {
   })
 }
 
-const folder = await readdir(join(root, 'docs'), { recursive: true })
-const pages = folder
-  .filter((path) => path.endsWith('.md'))
-  .map((path) => join('docs', path))
-  .sort()
-const read = (page: string) => readFile(join(root, page), 'utf8')
+interface Page {
+  name: string
+  headings: string[]
+  blocks: Block[]
+}
 
-t.test('every page does what it says', async (t) => {
-  t.ok(pages.length > 20, `${pages.length} pages`)
-  for (const page of pages) {
-    const blocks = blocksOf(await read(page))
-    if (blocks.length === 0 || page in ELSEWHERE) continue
-    await t.test(page, async (t) => {
-      const [directory, cwd] = await newDirectories(t)
-      if (page === 'docs/tutorials/getting-started.md') return followFromTheStart(t, blocks, directory, cwd)
-      const service = await startTestApp(t)
-      const { email, password } = service.admin.person
-      const env = { LATCHKEY: service.origin, EMAIL: email, PASSWORD: password, ...(await NEEDS[page]?.(t)) }
-      await followBlocks(t, blocks, new Shell(t, directory, cwd, env))
-    })
-  }
-})
+async function readPage(name: string): Promise<Page> {
+  const text = await readFile(join(root, name), 'utf8')
+  const headings = [...text.matchAll(/^#+ +(.*)$/gm)].map(([, heading]) => heading!)
+  return { name, headings, blocks: blocksOf(text) }
+}
+
+const folder = await readdir(join(root, 'docs'), { recursive: true })
+const names = folder.filter((path) => path.endsWith('.md')).map((path) => join('docs', path))
+const pages = await Promise.all(['README.md', 'sdk/typescript/README.md', ...names].map(readPage))
+const placesOf = ({ name, headings }: Page) => [name, ...headings.map((one) => `${name}#${anchorOf(one)}`)]
+
+/** The blocks that are run here. */
+const blocksHere = ({ name, blocks }: Page) =>
+  blocks.filter(
+    (block) =>
+      !(name in ELSEWHERE) &&
+      !(`${name}#${anchorOf(block.heading)}` in ELSEWHERE) &&
+      !/^(git clone|npm ci)\b/.test(block.text) &&
+      !startsService(block)
+  )
+
+/** An order that the seed alone decides. */
+function shuffled<Item extends { name: string }>(items: readonly Item[], seed: string): Item[] {
+  const place = ({ name }: Item) => createHash('sha256').update(`${seed} ${name}`).digest('hex')
+  return items.toSorted((one, other) => (place(one) < place(other) ? -1 : 1))
+}
 
 t.test('what is run elsewhere, or needs more, is there', async (t) => {
-  for (const page of [...Object.keys(ELSEWHERE), ...Object.keys(NEEDS)]) t.ok(pages.includes(page), page)
+  const places = pages.filter(({ blocks }) => blocks.length > 0).flatMap(placesOf)
+  for (const place of [...Object.keys(ELSEWHERE), ...Object.keys(NEEDS)]) t.ok(places.includes(place), place)
 })
 
-t.test('links lead to a page that is there, and to a heading of it', async (t) => {
-  let count = 0
-  for (const page of [...pages, 'README.md']) {
-    for (const [, target, anchor] of (await read(page)).matchAll(
-      /\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g
-    )) {
-      const to = target ? join(dirname(page), target) : page
-      const there = await access(join(root, to)).then(
-        () => true,
-        () => false
-      )
-      count += 1
-      if (!there || (anchor && !(await anchorsOf(to)).includes(anchor))) t.fail(`${page}: ${to}#${anchor}`)
+t.test('every page does what it says on one service, in any order, twice, and leaves nothing', async (t) => {
+  const seed = process.env.DOCS_SEED ?? String(randomInt(1_000_000))
+  t.comment(`DOCS_SEED=${seed}`)
+  const here = pages.map((page) => ({ ...page, blocks: blocksHere(page) }))
+  const run = here.filter(({ blocks }) => blocks.length > 0)
+  t.ok(run.length > 10, `${run.length} pages`)
+  const tutorial = pages.find(({ name }) => name === TUTORIAL)!
+  const service = await startAsWritten(t, tutorial.blocks)
+  await t.test('what a page leaves is seen', (t) => seesLeftovers(t, service))
+  let before = await thingsOf(service.clone)
+  for (const round of ['first', 'second']) {
+    for (const { name, blocks } of shuffled(run, `${seed} ${round}`)) {
+      await t.test(`${name}, the ${round} time`, async (t) => {
+        const shell = await service.newShell(t, await NEEDS[name]?.(t))
+        // The port of the test is a free one.
+        const port = (text: string) =>
+          text.replaceAll(/http:\/\/(127\.0\.0\.1|localhost):8080/g, service.origin)
+        const written = blocks.map((block) => ({ ...block, text: port(block.text) }))
+        await followBlocks(t, written, shell)
+        await shell.end()
+        const after = await thingsOf(service.clone)
+        if (t.passing()) t.same(difference(before, after), { left: [], gone: [] }, 'all is as before')
+        before = after
+      })
     }
   }
-  t.ok(count > 50, `${count} links`)
+  if (!t.passing()) t.comment(await service.log())
 })
 
-t.test('the index leads to every page, and the README to the index', async (t) => {
-  const index = await read('docs/README.md')
-  for (const page of pages) {
-    const path = page.slice('docs/'.length)
-    if (path !== 'README.md' && !path.startsWith('decisions/')) t.match(index, `(${path})`, path)
-  }
-  t.match(index, '(decisions/README.md)', 'decisions')
-  t.match(await read('README.md'), '(docs/README.md)', 'the index')
-})
-
-/** The first block is the terminal in which the service runs; the rest is typed into another one. */
-async function followFromTheStart(t: Test, [first, ...rest]: Block[], directory: string, cwd: string) {
-  const { scripts } = JSON.parse(await read('package.json'))
-  const port = await freePort()
-  const terminal = new Shell(t, directory, cwd, { PORT: String(port) })
-  // What `git clone` and `npm ci` make is what the test runs in.
-  const git = `git() { mkdir latchkey && ln -s '${join(root, 'src')}' latchkey/src; }\n`
-  const npm = `npm() { case "$1" in ci) ;; start) exec ${scripts.start} ;; *) return 1 ;; esac; }\n`
-  await terminal.run(`${git}${npm}{ ${first!.text}} > service.log 2>&1 &`)
-  t.match(first!.text, /\nnpm ci && npm start\n$/)
-  const other = join(directory, 'other')
-  await mkdir(other)
-  const env = { LATCHKEY: `http://127.0.0.1:${port}` }
-  const clone = join(cwd, 'latchkey')
-  await eventually(
-    () =>
-      access(clone).then(
-        () => true,
-        () => false
-      ),
-    'the repository is cloned'
-  )
-  await followBlocks(t, rest, new Shell(t, other, clone, env))
-  if (!t.passing()) t.comment(await readFile(join(cwd, 'service.log'), 'utf8'))
-}
-
-/** One for what the tests write, and one in it to work in. */
-async function newDirectories(t: Test): Promise<[string, string]> {
-  const directory = await mkdtemp(join(tmpdir(), 'latchkey-docs-'))
-  // As root, an embedded Postgres runs as somebody else, who has to come through.
-  await chmod(directory, 0o755)
-  t.teardown(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
-  const cwd = join(directory, 'here')
-  await mkdir(cwd, { mode: 0o755 })
-  return [directory, cwd]
-}
-
-async function anchorsOf(page: string): Promise<string[]> {
-  return [...(await read(page)).matchAll(/^#+ +(.*)$/gm)].map(([, heading]) =>
-    heading!
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-')
-  )
+async function seesLeftovers(t: Test, service: DocService) {
+  const before = await thingsOf(service.clone)
+  const shell = await service.newShell(t)
+  const call = 'curl -sS --fail-with-body --cookie jar.txt --cookie-jar jar.txt --json'
+  const left = await shell.run(`
+    ${call} "{\\"email\\": \\"$EMAIL\\", \\"password\\": \\"$PASSWORD\\"}" "$LATCHKEY/api/v1/session"
+    ID=$(${call} '{"name": "Left behind"}' "$LATCHKEY/api/v1/projects" | grep -o '"id":"[^"]*' | cut -c 7-)
+    mkdir made; touch made/file`)
+  t.same([left.code, left.failed], [0, []], left.err)
+  t.same(difference(before, await thingsOf(service.clone)), {
+    left: [
+      'sessions',
+      'projects: Left behind',
+      'project_members',
+      'file jar.txt',
+      'file made',
+      'file made/file'
+    ],
+    gone: []
+  })
+  const removed = await shell.run(`
+    for path in "projects/$ID" session; do ${call} '' --request DELETE "$LATCHKEY/api/v1/$path"; done
+    rm -r jar.txt made`)
+  t.same([removed.code, removed.failed], [0, []], removed.err)
+  t.same(difference(before, await thingsOf(service.clone)), { left: [], gone: [] })
 }

@@ -39,6 +39,11 @@ const STEPS = [
   ...['updateAppCredential', 'assignProjects', 'putEnvironment', 'revealAppCredential']
 ]
 
+const firstExampleOf = (operationId: string) => {
+  const { method, path, examples } = operations.get(operationId)!
+  return { method, path, body: examples[0] }
+}
+
 t.test('the examples of requests succeed as they stand', async (t) => {
   const { admin } = await startTestApp(t)
   let id = ''
@@ -52,6 +57,25 @@ t.test('the examples of requests succeed as they stand', async (t) => {
       if (operationId === 'createAppCredential') ({ id } = answer.json)
     }
   }
+})
+
+t.test('the first examples lead from a project to a resolved credential', async (t) => {
+  const { admin, origin } = await startTestApp(t)
+  const run = (operationId: string, id = '') => {
+    const { method, path, body } = firstExampleOf(operationId)
+    return admin.request(method, path.replace('{id}', id), body)
+  }
+  const project = (await run('createProject')).json
+  const credential = (await run('createAppCredential')).json
+  t.equal((await run('assignProjects', credential.id)).status, 200)
+  const { token } = (await run('createAccessToken')).json
+  const { path, body } = firstExampleOf('resolveCredentials')
+  const response = await fetch(origin + path.replace('{id}', project.id), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body)
+  })
+  t.match(await response.json(), { results: [{ status: 'resolved', values: { apiKey: /./ } }] })
 })
 
 t.test('examples of bodies by name have no made-up ids', async (t) => {

@@ -50,7 +50,7 @@ t.test('the embedded start prints a password that opens the account, or none', a
   await configured.stop()
 
   const changed = await startEmbeddedService(t, cwd, { LATCHKEY_ADMIN_PASSWORD: 'another one entirely' })
-  t.match(changed.administrator, /^admin@latchkey\.local, with the password you set/)
+  t.match(changed.administrator, /^admin@latchkey\.local, with your own password/)
   t.notMatch(changed.output(), made)
   t.notOk(await hasFile(), 'and no start makes it again')
   await changed.stop()

@@ -8,7 +8,6 @@ const FILES = ['{src,migrations,test,bench,scripts,packages}/**/*.{ts,js}', '{.,
 
 /** Files with long lines: commands that readers copy, and frozen migrations. Add none. */
 const ALLOWED = [
-  'README.md',
   'docs/how-to/clients.md',
   'docs/tutorials/getting-started.md',
   'migrations/20261121T020000_audit_events.ts',

@@ -32,7 +32,7 @@ t.test('a name has 200 characters in NFC', async (t) => {
 })
 
 const REFUSED: Record<string, Record<string, string>> = {
-  'This contains no character that can be seen.': {
+  'This contains no visible character.': {
     spaces: '  ',
     'other spaces': '\u2003\u3000\u00a0',
     lines: '\n\u2028',
@@ -48,13 +48,13 @@ const REFUSED: Record<string, Record<string, string>> = {
     'line separator': 'a\u2028b',
     'paragraph separator': 'a\u2029b'
   },
-  'This contains a character that changes the direction of text.': Object.fromEntries(
+  'This contains a character that changes the direction of the text.': Object.fromEntries(
     Array.from('\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069', (one) => [
       one.codePointAt(0)!.toString(16),
       `a${one}b`
     ])
   ),
-  'This contains a character that cannot be seen, such as a zero-width space.': {
+  'This contains an invisible character, such as a zero-width space.': {
     'zero-width space': 'Mail\u200b',
     'byte order mark': '\ufeffMail',
     'soft hyphen': 'Ma\u00adil',
@@ -80,7 +80,7 @@ const REFUSED: Record<string, Record<string, string>> = {
     'joiner after an emoji alone': '👩\u200d',
     'two joiners': 'م\u200c\u200cخ'
   },
-  'This contains a character that Unicode has not assigned.': {
+  'This contains an unassigned Unicode character.': {
     noncharacter: 'a\ufdd0',
     'last of a plane': 'a\u{1fffe}',
     unassigned: 'a\u0378'

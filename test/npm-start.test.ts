@@ -74,7 +74,7 @@ t.test('npm start ends the service and its Postgres', { skip: process.platform =
     send(child.pid!)
     await eventually(async () => !(await isUp(origin)) && !existsSync(pidFile), how, 20_000)
     await eventually(async () => (await identityOf(postgres)) === undefined, `${how}: no Postgres`)
-    t.notMatch(output(), 'an earlier process had left running', 'each start finds it stopped')
+    t.notMatch(output(), 'an earlier run had left running', 'each start finds it stopped')
   }
 })
 

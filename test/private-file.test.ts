@@ -54,7 +54,7 @@ t.test(
       ['nothing', /^cannot be read \(ENOENT\)$/],
       ['.', /^is not a regular file$/],
       ['pipe', /^is not a regular file$/],
-      ['long', /^is too long$/]
+      ['long', /^is larger than 64 KiB$/]
     ]
     for (const [name, message] of cases) {
       t.throws(() => readPrivateFile(join(directory, name)), { name: 'FileRefused', message }, name)

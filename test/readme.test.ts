@@ -1,7 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { variables } from '../src/config.ts'
 import { startTestApp } from './helpers/app.ts'
 import { blocksOf } from './helpers/doc-blocks.ts'
 import { Shell } from './helpers/shell.ts'
@@ -28,10 +27,4 @@ t.test('the walk in the README runs as it is printed', async (t) => {
     t.match(out, '"revision":2', time)
     t.equal(out.split('{"success":true}').length, 4, `${time}: all is deleted`)
   }
-})
-
-t.test('every variable that the configuration reads is in its table, and no other', async (t) => {
-  const readme = await readFile(join(root, 'README.md'), 'utf8')
-  const inTable = [...readme.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1]).sort()
-  t.same(inTable, variables.map(({ name }) => name).sort())
 })

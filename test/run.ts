@@ -62,7 +62,7 @@ const FUZZ = 'test/fuzz/fuzz.test.ts'
 /** Measures times, so nothing else may run beside it. */
 const FAIR = 'test/fair/fair.test.ts'
 /** Need what npm does not bring: a Chromium. */
-const BROWSER = ['test/browser/swagger-ui.test.ts']
+const BROWSER = ['test/browser/swagger-ui.test.ts', 'test/browser/tutorial.test.ts']
 /** Need what npm does not bring: other languages, and their registries. */
 const SDK = [
   'test/sdk/generators.test.ts',

@@ -74,8 +74,8 @@ t.test('with DATABASE_URL', async (t) => {
 
   t.test('a root key is needed, and on an empty database an administrator', async (t) => {
     t.comment(cwd)
-    await fails(base, /^latchkey: LATCHKEY_ROOT_KEYS is needed/)
-    await fails({ ...base, LATCHKEY_ROOT_KEYS: rootKeys }, /^latchkey: LATCHKEY_ADMIN_EMAIL is needed/)
+    await fails(base, /^latchkey: LATCHKEY_ROOT_KEYS is required/)
+    await fails({ ...base, LATCHKEY_ROOT_KEYS: rootKeys }, /^latchkey: LATCHKEY_ADMIN_EMAIL is required/)
   })
 
   t.test('two replicas start at the same time, and SIGTERM waits for requests in progress', async () => {
@@ -116,7 +116,7 @@ t.test('with DATABASE_URL', async (t) => {
   t.test('an invalid value is an error of one line that names its variable', async () => {
     await writeFile(join(cwd, 'canary'), '')
     await fails({ ...base, LATCHKEY_ROOT_KEYS: 'one:c2hvcnQ=' }, /^latchkey: LATCHKEY_ROOT_KEYS /)
-    await fails({ PORT: '99999' }, /^latchkey: PORT has to be /)
+    await fails({ PORT: '99999' }, /^latchkey: PORT must be /)
   })
 })
 
@@ -212,14 +212,17 @@ t.test('with a role for migrations and another one for requests', async (t) => {
     t.equal(await running.exited, 0)
   }
 
-  await fails({}, /^latchkey: run "latchkey migrate" as the owner of the tables first, or let this role/)
+  await fails(
+    {},
+    /^latchkey: the role \w+ cannot create the tables: run "latchkey migrate" as their owner, or run/
+  )
   await fails(
     { LATCHKEY_MIGRATION_DATABASE_URL: other.ownerUrl },
-    /^latchkey: migrations would run in the database \w+, and requests in \w+$/m
+    /^latchkey: LATCHKEY_MIGRATION_DATABASE_URL has the database \w+, but DATABASE_URL has \w+$/m
   )
   await fails(
     { LATCHKEY_MIGRATION_DATABASE_URL: migrations, DATABASE_URL: migrations },
-    /^latchkey: the database role "latchkey_test_migrations" is not fit to serve requests: it owns/
+    /^latchkey: the database role "latchkey_test_migrations" has too many rights to serve requests: it owns/
   )
   const two = { LATCHKEY_MIGRATION_DATABASE_URL: migrations }
   await Promise.all([works(two), works(two)])

@@ -33,7 +33,7 @@ export function writeBytes(path: string, bytes: Buffer): Promise<void> {
   return writeWhole(path, (file) => file.writeFile(bytes))
 }
 
-/** The file appears whole and on disk, or not at all. It replaces one of the same name. */
+/** Writes the file atomically and to disk. Replaces a file with the same name. */
 async function writeWhole(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const draft = `${path}.${randomUUID()}.tmp`
   const file = await open(draft, 'wx', 0o600)

@@ -22,7 +22,7 @@ export async function insertHead(trx: Transaction, head: StoredHead): Promise<vo
   await trx.insertInto('audit_heads').values({ position, hash, head: bytes, signature }).execute()
 }
 
-/** Returns the time so many days ago, and the ends of partitions that are a day before that, oldest first. */
+/** Returns the time `days` ago, and the ends of partitions at least a day before that, oldest first. */
 export async function findClosed(db: Database, keepDays: number): Promise<{ cutoff: Date; ends: string[] }> {
   const { rows } = await sql<{ cutoff: Date; ends: string[] }>`
     select cutoff, array(select to_id::text from audit_partitions
@@ -40,7 +40,7 @@ export async function findLastPosition(db: Database, end: string): Promise<numbe
   return rows[0]!.position
 }
 
-/** Tells if there are events with an id before `end`. */
+/** Returns true if there are events with an id before `end`. */
 export async function hasEvents(db: Database, end: string): Promise<boolean> {
   const { rows } = await sql`select from audit_log where id < ${end} limit 1`.execute(db)
   return rows.length > 0
@@ -61,14 +61,14 @@ export async function listPartitions(db: Database, end: string): Promise<Partiti
   return rows
 }
 
-/** Locks the log and its chain, so that nothing is added; waits for half a second only. */
+/** Locks the log and its chain, so that nothing is added. Waits for half a second at most. */
 export async function lockLog(trx: Transaction): Promise<void> {
   await sql`set local lock_timeout = '500ms'`.execute(trx)
   await sql`lock table audit_log, audit_links in access exclusive mode`.execute(trx)
 }
 
 /**
- * Drops the partitions with ids before `end`, and puts one in their place. It gets the events that are not in
+ * Drops the partitions with ids before `end` and replaces them by one, which gets the events that are not in
  * the chain up to `position`, with their links.
  */
 export async function dropPartitions(trx: Transaction, end: string, position: number): Promise<void> {
@@ -94,7 +94,7 @@ export async function dropPartitions(trx: Transaction, end: string, position: nu
       for values from (minvalue) to (${sql.lit(end)})`.execute(trx)
 }
 
-/** Deletes some of the events up to this position, which is that of a head; returns their number. */
+/** Deletes a batch of the events up to this position, which is that of a head. Returns their number. */
 export async function deleteExported(trx: Transaction, position: number): Promise<number> {
   const { rows } = await sql<{ id: string }>`select event_id as id from audit_links
     where position <= ${position} order by position limit ${DELETED_AT_ONCE}`.execute(trx)

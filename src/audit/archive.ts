@@ -1,5 +1,5 @@
-// Takes old events out of the database: exports a part of the chain, signs its end, and drops the partitions.
-// It may stop between any two steps, and the next run goes on.
+// Moves old events out of the database: exports a part of the chain, signs its head, and drops the
+// partitions. If a run stops between two steps, the next run continues.
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,14 +20,14 @@ export interface ArchiveOptions {
   directory: string
   keepDays: number
   signer: Signer
-  /** Is called with the head of each part that was written, before its events are dropped. */
+  /** Called with the head of each exported part, before its events are dropped. */
   onExported?: (head: StoredHead, file: string) => void
 }
 
 /**
- * Archives the partitions all of whose events are older than `keepDays`, one after the other. `db` has to be
- * connected as the owner of the tables. Throws if an event is not as it was sealed, having dropped nothing of
- * its part.
+ * Archives the partitions in which all events are older than `keepDays`, one after the other. `db` must be
+ * connected as the owner of the tables. Throws if an event differs from the chain; nothing of its part is
+ * then dropped.
  */
 export async function archiveEvents(db: Database, options: ArchiveOptions): Promise<void> {
   let head = verifyHeads(await archive.listHeads(db), options.signer)
@@ -44,7 +44,7 @@ export async function archiveEvents(db: Database, options: ArchiveOptions): Prom
       await requireAlone(db, from)
       throw error
     })
-    // Its events have old ids, by a clock that runs behind, and are younger.
+    // A replica whose clock was behind gave events old ids, so they are younger than their ids.
     if (!next && hasEvents) continue
     await drop(db, from, end, next)
     head = next ?? from
@@ -57,14 +57,14 @@ async function requireNoStray(db: Database, end: string): Promise<void> {
   for (let after: string | null = null; after === null || after < end; ) {
     const from = after
     const { last, stray } = await chain.inStep(db, (trx) => chain.compareEvents(trx, from))
-    if (stray) throw notAsSealed(`event ${stray} is not in the audit chain`)
+    if (stray) throw notAsSealed(`event ${stray} is not in the hash chain`)
     if (last === null) return
     after = last
   }
 }
 
 const notAsSealed = (what: string) =>
-  new Error(`${what}: "latchkey audit verify" says more; nothing is dropped`)
+  new Error(`${what}: nothing was deleted; run "latchkey audit verify" for details`)
 
 interface Seen {
   head: ChainHead
@@ -72,7 +72,7 @@ interface Seen {
   last: number
 }
 
-/** A young event was met; `last` is the last position before it that is to be exported. */
+/** Thrown for an event that is too young; `last` is the last position before it, up to which to export. */
 class TooYoung extends Error {
   readonly last: number
   constructor(last: number) {
@@ -123,17 +123,17 @@ async function exportPart(
   return undefined
 }
 
-/** Throws if there is such a file of another chain, which may be all that is left of its events. */
+/** Throws if the file exists for another chain: it may be the only copy of the events of that chain. */
 async function requireSame(path: string, hash: Buffer | undefined): Promise<void> {
   const found = await readFile(path, 'utf8').catch((error) => {
     if (error.code === 'ENOENT') return undefined
     throw error
   })
   if (found !== undefined && !(hash && found.includes(`"${hash.toString('hex')}"`)))
-    throw new Error(`${path} is of another chain of events: the directory has to be of this database alone`)
+    throw new Error(`${path} belongs to another audit log: use a directory for this database alone`)
 }
 
-/** Yields the events after `seen.head` up to position `last`, verified, and notes in `seen` what they are. */
+/** Yields the verified events after `seen.head` up to position `last`, and updates `seen`. */
 async function* linesOf(
   db: Database,
   seen: Seen,
@@ -143,10 +143,10 @@ async function* linesOf(
   while (seen.head.position < last) {
     const links = await chain.listLinks(db, seen.head.position, last)
     if (links.length === 0)
-      throw notAsSealed(`position ${seen.head.position + 1} of the audit chain is missing`)
+      throw notAsSealed(`position ${seen.head.position + 1} of the hash chain is missing`)
     for (const { id, content, ...link } of links) {
       const position = seen.head.position + 1
-      const place = `position ${position} of the audit chain`
+      const place = `position ${position} of the hash chain`
       if (link.position !== position) throw notAsSealed(`${place} is missing`)
       if (content === null) throw notAsSealed(`event ${id} at ${place} is missing`)
       const hash = hashOf(seen.head.hash, position, content)
@@ -171,10 +171,10 @@ function timeOf(content: string): number {
 /** Throws if another run has archived events after `from`. */
 async function requireAlone(db: Database, from: ChainHead): Promise<void> {
   const last = (await archive.listHeads(db)).at(-1)?.position ?? 0
-  if (last !== from.position) throw new Error('another process archives the audit log at the same time')
+  if (last !== from.position) throw new Error('another process is archiving the audit log')
 }
 
-/** Drops the partitions before `end`, unless another run has done so. What was not exported stays. */
+/** Drops the partitions before `end`, unless another run has done so. Keeps events that were not exported. */
 async function drop(db: Database, from: ChainHead, end: string, next: StoredHead | undefined): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -191,7 +191,7 @@ async function drop(db: Database, from: ChainHead, end: string, next: StoredHead
         ])
       })
     } catch (error) {
-      // Requests go on in between.
+      // Lets requests run in between.
       if (!isLockTimeout(error) || attempt === LOCK_ATTEMPTS) throw error
       await sleep(LOCK_PAUSE_MS)
     }

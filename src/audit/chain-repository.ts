@@ -5,10 +5,10 @@ import { COLUMN_TYPES, columns } from './event-repository.ts'
 const EVENTS = sql.table('audit_log')
 const CHAIN = sql.table('audit_links')
 const UNSEALED = sql.table('audit_unsealed')
-/** The ends of parts of the chain that are gone. */
+/** The ends of parts of the chain that were archived and dropped. */
 const HEADS = sql.table('audit_heads')
 
-/** A batch ends at this number of events, or with the event that reaches this size of their details. */
+/** The maximum number of events of a batch, and the total size of their details at which it ends. */
 export const BATCH_SIZE = 2_000
 export const BATCH_BYTES = 4 * 1024 * 1024
 
@@ -18,7 +18,7 @@ const COMPARED_AT_ONCE = 20_000
 /** Sorts before the id of every event. */
 export const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
 
-// JSON of all columns as texts. Each text is canonical: it does not depend on settings of the session.
+// The columns as a JSON array of texts. Each text is canonical: it does not depend on the session's settings.
 const CONTENT = sql.raw(
   `array_to_json(array[${columns
     .map((column) => {
@@ -54,8 +54,8 @@ export async function findHash(db: Database, position: number): Promise<Buffer |
 }
 
 /**
- * Has the statements of a transaction find rows by their keys alone. The lists are empty at one moment and
- * long a moment later: by the statistics of the first, the planner reads all of them for each row.
+ * Makes the statements of a transaction find rows only by their keys. The lists can be empty when statistics
+ * are collected and long a moment later; the planner would then read the whole list for each row.
  */
 export async function useKeys(trx: Transaction): Promise<void> {
   const settings = ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin']
@@ -63,8 +63,8 @@ export async function useKeys(trx: Transaction): Promise<void> {
 }
 
 /**
- * Takes the next batch of settled events after `after` off the list of unsealed ones, and returns their ids.
- * Must run before the events are read: the delete waits for transactions that still count a denial.
+ * Removes the next batch of settled events after `after` from the list of unsealed events, and returns their
+ * ids. Must run before the events are read: the delete waits for transactions that still count a denial.
  */
 export async function takeSettled(trx: Transaction, after: string): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`delete from ${UNSEALED} where event_id = any(array(
@@ -80,7 +80,7 @@ export async function takeSettled(trx: Transaction, after: string): Promise<stri
   return rows.map(({ id }) => id)
 }
 
-/** Returns those of the events that are not in the chain yet, oldest first. Each is found by its key. */
+/** Returns the events that are not in the chain yet, oldest first. */
 export async function listUnchained(
   trx: Transaction,
   ids: readonly string[]
@@ -100,7 +100,7 @@ export async function appendLinks(
   links: readonly { id: string; hash: Buffer }[]
 ): Promise<void> {
   const hashes = Buffer.concat(links.map(({ hash }) => hash))
-  // Arrays of many elements cost the driver more than the hashing.
+  // Sending arrays with many elements would cost the driver more than the hashing.
   await sql`insert into ${CHAIN} (position, event_id, hash)
     select ${position}::bigint + n, id, substr(${hashes}::bytea, 32 * n::int - 31, 32)
     from unnest(${arrayOf(links.map(({ id }) => id))}::uuid[]) with ordinality l(id, n)`.execute(trx)
@@ -110,7 +110,7 @@ const arrayOf = (ids: readonly string[]) => `{${ids.join()}}`
 
 export interface Link extends ChainHead {
   id: string
-  /** Null if the event is gone. */
+  /** Null if the event is missing. */
   content: string | null
 }
 
@@ -126,7 +126,7 @@ export async function listLinks(db: Database, after: number, last: number): Prom
   return rows
 }
 
-/** The result of a step: the last id that it compared, and an event that is in neither table, or null. */
+/** The result of a step: the last compared id, and an event that is in neither table, or null. */
 export interface Compared {
   last: string | null
   stray: string | null
@@ -140,7 +140,7 @@ export function inStep(db: Database, step: (trx: Transaction) => Promise<Compare
   })
 }
 
-/** With null, all: an id that was written by hand may be the lowest there is. */
+/** Null selects all events, because an id that was written by hand may be the lowest possible id. */
 const isAfter = (column: string, id: string | null) =>
   id === null ? sql`true` : sql`${sql.ref(column)} > ${id}::uuid`
 
@@ -177,10 +177,10 @@ export async function countUnsealed(db: Database, limit: number | null): Promise
 }
 
 /**
- * Returns for how many seconds the oldest event could have been sealed; 0 if all are sealed. Looks at the
- * first events by id, which are the oldest, up to `limit`. The list says when an event is settled, which is
- * within two minutes: a later time was written by hand, and the event's own time counts. An event that is
- * gone is infinitely late.
+ * Returns for how many seconds the oldest unsealed event has been ready to be sealed, or 0 if all are sealed.
+ * Reads up to `limit` events, oldest first. An event settles within two minutes; if the list has a later
+ * time, it was written by hand, and the time of the event is used instead. A missing event is infinitely
+ * late.
  */
 export async function findSealingLag(db: Database, limit: number): Promise<number> {
   const { rows } = await sql<{ seconds: number }>`

@@ -22,16 +22,16 @@ export async function findHead(db: Database): Promise<ChainHead> {
   return (await repository.findLastLink(db)) ?? GENESIS
 }
 
-/** Batches after which sealing starts again with the oldest event. */
+/** The number of batches after which sealing starts again with the oldest event. */
 const BATCHES = 50
 
 /**
- * Appends the settled events to the chain, batch after batch, until few are left or `signal` is aborted.
- * Returns at once if another process is at it.
+ * Appends the settled events to the chain in batches, until few are left or `signal` is aborted. Returns at
+ * once if another process is sealing.
  */
 export async function sealEvents(db: Database, signal?: AbortSignal): Promise<void> {
-  // Each batch starts where the last one ended: what is before that may be many deleted rows, or events that
-  // settle later. But events with a lower id come meanwhile, too.
+  // Each batch starts where the previous one ended, to skip deleted rows and events that settle later. Events
+  // with lower ids can be added in the meantime, so sealing starts again with the oldest event now and then.
   let after = BEFORE_ALL
   for (let count = 1; !signal?.aborted; count++) {
     const batch = await sealBatch(db, after)
@@ -40,7 +40,10 @@ export async function sealEvents(db: Database, signal?: AbortSignal): Promise<vo
   }
 }
 
-/** Seals a batch of events with ids after `after`. Undefined if none is settled, or another process seals. */
+/**
+ * Seals a batch of events after the id `after`. Returns undefined if none is settled or another process
+ * seals.
+ */
 function sealBatch(db: Database, after: string): Promise<{ last: string; isFull: boolean } | undefined> {
   return inTransaction(db, async (trx) => {
     if (!(await tryLockName(trx, 'audit-chain'))) return undefined

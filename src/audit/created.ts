@@ -5,9 +5,8 @@ import type { Services } from '../services.ts'
 import { type AuditEvent, audited } from './record.ts'
 
 /**
- * Answers a create with 201. `work` runs in one transaction together with the events that it returns and, if
- * the request has an Idempotency-Key, the stored answer. A retry with the same key gets the stored answer
- * instead.
+ * Responds to a create with 201. `work` runs in one transaction with the events that it returns and, if the
+ * request has an Idempotency-Key, the stored response. A retry with the same key gets the stored response.
  */
 export function created<T>(
   request: FastifyRequest,

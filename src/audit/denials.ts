@@ -19,7 +19,7 @@ declare module 'fastify' {
 /** A 404 for these is a denial, because it may hide an existing resource. */
 const HIDDEN = new Set<TargetType>(['credential', 'user', 'session', 'access-token'])
 
-/** Fails the start if a route with path parameters that can refuse a caller has no `auditTarget`. */
+/** Fails the start if a route with path parameters that requires a caller has no `auditTarget`. */
 export const auditTargetsRequired = fp(
   async (app) => {
     app.addHook('onRoute', ({ method, url, schema, preHandler }) => {
@@ -33,12 +33,12 @@ export const auditTargetsRequired = fp(
 )
 
 /**
- * Records a refusal of an identified caller: a 403, a 404 that may hide a resource, or a value that could not
- * be decrypted. Must succeed before the refusal is sent.
+ * Records a denied request of an authenticated caller: a 403, a 404 that may hide a resource, or a value that
+ * could not be decrypted. Must succeed before the response is sent.
  */
 export async function recordDenial(request: FastifyRequest, { code, status }: Problem): Promise<void> {
   const { schema } = request.routeOptions
-  // Without an operation, there is no such route.
+  // Without an operation, the request matched no route.
   if (!request.caller || !schema?.operationId) return
   const target = targetOf(schema.auditTarget, request.params as Record<string, string>)
   const isHidden = status === 404 && target !== undefined && HIDDEN.has(target.type)
@@ -61,7 +61,7 @@ function targetOf(types: Readonly<Record<string, TargetType>> = {}, params: Reco
   return undefined
 }
 
-/** The project that the request names besides its target. */
+/** The project that the request names in addition to its target. */
 function projectOf({ params, query }: FastifyRequest): string | null {
   const { projectId } = { ...(query as object), ...(params as object) } as { projectId?: unknown }
   const { project_id = projectId } = (query ?? {}) as { project_id?: unknown }

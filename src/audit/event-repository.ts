@@ -30,13 +30,13 @@ export const COLUMN_TYPES: Readonly<Record<Column, string>> = {
 export const columns = Object.keys(COLUMN_TYPES) as Column[]
 const insertedColumns = columns.filter((column) => column !== 'occurred_at' && column !== 'count')
 
-/** A row to insert, as an element of the JSON array that `insertEvents` takes. */
+/** A row to insert: an element of the JSON array for `insertEvents`. */
 export type NewEvent = Omit<
   Insertable<Tables['audit_log']>,
   'occurred_at' | 'count' | 'fold_key' | 'details'
 > & { details: object }
 
-/** A denial. Those with one `fold_key` within a minute become one event, with their `count`. */
+/** A denial. Denials with the same `fold_key` within a minute become one event with a `count`. */
 export type NewDenial = NewEvent & { fold_key: string; if_exists: boolean }
 
 const typedColumns = columns.map((column) => `${column} ${COLUMN_TYPES[column]}`)
@@ -68,7 +68,7 @@ export async function insertEventRows(db: Database, rows: readonly NewEvent[]): 
   await insertAll(db, { events: JSON.stringify(rows) })
 }
 
-/** An event of values that are handed out, with the session or token that they are handed out to. */
+/** An event for a read of secrets, with the session or token that reads them. */
 export type NewHandOut = NewEvent & { caller_kind: CallerTokenParams['callerKind']; caller_token_id: string }
 
 const HAND_OUT = sql.raw(`e(${typedColumns.join(', ')}, caller_kind text, caller_token_id uuid)`)
@@ -92,8 +92,9 @@ export async function insertHandOutRows(db: Database, rows: readonly NewHandOut[
   return new Set(inserted.map((row) => row.id))
 }
 
-// Events are partitioned by id, so no index of theirs finds those that are alike: `audit_folds` does. Whoever
-// adds a row there adds the event, and others count it; a trigger counts the event.
+// Events are partitioned by id, so none of their indexes finds equal denials; the table `audit_folds` does.
+// The statement that inserts its row also inserts the event. Others count the row, and a trigger counts the
+// event.
 const insertAllDenials = prepared((db, p: Params<{ events: string }>) => {
   const denials = sql<Record<string, unknown>>`(
     select ${DENIAL}, floor(extract(epoch from now()) / 60) as minute, e.fold_key
@@ -103,7 +104,7 @@ const insertAllDenials = prepared((db, p: Params<{ events: string }>) => {
     left join sessions s on e.target_type = 'session' and s.id = e.target_id
     left join access_tokens t on e.target_type = 'access-token' and t.id = e.target_id
     where not e.if_exists or coalesce(c.id, u.id, s.id, t.id) is not null)`
-  // Ordered, so that concurrent statements lock the rows that they count in one order.
+  // Ordered, so that concurrent statements lock the counted rows in the same order.
   const folds = sql<{ event_id: string }>`(
     insert into audit_folds as f (minute, key, event_id)
     select minute, fold_key, id from denials order by fold_key
@@ -118,7 +119,9 @@ const insertAllDenials = prepared((db, p: Params<{ events: string }>) => {
     .returning('id')
 })
 
-/** Inserts denials, or counts them on the row of the same minute. Each `fold_key` must be in `rows` once. */
+/**
+ * Inserts denials, or counts them in the row of the same minute. Each `fold_key` must occur once in `rows`.
+ */
 export async function insertDenialRows(db: Database, rows: readonly NewDenial[]): Promise<void> {
   await insertAllDenials(db, { events: JSON.stringify(rows) })
 }

@@ -2,7 +2,7 @@ import { GENESIS } from './chain.ts'
 import type { ChainHead } from './chain-repository.ts'
 import { columns } from './event-repository.ts'
 
-/** Makes and verifies signatures, by a key of the installation. */
+/** Creates and verifies signatures with a key of the installation. */
 export interface Signer {
   sign(data: Buffer): Buffer
   verify(data: Buffer, signature: Buffer): boolean
@@ -49,19 +49,20 @@ export function signHead(part: ExportedPart, signer: Signer): StoredHead {
 }
 
 /**
- * Verifies that each head is signed and begins where the one before it ends, and returns the last one; that
- * of the empty chain if there is none. Throws if one is not right.
+ * Verifies that each head is signed and begins where the previous one ends. Returns the last head, or the
+ * head of the empty chain if there are none. Throws if a head is invalid.
  */
 export function verifyHeads(heads: readonly StoredHead[], signer: Signer): ChainHead {
   let last = GENESIS
   for (const { position, hash, head, signature } of heads) {
-    const fault = (what: string) => new Error(`the head at position ${position} of the audit chain ${what}`)
-    if (!signer.verify(head, signature)) throw fault("is not signed by this installation's key")
+    const fault = (what: string) =>
+      new Error(`the signed head at position ${position} of the hash chain ${what}`)
+    if (!signer.verify(head, signature)) throw fault('was not signed by this installation')
     const { from, to } = JSON.parse(head.toString()) as Record<'from' | 'to', ReturnType<typeof link>>
     const isStored = to.position === position && to.hash === hash.toString('hex')
-    if (!isStored) throw fault('is not the one that was signed')
+    if (!isStored) throw fault('differs from the head that was signed')
     const isNext = from.position === last.position && from.hash === last.hash.toString('hex')
-    if (!isNext) throw fault(`does not follow the one at position ${last.position}`)
+    if (!isNext) throw fault(`does not follow the head at position ${last.position}`)
     last = { position, hash }
   }
   return last

@@ -25,11 +25,13 @@ export interface AuditPage {
   below: string | null
 }
 
-/** The most events that a page looks at. The cost of a page does not depend on how few of them match. */
+/** The maximum number of events that a page searches. Bounds the cost of a page if few of them match. */
 const MAX_SCANNED = 1_000
-/** The most index entries that a page reads, if they are of many projects. */
+/** The maximum number of index entries that a page reads if they belong to many projects. */
 const MAX_MERGED = 10_000
-/** How far the time in an event's id, of a replica's clock, may be from the event's time. */
+/**
+ * The maximum difference between the time in an event's id, from the replica's clock, and the event's time.
+ */
 const CLOCK_TOLERANCE_MS = 10 * 60_000
 
 interface PageParams {
@@ -42,7 +44,7 @@ interface PageParams {
   outcome: string | null
   since: Date | null
   until: Date | null
-  /** The lowest id, and the id that all are below. */
+  /** The lowest id, and the id below which all ids are. */
   lowest: string
   below: string
   limit: number
@@ -57,7 +59,7 @@ const administered = (viewer: Expression<string | null>) => sql`(select project_
   where user_id = ${viewer}::uuid and role in (${adminRoles}))`
 
 const maxScanned = sql.lit(MAX_SCANNED)
-/** The most entries that are read of each project. */
+/** The maximum number of entries that are read for each project. */
 const share = (viewer: Expression<string | null>) => sql`(select greatest(1, least(${maxScanned},
   ${sql.lit(MAX_MERGED)} / greatest(1, count(*)))) from ${administered(viewer)} a)`
 
@@ -100,9 +102,9 @@ const eventColumns = sql.raw(columns.map((column) => `e.${column}`).join(', '))
 type Found = { [Column in keyof EventRow]: EventRow[Column] | null } & { scanned_to: string | null }
 
 /**
- * Reads ids from indexes, and then the events of the newest of them, as far down as no scan has left one out.
- * Each row has `scanned_to`, the id down to which nothing was left out, or null if the scans have ended. If
- * no event matches, there is one row without an id.
+ * Reads ids from indexes, and then the events of the newest ids, down to the first id that a scan may have
+ * left out. Each row has `scanned_to`, the id down to which the result is complete, or null if the scans have
+ * ended. If no event matches, there is one row without an id.
  */
 const pageOf = (scans: (p: P) => RawBuilder<unknown>) =>
   prepared(
@@ -147,9 +149,9 @@ const pages = {
 }
 
 /**
- * Returns one page, newest first, of at most `limit` events. It may have fewer, or none, although there are
- * more: its cost is bounded, so it looks at a part of the log. With `viewer`, the page has only the events
- * that this user may see.
+ * Returns one page, newest first, of at most `limit` events. It searches a limited part of the log, so it may
+ * have fewer events, or none, although there are more. With `viewer`, the page has only the events that this
+ * user may see.
  */
 export async function listEvents(
   db: Database,
@@ -179,8 +181,8 @@ export async function listEvents(
         ? 'project'
         : 'all'
   if (viewer === undefined) return read(db, key, params, limit)
-  // The index by key finds what is asked for at once, unless much of it is hidden from the viewer. How much,
-  // the viewer must not learn.
+  // The index by key finds the events directly, unless many of them are hidden from the viewer. The viewer
+  // must not learn how many are hidden.
   const page = key === 'all' ? undefined : await read(db, key, params, limit)
   if (page && (page.below === null || page.below === page.rows.at(-1)?.id)) return page
   return read(db, 'visible', params, limit)

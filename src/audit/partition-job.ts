@@ -4,9 +4,9 @@ import { runPeriodically } from '../jobs/periodic.ts'
 import { extendPartitions, findArchiveLag, findPartitionsAhead } from './partition-repository.ts'
 
 const EVERY_MS = 10 * 60_000
-/** The most days of a partition: those that are kept for ever are few. */
+/** The maximum number of days in a partition, so that events that are kept forever have few partitions. */
 const MAX_DAYS = 30
-/** Into how many partitions the days that are kept are divided. */
+/** The number of partitions for the days that are kept. */
 const PARTITIONS = 12
 
 /** The days of a partition. */
@@ -14,7 +14,9 @@ export function partitionDays(keepDays: number | undefined): number {
   return keepDays === undefined ? MAX_DAYS : Math.min(MAX_DAYS, Math.ceil(keepDays / PARTITIONS))
 }
 
-/** Makes partitions of the audit log ahead of the time, and measures how far they and the archive go. */
+/**
+ * Creates partitions of the audit log in advance, and measures how far the partitions and the archive reach.
+ */
 export const auditPartitions = fp(
   async (app) => {
     const { db, config } = app.services

@@ -1,12 +1,12 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 
-/** Makes partitions of so many days ahead of the time. */
+/** Creates partitions of this many days in advance. */
 export async function extendPartitions(db: Database, days: number): Promise<void> {
   await sql`select audit_extend(${days}::int)`.execute(db)
 }
 
-/** Returns in how many seconds the last partition begins, the one without an end. */
+/** Returns the seconds until the last partition begins, which has no end. */
 export async function findPartitionsAhead(db: Database): Promise<number> {
   const { rows } = await sql<{ seconds: number }>`
     select extract(epoch from audit_time_of(from_id) - now())::float8 as seconds
@@ -14,7 +14,7 @@ export async function findPartitionsAhead(db: Database): Promise<number> {
   return rows[0]!.seconds
 }
 
-/** Returns for how many seconds a partition of events older than `keepDays` waits for its archive; or 0. */
+/** Returns for how many seconds a partition older than `keepDays` has been waiting to be archived, or 0. */
 export async function findArchiveLag(db: Database, keepDays: number): Promise<number> {
   const { rows } = await sql<{ seconds: number }>`
     select coalesce(max(extract(epoch from due - audit_time_of(to_id))::float8), 0) as seconds

@@ -28,7 +28,7 @@ export type TargetType =
   | 'data-key'
   | 'audit-log'
 
-/** An action that was done. Never holds a credential's value or anything derived from one. */
+/** A completed action. Never contains a credential's value or anything derived from one. */
 export interface AuditEvent {
   action: string
   /** The id is null for a data key, which has a number, and for the audit log. */
@@ -39,12 +39,12 @@ export interface AuditEvent {
   details?: Record<string, string | number | boolean | null | string[]>
 }
 
-/** The actor, and the request through which they acted. */
+/** The actor, and the request with which they acted. */
 export type Origin = Required<
   Pick<NewEvent, 'actor_type' | 'actor_id' | 'actor_name' | 'ip' | 'user_agent' | 'request_id'>
 >
 
-/** The origin of actions of the service itself, or of its operator at the command line. */
+/** The origin of actions of the service itself, or of the operator on the command line. */
 export function systemOrigin(name: 'service' | 'command line'): Origin {
   return {
     actor_type: 'system',
@@ -92,7 +92,7 @@ function failRecording(error: unknown): never {
 }
 
 /**
- * Records events in the transaction of the change that they describe; if this fails, the change must fail
+ * Records events in the transaction of the change that they describe. If this fails, the change must fail
  * too.
  */
 export async function record(db: Database, origin: Origin, events: readonly AuditEvent[]): Promise<void> {
@@ -110,9 +110,9 @@ const insertBatched = createBatcher<Database, NewHandOut[], boolean>((db) => ({
 }))
 
 /**
- * Records and commits events before values are handed out, so that no value leaves without its event. The
- * statement also checks that the caller's session or token is still valid; throws Unauthenticated if not.
- * Concurrent calls share a statement.
+ * Records and commits the events of a read of secrets before the response is sent, so that no read is missing
+ * from the log. The statement also checks that the caller's session or token is still valid; throws
+ * Unauthenticated if not. Concurrent calls share a statement.
  */
 export async function recordHandOut(request: FastifyRequest, events: readonly AuditEvent[]): Promise<void> {
   if (events.length === 0) return
@@ -135,7 +135,7 @@ export interface Denial {
   ifExists: boolean
 }
 
-/** Records denials. Equal ones of one actor within a minute are counted on the first. */
+/** Records denials. Repetitions by the same actor within a minute are counted in the first event. */
 export async function recordDenials(db: Database, origin: Origin, denials: readonly Denial[]): Promise<void> {
   if (denials.length === 0) return
   const rows = denials.map(

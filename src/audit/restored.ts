@@ -3,7 +3,7 @@ import { uuidv7 } from '../ids.ts'
 import { insertEventRows } from './event-repository.ts'
 import { systemOrigin } from './record.ts'
 
-/** Records that the database is one of a backup, made at this time by this version. */
+/** Records that the database was restored from a backup that this version made at this time. */
 export function recordRestore(db: Database, details: { createdAt: string; version: string }) {
   return insertEventRows(db, [
     {

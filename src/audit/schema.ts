@@ -45,7 +45,7 @@ export const AuditEvent = closed(
   {
     id: Id,
     occurredAt: Timestamp,
-    action: Type.String({ description: 'What was done; of a denial, the operation' }),
+    action: Type.String({ description: 'What was done or, for a denied request, its operation' }),
     outcome: Outcome,
     actor: ref(Actor),
     target: ref(Target),
@@ -53,7 +53,7 @@ export const AuditEvent = closed(
     ip: nullable(Type.String()),
     userAgent: nullable(Type.String()),
     requestId: nullable(Type.String()),
-    count: counter({ description: 'How often within the minute, of a denial' }),
+    count: counter({ description: 'How often the same request was denied within a minute; otherwise 1' }),
     details: Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true })
   },
   { $id: 'AuditEvent', examples: [example] }
@@ -69,10 +69,10 @@ const AuditPage = closed(
 
 const Head = closed(
   {
-    position: quantity('How many events are sealed'),
+    position: quantity('The number of sealed events'),
     hash: Type.String({
       pattern: '^[0-9a-f]{64}$',
-      description: 'SHA-256, in hex, over all of them',
+      description: 'The hash over all sealed events: SHA-256, in hexadecimal',
       examples: ['9f'.repeat(32)]
     })
   },
@@ -83,25 +83,29 @@ const tags = ['Audit']
 
 export const listAuditEvents = {
   operationId: 'listAuditEvents',
-  summary: 'Read the audit log',
+  summary: 'List audit events',
   description:
-    'Newest first. An administrator, in person, sees everything; others see the events of their own ' +
-    'credentials, and of projects where they are admin or owner. A page looks at a part of the log, so ' +
-    'that its cost is bounded: it may have fewer events than `pageSize`, or none, although there are more. ' +
-    'The last page is the one whose `nextCursor` is null.',
+    'Newest first. Administrators see all events if they use a session. Other users, and all personal ' +
+    'tokens, see the events of their own credentials and of projects where they are an admin or owner. ' +
+    'Each page searches a limited part of the log, so it can have fewer events than `pageSize`, or none, ' +
+    'although more follow. The last page is the one whose `nextCursor` is null.',
   tags,
   scopes: READ_AUDIT,
   querystring: closed({
-    credentialId: Type.Optional(described(Id, 'What was done to this credential')),
-    projectId: Type.Optional(described(Id, 'What was done in this project')),
-    actorId: Type.Optional(described(Id, 'What this user, or this token, did')),
+    credentialId: Type.Optional(described(Id, 'Only events of this credential')),
+    projectId: Type.Optional(described(Id, 'Only events in this project')),
+    actorId: Type.Optional(described(Id, 'Only events of this user or this token')),
     action: Type.Optional(
-      Type.String({ maxLength: 100, description: 'What was done', examples: ['credential.revealed'] })
+      Type.String({
+        maxLength: 100,
+        description: 'Only events with this action',
+        examples: ['credential.revealed']
+      })
     ),
-    outcome: Type.Optional({ ...Outcome, description: 'What was done, or what was refused' }),
-    since: Type.Optional(described(Timestamp, 'From this time on')),
-    until: Type.Optional(described(Timestamp, 'Before this time')),
-    // The names until 1.0, words that several languages reserve.
+    outcome: Type.Optional({ ...Outcome, description: 'Only what was done, or only denied requests' }),
+    since: Type.Optional(described(Timestamp, 'Only events at this time or later')),
+    until: Type.Optional(described(Timestamp, 'Only events before this time')),
+    // Names from before 1.0. They are reserved words in several languages.
     from: Type.Optional(Type.Unsafe<string>({ ...Timestamp, undocumented: true })),
     to: Type.Optional(Type.Unsafe<string>({ ...Timestamp, undocumented: true })),
     ...CursorQuery,
@@ -112,20 +116,20 @@ export const listAuditEvents = {
         minimum: 1,
         maximum: 200,
         deprecated: true,
-        description: 'The former name of `pageSize`; the one that counts if both are sent'
+        description: 'The former name of `pageSize`. If both are sent, this one applies'
       })
     )
   }),
-  response: { 200: answer('One page', AuditPage) }
+  response: { 200: answer('A page of audit events', AuditPage) }
 }
 
 export const getAuditHead = {
   operationId: 'getAuditHead',
-  summary: 'The end of the audit chain',
+  summary: 'Get the head of the audit log',
   description:
-    'For administrators. Kept elsewhere, it shows whether events before it were changed, removed or ' +
-    'inserted since: `latchkey audit verify`.',
+    'For administrators. Store the head outside the service. With it, `latchkey audit verify` detects ' +
+    'whether earlier events have since been changed, removed or inserted.',
   tags,
-  response: { 200: answer('The last sealed position and its hash', Head) },
+  response: { 200: answer('The position of the last sealed event, and the hash', Head) },
   problems: [Forbidden]
 }

@@ -8,7 +8,7 @@ const INTERVAL_MS = 2_000
 /** Bounds the cost of a scrape. */
 const MAX_COUNTED = 10_000
 
-/** Seals new events into the chain while the service runs, and measures how many wait, and how long. */
+/** Seals new events while the service runs, and measures how many are unsealed and for how long. */
 export const auditSealing = fp(
   async (app) => {
     const { db } = app.services

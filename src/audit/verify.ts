@@ -3,12 +3,12 @@ import { findHead, GENESIS, hashOf } from './chain.ts'
 import type { ChainHead, Compared } from './chain-repository.ts'
 import * as repository from './chain-repository.ts'
 
-/** Positions that are verified as one range. */
+/** The number of positions that are verified as one range. */
 const RANGE = 2_000
 
 /**
- * The first event that differs from its seal: it was changed, is missing, or was added without being sealed.
- * If the chain is verified from a noted head, also: the chain has another hash at its position ("replaced"),
+ * The first event that differs from the chain: it was changed, is missing, or was added without being sealed.
+ * If the chain is verified from a stored head, also: the chain has another hash at its position ("replaced"),
  * or ends before it ("cut").
  */
 export interface Broken {
@@ -28,19 +28,19 @@ export interface Verdict {
 }
 
 export interface VerifyOptions {
-  /** A head that was noted: what follows it is verified. Its link may be gone. */
+  /** A stored head. The events after it are verified. The link at its position may have been dropped. */
   from?: ChainHead
-  /** How many ranges are read at the same time, each over a connection of its own. */
+  /** The number of ranges that are read at the same time, each over its own connection. */
   parallel?: number
-  /** Is called with the head up to which the chain is right, now and then. */
+  /** Called from time to time with the head up to which the chain is verified. */
   onProgress?: (head: ChainHead) => void
 }
 
 /**
- * Verifies the chain after a head up to its end, then that every event is in it or waits to be sealed.
+ * Verifies the chain from a head to its end, and then that every event is sealed or waiting to be sealed.
  *
  * Ranges of positions are verified at the same time. Each starts with the stored hash before it, and the
- * range before it has to end with that same hash: together they prove the whole.
+ * previous range must end with the same hash. Together they verify the whole chain.
  */
 export async function verifyChain(db: Database, options: VerifyOptions = {}): Promise<Verdict> {
   const { from = GENESIS, parallel = 4, onProgress = () => {} } = options
@@ -66,7 +66,7 @@ export async function verifyChain(db: Database, options: VerifyOptions = {}): Pr
       Math.min(next + RANGE, last),
       next === from.position ? from.hash : undefined
     )
-    // Only the first error counts, which is thrown when its turn comes.
+    // Errors are thrown in the order of the ranges, so that the first one is reported.
     range.catch(() => {})
     ranges.push(range)
     next += RANGE
@@ -116,9 +116,9 @@ async function verifyRange(db: Database, after: number, last: number, given?: Bu
 }
 
 /**
- * Returns an event that is neither in the chain nor waiting to be sealed ("added"), or a waiting one that is
- * gone ("missing"), if there is one. Sealing goes on meanwhile, so each statement sees where an event is at
- * one moment.
+ * Returns an event that is neither in the chain nor waiting to be sealed ("added"), or a waiting event that
+ * no longer exists ("missing"), if there is one. Sealing continues in the meantime, so each statement must
+ * look in both tables at once.
  */
 async function findStray(db: Database): Promise<Broken | undefined> {
   const added = await findFirst(db, repository.compareEvents)

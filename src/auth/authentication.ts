@@ -103,8 +103,9 @@ async function authenticate(request: FastifyRequest, valid: boolean): Promise<vo
 }
 
 /**
- * Throws BadRequest if the request has a session cookie of somebody else beside its access token: whoever
- * reads the one may take it for the other's. A user belongs to one cell, so callers of two cells are two.
+ * Throws BadRequest if the request has an access token and the session cookie of another caller, because a
+ * proxy may use one and the service the other. A user belongs to one cell, so tokens of two cells are two
+ * callers.
  */
 async function requireOneCaller(request: FastifyRequest, caller: Principal): Promise<void> {
   const { db, config } = request.server.services
@@ -112,11 +113,15 @@ async function requireOneCaller(request: FastifyRequest, caller: Principal): Pro
   const token = sessionToken(request, cookie)
   const [cell, otherCell] = [request.token?.cell, token?.cell]
   if (cell && otherCell && cell !== otherCell)
-    throw new BadRequest({ detail: 'The session cookie and the access token are of different cells.' })
+    throw new BadRequest({
+      detail: 'The session cookie and the access token belong to different cells; send one of them.'
+    })
   const [session] = token ? await repository.findCaller(db, tokenParams(token, config)) : []
   if (!session?.caller_live) return
   if (caller.type === 'project-token' || session.caller_user_id !== caller.userId)
-    throw new BadRequest({ detail: 'The session cookie and the access token are of different callers.' })
+    throw new BadRequest({
+      detail: 'The session cookie and the access token belong to different callers; send one of them.'
+    })
 }
 
 const tokenParams = ({ kind, hash }: PresentedToken, { sessionIdleMinutes }: Config) => ({
@@ -145,7 +150,7 @@ async function identify(request: FastifyRequest, token: PresentedToken, wanted: 
   return { caller: principalOfRow(row), rows: found.rows }
 }
 
-/** A request that only reads does not fail because nothing can be written. */
+/** Ignores that the database does not accept writes, so that a request that only reads does not fail. */
 async function bestEffort(write: Promise<void>): Promise<void> {
   await write.catch((error) => {
     if (!isUnavailable(error)) throw error

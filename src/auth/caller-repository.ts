@@ -112,8 +112,8 @@ const LOCKS: Record<UserLock, RawBuilder<unknown>> = {
 }
 
 /**
- * Locks a valid session, and its user before that: whoever ends sessions locks in the same order. Returns
- * undefined if the session or the user's access has ended.
+ * Locks the user of a valid session and then the session, in the same order as the code that ends sessions.
+ * Returns undefined if the session or the user's access has ended.
  */
 export function lockSession(trx: Transaction, id: string, userLock: UserLock) {
   return trx
@@ -140,7 +140,7 @@ export function lockUserToken(trx: Transaction, id: string, userLock: UserLock) 
     .executeTakeFirst()
 }
 
-/** Locks a valid project token, and its project before that. Returns undefined if one of them has ended. */
+/** Locks the project of a valid token and then the token. Returns undefined if one of them has ended. */
 export function lockProjectToken(trx: Transaction, id: string) {
   return trx
     .selectFrom('projects as p')
@@ -153,7 +153,7 @@ export function lockProjectToken(trx: Transaction, id: string) {
     .executeTakeFirst()
 }
 
-/** Deletes a session that has ended, so that a clock that is set back cannot revive it. */
+/** Deletes a session that has ended, so that it does not become valid again if the clock is set back. */
 export async function deleteEndedSession(db: Database, id: string): Promise<void> {
   await db.deleteFrom('sessions').where('id', '=', id).execute()
 }

@@ -8,9 +8,9 @@ declare module 'fastify' {
   interface FastifyInstance {
     /**
      * Runs `work` in a transaction that starts by locking the caller's session or token, and their user,
-     * until it ends: access cannot end in between. Everything that a caller changes is changed in one. Throws
-     * Unauthenticated if the session or token has ended, and Forbidden if the user is no administrator any
-     * more.
+     * until it ends, so that access cannot end in between. All changes by callers use it. Throws
+     * Unauthenticated if the session or token has ended, and Forbidden if the user is no longer an
+     * administrator.
      */
     inCallerTransaction<T>(
       request: FastifyRequest,
@@ -25,7 +25,7 @@ export interface CallerTransactionOptions {
   db?: Database
   /** `update` if the work changes the caller's user or ends one of their sessions. */
   userLock?: UserLock
-  /** Takes locks that have to come before those of the caller, so that transactions cannot deadlock. */
+  /** Takes locks that must be taken before those of the caller, so that transactions cannot deadlock. */
   lockFirst?: (trx: Transaction) => Promise<void>
 }
 

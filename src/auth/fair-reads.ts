@@ -4,7 +4,7 @@ import { withTurns } from '../db/long-reads.ts'
 import { TooManyRequests } from '../http/problems.ts'
 import { callerOf } from './principal.ts'
 
-/** The most requests with long reads of one caller at a time: fewer than the connections for long reads. */
+/** The maximum number of long reads of a caller at a time: fewer than the connections for long reads. */
 const MAX_RUNNING = 2
 const MAX_WAITING = 8
 const MAX_WAIT_MS = 5_000
@@ -16,10 +16,10 @@ interface Reader {
 }
 
 /**
- * Lets a caller, whatever sessions and tokens they use, have two requests with long reads at a time. A
- * request has its turn from its first long read until its answer has been sent or its connection has closed:
- * answers that nobody reads hold the memory of two. The next requests wait, up to eight of them and five
- * seconds, and others are refused.
+ * Limits each caller to two requests with long reads at a time, across all their sessions and tokens. A
+ * request has its turn from its first long read until its response has been sent or its connection has
+ * closed, so responses that a client does not read take the memory of two at most. Up to eight more requests
+ * wait, for up to five seconds; others are rejected.
  */
 export const fairReads = fp(
   async (app) => {
@@ -44,7 +44,7 @@ export const fairReads = fp(
     function tooMany() {
       app.metrics.limitedRequests.inc({ by: 'long-reads' })
       return new TooManyRequests({
-        detail: 'Too many large requests of yours are being answered; send fewer at a time.',
+        detail: 'Too many of your requests for large responses are in progress; send fewer at a time.',
         retryAfter: 1
       })
     }

@@ -4,8 +4,8 @@ import { touchAccessTokens, touchSessions } from './caller-repository.ts'
 import type { PresentedToken } from './presented-token.ts'
 
 /**
- * Writes when sessions and access tokens were used last. No request waits for it or fails because of it: one
- * statement at a time writes those of all requests since the one before.
+ * Writes the time of the last use of sessions and access tokens. Requests do not wait for it, and do not fail
+ * if it fails: one statement at a time writes the uses since the previous statement.
  */
 export class LastUses {
   readonly #db: Database
@@ -26,7 +26,7 @@ export class LastUses {
     this.#writing ??= this.#write()
   }
 
-  /** Resolves when all is written. */
+  /** Resolves when all uses are written. */
   async end(): Promise<void> {
     await this.#writing
   }

@@ -5,10 +5,10 @@ import { type Params, prepared } from '../db/prepared.ts'
 import type { Tables } from '../db/tables.ts'
 import { type CallerRow, callerByToken, TOKEN_PARAMS, type TokenParams } from './caller-repository.ts'
 
-/** The user for whom rows are selected. Null for a machine, and in SQL an expression. */
+/** The user for whom rows are selected: null for a project token, and an expression in SQL. */
 export type Viewer = Expression<string | null>
 
-/** The caller in a query: a user, or a machine of a project. */
+/** The caller in a query: a user, or a project token. */
 export interface CallerIds<Id = string | null> {
   userId: Id
   projectId: Id
@@ -16,7 +16,7 @@ export interface CallerIds<Id = string | null> {
 
 const CALLER_IDS = { userId: 'uuid', projectId: 'uuid' }
 
-/** A query for the rows that a request acts on, which selects what its caller may see. */
+/** A query for the rows that a request acts on. It selects only rows that the caller may see. */
 export interface Lookup<Values, Row> {
   /** Runs the query for an authenticated caller. */
   find(db: Database, caller: CallerIds, values: Values): Promise<Row[]>

@@ -18,7 +18,7 @@ export function seen<Values extends { id: string }, Row>(
     return isUuid(id) ? ({ id, ...more?.(request) } as Values) : undefined
   })
   const check = guard(async (request) => {
-    // `principal` throws for project tokens, from which all of these are hidden.
+    // `principal` throws for project tokens, which cannot see any of these.
     const row = request.principal && (await rowsOf(request))?.[0]
     if (!row) throw new NotFound()
     return row
@@ -26,7 +26,7 @@ export function seen<Values extends { id: string }, Row>(
   return Object.assign(check, { preload })
 }
 
-/** Guard for the owner only. Throws Forbidden for others who may see the row. */
+/** Guard for the owner only. Throws Forbidden for other users who can see the row. */
 export function own<Values extends { id: string }, Row extends { owner_id: string | null }>(
   lookup: Lookup<Values, Row>,
   more?: (request: FastifyRequest) => Omit<Values, 'id'>
@@ -36,7 +36,7 @@ export function own<Values extends { id: string }, Row extends { owner_id: strin
     await visible(request)
     const row = visible.of(request)
     if (row.owner_id !== request.principal.userId)
-      throw new Forbidden({ detail: 'Only its owner may do this.' })
+      throw new Forbidden({ detail: 'Only the owner can do this.' })
     return row
   })
   return Object.assign(check, { preload: visible.preload })

@@ -7,7 +7,7 @@ import { BadRequest, Unauthenticated } from '../http/problems.ts'
 export interface PresentedToken {
   readonly kind: 'session' | 'access-token'
   readonly hash: Buffer
-  /** The cell that the token names. Nothing but a router goes by it: `hash` is of the whole token. */
+  /** The cell that the token names, for routers. It does not affect authentication: `hash` covers it too. */
   readonly cell: string | undefined
 }
 
@@ -36,7 +36,7 @@ export function presentedToken(request: FastifyRequest, cookie: string): Present
 
 /**
  * Reads the session cookie. Returns undefined if there is none, or if it is malformed. Throws BadRequest if
- * two have other values, of which another parser may take the second.
+ * there are two with different values, because another parser may use the second.
  */
 export function sessionToken(
   { headers, cookies }: FastifyRequest,
@@ -49,7 +49,7 @@ export function sessionToken(
     const [name, ...value] = pair.split('=')
     if (name!.trim() === cookie) values.add(value.join('=').trim())
   }
-  if (values.size > 1) throw new BadRequest({ detail: 'The request has two session cookies.' })
+  if (values.size > 1) throw new BadRequest({ detail: 'The request has two different session cookies.' })
   const parsed = parseSessionToken(token)
   return parsed && { kind: 'session', hash: hashToken(token), cell: parsed.cell }
 }

@@ -10,7 +10,7 @@ export const PERSONAL_SCOPES = [
   'credentials:reveal',
   'audit:read'
 ] as const
-/** Scopes of project tokens, which act for one project and for no user. */
+/** Scopes of project tokens, which act for a project and not for a user. */
 export const PROJECT_SCOPES = ['credentials:read', 'credentials:resolve', 'usages:write'] as const
 export type Scope = (typeof PERSONAL_SCOPES | typeof PROJECT_SCOPES)[number]
 
@@ -46,7 +46,7 @@ export interface PersonalTokenPrincipal extends User {
   readonly scopes: readonly string[]
 }
 
-/** A program that acts for a project. It is no user, so it owns no credentials. */
+/** A program that acts for a project. It is not a user, so it owns no credentials. */
 export interface ProjectTokenPrincipal {
   readonly type: 'project-token'
   readonly tokenId: string
@@ -104,7 +104,7 @@ export const signedIn = guard((request) => request.principal)
 /** Guard for users with a session. */
 export const sessionOnly = guard(sessionOf)
 
-/** True for administrators in person. A token of theirs may what a token of any user may. */
+/** True for administrators with a session. Their tokens have only the permissions of any user's token. */
 export function isAdministrator(caller: Principal): boolean {
   return caller.type === 'session' && caller.role === 'admin'
 }
@@ -112,7 +112,7 @@ export function isAdministrator(caller: Principal): boolean {
 /** Guard for administrators with a session. */
 export const administrator = guard((request) => {
   const session = sessionOf(request)
-  if (!isAdministrator(session)) throw new Forbidden({ detail: 'Only an administrator may do this.' })
+  if (!isAdministrator(session)) throw new Forbidden({ detail: 'Only an administrator can do this.' })
   return session
 })
 

@@ -7,13 +7,13 @@ import type { Principal } from './principal.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Counts a request of somebody who is not authenticated, by address. Throws TooManyRequests. */
+    /** Counts an unauthenticated request, by address. Throws TooManyRequests. */
     limitAddress(request: FastifyRequest): Promise<void>
     /** Counts a request of the caller or, without `increment`, only checks. Throws TooManyRequests. */
     limitCaller(request: FastifyRequest, caller: Principal, options?: { increment: boolean }): Promise<void>
   }
   interface FastifyRequest {
-    /** The limit that the request was counted against, for the answer's headers. */
+    /** The limit that the request was counted against, for the headers of the response. */
     rateLimit: { max: number; remaining: number; ttlInSeconds: number } | null
     /** The key of the limit: the caller's. */
     rateLimitKey: string
@@ -25,15 +25,15 @@ declare module 'fastify' {
 }
 
 const WINDOW_MS = 60_000
-/** The most callers, and the most addresses, that are counted at a time. */
+/** The maximum number of callers, and of addresses, that are counted at a time. */
 const MAX_KEYS = 10_000
 const COUNT = { increment: true }
-/** Who has an IPv6 address has all of its network, of 64 bits. */
+/** A user with an IPv6 address usually has its whole /64 network. */
 const IPV6_PREFIX = 64
 
 /**
- * Limits the requests of a minute: of each caller, whatever sessions and tokens they use, and of each address
- * from which requests come that are not authenticated. Each replica counts for itself.
+ * Limits the requests per minute of each caller, across all their sessions and tokens, and the
+ * unauthenticated requests per minute of each address. Each replica counts separately.
  */
 export const rateLimits = fp(
   async (app) => {

@@ -13,15 +13,17 @@ export async function encryption(recipients: readonly string[]) {
     try {
       encrypter.addRecipient(recipient)
     } catch {
-      throw new Error(`--recipient takes what age-keygen prints, age1…; this is none: ${shown(recipient)}`)
+      throw new Error(
+        `--recipient must be a public key that age-keygen prints (age1…), not ${shown(recipient)}`
+      )
     }
   }
   return async (source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> =>
     buffers(await encrypter.encrypt(webStream(source)))
 }
 
-/** A secret identity in the place of a recipient is not repeated. */
-const shown = (recipient: string) => (/^AGE-/i.test(recipient) ? 'an identity, which is secret' : recipient)
+/** Does not repeat a secret identity that was given as a recipient. */
+const shown = (recipient: string) => (/^AGE-/i.test(recipient) ? 'a secret identity' : recipient)
 
 /** Returns a function that decrypts with the identities in a private file. */
 export async function decryption(path: string) {
@@ -34,12 +36,12 @@ export async function decryption(path: string) {
   try {
     for (const line of lines) decrypter.addIdentity(line)
   } catch {
-    throw new Error(`${path} is no file of age-keygen, with lines AGE-SECRET-KEY-…`)
+    throw new Error(`${path} is not a file of age-keygen, with a line AGE-SECRET-KEY-…`)
   }
   return async (source: AsyncIterable<Buffer>): Promise<AsyncIterable<Buffer>> => {
     const decrypted = await decrypter.decrypt(webStream(source)).catch((error: Error) => {
       throw /no identity matched/.test(error.message)
-        ? new Error('this backup is encrypted to another recipient than that of the identity')
+        ? new Error('this backup is not encrypted to the recipient of this identity')
         : damaged(error)
     })
     return decryptedBuffers(decrypted)
@@ -51,7 +53,7 @@ function readIdentities(path: string): string {
     return readPrivateFile(path)
   } catch (error) {
     if (!(error instanceof FileRefused)) throw error
-    throw new Error(`--identity takes a private file; ${path} is one that ${error.message}`)
+    throw new Error(`--identity must name a private file: ${path} ${error.message}`)
   }
 }
 

@@ -8,14 +8,14 @@ import { AGE_MAGIC, decryption } from './age.ts'
 /** Standard output or input. */
 export const STANDARD = '-'
 
-/** A full or faulty disk. Connections have other faults. */
+/** Errors of a full or faulty disk, not of connections. */
 const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EIO', 'EROFS'])
 
 type Write = (bytes: AsyncIterable<Buffer>) => Promise<void>
 
 /**
- * Runs `work`, which writes a file of mode 0600, or standard output. The file takes the place of one that is
- * there; it gets its name when it is whole and on disk.
+ * Runs `work`, which writes a file with mode 0600 or standard output. The file replaces an existing one, and
+ * gets its name only when it is complete and on disk.
  */
 export async function writeTo<T>(path: string, work: (write: Write) => Promise<T>): Promise<T> {
   if (path === STANDARD) return work((bytes) => pipeline(bytes, process.stdout, { end: false }))
@@ -67,7 +67,7 @@ export async function opener(path: string, identity: string | undefined) {
     if (!first.toString('latin1').startsWith(AGE_MAGIC)) return whole
     if (decrypt) return decrypt(whole)
     await chunks.return?.()
-    throw new Error('this backup is encrypted: name the file of its identity by --identity')
+    throw new Error('this backup is encrypted: give the file of the age identity as --identity')
   }
 }
 

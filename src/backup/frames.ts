@@ -23,7 +23,7 @@ export interface Frame {
   digest: Buffer
 }
 
-/** The file is not what was written. The message completes "this backup …". */
+/** The file is not an intact backup. The message completes "this backup …". */
 export class DamagedBackup extends Error {
   constructor(message: string) {
     super(message)
@@ -62,7 +62,7 @@ export class FrameWriter {
   }
 }
 
-/** Yields the frames of a backup. Throws DamagedBackup if the file is cut off, longer, or no backup. */
+/** Yields the frames of a backup. Throws DamagedBackup if the file is cut off, too long or not a backup. */
 export async function* readFrames(source: AsyncIterable<Buffer>): AsyncGenerator<Frame, void> {
   const bytes = new ByteReader(source)
   const hash = createHash('sha256').update(await readFirstLine(bytes))
@@ -77,7 +77,7 @@ export async function* readFrames(source: AsyncIterable<Buffer>): AsyncGenerator
     if (head[0] === FRAMES.end) break
     hash.update(head).update(payload)
   }
-  if ((await bytes.read(1)).length > 0) throw new DamagedBackup('has something after its end')
+  if ((await bytes.read(1)).length > 0) throw new DamagedBackup('continues after its end')
 }
 
 const cutOff = () => new DamagedBackup('is cut off')
@@ -87,8 +87,10 @@ async function readFirstLine(bytes: ByteReader): Promise<Buffer> {
   if (line.equals(FIRST_LINE)) return line
   if (line.length === 0) throw new DamagedBackup('is empty')
   const [, version] = new RegExp(`^${MAGIC}(\\d+)`).exec(line.toString('latin1')) ?? []
-  if (version === undefined) throw new DamagedBackup('is no backup of Latchkey')
-  throw new DamagedBackup(`has the format ${version}, and this version reads ${FORMAT}: use a later version`)
+  if (version === undefined) throw new DamagedBackup('is not a backup of Latchkey')
+  throw new DamagedBackup(
+    `has the format ${version}, but this version reads the format ${FORMAT}: use a later version`
+  )
 }
 
 /** Reads exact numbers of bytes from chunks of any size. */

@@ -9,7 +9,7 @@ import { DamagedBackup } from './frames.ts'
 const Hex = (bytes: number) => Type.String({ pattern: `^[0-9a-f]{${2 * bytes}}$` })
 const Name = Type.String({ pattern: '^[A-Za-z0-9_]{1,200}$' })
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
-/** These are shown before the tag is checked: a terminal would obey control characters. */
+/** Printed before the tag is checked, so without control characters, which could change the terminal. */
 const Printable = Type.String({ pattern: '^[ -~]{1,100}$' })
 const Fingerprint = Printable
 const Version = Printable
@@ -18,7 +18,7 @@ export const Header = Type.Object({
   createdAt: Type.String({ pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$' }),
   latchkey: Version,
   postgres: Version,
-  /** Those that have run in the database. */
+  /** The migrations that have run in the database. */
   migrations: Type.Array(Type.Object({ name: Name, sha256: Hex(32) })),
   /** The root keys that its data keys need. */
   rootKeys: Type.Array(Fingerprint),
@@ -59,8 +59,8 @@ export async function withChecksums(ran: readonly string[]): Promise<Header['mig
   if (other !== undefined) {
     const age = ran.includes(other) ? 'a later' : 'an earlier'
     throw new Error(
-      `the database has the tables of ${age} version than Latchkey ${packageJson.version} ` +
-        `(${other}): back up with the version that runs on it`
+      `the tables in the database are from ${age} version than Latchkey ${packageJson.version} ` +
+        `(${other}): back up with the version that the service runs`
     )
   }
   return own
@@ -75,18 +75,18 @@ async function ownMigrations(): Promise<Header['migrations']> {
   })
 }
 
-/** Throws if this version cannot make the tables of the backup. */
+/** Throws if this version cannot create the tables of the backup. */
 export async function requireKnownMigrations({ latchkey, migrations }: Header): Promise<void> {
   const known = new Map((await ownMigrations()).map(({ name, sha256 }) => [name, sha256]))
   for (const { name, sha256 } of migrations) {
     const own = known.get(name)
     if (!own) {
       throw new Error(
-        `this backup is of Latchkey ${latchkey} and needs its migration ${name}, which ` +
+        `this backup is from Latchkey ${latchkey} and requires the migration ${name}, which ` +
           `${packageJson.version} does not have: restore it with ${latchkey} or later`
       )
     }
     if (own !== sha256)
-      throw new Error(`the migration ${name} of this backup is not the one of this installation`)
+      throw new Error(`the migration ${name} differs between this backup and this installation`)
   }
 }

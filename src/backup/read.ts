@@ -3,7 +3,7 @@ import { inflateRaw } from 'node:zlib'
 import { DamagedBackup, FRAMES, type Frame, readFrames } from './frames.ts'
 import { End, Header, parseJson, Table, TableEnd } from './manifest.ts'
 
-/** More than a frame of this version has. */
+/** Larger than any frame of this version. */
 const MAX_CHUNK_BYTES = 1_048_576
 const inflate = promisify<Buffer, { maxOutputLength: number }, Buffer>(inflateRaw)
 
@@ -22,7 +22,7 @@ export interface ReadBackup {
   digest: Buffer
 }
 
-/** Reads a backup to its end. Throws DamagedBackup if anything in it is not as it was written. */
+/** Reads a backup to its end. Throws DamagedBackup if any of it has changed. */
 export async function readBackup(source: AsyncIterable<Buffer>, visitor: Visitor): Promise<ReadBackup> {
   const frames = readFrames(source)
   try {
@@ -33,7 +33,7 @@ export async function readBackup(source: AsyncIterable<Buffer>, visitor: Visitor
       const frame = await next(frames, 'table', 'end')
       if (frame.type === FRAMES.end) {
         const tag = Buffer.from(parseJson(End, frame.payload).tag, 'hex')
-        // Looks for more after it.
+        // Throws if something follows.
         await frames.next()
         return { header, rows, tag, digest: frame.digest }
       }
@@ -74,11 +74,11 @@ async function readTable(
   if (sha256 !== end.digest.toString('hex'))
     throw new DamagedBackup(`is damaged before the end of ${table.name}`)
   if (copied !== undefined && copied !== rows)
-    throw new Error(`${copied} rows of ${table.name} were restored, and the backup has ${rows}`)
+    throw new Error(`${copied} rows of ${table.name} were restored, but the backup has ${rows}`)
   return rows
 }
 
-/** The next frame, which has to be of one of these types. */
+/** Returns the next frame. Throws unless it has one of these types. */
 async function next(frames: AsyncGenerator<Frame, void>, ...types: (keyof typeof FRAMES)[]): Promise<Frame> {
   const { value, done } = await frames.next()
   if (done || !types.some((type) => FRAMES[type] === value.type)) throw new DamagedBackup('is damaged')

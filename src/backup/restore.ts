@@ -25,8 +25,8 @@ export interface Restored {
 }
 
 /**
- * Reads a backup to its end, and changes nothing. Throws if it is damaged, or not written by a service with
- * one of these root keys; and if this version or these root keys cannot restore it.
+ * Reads a backup to its end without changing anything. Throws if it is damaged, if no service with one of
+ * these root keys wrote it, or if this version or these root keys cannot restore it.
  */
 export async function checkBackup(
   source: AsyncIterable<Buffer>,
@@ -53,7 +53,7 @@ async function readChecked(
     }
   })
   if (isBackupTag(dataKey, read.digest, read.tag)) return read
-  throw new DamagedBackup('was not written by a service with this root key, or was changed since')
+  throw new DamagedBackup('was not written by a service with this root key, or has been changed')
 }
 
 function requireRootKeys({ rootKeys: needed, dataKey }: Header, rootKeys: readonly RootKey[]): void {
@@ -62,14 +62,14 @@ function requireRootKeys({ rootKeys: needed, dataKey }: Header, rootKeys: readon
   if (missing.size === 0) return
   const those = rootKeys.map(({ name, fingerprint }) => `${fingerprint} (${name})`).join(', ') || 'none'
   throw new Error(
-    `this backup needs the root key with the fingerprint ${[...missing].join(', ')}, in ` +
+    `this backup requires the root key with the fingerprint ${[...missing].join(', ')} in ` +
       `LATCHKEY_ROOT_KEYS, its file, or root.keys in LATCHKEY_DATA_DIR; given: ${those}`
   )
 }
 
 /**
- * Restores a backup into an empty database as the owner of its tables, and ends all sessions: all of it or
- * nothing, in one transaction. Then migrates it to this version, and records the event `database.restored`.
+ * Restores a backup into an empty database as the owner of its tables and ends all sessions, in one
+ * transaction. Then migrates the database to this version and records the event `database.restored`.
  */
 export async function restoreBackup(
   db: Database,
@@ -88,7 +88,7 @@ export async function restoreBackup(
       table: (table, lines) => copyTable(copy, { table, tables, lines })
     })
     const missing = tables.find(({ name }) => !read.rows.has(name))
-    if (missing) throw new DamagedBackup(`has no table ${missing.name}`)
+    if (missing) throw new DamagedBackup(`does not contain the table ${missing.name}`)
     await setTriggers(copy.trx, tables, true)
     await endSessions(copy.trx)
     return read
@@ -100,14 +100,14 @@ export async function restoreBackup(
   return { header, rows }
 }
 
-/** Makes the tables of the backup's version, in a database that has none or the same. */
+/** Creates the tables of the backup's version, unless the database has them. */
 async function makeTables(db: Database, header: Header): Promise<void> {
   await requireEmpty(db)
   const wanted = new Set(header.migrations.map(({ name }) => name))
   const extra = (await listMigrations(db)).filter((name) => !wanted.has(name))
   if (extra.length > 0) {
     throw new Error(
-      `the database has the tables of a later version than the backup (${extra.join(', ')}): ` +
+      `the tables in the database are from a later version than the backup (${extra.join(', ')}): ` +
         'restore into a new database'
     )
   }
@@ -117,22 +117,22 @@ async function makeTables(db: Database, header: Header): Promise<void> {
 async function requireEmpty(db: Database): Promise<void> {
   const filled = await findFilled(db)
   if (filled)
-    throw new Error(`the database is not empty (the table ${filled} has rows): restore into a new one`)
+    throw new Error(`the database is not empty (the table ${filled} has rows): restore into a new database`)
 }
 
 async function copyTable(
   { connection }: CopyTransaction,
   { table, tables, lines }: { table: Table; tables: readonly Table[]; lines: AsyncIterable<Buffer> }
 ): Promise<number> {
-  // Names in a file could be anything.
+  // The names in the file are not trusted.
   const own = tables.find(({ name }) => name === table.name)
   if (!own || own.columns.join() !== table.columns.join())
-    throw new DamagedBackup(`has a table or columns that its version does not have (${table.name})`)
+    throw new DamagedBackup(`contains a table or columns that its version does not have (${table.name})`)
   try {
     return await connection.copyIn(copyInto(own), lines)
   } catch (error) {
     if (!isDatabaseError(error)) throw error
-    // Its detail may repeat a row.
+    // Without the detail, which may repeat a row.
     throw new Error(`the rows of ${own.name} cannot be restored: ${error.message}`)
   }
 }

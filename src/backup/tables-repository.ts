@@ -3,13 +3,13 @@ import type { Database, Transaction } from '../db/database.ts'
 import { GRANTS } from '../db/grants.ts'
 import type { Table } from './manifest.ts'
 
-/** The migrations make their rows. */
+/** Migrations write their rows. */
 const RECORDS = new Set(['kysely_migration', 'schema_migrations'])
 const NAMES = Object.keys(GRANTS).filter((name) => !RECORDS.has(name))
 
 /**
- * Returns the tables of the service, each after those that it refers to. Those that have not been made yet,
- * and partitions of others, are not among them.
+ * Returns the existing tables of the service, each after the tables that it references, without the
+ * partitions of others.
  */
 export async function listTables(db: Database): Promise<Table[]> {
   const { rows } = await sql<Table & { parents: string[] }>`
@@ -66,7 +66,7 @@ export const copyOutOf = (table: Table) => `copy (select ${list(table)} from "${
 
 export const copyInto = (table: Table) => `copy "${table.name}" (${list(table)}) from stdin`
 
-/** Switches the triggers of the service's tables off or on. Nobody else writes until the transaction ends. */
+/** Disables or enables the triggers of the tables. Locks out other writers until the transaction ends. */
 export async function setTriggers(trx: Transaction, tables: readonly Table[], on: boolean): Promise<void> {
   for (const { name } of tables)
     await sql`alter table ${sql.table(name)} ${sql.raw(on ? 'enable' : 'disable')} trigger user`.execute(trx)
@@ -76,7 +76,7 @@ export async function endSessions(trx: Transaction): Promise<void> {
   await trx.deleteFrom('sessions').execute()
 }
 
-/** Without statistics, the first plans would be bad ones. */
+/** Updates the statistics, so that the first queries get good plans. */
 export async function analyze(db: Database): Promise<void> {
   for (const { name } of await listTables(db)) await sql`analyze ${sql.table(name)}`.execute(db)
 }

@@ -6,7 +6,7 @@ import { createDatabase, type Database } from '../db/database.ts'
 import { WITHOUT_LIMITS } from '../db/migrate.ts'
 import { startEmbedded } from '../embedded/postgres.ts'
 
-/** Runs `work` on an empty embedded database in the temporary directory, which is removed afterwards. */
+/** Runs `work` on an empty embedded database in a temporary directory, and then removes it. */
 export async function withTemporaryDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-verify-'))
   const remove = () => removeNow(directory)
@@ -26,13 +26,13 @@ export async function withTemporaryDatabase<T>(work: (db: Database) => Promise<T
   }
 }
 
-/** Removes a directory in which a Postgres that was told to stop may still write for a moment. */
+/** Removes a directory while a Postgres that is stopping may still write to it. */
 function removeNow(directory: string): void {
   for (let attempt = 0; attempt < 100 && existsSync(directory); attempt++) {
     try {
       rmSync(directory, { recursive: true, force: true })
     } catch {
-      // It has become fuller meanwhile.
+      // Postgres has added a file meanwhile.
     }
     if (existsSync(directory)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
   }

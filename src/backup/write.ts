@@ -21,8 +21,8 @@ export interface BackupSummary {
 }
 
 /**
- * Passes the bytes of a backup to `write`, all of one snapshot of the database. `rootKeys` must have the one
- * that wraps the current data key.
+ * Passes the bytes of a backup to `write`, from one snapshot of the database. `rootKeys` must contain the
+ * root key that wraps the current data key.
  */
 export async function writeBackup(
   db: Database,
@@ -40,7 +40,7 @@ export async function writeBackup(
 }
 
 async function headerOf({ trx }: CopyTransaction, key: BackupKey): Promise<Header> {
-  // First: throws if the tables are of another version.
+  // First, because it throws if the tables are from another version.
   const migrations = await withChecksums(await listMigrations(trx))
   const head = await findHead(trx)
   const { version, now } = await serverState(trx)

@@ -15,7 +15,10 @@ import { type Command, withDatabase } from './command.ts'
 
 export const auditArchiveCommands: Record<string, Command> = {
   'audit archive': {
-    description: 'export events older than LATCHKEY_AUDIT_KEEP_DAYS to this directory, and drop them',
+    description: 'export events older than LATCHKEY_AUDIT_KEEP_DAYS to a directory, and delete them',
+    details: `Exports whole partitions of the audit log to signed files, and then removes them from the
+database. Prints the name of each file with its head. See [the audit log](../operations/audit-log.md).`,
+    example: 'latchkey audit archive /var/lib/latchkey-archive',
     argument: '<directory>',
     run: (config, { argument }) =>
       withDatabase(config, (db) => archiveTo(config, db, resolve(argument)), {
@@ -25,7 +28,9 @@ export const auditArchiveCommands: Record<string, Command> = {
       })
   },
   'audit public-key': {
-    description: 'print the key that verifies the signatures of exported parts of the audit log',
+    description: 'print the public key that verifies exported parts of the audit log',
+    details: 'See [the audit log](../operations/audit-log.md).',
+    example: 'latchkey audit public-key > audit-key.pem',
     run: (config) =>
       withDatabase(config, async (db) => print((await signingKeyOf(config, db)).publicKey.trimEnd()), {
         asOwner: true
@@ -36,7 +41,7 @@ export const auditArchiveCommands: Record<string, Command> = {
 async function archiveTo(config: Config, db: Database, directory: string): Promise<void> {
   const { auditKeepDays: keepDays } = config
   if (keepDays === undefined)
-    throw new ConfigError('LATCHKEY_AUDIT_KEEP_DAYS', 'is not set: events are kept for ever')
+    throw new ConfigError('LATCHKEY_AUDIT_KEEP_DAYS', 'is not set, so all events stay in the database')
   const found = await stat(directory).catch(() => undefined)
   if (!found?.isDirectory()) throw new Error(`${directory} is not a directory`)
   const signer = await signingKeyOf(config, db)
@@ -50,12 +55,12 @@ async function archiveTo(config: Config, db: Database, directory: string): Promi
       print(`${file} Head: ${position} ${hash.toString('hex')}`)
     }
   })
-  if (parts === 0) print(`No partition is wholly older than ${keepDays} days.`)
+  if (parts === 0) print(`Nothing to export: no partition has only events older than ${keepDays} days.`)
 }
 
 /**
- * Returns the head to verify the chain from: `from`, or the last signed one if `from` is such a head or is
- * not given. Undefined: from the start. Throws if a head was not signed by this installation, or if
+ * Returns the head from which to verify the chain, or undefined for the whole chain: `from`, or the last
+ * signed head if `from` is a signed head or undefined. Throws if this installation did not sign a head, or if
  * events after `from` are no longer in the database.
  */
 export async function findVerifiableHead(
@@ -71,13 +76,13 @@ export async function findVerifiableHead(
     return last
   if (from.position > last.position) return from
   throw new Error(
-    `the events up to position ${last.position} were exported: --from takes the head of an exported file, ` +
-      'or a later one'
+    `the events up to position ${last.position} were exported: give --from the head of an exported file, ` +
+      'or a later head'
   )
 }
 
 async function signingKeyOf(config: Config, db: Database): Promise<SigningKey> {
   const rootKeys = config.rootKeys ?? (await readRootKeys(config.dataDirectory))
-  if (!rootKeys) throw new ConfigError('LATCHKEY_DATA_DIR', `has no root.keys (${config.dataDirectory})`)
+  if (!rootKeys) throw new ConfigError('LATCHKEY_DATA_DIR', `contains no root.keys (${config.dataDirectory})`)
   return openSigningKey(db, await openKeyring(db, rootKeys))
 }

@@ -11,7 +11,14 @@ const PROGRESS_MS = 5_000
 
 export const auditCommands: Record<string, Command> = {
   'audit verify': {
-    description: 'check the audit chain and name the first event that was changed, removed or added',
+    description: 'verify the hash chain of the audit log, and name the first event that does not fit',
+    details: `An event that was changed, removed or added breaks the chain: the command then names the first
+one and exits with 1. Otherwise it prints the head, a position and a hash. Keep the head elsewhere: with
+\`--from\`,
+a later run shows that the events up to it have not been rewritten, and verifies only those after it. While it
+runs, it prints every five seconds the head that it has reached. See
+[the audit log](../operations/audit-log.md).`,
+    example: 'latchkey audit verify --json',
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {
       // Before the first event is sealed, `audit verify` prints position 0: accept it too.
@@ -21,7 +28,9 @@ export const auditCommands: Record<string, Command> = {
     }
   },
   'audit export': {
-    description: 'write all audit events as JSON Lines, oldest first',
+    description: 'print all audit events as JSON Lines, oldest first',
+    details: 'Events that are no longer in the database are in the files of `audit archive`.',
+    example: 'latchkey audit export > events.jsonl',
     run: (config) =>
       withDatabase(config, async (db) => {
         for await (const line of exportLines(db)) print(line)
@@ -29,19 +38,19 @@ export const auditCommands: Record<string, Command> = {
   }
 }
 
-/** A head as `--from` takes it. */
+/** A head in the form of `--from`. */
 const textOf = ({ position, hash }: ChainHead) => `${position}:${hash.toString('hex')}`
 
 function parseHead(text: string): ChainHead {
   const [, position, hash] = /^([1-9]\d{0,14}):([0-9a-f]{64})$/i.exec(text) ?? []
   if (position === undefined || hash === undefined)
-    throw new Error('--from takes a position and its hash in hexadecimal, as in 1500:9f86d081…')
+    throw new Error('--from takes a position and a hash in hexadecimal, such as 1500:9f86d081…')
   return { position: Number(position), hash: Buffer.from(hash, 'hex') }
 }
 
 type FindStart = (db: Database) => Promise<ChainHead | undefined>
 
-/** Verifies from the start that is found; once more if "audit archive" dropped events meanwhile. */
+/** Verifies from the start that is found. Starts again if `audit archive` drops events meanwhile. */
 export async function verifyFromStart(
   db: Database,
   findStart: FindStart
@@ -75,17 +84,17 @@ async function verify(db: Database, findStart: FindStart, json: boolean): Promis
   if (json) return
   const after = from ? ` after position ${from.position}` : ''
   print(
-    `${verified} events${after} are right, ${unsealed} are not sealed yet. ` +
+    `${verified} events${after} are intact, ${unsealed} are not sealed yet. ` +
       `Head: ${head.position} ${head.hash.toString('hex')}`
   )
 }
 
-/** Prints from where an interrupted verification can go on: every few seconds, and if the process ends. */
+/** Prints where an interrupted verification can continue: every few seconds, and when the process ends. */
 function printProgress() {
   let printedAt = Number.NEGATIVE_INFINITY
   let head: ChainHead | undefined
   const printHead = () => {
-    if (head) process.stderr.write(`Right up to ${textOf(head)}\n`)
+    if (head) process.stderr.write(`Intact up to ${textOf(head)}\n`)
     head = undefined
     printedAt = performance.now()
   }
@@ -102,10 +111,11 @@ function printProgress() {
 }
 
 export function describe({ what, position, id }: Broken, verified: number): string {
-  if (what === 'replaced') return `the chain differs from the noted head at position ${position}`
-  if (what === 'cut') return `the chain differs from the noted head: it ends before position ${position}`
+  if (what === 'replaced') return `the chain differs from the given head at position ${position}`
+  if (what === 'cut') return `the chain differs from the given head: it ends before position ${position}`
   const event = id ? `event ${id}` : 'the event'
+  const fault = what === 'missing' ? 'is missing' : `was ${what}`
   return position
-    ? `${event} at position ${position} of the audit chain is ${what}; ${verified} before it are right`
-    : `${event} is ${what}, and not in the audit chain; ${verified} are in it and right`
+    ? `${event} at position ${position} of the hash chain ${fault}; ${verified} events before it are intact`
+    : `${event} ${fault} and is not in the hash chain; ${verified} events in the chain are intact`
 }

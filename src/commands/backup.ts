@@ -21,21 +21,32 @@ import { findVerifiableHead } from './audit-archive.ts'
 import { type Command, type Given, withDatabase } from './command.ts'
 
 export const backupCommands: Record<string, Command> = {
-  // First, because it begins with the name of the next one.
+  // Before `backup`, because its name starts with that.
   'backup verify': {
-    description: 'restore a backup into a temporary database, and check the audit chain and every value',
+    description: 'restore a backup into a temporary database, and check the audit log and every value',
+    details: `Changes nothing in your database. \`-\` reads standard input. See
+[backups](../operations/backups.md).`,
+    example: 'latchkey backup verify latchkey.backup',
     argument: '<file>',
     options: ['identity'],
     run: verify
   },
   backup: {
     description: 'write all data to a file, or to standard output (-), while the service runs',
+    details: `The file has mode 0600 and appears only when it is complete; an existing file is replaced. A
+summary goes to standard error. Without \`--recipient\`, values are encrypted in the backup but names are
+not. You need the root key to restore it. See [backups](../operations/backups.md).`,
+    example: 'latchkey backup latchkey.backup',
     argument: '<file>',
     options: ['recipient'],
     run: backUp
   },
   restore: {
     description: 'restore a backup into an empty database, and end all sessions',
+    details: `Stop the service first. \`-\` reads standard input. If anything fails, nothing is restored.
+Without \`DATABASE_URL\`, the embedded database is created. See
+[restore](../operations/backups.md#restore).`,
+    example: 'latchkey restore latchkey.backup',
     argument: '<file>',
     options: ['identity'],
     run: restore
@@ -43,10 +54,11 @@ export const backupCommands: Record<string, Command> = {
 }
 
 async function backUp(config: Config, { argument: path, options }: Given) {
-  if (path === STANDARD && process.stdout.isTTY) throw new Error('a backup is not for a terminal')
+  if (path === STANDARD && process.stdout.isTTY)
+    throw new Error('a backup cannot be written to a terminal: name a file, or redirect standard output')
   const encrypt = options.recipient && (await encryption(options.recipient))
   const rootKeys = await rootKeysOf(config)
-  // In case that standard output ends too early.
+  // In case the reader of standard output ends early.
   process.exitCode = 1
   const { header, rows } = await writeTo(path, (write) =>
     withDatabase(
@@ -68,15 +80,15 @@ async function backUp(config: Config, { argument: path, options }: Given) {
 async function restore(config: Config, { argument: path, options }: Given) {
   const rootKeys = await rootKeysOf(config)
   const open = await opener(path, options.identity)
-  // Before a database is touched. Standard input can be read only once.
+  // Before the database is touched. Standard input can be read only once.
   if (path !== STANDARD) await readable(path, async () => checkBackup(await open(), rootKeys))
   await onEmptyDatabase(config, async (db) => {
     await requireFirstTables(db)
     const restored = await readable(path, async () => restoreBackup(db, await open(), rootKeys))
     print(`Restored ${summary(restored)}`)
     print(
-      `All sessions are ended. Passwords, roles and tokens are again as they were at ` +
-        `${restored.header.createdAt}: what was revoked, changed or disabled after that is valid again.`
+      `All sessions have ended. Passwords, roles and tokens are as they were at ` +
+        `${restored.header.createdAt}: anything revoked, changed or disabled later is valid again.`
     )
     await requireIntactLog(config, db, restored.header)
   })
@@ -90,11 +102,11 @@ async function verify(config: Config, { argument: path, options }: Given) {
     const restored = await readable(path, async () => restoreBackup(db, await open(), rootKeys))
     await requireIntactLog(config, db, restored.header)
     const values = await checkValues(db, rootKeys)
-    print(`The backup is right: ${summary(restored)} All ${values} values of credentials decrypt.`)
+    print(`The backup is intact: ${summary(restored)} All ${values} values of credentials decrypt.`)
   })
 }
 
-/** A log that was changed before it was backed up is restored all the same: there may be no other backup. */
+/** Throws after the restore: a backup whose audit log was changed may be the only one. */
 async function requireIntactLog(
   config: Config,
   db: Database,
@@ -104,8 +116,8 @@ async function requireIntactLog(
   const { head, broken } = await verifyChain(db, { ...(from && { from }) })
   const isHead = head.position === position && head.hash.toString('hex') === hash
   if (isHead && !broken) return
-  const reason = broken ? describe(broken, head.position) : 'its head is another one'
-  throw new Error(`all rows are restored, but the audit log was not intact when it was backed up: ${reason}`)
+  const reason = broken ? describe(broken, head.position) : 'its head differs'
+  throw new Error(`all rows were restored, but the audit log was not intact when it was backed up: ${reason}`)
 }
 
 function summary({ header, rows }: Restored): string {
@@ -123,12 +135,12 @@ async function rootKeysOf({ rootKeys, dataDirectory }: Config): Promise<readonly
   if (found) return found
   throw new ConfigError(
     'LATCHKEY_DATA_DIR',
-    `has no root.keys (${dataDirectory}): put the copy of the root key there (chmod 600), or set ` +
+    `contains no root.keys (${dataDirectory}): copy your root key there (chmod 600), or set ` +
       'LATCHKEY_ROOT_KEYS_FILE'
   )
 }
 
-/** Names the file in what is wrong with it. */
+/** Adds the name of the file to its errors. */
 async function readable<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -142,7 +154,7 @@ async function readable<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs `work` as the owner of the tables. The embedded database is made if there is none. */
+/** Runs `work` as the owner of the tables. Creates the embedded database if there is none. */
 async function onEmptyDatabase<T>(config: Config, work: (db: Database) => Promise<T>): Promise<T> {
   const { databaseUrl, dataDirectory: directory } = config
   if (databaseUrl !== undefined) return withDatabase(config, work, { asOwner: true, ...WITHOUT_LIMITS })

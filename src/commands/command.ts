@@ -5,37 +5,41 @@ import { hasDatabase } from '../embedded/directory.ts'
 import { openEmbedded } from '../embedded/shared.ts'
 import { reach } from '../reach.ts'
 
-/** The options of the commands, as `parseArgs` takes them, and as the help shows them. */
+/** The options of the commands, for `parseArgs` and for the help. */
 export const commandOptions = {
   'end-with-parent': {
     type: 'boolean',
     usage: '--end-with-parent',
     help: 'stop when the process that started this one ends'
   },
-  json: { type: 'boolean', usage: '--json', help: 'write JSON' },
+  json: { type: 'boolean', usage: '--json', help: 'print JSON' },
   from: {
     type: 'string',
     usage: '--from <position>:<hash>',
-    help: 'verify what follows this head, which was noted earlier'
+    help: 'verify only the events after this head, which you noted earlier'
   },
-  'grant-to': { type: 'string', usage: '--grant-to <role>', help: 'the database role of the service' },
-  name: { type: 'string', usage: '--name <name>', help: 'default: what is before the @' },
-  admin: { type: 'boolean', usage: '--admin', help: 'an administrator of the service' },
+  'grant-to': {
+    type: 'string',
+    usage: '--grant-to <role>',
+    help: 'grant this database role the rights to serve requests'
+  },
+  name: { type: 'string', usage: '--name <name>', help: 'name of the user; default: the part before the @' },
+  admin: { type: 'boolean', usage: '--admin', help: 'make the user an administrator of the service' },
   'password-stdin': {
     type: 'boolean',
     usage: '--password-stdin',
-    help: 'read the password from standard input; default: generate it and print it once'
+    help: 'read the password from standard input; default: generate one and print it once'
   },
   recipient: {
     type: 'string',
     multiple: true,
     usage: '--recipient <age1…>',
-    help: 'encrypt to this recipient of age; several may be given'
+    help: 'encrypt to this age recipient; can be repeated'
   },
   identity: {
     type: 'string',
     usage: '--identity <file>',
-    help: 'the private file of an identity of age, if the backup is encrypted'
+    help: 'file with the age identity that decrypts the backup; only you may read it (chmod 600)'
   }
 } as const
 
@@ -43,7 +47,7 @@ export type OptionName = keyof typeof commandOptions
 
 export interface Given {
   argument: string
-  /** Those of the command's options that were given. */
+  /** The options that were given. */
   options: { readonly [Name in OptionName]?: ValueOf<(typeof commandOptions)[Name]> }
 }
 
@@ -54,21 +58,26 @@ type ValueOf<Option> = Option extends { multiple: true }
     : boolean
 
 export interface Command {
+  /** One line for the help. */
   description: string
+  /** What docs/reference/cli.md adds, in Markdown. */
+  details: string
   /** The argument, as shown in the help. */
   argument?: string
+  /** A command line. */
+  example: string
   options?: readonly OptionName[]
   run(config: Config, given: Given): Promise<void>
 }
 
 interface DatabaseOptions extends ConnectionOptions {
-  /** Connects as the role that owns the tables, if there is one of its own. */
+  /** Connects as the role that owns the tables, if one is configured. */
   asOwner?: boolean
 }
 
 /**
- * Runs `work` on the database of the service. The embedded one is opened as the owner of its tables; if a
- * service runs on it, in that service's Postgres. Makes no database.
+ * Runs `work` on the database of the service. Opens the embedded database as the owner of its tables; if the
+ * service is running, through the service's Postgres. Creates no database.
  */
 export async function withDatabase<T>(
   { databaseUrl, migrationDatabaseUrl, dataDirectory }: Config,
@@ -94,13 +103,13 @@ async function requireDatabase(directory: string): Promise<void> {
   const found = await hasDatabase(directory).catch((error: NodeJS.ErrnoException) => {
     throw new ConfigError(
       'LATCHKEY_DATA_DIR',
-      `cannot be read (${error.code}): run the command as the user who runs the service`
+      `cannot be read (${error.code}): run the command as the user that runs the service`
     )
   })
   if (found) return
   throw new ConfigError(
     'LATCHKEY_DATA_DIR',
-    `has no database (${directory}): the first start of the service makes one, and DATABASE_URL names another`
+    `contains no database (${directory}): start the service once to create it, or set DATABASE_URL`
   )
 }
 
@@ -110,7 +119,9 @@ async function runOn<T>(db: Database, work: (db: Database) => Promise<T>): Promi
   } catch (error) {
     const isUndefined = isDatabaseError(error) && (error.code === '42P01' || error.code === '42703')
     if (!isUndefined) throw error
-    throw new Error(`${error.message}: run "latchkey migrate", or start the service, which does it first`)
+    throw new Error(
+      `${error.message}: run "latchkey migrate" or start the service, which migrates the database`
+    )
   } finally {
     await db.destroy()
   }

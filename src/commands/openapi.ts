@@ -8,6 +8,9 @@ import type { Command } from './command.ts'
 
 export const openapiCommand: Command = {
   description: 'write openapi.yaml from the code',
+  details: `For developers of Latchkey: writes the OpenAPI document to the current directory. It needs no
+database.`,
+  example: 'latchkey openapi',
   run: writeOpenapi
 }
 

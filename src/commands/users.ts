@@ -9,34 +9,47 @@ import { type Cleaned, cleanName } from '../names.ts'
 import { print, printOnce, shellWord } from '../terminal.ts'
 import { type Command, type Given, withDatabase } from './command.ts'
 
-/** More than any password has, in any form of its letters. */
+/** More than any password has, in any Unicode form. */
 const MAX_INPUT_BYTES = 8_192
 
 export const userCommands: Record<string, Command> = {
   'users list': {
-    description: 'show all users, oldest first',
+    description: 'list all users, oldest first',
+    details: `Prints one line for each user: when it was created, its role, whether it is enabled, its e-mail
+address and its name. With \`--json\`, prints one JSON object a line.`,
+    example: 'latchkey users list',
     options: ['json'],
     run: (config, { options }) => withDatabase(config, (db) => list(db, options.json ?? false))
   },
   'users create': {
-    description: 'create a user; the password is printed once, or read from standard input',
+    description: 'create a user, and print a password for it once',
+    details: `With \`--password-stdin\` you choose the password, of 12 to 256 characters, and it is not
+printed. See [users](../operations/users.md).`,
+    example: 'latchkey users create ann@example.org --name "Ann Miller" --admin',
     argument: '<email>',
     options: ['name', 'admin', 'password-stdin'],
     run: create
   },
   'users reset-password': {
-    description: 'set a new password and end all sessions of the user; it is printed or read likewise',
+    description: 'set a new password, print it once, and end all sessions of the user',
+    details: `For a [lost password](../operations/users.md), also of the only administrator.
+With \`--password-stdin\` you choose the password, and it is not printed.`,
+    example: 'latchkey users reset-password ann@example.org',
     argument: '<email>',
     options: ['password-stdin'],
     run: reset
   },
   'users disable': {
-    description: 'refuse a user who signs in, and end all their sessions and tokens',
+    description: 'prevent a user from signing in, and end all their sessions and tokens',
+    details: `The data of the user stays. The last administrator who is enabled cannot be disabled.`,
+    example: 'latchkey users disable ann@example.org',
     argument: '<email>',
     run: (config, given) => setAccess(config, given, true)
   },
   'users enable': {
-    description: 'let a disabled user sign in again',
+    description: 'allow a disabled user to sign in again',
+    details: `The password is as before. Tokens that \`users disable\` ended stay revoked.`,
+    example: 'latchkey users enable ann@example.org',
     argument: '<email>',
     run: (config, given) => setAccess(config, given, false)
   }
@@ -70,17 +83,19 @@ async function reset(config: Config, { argument, options }: Given) {
   await withDatabase(config, async (db) => {
     const user = await resetPassword(db, email, password)
     if (config.databaseUrl === undefined) await forgetChangedPassword(db, config.dataDirectory)
-    const done = `${user.email} has a new password; all sessions of the user are ended.`
+    const done = `${user.email} has a new password. All sessions of the user have ended.`
     if (isNew) printPassword(done, password, user.email)
     else print(done)
-    if (user.disabled_at) print(`The user is disabled: latchkey users enable ${shellWord(user.email)}`)
+    if (user.disabled_at)
+      print(`The user is still disabled. To enable it, run: latchkey users enable ${shellWord(user.email)}`)
   })
 }
 
 function printPassword(done: string, password: string, email: string) {
   printOnce(
     `${done}\nPassword: ${password}`,
-    `${done} Its password could not be written: latchkey users reset-password ${shellWord(email)}`
+    `${done} The password could not be printed. To set one, run: ` +
+      `latchkey users reset-password ${shellWord(email)}`
   )
 }
 
@@ -88,19 +103,19 @@ async function setAccess(config: Config, { argument }: Given, disabled: boolean)
   const email = accepted('the e-mail address', cleanEmail(argument))
   await withDatabase(config, async (db) => {
     const user = await setDisabled(db, email, disabled)
-    const ended = 'may not sign in any more; all sessions and tokens of the user are ended'
-    print(`${user.email} ${disabled ? ended : 'may sign in again'}.`)
+    const ended = 'cannot sign in any more, and all sessions and tokens of the user have ended'
+    print(`${user.email} ${disabled ? ended : 'can sign in again'}.`)
   })
 }
 
-/** The password on standard input, or a new one. */
+/** Reads the password from standard input, or generates one. */
 async function passwordOf(options: Given['options']): Promise<{ password: string; isNew: boolean }> {
   if (!options['password-stdin']) return { password: randomBytes(18).toString('base64url'), isNew: true }
   const typed = (await readInput()).replace(/\r?\n$/, '')
   const password = accepted('the password', cleanPassword(typed))
   const length = [...password].length
   if (length < MIN_PASSWORD || length > MAX_PASSWORD || password.includes('\0'))
-    throw new Error(`a password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
+    throw new Error(`a password must have ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
   return { password, isNew: false }
 }
 
@@ -110,13 +125,13 @@ async function readInput(): Promise<string> {
   for await (const chunk of process.stdin) {
     bytes += chunk.length
     if (bytes > MAX_INPUT_BYTES)
-      throw new Error(`a password has ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
+      throw new Error(`a password must have ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
     chunks.push(chunk)
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
   } catch {
-    throw new Error('the password on standard input is not UTF-8')
+    throw new Error('the password on standard input is not valid UTF-8')
   }
 }
 

@@ -19,7 +19,7 @@ interface Entry<Input, Output> {
   reject: (error: unknown) => void
 }
 
-/** Thrown for an input that waited too long for its batch to start, or that found the queue full. */
+/** Thrown if an input waits too long for its batch to start, or if the queue is full. */
 export class BatchTimeout extends Error {
   constructor() {
     super('timed out waiting for a batch to start')

@@ -2,14 +2,14 @@ import { sql } from 'kysely'
 import type { Database } from './database.ts'
 import { CannotConnect, isDatabaseError } from './errors.ts'
 
-/** Throws if no connection can be had. */
+/** Throws if no connection can be opened. */
 export async function ping(db: Database): Promise<void> {
   await sql`select 1`.execute(db)
 }
 
-/** Says in a line why a connection failed. Holds no password: Postgres and Node do not repeat it. */
+/** Returns one line that says why a connection failed. It has no password: Postgres and Node repeat none. */
 export function connectionFault(error: unknown): string {
-  // Several servers, or a host of several addresses.
+  // Several servers, or a host with several addresses.
   if (error instanceof AggregateError) return [...new Set(error.errors.map(connectionFault))].join('; ')
   if (error instanceof CannotConnect) return connectionFault(error.cause)
   if (!(error instanceof Error)) return String(error)
@@ -24,19 +24,19 @@ export function connectionFault(error: unknown): string {
   switch (code) {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `the host ${hostname} is not known (${code})`
+      return `unknown host ${hostname} (${code})`
     case 'ECONNREFUSED':
-      return `no server listens at ${server} (${code})`
+      return `no server is listening on ${server} (${code})`
     case 'ENOENT':
-      return syscall === 'connect' ? `there is no socket ${server} (${code})` : message
+      return syscall === 'connect' ? `the socket ${server} does not exist (${code})` : message
     default:
       return syscall === 'connect' ? `${server} cannot be reached (${code})` : explained(message)
   }
 }
 
 function explained(message: string): string {
-  if (message.includes('client password must be a string')) return 'the server asks for a password'
+  if (message.includes('client password must be a string')) return 'the server requires a password'
   if (/^timeout e|^Connection terminated due to connection timeout/.test(message))
-    return 'the server does not answer in time'
+    return 'the server did not respond in time'
   return message
 }

@@ -12,11 +12,11 @@ export type ServerOptions = Omit<pg.ClientConfig, keyof Limits | 'connectionTime
 export interface ConnectionOptions {
   server: ServerOptions
   limits: Limits
-  /** True if the connection has to know the timeline of its server. */
+  /** True if the connection must ask for the timeline of its server. */
   withTimeline: boolean
   /** The longest that opening may take, in milliseconds. */
   timeoutMs: number
-  /** The connection ended, or its server turned out not to take writes. */
+  /** Called when the connection has ended, or when its server does not accept writes. */
   onEnd(error: Error): void
   onReadOnly(): void
 }
@@ -27,14 +27,11 @@ export interface CopyOut {
   rows(): number
 }
 
-/**
- * Bounds the memory for names. Every statement of the service has a constant text; lists go as array
- * parameters.
- */
+/** Bounds the memory for names. The text of every statement is constant: lists are array parameters. */
 const MAX_NAMES = 1_000
 const names = new Map<string, string>()
 
-/** Returns the prepared statement's name for a data statement, or undefined for one that is sent unnamed. */
+/** Returns the name of a prepared data statement, or undefined if the statement is sent without a name. */
 function statementName(text: string): string | undefined {
   const known = names.get(text)
   if (known !== undefined) return known
@@ -45,9 +42,9 @@ function statementName(text: string): string | undefined {
 }
 
 /**
- * A connection to a server that takes writes, as libpq opens it with `target_session_attrs=read-write`. It
- * prepares data statements by name. From the moment that its server is a standby or read-only, every answer
- * is an error: a server that is behind would still know a session that has ended.
+ * A connection to a server that accepts writes, as libpq opens with `target_session_attrs=read-write`. It
+ * prepares data statements by name. When its server becomes a standby or read-only, every statement fails: a
+ * server that lags behind would still accept a session that has ended.
  */
 export class Connection {
   readonly #client: pg.Client
@@ -59,7 +56,7 @@ export class Connection {
   #broken = false
   #sentAt: number | undefined
 
-  /** Opens a connection. Throws if its server takes no writes, and at the end of its time, or of `signal`. */
+  /** Opens a connection. Throws if its server accepts no writes, after `timeoutMs`, or on `signal`. */
   static async open(options: ConnectionOptions, signal: AbortSignal): Promise<Connection> {
     const connection = new Connection(options)
     const giveUp = () => connection.#socket.destroy(new Error('timeout exceeded when trying to connect'))
@@ -92,7 +89,7 @@ export class Connection {
     connection.on('backendKeyData', (message: { processID: number }) => {
       this.#processId = message.processID
     })
-    // Postgres reports both without being asked, from version 14 on. Poolers do not pass them on.
+    // Postgres 14 and later report both on their own. Poolers do not forward them.
     connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
       if (status.parameterValue !== 'on') return
       if (status.parameterName === 'in_hot_standby') this.#unwritable = STANDBY
@@ -100,7 +97,7 @@ export class Connection {
     })
   }
 
-  /** Each promotion in a cluster begins the next timeline. 0 if it is not known. */
+  /** The timeline, which each promotion in a cluster increments. 0 if it is unknown. */
   get timeline(): number {
     return this.#timeline
   }
@@ -164,14 +161,14 @@ export class Connection {
     this.destroy()
   }
 
-  /** For how long the server has not answered a statement, in milliseconds. */
+  /** The time since a statement was sent that has had no response, in milliseconds. */
   get silence(): number {
     return this.#sentAt === undefined ? 0 : performance.now() - this.#sentAt
   }
 
-  /** True if the server answers others. */
+  /** Returns true if the server responds on a new connection. */
   isServerAlive(timeoutMs: number): Promise<boolean> {
-    // A name may have other addresses by now, or none.
+    // The host name may have changed its address.
     const { remoteAddress = this.#client.host, remotePort = this.#client.port } = this.#socket
     return givesSignOfLife(remoteAddress, remotePort, timeoutMs)
   }
@@ -202,7 +199,7 @@ export class Connection {
     await this.#client.end()
   }
 
-  /** Drops the connection without a word to the server. */
+  /** Closes the socket without telling the server. */
   destroy(): void {
     this.#socket.destroy()
   }
@@ -212,7 +209,7 @@ export class Connection {
       const { rows } = await this.#client.query('select pg_walfile_name(pg_current_wal_lsn()) as file')
       return Number.parseInt(rows[0].file.slice(0, 8), 16)
     } catch (error) {
-      // Not every service that speaks Postgres's protocol has timelines.
+      // Some services with the Postgres protocol have no timelines.
       if (isDatabaseError(error)) return 0
       throw error
     }

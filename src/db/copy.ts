@@ -17,8 +17,8 @@ const NO_LIMITS = [
 ]
 
 /**
- * Runs `work` on one snapshot of the database. From before it is taken, nobody drops or alters these tables,
- * nor their partitions: a snapshot does not keep the rows of what is dropped or rewritten after it.
+ * Runs `work` on one snapshot of the database. Before the snapshot, locks these tables and their partitions
+ * against being dropped or altered: a snapshot does not keep the rows of dropped or rewritten tables.
  */
 export function readSnapshot<T>(
   db: Database,

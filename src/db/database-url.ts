@@ -1,4 +1,4 @@
-/** The values of `target_session_attrs` that a service which writes can honour. */
+/** The values of `target_session_attrs` that suit a service that writes. */
 const WRITABLE = ['any', 'read-write', 'primary']
 
 /**
@@ -9,7 +9,7 @@ const WRITABLE = ['any', 'read-write', 'primary']
  */
 export function urlsOfHosts(text: string): string[] | undefined {
   const parts = /^(postgres(?:ql)?:\/\/)([^/?#]*@)?([^/?#@]*)([^?#]*)(\?[^#]*)?$/i.exec(text)
-  // A `%` that is not written as `%25`, as in a password, would fail only at the first connection.
+  // An unescaped `%`, such as in a password, would only fail at the first connection.
   if (!parts || /%(?![0-9a-f]{2})/i.test(text)) return undefined
   const [, scheme = '', user = '', authority = '', path = '', query] = parts
   const params = new URLSearchParams(query)
@@ -17,7 +17,7 @@ export function urlsOfHosts(text: string): string[] | undefined {
   const { hosts, ports } = listsOf(authority, params)
   if (!hosts.every(isHost) || !ports.every(isPort)) return undefined
   if (ports.length !== 1 && ports.length !== hosts.length)
-    throw new RangeError(`it has ${hosts.length} hosts and ${ports.length} ports`)
+    throw new RangeError(`it has ${hosts.length} hosts but ${ports.length} ports`)
   const urls = hosts.map((host, index) => {
     const port = ports.length === 1 ? ports[0] : ports[index]
     const own = new URLSearchParams(params)
@@ -32,7 +32,9 @@ export function urlsOfHosts(text: string): string[] | undefined {
 
 function requireWritable(wanted: string | null): void {
   if (wanted === null || WRITABLE.includes(wanted)) return
-  throw new RangeError(`the service writes, so target_session_attrs has to be one of ${WRITABLE.join(', ')}`)
+  throw new RangeError(
+    `target_session_attrs must be one of ${WRITABLE.join(', ')}, because the service writes`
+  )
 }
 
 function listsOf(authority: string, params: URLSearchParams): { hosts: string[]; ports: string[] } {

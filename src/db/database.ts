@@ -27,13 +27,13 @@ const types: pg.CustomTypesConfig = {
 
 /**
  * How to connect: a `connectionString`, which may have several hosts, or host, port, user and database. The
- * limits of a session are texts such as `5s`; 0 is none.
+ * limits of a session are texts such as `5s`; 0 means no limit.
  */
 export type ConnectionOptions = ServerOptions & Partial<Limits> & { connectionTimeoutMillis?: number }
 
 const TIMEOUTS = {
   connectionTimeoutMillis: 5_000,
-  // Longer than the server's own limit: reached only if the server no longer answers.
+  // Longer than the server's own limit: reached only if the server no longer responds.
   query_timeout: 15_000
 }
 
@@ -78,15 +78,15 @@ export function readerOf(db: Database, kind: Exclude<Kind, 'writes'>): Reader | 
   return db instanceof PooledDatabase ? db.reader(kind) : undefined
 }
 
-/** Waits for a connection that nobody else uses until it is released. */
+/** Waits for a connection for exclusive use until it is released. */
 export function leaseOf(db: Database): Promise<Lease> {
-  if (!(db instanceof PooledDatabase)) throw new TypeError('a transaction has no connections to lend')
+  if (!(db instanceof PooledDatabase)) throw new TypeError('a transaction cannot lend a connection')
   return db.pool.connect('writes')
 }
 
 /**
- * Throws if no connection to a server that takes writes can be had, or if that server does not answer.
- * Requests that ask at the same time share the answer.
+ * Throws if no connection to a server that accepts writes can be opened, or if that server does not respond.
+ * Concurrent calls share the result.
  */
 export function checkConnections(db: Database): Promise<void> {
   const running = checks.get(db) ?? check(db).finally(() => checks.delete(db))

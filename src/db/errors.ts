@@ -29,19 +29,19 @@ export function isLockTimeout(error: unknown): boolean {
 
 // Messages of connections that cannot be used.
 export const STANDBY = 'The database is a standby: connect to the primary'
-export const READ_ONLY = 'The database is read-only: connect to a server that takes writes'
-export const REPLACED = 'The database is a server that was replaced by another one'
-export const UNFIT_POOLER = 'The connection pooler before the database cannot be used'
+export const READ_ONLY = 'The database is read-only: connect to a server that accepts writes'
+export const REPLACED = 'The database server was replaced by another one'
+export const UNFIT_POOLER = 'The connection pooler cannot be used'
 
 const IS_STANDBY = 'The database is a standby'
 const IS_READ_ONLY = 'The database is read-only'
-const NO_CONNECTION = 'The database has no connection to spare'
+const NO_CONNECTION = 'The database has no free connection'
 const UNREACHABLE = 'The database cannot be reached'
 const STOPPING = 'The database is starting or stopping'
-const REFUSED = 'The database does not let the service in'
-const FULL = 'The database has no disk space or memory left'
-const SLOW = 'The database did not answer in time'
-const LOCKED = 'Another change holds what this one needs'
+const REFUSED = 'The database rejected the connection'
+const FULL = 'The database is out of disk space or memory'
+const SLOW = 'The database did not respond in time'
+const LOCKED = 'Another transaction holds a lock that this request needs'
 const CHANGED = 'The tables of the database have just changed'
 
 /**
@@ -108,7 +108,7 @@ export function isStaleStatement(error: unknown): boolean {
   )
 }
 
-/** True if the server, or a pooler before it, has no connection to spare. */
+/** True if the server or its pooler has no free connection. */
 export function isShortOfConnections(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isShortOfConnections)
   return (
@@ -117,7 +117,7 @@ export function isShortOfConnections(error: unknown): boolean {
   )
 }
 
-// PgBouncer has no code of its own for it.
+// PgBouncer has no error code for it.
 const POOLER_FULL = /^no more connections allowed|^client connections exceeded/
 
 /** True if a statement was refused because its server is read-only. */
@@ -133,7 +133,7 @@ export function endsConnection(error: unknown): boolean {
   return !isDatabaseError(error) || FATAL.test(error.code ?? '') || isStaleStatement(error)
 }
 
-/** A connection cannot be opened, for a reason that would be a fault of the service in a statement. */
+/** A connection cannot be opened, for a reason that in a statement would be a fault of the service. */
 export class CannotConnect extends Error {
   constructor(cause: Error) {
     super(cause.message, { cause })
@@ -142,8 +142,8 @@ export class CannotConnect extends Error {
 }
 
 /**
- * Says why the database does not serve a request that may succeed later: a sentence without its full stop.
- * Returns undefined for any other error.
+ * Returns why the database cannot serve a request that may succeed later, as a sentence without a full stop,
+ * or undefined for any other error.
  */
 export function unavailability(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
@@ -153,7 +153,7 @@ export function unavailability(error: unknown): string | undefined {
   if (isDatabaseError(error))
     return REASONS[error.code ?? ''] ?? (error.code?.startsWith('08') ? UNREACHABLE : undefined)
   if (error instanceof AggregateError) {
-    // If any server answered, its reason says more than that the others are unreachable.
+    // If a server responded, its reason says more than that the others are unreachable.
     const reasons = error.errors.map(unavailability).filter((reason) => reason !== undefined)
     return reasons.find((reason) => reason !== UNREACHABLE) ?? reasons[0]
   }

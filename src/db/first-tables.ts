@@ -2,8 +2,8 @@ import { sql } from 'kysely'
 import type { Database } from './database.ts'
 
 /**
- * Throws an error that says what to grant if there are no tables and the role of `db` may not create any, or
- * if it may not read which migrations ran.
+ * Throws an error that says what to grant, if there are no tables and the role of `db` cannot create them, or
+ * if the role cannot read which migrations ran.
  */
 export async function requireFirstTables(db: Database): Promise<void> {
   const { rows: unread } = await sql<{ role: string }>`
@@ -11,7 +11,9 @@ export async function requireFirstTables(db: Database): Promise<void> {
     where not has_table_privilege(to_regclass('kysely_migration'), 'select')`.execute(db)
   if (unread[0]) {
     const { role } = unread[0]
-    throw new Error(`run "latchkey migrate --grant-to ${role}" as the owner of the tables first`)
+    throw new Error(
+      `the role ${role} has no rights on the tables: run "latchkey migrate --grant-to ${role}" as their owner`
+    )
   }
   const { rows } = await sql<{ role: string; database: string; schema: string | null; may: boolean }>`
     select quote_ident(current_user) as role, quote_ident(current_database()) as database,
@@ -22,9 +24,9 @@ export async function requireFirstTables(db: Database): Promise<void> {
   if (!found || found.may) return
   const { role, database, schema } = found
   throw new Error(
-    'run "latchkey migrate" as the owner of the tables first, or let this role make them: ' +
+    `the role ${role} cannot create the tables: run "latchkey migrate" as their owner, or ` +
       (schema === null
-        ? `the search_path of ${role} names no schema in the database ${database} that it may use`
-        : `"grant create on schema ${schema} to ${role}", in the database ${database}`)
+        ? `set its search_path: it names no schema in the database ${database} that the role can use`
+        : `run "grant create on schema ${schema} to ${role}" in the database ${database}`)
   )
 }

@@ -38,7 +38,7 @@ export const GRANTS: Readonly<
   credential_totals: 'select, insert, update',
   credential_usages: 'select, insert, delete',
   idempotency_keys: ALL,
-  // A start as this role sees that there is nothing to migrate.
+  // With these, a start as this role sees that no migration is pending.
   kysely_migration: 'select',
   schema_migrations: 'select'
 }
@@ -46,9 +46,9 @@ export const GRANTS: Readonly<
 const TABLES = Object.keys(GRANTS)
 
 /**
- * Gives `role` these rights on the tables that exist, and no others, as the owner of the tables. Throws if
- * the role can do more by other ways, such as change the tables or the audit log. Without `revoke`, the role
- * keeps what a later version has given it.
+ * As the owner of the tables, grants `role` exactly these rights on the existing tables. Throws if the role
+ * has more rights in another way, such as to change the tables or the audit log. Without `revoke`, the role
+ * keeps the rights that a later version has granted.
  */
 export async function grantTo(trx: Transaction, role: string, { revoke = true } = {}): Promise<void> {
   const { rows } = await sql<{
@@ -68,11 +68,11 @@ export async function grantTo(trx: Transaction, role: string, { revoke = true } 
       to_regproc('audit_extend') is not null as extendable`.execute(trx)
   const { database, schema, exists, owns, tables, extendable } = rows[0]!
   if (!exists) throw new Error(`there is no database role "${role}"`)
-  // Postgres only warns about rights that a role cannot grant.
-  if (!owns) throw new Error(`only the owner of the tables can give "${role}" its rights`)
+  // Postgres only warns if a role grants rights that it cannot grant.
+  if (!owns) throw new Error(`only the owner of the tables can grant "${role}" its rights`)
   const to = sql.id(role)
   const statements = [
-    // A temporary table could take the place of one of these.
+    // A temporary table could shadow one of the tables.
     sql`revoke temporary on database ${sql.id(database)} from public`,
     sql`revoke create on schema ${sql.id(schema)} from public`,
     sql`grant connect on database ${sql.id(database)} to ${to}`,
@@ -89,7 +89,8 @@ export async function grantTo(trx: Transaction, role: string, { revoke = true } 
   ]
   for (const statement of statements) await statement.execute(trx)
   const excess = await findExcess(trx, role)
-  if (excess) throw new Error(`the database role "${role}" is not fit to serve requests: it ${excess}`)
+  if (excess)
+    throw new Error(`the database role "${role}" has too many rights to serve requests: it ${excess}`)
 }
 
 /** Returns a right that the role must not have, or undefined. */
@@ -112,7 +113,7 @@ async function findExcess(trx: Transaction, role: string): Promise<string | unde
       (5, has_schema_privilege(r.oid, current_schema(), 'create'), 'can create tables in the schema'),
       (6, has_database_privilege(r.oid, current_database(), 'create, temporary'),
         'can create schemas or temporary tables in the database'),
-      (7, has_parameter_privilege(r.oid, 'session_replication_role', 'set'), 'can switch triggers off')
+      (7, has_parameter_privilege(r.oid, 'session_replication_role', 'set'), 'can disable triggers')
     ) as rights(rank, held, excess)
     where r.rolname = ${role} and held order by rank limit 1`.execute(trx)
   return rows[0]?.excess

@@ -5,12 +5,12 @@ type WaitForTurn = () => Promise<void>
 
 const current = new AsyncLocalStorage<WaitForTurn>()
 
-/** Runs `work`. Every long read that it starts, also later, first waits for `waitForTurn`. */
+/** Runs `work`. Every long read that it starts, now or later, first waits for `waitForTurn`. */
 export function withTurns(waitForTurn: WaitForTurn, work: () => void): void {
   current.run(waitForTurn, work)
 }
 
-/** Waits for the turn of the current request. Work of the service itself, outside requests, does not wait. */
+/** Waits for the turn of the current request. Does not wait outside of requests. */
 export async function waitForTurn(): Promise<void> {
   await current.getStore()?.()
 }

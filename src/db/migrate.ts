@@ -6,10 +6,10 @@ import { grantTo, whoIs } from './grants.ts'
 import { MIGRATIONS, type MigrationFile, type Notice, readMigrations } from './migration-files.ts'
 import { createTables, isOfFirstRelease, readState, record } from './migration-records.ts'
 
-/** Requests queue behind a migration that waits for a lock: it gives way after this time, and tries again. */
+/** Requests queue behind a migration that waits for a lock, so it gives up after this time and retries. */
 const LOCK_TIMEOUT_MS = 500
 const LOCK_PAUSE_MS = 2_000
-/** The longest pause between two looks if another process still migrates. */
+/** The longest pause between checks whether another process still migrates. */
 const TURN_PAUSE_MS = 1_000
 /** How often a wait is reported. */
 const REPEAT_MS = 60_000
@@ -32,30 +32,30 @@ const SETTINGS = {
 export const WITHOUT_LIMITS = { query_timeout: 0, statement_timeout: '0', lock_timeout: '0' }
 
 export interface MigrateOptions {
-  /** Is called with what the administrator has to know. */
+  /** Called with lines for the operator. */
   notice?: Notice | undefined
-  /** Where the migrations are. */
+  /** The directories of the migrations. */
   folders?: readonly string[]
-  /** Runs no others, for the tables of an earlier version. */
+  /** Runs only these migrations, for the tables of an earlier version. */
   only?: ReadonlySet<string> | undefined
 }
 
 /**
- * Runs the pending migrations one after the other and returns their names. If one fails, throws its error;
- * those before it stay, and the next call goes on with it. Processes take turns: a turn is a transaction that
- * holds a lock, and in which one migration runs. Waits for its turn, and for locks on tables, without an end.
- * `db` needs two connections for writes, `WITHOUT_LIMITS`.
+ * Runs the pending migrations one by one and returns their names. If one fails, throws its error: the earlier
+ * ones stay, and the next call continues with it. Processes take turns: a turn is a transaction that
+ * holds a lock and runs one migration. Waits without a limit for its turn and for locks on tables. `db` needs
+ * two connections for writes, `WITHOUT_LIMITS`.
  */
 export function migrate(db: Database, options: MigrateOptions = {}): Promise<string[]> {
   return runPending(db, options)
 }
 
-/** The same, and gives `role` the rights of `GRANTS`. `db` has to be connected as the owner of the tables. */
+/** The same, and grants `role` the rights in `GRANTS`. `db` must be connected as the owner of the tables. */
 export function migrateFor(db: Database, role: string, options: MigrateOptions = {}): Promise<string[]> {
   return runPending(db, options, role)
 }
 
-/** The same, for the role of `service`, which is another way to the same database. */
+/** The same for the role of `service`, which is connected to the same database. */
 export async function migrateForRoleOf(
   service: Database,
   db: Database,
@@ -63,7 +63,10 @@ export async function migrateForRoleOf(
 ): Promise<string[]> {
   const [one, other] = await Promise.all([whoIs(service), whoIs(db)])
   if (one.database !== other.database)
-    throw new Error(`migrations would run in the database ${other.database}, and requests in ${one.database}`)
+    throw new Error(
+      `LATCHKEY_MIGRATION_DATABASE_URL has the database ${other.database}, ` +
+        `but DATABASE_URL has ${one.database}`
+    )
   return migrateFor(db, one.role, options)
 }
 
@@ -106,18 +109,19 @@ async function inTurn<T>(db: Database, notice: Notice, work: (turn: Transaction)
     const done = await retrying(report, () =>
       inLongTransaction(
         db,
-        // A statement that waits has a snapshot, and an index that is made concurrently waits for those.
+        // Without waiting: a waiting statement has a snapshot, and creating an index concurrently waits for
+        // all snapshots.
         async (turn) => (await tryLockName(turn, 'migrate')) && { result: await work(turn) }
       )
     )
     if (done) return done.result
-    // A start takes its turn for a moment, even if nothing is pending.
+    // Not at once: each start takes a short turn, even if nothing is pending.
     if (pause === TURN_PAUSE_MS) report('Waiting for another process to finish migrating the database…')
     await sleep(pause)
   }
 }
 
-/** Runs `work` again for as long as others hold a lock that it needs, or deadlock with it. */
+/** Runs `work` again while others hold a lock that it needs, or after a deadlock with them. */
 async function retrying<T>(report: Notice, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -131,7 +135,7 @@ async function retrying<T>(report: Notice, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Returns a notice that repeats a line only once in a while. */
+/** Returns a notice that repeats the same line only after `REPEAT_MS`. */
 function reporter(notice: Notice): Notice {
   let last = { line: '', at: 0 }
   return (line) => {
@@ -156,7 +160,7 @@ function inLongTransaction<T>(db: Database, work: (trx: Transaction) => Promise<
 interface Context {
   /** Is committed with the record of the migration. */
   turn: Transaction
-  /** For what has to be outside of a transaction, or in several. */
+  /** For statements outside of a transaction, or in several transactions. */
   db: Database
   notice: Notice
   afterCommit: Notice
@@ -180,7 +184,7 @@ async function run({ name, up, indexes, batch }: MigrationFile, context: Context
   }
 }
 
-/** Creates an index unless it is there. One that was interrupted is invalid, and is dropped first. */
+/** Creates an index unless it exists. Drops an invalid one first, which an interruption leaves. */
 async function createIndex(db: Database, statement: string): Promise<void> {
   const name = /^create (?:unique )?index concurrently ([a-z0-9_]+) on /.exec(statement)?.[1]
   if (name === undefined) throw new Error(`this is not "create index concurrently NAME on …": ${statement}`)
@@ -192,13 +196,13 @@ async function createIndex(db: Database, statement: string): Promise<void> {
   try {
     await sql.raw(statement).execute(db)
   } catch (error) {
-    // Such as duplicates. An invalid unique index would refuse new ones all the same.
+    // For example duplicates. An invalid unique index would still reject new ones.
     await drop.execute(db).catch(() => {})
     throw error
   }
 }
 
-/** Runs the batches, with pauses as long as they are, so that requests get their share of the database. */
+/** Runs the batches. Pauses after each for as long as it took, so that requests get their share. */
 async function runBatches(
   db: Database,
   batch: NonNullable<MigrationFile['batch']>,
@@ -219,7 +223,7 @@ async function requireUtf8(trx: Transaction): Promise<void> {
   const [{ encoding }] = rows as [{ encoding: string }]
   if (encoding === 'UTF8') return
   throw new Error(
-    `the database has the encoding ${encoding}, and the service needs UTF8: create it with ` +
+    `the database has the encoding ${encoding}, but must have UTF8: create it with ` +
       `"create database … template template0 encoding 'UTF8' locale 'C'"`
   )
 }

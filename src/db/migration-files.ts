@@ -6,21 +6,21 @@ import type { Transaction } from './database.ts'
 /** The migrations of this version. */
 export const MIGRATIONS = join(import.meta.dirname, '../../migrations')
 
-/** Receives a line for the administrator. */
+/** Receives a line for the operator. */
 export type Notice = (line: string) => void
 
 /** A file has exactly one of `up`, `indexes` and `batch`: see docs/operations/migrations.md. */
 interface Exports {
-  /** Changes the tables in one transaction. Its notices are for after the commit. */
+  /** Changes the tables in one transaction. Its notices are shown after the commit. */
   up?(db: Transaction, notice: Notice): Promise<void>
   /** Statements `create index concurrently NAME on …`. */
   indexes?: readonly string[]
   /**
-   * Changes some rows in a transaction of its own and returns where the next batch starts, or undefined if
-   * there is none. After a crash the first batch comes again, without `after`.
+   * Changes some rows in a transaction of its own and returns the start of the next batch, or undefined after
+   * the last one. After a crash, starts again with the first batch, without `after`.
    */
   batch?(db: Transaction, after: string | undefined): Promise<string | undefined>
-  /** The oldest version that works on the tables from then on. By default, it stays the one from before. */
+  /** The oldest version that works with the tables after this migration. By default, it does not change. */
   minVersion?: string
 }
 
@@ -45,7 +45,7 @@ async function readMigration(path: string): Promise<MigrationFile> {
   const { up, indexes, batch, minVersion }: Exports = await import(pathToFileURL(path).href)
   const name = path.replace(/^.*[\\/]|\.[jt]s$/g, '')
   if ([up, indexes, batch].filter(Boolean).length !== 1)
-    throw new Error(`migration ${name} has to export either up, indexes or batch`)
+    throw new Error(`migration ${name} must export exactly one of up, indexes and batch`)
   return {
     name,
     ...(up && { up }),

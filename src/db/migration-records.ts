@@ -1,6 +1,6 @@
-// Which migrations have run. Version 1.0.0 records its own in `kysely_migration`, and starts on no database
-// that has others there. Later ones are therefore in `schema_migrations`, with the oldest version that works
-// on the tables after them; `kysely_migration` also has those that 1.0.0 does not work with.
+// Which migrations have run. Version 1.0.0 records its migrations in `kysely_migration`, and does not start
+// if it finds others there. So later migrations are in `schema_migrations`, with the oldest version that
+// works after them. `kysely_migration` has them too if version 1.0.0 does not work after them.
 import { sql } from 'kysely'
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Transaction } from './database.ts'
@@ -15,13 +15,13 @@ export const isOfFirstRelease = ({ name }: { name: string }) => name <= LAST_OF_
 export interface MigrationState {
   /** The files that have not run, in order. */
   pending: MigrationFile[]
-  /** Names of migrations that a later version has run and that are compatible with this version. */
+  /** Names of migrations that a later version has run and that this version works with. */
   later: string[]
 }
 
 /**
- * Compares the files with the migrations that ran. Throws if this version does not work on the tables, or if
- * files are pending and the role cannot run them.
+ * Compares the files with the migrations that ran. Throws if this version does not work with the tables, or
+ * if migrations are pending that the role cannot run.
  */
 export async function readState(trx: Transaction, files: readonly MigrationFile[]): Promise<MigrationState> {
   const ran = await listRan(trx)
@@ -31,7 +31,7 @@ export async function readState(trx: Transaction, files: readonly MigrationFile[
   const pending = files.filter(({ name }) => !ran.has(name))
   if (pending.length > 0 && !(await mayMigrate(trx))) {
     const list = pending.map(({ name }) => name).join(', ')
-    throw new Error(`run "latchkey migrate" as the owner of the tables first: ${list}`)
+    throw new Error(`migrations are pending: run "latchkey migrate" as the owner of the tables (${list})`)
   }
   return { pending, later: unknown.map(([name]) => name) }
 }
@@ -62,10 +62,10 @@ function requireCompatible(unknown: readonly [string, string | null][]): void {
     )
   const unrecorded = unknown.filter(([, version]) => version === null).map(([name]) => name)
   if (unrecorded.length > 0)
-    throw new Error(`the database has migrations that this version does not know: ${unrecorded.join(', ')}`)
+    throw new Error(`the database has migrations that are unknown to this version: ${unrecorded.join(', ')}`)
 }
 
-/** Orders versions such as 1.10.0. What follows a hyphen does not count. */
+/** Compares versions such as 1.10.0. Ignores everything after a hyphen. */
 function compareVersions(one: string, other: string): number {
   const [a, b] = [one, other].map((version) => version.replace(/-.*/, '').split('.').map(Number))
   return a!.map((number, index) => number - b![index]!).find((difference) => difference !== 0) ?? 0

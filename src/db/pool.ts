@@ -5,17 +5,17 @@ import { UnfitPooler } from './server-check.ts'
 import type { Servers } from './servers.ts'
 import { compareNeed, KINDS, type Kind, tooLate, type Use, usesOf } from './uses.ts'
 
-/** The longest that a connection is used, so that an address that has moved is followed. */
+/** The longest use of a connection, so that a changed address is followed. */
 const MAX_LIFETIME_MS = 300_000
 const MAX_IDLE_MS = 30_000
-/** How often connections are looked at that are too old, idle or silent. */
+/** How often old, idle and silent connections are checked. */
 const SWEEP_MS = 1_000
-/** After this time without an answer to a statement, the server is asked for a sign of life. */
+/** After this time without a response to a statement, the server is probed. */
 const MAX_SILENCE_MS = 1_000
-/** How long it has for that. A server that is only slow answers at once. */
+/** The time limit of that probe. A server that is only slow responds at once. */
 const SIGN_OF_LIFE_MS = 2_000
 const SLOW_OPENING_MS = 300
-/** When to try for another connection after that failed. */
+/** The pause before another attempt to open a connection. */
 const RETRY_MS = 250
 /** How long `end` waits for the server to close connections before it drops them. */
 const CLOSE_TIMEOUT_MS = 2_000
@@ -32,7 +32,7 @@ interface Member {
 
 const ENDED = 'Cannot use a pool after it was ended'
 
-/** A connection that nobody else uses until it is released. */
+/** A connection for exclusive use until it is released. */
 export interface Lease {
   readonly connection: Connection
   release(): void
@@ -40,32 +40,32 @@ export interface Lease {
 
 export interface PoolOptions {
   connections: number
-  /** The longest that a caller waits for a connection. */
+  /** How long a caller waits for a connection. */
   timeoutMs: number
-  /** A connection ended by itself. */
+  /** Called when a connection ends unexpectedly. */
   onError(error: Error): void
 }
 
 /**
- * The connections of a replica. Each kind of work has a share of them, and prefers those that it used before,
- * whose statements are prepared. While the server allows fewer connections than the shares add up to, every
- * connection serves every kind, and the kind that uses the fewest comes next: all have their turn, even on
- * one connection.
+ * The connections of a replica. Each kind of work has a share of them, and prefers connections that it has
+ * used before, whose statements are prepared. While the server allows fewer connections than the sum of the
+ * shares, every connection serves every kind, and the kind that uses the fewest is next: all are served, even
+ * on one connection.
  */
 export class ConnectionPool {
   readonly #servers: Servers
   readonly #options: PoolOptions
   readonly #uses: Readonly<Record<Kind, Use<Lease>>>
-  /** All open connections, with those that are closing. */
+  /** All open connections, including those that are closing. */
   readonly #open = new Set<Connection>()
   readonly #members = new Set<Member>()
   readonly #idle: Member[] = []
   readonly #sweeper: NodeJS.Timeout
   #opening = 0
-  /** Openings that take so long that those who wait are better served by a connection of another kind. */
+  /** Slow openings. While there are any, callers get connections of another kind. */
   readonly #slow = new Set<NodeJS.Timeout>()
   #generation = 0
-  /** Why the last connection could not be opened. Until that succeeds, one is tried at a time. */
+  /** Why the last connection could not be opened. Until one can, one is tried at a time. */
   #refusal: Error | undefined
   #retry: NodeJS.Timeout | undefined
   #isProbing = false
@@ -80,7 +80,7 @@ export class ConnectionPool {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
-  /** Waits for a connection, which the caller has to release. */
+  /** Waits for a connection. The caller must release it. */
   async connect(kind: Kind): Promise<Lease> {
     if (this.#ended) throw new Error(ENDED)
     const use = this.#uses[kind]
@@ -91,7 +91,7 @@ export class ConnectionPool {
     return lease
   }
 
-  /** Throws if no connection can be had, or if its server does not answer or takes no writes. */
+  /** Throws if no connection can be opened, or if its server does not respond or accepts no writes. */
   async check(): Promise<void> {
     const { connection, release } = await this.connect('reads')
     await connection.check().finally(release)
@@ -114,7 +114,7 @@ export class ConnectionPool {
     }
   }
 
-  /** Connects anew: closes idle connections, and those in use after their statement or transaction. */
+  /** Replaces all connections: closes idle ones now, and others after their statement or transaction. */
   renew(): void {
     this.#generation++
     for (const member of this.#idle.splice(0)) this.#close(member)
@@ -140,7 +140,7 @@ export class ConnectionPool {
     }
   }
 
-  /** Lends idle connections to those who wait, and opens more as far as that is possible. */
+  /** Gives idle connections to waiting callers, and opens more if possible. */
   #serve(): void {
     const mayHaveOne = ({ waiting, inUse, share }: Use<Lease>) => waiting.length > 0 && inUse < share
     for (let lent = true; lent; ) {
@@ -155,7 +155,7 @@ export class ConnectionPool {
     }
   }
 
-  /** An idle connection that was used for this kind; or for another one, if no more can be opened. */
+  /** Takes an idle connection of this kind or, if no more can be opened, of another kind. */
   #takeIdle(kind: Kind): Member | undefined {
     const own = this.#idle.findLastIndex((member) => member.kind === kind)
     const index = own < 0 && (this.#slow.size > 0 || !this.#mayOpen()) ? this.#idle.length - 1 : own
@@ -240,7 +240,7 @@ export class ConnectionPool {
     this.#dropOutdated()
   }
 
-  /** Closes connections to a server that was replaced: its answers are out of date. */
+  /** Closes connections to a server that was replaced, which returns outdated data. */
   #dropOutdated(): void {
     for (const member of [...this.#members]) {
       if (!this.#servers.isOutdated(member.connection)) continue
@@ -249,7 +249,7 @@ export class ConnectionPool {
     }
   }
 
-  /** Leaves a server that was replaced and does not know it, such as one that is cut off from its cluster. */
+  /** Leaves a server that was replaced without knowing it, such as one that is cut off from its cluster. */
   async #followSuccessor(): Promise<void> {
     if (this.#isLooking) return
     this.#isLooking = true
@@ -279,7 +279,7 @@ export class ConnectionPool {
     void member.connection.close().then(() => this.#open.delete(member.connection))
   }
 
-  /** Keeps a connection of each kind: there may be no other to be had later. */
+  /** Keeps a connection of each kind: opening another may be impossible later. */
   #sweep(): void {
     const now = performance.now()
     for (const member of [...this.#idle]) {
@@ -291,7 +291,7 @@ export class ConnectionPool {
     void this.#followSuccessor()
   }
 
-  /** A server that is gone without a word would hold its connections until their statements time out. */
+  /** Drops the connections to a server that no longer responds, before their statements time out. */
   async #dropIfDead({ connection, server }: Member): Promise<void> {
     if (this.#isProbing) return
     this.#isProbing = true

@@ -32,11 +32,13 @@ function requireWritableRow(row: { is_standby: boolean; read_only: string }): vo
 }
 
 /**
- * The first statement of a connection. It has Postgres write times in the one form that is read here and in
- * a backup, whatever the database or the role has set. It sets the limits, which a pooler would refuse as
- * parameters of the start-up. Through a pooler they hold only if the role has them too, because each
- * transaction may run in another session; a session is then given what the role has, and nothing else. It has
- * a name, so that a pooler that does not rename prepared statements fails here.
+ * The first statement of a connection:
+ *
+ * - It sets the format of times that this code and backups read, whatever the database or role has set.
+ * - It sets the limits, which a pooler would reject as start-up parameters. Through a pooler, each
+ *   transaction may run in another session, so the limits hold only if the role has them too. A session then
+ *   gets what the role has, and nothing else.
+ * - It is a named statement, so that a pooler that does not rename prepared statements fails here.
  */
 const CHECK = {
   name: 'latchkey_check',
@@ -51,7 +53,7 @@ const CHECK = {
     ) as role_has_limits`
 }
 
-/** Throws if the server takes no writes. `processId` is what it, or a pooler, calls this connection. */
+/** Throws if the server accepts no writes. `processId` identifies this connection to the server or pooler. */
 export async function checkServer(query: Query, limits: Limits, processId: number): Promise<void> {
   const ours = limits === LIMITS
   const { rows } = await query({ ...CHECK, values: [processId, JSON.stringify(limits), ours] })
@@ -66,27 +68,30 @@ async function giveRoleLimits(query: Query): Promise<void> {
     if (!isDatabaseError(error) || error.code !== '42501') throw error
     const settings = Object.entries(LIMITS).map(([name, value]) => `set ${name} = '${value}'`)
     throw new UnfitPooler(
-      'the role may not limit its own sessions; as an administrator, run "alter role … in database … ' +
+      'the role cannot limit its own sessions; as an administrator, run "alter role … in database … ' +
         `${settings[0]}", and the same with ${settings.slice(1).join(', ')}`,
       error
     )
   }
 }
 
-/** A statement that exists already, or that does not exist. */
+/** A prepared statement exists already, or does not exist. */
 const UNPREPARED = new Set(['42P05', '26000'])
 
-/** Returns what to change if a pooler cannot be used; else the error itself. */
+/** Returns an UnfitPooler that says what to change, or the same error if no pooler caused it. */
 export function explained(error: unknown): unknown {
   if (!isDatabaseError(error)) return error
   if (UNPREPARED.has(error.code ?? ''))
     return new UnfitPooler('use PgBouncer 1.21 or later with max_prepared_statements of 200 or more', error)
   if (error.message.startsWith('unsupported startup parameter'))
-    return new UnfitPooler(`remove from the URL of the database what it refuses (${error.message})`, error)
+    return new UnfitPooler(
+      `remove the parameter that it rejects from the database URL (${error.message})`,
+      error
+    )
   return error
 }
 
-/** A pooler before the server cannot be used. The message says what to change. */
+/** The connection pooler cannot be used. The message says what to change. */
 export class UnfitPooler extends Error {
   constructor(remedy: string, cause: Error) {
     super(`${UNFIT_POOLER}: ${remedy}`, { cause })
@@ -94,7 +99,7 @@ export class UnfitPooler extends Error {
   }
 }
 
-/** One transaction. The lock is because Postgres refuses to alter a role in two sessions at a time. */
+/** One transaction. It takes a lock because Postgres cannot alter a role in two sessions at a time. */
 const GIVE_ROLE_LIMITS = `do $$
 declare
   alter_role text := format('alter role %I in database %I set ', session_user, current_database());

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection, type ConnectionOptions, type ServerOptions } from './connection.ts'
 import { REPLACED } from './errors.ts'
 
-/** How long one server may keep the next one waiting, in milliseconds. */
+/** The head start of each server before the next one is tried too, in milliseconds. */
 const HEAD_START_MS = 300
-/** The longest that a look at another server may take, in milliseconds. */
+/** The time limit of a probe of another server, in milliseconds. */
 const PROBE_MS = 2_000
 
 type Options = Omit<ConnectionOptions, 'server' | 'withTimeline' | 'onEnd'>
@@ -15,13 +15,13 @@ export interface Opened {
   server: number
 }
 
-/** The servers of a database, of which one takes writes at a time. */
+/** The servers of a database. One at a time accepts writes. */
 export class Servers {
   readonly #servers: readonly ServerOptions[]
   readonly #options: Options
   /** The server that took the last connection. */
   #last = 0
-  /** The latest of any server. */
+  /** The latest timeline of any server. */
   #timeline = 0
 
   constructor(servers: readonly ServerOptions[], options: Options) {
@@ -30,10 +30,10 @@ export class Servers {
   }
 
   /**
-   * Opens a connection to the first server that takes writes, beginning with the one that did last time. A
-   * server that fails hands over to the next at once, and a silent one after a moment. While one is silent,
-   * those that failed are tried again: one of them may be promoted. Throws the error of the server, or
-   * NoServer if there are several.
+   * Opens a connection to the first server that accepts writes, starting with the one that last did. Tries
+   * the next server at once if one fails, and after `HEAD_START_MS` if one does not respond. Meanwhile tries
+   * the failed ones again: one of them may be promoted. Throws the error of the server, or NoServer if there
+   * are several.
    */
   async open(onEnd: (error: Error) => void): Promise<Opened> {
     const stop = new AbortController()
@@ -76,8 +76,8 @@ export class Servers {
   }
 
   /**
-   * Connects to the servers that are not in use, and returns true if one of them takes writes on a later
-   * timeline. The server in use was replaced then, and does not know it: what it answers is out of date.
+   * Connects to the servers that are not in use. Returns true if one of them accepts writes on a later
+   * timeline: it has replaced the server in use, which does not know that and returns outdated data.
    */
   async findSuccessor(signal: AbortSignal): Promise<boolean> {
     const before = this.#timeline
@@ -116,7 +116,7 @@ export class Servers {
   }
 }
 
-/** None of several servers can be used. */
+/** Thrown if none of several servers can be used. */
 class NoServer extends AggregateError {
   constructor(errors: Error[]) {
     super(errors, `no server of the database can be used: ${errors.map(({ message }) => message).join('; ')}`)

@@ -5,12 +5,12 @@ export const KINDS = ['lookups', 'reads', 'longReads', 'writes'] as const
 
 export type Kind = (typeof KINDS)[number]
 
-/** The connections of a replica, unless it is told another number. */
+/** The default number of connections of a replica. */
 export const DEFAULT_CONNECTIONS = 21
 
-/** What a kind has of the connections. */
+/** The connections of one kind of work. */
 export interface Use<T> {
-  /** How many it may use at a time. */
+  /** The maximum number in use at a time. */
   readonly share: number
   inUse: number
   opening: number
@@ -33,15 +33,15 @@ export function usesOf<T>(connections: number): Record<Kind, Use<T>> {
   }
 }
 
-/** The kind that uses the fewest connections is first, then the one that waits longest. */
+/** Sorts the kind that uses the fewest connections first, then the one that has waited longest. */
 export const compareNeed = (a: Use<unknown>, b: Use<unknown>) =>
   a.inUse - b.inUse || a.waiting.since - b.waiting.since
 
-/** The error of whoever has waited too long. */
+/** The error of a caller that has waited too long. */
 export const tooLate = ({ opening }: Use<unknown>) =>
   new Error(opening > 0 ? 'timeout exceeded when trying to connect' : 'timed out waiting for a connection')
 
-/** Returns how many of `connections` each kind may use at a time: one at least. 21 are 2, 6, 3 and 10. */
+/** Returns how many of `connections` each kind may use at a time, at least one: 21 gives 2, 6, 3 and 10. */
 function sharesOf(connections: number): Record<Kind, number> {
   const part = (of17: number) => 1 + Math.floor((Math.max(0, connections - KINDS.length) * of17) / 17)
   const [lookups, reads, longReads] = [part(1), part(5), part(2)]

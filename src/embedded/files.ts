@@ -4,10 +4,12 @@ import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
-// Root starts Postgres as another user, so there are files that root handles and that user owns. Two rules
-// keep that user from using root's rights. Root works only in directories in which nobody else can make
-// entries, and in the cluster, whose path is such an entry. There, it opens a file only through this module,
-// and deletes as the user who owns the files.
+// As root, the service starts Postgres as another user, and handles files that belong to that user. Two rules
+// keep that user from gaining root's rights:
+//
+// - Root works only in directories where nobody else can create entries, and in the cluster, which is an
+//   entry of such a directory.
+// - In the cluster, root opens files only through this module, and deletes files as the user who owns them.
 
 export interface Owner {
   uid: number
@@ -25,20 +27,24 @@ export async function ignoreMissing<T>(promise: Promise<T>): Promise<T | undefin
 }
 
 /**
- * Throws if anybody may write to the directory or, as root, if anybody but root may: they could put a link in
- * the place of a file.
+ * Throws if every user may write to the directory or, as root, if any other user may: they could replace a
+ * file by a link.
  */
 export async function requireTrusted(directory: string): Promise<void> {
   const { uid, gid, mode } = await stat(directory)
-  if (mode & 0o002) throw new Error(`anybody may write to ${directory}: chmod o-w it, or choose another one`)
+  if (mode & 0o002)
+    throw new Error(
+      `every user may write to ${directory}: run "chmod o-w" on it, or choose another directory`
+    )
   if (!isRoot()) return
-  if (uid !== 0) throw new Error(`${directory} belongs to user ${uid}: run as that one, or chown it to root`)
-  if (mode & 0o020) throw new Error(`group ${gid} may write to ${directory}: chmod g-w it`)
+  if (uid !== 0)
+    throw new Error(`${directory} belongs to user ${uid}: run the service as that user, or chown it to root`)
+  if (mode & 0o020) throw new Error(`group ${gid} may write to ${directory}: run "chmod g-w" on it`)
 }
 
 /**
- * Opens a regular file that this process or `owner` owns, and that has one name. Throws for anything else,
- * without following a link or waiting for a pipe. `flags` are those of open(2).
+ * Opens a regular file that belongs to this process's user or to `owner` and has no other hard link. Throws
+ * for anything else, without following a link or waiting for a pipe. `flags` are those of open(2).
  */
 export async function openOwned(path: string, flags: number, owner: Owner | undefined): Promise<FileHandle> {
   // Windows has neither flag.
@@ -64,7 +70,7 @@ export async function openOwned(path: string, flags: number, owner: Owner | unde
 }
 
 const refusal = (path: string, fault: string) =>
-  new Error(`${path} ${fault}, and was not touched: see who put it there, and remove it`)
+  new Error(`${path} ${fault}, so it was not used: find out who created it, and remove it`)
 
 const MAX_BYTES = 65_536
 
@@ -80,14 +86,14 @@ export async function readOwned(path: string, owner: Owner | undefined): Promise
   }
 }
 
-/** Puts a new file of `owner`, with this text, in the place of whatever has the name. */
+/** Creates a file of `owner` with this text. Replaces any entry of that name. */
 export async function replaceOwned(path: string, text: string, owner: Owner | undefined): Promise<void> {
   const draft = `${path}.${randomUUID()}`
   const file = await open(draft, 'wx', 0o600)
   try {
     if (owner) await file.chown(owner.uid, owner.gid)
     await file.writeFile(text)
-    // A power cut would leave an empty file.
+    // Without it, a power cut could leave an empty file.
     await file.sync()
     await rename(draft, path)
   } catch (error) {
@@ -98,16 +104,16 @@ export async function replaceOwned(path: string, text: string, owner: Owner | un
   }
 }
 
-/** Removes a directory that is an entry of a trusted one, with all that is in it. */
+/** Removes a directory and its content. Its parent must be trusted. */
 export async function removeTree(path: string): Promise<void> {
   const { uid, gid } = await lstat(path)
   if (!isRoot() || uid === 0) return rm(path, { recursive: true, maxRetries: 3 })
-  // It fails for the directory itself, which only root may remove.
+  // This fails for the directory itself, which only root may remove.
   await runAs({ uid, gid }, '/bin/rm', ['-rf', '--', path]).catch(() => {})
   await rmdir(path)
 }
 
-/** Removes files and then the empty directory that has them, as `owner`. Ignores what it cannot remove. */
+/** Removes files and then their empty directory, as `owner`. Ignores what cannot be removed. */
 export async function removeDirectory(
   path: string,
   files: readonly string[],

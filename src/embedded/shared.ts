@@ -13,19 +13,19 @@ import {
 import { DirectoryInUse } from './processes.ts'
 import { canConnect, OWNER } from './roles.ts'
 
-/** Longer than a service takes to start on a database that exists, and a command to end. */
+/** Longer than a service takes to start on an existing database, or a command to end. */
 const WAIT_MS = 30_000
 
 export interface OpenedPostgres {
   /** Connects as the owner of the tables. */
   owner: Connection
-  /** Stops the Postgres, unless another process has started it. */
+  /** Stops the Postgres, unless another process started it. */
   stop(): Promise<void>
 }
 
 /**
- * Starts the Postgres of a service, after waiting for commands that use the directory. Throws DirectoryInUse
- * if another service uses it, and after waiting in vain.
+ * Starts the Postgres of a service. Waits for commands that use the directory. Throws DirectoryInUse if
+ * another service uses it, or if a command still does after 30 seconds.
  */
 export async function startForService(
   options: EmbeddedOptions & { notice: Notice }
@@ -40,15 +40,14 @@ export async function startForService(
       return await startEmbedded({ ...options, notice })
     } catch (error) {
       if (!(error instanceof DirectoryInUse) || !error.isBrief || Date.now() > deadline) throw error
-      notice('Waiting for a command that uses the database.')
+      notice('Waiting for a command that is using the database…')
     }
   }
 }
 
 /**
- * Opens the database of a data directory, which has to have one: the Postgres that a running service has
- * started, or else one of this process, after waiting for other commands. Throws DirectoryInUse after waiting
- * in vain.
+ * Opens the database of a data directory, which must have one: in the Postgres of a running service, or else
+ * in a Postgres of this process. Waits for other commands. Throws DirectoryInUse after 30 seconds.
  */
 export async function openEmbedded(directory: string): Promise<OpenedPostgres> {
   for (const deadline = Date.now() + WAIT_MS; ; await sleep(randomInt(100, 300))) {
@@ -63,7 +62,7 @@ export async function openEmbedded(directory: string): Promise<OpenedPostgres> {
   }
 }
 
-/** Returns the connection to the Postgres that runs on the directory, or undefined if none answers. */
+/** Returns the connection to the Postgres that runs on the directory, or undefined if none responds. */
 async function findRunning(directory: string): Promise<Connection | undefined> {
   const { cluster, runAs } = await resolveLocation(directory, () => {})
   const lines = (await readOwned(join(cluster, 'postmaster.pid'), runAs))?.split('\n')

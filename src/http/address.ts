@@ -2,10 +2,10 @@ import { isIP, SocketAddress } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
 /**
- * Returns the address that a request comes from: an IP address without a port, brackets or zone, each in one
- * spelling, with IPv4 in its own form. Uses X-Forwarded-For as far as TRUST_PROXY says, and the peer's own
- * address if a proxy sent something else there. Returns an empty text if the peer has none, such as on a
- * closed connection.
+ * Returns the IP address of the client in canonical form: without port, brackets or zone, and as IPv4 if it
+ * is an IPv4-mapped address. Uses X-Forwarded-For if TRUST_PROXY allows it and it contains an address, and
+ * the address of the peer otherwise. Returns an empty string if there is none, such as on a closed
+ * connection.
  */
 export function addressOf(request: FastifyRequest): string {
   return plainAddress(request.ip) ?? plainAddress(request.socket.remoteAddress) ?? ''

@@ -20,7 +20,9 @@ export interface AskedArray<Sort extends string> extends AskedPage<Sort> {
   byCursor: boolean
 }
 
-/** Returns what the request asks for: all items, unless it names a page. Throws ValidationFailed. */
+/**
+ * Returns the requested page, or all items if the request has no paging parameter. Throws ValidationFailed.
+ */
 export function askedArray<Sort extends string>(
   request: FastifyRequest,
   query: Query,
@@ -36,8 +38,8 @@ export function askedArray<Sort extends string>(
 }
 
 /**
- * Sets the header Link (RFC 8288) of an answer that is one page of an array. The targets are relative to the
- * URL of the request, which proxies may have changed: a query alone.
+ * Sets the Link header (RFC 8288) of a response that is one page of an array. Each target is only a query
+ * string, relative to the URL of the request, because proxies may have changed that URL.
  */
 export function setLinks(
   reply: FastifyReply,

@@ -2,26 +2,26 @@ import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import { AnswerTooLarge } from './problems.ts'
 
-/** The most items of a list without pages. */
+/** The maximum number of items in a list without pages. */
 export const MAX_ITEMS = 10_000
-/** The most items, and the most links of these to projects, that are read at a time. */
+/** The maximum number of items, and of their links to projects, that are read at a time. */
 const PART = { items: 50, links: 200 }
 
 export interface Listed {
   id: string
-  /** How many projects the item names. With many, it is large. */
+  /** The number of projects in the item, which determines its size. */
   links: number
 }
 
 /**
- * Returns the ids in parts that are each read at once: a part takes a few milliseconds, and at most some MB.
+ * Splits the ids into parts that are read one at a time, each in a few milliseconds and a few MB at most.
  * Throws AnswerTooLarge for more than `MAX_ITEMS`.
  */
 export function partsOf(listed: readonly Listed[]): string[][] {
   if (listed.length > MAX_ITEMS) {
     const most = MAX_ITEMS.toLocaleString('en')
-    const detail = `The list has over ${most} credentials, the most that it answers with.`
-    throw new AnswerTooLarge({ detail: `${detail} Ask for them by id, or put them in several projects.` })
+    const detail = `The list has more than ${most} credentials. Read it in pages, with page or pageSize.`
+    throw new AnswerTooLarge({ detail })
   }
   const parts: string[][] = []
   let total = Number.POSITIVE_INFINITY
@@ -38,9 +38,8 @@ export function partsOf(listed: readonly Listed[]): string[][] {
 }
 
 /**
- * Sends the JSON text of an array as a stream between `before` and `after`. `read` gets each part of the
- * ids when the connection has taken the parts before it, so that a client that does not read holds little
- * memory.
+ * Streams the JSON text of an array between `before` and `after`. `read` is called for a part only once the
+ * connection has accepted the previous parts, so a client that does not read occupies little memory.
  */
 export function sendArray<T>(
   reply: FastifyReply,

@@ -4,8 +4,8 @@ import type { Problem } from './problems.ts'
 const REALM = 'Bearer realm="latchkey"'
 
 /**
- * Returns the WWW-Authenticate header of a refusal (RFC 9110, 15.5.2; RFC 6750, 3), or undefined if it has
- * none. Names an error only if the request presents a token, and the operation looks at it: sign-in does not.
+ * Returns the WWW-Authenticate header of an error response (RFC 9110, 15.5.2; RFC 6750, 3), or undefined. It
+ * contains an error only if the request presents a token that the operation reads: sign-in reads none.
  */
 export function challengeOf(problem: Problem, { headers, routeOptions }: FastifyRequest): string | undefined {
   if (problem.status === 401) {
@@ -14,7 +14,7 @@ export function challengeOf(problem: Problem, { headers, routeOptions }: Fastify
   }
   if (problem.code !== 'insufficient-scope') return undefined
   const { scopes } = routeOptions.config as { scopes?: readonly string[] }
-  // No scope suffices for an operation without any.
+  // For an operation without scopes, no scope is sufficient.
   const scope = scopes?.length ? `, scope="${scopes.join(' ')}"` : ''
   return `${REALM}, error="insufficient_scope"${scope}`
 }

@@ -8,7 +8,7 @@ import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './p
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The numbers of the body that the schema refuses because a double does not hold them. */
+    /** Errors for numbers in the body that a double cannot hold exactly. */
     numberErrors: InputError[] | null
   }
 }
@@ -44,7 +44,7 @@ export const cleanInput = fp(
   { name: 'clean-input', fastify: '5.x' }
 )
 
-/** Returns the errors in all parts of a request that its schemas refuse. */
+/** Returns the errors in all parts of a request that its schemas reject. */
 export function inputErrorsOf(request: FastifyRequest): InputError[] {
   const { numberErrors, routeOptions, query, params } = request
   const { body: schema } = (routeOptions.schema ?? {}) as RouteSchema
@@ -65,7 +65,7 @@ function hasRepeatedHeader(rawHeaders: readonly string[]): boolean {
   return hosts > 1 || authorizations > 1
 }
 
-// The router decodes the path only, and the query parser leaves alone what it cannot decode.
+// The router decodes only the path, and the query parser keeps what it cannot decode.
 function isDecodable(url: string): boolean {
   if (!url.includes('%')) return true
   try {
@@ -84,15 +84,15 @@ interface RouteSchema {
 
 /**
  * Returns the body with plain numbers wherever the schema declares a number: 1.0 and 1e2 are integers (JSON
- * Schema, 6.1.1). Adds an error for each that a double does not hold. Values of credentials are not declared,
- * and keep their text.
+ * Schema, 6.1.1). Adds an error for each number that a double cannot hold exactly. Values of credentials are
+ * not declared, and keep their text.
  */
 function plainNumbers(value: unknown, path: string, schema: unknown, errors: InputError[]): unknown {
   const { type, properties, items } = resolved(schema)
   if (isRawNumber(value)) {
     if (![type].flat().some((one) => one === 'number' || one === 'integer')) return value
     if (isExactNumber(value.rawJSON)) return Number(value.rawJSON)
-    const message = 'This must be a number that a double holds exactly.'
+    const message = 'This must be a number that a double-precision number can hold exactly.'
     if (errors.length < MAX_ERRORS) errors.push({ path, code: 'number-not-exact', message })
     return value
   }
@@ -145,12 +145,12 @@ function findErrors(value: unknown, path: string, schema: unknown, errors: Map<s
 
 function errorOf(value: unknown, path: string): InputError | undefined {
   if (typeof value === 'number' && !Number.isFinite(value)) {
-    return { path, code: 'number-out-of-range', message: 'A number here is larger than a double can hold.' }
+    return { path, code: 'number-out-of-range', message: 'A number here is too large for double precision.' }
   }
   if (typeof value !== 'string') return undefined
   if (value.includes('\0'))
-    return { path, code: 'nul-character', message: 'A text here has a NUL character.' }
+    return { path, code: 'nul-character', message: 'A text here contains a NUL character.' }
   if (!value.isWellFormed())
-    return { path, code: 'lone-surrogate', message: 'A text here has half of a surrogate pair.' }
+    return { path, code: 'lone-surrogate', message: 'A text here contains half of a surrogate pair.' }
   return undefined
 }

@@ -4,15 +4,15 @@ import fp from 'fastify-plugin'
 const IfNoneMatch = Type.Object({
   'if-none-match': Type.Optional(
     Type.String({
-      // As long as all headers together may be.
+      // The maximum size of all headers together.
       maxLength: 16_384,
-      description: 'The `ETag` of an earlier answer, or several, or `*`: 304 if one is the current revision',
+      description: 'One or more `ETag` values of earlier responses, or `*`. Returns 304 if one is current',
       examples: ['"3"']
     })
   )
 })
 
-/** Answers a GET with 304 and no body if the caller has what it answers (RFC 9110, 13.1.2). */
+/** Responds to a GET with 304 and no body if the caller already has the response (RFC 9110, 13.1.2). */
 export const conditionalGet = fp(
   async (app) => {
     app.addHook('onRoute', (route) => {
@@ -20,7 +20,7 @@ export const conditionalGet = fp(
       const headers = response?.['200']?.headers
       if (route.method !== 'GET' || !headers?.ETag) return
       const notModified = {
-        description: 'As the caller has it',
+        description: 'Not modified',
         type: 'null',
         headers: { ETag: headers.ETag }
       }
@@ -32,7 +32,7 @@ export const conditionalGet = fp(
       if (condition === undefined || typeof etag !== 'string' || reply.statusCode !== 200) return payload
       if (!/^(GET|HEAD)$/.test(request.method) || !matches(condition, etag)) return payload
       reply.code(304)
-      // Of a HEAD, Fastify takes the length and drops the body afterwards.
+      // For HEAD, Fastify sends the length of the body without the body, so the body is kept here.
       if (request.method === 'HEAD') return payload
       reply.removeHeader('content-type')
       return null
@@ -43,7 +43,7 @@ export const conditionalGet = fp(
 
 const ENTITY_TAG = /(?:W\/)?("[^"]*")/g
 
-/** Compares weakly: a tag marked as weak is the same as without the mark. */
+/** Uses weak comparison: `W/"3"` matches `"3"`. */
 function matches(condition: string, etag: string): boolean {
   if (condition.trim() === '*') return true
   return [...condition.matchAll(ENTITY_TAG)].some(([, tag]) => tag === etag.replace(/^W\//, ''))

@@ -19,8 +19,8 @@ const INDEX = {
 }
 
 /**
- * Serves the entry at /, the document as JSON and YAML, Swagger UI at /docs, the pages about problems below
- * it, and the page to read at /reference.
+ * Serves the index at /, the document as JSON and YAML, Swagger UI at /docs, a page for each problem code
+ * below it, and the API reference at /reference.
  */
 export const documents = fp(
   async (app) => {

@@ -87,7 +87,7 @@ export async function reportProblem(error: unknown, request: FastifyRequest): Pr
   return problem
 }
 
-/** How an error is sent. */
+/** The format of an error response. */
 interface Format {
   type: string
   bodyOf(problem: errors.Problem, requestId: string): object
@@ -95,7 +95,7 @@ interface Format {
 
 const problemFormat: Format = { type: 'application/problem+json; charset=utf-8', bodyOf: problemBody }
 
-/** For errors that Fastify raises before there is a caller, so that no denial has to be recorded. */
+/** For errors that Fastify raises before there is a caller: no denial has to be recorded. */
 export function answerProblem(
   error: unknown,
   request: FastifyRequest,
@@ -155,8 +155,8 @@ declare module 'fastify' {
 type RecordDenial = (request: FastifyRequest, problem: errors.Problem) => Promise<void>
 
 /**
- * Answers every error as a problem. Calls `recordDenial` with each before it is sent, and `answerUnrouted` if
- * no route takes the request.
+ * Sends every error as a problem. Calls `recordDenial` before sending it, and `answerUnrouted` if the request
+ * matches no route.
  */
 export const errorHandler = fp<{ recordDenial: RecordDenial; answerUnrouted: typeof answerProblem }>(
   async (app, { recordDenial, answerUnrouted }) => {
@@ -165,13 +165,13 @@ export const errorHandler = fp<{ recordDenial: RecordDenial; answerUnrouted: typ
       send(await reportProblem(error, request), request, reply)
     )
     app.setNotFoundHandler((request, reply) => answerUnrouted(new errors.NoSuchRoute(), request, reply))
-    // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would answer 417 without a body.
+    // An unknown Expect header is ignored (RFC 9110, 10.1.1): Node would respond with 417 without a body.
     app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   },
   { name: 'error-handler', fastify: '5.x' }
 )
 
-/** Answers a request that Node could not parse, and closes its connection. */
+/** Responds to a request that Node could not parse, and closes the connection. */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: import('node:net').Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
   const status =

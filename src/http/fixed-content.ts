@@ -43,9 +43,9 @@ export class FixedContent {
 }
 
 /**
- * Serves the content, or what the function returns for a request, to everybody. A client that has it is
- * answered 304. A URL with the hash of the content as `v` may be cached for good: no other content has that
- * URL.
+ * Serves the content, or what the function returns for a request, without authentication. Responds with 304
+ * if the client already has it. If the query parameter `v` is the hash of the content, the response may be
+ * cached forever.
  */
 export function serveFixed(
   app: FastifyInstance,
@@ -74,7 +74,7 @@ export function serveFixed(
   )
 }
 
-// Proxies that compress weaken the tags that they pass on.
+// Proxies that compress responses turn strong tags into weak ones.
 function isKnown(ifNoneMatch = '', etag: string): boolean {
   return ifNoneMatch.split(',').some((tag) => ['*', etag].includes(tag.trim().replace(/^W\//, '')))
 }

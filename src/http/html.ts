@@ -1,4 +1,4 @@
-/** Text that is HTML already. */
+/** Text that is already HTML. */
 export class Html {
   readonly text: string
   constructor(text: string) {
@@ -8,7 +8,7 @@ export class Html {
 
 export type Content = Html | string | number | undefined | Content[]
 
-/** A template of HTML. What is put into it is escaped, but for what is HTML itself. */
+/** A template of HTML. Escapes its values, except those that are HTML themselves. */
 export function html(strings: TemplateStringsArray, ...values: Content[]): Html {
   return new Html(String.raw({ raw: strings }, ...values.map(textOf)))
 }
@@ -20,7 +20,7 @@ function textOf(content: Content): string {
   return String(content).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
-/** Renders the Markdown that descriptions have: paragraphs, lists and code. */
+/** Renders the Markdown that descriptions use: paragraphs, lists and code. */
 export function markdown(text = ''): Html {
   const blocks = text.split(/\n{2,}/).filter((block) => block.trim() !== '')
   return html`${blocks.map((block) =>
@@ -33,7 +33,7 @@ export function markdown(text = ''): Html {
   )}`
 }
 
-/** A sentence in which words stand between backticks. */
+/** Renders a sentence with code between backquotes. */
 export function code(text = ''): Html {
   return html`${text.split('`').map((part, index) => (index % 2 === 1 ? html`<code>${part}</code>` : part))}`
 }

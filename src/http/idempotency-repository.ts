@@ -22,7 +22,7 @@ export async function claimKey(trx: Transaction, principal: string, key: string)
   return row !== undefined
 }
 
-/** Returns the encrypted answer of the request that used the key. */
+/** Returns the encrypted response to the request that used the key. */
 export async function findAnswer(trx: Transaction, principal: string, key: string): Promise<Buffer> {
   const { answer } = await trx
     .selectFrom('idempotency_keys')
@@ -33,7 +33,7 @@ export async function findAnswer(trx: Transaction, principal: string, key: strin
   return answer!
 }
 
-/** Stores the encrypted answer for a key that this transaction has claimed. */
+/** Stores the encrypted response for a key that this transaction has claimed. */
 export async function saveAnswer(
   trx: Transaction,
   principal: string,

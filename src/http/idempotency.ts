@@ -6,18 +6,18 @@ import { isRawNumber, parseLossless } from '../json.ts'
 import { claimKey, findAnswer, saveAnswer } from './idempotency-repository.ts'
 import { IdempotencyKeyReused, ValidationFailed } from './problems.ts'
 
-/** The answer to a create. It is stored, so that a retry with the same Idempotency-Key gets it again. */
+/** The response to a create. With an Idempotency-Key it is stored, so that a retry gets it again. */
 export interface Created<T> {
   headers?: Record<string, string>
   body: T
 }
 
-/** Throws if the stored answer must not be sent again. */
+/** Throws if the stored response must not be sent again. */
 export type BeforeReplay<T> = (trx: Transaction, body: T) => Promise<void>
 
 interface StoredAnswer<T> extends Created<T> {
   /**
-   * A hash of the request. Stored inside the encrypted answer, because the body may contain a guessable
+   * A hash of the request. Stored inside the encrypted response, because the body may contain a guessable
    * secret.
    */
   digest: string
@@ -34,7 +34,8 @@ export const IdempotencyHeaders = Type.Object({
       pattern: '^[\\x21-\\x7e]+$',
       expected: 'visible ASCII characters without spaces',
       description:
-        'A word of your own for this creation: sent again within 24 hours, it gives the first answer again',
+        'Any string you choose. It makes retries safe: for 24 hours, the same request with the same key ' +
+        'returns the first response again',
       examples: ['8e03978e-40d5-43dd-bc93-6894a57f9324']
     })
   )
@@ -71,7 +72,7 @@ function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   throw new ValidationFailed({ errors: [{ path: '/headers/idempotency-key', code: 'wrong-form', message }] })
 }
 
-/** Runs `work` if the key is new, and returns the stored answer otherwise. Throws IdempotencyKeyReused. */
+/** Runs `work` if the key is new; otherwise returns the stored response. Throws IdempotencyKeyReused. */
 async function runOnce<T>(
   trx: Transaction,
   request: FastifyRequest,

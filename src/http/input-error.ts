@@ -2,12 +2,12 @@ import type { FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import { type InputErrorCode, isInputErrorCode } from './input-error-codes.ts'
 import { type InputError, MAX_ERRORS } from './problem.ts'
 
-/** The parts of a request, by their names in pointers. */
+/** The parts of a request: their names in JSON pointers, and in Fastify. */
 const PARTS = { path: 'params', query: 'querystring', headers: 'headers', body: 'body' } as const
 
 /**
- * Returns the errors that the schemas of the operation find in all parts of the request. A place has one: a
- * value of the wrong length is not also of the wrong form.
+ * Returns the errors that the schemas of the operation find in all parts of the request. Each value has one:
+ * a value of the wrong length is not also reported for its pattern.
  */
 export function schemaErrorsOf(request: FastifyRequest): InputError[] {
   const { params, query, headers, body = null } = request
@@ -19,7 +19,7 @@ export function schemaErrorsOf(request: FastifyRequest): InputError[] {
   })
 }
 
-/** The first error of each place, up to the most that an answer has. */
+/** Returns the first error for each pointer, at most MAX_ERRORS. */
 export function distinctErrors(errors: readonly InputError[]): InputError[] {
   const byPath = new Map<string, InputError>()
   for (const error of errors) {
@@ -69,7 +69,7 @@ function inputErrorOf({ keyword, instancePath, params, parentSchema = {} }: Sche
     case 'maxProperties':
       return inputError('too-many', `This must have at most ${count(limit, 'member')}.`)
     case 'uniqueItems':
-      return inputError('repeated', 'An item occurs twice.')
+      return inputError('repeated', 'The items must be unique.')
     case 'minimum':
       return inputError('out-of-range', `This must be at least ${limit}.`)
     case 'maximum':
@@ -84,8 +84,8 @@ function inputErrorOf({ keyword, instancePath, params, parentSchema = {} }: Sche
 function unknownProperty(part: string, known: readonly string[]): string {
   const [what, whats] = part === '/query' ? ['parameter', 'parameters'] : ['property', 'properties']
   return known.length === 0
-    ? `There are no ${whats} here.`
-    : `There is an unknown ${what} here; known: ${known.join(', ')}.`
+    ? `No ${whats} are allowed here.`
+    : `Unknown ${what}. The known ${whats} are: ${known.join(', ')}.`
 }
 
 const FORMATS: Record<string, string> = {

@@ -8,21 +8,21 @@ import { type InputErrorCode, MalformedBody, UnsupportedMediaType, ValidationFai
 import { components } from './schemas.ts'
 
 const MAX_DEPTH = 32
-/** The most values in a body: members of objects and elements of arrays. Bounds the time of every walk. */
+/** The maximum number of members and elements in a body. Bounds the time of every traversal. */
 const MAX_VALUES = 40_000
-/** The same for a body with a number that is kept as its text, which takes about 1 µs a value to parse. */
+/** The same for a body in which a number is kept as text. Parsing then takes about 1 µs for each value. */
 const MAX_VALUES_LOSSLESS = 10_000
-/** Every type of body that there is; the second is for PATCH alone. */
+/** The media types of bodies. The second is only for PATCH. */
 const TYPES = ['application/json', 'application/merge-patch+json']
 const MERGE_PATCH = /^application\/merge-patch\+json\b/i
 /** A number, and what follows it if it is malformed. */
 const NUMBER = /[-+.eE\d]+/y
 
 /**
- * Parses bodies as JSON in UTF-8 (RFC 8259), and keeps its numbers as they
- * are written. Refuses input that `JSON.parse` accepts but parsers disagree on: other encodings, duplicate
- * keys, `__proto__` and deep nesting; and, before it is parsed, what has too many values. The plugin
- * clean-input refuses lone surrogates and NUL.
+ * Parses bodies as JSON in UTF-8 (RFC 8259), and keeps numbers as they are written. Rejects input that
+ * `JSON.parse` accepts but on which parsers disagree: other encodings, duplicate keys, `__proto__` and deep
+ * nesting. Also rejects a body with too many values, before parsing it. The plugin clean-input rejects lone
+ * surrogates and NUL.
  */
 export const jsonBody = fp(
   async (app: FastifyInstance) => {
@@ -47,13 +47,13 @@ export const jsonBody = fp(
         return done(new MalformedBody())
       }
       if (hasDuplicateKey(text))
-        return done(new MalformedBody({ detail: 'An object in the body has one key twice.' }))
+        return done(new MalformedBody({ detail: 'An object in the body has the same key twice.' }))
       if (body === null && isOptional(request.routeOptions.schema?.body))
         return done(refusal('wrong-type', 'This must be an object.'))
       if (hasPrototypeKey(body)) return done(refusal('forbidden-key', FORBIDDEN_KEY))
       return done(null, body)
     })
-    // Many clients name a type without sending a body: `curl -X DELETE --data ''`.
+    // Many clients send a content type without a body: `curl -X DELETE --data ''`.
     app.addContentTypeParser('*', ({ headers }, _payload, done) => {
       const isEmpty = headers['content-length'] === '0' && headers['transfer-encoding'] === undefined
       return isEmpty ? done(null, undefined) : done(new UnsupportedMediaType())
@@ -66,7 +66,7 @@ function refusal(code: InputErrorCode, detail: string) {
   return new ValidationFailed({ detail, errors: [{ path: '/body', code, message: detail }] })
 }
 
-/** Returns true if the schema takes null, which Fastify validates if there is no body. */
+/** Returns true if the schema accepts null, which Fastify validates if there is no body. */
 function isOptional(schema: unknown): boolean {
   const { $ref = '' } = (schema ?? {}) as { $ref?: string }
   return [components.get($ref.replace('#', ''))?.type].flat().includes('null')
@@ -79,7 +79,8 @@ function isPlainUtf8(headers: IncomingHttpHeaders): boolean {
 }
 
 /** Code in JavaScript that copies such an object may set a prototype. */
-const FORBIDDEN_KEY = 'An object in the body has the key __proto__, or constructor with a prototype in it.'
+const FORBIDDEN_KEY =
+  'An object in the body has the key __proto__, or a key constructor whose value has the key prototype.'
 
 function hasPrototypeKey(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false
@@ -87,8 +88,8 @@ function hasPrototypeKey(body: unknown): boolean {
 }
 
 /**
- * Returns how deep a JSON text is nested, how many values it has at most, and whether `JSON.parse` keeps its
- * numbers.
+ * Returns the nesting depth of a JSON text, an upper bound for the number of its values, and whether
+ * `JSON.parse` keeps its numbers.
  */
 function extentOf(text: string): { depth: number; values: number; isExact: boolean } {
   let open = 0

@@ -13,17 +13,17 @@ const Cursor = Type.String({
   examples: ['AQAAAAGq2cY1nUu0m3oTg8bJXr5eVw7kQh4ZsD9LfPyCxNtB']
 })
 
-/** A cursor in an answer. */
+/** A cursor in a response. */
 export const NextCursor = nullable({
   ...Cursor,
-  description: 'The `cursor` of the page after this one; null on the last'
+  description: 'The `cursor` of the next page; null on the last page'
 })
 
 /** A cursor in a query string. */
 export const CursorQuery = {
   cursor: Type.Optional({
     ...Cursor,
-    description: 'The `nextCursor` of the page before, sent with the same filters and `sort`'
+    description: 'The `nextCursor` of the previous page. Send the same filters and `sort` with it'
   })
 }
 
@@ -34,7 +34,7 @@ export const pageSize = (most: number, byDefault: number) =>
       minimum: 1,
       maximum: most,
       default: byDefault,
-      description: 'How many on a page',
+      description: 'The maximum number of entries on a page',
       examples: [byDefault]
     })
   )
@@ -46,7 +46,7 @@ export const PageQuery = {
       format: 'int32',
       minimum: 1,
       maximum: 1_000_000_000,
-      description: 'Which page, from 1, which is the default; not together with `cursor`',
+      description: 'The number of the page; 1 by default. Cannot be combined with `cursor`',
       examples: [1]
     })
   ),
@@ -54,7 +54,7 @@ export const PageQuery = {
   ...CursorQuery
 }
 
-/** The paging parameters of a list that is an array. Without any of them, the whole array is returned. */
+/** The paging parameters of a list that is an array. Without them, the whole array is returned. */
 export const ArrayPageQuery = {
   page: PageQuery.page,
   pageSize: Type.Optional(
@@ -62,7 +62,7 @@ export const ArrayPageQuery = {
       format: 'int32',
       minimum: 1,
       maximum: 100,
-      description: 'How many on a page: 20, if the request names a page and not this',
+      description: 'The maximum number of entries on a page; 20 if only `page` or `cursor` is sent',
       examples: [20]
     })
   ),
@@ -75,7 +75,7 @@ export function sortQuery<const T extends readonly [string, ...string[]]>(name: 
     sort: withDefault(
       namedEnum(name, orders, {
         default: orders[0],
-        description: 'The order; descending after `-`'
+        description: 'The order of the entries; `-` means descending'
       })
     )
   }
@@ -90,14 +90,14 @@ export const NamedSortQuery = sortQuery('NamedSort', [
   '-updatedAt'
 ])
 export const UpdatedSinceQuery = {
-  updatedSince: Type.Optional(described(Timestamp, 'Changed at this time or later'))
+  updatedSince: Type.Optional(described(Timestamp, 'Only entries changed at this time or later'))
 }
 export const SearchQuery = {
   search: Type.Optional(
     Type.String({
       textRule: 'asked',
       maxLength: MAX_NAME,
-      description: 'Part of the name, compared as names are; no wildcards',
+      description: 'Only entries whose name contains this text. Case-insensitive; without wildcards',
       examples: ['mail']
     })
   )
@@ -108,12 +108,12 @@ export function pageOf<T extends TSchema>(name: string, item: T, examples: unkno
   return closed(
     {
       data: Type.Array(ref(item), { maxItems: 100 }),
-      total: quantity('How many there are on all pages'),
+      total: quantity('The number of entries on all pages'),
       page: Type.Integer({
         format: 'int32',
         minimum: 1,
         maximum: 1_000_000_000,
-        description: 'Its number; of a page by cursor, one more than that of the page before'
+        description: 'The page number; a cursor continues the count'
       }),
       pageSize: Type.Integer({ format: 'int32', minimum: 1, maximum: 100 }),
       nextCursor: NextCursor
@@ -129,8 +129,8 @@ export const LinkHeader = {
   Link: {
     type: 'string',
     description:
-      'Of a page: the pages `next` and `first`, and without `cursor` `prev` and `last` (RFC 8288), ' +
-      'relative to the URL of the request',
+      'If the response is one page: links to the pages `next` and `first` and, without `cursor`, `prev` ' +
+      'and `last` (RFC 8288), relative to the URL of the request',
     examples: [
       '<?pageSize=20&cursor=AQAAAAGq2cY1nUu0m3oTg8bJ>; rel="next", <?pageSize=20&page=1>; rel="first"'
     ]

@@ -2,14 +2,14 @@ import underPressure from '@fastify/under-pressure'
 import fp from 'fastify-plugin'
 import { Unavailable } from './problems.ts'
 
-/** The lag of the event loop, in milliseconds, from which requests are refused. */
+/** The lag of the event loop, in milliseconds, above which requests are rejected. */
 const MAX_LAG_MS = 1_000
-/** The time over which the lag is averaged, so that one long turn, such as at the start, refuses nothing. */
+/** The lag is averaged over this time, so that one long turn, such as at the start, rejects nothing. */
 const SAMPLE_MS = 3_000
 
 /**
- * Answers 503 while the event loop lags by more than a second: what is refused at once can be sent to another
- * replica. Liveness is not refused, since a restart would not help.
+ * Responds with 503 while the event loop lags by more than a second, so that clients can try another replica.
+ * The liveness probe is not rejected, because a restart would not help.
  */
 export const loadShedding = fp(
   async (app) => {

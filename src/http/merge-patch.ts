@@ -25,7 +25,7 @@ export const mergePatch = fp(
       const { schema, method, routePath: url } = route
       if (method !== 'PUT' || !schema?.mergePatch) return
       const { mergePatch, ...shared } = schema
-      const summary = `${shared.summary}, by a merge patch`
+      const summary = `${shared.summary} with a merge patch`
       const ofPatch = { ...shared, summary, ...mergePatch, consumes: CONSUMES }
       this.route({ ...route, method: 'PATCH', url, schema: ofPatch })
     })

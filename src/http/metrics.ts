@@ -37,18 +37,18 @@ export const metrics = fp(
       address: undefined,
       decryptionFailures: new Counter({
         name: 'latchkey_decryption_failures_total',
-        help: 'Stored values that did not open, by where they were met',
+        help: 'Stored values that could not be decrypted, by where they were read',
         labelNames: ['where'],
         registers: [registry]
       }),
       keyringRefreshFailures: new Counter({
         name: 'latchkey_keyring_refresh_failures_total',
-        help: 'How often the data keys could not be read or unwrapped while the service ran',
+        help: 'Failed attempts to read or unwrap the data keys while the service was running',
         registers: [registry]
       }),
       limitedRequests: new Counter({
         name: 'latchkey_requests_limited_total',
-        help: 'Requests refused with 429, by the limit: of callers, of addresses, or of long reads',
+        help: 'Requests refused with 429, by limit: caller, address or long-reads',
         labelNames: ['by'],
         registers: [registry]
       }),
@@ -66,7 +66,7 @@ export const metrics = fp(
     measureRequests(app, registry)
     collectDefaultMetrics({ register: registry })
     const server = serve(app, registry)
-    // A port that is in use fails the start, as the service's own does.
+    // If the port is in use, the start fails, as with the port of the service.
     app.addHook('onReady', async () => {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
@@ -119,13 +119,13 @@ export function gaugeOf<Label extends string = never>(
 function measureRequests(app: FastifyInstance, registry: Registry): void {
   const counter = new Counter({
     name: 'latchkey_http_requests_total',
-    help: 'Requests answered',
+    help: 'Requests with a response',
     labelNames: ['method', 'route', 'status'] as const,
     registers: [registry]
   })
   const histogram = new Histogram({
     name: 'latchkey_http_request_duration_seconds',
-    help: 'From the first byte of a request to the last of its answer',
+    help: 'Seconds from the first byte of a request to the last byte of its response',
     labelNames: ['method', 'route'] as const,
     buckets: [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
     registers: [registry]

@@ -1,7 +1,7 @@
 import { type InputError, ValidationFailed } from './problems.ts'
 
-// Pairs of properties that exclude each other. The document declares both as optional: a `oneOf` would become
-// two types in SDKs.
+// Pairs of mutually exclusive properties. The document declares both as optional, because a `oneOf` would
+// become two types in SDKs.
 
 type Body<Name extends string> = { readonly [K in Name]?: unknown }
 
@@ -16,8 +16,7 @@ export function oneOf<Name extends string>(
   path = '/body'
 ): Name | undefined {
   const sent = names.filter((name) => body[name] !== undefined)
-  if (sent.length > 1)
-    refuse({ path, code: 'one-of', message: `This must have either ${names[0]} or ${names[1]}, not both.` })
+  if (sent.length > 1) refuse({ path, code: 'one-of', message: `Send ${names[0]} or ${names[1]}, not both.` })
   return sent[0]
 }
 
@@ -27,6 +26,6 @@ export function requireOneOf<Name extends string>(
   names: readonly [Name, Name],
   path = '/body'
 ): Name {
-  const message = `This, or ${names[1]}, is required.`
+  const message = `Either this or ${names[1]} is required.`
   return oneOf(body, names, path) ?? refuse({ path: `${path}/${names[0]}`, code: 'required', message })
 }

@@ -111,8 +111,8 @@ function removeNull(schema: { $ref?: string }, schemas: Record<string, object>):
 const nameOf = (reference = '') => reference.split('/').at(-1)!
 
 /**
- * Allows further properties in schemas that only answers have, so that clients that were generated from this
- * document read the answers of a later version. The service sends none.
+ * Allows additional properties in schemas that occur only in responses, so that clients that were generated
+ * from this document can read the responses of later versions. The service sends none.
  */
 function openAnswers(paths: Document['paths'], schemas: Record<string, object>): void {
   const requested = new Set<object>()

@@ -14,13 +14,13 @@ import * as shared from './schemas.ts'
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * The responses of the operation without a body, and those of errors, for the document only. In the
-     * schema, Fastify would compile a serializer for each; the error handler uses none.
+     * The responses with errors or without a body, for the document only: Fastify compiles a serializer for
+     * each response in the schema, which the error handler does not use.
      */
     problems?: Record<string, object>
   }
   interface FastifySchema {
-    /** The problems of the operation, besides those that all operations of its kind have. */
+    /** The problems of the operation, in addition to those of all operations of its kind. */
     problems?: readonly problem.ProblemClass[]
   }
 }
@@ -43,7 +43,7 @@ const OF_CHANGES = [
   problem.BodyTooLarge,
   problem.UnsupportedMediaType
 ]
-/** The problem of a change whose caller loses the right while it runs. */
+/** The problem of a change whose caller loses the permission while it runs. */
 const OF_CHANGES_OF_CALLERS = [problem.Forbidden]
 
 /** Keywords that the document leaves out: see schema-compilers.ts. */
@@ -72,13 +72,14 @@ export const openapi = fp<Security>(
               in: 'cookie',
               name: security.sessionCookie,
               description:
-                'Set by `POST /api/v1/session` and sent by the browser, which lets no page fill it in; ' +
-                'over https its name begins with `__Host-`'
+                'Set by `POST /api/v1/session`. Browsers send it; scripts cannot read or set it. Over ' +
+                'https its name starts with `__Host-`.'
             },
             bearerToken: {
               type: 'http',
               scheme: 'bearer',
-              description: 'An access token, `lk_pat_…` or `lk_prj_…`, with a scope that the operation names'
+              description:
+                'An access token (`lk_pat_…` or `lk_prj_…`) with one of the scopes that the operation lists'
             }
           }
         }
@@ -123,7 +124,7 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
     ...(isWrite && !isOpen ? OF_CHANGES_OF_CALLERS : []),
     ...(schema.problems ?? [])
   ]
-  // An operation with scopes of project tokens alone takes no session.
+  // An operation that only project tokens can call accepts no session.
   const takesSession = !scopes || scopes.some((scope) => personalScopes.includes(scope))
   const security = [
     ...(takesSession ? [{ sessionCookie: [] }] : []),
@@ -141,7 +142,7 @@ function completeRoute(route: RouteOptions, personalScopes: readonly string[]): 
   }
 }
 
-/** Renders the document as it is in the file openapi.yaml. The app must be ready. */
+/** Renders the document as in the file openapi.yaml. The app must be ready. */
 export function openapiYaml(app: FastifyInstance): string {
   return stringify(app.swagger(), { aliasDuplicateObjects: false, lineWidth: 0 })
 }

@@ -26,8 +26,8 @@ export interface AskedPage<Sort extends string = string> extends Slice<Sort> {
 }
 
 /**
- * Returns the page that the request asks for, by number or by cursor. A cursor is the place where its page
- * starts, encrypted: names stay out of logs. It opens only for its caller, list, filters and order. Throws
+ * Returns the requested page, by number or by cursor. A cursor is the position where its page starts,
+ * encrypted so that no names reach the logs. It is valid only for its caller, list, filters and order. Throws
  * ValidationFailed.
  */
 export function askedPage<Sort extends string>(
@@ -39,7 +39,7 @@ export function askedPage<Sort extends string>(
     () => (cursor === undefined ? null : cursors.open(cursor)),
     () => {
       if (cursor !== undefined && page !== undefined)
-        refuse('/query/page', 'one-of', 'Send `page` or `cursor`, not both.')
+        refuse('/query/page', 'one-of', 'Send page or cursor, not both.')
     }
   )
   const number = start?.number ?? page ?? 1
@@ -53,7 +53,7 @@ export function askedPage<Sort extends string>(
   }
 }
 
-/** Returns the page and the filters that a request for users, projects or credential types asks for. */
+/** Returns the requested page and filters of a list of users, projects or credential types. */
 export function askedNamedPage<Sort extends string>(
   request: FastifyRequest,
   query: Query<Sort> & { search?: string; updatedSince?: string }
@@ -67,7 +67,7 @@ export function askedNamedPage<Sort extends string>(
   )
 }
 
-/** Returns the answer with one page. */
+/** Returns the response body with one page. */
 export function pageOf<Row, Item>(
   asked: AskedPage,
   { rows, total, next }: Found<Row>,
@@ -118,7 +118,7 @@ function canonical(properties: unknown): string {
 }
 
 function refuseCursor(): never {
-  const message = 'This is not a cursor of this list with these filters and this `sort`. Start without one.'
+  const message = 'The cursor does not belong to this list with these filters and sort. Start without one.'
   return refuse('/query/cursor', 'invalid-cursor', message)
 }
 

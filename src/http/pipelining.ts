@@ -2,12 +2,12 @@ import type { Socket } from 'node:net'
 import fp from 'fastify-plugin'
 import { TooManyRequests } from './problems.ts'
 
-/** Clients send a request when the one before is answered; its last bytes may be on their way still. */
+/** Clients send a request after the previous response, whose last bytes may not have been sent yet. */
 const MAX_UNANSWERED = 3
 
 /**
- * Bounds the requests of a connection that are not answered yet. Node starts on each as it arrives, so a
- * client that sends many and reads nothing would have all of their answers kept in memory.
+ * Limits the requests in progress on a connection. Node handles each as it arrives, so the responses to a
+ * client that sends many requests and reads nothing would all be kept in memory.
  */
 export const pipelining = fp(
   async (app) => {
@@ -18,7 +18,7 @@ export const pipelining = fp(
       unanswered.set(socket, count)
       reply.raw.once('close', () => unanswered.set(socket, unanswered.get(socket)! - 1))
       if (count <= MAX_UNANSWERED) return done()
-      const detail = 'Too many requests at once on this connection.'
+      const detail = 'Too many requests at once on this connection; wait for a response first.'
       done(new TooManyRequests({ detail, retryAfter: 1 }))
     })
   },

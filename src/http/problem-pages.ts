@@ -18,13 +18,12 @@ const POLICY = [
   "frame-ancestors 'none'"
 ].join(';')
 
-/** Serves a page about each problem, at the path that is its `type`, and a list of all. */
+/** Serves a page about each problem code, at the `type` of its problems, and a list of all codes. */
 export function serveProblemPages(app: FastifyInstance): void {
   const headers = { 'content-security-policy': POLICY }
-  const pages = new Map(
-    [...problems.values()].map((kind) => [kind.code, contentOf(kind.title, bodyOf(kind))] as const)
-  )
-  const list = contentOf('Problems', listOf([...problems.values()]))
+  const kinds = [...problems.values()].sort((one, other) => one.status - other.status)
+  const pages = new Map(kinds.map((kind) => [kind.code, contentOf(kind.title, bodyOf(kind))] as const))
+  const list = contentOf('Problem codes', listOf(kinds))
   for (const url of ['/docs/problems', '/docs/problems/']) serveFixed(app, url, list, headers)
   const pageAt = (request: FastifyRequest) => {
     const { code } = request.params as { code: string }
@@ -49,17 +48,19 @@ ${body}
 </html>
 `
 
-const bodyOf = ({ code, status, title, detail, help }: ProblemKind) => `<h1>${title}</h1>
+const bodyOf = ({ code, status, title, detail, causes, help }: ProblemKind) => `<h1>${title}</h1>
 <p><code>${code}</code>, status ${status}</p>
 <h2>What it means</h2>
 <p>${textOf(detail)}</p>
+<h2>Likely cause</h2>
+<p>${textOf(causes)}</p>
 <h2>What to do</h2>
 <p>${textOf(help)}</p>
-<p><a href="/docs/problems">All problems</a> · <a href="/docs">Operations</a></p>`
+<p><a href="/docs/problems">All problem codes</a> · <a href="/docs">Operations</a></p>`
 
-const listOf = (kinds: readonly ProblemKind[]) => `<h1>Problems</h1>
-<p>Errors are <code>application/problem+json</code> (RFC 9457). Programs read <code>code</code>; a later
-version may add codes, which have the meaning of their status.</p>
+const listOf = (kinds: readonly ProblemKind[]) => `<h1>Problem codes</h1>
+<p>Errors are <code>application/problem+json</code> (RFC 9457), with a stable <code>code</code> for programs.
+Later versions may add codes. Handle an unknown code by its status.</p>
 <table>
 <tr><th>Status<th>Code<th>Meaning
 ${kinds.map(rowOf).join('\n')}
@@ -69,7 +70,7 @@ ${kinds.map(rowOf).join('\n')}
 const rowOf = ({ code, status, detail }: ProblemKind) =>
   `<tr><td>${status}<td><a href="${typeOf(code)}">${code}</a><td>${textOf(detail)}`
 
-/** The text as HTML, with code between backquotes. */
+/** Converts a text with code between backquotes to HTML. */
 const textOf = (text: string) =>
   text
     .replaceAll('&', '&amp;')

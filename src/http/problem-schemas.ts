@@ -8,7 +8,7 @@ import { closed, extensibleEnum, Id, MAX_INT32, quantity, ref } from './schemas.
 function codes(name: string, meanings: Iterable<readonly [code: string, meaning: string]>) {
   const all = [...meanings]
   const lines = all.map(([code, meaning]) => `- \`${code}\`: ${meaning}`)
-  const description = `A stable word for programs. A later version may add some.\n\n${lines.join('\n')}`
+  const description = `A stable code for programs. Later versions may add codes.\n\n${lines.join('\n')}`
   return extensibleEnum(
     name,
     description,
@@ -18,23 +18,23 @@ function codes(name: string, meanings: Iterable<readonly [code: string, meaning:
 
 export const InputError = closed(
   {
-    path: Type.String({ description: 'A JSON pointer into the request', examples: ['/body/keys/0/fieldId'] }),
+    path: Type.String({ description: 'A JSON pointer into the request', examples: ['/body/credentialName'] }),
     code: codes('InputErrorCode', Object.entries(INPUT_ERRORS)),
     message: Type.String({
-      description: 'A sentence for people that says what is expected',
+      description: 'A sentence that says what is expected',
       examples: ['This is required.']
     })
   },
   {
     $id: 'InputError',
-    description: 'One fault of the request, without what was sent',
-    examples: [{ path: '/body/keys/0/fieldId', code: 'required', message: 'This is required.' }]
+    description: 'One fault of the request. It never contains what was sent',
+    examples: [{ path: '/body/credentialName', code: 'required', message: 'This is required.' }]
   }
 )
 
 const REQUEST_ID = '7d8f9a52-6a37-4b6e-9a3c-2f1f3c1b8f11'
 
-/** Example values of the extension members, by code. */
+/** Examples of the members that only some codes have. */
 const EXAMPLE_MEMBERS: Record<string, ProblemMembers> = {
   'validation-failed': { errors: [InputError.examples[0]] },
   'type-in-use': { usageCount: 3 },
@@ -56,11 +56,11 @@ const exampleOf = ({ code, status, title, detail }: ProblemKind) => ({
 export const Problem = closed(
   {
     type: Type.String({
-      description: 'The path of a page on this service that explains the code',
+      description: 'The path of a page of this service that explains the code',
       examples: ['/docs/problems/not-found']
     }),
     status: Type.Integer({ format: 'int32', minimum: 400, maximum: 599, examples: [404] }),
-    title: Type.String({ description: 'The same for every problem of the code', examples: ['Not found'] }),
+    title: Type.String({ description: 'The same for every problem with this code', examples: ['Not found'] }),
     code: codes(
       'ProblemCode',
       [...problems].map(([code, { detail }]) => [code, detail])
@@ -68,25 +68,32 @@ export const Problem = closed(
     detail: Type.String({ description: 'A sentence for people' }),
     requestId: Type.String({
       maxLength: 128,
-      description: 'As in X-Request-Id and in the logs',
+      description: 'The same id as in `X-Request-Id` and in the logs',
       examples: [REQUEST_ID]
     }),
     errors: Type.Optional(
       Type.Array(ref(InputError), {
         maxItems: MAX_ERRORS,
         description:
-          'All faults, or the first 50. With `validation-failed`, `type-in-use` and `onError: fail`'
+          'Up to 50 faults. Present if the input is invalid, if a name is ambiguous, if fields are in use, ' +
+          'and with `onError: fail`'
       })
     ),
-    usageCount: Type.Optional(quantity('With `type-in-use`')),
+    usageCount: Type.Optional(quantity('With `type-in-use`: how many credentials are of the type')),
     consumers: Type.Optional(
-      Type.Array(Type.String({ maxLength: 200 }), { description: 'With `credential-in-use`' })
+      Type.Array(Type.String({ maxLength: 200 }), {
+        description: 'With `credential-in-use`: the consumers that depend on the credential'
+      })
     ),
-    projects: Type.Optional(Type.Array(Id, { description: 'With `new-owner-may-not-link`' }))
+    projects: Type.Optional(
+      Type.Array(Id, {
+        description: 'With `new-owner-may-not-link`: the ids of the projects that the credential is linked to'
+      })
+    )
   },
   {
     $id: 'Problem',
-    description: 'Why the request was refused (RFC 9457)',
+    description: 'An error response (RFC 9457)',
     examples: [exampleOf(problems.get('not-found')!)]
   }
 )
@@ -109,18 +116,18 @@ export const RetryAfterHeader = {
 export const ChallengeHeader = {
   'WWW-Authenticate': {
     type: 'string',
-    description: 'RFC 6750: what is wrong with the token that was sent, and the scopes of which it takes one',
+    description: 'What is wrong with the token, and the scopes that the operation accepts (RFC 6750)',
     examples: ['Bearer realm="latchkey", error="invalid_token"']
   }
 }
 
-/** The headers of a refusal with this status. */
+/** The headers of an error response with this status. */
 export const refusalHeaders = (status: number) => ({
   ...(RETRYABLE.has(status) && RetryAfterHeader),
   ...((status === 401 || status === 403) && ChallengeHeader)
 })
 
-/** The OpenAPI responses of an operation that answers these problems, by status. */
+/** The OpenAPI responses of an operation that returns these problems, by status. */
 export function problemResponses(classes: readonly ProblemClass[]): Record<string, object> {
   const kinds = [...new Set(classes.map(({ kind }) => kind))].sort((a, b) => (a.code < b.code ? -1 : 1))
   const byStatus = Map.groupBy(kinds, ({ status }) => status)

@@ -27,9 +27,11 @@ export interface ProblemKind {
   readonly code: string
   readonly status: number
   readonly title: string
-  /** A sentence about the request, which a single problem may replace by a more precise one. */
+  /** What the code means, for a response. A single problem may have a more precise sentence instead. */
   readonly detail: string
-  /** What to do about it. */
+  /** The likely causes, for the pages about problems. */
+  readonly causes: string
+  /** What to do, for the pages about problems. */
   readonly help: string
 }
 
@@ -67,9 +69,10 @@ export function problem(
   status: number,
   code: string,
   title: string,
-  { detail, help }: { detail: string; help: string }
+  texts: { detail: string; causes: string; help: string }
 ): ProblemClass {
-  const kind = { code, status, title, detail, help }
+  const { detail } = texts
+  const kind = { code, status, title, ...texts }
   problems.set(code, kind)
   return class extends Problem {
     static readonly kind = kind

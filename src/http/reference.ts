@@ -116,8 +116,8 @@ ${chapters.map(
 <h1>${info.title} ${info.version}</h1>
 <p><b>${info.summary}</b></p>
 ${markdown(info.description)}
-<p>Try it out in <a href="/docs">Swagger UI</a>. The document itself: <a href="/openapi.yaml">YAML</a>,
-<a href="/openapi.json">JSON</a>.</p>
+<p>Try the API in <a href="/docs">Swagger UI</a>. Download the OpenAPI document as
+<a href="/openapi.yaml">YAML</a> or <a href="/openapi.json">JSON</a>.</p>
 ${chapters.map(
   ({ name, description, operations }) => html`<section>
 <h2 id="${idOf(name)}">${name}</h2>
@@ -161,7 +161,7 @@ ${
     ? html`<h4>Body</h4>
 ${contentOf(document, requestBody.content)}`
     : ''
-}<h4>Answers</h4>
+}<h4>Responses</h4>
 <table><tbody>${answers.map(
     ({ status, description, content = {} }) => html`<tr><th><code>${status}</code></th>
 <td>${code(description)}${Object.values(content).map(({ schema }) => html`<br>${typeOf(schema)}`)}</td></tr>
@@ -174,13 +174,13 @@ ${answers.filter(({ status }) => status < '300').map(({ content = {} }) => examp
 
 /** Describes the callers that an operation accepts. */
 function callersOf(security: Operation['security']): Html {
-  if (security.length === 0) return html`Open to everybody.`
+  if (security.length === 0) return html`Needs no authentication.`
   const ways = security.flatMap((way) =>
     Object.values(way).map((scopes) =>
       scopes.length === 0 ? 'a session' : html`a token with <code>${scopes.join(', ')}</code>`
     )
   )
-  return html`Takes ${ways.map((way, index) => [index === 0 ? '' : ' or ', way])}.`
+  return html`Requires ${ways.map((way, index) => [index === 0 ? '' : ' or ', way])}.`
 }
 
 function contentOf(document: Document, content: Content): Html {

@@ -90,7 +90,7 @@ export const requestLog = fp(
   { name: 'request-log', fastify: '5.x' }
 )
 
-/** Logs the request's line; a route with a `logLevel` above `info`, such as a probe, has none. */
+/** Logs one line for the request, unless the route, such as a probe, has a `logLevel` above `info`. */
 export function logRequest(request: FastifyRequest, reply: FastifyReply): void {
   const { caller } = request
   request.log.info(

@@ -16,7 +16,7 @@ const serializers = SerializerSelector()
 
 /** The text if it matches. */
 function textOr(pattern: RegExp, text: string): Cleaned {
-  const message = 'This must be visible text without control characters.'
+  const message = 'This must contain a visible character and no control characters.'
   return text === '' || pattern.test(text) ? { text } : { code: 'wrong-form', message }
 }
 
@@ -30,8 +30,8 @@ const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
 }
 
 /**
- * The keyword `textRule`: puts the text in its stored form, or refuses it with the rule's code and message.
- * The keywords after it see the stored form, and so do handlers. The document leaves it out.
+ * The keyword `textRule`: converts the text to its stored form, or rejects it with the rule's code and
+ * message. Later keywords and handlers see the stored form. The document omits the keyword.
  */
 const textRule: FuncKeywordDefinition = {
   keyword: 'textRule',

@@ -21,8 +21,8 @@ export function namedEnum<const T extends readonly string[]>(name: string, value
 }
 
 /**
- * As `namedEnum`, for an enumeration that a later version adds to. In the document it is a string with
- * `x-extensible-enum`, so that clients that were generated before the addition read it.
+ * As `namedEnum`, for an enumeration to which later versions may add values. In the document it is a string
+ * with `x-extensible-enum`, so that clients that were generated earlier accept the new values.
  */
 export function extensibleEnum<const T extends readonly string[]>(
   name: string,
@@ -54,9 +54,9 @@ export const components = new Map<string, TSchema>()
 export const choices = new Map<string, object>()
 
 /**
- * One of several objects, which `property` tells apart by its value: in the document, a component with a
- * discriminator. Serializers get one object with the properties of all, because they would validate every
- * answer to choose.
+ * One of several objects, with `property` as the discriminator. In the document it is a component with
+ * `oneOf`. Serializers get one object with the properties of all, because with `oneOf` they would validate
+ * every response.
  */
 export function oneOf<P extends Record<string, TObject>>(
   property: string,
@@ -145,16 +145,16 @@ export const Label = Type.String({
 export const Name = Type.String({
   ...Label,
   textRule: 'name',
-  description: 'Stored in NFC and trimmed; control and invisible characters are refused'
+  description: 'Stored trimmed and in NFC; no control or invisible characters'
 })
-/** A name that is looked for. It need not be a valid one, and is counted in NFC as names are. */
+/** A name to look up. It need not be a valid name. Its length is that of its NFC form. */
 export const AskedName = Type.String({
   textRule: 'asked',
   minLength: 1,
   maxLength: MAX_NAME,
-  description: 'Compared as names are'
+  description: 'Case-insensitive; differences in Unicode form and spaces are ignored'
 })
-/** A name in an answer. */
+/** A name in a response. */
 export const ShownName = Type.String({ maxLength: MAX_NAME, examples: ['Mail server'] })
 export const Description = nullable(Type.String({ maxLength: 2000, examples: ['For the nightly report'] }))
 /** An address of a user. Handlers get it as `cleanEmail` returns it. */
@@ -164,17 +164,19 @@ export const Email = Type.String({
   maxLength: MAX_EMAIL,
   examples: ['ann@example.org']
 })
-/** A new password. Handlers get it as `cleanPassword` returns it, and its characters are counted then. */
+/**
+ * A new password. Handlers get it as `cleanPassword` returns it; that is also the form whose length counts.
+ */
 export const Password = Type.String({
   textRule: 'password',
   minLength: MIN_PASSWORD,
   maxLength: MAX_PASSWORD,
   examples: ['correct horse battery']
 })
-/** A password as it is typed, which may have more characters than in NFC. */
+/** A password as typed, which may have more characters than its NFC form. */
 export const TypedPassword = Type.String({ minLength: 1, maxLength: MAX_TYPED })
 
-/** The most fields that a credential type, and so a credential, can have. */
+/** The maximum number of fields of a credential type. */
 export const MAX_FIELDS = 64
 
 /**
@@ -196,7 +198,7 @@ export function withId(what: string) {
 export const EnvironmentName = Type.String({
   pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
   expected: 'a lower-case letter or digit, then up to 31 of a-z, 0-9, _ and -',
-  description: 'A short slug',
+  description: 'The name of an environment; `main` is the default',
   examples: ['staging']
 })
 
@@ -206,7 +208,7 @@ export const Success = closed(
   { $id: 'SuccessAnswer', examples: [{ success: true }] }
 )
 
-/** Answer of actions without a result. */
+/** The response of actions without a result. */
 export const success = { success: true } as const
 
 /** An OpenAPI response with a JSON body. */
@@ -227,19 +229,19 @@ export const ETagHeader = {
     type: 'string',
     maxLength: 12,
     pattern: '^"[0-9]+"$',
-    description: 'The revision, for `If-Match`',
+    description: 'The revision of the credential, to send as `If-Match`',
     examples: ['"3"']
   }
 }
 export const LocationHeader = {
   Location: {
     type: 'string',
-    description: 'Where it is',
+    description: 'The path of the new resource',
     examples: ['/api/v1/projects/019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12']
   },
   'Idempotency-Replayed': {
     type: 'string',
-    description: '`true`: the answer to an earlier request of this `Idempotency-Key`',
+    description: '`true` if this is the response to an earlier request with the same `Idempotency-Key`',
     examples: ['true']
   }
 }

@@ -1,7 +1,7 @@
 import cors from '@fastify/cors'
 import fp from 'fastify-plugin'
 
-/** For answers sent before any hook has run. */
+/** For responses sent before any hook has run. */
 export const minimalHeaders = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none';frame-ancestors 'none'",
@@ -26,7 +26,9 @@ const COMMON_HEADERS = {
 }
 const HTTPS_ONLY = { 'strict-transport-security': 'max-age=31536000; includeSubDomains' }
 
-/** Forbids framing, sniffing and caching of answers, and admits other origins only if they are configured. */
+/**
+ * Forbids framing, sniffing and caching of responses, and allows other origins only if they are configured.
+ */
 export const securityHeaders = fp(
   async (app) => {
     const { corsOrigins, publicOrigin } = app.services.config

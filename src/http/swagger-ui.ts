@@ -29,10 +29,21 @@ const OPTIONS = {
   validatorUrl: null
 }
 
-const START = `SwaggerUIBundle({
+const START = `// The curl command of a request would keep the password on the screen.
+const hidePasswords = () => ({
+  wrapComponents: {
+    curl: (Curl, { React }) => (props) =>
+      /password"\\s*:/i.test(props.request.get('body')) ? null : React.createElement(Curl, props)
+  }
+})
+
+SwaggerUIBundle({
   ...${JSON.stringify(OPTIONS)},
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [SwaggerUIBundle.plugins.DownloadUrl]
+  plugins: [SwaggerUIBundle.plugins.DownloadUrl, hidePasswords],
+  // With a token, the request is the token's alone: the cookie of a session would be another caller.
+  requestInterceptor: (request) =>
+    request.headers?.Authorization ? { ...request, credentials: 'omit' } : request
 })
 `
 
@@ -45,12 +56,20 @@ interface Document {
   servers?: object[]
   tags?: { name: string }[]
   paths: Record<string, Record<string, Operation>>
-  components?: { parameters?: Record<string, Parameter>; securitySchemes?: Record<string, SecurityScheme> }
+  components?: {
+    parameters?: Record<string, Parameter>
+    responses?: Record<string, Response>
+    securitySchemes?: Record<string, SecurityScheme>
+  }
 }
 interface Operation {
   tags: string[]
   parameters?: Parameter[]
+  responses: Record<string, Response | { $ref: string }>
   security: Record<string, string[]>[]
+}
+interface Response {
+  description: string
 }
 interface Parameter {
   required?: boolean
@@ -101,7 +120,8 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 /**
  * Returns the document without what Swagger UI shows badly. Chapters and the choice of the one server would
  * push the operations off the first screen. Examples of optional parameters would be prefilled and sent.
- * "Authorize" would show a field for the session cookie, which scripts cannot set.
+ * "Authorize" would show a field for the session cookie, which scripts cannot set. Errors would each have an
+ * example, and make an operation several screens long.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document
@@ -109,6 +129,11 @@ function forSwaggerUi(document: object): Document {
   const parameters = operations.flatMap((operation) => operation.parameters ?? [])
   for (const parameter of [...parameters, ...Object.values(components.parameters ?? {})])
     if (!parameter.required) delete parameter.example
+  for (const { responses } of operations)
+    for (const [status, response] of Object.entries(responses)) {
+      const whole = '$ref' in response ? components.responses?.[nameOf(response.$ref)] : response
+      if (Number(status) >= 400 && whole) responses[status] = { description: whole.description }
+    }
   const schemes = components.securitySchemes ?? {}
   const isCookie = (name: string) => schemes[name]?.in === 'cookie'
   for (const operation of operations)
@@ -117,9 +142,14 @@ function forSwaggerUi(document: object): Document {
   const used = new Set(operations.flatMap((operation) => operation.tags))
   return {
     ...rest,
-    externalDocs: { url: '/reference', description: 'Read how requests, errors and lists work' },
+    externalDocs: {
+      url: '/reference',
+      description: 'API reference: how authentication, errors, retries and lists work'
+    },
     tags: tags.filter(({ name }) => used.has(name)),
     paths,
     components: { ...components, securitySchemes: Object.fromEntries(shown) }
   }
 }
+
+const nameOf = (ref: string) => ref.slice(ref.lastIndexOf('/') + 1)

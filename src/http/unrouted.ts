@@ -3,9 +3,9 @@ import fp from 'fastify-plugin'
 import { MethodNotAllowed, NoSuchRoute, type Problem } from './problems.ts'
 
 /**
- * Answers requests that no route takes, before their body is read: 405 with `Allow` if the path has routes of
- * other methods (RFC 9110, 15.5.6), and 404 otherwise. `OPTIONS` lists the methods of a path. Callers need no
- * session: the routes are public, as the document is. Register it before the routes.
+ * Responds to requests that match no route, before their body is read: 405 with `Allow` if the path has
+ * routes for other methods (RFC 9110, 15.5.6), and 404 otherwise. `OPTIONS` lists the methods of a path. This
+ * needs no session, because the routes are public in the document. Register it before the routes.
  */
 export const unrouted = fp<{
   answer: (problem: Problem, request: FastifyRequest, reply: FastifyReply) => FastifyReply
@@ -16,7 +16,7 @@ export const unrouted = fp<{
       routes.push({ path: pathOf(url), methods: [method].flat() })
     })
     app.addHook('onRequest', (request, reply, done) => {
-      // The router takes an empty segment for a parameter.
+      // The router accepts an empty segment as a parameter.
       const isRouted = !request.is404 && !Object.values(request.params as object).includes('')
       if (isRouted) return done()
       const path = decoded(request.url.split('?')[0]!)

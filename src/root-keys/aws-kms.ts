@@ -7,14 +7,14 @@ const ALIAS = 'alias/[\\w/-]+'
 const ARN = `arn:aws[a-z-]*:kms:(?<region>[a-z0-9-]+):\\d{12}:(?:key/${ID}|${ALIAS})`
 const KEY = new RegExp(`^(?:${ARN}|${ALIAS}|${ID})$`)
 
-/** Checks the form of the name of a key in AWS KMS. */
+/** Returns true if the text can name a key in AWS KMS. */
 export function isKmsKey(text: string): boolean {
   return text.length <= 512 && KEY.test(text)
 }
 
 /**
- * A symmetric key in AWS KMS. AWS's SDK finds region, endpoint and credentials in its standard places
- * (AWS_REGION, AWS_ENDPOINT_URL_KMS, AWS_ACCESS_KEY_ID, profiles, instance roles); an ARN overrides the
+ * A symmetric key in AWS KMS. The AWS SDK finds the region, endpoint and credentials in its standard places
+ * (AWS_REGION, AWS_ENDPOINT_URL_KMS, AWS_ACCESS_KEY_ID, profiles, instance roles). An ARN overrides the
  * region.
  */
 export class AwsKmsProvider implements KeyProvider {
@@ -24,7 +24,7 @@ export class AwsKmsProvider implements KeyProvider {
   #sdk: ReturnType<typeof loadSdk> | undefined
 
   constructor(keyId: string) {
-    if (!isKmsKey(keyId)) throw new RangeError('a key of AWS KMS is a key id, an alias or an ARN')
+    if (!isKmsKey(keyId)) throw new RangeError('a key in AWS KMS must be a key id, an alias or an ARN')
     this.#keyId = keyId
     this.identity = ['aws-kms', keyId]
   }
@@ -79,7 +79,7 @@ function contextOf(dataKeyNumber: number) {
 }
 
 function toBuffer(bytes: Uint8Array | undefined): Buffer {
-  if (!bytes?.length) throw new ProviderError('the answer is not one of KMS', false)
+  if (!bytes?.length) throw new ProviderError('the response is not from KMS', false)
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
@@ -107,17 +107,13 @@ function toError(caught: unknown, secrets: readonly string[] = []): Error {
     THROTTLED.test(error.name) ||
     error.$retryable !== undefined ||
     error.$metadata?.clockSkewCorrected === true
-  // The error of a parser quotes its input, which may be a key, so only the messages of KMS itself are passed
-  // on.
+  // Only messages of KMS itself are used: the error of a parser quotes its input, which may be a key.
   if (error.$fault) return new ProviderError(sanitize(`${error.name}: ${error.message}`, secrets), retryable)
   if (error.name === 'CredentialsProviderError') {
-    return new ProviderError(
-      'no AWS credentials, neither in the environment nor from a profile or role',
-      false
-    )
+    return new ProviderError('no AWS credentials in the environment, a profile or a role', false)
   }
   if (error.message === 'Region is missing') return new ProviderError('AWS_REGION is not set', false)
   return status
-    ? new ProviderError(`the answer (status ${status}) is not one of KMS`, retryable)
-    : new ProviderError(`${sanitize(error.name)} in AWS's SDK`, false)
+    ? new ProviderError(`the response (status ${status}) is not from KMS`, retryable)
+    : new ProviderError(`${sanitize(error.name)} in the AWS SDK`, false)
 }

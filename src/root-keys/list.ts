@@ -7,13 +7,13 @@ import { isVaultKey, type VaultSettings, VaultTransitProvider } from './vault-tr
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/
 const FORM =
-  'name:key, the key being 32 random bytes in base64, aws-kms:<key id, alias or ARN>, ' +
+  'name:key, where key is 32 random bytes in base64, aws-kms:<key id, alias or ARN> ' +
   'or vault-transit:[<mount>/]<key>'
 
 /**
  * Parses a list of root keys, the current one first: `name:key` entries, separated by commas or line ends,
  * with comments from `#` to the end of the line. `vault` is called only if an entry needs it. Throws a
- * RangeError that names the invalid entry by its position and holds no part of a key.
+ * RangeError with the position of the invalid entry and no part of a key.
  */
 export function parseRootKeys(text: string, vault: () => VaultSettings = noVault): RootKey[] {
   const entries = text
@@ -26,8 +26,9 @@ export function parseRootKeys(text: string, vault: () => VaultSettings = noVault
     if (!key) throw new RangeError(`entry ${index + 1} is not ${FORM}`)
     return key
   })
-  if (keys.length === 0) throw new RangeError('there is no key in it')
-  if (new Set(keys.map((key) => key.name)).size < keys.length) throw new RangeError('two keys have one name')
+  if (keys.length === 0) throw new RangeError('it is empty')
+  if (new Set(keys.map((key) => key.name)).size < keys.length)
+    throw new RangeError('two keys have the same name')
   return keys
 }
 
@@ -44,5 +45,5 @@ function parseEntry(entry: string, vault: () => VaultSettings): RootKey | undefi
 }
 
 function noVault(): never {
-  throw new RangeError('a key of Vault has to be named by LATCHKEY_ROOT_KEYS or LATCHKEY_ROOT_KEYS_FILE')
+  throw new RangeError('a key in Vault must be in LATCHKEY_ROOT_KEYS or LATCHKEY_ROOT_KEYS_FILE')
 }

@@ -14,7 +14,7 @@ export class LocalRootKey implements RootKey {
   readonly #key: KeyObject
 
   constructor(name: string, key: Buffer) {
-    if (key.length !== KEY_BYTES) throw new RangeError(`a root key has ${KEY_BYTES} bytes`)
+    if (key.length !== KEY_BYTES) throw new RangeError(`a root key must have ${KEY_BYTES} bytes`)
     this.name = name
     this.#key = createSecretKey(key)
     this.fingerprint = deriveKey(this.#key, 'latchkey/root-key-fingerprint/v1', [])
@@ -34,7 +34,7 @@ export class LocalRootKey implements RootKey {
     return open(this.#wrappingKey(), wrapped.subarray(1), this.#context(dataKeyNumber))
   }
 
-  // Wrapping and fingerprint use different derived keys, so that neither reveals anything of the other.
+  // Wrapping and the fingerprint use different derived keys, so that neither reveals the other.
   #wrappingKey() {
     return deriveKey(this.#key, 'latchkey/root-key-wrap/v1', [])
   }

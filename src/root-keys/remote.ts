@@ -8,15 +8,15 @@ import { type RootKey, RootKeyUnavailable } from './root-key.ts'
 const WRAP_FORMAT = 1
 
 /**
- * A service that holds a root key and never returns it: it encrypts and decrypts, bound to a data key's
- * number.
+ * A service that stores a root key and never returns it. It encrypts and decrypts data keys, bound to their
+ * numbers.
  */
 export interface KeyProvider {
   /** Its name in messages, such as `AWS KMS`. */
   readonly title: string
   /** Identifies the key; not secret. The fingerprint is derived from it. */
   readonly identity: readonly [kind: string, key: string]
-  /** Loads what the first call needs, outside of its time-out. */
+  /** Loads what the first call needs, outside its time-out. */
   prepare?(): Promise<void>
   /** Throws ProviderError. */
   encrypt(dataKeyNumber: number, dataKey: Buffer, signal: AbortSignal): Promise<Buffer>
@@ -45,13 +45,14 @@ export class RemoteRootKey implements RootKey {
       this.#provider.encrypt(dataKeyNumber, dataKey, signal)
     )
     const wrapped = Buffer.concat([Buffer.from([WRAP_FORMAT]), encrypted])
-    // Checked now, because a data key that does not unwrap would lose all its values at the next start.
+    // Checked now: at the next start, the values of a data key that does not unwrap would be lost.
     const unwrapped = await this.#decrypt(deadline, dataKeyNumber, encrypted).catch((error) => {
       throw error instanceof DecryptionFailed
         ? this.#unavailable('it does not decrypt what it encrypted')
         : error
     })
-    if (!timingSafeEqual(unwrapped, dataKey)) throw this.#unavailable('it decrypts to something else')
+    if (!timingSafeEqual(unwrapped, dataKey))
+      throw this.#unavailable('it does not decrypt to what it encrypted')
     return wrapped
   }
 
@@ -64,8 +65,7 @@ export class RemoteRootKey implements RootKey {
     const dataKey = await this.#call(deadline, (signal) =>
       this.#provider.decrypt(dataKeyNumber, encrypted, signal)
     )
-    if (dataKey.length !== KEY_BYTES)
-      throw this.#unavailable('it answered with something that is no data key')
+    if (dataKey.length !== KEY_BYTES) throw this.#unavailable('its response is not a data key')
     return dataKey
   }
 
@@ -74,7 +74,7 @@ export class RemoteRootKey implements RootKey {
     try {
       return await withRetries(deadline, call)
     } catch (error) {
-      // Without a cause, which may hold what was sent or received.
+      // Without a cause, which may contain what was sent or received.
       throw error instanceof ProviderError ? this.#unavailable(error.message) : error
     }
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const MAX_ATTEMPTS = 3
 const ATTEMPT_TIMEOUT_MS = 2_000
-/** For all attempts together, so that a start that cannot succeed fails soon. */
+/** For all attempts together, so that a start that cannot succeed fails early. */
 const TOTAL_TIMEOUT_MS = 8_000
 const MAX_PAUSE_MS = 250
 const MAX_REASON_LENGTH = 300
@@ -44,13 +44,13 @@ export async function withRetries<T>(
   }
 }
 
-// A race, because a client does not observe the signal in all that it does before and after the request.
+// A race, because a client does not check the signal before and after the request.
 async function withTimeout<T>(ms: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
-      reject(new ProviderError(`no answer within ${(ms / 1000).toFixed(1)} s`, true))
+      reject(new ProviderError(`no response within ${(ms / 1000).toFixed(1)} s`, true))
       controller.abort()
     }, ms)
   })
@@ -71,7 +71,7 @@ export function connectionError(error: unknown): ProviderError | undefined {
   return new ProviderError(sanitize(first.message || code), retryable)
 }
 
-/** Makes a provider's text fit for a message: one line, not long, without the secrets that were sent. */
+/** Makes a provider's text safe for a message: one short line without the secrets that were sent. */
 export function sanitize(text: string, secrets: readonly string[] = []): string {
   const withoutSecrets = secrets.reduce((rest, secret) => rest.replaceAll(secret, '[withheld]'), text)
   return withoutSecrets

@@ -1,10 +1,10 @@
 /**
- * A key that wraps data keys and does nothing else. It is never stored in the database; beside each wrapped
- * data key, the database stores the fingerprint of its root key.
+ * A key that only wraps data keys. It is never in the database, which stores each wrapped data key with the
+ * fingerprint of its root key.
  */
 export interface RootKey {
   readonly name: string
-  /** Identifies the key and reveals nothing of it. */
+  /** Identifies the key without revealing it. */
   readonly fingerprint: string
   /** Encrypts a data key, bound to its number. Throws RootKeyUnavailable. */
   wrap(dataKeyNumber: number, dataKey: Buffer): Promise<Buffer>

@@ -7,12 +7,12 @@ const KEY = /^(?:[A-Za-z0-9_-][A-Za-z0-9._-]*\/)*[A-Za-z0-9_-][A-Za-z0-9._-]*$/
 const TOKEN = /^[\x21-\x7e]{1,4096}$/
 const DECRYPTION_FAILED = /message authentication failed|invalid ciphertext/i
 
-/** Checks the form of the name of a transit key: `key`, or `mount/key`. */
+/** Returns true if the text can name a transit key: `key` or `mount/key`. */
 export function isVaultKey(text: string): boolean {
   return text.length <= 512 && KEY.test(text)
 }
 
-/** Checks that the text can be sent in a header as a token. */
+/** Returns true if the text can be sent as a token in a header. */
 export function isVaultToken(text: string): boolean {
   return TOKEN.test(text)
 }
@@ -34,7 +34,8 @@ export class VaultTransitProvider implements KeyProvider {
   readonly #key: string
 
   constructor(key: string, settings: VaultSettings) {
-    if (!isVaultKey(key)) throw new RangeError('a key of Vault is a name, or a mount, a slash and a name')
+    if (!isVaultKey(key))
+      throw new RangeError('a key in Vault must be a name, or a mount, a slash and a name')
     const slash = key.lastIndexOf('/')
     this.#mount = slash < 0 ? 'transit' : key.slice(0, slash)
     this.#key = key.slice(slash + 1)
@@ -46,14 +47,14 @@ export class VaultTransitProvider implements KeyProvider {
   async encrypt(dataKeyNumber: number, dataKey: Buffer, signal: AbortSignal): Promise<Buffer> {
     const plaintext = dataKey.toString('base64')
     const { ciphertext } = await this.#post('encrypt', dataKeyNumber, { plaintext }, signal)
-    if (!ciphertext) throw new ProviderError('the answer is not one of Vault', false)
+    if (!ciphertext) throw new ProviderError('the response is not from Vault', false)
     return Buffer.from(ciphertext, 'utf8')
   }
 
   async decrypt(dataKeyNumber: number, encrypted: Buffer, signal: AbortSignal): Promise<Buffer> {
     const ciphertext = encrypted.toString('utf8')
     const { plaintext } = await this.#post('decrypt', dataKeyNumber, { ciphertext }, signal)
-    if (!plaintext) throw new ProviderError('the answer is not one of Vault', false)
+    if (!plaintext) throw new ProviderError('the response is not from Vault', false)
     return Buffer.from(plaintext, 'base64')
   }
 
@@ -86,7 +87,7 @@ export class VaultTransitProvider implements KeyProvider {
     const answer = await parseBody(response)
     if (response.status === 200 && answer.data) return answer.data
     const message = (answer.errors ?? []).join('; ')
-    // Recognised by its text, because the status depends on the release: 400 or 500.
+    // Recognized by its text: the status depends on the release, 400 or 500.
     if (operation === 'decrypt' && DECRYPTION_FAILED.test(message)) throw new DecryptionFailed()
     throw toError(response.status, sanitize(message, [token, ...Object.values(parameters)]))
   }
@@ -99,7 +100,7 @@ export class VaultTransitProvider implements KeyProvider {
       throw new ProviderError(`VAULT_TOKEN_FILE cannot be read (${error.code})`, true)
     })
     const value = text.trim()
-    if (!isVaultToken(value)) throw new ProviderError('VAULT_TOKEN_FILE holds no token', true)
+    if (!isVaultToken(value)) throw new ProviderError('VAULT_TOKEN_FILE contains no token', true)
     return value
   }
 }
@@ -109,11 +110,11 @@ interface VaultResponse {
   errors?: string[]
 }
 
-// Returns {} for any other body. The error of a parser is not passed on: it quotes its input, which may be a
+// Returns {} for any other body. Does not pass on a parser's error, which quotes its input: that may be a
 // key.
 async function parseBody(response: Response): Promise<VaultResponse> {
   const text = await response.text().catch((error) => {
-    throw connectionError(error.cause ?? error) ?? new ProviderError('the answer broke off', true)
+    throw connectionError(error.cause ?? error) ?? new ProviderError('the response was cut off', true)
   })
   try {
     const { data, errors } = JSON.parse(text) as { data?: unknown; errors?: unknown }
@@ -130,12 +131,12 @@ async function parseBody(response: Response): Promise<VaultResponse> {
 
 function toError(status: number, message: string): ProviderError {
   if (status >= 300 && status < 400) {
-    return new ProviderError(`it answered with a redirect (${status}), which is not followed`, false)
+    return new ProviderError(`it responded with a redirect (${status}), which is not followed`, false)
   }
   // 412: a replica that has not caught up with a write.
   const retryable = status === 412 || status === 429 || status >= 500
   return new ProviderError(
-    message ? `${status} ${message}` : `the answer (status ${status}) is not one of Vault`,
+    message ? `${status} ${message}` : `the response (status ${status}) is not from Vault`,
     retryable
   )
 }

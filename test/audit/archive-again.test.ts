@@ -52,7 +52,7 @@ t.test('of two runs at a time, one says so', async (t) => {
   for (let i = 0; i < 5; i++) {
     const runs = await Promise.allSettled([log.archive({ signer }), log.archive({ signer })])
     for (const run of runs)
-      if (run.status === 'rejected') t.match(run.reason.message, /^another process archives/)
+      if (run.status === 'rejected') t.match(run.reason.message, /^another process is archiving/)
   }
   t.same(await log.ages(), [40])
 })
@@ -68,7 +68,7 @@ t.test('files of another database are not replaced', async (t) => {
     Promise.all((await readdir(log.directory)).map((name) => readFile(join(log.directory, name))))
   const files = await read()
   await t.rejects(other.archive({ directory: log.directory }), {
-    message: /-000000000001\.head\.json is of another chain of events: the directory has to be of this /
+    message: /-000000000001\.head\.json belongs to another audit log: use a directory /
   })
   t.same(await read(), files)
   t.same(await other.ages(), [100, 40])
@@ -79,7 +79,7 @@ t.test('the head of the empty chain may have been noted', async (t) => {
   await insertAged(log.db, [100, 40])
   await seal(log.db)
   const from = ['audit', 'verify', '--from', `0:${'0'.repeat(64)}`]
-  t.match((await log.latchkey(...from)).out, /^2 events are right/)
+  t.match((await log.latchkey(...from)).out, /^2 events are intact/)
   t.equal((await log.latchkey('audit', 'archive', log.directory)).code, 0)
-  t.match((await log.latchkey(...from)).out, /^1 events after position 1 are right/)
+  t.match((await log.latchkey(...from)).out, /^1 events after position 1 are intact/)
 })

@@ -55,21 +55,21 @@ t.test('old events are exported, signed and dropped, and verification goes on', 
   t.match(events[1]!.details, { file: 'audit-000000000002-000000000003.jsonl.gz', events: 2, position: 3 })
 
   await seal(log.db)
-  t.match((await log.latchkey('audit', 'verify')).out, /^7 events after position 3 are right, 0 are/)
+  t.match((await log.latchkey('audit', 'verify')).out, /^7 events after position 3 are intact, 0 are/)
   for (const head of heads)
     t.match(
       (await log.latchkey('audit', 'verify', '--from', head)).out,
-      /^7 events after position 3 are right/
+      /^7 events after position 3 are intact/
     )
   const other = heads[1]!.replace(/:../, ':00')
   t.match(
     (await log.latchkey('audit', 'verify', '--from', other)).err,
-    /--from takes the head of an exported file/
+    /give --from the head of an exported file/
   )
 
   t.equal(
     (await log.latchkey('audit', 'archive', log.directory)).out,
-    'No partition is wholly older than 45 days.\n'
+    'Nothing to export: no partition has only events older than 45 days.\n'
   )
   t.same((await readdir(log.directory)).length, 6)
   await insertAged(log.db, [200, 70])
@@ -125,8 +125,8 @@ t.test('what is not as it was sealed is neither exported nor dropped', async (t)
   const attempts: [string, ReturnType<typeof sql>, RegExp][] = [
     ['changed', sql`update audit_log set action = 'test.changed' where details->>'age' = '70'`, /is changed/],
     ['missing', sql`delete from audit_log where details->>'age' = '70'`, /is missing/],
-    ['a link gone', sql`delete from audit_links where position = 2`, /not in the audit chain/],
-    ['added', sql`delete from audit_unsealed`, /not in the audit chain/]
+    ['a link gone', sql`delete from audit_links where position = 2`, /not in the hash chain/],
+    ['added', sql`delete from audit_unsealed`, /not in the hash chain/]
   ]
   for (const [name, statement, message] of attempts) {
     const copy = await oldLog(t)
@@ -211,9 +211,9 @@ t.test('a head that this installation did not sign is refused', async (t) => {
   t.equal(code, 1)
   t.match(
     err,
-    /^latchkey: the head at position 1 of the audit chain is not signed by this installation's key/
+    /^latchkey: the signed head at position 1 of the hash chain was not signed by this installation/
   )
-  t.match((await log.latchkey('audit', 'archive', log.directory)).err, /is not signed/)
+  t.match((await log.latchkey('audit', 'archive', log.directory)).err, /was not signed/)
 })
 
 t.test('the signing key lives through rotations of the data key', async (t) => {
@@ -224,7 +224,7 @@ t.test('the signing key lives through rotations of the data key', async (t) => {
   await rotateDataKey(log.db, rootKeys[0]!, operator, 'asked')
   await keyring.refresh()
   await sql`update data_keys set retired_at = retired_at - interval '1 hour'`.execute(log.db)
-  t.match((await log.latchkey('keys', 'destroy', '1')).err, /data key 1 is not destroyed: /)
+  t.match((await log.latchkey('keys', 'destroy', '1')).err, /data key 1 was not destroyed: /)
   await reencryptAll(log.db, keyring)
   const destroyed = await log.latchkey('keys', 'destroy', '1')
   t.equal(destroyed.code, 0, destroyed.err)
@@ -236,7 +236,7 @@ t.test('archive says what is missing', async (t) => {
   const { LATCHKEY_AUDIT_KEEP_DAYS: _, ...unset } = log.env
   t.match(await runCli(unset, ['audit', 'archive', log.directory]), {
     code: 1,
-    err: 'latchkey: LATCHKEY_AUDIT_KEEP_DAYS is not set: events are kept for ever\n'
+    err: 'latchkey: LATCHKEY_AUDIT_KEEP_DAYS is not set, so all events stay in the database\n'
   })
   t.match(await log.latchkey('audit', 'archive', join(log.directory, 'none')), {
     code: 1,

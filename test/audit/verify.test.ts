@@ -58,9 +58,12 @@ const HEAD = /Head: (\d+) ([0-9a-f]{64})/
 
 t.test('a chain of several ranges is right, and JSON says so', async (t) => {
   const { code, out, err } = await verify()
-  t.match([code, out], [0, new RegExp(`^${EVENTS} events are right, 0 are not sealed yet. Head: ${EVENTS} `)])
+  t.match(
+    [code, out],
+    [0, new RegExp(`^${EVENTS} events are intact, 0 are not sealed yet. Head: ${EVENTS} `)]
+  )
   t.equal(HEAD.exec(out)?.[2], await hashAt(EVENTS))
-  t.match(err, /^Right up to 2000:[0-9a-f]{64}\n/, 'and on standard error, from where it can go on')
+  t.match(err, /^Intact up to 2000:[0-9a-f]{64}\n/, 'and on standard error, from where it can go on')
   t.equal(/2000:([0-9a-f]{64})/.exec(err)?.[1], await hashAt(2_000))
   const json = await verify('--json')
   t.same(
@@ -85,24 +88,28 @@ t.test('tampering shows in each range, and the first of several is named', async
     cases.push([
       `an event changed at ${p}`,
       [sql`update audit_log set outcome = 'denied' where id = ${at(p)}`],
-      new RegExp(`at position ${p} of the audit chain is changed; ${p - 1} before it are right`)
+      new RegExp(`at position ${p} of the hash chain was changed; ${p - 1} events before it are intact`)
     ])
   for (const p of [7, 2_000, 2_001, 4_900])
     cases.push(
       [
         `an event removed at ${p}`,
         [sql`delete from audit_log where id = ${at(p)}`],
-        new RegExp(`event [0-9a-f-]{36} at position ${p} of the audit chain is missing; ${p - 1} before`)
+        new RegExp(
+          `event [0-9a-f-]{36} at position ${p} of the hash chain is missing; ${p - 1} events before`
+        )
       ],
       [
         `an event and its link removed at ${p}`,
         [sql`delete from audit_log where id = ${at(p)}`, sql`delete from audit_links where position = ${p}`],
-        new RegExp(`the event at position ${p} of the audit chain is missing; ${p - 1} before it are right`)
+        new RegExp(
+          `the event at position ${p} of the hash chain is missing; ${p - 1} events before it are intact`
+        )
       ],
       [
         `a hash replaced at ${p}`,
         [sql`update audit_links set hash = sha256(hash) where position = ${p}`],
-        new RegExp(`at position ${p} of the audit chain is changed; ${p - 1} before it are right`)
+        new RegExp(`at position ${p} of the hash chain was changed; ${p - 1} events before it are intact`)
       ]
     )
   for (const [a, b] of [
@@ -117,13 +124,13 @@ t.test('tampering shows in each range, and the first of several is named', async
         sql`update audit_links set position = ${a} where position = ${b}`,
         sql`update audit_links set position = ${b} where position = 1000000`
       ],
-      new RegExp(`at position ${a} of the audit chain is changed`)
+      new RegExp(`at position ${a} of the hash chain was changed`)
     ])
   cases.push(
     [
       'changes in two ranges',
       [sql`update audit_log set outcome = 'denied' where id in (${at(3_999)}, ${at(4_001)})`],
-      /at position 3999 of the audit chain is changed/
+      /at position 3999 of the hash chain was changed/
     ],
     ...['00000000-0000-7000-8000-000000000000', '00000000-0000-0000-0000-000000000000'].map(
       (id): (typeof cases)[number] => [
@@ -132,13 +139,13 @@ t.test('tampering shows in each range, and the first of several is named', async
           sql`insert into audit_log (id, action, outcome, actor_type)
             values (${id}, 'test.added', 'allowed', 'system')`
         ],
-        new RegExp(`event ${id} is added, and not in the audit chain; 5000 are in it`)
+        new RegExp(`event ${id} was added and is not in the hash chain; 5000 events in`)
       ]
     ),
     [
       'the last links removed, without their events',
       [sql`delete from audit_links where position > 4990`],
-      /event [0-9a-f-]{36} is added, and not in the audit chain; 4990 are in it and right/
+      /event [0-9a-f-]{36} was added and is not in the hash chain; 4990 events in the chain are intact/
     ]
   )
   for (const [name, statements, message] of cases) {
@@ -155,7 +162,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   await tamper(sql`update audit_log set outcome = 'denied' where id = ${at(3)}`)
   t.equal((await verify()).code, 1)
   const from = await verify('--from', noted)
-  t.match([from.code, from.out], [0, /^3000 events after position 2000 are right, 0 are not sealed yet\. /])
+  t.match([from.code, from.out], [0, /^3000 events after position 2000 are intact, 0 are not sealed yet\. /])
   await restore()
 
   const stray = sql`insert into audit_log (id, action, outcome, actor_type)
@@ -163,14 +170,17 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   await tamper(stray)
   t.match(
     await verify('--from', noted),
-    { code: 1, err: /is added, and not in the audit chain/ },
+    { code: 1, err: /was added and is not in the hash chain/ },
     'an old id'
   )
   await restore()
 
   await tamper(sql`update audit_log set outcome = 'denied' where id = ${at(2_001)}`)
   const broken = await verify('--from', noted, '--json')
-  t.match([broken.code, broken.err], [1, /at position 2001 of the audit chain is changed; 0 before it/])
+  t.match(
+    [broken.code, broken.err],
+    [1, /at position 2001 of the hash chain was changed; 0 events before it/]
+  )
   t.match(JSON.parse(broken.out), {
     from: { position: 2_000 },
     verified: 0,
@@ -180,7 +190,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   await restore()
 
   const last = `${EVENTS}:${await hashAt(EVENTS)}`
-  t.match(await verify('--from', last), { code: 0, out: /^0 events after position 5000 are right/ })
+  t.match(await verify('--from', last), { code: 0, out: /^0 events after position 5000 are intact/ })
   await tamper(
     sql`delete from audit_log where id in (select event_id from audit_links where position > 4000)`,
     sql`delete from audit_links where position > 4000`
@@ -188,14 +198,14 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   t.equal((await verify()).code, 0, 'the chain alone does not show that its end was removed')
   t.match(await verify('--from', last), {
     code: 1,
-    err: 'latchkey: the chain differs from the noted head: it ends before position 4001\n'
+    err: 'latchkey: the chain differs from the given head: it ends before position 4001\n'
   })
   // The service goes on after the removed end.
   await insertEvents(db, 6_000)
   await sealAll(db)
   t.match(await verify('--from', last), {
     code: 1,
-    err: 'latchkey: the chain differs from the noted head at position 5000\n'
+    err: 'latchkey: the chain differs from the given head at position 5000\n'
   })
   await tamper(sql`delete from audit_unsealed`)
   await restore()
@@ -205,7 +215,7 @@ t.test('a head that is none is refused in one line', async (t) => {
   const hash = await hashAt(1)
   for (const text of ['', '1', `0:${hash}`, `1:${hash}0`, `1:${hash.slice(1)}`, `x:${hash}`, `-1:${hash}`]) {
     const { code, out, err } = await verify(`--from=${text}`)
-    t.match([code, out, err], [1, '', /^latchkey: --from takes a position and its hash[^\n]*\n$/], text)
+    t.match([code, out, err], [1, '', /^latchkey: --from takes a position and a hash[^\n]*\n$/], text)
   }
   t.match(await verify('--from', `9999999999:${hash}`), { code: 1, err: /it ends before position 5001\n$/ })
 })
@@ -222,7 +232,7 @@ t.test('an interrupted verification goes on from the head that it printed', asyn
   const code = await new Promise((resolve) => child.on('close', resolve))
   // It may be done before the signal arrives.
   t.ok(code === 130 || code === 0, `${code}`)
-  const [, head, position] = /^.*Right up to ((\d+):[0-9a-f]{64})\n/s.exec(err) ?? []
+  const [, head, position] = /^.*Intact up to ((\d+):[0-9a-f]{64})\n/s.exec(err) ?? []
   const resumed = await verify('--from', head!)
   t.match([resumed.code, resumed.out], [0, new RegExp(`^${EVENTS - Number(position)} events after`)])
   t.equal(HEAD.exec(resumed.out)?.[2], await hashAt(EVENTS))

@@ -64,9 +64,9 @@ t.test('a restored database serves the same credentials to the same people', asy
 
   t.ok(headOf(taken.err))
   t.equal(headOf(restored.out), headOf(taken.err))
-  t.match(restored.out, /^All sessions are ended\. .* as they were at \d{4}-.*Z: .* is valid again\.$/m)
+  t.match(restored.out, /^All sessions have ended\. .* as they were at \d{4}-.*Z: .* is valid again\.$/m)
   const verified = await onDatabase(copy.ownerUrl, service)('audit', 'verify')
-  t.match(verified, { code: 0, out: /events are right, 1 are not sealed yet/ })
+  t.match(verified, { code: 0, out: /events are intact, 1 are not sealed yet/ })
   t.equal(/Head: (.*)/.exec(verified.out)?.[1], headOf(taken.err))
 
   const replica = await startReplica(t, { ...service, databaseUrl: copy.ownerUrl })

@@ -93,7 +93,7 @@ t.test('from the embedded database to one of your own, and back', async (t) => {
   const home = await newDirectory(t)
   const inHome = (...words: string[]) => runCli({}, words, { cwd: home })
   const refused = await inHome('restore', join(cwd, 'back.backup'))
-  t.match(refused, { code: 1, err: /^latchkey: LATCHKEY_DATA_DIR has no root\.keys/ })
+  t.match(refused, { code: 1, err: /^latchkey: LATCHKEY_DATA_DIR contains no root\.keys/ })
   await mkdir(join(home, 'data'), { mode: 0o700 })
   await copyFile(join(cwd, 'data/root.keys'), join(home, 'data/root.keys'))
   const restored = await inHome('restore', join(cwd, 'back.backup'))
@@ -117,9 +117,9 @@ t.test('a database of another major version of Postgres', async (t) => {
   await writeFile(join(cluster, 'PG_VERSION'), '17\n')
 
   const expected = new RegExp(
-    `^latchkey: the database in ${cluster} is of PostgreSQL 17, and this version of Latchkey has \\d+: run ` +
-      '"latchkey backup FILE" with the version that ran on it, then ' +
-      `"mv ${cluster} ${cluster}-17" and "latchkey restore FILE" with this one\n$`
+    `^latchkey: the database in ${cluster} is for PostgreSQL 17, ` +
+      'but this version of Latchkey has \\d+: run "latchkey backup FILE" with your earlier version, then ' +
+      `"mv ${cluster} ${cluster}-17" and "latchkey restore FILE" with this version\n$`
   )
   const start = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
   t.equal(await start.exited, 1)

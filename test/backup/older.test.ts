@@ -66,7 +66,7 @@ t.test('a backup of an earlier version is restored on its tables, which are then
   const refused = await onDatabase(older.ownerUrl, { rootKeyList })('backup', `${file}.new`)
   t.match(refused, {
     code: 1,
-    err: /tables of an earlier version than Latchkey .*: back up with the version/
+    err: /from an earlier version than Latchkey .*: back up with the version/
   })
 
   const copy = await emptyDatabase(t)
@@ -90,5 +90,5 @@ t.test('a database of a later version is not backed up in part', async (t) => {
   t.match(refused, { code: 1, err: /\/dev\/null\/none cannot be written \(ENOTDIR\)/ })
   const file = join(await newBackupDirectory(t), 'latchkey.backup')
   const second = await onDatabase(database.ownerUrl, { rootKeyList })('backup', file)
-  t.match(second, { code: 1, err: /tables of a later version than Latchkey .*20990101T000000_later/ })
+  t.match(second, { code: 1, err: /from a later version than Latchkey .*20990101T000000_later/ })
 })

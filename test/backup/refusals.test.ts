@@ -81,11 +81,11 @@ t.test('a file that is not as it was written is refused, and nothing restored', 
     [bytes.subarray(0, bytes.length - 1), 'is cut off'],
     [bytes.subarray(0, bytes.length / 2), 'is cut off'],
     [flipped, /is damaged/],
-    [Buffer.concat([bytes, Buffer.from('\n')]), 'has something after its end'],
-    [Buffer.concat([bytes, bytes]), 'has something after its end'],
+    [Buffer.concat([bytes, Buffer.from('\n')]), 'continues after its end'],
+    [Buffer.concat([bytes, bytes]), 'continues after its end'],
     [Buffer.alloc(0), 'is empty'],
-    [Buffer.from('PGDMP\x01\x0e a dump of another program'), 'is no backup of Latchkey'],
-    [Buffer.from('latchkey backup 2\n and more'), 'has the format 2, and this version reads 1'],
+    [Buffer.from('PGDMP\x01\x0e a dump of another program'), 'is not a backup of Latchkey'],
+    [Buffer.from('latchkey backup 2\n and more'), 'has the format 2, but this version reads the format 1'],
     [await rewritten(bytes, (frame) => [frame]), 'was not written by a service with this root key']
   ] as const) {
     await writeFile(changed, content)
@@ -120,7 +120,7 @@ t.test('what somebody without the root key has written is not restored', async (
     await rewritten(bytes, (frame) => (frame.type === 'data' ? [frame, frame] : [frame]))
   )
   const refused = await onDatabase(empty.ownerUrl, service)('restore', changed)
-  t.match(refused, { code: 1, err: /was not written by a service with this root key, or was changed/ })
+  t.match(refused, { code: 1, err: /was not written by a service with this root key, or has been changed/ })
   // Standard input is read only once, so the database has tables by then.
   const piped = await onDatabase(empty.ownerUrl, service, await readFile(changed))('restore', '-')
   t.equal(piped.code, 1, piped.err)
@@ -172,7 +172,7 @@ t.test('a backup of other tables, other keys or another database', async (t) => 
     const refused = await restore('restore', changed)
     t.match(refused, {
       code: 1,
-      err: /^latchkey: this backup is of Latchkey 7\.1\.0 .*with 7\.1\.0 or later\n$/
+      err: /^latchkey: this backup is from Latchkey 7\.1\.0 .*with 7\.1\.0 or later\n$/
     })
   })
 
@@ -198,14 +198,17 @@ t.test('a backup of other tables, other keys or another database', async (t) => 
       }))
     }))
     await writeFile(changed, await rewritten(bytes, other, service.rootKeys))
-    t.match(await restore('restore', changed), { code: 1, err: /is not the one of this installation\n$/ })
+    t.match(await restore('restore', changed), {
+      code: 1,
+      err: /differs between this backup and this installation\n$/
+    })
   })
 
   t.test('without its root key is refused, and says which one it needs', async (t) => {
     const refused = await onDatabase(empty.ownerUrl, { rootKeyList: newRootKey('new') })('restore', file)
     const needed = service.rootKeys[0]!.fingerprint
     t.equal(refused.code, 1)
-    t.match(refused.err, `latchkey: this backup needs the root key with the fingerprint ${needed}, `)
+    t.match(refused.err, `latchkey: this backup requires the root key with the fingerprint ${needed} in `)
     t.match(refused.err, /given: [0-9a-f]{16} \(new\)\n$/)
   })
 

@@ -44,7 +44,7 @@ t.test('backup verify is a restore test', async (t) => {
   t.match(verified, { code: 0, err: '' })
   t.match(
     verified.out,
-    /^The backup is right: \d+ rows of \d+ tables, as of .*Audit head: \d+ [0-9a-f]{64}\./
+    /^The backup is intact: \d+ rows of \d+ tables, as of .*Audit head: \d+ [0-9a-f]{64}\./
   )
   t.match(verified.out, /\. All 4 values of credentials decrypt\.\n$/)
   t.same(await leftovers(), before)
@@ -53,7 +53,7 @@ t.test('backup verify is a restore test', async (t) => {
     'verify',
     file
   )
-  t.match(other, { code: 1, out: '', err: /this backup needs the root key/ })
+  t.match(other, { code: 1, out: '', err: /this backup requires the root key/ })
 })
 
 t.test('it finds a value that does not decrypt', async (t) => {
@@ -78,12 +78,12 @@ t.test('it finds an audit log that was changed before it was backed up', async (
   t.same([code, out], [1, ''])
   t.match(
     err,
-    /^latchkey: all rows are restored, but the audit log was not intact when it was backed up: event /
+    /^latchkey: all rows were restored, but the audit log was not intact when it was backed up: event /
   )
 
   const empty = await emptyDatabase(t)
   const restored = await onDatabase(empty.ownerUrl, service)('restore', file)
-  t.match(restored, { code: 1, err: /all rows are restored, but/ })
+  t.match(restored, { code: 1, err: /all rows were restored, but/ })
   const { rows } = await sql`select from credentials`.execute(empty.db)
   t.equal(rows.length, 2, 'the only backup can still be used')
 })

@@ -31,6 +31,19 @@ export class SwaggerUi {
     await this.page.locator('.opblock').first().waitFor()
   }
 
+  /** Finds an operation as a person does: in its section, by what its line says. */
+  async operationIdOf(tag: string, method: string, path: string): Promise<string> {
+    const section = this.page.locator('.opblock-tag-section', {
+      has: this.page.locator(`.opblock-tag[data-tag="${tag}"]`)
+    })
+    const block = section.locator('.opblock', {
+      has: this.page.locator(`.opblock-summary-path[data-path="${path}"]`),
+      hasText: new RegExp(`^${method}\\b`)
+    })
+    const id = await block.getAttribute('id')
+    return id!.slice(id!.lastIndexOf('-') + 1)
+  }
+
   /** The block of an operation, unfolded; others are folded, which slow down the page. */
   async operation(operationId: string): Promise<Locator> {
     const block = this.page.locator(`.opblock[id$="-${operationId}"]`)
@@ -73,6 +86,15 @@ export class SwaggerUi {
     }
   }
 
+  /** Presses "Reset" in the operation that is unfolded, and gives all that is on the page then. */
+  async reset(): Promise<string> {
+    const block = this.page.locator('.opblock.is-open')
+    const typed = await block.locator('textarea').inputValue()
+    await block.getByRole('button', { name: 'Reset' }).click()
+    while ((await block.locator('textarea').inputValue()) === typed) await this.page.waitForTimeout(50)
+    return (await this.page.content()) + (await block.locator('textarea').inputValue())
+  }
+
   /** Opens the dialog of "Authorize". */
   async authorization(): Promise<Locator> {
     await this.page.locator('.auth-wrapper .btn.authorize').first().click()
@@ -84,12 +106,18 @@ export class SwaggerUi {
   /** Enters a token in the dialog of "Authorize", in place of one that was there. */
   async authorize(token: string): Promise<void> {
     const dialog = await this.authorization()
-    const bearer = dialog.locator('.auth-container', { hasText: 'bearerToken' })
-    const logOut = bearer.getByRole('button', { name: /logout|remove/i })
+    const logOut = dialog.locator('button', { hasText: 'Logout' })
     if (await logOut.isVisible()) await logOut.click()
-    await bearer.locator('input').fill(token)
-    await bearer.getByRole('button', { name: /apply|authorize/i }).click()
+    await dialog.locator('input').fill(token)
+    await dialog.locator('button', { hasText: 'Authorize' }).click()
     await logOut.waitFor()
-    await dialog.locator('.close-modal').click()
+    await dialog.locator('button', { hasText: 'Close' }).click()
+  }
+
+  /** Removes the token in the dialog of "Authorize". */
+  async logOut(): Promise<void> {
+    const dialog = await this.authorization()
+    await dialog.locator('button', { hasText: 'Logout' }).click()
+    await dialog.locator('button', { hasText: 'Close' }).click()
   }
 }

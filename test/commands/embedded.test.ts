@@ -40,12 +40,12 @@ t.test('in a folder without a database, a command makes nothing and says so', as
   for (const words of NEEDING_DATABASE) {
     const { code, out, err } = await runCli({}, words, { cwd })
     t.same([code, out], [1, ''], words.join(' '))
-    t.match(err, `latchkey: LATCHKEY_DATA_DIR has no database (${cwd}/data): the first start`)
+    t.match(err, `latchkey: LATCHKEY_DATA_DIR contains no database (${cwd}/data): start the`)
     t.equal(err.trim().split('\n').length, 1)
   }
   t.same(await readdir(cwd), [])
   const file = await runCli({ LATCHKEY_DATA_DIR: '/dev/null' }, ['keys', 'status'], { cwd })
-  t.match(file, { code: 1, err: /has no database/ })
+  t.match(file, { code: 1, err: /contains no database/ })
 })
 
 t.test('beside a running service, and without one', async (t) => {
@@ -59,9 +59,9 @@ t.test('beside a running service, and without one', async (t) => {
     const before = await readdir(join(cwd, 'data'))
     t.match(await latchkey('keys status'), { code: 0, err: '', out: /^1 +current/m })
     t.match(await latchkey('keys rotate'), { code: 0, out: /^Data key 2 is current/ })
-    t.match(await latchkey('audit verify'), { code: 0, out: /events are right/ })
+    t.match(await latchkey('audit verify'), { code: 0, out: /events are intact/ })
     t.match(await latchkey('audit export'), { code: 0, out: /"data-key.created"/ })
-    t.match(await latchkey('migrate'), { code: 0, out: 'Nothing to do.\n' })
+    t.match(await latchkey('migrate'), { code: 0, out: 'No pending migrations.\n' })
     t.match(await latchkey('users create ann@example.org'), { code: 0, err: '' })
     t.same(await readdir(join(cwd, 'data')), before, 'they leave nothing')
     t.equal((await postmastersOf(cwd)).length, 1)
@@ -83,7 +83,7 @@ t.test('beside a running service, and without one', async (t) => {
     t.notOk((await readdir(join(cwd, 'data'))).includes('admin.password'))
     await service.stop()
     const again = await startEmbeddedService(t, cwd)
-    t.match(again.administrator, /^admin@latchkey\.local, with the password you set \(lost: npx latchkey/)
+    t.match(again.administrator, /^admin@latchkey\.local, with your own password \(if lost: npx latchkey/)
     t.notMatch(again.output(), kept)
     t.notMatch(again.output(), password)
     await again.stop()
@@ -104,7 +104,7 @@ t.test('beside a running service, and without one', async (t) => {
 
   t.test('keys rotate makes no root key', async (t) => {
     await rename(join(cwd, 'data/root.keys'), join(cwd, 'safe'))
-    t.match(await latchkey('keys rotate'), { code: 1, err: /LATCHKEY_DATA_DIR has no root\.keys/ })
+    t.match(await latchkey('keys rotate'), { code: 1, err: /LATCHKEY_DATA_DIR contains no root\.keys/ })
     t.match(await latchkey('keys status'), { code: 0 })
     t.notOk((await readdir(join(cwd, 'data'))).includes('root.keys'))
     await rm(join(cwd, 'safe'))
@@ -141,7 +141,7 @@ t.test('a service waits for a command that uses its database', async (t) => {
   const command = await startEmbedded({ directory, brief: true })
   t.teardown(() => command.stop())
   const service = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
-  await service.printed('Waiting for a command that uses the database.')
+  await service.printed('Waiting for a command that is using the database…')
   await command.stop()
   await service.printed(/listens on/)
   t.equal(service.output().match(/Waiting/g)?.length, 1)
@@ -185,7 +185,7 @@ t.test(
     const service = await startEmbeddedService(t, cwd)
     const home = (await readFile(join(cwd, 'data/postgres.location'), 'utf8')).trim()
     t.teardown(() => rm(home, { recursive: true }))
-    t.match(service.output(), `The database is kept in ${home}: `)
+    t.match(service.output(), `The database is stored in ${home}: `)
     t.match(service.output(), `Creating the database in ${home}; `)
     t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
     await service.stop()
@@ -196,13 +196,13 @@ t.test(
       return started.output()
     }
     const record = join(cwd, 'data/postgres.location')
-    const empty = `latchkey: ${record} is empty: write the directory of the database to it\n`
+    const empty = `latchkey: ${record} is empty: write the path of the database's directory to it\n`
     await writeFile(record, '')
     t.same(await commandsIn(cwd)('users list'), { code: 1, out: '', err: empty })
     t.equal(await refused(), empty)
     await writeFile(record, home)
     await unlink(join(cwd, 'data/root.keys'))
-    const lost = /has a database and no root\.keys: put back the copy .* whose fingerprint is \w{16}$/m
+    const lost = /a database but no root\.keys: restore your copy .* has the fingerprint \w{16}$/m
     t.match(await refused(), lost)
     await rm(join(cwd, 'data'), { recursive: true })
     t.match(await refused(), lost, 'the whole data directory')

@@ -73,8 +73,8 @@ t.test('users create refuses what the API refuses', async (t) => {
     [['create', 'a@localhost'], /the e-mail address cannot be used: /],
     [['create', 'a@example.org', '--name', ' '], /--name cannot be used: /],
     [['create', 'a@example.org', '--name', 'a\u202eb'], /--name cannot be used: /],
-    [['create', 'a@example.org', '--password-stdin'], /a password has 12 to 256 characters/, 'short\n'],
-    [['create', 'a@example.org', '--password-stdin'], /a password has 12 to 256 characters/, ''],
+    [['create', 'a@example.org', '--password-stdin'], /a password must have 12 to 256 characters/, 'short\n'],
+    [['create', 'a@example.org', '--password-stdin'], /a password must have 12 to 256 characters/, ''],
     [['create', 'a@example.org', '--password-stdin'], /password/, `${'x'.repeat(257)}\n`],
     [['create', 'a@example.org', '--password-stdin'], /password/, 'nul\0nul\0nul\0nul\0'],
     [['create', 'a@example.org', 'a password here'], /usage: latchkey users create <email>/],
@@ -94,9 +94,9 @@ t.test('a password on standard input is short and UTF-8', async (t) => {
   const { service, users } = await started(t)
   const create = ['create', 'a@example.org', '--password-stdin']
   for (const [input, message] of [
-    [Buffer.concat([Buffer.from('a long enough one'), Buffer.from([0xff])]), 'is not UTF-8'],
-    [Buffer.from('a long enough one é', 'latin1'), 'is not UTF-8'],
-    ['x'.repeat(1_000_000), 'a password has 12 to 256 characters']
+    [Buffer.concat([Buffer.from('a long enough one'), Buffer.from([0xff])]), 'is not valid UTF-8'],
+    [Buffer.from('a long enough one é', 'latin1'), 'is not valid UTF-8'],
+    ['x'.repeat(1_000_000), 'a password must have 12 to 256 characters']
   ] as const) {
     const { code, out, err } = await users(create, input)
     t.same([code, out], [1, ''])
@@ -104,7 +104,7 @@ t.test('a password on standard input is short and UTF-8', async (t) => {
     t.equal(err.trim().split('\n').length, 1)
   }
   const endless = await shell(service.databaseUrl, 'users create a@example.org --password-stdin </dev/zero')
-  t.match(endless, { code: 1, err: 'latchkey: a password has 12 to 256 characters\n' })
+  t.match(endless, { code: 1, err: 'latchkey: a password must have 12 to 256 characters\n' })
   t.equal((await service.admin.get('/api/v1/users')).json.total, 1)
 })
 
@@ -116,19 +116,19 @@ t.test('output that cannot be written is one line', { skip: !existsSync('/dev/fu
   t.match(await run('--help | true'), { code: 0, out: '', err: '' })
   t.match(await run('users list >/dev/full'), {
     code: 1,
-    err: 'latchkey: standard output cannot be written (ENOSPC)\n'
+    err: 'latchkey: cannot write to standard output (ENOSPC)\n'
   })
   t.match(await run('users create new@example.org >/dev/full'), {
     code: 1,
     err:
-      'latchkey: Created the user new@example.org. Its password could not be written: ' +
-      'latchkey users reset-password new@example.org\n'
+      'latchkey: Created the user new@example.org. The password could not be printed. ' +
+      'To set one, run: latchkey users reset-password new@example.org\n'
   })
   const unread = await run('users create unread@example.org | sleep 0')
-  t.match(unread.err, 'Its password could not be written')
+  t.match(unread.err, 'The password could not be printed')
   t.match(await run(`users reset-password ${email} >/dev/full`), {
     code: 1,
-    err: `latchkey: ${email} has a new password; all sessions of the user are ended. Its password could not`
+    err: `latchkey: ${email} has a new password. All sessions of the user have ended. The password could not`
   })
   t.equal(await statusOf(email, password), 401)
 })
@@ -194,7 +194,10 @@ t.test('users disable ends sessions and tokens at the next request, and enable u
   t.equal(data.find((user: { email: string }) => user.email === email).disabled, true)
   t.match((await users(['list'])).out, new RegExp(`disabled {2}${email}`))
   const reset = await users(['reset-password', email])
-  t.match(reset.out, new RegExp(`The user is disabled: latchkey users enable ${email}`))
+  t.match(
+    reset.out,
+    new RegExp(`The user is still disabled. To enable it, run: latchkey users enable ${email}`)
+  )
 
   t.match(await users(['enable', email]), { code: 0, err: '' })
   t.equal(await statusOf(email, passwordIn(reset.out)), 200)

@@ -142,7 +142,7 @@ t.test('without any connection a request is refused in time, and says why', asyn
   await role.setLimit(0)
   const cut = sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = ${role.name}`
   await cut.execute(service.db)
-  const detail = 'The database has no connection to spare; try again.'
+  const detail = 'The database has no free connection; try again.'
   for (const path of ['/api/v1/session', '/api/v1/app-credentials', '/readyz'])
     t.match((await ann.get(path)).json, { status: 503, code: 'unavailable', detail }, path)
   await role.setLimit(2)
@@ -173,7 +173,7 @@ t.test('a role that may not connect any more is a reason, not an error', async (
   t.teardown(() => sql.raw(`grant connect on database ${rows[0]!.name} to public`).execute(service.db))
   const cut = sql`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = ${role.name}`
   await cut.execute(service.db)
-  const detail = 'The database does not let the service in; try again.'
+  const detail = 'The database rejected the connection; try again.'
   for (const path of ['/api/v1/session', '/readyz'])
     t.match((await ann.get(path)).json, { status: 503, code: 'unavailable', detail }, path)
 })

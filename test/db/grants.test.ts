@@ -153,7 +153,7 @@ t.test('a role that can do more is refused, and gets nothing', async (t) => {
     [
       'latchkey_test_switcher',
       '',
-      /: it can switch triggers off$/,
+      /: it can disable triggers$/,
       'grant set on parameter session_replication_role to latchkey_test_switcher'
     ]
   ]
@@ -178,7 +178,7 @@ t.test('only the owner of the tables gives rights', async (t) => {
   const service = createDatabase({ connectionString: url })
   t.teardown(() => service.destroy())
   await t.rejects(migrateFor(service, role), {
-    message: `only the owner of the tables can give "${role}" its rights`
+    message: `only the owner of the tables can grant "${role}" its rights`
   })
 })
 
@@ -203,11 +203,11 @@ t.test('the role starts on a database that is migrated for it, and on no other',
     where name = (select max(name) from kysely_migration) returning name, timestamp`.execute(db)
   const last = rows[0]!
   await t.rejects(migrate(service), {
-    message: `run "latchkey migrate" as the owner of the tables first: ${last.name}`
+    message: `migrations are pending: run "latchkey migrate" as the owner of the tables (${last.name})`
   })
   await sql`insert into kysely_migration values (${last.name}, ${last.timestamp})`.execute(db)
   await sql`insert into kysely_migration values ('29990101T000000_later', 'then')`.execute(db)
   await t.rejects(migrate(service), {
-    message: 'the database has migrations that this version does not know: 29990101T000000_later'
+    message: 'the database has migrations that are unknown to this version: 29990101T000000_later'
   })
 })

@@ -149,7 +149,7 @@ t.test('a database in another encoding is refused', async (t) => {
     const db = createDatabase({ connectionString: url })
     await t.rejects(migrate(db), {
       message:
-        `the database has the encoding ${encoding}, and the service needs UTF8: create it with ` +
+        `the database has the encoding ${encoding}, but must have UTF8: create it with ` +
         `"create database … template template0 encoding 'UTF8' locale 'C'"`
     })
     await db.destroy()

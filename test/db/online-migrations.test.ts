@@ -195,7 +195,7 @@ t.test('a file with nothing to run, or with two kinds, is refused', async (t) =>
   for (const text of ['', `export const up = () => {}\n${INDEXES}`]) {
     const { db, folders } = await withMigration(t, text)
     await t.rejects(migrate(db, { folders }), {
-      message: `migration ${NAME} has to export either up, indexes or batch`
+      message: `migration ${NAME} must export exactly one of up, indexes and batch`
     })
   }
 })

@@ -2,7 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
-import { readConfig, variables } from '../../src/config.ts'
+import { readConfig } from '../../src/config.ts'
+import { variables } from '../../src/config-variables.ts'
 import { build, type Manifest, manifestFaults, readFolder } from './manifests.ts'
 
 const read = (path: string) => readFile(join(import.meta.dirname, '../..', path), 'utf8')

@@ -64,7 +64,7 @@ t.test('an invalid file is an error of one line without any of its content', asy
     const error = await readRootKeys(directory).catch((caught) => caught)
     t.match(error, {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has a root\.keys that is no list of keys/
+      message: /^LATCHKEY_DATA_DIR contains a root\.keys that is not a list of keys/
     })
     t.notMatch(error.message, '\n')
     t.notMatch(error.message, 'canary')
@@ -80,7 +80,7 @@ t.test('a file that others may read is an error', { skip: process.platform === '
     await chmod(join(directory, 'root.keys'), mode)
     await t.rejects(readRootKeys(directory), {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has a file that others may read or write \(chmod 600\): .*root\.keys$/
+      message: /^LATCHKEY_DATA_DIR contains a file that .* by other users \(chmod 600\): .*root\.keys$/
     })
   }
 })
@@ -92,7 +92,7 @@ t.test('a directory that cannot be created or written is an error', async (t) =>
   for (const path of [file, join(file, 'below'), join(file, 'further/below')]) {
     await t.rejects(prepareDataDirectory(path), {
       name: 'ConfigError',
-      message: /^LATCHKEY_DATA_DIR has to be /
+      message: /^LATCHKEY_DATA_DIR must be /
     })
   }
   const closed = join(directory, 'closed')

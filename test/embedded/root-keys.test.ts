@@ -25,12 +25,12 @@ t.test('a root.keys that is lost beside a database is not replaced', async (t) =
   await (await startEmbeddedService(t, cwd)).stop()
   const text = await readFile(path, 'utf8')
   const [{ fingerprint } = { fingerprint: '' }] = parseRootKeys(text)
-  const needed = `put back the copy of ${path} whose fingerprint is ${fingerprint}`
+  const needed = `restore your copy of ${path}, which has the fingerprint ${fingerprint}`
   await rename(path, safe)
   const files = await readdir(data)
 
   const lost = await refusal(t, cwd)
-  t.equal(lost, `latchkey: LATCHKEY_DATA_DIR has a database and no root.keys: ${needed}`)
+  t.equal(lost, `latchkey: LATCHKEY_DATA_DIR contains a database but no root.keys: ${needed}`)
   t.same(await readdir(data), files, 'nothing is made')
 
   const others: Record<string, () => Promise<unknown>> = {
@@ -42,7 +42,7 @@ t.test('a root.keys that is lost beside a database is not replaced', async (t) =
   for (const [what, put] of Object.entries(others)) {
     await put()
     const line = await refusal(t, cwd)
-    t.ok(line.startsWith('latchkey: LATCHKEY_DATA_DIR has a '), line)
+    t.ok(line.startsWith('latchkey: LATCHKEY_DATA_DIR contains a '), line)
     t.ok(line.endsWith(needed), `${what}: ${line}`)
     t.notMatch(line, text.split(':')[1]!.slice(0, 8), 'no part of a key')
     t.same((await readdir(data)).sort(), [...files, 'root.keys'].sort(), what)
@@ -52,7 +52,8 @@ t.test('a root.keys that is lost beside a database is not replaced', async (t) =
   await chmod(path, 0o644)
   t.equal(
     await refusal(t, cwd),
-    `latchkey: LATCHKEY_DATA_DIR has a file that others may read or write (chmod 600): ${path}`,
+    'latchkey: LATCHKEY_DATA_DIR contains a file that can be read or written by other users (chmod 600): ' +
+      path,
     'a right key needs no copy'
   )
   await rm(path)
@@ -72,12 +73,15 @@ t.test('a new database is made for the root key that is there', async (t) => {
   const path = join(cwd, 'data/root.keys')
   await mkdir(join(cwd, 'data'), { mode: 0o700 })
   await writeFile(path, 'none', { mode: 0o600 })
-  t.match(await refusal(t, cwd), /^latchkey: LATCHKEY_DATA_DIR has a root\.keys that is no list of keys/)
+  t.match(
+    await refusal(t, cwd),
+    /^latchkey: LATCHKEY_DATA_DIR contains a root\.keys that is not a list of keys/
+  )
   t.same(await readdir(join(cwd, 'data')), ['root.keys'], 'none for a file that holds no key')
   const key = newRootKey('mine')
   await writeFile(path, key)
   const service = await startEmbeddedService(t, cwd)
   t.match(service.output(), `The new database uses the root key in ${path}.`)
-  t.match(service.output(), `Creating the database in ${join(cwd, 'data')}; this takes some seconds.`)
+  t.match(service.output(), `Creating the database in ${join(cwd, 'data')}; this takes a few seconds.`)
   t.equal(await readFile(path, 'utf8'), key)
 })

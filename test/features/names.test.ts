@@ -97,7 +97,7 @@ t.test('on the Lightning surface', async (t) => {
     errors: {
       name: [
         'credential name has invalid format',
-        'This contains a character that changes the direction of text.'
+        'This contains a character that changes the direction of the text.'
       ]
     }
   })

@@ -9,6 +9,13 @@ export interface Block {
   heading: string
 }
 
+/** What a link to a heading has after its `#`. */
+export const anchorOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+
 /** The fenced blocks of a page in Markdown, in their order. Throws for one that has no end. */
 export function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = []

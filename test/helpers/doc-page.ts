@@ -9,6 +9,8 @@ import type { Ran, Shell } from './shell.ts'
 /** What curl exits with, by `--fail-with-body`, when it was refused. */
 const REFUSED = 22
 
+const PROBLEM = /"type": ?"\/docs\/problems\//
+
 /**
  * Does what the blocks of a page say, in their order. `sh` is run; `json` and `text` are held against what
  * the block before printed; `js` and `yaml` become the file that their first line names, and the `run` steps
@@ -53,8 +55,9 @@ export async function followBlocks(t: Test, blocks: readonly Block[], shell: She
   }
 }
 
-function ended({ code, err, failed }: Ran): string {
-  if (code === 0 && failed.length === 0) return 'well'
+function ended({ code, out, err, failed }: Ran): string {
+  // Without `--fail`, curl is content with a refusal.
+  if (code === 0 && failed.length === 0) return PROBLEM.test(out) ? 'with a problem' : 'well'
   const once = /^curl: \(22\) .*\n$/.test(err)
   return code === REFUSED && once ? 'refused' : `with ${code}; failed: ${failed.join('; ')}`
 }

@@ -27,6 +27,11 @@ export class Answers {
     return undefined
   }
 
+  /** The id that one on the page stands for; itself if the page has not shown it in an answer. */
+  realOf(id: string): string {
+    return this.#real.get(id) ?? id
+  }
+
   textFlaw(shown: string, real: string, path = ''): string | undefined {
     const [one, other] = [shown, real].map((text) => text.replaceAll(VARYING, nameOf))
     if (one !== other) return `${path}: ${JSON.stringify(shown)}, but was ${JSON.stringify(real)}`

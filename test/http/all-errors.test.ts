@@ -36,9 +36,9 @@ t.test('all faults of query, headers and body are in one answer', async (t) => {
   )
   t.match(answer, { code: 'validation-failed', detail: 'The request is invalid; see `errors`.' })
   t.same(messagesOf(answer), {
-    '/query': 'There are no parameters here.',
+    '/query': 'No parameters are allowed here.',
     '/headers/idempotency-key': 'This must be visible ASCII characters without spaces.',
-    '/body': 'There is an unknown property here; known: email, name, password, role.',
+    '/body': 'Unknown property. The known properties are: email, name, password, role.',
     '/body/email': 'This must be an e-mail address, such as name@example.org.',
     '/body/name': 'This is required.',
     '/body/password': 'This must be at least 12 characters long.',
@@ -81,14 +81,14 @@ t.test('each fault says what is expected', async (t) => {
     '/body/keys/0/fieldId': 'This must be a UUID.',
     '/body/keys/0/keyValue': 'This is required.',
     '/body/keys/1': 'This must be an object.',
-    '/body/keys/2': /^There is an unknown property here; known: .*fieldId.*\.$/,
+    '/body/keys/2': /^Unknown property. The known properties are: .*fieldId.*\.$/,
     '/body/expiresAt': 'This must be a time (RFC 3339), such as 2026-11-21T10:15:30Z.',
     '/body/description': 'This must be a string or null.',
     '/body/projectIds': 'This must be an array.'
   })
   const list = await refused('GET', `/api/v1/projects?page=0&pageSize=${CANARY}&${CANARY}=1`)
   t.match(messagesOf(list), {
-    '/query': /^There is an unknown parameter here; known: .*page, pageSize.*\.$/,
+    '/query': /^Unknown parameter. The known parameters are: .*page, pageSize.*\.$/,
     '/query/page': 'This must be at least 1.',
     '/query/pageSize': 'This must be a whole number.'
   })
@@ -101,7 +101,7 @@ t.test('each fault says what is expected', async (t) => {
     '/body/fields/0/fieldName': 'This must be a letter, then up to 63 letters, digits and _.',
     '/body/fields/0/fieldLabel': 'This must be at least 1 character long.',
     '/body/fields/0/fieldType': /^This must be one of: text, /,
-    '/body/fields/0/options': 'An item occurs twice.'
+    '/body/fields/0/options': 'The items must be unique.'
   })
   const environment = await refused('PUT', `/api/v1/app-credentials/${ID}/environments/${CANARY}%20x`, {
     keys: CANARY
@@ -123,8 +123,9 @@ t.test('numbers and texts that cannot be stored are among them', async (t) => {
   t.equal(answer.status, 400)
   t.match(messagesOf(answer.json), {
     '/body/typeName': String,
-    '/body/fields/0/description': 'A text here has half of a surrogate pair.',
-    '/body/fields/0/constraints/minimum': 'This must be a number that a double holds exactly.',
+    '/body/fields/0/description': 'A text here contains half of a surrogate pair.',
+    '/body/fields/0/constraints/minimum':
+      'This must be a number that a double-precision number can hold exactly.',
     '/body/fields/1/fieldName': 'This must be a string.'
   })
 })

@@ -163,6 +163,12 @@ t.test('Swagger UI is told what it can do', async (t) => {
     .flatMap((operations) => Object.values(operations))
     .flatMap(({ security }) => security.flatMap((way) => Object.keys(way)))
   t.same([...new Set(ways)], ['bearerToken'])
+  const refusals = Object.values<Record<string, { responses: Record<string, object> }>>(shown.paths)
+    .flatMap((operations) => Object.values(operations))
+    .flatMap(({ responses }) => Object.entries(responses))
+    .filter(([status]) => Number(status) >= 400)
+  t.ok(refusals.length > 300, `${refusals.length} refusals`)
+  for (const [, refusal] of refusals) t.same(Object.keys(refusal), ['description'], 'in one line each')
   t.same(Object.keys((await send(origin, '/openapi.json')).json.components.securitySchemes).sort(), [
     'bearerToken',
     'sessionCookie'

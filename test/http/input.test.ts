@@ -213,7 +213,8 @@ t.test('a key that could set a prototype is refused, and named for what it is', 
     for (const [what, members] of Object.entries(cases)) {
       const answer = await sendTo(route, { body: with_(route, members) })
       isProblem(t, `${name}: ${what}`, answer, 400, 'validation-failed')
-      const message = 'An object in the body has the key __proto__, or constructor with a prototype in it.'
+      const message =
+        'An object in the body has the key __proto__, or a key constructor whose value has the key prototype.'
       t.same(answer.json.errors, [{ path: '/body', code: 'forbidden-key', message }], `${name}: ${what}`)
     }
   })

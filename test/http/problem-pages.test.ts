@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { problemsPage } from '../../scripts/problems.ts'
 import { problems } from '../../src/http/problems.ts'
 import { startTestApp } from '../helpers/app.ts'
 import { send } from '../helpers/raw-request.ts'
@@ -12,16 +15,16 @@ const read = (html: string) =>
     .replaceAll('&lt;', '<')
     .replaceAll('&amp;', '&')
 
-t.test('the type of a problem is a page that says what it means and what to do', async (t) => {
+t.test('the type of a problem is a page with its meaning, its likely cause and what to do', async (t) => {
   const refusal = await send(origin, '/api/v1/session')
   t.equal(refusal.json.type, '/docs/problems/unauthenticated')
   const page = await send(origin, refusal.json.type)
   t.match(page, { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
   t.match(page.text, `<h1>${refusal.json.title}</h1>`)
   t.ok(problems.size > 40, `${problems.size} problems`)
-  for (const [code, { status, title, detail, help }] of problems) {
+  for (const [code, { status, title, detail, causes, help }] of problems) {
     const { text } = await send(origin, `/docs/problems/${code}`)
-    for (const part of [code, String(status), title, detail, help])
+    for (const part of [code, String(status), title, detail, causes, help])
       t.ok(read(text).includes(part.replaceAll('`', '')), `${code}: ${part}`)
     t.notMatch(text, '`', code)
   }
@@ -32,8 +35,14 @@ t.test('a list leads to all of them', async (t) => {
     const { status, text } = await send(origin, path)
     t.equal(status, 200)
     const links = [...text.matchAll(/href="\/docs\/problems\/([^"]+)"/g)].map((match) => match[1])
-    t.same(links, [...problems.keys()])
+    t.same(links.sort(), [...problems.keys()].sort())
   }
+})
+
+t.test('docs/reference/problems.md is current, and has all codes', async (t) => {
+  const page = await readFile(join(import.meta.dirname, '../../docs/reference/problems.md'), 'utf8')
+  t.equal(page, problemsPage(), 'run `npm run problems`, read the diff')
+  for (const code of problems.keys()) t.match(page, `\n## ${code}\n`)
 })
 
 t.test('the pages run no script, need no session, and are revalidated', async (t) => {

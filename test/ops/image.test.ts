@@ -106,7 +106,7 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
       t.not((await inside('sh', '-c', `echo x > ${place}/x`)).code, 0, `cannot write to ${place}`)
     const keys = await inside('node', 'src/cli.ts', 'keys', 'status')
     t.match(keys, { code: 0, out: /1 of 1 values/ }, keys.err)
-    t.match(await inside('node', 'src/cli.ts', 'audit', 'verify'), { code: 0, out: /events are right/ })
+    t.match(await inside('node', 'src/cli.ts', 'audit', 'verify'), { code: 0, out: /events are intact/ })
     for (const secret of ['s3cret', ADMIN.password, files.root_keys.split(':')[1]!.trim()])
       t.notMatch(await logs(), secret)
 
@@ -125,7 +125,7 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
     const { out, err } = await podman('logs', 'refused')
     t.equal(
       `${out}${err}`,
-      'latchkey: LATCHKEY_ROOT_KEYS_FILE has to be a private file; this is one that cannot be read (EACCES)\n'
+      'latchkey: LATCHKEY_ROOT_KEYS_FILE must name a private file: the file cannot be read (EACCES)\n'
     )
   })
 })

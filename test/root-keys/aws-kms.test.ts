@@ -76,9 +76,9 @@ t.test('temporary failures are retried, up to three attempts; others are not', a
   const lasting: [KmsFault[], attempts: number, RegExp][] = [
     [['throttled', 'throttled', 'throttled'], 3, /ThrottlingException/],
     [['failing', 'failing', 'failing'], 3, /KMSInternalException/],
-    [['garbage'], 1, /is not one of KMS/],
-    [['no json'], 1, /is not one of KMS/],
-    [['short key'], 1, /no data key/],
+    [['garbage'], 1, /is not from KMS/],
+    [['no json'], 1, /is not from KMS/],
+    [['short key'], 1, /not a data key/],
     [['denied'], 1, /AccessDeniedException: .*kms:Decrypt/]
   ]
   for (const [faults, attempts, message] of lasting) {
@@ -114,7 +114,7 @@ t.test('three attempts on a silent KMS fail within ten seconds', async (t) => {
   kms.faults.push('silent', 'silent', 'silent', 'silent')
   kms.calls.length = 0
   const since = performance.now()
-  t.match(await failureOf(t, root.unwrap(1, wrapped), kms), /no answer within 2\.0 s/)
+  t.match(await failureOf(t, root.unwrap(1, wrapped), kms), /no response within 2\.0 s/)
   t.equal(kms.calls.length, 3)
   t.ok(performance.now() - since < 10_000, 'in time')
 })

@@ -64,7 +64,7 @@ t.test('a key of the same name in another Vault is refused before it wraps a dat
   const [right, wrong] = [rootsOf(ours), rootsOf(theirs)]
   t.equal(right[0]!.fingerprint, wrong[0]!.fingerprint)
   await openKeyring(starts.db, right)
-  const refusal = { name: 'WrongRootKey', message: /is this the KMS, Vault or account that the service uses/ }
+  const refusal = { name: 'WrongRootKey', message: /this is the KMS, Vault or account that the service uses/ }
   await t.rejects(rotateDataKey(starts.db, wrong[0]!, operator, 'asked'), refusal)
   await t.rejects(openKeyring(starts.db, wrong), refusal)
   t.equal(await rotateDataKey(starts.db, right[0]!, operator, 'asked'), 2)
@@ -94,7 +94,7 @@ t.test(
     await writeFile(file, key)
     await chmod(file, 0o644)
     const line = await starts.lastLine({ LATCHKEY_ROOT_KEYS_FILE: file })
-    t.match(line, /^latchkey: LATCHKEY_ROOT_KEYS_FILE has to be a private file; .*others may read or write/)
+    t.match(line, /^latchkey: LATCHKEY_ROOT_KEYS_FILE must name a private file: .* by other users/)
     t.notMatch(line, key.split(':')[1]!.slice(0, 8))
   }
 )

@@ -79,10 +79,10 @@ t.test('temporary failures are retried, up to three attempts; others are not', a
   const lasting: [VaultFault[], attempts: number, RegExp][] = [
     [['sealed', 'sealed', 'sealed'], 3, /503 Vault is sealed/],
     [['throttled', 'throttled', 'throttled'], 3, /429 .*quota/],
-    [['garbage'], 1, /is not one of Vault/],
+    [['garbage'], 1, /is not from Vault/],
     [['redirected'], 1, /redirect \(307\), which is not followed/],
     [['echo'], 1, /400 /],
-    [['short key'], 1, /no data key/]
+    [['short key'], 1, /not a data key/]
   ]
   for (const [faults, attempts, message] of lasting) {
     vault.calls.length = 0
@@ -104,7 +104,7 @@ t.test('three attempts on a silent Vault fail within ten seconds', async (t) => 
   const { vault, root } = await newRootKey(t)
   vault.faults.push('silent', 'silent', 'silent')
   const since = performance.now()
-  t.match(await failureOf(t, root.wrap(1, DATA_KEY), vault), /no answer within 2\.0 s/)
+  t.match(await failureOf(t, root.wrap(1, DATA_KEY), vault), /no response within 2\.0 s/)
   t.equal(vault.calls.length, 3)
   t.ok(performance.now() - since < 10_000, 'in time')
 })
@@ -150,7 +150,7 @@ t.test('a token in a file is read at each use, since an agent renews it', async 
   for (const text of ['', 'two words', 'line\r\nx-other: header']) {
     await writeFile(file, text)
     const message = await failureOf(t, root.unwrap(1, wrapped), vault)
-    t.match(message, /VAULT_TOKEN_FILE holds no token/)
+    t.match(message, /VAULT_TOKEN_FILE contains no token/)
     if (text) t.notMatch(message, text)
   }
   await rm(file)

@@ -25,8 +25,8 @@ interface HolderInput {
 }
 
 /**
- * The owner of the tokens that a request is about: the caller, or the project whose id the request has, of
- * which they are an admin.
+ * The owner of the tokens in a request: the caller or, if the request has the id of a project, that project,
+ * of which the caller must be an admin.
  */
 const holder = guard(async (request): Promise<repository.TokenHolder> => {
   await sessionOnly(request)
@@ -39,8 +39,8 @@ const holder = guard(async (request): Promise<repository.TokenHolder> => {
 })
 
 /**
- * Returns the project with this name as the owner of a token. Runs in the transaction of the creation, so
- * that a retry gets the first answer even if the project was renamed. `createToken` checks the user's role.
+ * Returns the project with this name as the owner of a token. Runs in the transaction of the create, so that
+ * a retry gets the first response even if the project was renamed. `createToken` checks the user's role.
  */
 async function projectNamed(trx: Transaction, userId: string, name: string): Promise<repository.TokenHolder> {
   const [id] = await projectIdsOf(trx, userId, { refs: [name], pathOf: () => '/body/project' })
@@ -70,7 +70,7 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
         events: [eventOf('token.created', row, { scopes })]
       }
     }
-    // A retry must not show a token again that was revoked, as if it could be used.
+    // A retry must not return a revoked token as if it could be used.
     return created(request, reply, create, async (trx, body) => {
       if (!(await repository.isValid(trx, body.id))) throw new TokenRevoked()
     })
@@ -95,8 +95,8 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 /**
- * Stores a new token and returns its row. Checks the creator's role again and locks it: who is losing
- * the role in the project must not leave a new token behind. Throws Forbidden.
+ * Stores a new token and returns its row. Checks the creator's role again and locks it, so that a user who is
+ * losing the role cannot create a token in the meantime. Throws Forbidden.
  */
 async function createToken(
   trx: Transaction,
@@ -110,12 +110,12 @@ async function createToken(
 
 function futureOf(time: Date | null): Date | null {
   if (time === null || time.getTime() > Date.now()) return time
-  const message = 'A token that has expired is none.'
+  const message = 'This must be a time in the future.'
   throw new ValidationFailed({ errors: [{ path: '/body/expiresAt', code: 'out-of-range', message }] })
 }
 
 function requireScopesFor(allowed: readonly string[], scopes: readonly string[]): void {
-  const message = `For this token, this must be one of: ${allowed.join(', ')}.`
+  const message = `Scopes of this kind of token are: ${allowed.join(', ')}.`
   const errors = scopes.flatMap((scope, index) =>
     allowed.includes(scope) ? [] : [{ path: `/body/scopes/${index}`, code: 'not-allowed' as const, message }]
   )

@@ -27,7 +27,7 @@ import {
   withId
 } from '../../http/schemas.ts'
 
-const Scope = extensibleEnum('Scope', 'What a token may do', [
+const Scope = extensibleEnum('Scope', 'What a token can be used for', [
   ...new Set([...PERSONAL_SCOPES, ...PROJECT_SCOPES])
 ])
 const scopes = Type.Array(Scope, {
@@ -51,21 +51,26 @@ export const AccessTokenCreate = closed(
   {
     name: Name,
     scopes,
-    expiresAt: Type.Optional(nullable(Timestamp)),
-    projectId: Type.Optional(described(Id, 'For a token of this project')),
+    expiresAt: Type.Optional(nullable(described(Timestamp, 'The time of expiry (RFC 3339), or null'))),
+    projectId: Type.Optional(
+      described(Id, 'Creates a project token for this project. Send this or `project`, not both')
+    ),
     project: Type.Optional(
       Type.String({
         ...AskedName,
         description:
-          'The same by the name of a project that the caller created, or by the id of any. The name of ' +
-          'another one is 409 `ambiguous-name`. Either this or `projectId`, not both',
+          'Creates a project token for the project with this name (only if you created it) or this id. ' +
+          'Send this or `projectId`, not both',
         examples: ['Reports']
       })
     )
   },
   {
     $id: 'AccessTokenCreate',
-    examples: [{ name: example.name, scopes: example.scopes, expiresAt: example.expiresAt }]
+    examples: [
+      { name: example.name, project: 'Reports', scopes: ['credentials:resolve'] },
+      { name: 'Backup script', scopes: ['credentials:read'], expiresAt: null }
+    ]
   }
 )
 
@@ -73,7 +78,7 @@ const TokenCreator = Type.Object(
   { id: Id, name: ShownName },
   {
     additionalProperties: false,
-    description: 'Who made it; null if that user was deleted',
+    description: 'The user who created the token; null if the user was deleted',
     examples: [{ id: '019a0b1c-2d3e-7f40-8a51-00000000000b', name: 'Ann' }]
   }
 )
@@ -85,11 +90,9 @@ export const AccessToken = closed(
     scopes: Type.Array(Type.Unsafe<string>(Scope), { maxItems: 10, examples: [['credentials:read']] }),
     projectId: nullable(Id),
     expiresAt: nullable(Timestamp),
-    lastUsedAt: nullable(
-      Type.Unsafe<string>({ ...Timestamp, description: 'Written once a minute at the most' })
-    ),
+    lastUsedAt: nullable(Type.Unsafe<string>({ ...Timestamp, description: 'Updated at most once a minute' })),
     createdAt: Timestamp,
-    // Not in answers that were stored for a retry before there was this property.
+    // Missing in responses that earlier versions stored for retries.
     createdBy: Type.Optional(nullable(TokenCreator))
   },
   { $id: 'AccessToken', examples: [example] }
@@ -102,7 +105,9 @@ const TokenSortQuery = sortQuery('AccessTokenSort', ['-createdAt', 'createdAt', 
 export const CreatedAccessToken = closed(
   {
     ...AccessToken.properties,
-    token: Type.String({ description: 'The token itself, in this answer and never again' })
+    token: Type.String({
+      description: 'The token. It is shown only in this response'
+    })
   },
   {
     $id: 'AccessTokenCreated',
@@ -114,20 +119,18 @@ const tags = ['Access tokens']
 
 export const createAccessToken = {
   operationId: 'createAccessToken',
-  summary: 'Make an access token',
+  summary: 'Create an access token',
   description:
-    'Without `projectId` a personal one: it acts as its maker, with the scopes `' +
-    PERSONAL_SCOPES.join('`, `') +
-    '`. With `projectId` or `project` one of that project, for its admins and owners to make: a machine of ' +
-    'the ' +
-    'project, whoever leaves it, with the scopes `' +
-    PROJECT_SCOPES.join('`, `') +
-    '`. Only in person: a token makes no tokens. A retry with the same `Idempotency-Key` shows the token ' +
-    'again, but not once it is revoked or has expired (409 `token-revoked`).',
+    'With `project` or `projectId`, you create a project token. It belongs to the project, and only an ' +
+    `admin or owner of the project can create it. Its scopes: \`${PROJECT_SCOPES.join('`, `')}\`.\n\n` +
+    'Without them, you create a personal token, which acts as you. Its scopes: ' +
+    `\`${PERSONAL_SCOPES.join('`, `')}\`.\n\n` +
+    'Needs a session: a token cannot create tokens. A retry with the same `Idempotency-Key` returns the ' +
+    'token again, unless it has expired or was revoked (409 `token-revoked`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(AccessTokenCreate),
-  response: { 201: answer('Made', CreatedAccessToken, LocationHeader) },
+  response: { 201: answer('The new token', CreatedAccessToken, LocationHeader) },
   problems: [NotFound, AmbiguousName, TokenRevoked, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
@@ -135,16 +138,17 @@ export const listAccessTokens = {
   operationId: 'listAccessTokens',
   summary: 'List access tokens',
   description:
-    'My own; with `projectId` those of the project, for its admins and owners. Those that are not ' +
-    'revoked, without the tokens themselves. One that never expires is sorted as the last to expire.',
+    'Your personal tokens or, with `projectId`, the tokens of the project, for its admins and owners. ' +
+    'Leaves out revoked tokens, and never contains the tokens themselves. Sorted by `expiresAt`, a token ' +
+    'without an expiry comes last.',
   tags,
   querystring: closed({
     ...PageQuery,
     ...TokenSortQuery,
-    projectId: Type.Optional(described(Id, 'The tokens of this project, in place of my own'))
+    projectId: Type.Optional(described(Id, 'The tokens of this project instead of your own'))
   }),
   response: {
-    200: answer('One page of tokens', AccessTokenPage)
+    200: answer('A page of tokens', AccessTokenPage)
   },
   problems: [Forbidden, NotFound]
 }
@@ -153,10 +157,11 @@ export const revokeAccessToken = {
   operationId: 'revokeAccessToken',
   summary: 'Revoke an access token',
   description:
-    'My own, or one of a project where I am an admin or owner. It is dead at once, on every replica.',
+    'Your own token, or a token of a project where you are an admin or owner. It stops working ' +
+    'immediately, on every replica.',
   tags,
   params: withId('token'),
   auditTarget: { id: 'access-token' } as const,
-  response: { 200: answer('Revoked', Success) },
+  response: { 200: answer('The token was revoked', Success) },
   problems: [NotFound]
 }

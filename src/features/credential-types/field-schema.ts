@@ -18,7 +18,7 @@ export const region = {
   fieldType: 'select',
   required: false,
   secret: false,
-  description: 'Where the account is kept',
+  description: 'The region of the account',
   defaultValue: 'eu',
   options: ['eu', 'us']
 }
@@ -29,30 +29,34 @@ const fieldName = Type.String({
   maxLength: 64,
   pattern: '^[a-zA-Z][a-zA-Z0-9_]{0,63}$',
   expected: 'a letter, then up to 63 letters, digits and _',
-  description: 'Unique within the type, case counts',
+  description: 'The name of the field, unique within the type. Case-sensitive',
   examples: ['apiKey']
 })
-const fieldLabel = Type.String({ ...Label, description: 'What people read', examples: ['API key'] })
+const fieldLabel = Type.String({
+  ...Label,
+  description: 'The label of the field in forms',
+  examples: ['API key']
+})
 const fieldType = namedEnum('FieldType', FIELD_TYPES, {
   description:
-    'What a value has to be: `text`, `password` and `multiline` a string, `number` a number, `boolean` ' +
-    'true or false, `url` an http(s) URL, `email` an e-mail address, `select` one of the options, `json` ' +
-    'any JSON value but null; `constraints` may say more'
+    'Values are strings for `text`, `password` and `multiline`, numbers for `number`, true or false for ' +
+    '`boolean`, URLs for `url`, e-mail addresses for `email`, one of `options` for `select`, and any JSON ' +
+    'except null for `json`'
 })
-const required = Type.Boolean({ description: 'Whether a credential has to have a value here' })
+const required = Type.Boolean({ description: 'Whether every credential must have a value for the field' })
 const secret = Type.Boolean({
-  description: 'Whether the value is shown to nobody but by `reveal` and `resolve`'
+  description: 'Whether only `reveal` and `resolve` return the value'
 })
 const defaultValue = (what: string) =>
   Type.Unknown({
-    description: `${what}; has to fit the field, and a secret field has none, since everybody sees the types`,
+    description: `${what}. It must be valid for the field. A secret field cannot have one`,
     examples: ['eu']
   })
 const options = Type.Array(Type.String({ minLength: 1, maxLength: 200 }), {
   minItems: 1,
   maxItems: 200,
   uniqueItems: true,
-  description: 'The values of a `select`, which has to have them; of no other field type',
+  description: 'The allowed values. Required for `select`; not allowed for other field types',
   examples: [['eu', 'us']]
 })
 const pattern = Type.String({
@@ -60,18 +64,17 @@ const pattern = Type.String({
   maxLength: 1000,
   description:
     'A regular expression in RE2 syntax (no look-around, no back-references), for `text`, `password`, ' +
-    '`multiline`, `url` and `email`. It is searched for anywhere in the value, as in JSON Schema: anchor ' +
-    'it with `^` and `$` to mean the whole. The patterns of a type may together compile to no more than ' +
-    '2,500 RE2 instructions. With a pattern, a value has 4,096 characters at the most; the sum, over the ' +
-    'values of a request, of characters times instructions is at most 400,000.',
+    '`multiline`, `url` and `email`. It matches any part of the value, as in JSON Schema; use `^` and `$` ' +
+    'to match all of it. Limits: 2,500 RE2 instructions for the patterns of a type, 4,096 characters for a ' +
+    'value, and 400,000 for the sum of characters times instructions in a request.',
   examples: ['^sk_[a-z0-9]{24}$']
 })
 
 const FieldConstraints = closed(
   {
-    minimum: Type.Optional(Type.Number({ description: 'The smallest `number`', examples: [1] })),
-    maximum: Type.Optional(Type.Number({ description: 'The largest `number`', examples: [65_535] })),
-    integer: Type.Optional(Type.Boolean({ description: 'Whether a `number` has to be a whole one' })),
+    minimum: Type.Optional(Type.Number({ description: 'The minimum of a `number`', examples: [1] })),
+    maximum: Type.Optional(Type.Number({ description: 'The maximum of a `number`', examples: [65_535] })),
+    integer: Type.Optional(Type.Boolean({ description: 'Whether a `number` must be a whole number' })),
     schemes: Type.Optional(
       Type.Array(
         Type.String({
@@ -83,23 +86,24 @@ const FieldConstraints = closed(
           minItems: 1,
           maxItems: 20,
           uniqueItems: true,
-          description: 'The schemes that a `url` may have; `http` and `https` if absent'
+          description: 'The allowed schemes of a `url`; `http` and `https` by default'
         }
       )
     ),
     shape: Type.Optional(
       namedEnum('JsonShape', JSON_SHAPES, {
         description:
-          'What a `json` value has to be: an `object`, or `object-or-text`: an object, or a text that is ' +
-          'the JSON of one. It comes out as it went in; any JSON value but null if absent'
+          'The shape of a `json` value: `object`, or `object-or-text` for an object or a string that ' +
+          'contains the JSON of one, which is stored and returned as sent. By default, any JSON value ' +
+          'except null'
       })
     )
   },
   {
     $id: 'FieldConstraints',
     description:
-      'What a value has to fulfil besides its type: `minimum`, `maximum` and `integer` of a `number`, ' +
-      '`schemes` of a `url`, `shape` of a `json`. For values written from then on; `{}` removes them',
+      'Restrictions in addition to the type: `minimum`, `maximum` and `integer` for `number`, `schemes` ' +
+      'for `url`, and `shape` for `json`. They apply to values that are written later. `{}` removes them',
     examples: [{ minimum: 1, maximum: 65_535, integer: true }]
   }
 )
@@ -113,7 +117,7 @@ export const CredentialTypeField = closed(
     required,
     secret,
     description: Type.Optional(Type.String({ maxLength: 2000 })),
-    defaultValue: Type.Optional(defaultValue('The value that a new credential begins with')),
+    defaultValue: Type.Optional(defaultValue('The initial value in a new credential')),
     options: Type.Optional(options),
     pattern: Type.Optional(pattern),
     constraints: Type.Optional(ref(FieldConstraints)),
@@ -121,16 +125,16 @@ export const CredentialTypeField = closed(
       format: 'int32',
       minimum: 0,
       maximum: MAX_FIELDS - 1,
-      description: 'Its place in the list'
+      description: 'The position of the field in the list, from 0'
     })
   },
   { $id: 'CredentialTypeField', examples: [{ id: fieldId, ...host, position: 0 }] }
 )
 
-/** Properties that `null` removes in an update, and omits in a create. */
+/** Properties that `null` removes in an update. In a create, `null` is the same as leaving them out. */
 const optional = {
   description: Type.Optional(Description),
-  defaultValue: Type.Optional(defaultValue('The value that a new credential begins with; null for none')),
+  defaultValue: Type.Optional(defaultValue('The initial value in a new credential, or null')),
   options: Type.Optional(nullable(options)),
   pattern: Type.Optional(nullable(pattern)),
   constraints: Type.Optional(ref(FieldConstraints))
@@ -145,8 +149,8 @@ export const CredentialTypeFieldCreate = closed(
     secret: Type.Optional({
       ...secret,
       description:
-        `${secret.description}; true if not said, except for ` +
-        '`boolean`, `number`, `select`, `url` and `email`'
+        `${secret.description}. The default is false for \`boolean\`, \`number\`, \`select\`, \`url\` and ` +
+        '`email`, and true for other field types'
     }),
     ...optional
   },
@@ -158,7 +162,8 @@ export const CredentialTypeFieldUpdate = closed(
     id: Type.Optional({
       ...Id,
       description:
-        'Of the field that this entry changes; without it, the field of its `fieldName`, or a new one'
+        'The id of the field to change. Without it, the entry changes the field with its `fieldName`, or ' +
+        'adds a field'
     }),
     fieldName: Type.Optional(fieldName),
     fieldLabel: Type.Optional(fieldLabel),
@@ -169,16 +174,16 @@ export const CredentialTypeFieldUpdate = closed(
     position: Type.Optional(
       Type.Integer({
         format: 'int64',
-        description: 'Passed over, so that what was read can be sent back: the order of the list counts'
+        description:
+          'Ignored; the order of the list applies. Accepted so that you can send back what you read'
       })
     )
   },
   {
     $id: 'CredentialTypeFieldUpdate',
     description:
-      'With the `id` or the `fieldName` of a field it keeps what is absent and `null` clears; otherwise it ' +
-      'is as ' +
-      'in a new type: `fieldName`, `fieldLabel` and `fieldType` are required',
+      'With the `id` or `fieldName` of a field: absent properties keep their values, and `null` clears a ' +
+      'value. Otherwise a new field, which requires `fieldName`, `fieldLabel` and `fieldType`',
     examples: [{ fieldName: 'host', fieldLabel: 'Host name' }, apiKey]
   }
 )

@@ -27,13 +27,13 @@ export function assertValidFields(fields: readonly FieldRow[], earlier: readonly
     errors.push({
       path: '/body/fields',
       code: 'too-large',
-      message: 'The fields, as JSON, have 16 KiB at the most.'
+      message: 'The fields must be at most 16 KiB as JSON.'
     })
   }
   if (errors.length > 0) throw new ValidationFailed({ errors: distinctErrors(errors) })
 }
 
-/** The size of the fields in an answer, which leaves out what is null. */
+/** Returns the size of the fields in a response, which omits null. */
 function sizeOf(fields: readonly FieldRow[]): number {
   return Buffer.byteLength(JSON.stringify(fields, (_key, value) => value ?? undefined))
 }
@@ -56,12 +56,12 @@ function validateNames(fields: readonly FieldRow[]): InputError[] {
 function validateOptions(field: FieldRow): InputError[] {
   const isSelect = field.field_type === 'select'
   if (isSelect && field.options === null)
-    return [errorAt(field, 'options', 'required', 'A select needs its options.')]
+    return [errorAt(field, 'options', 'required', 'A select needs options.')]
   if (isSelect || field.options === null) return []
-  return [errorAt(field, 'options', 'not-for-this-type', 'Only a select has options.')]
+  return [errorAt(field, 'options', 'not-for-this-type', 'Only a select can have options.')]
 }
 
-/** A pattern that exceeds the total size is the last one that is compiled. */
+/** Stops compiling when the patterns exceed the total size. */
 function validatePatterns(fields: readonly FieldRow[]): InputError[] {
   const errors: InputError[] = []
   let remaining = MAX_INSTRUCTIONS
@@ -70,12 +70,12 @@ function validatePatterns(fields: readonly FieldRow[]): InputError[] {
     const refuse = (code: InputErrorCode, message: string) =>
       errors.push(errorAt(field, 'pattern', code, message))
     if (!takesPattern(field.field_type)) {
-      refuse('not-for-this-type', 'A field of this type takes no pattern.')
+      refuse('not-for-this-type', 'A field of this type cannot have a pattern.')
       continue
     }
     const size = sizeOfPattern(field.pattern)
     if (size === undefined) refuse('invalid-pattern', 'This must be a regular expression in RE2 syntax.')
-    // To find that a pattern is invalid can take as long as to compile it.
+    // Rejecting an invalid pattern can take as long as compiling it.
     remaining -= size ?? field.pattern.length
     if (remaining >= 0) continue
     if (errors.length === 0) refuse('invalid-pattern', 'The patterns of the type are too large together.')
@@ -96,7 +96,12 @@ function validateConstraints(field: FieldRow): InputError[] {
   const error = (code: InputErrorCode, message: string) => [errorAt(field, 'constraints', code, message)]
   const allowed = CONSTRAINTS[field.field_type] ?? []
   if (Object.keys(constraints).some((name) => !allowed.includes(name as keyof FieldConstraints)))
-    return error('not-for-this-type', `A field of this type takes ${allowed.join(', ') || 'no constraints'}.`)
+    return error(
+      'not-for-this-type',
+      allowed.length === 0
+        ? 'A field of this type cannot have constraints.'
+        : `The constraints of a field of this type can be: ${allowed.join(', ')}.`
+    )
   const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = constraints
   return minimum > maximum ? error('out-of-range', 'The minimum is greater than the maximum.') : []
 }
@@ -105,9 +110,9 @@ function validateDefault(field: FieldRow, search: PatternSearch): InputError[] {
   if (field.default_value === null) return []
   const error = (code: InputErrorCode, message: string) => [errorAt(field, 'defaultValue', code, message)]
   if (field.secret)
-    return error('not-for-secret', 'Everybody sees the types, so a secret field has no default.')
+    return error('not-for-secret', 'A secret field cannot have a default, because all users can see it.')
   const value = parseLossless(field.default_value)
-  if (hasNoValue(value, field)) return error('required', 'This must be a value of the field.')
+  if (hasNoValue(value, field)) return error('required', 'The default of this field cannot be empty.')
   const invalid = validateValue(field, value, search)
   return invalid ? error(invalid.code, invalid.message) : []
 }

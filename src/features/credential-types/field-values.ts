@@ -16,7 +16,7 @@ const EMAIL = /^[^\s\p{Cc}@]+@[^\s\p{Cc}@]+$/u
 const URL_START = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]+)/i
 const NO_URL_CHARACTER = /[\s\p{Cc}\\]/u
 const HTTP = ['http', 'https']
-/** Longer than any name in the DNS (RFC 1035, 2.3.4). To read a long host takes long. */
+/** Longer than any name in the DNS (RFC 1035, 2.3.4). Parsing a long host is slow. */
 const MAX_HOST = 300
 
 /** True for types whose values are strings that a pattern can restrict. */
@@ -27,8 +27,8 @@ export function takesPattern(type: FieldType): boolean {
 type Constrained = Pick<FieldRow, 'field_type' | 'secret' | 'options' | 'pattern' | 'constraints'>
 
 /**
- * True if the value is absent. An empty string is, in a required field and where it cannot be a value: in a
- * number, a boolean and a select. In `json`, `""` is always a value.
+ * True if the value is absent. An empty string counts as absent in a required field, and in a number, a
+ * boolean or a select. In `json`, `""` is always a value.
  */
 export function hasNoValue(value: unknown, field: Pick<FieldRow, 'field_type' | 'required'>): boolean {
   if (value === undefined || value === null) return true
@@ -37,7 +37,7 @@ export function hasNoValue(value: unknown, field: Pick<FieldRow, 'field_type' | 
 
 /**
  * Returns undefined if the value is valid for the field. All values of a request share one `search`. An empty
- * text is the value of an optional field, whatever its format and pattern.
+ * text is valid in any optional text field, whatever its format and pattern.
  */
 export function validateValue(
   field: Constrained,
@@ -62,7 +62,7 @@ function validateType(
     case 'json':
       return validateJson(value, constraints?.shape)
   }
-  if (typeof value !== 'string') return { code: 'wrong-type', message: 'This must be of type string.' }
+  if (typeof value !== 'string') return { code: 'wrong-type', message: 'This must be a string.' }
   switch (field_type) {
     case 'url':
       return validateUrl(value, constraints?.schemes ?? HTTP, secret)
@@ -76,7 +76,7 @@ function validateType(
       return check(
         options?.includes(value) ?? false,
         'not-allowed',
-        "This must be one of the field's options."
+        'This must be one of the options of the field.'
       )
   }
   return undefined
@@ -88,7 +88,10 @@ function validateNumber(value: number | RawNumber, constraints: FieldConstraints
   if (integer && !isWholeNumber(text)) return { code: 'wrong-type', message: 'This must be a whole number.' }
   if (minimum === undefined && maximum === undefined) return undefined
   if (!isExactNumber(text))
-    return { code: 'number-not-exact', message: 'A number with limits has to be one that a double holds.' }
+    return {
+      code: 'number-not-exact',
+      message: 'This must be a number that a double-precision number can hold exactly.'
+    }
   if (minimum !== undefined && Number(text) < minimum)
     return { code: 'out-of-range', message: `This must be at least ${minimum}.` }
   if (maximum !== undefined && Number(text) > maximum)
@@ -103,10 +106,13 @@ function validateUrl(text: string, schemes: readonly string[], secret: boolean):
     return { code: 'wrong-format', message: `This must be a URL that starts with ${starts} and a host.` }
   }
   if (NO_URL_CHARACTER.test(text))
-    return { code: 'wrong-format', message: 'A URL cannot contain white space, control characters or \\.' }
+    return {
+      code: 'wrong-format',
+      message: 'A URL cannot contain white space, control characters or backslashes.'
+    }
   const host = authority.slice(authority.lastIndexOf('@') + 1)
   if (host.length > MAX_HOST || !URL.canParse(text))
-    return { code: 'wrong-format', message: 'The host or the port of this URL is not valid.' }
+    return { code: 'wrong-format', message: 'The host or port of this URL is invalid.' }
   return check(
     secret || !authority.includes('@'),
     'user-information',
@@ -122,7 +128,7 @@ function validateJson(value: unknown, shape: JsonShape | undefined): ValueError 
       return check(
         isJsonObject(value) || (typeof value === 'string' && isTextOfObject(value)),
         'wrong-type',
-        'This must be a JSON object, or the text of one.'
+        'This must be a JSON object, or a string that contains the JSON of one.'
       )
     default:
       return check(value != null, 'wrong-type', 'This must be a JSON value other than null.')
@@ -133,17 +139,17 @@ function isTextOfObject(text: string): boolean {
   // A longer text is too large.
   if (text.length > MAX_BYTES) return true
   try {
-    // Files of Windows may begin with a byte order mark.
+    // Files from Windows can begin with a byte order mark.
     return isJsonObject(JSON.parse(text.replace(/^\ufeff/, '')))
   } catch {
     return false
   }
 }
 
-/** The size of a text is that of its characters, and of any other value that of its JSON. */
+/** The size of a text is that of its characters; the size of any other value is that of its JSON. */
 function validateSize(value: unknown): ValueError | undefined {
   const size = Buffer.byteLength(typeof value === 'string' ? value : JSON.stringify(value))
-  return check(size <= MAX_BYTES, 'too-large', 'A value has 64 KiB in UTF-8 at the most.')
+  return check(size <= MAX_BYTES, 'too-large', 'This must be at most 64 KiB in UTF-8.')
 }
 
 function validatePattern(
@@ -153,13 +159,13 @@ function validatePattern(
 ): ValueError | undefined {
   if (pattern === null || typeof value !== 'string' || !takesPattern(field_type)) return undefined
   if (value.length > MAX_SEARCHED) {
-    const message = `A value of a field with a pattern has ${MAX_SEARCHED} characters at the most.`
+    const message = `With a pattern, this must be at most ${MAX_SEARCHED} characters long.`
     return { code: 'too-large', message }
   }
   const found = search.find(pattern, value)
   if (found === undefined)
-    return { code: 'too-large', message: 'The values are too long for the size of their patterns.' }
-  return check(found, 'wrong-form', "This does not match the field's pattern.")
+    return { code: 'too-large', message: 'The values are too long for the complexity of their patterns.' }
+  return check(found, 'wrong-form', 'This does not match the pattern of the field.')
 }
 
 function check(valid: boolean, code: InputErrorCode, message: string): ValueError | undefined {

@@ -37,10 +37,10 @@ function newField(entry: NewField, position: number): FieldRow {
   }
 }
 
-/** The value as JSON text; null and undefined stay. */
+/** Returns the value as JSON text; null and undefined unchanged. */
 const jsonOf = (value: unknown) => (value === null || value === undefined ? value : JSON.stringify(value))
 
-/** Undefined if the entry does not say; null if it says that there are none. */
+/** Returns undefined if the entry has no constraints, and null if they are empty. */
 function constraintsOf({ constraints }: FieldChange): FieldConstraints | null | undefined {
   return constraints && Object.keys(constraints).length === 0 ? null : constraints
 }
@@ -101,17 +101,17 @@ function invalidatesValues(previous: FieldRow | undefined, field: FieldRow): boo
 }
 
 /**
- * True if the values of the field would be handed out under another name, or be shown where they were not or
- * the reverse: whoever reads them decides by these what to do with them.
+ * True if the values of the field would be returned under another name, or become secret or not secret.
+ * Programs rely on both.
  */
 function changesMeaning(previous: FieldRow | undefined, field: FieldRow): boolean {
   return !!previous && (previous.field_name !== field.field_name || previous.secret !== field.secret)
 }
 
 /**
- * Returns the fields that the entries describe. An entry without an id changes the field of its name, unless
- * another entry has the id of this field, and is a new field if there is none. Adds an error for each entry
- * that describes none.
+ * Returns the fields that the entries describe. An entry without an id changes the field with its name,
+ * unless another entry has the id of that field. Otherwise it is a new field. Adds an error for each invalid
+ * entry.
  */
 function mergeFields(
   previous: ReadonlyMap<string, FieldRow>,
@@ -130,14 +130,14 @@ function mergeFields(
       if (isComplete(entry)) return [newField(entry, position)]
       for (const property of REQUIRED) {
         if (entry[property] === undefined)
-          refuse(position, property, 'required', 'This is required of a new field.')
+          refuse(position, property, 'required', 'This is required for a new field.')
       }
       return []
     }
     const field = previous.get(id)
     const property = entry.id === undefined ? 'fieldName' : 'id'
-    if (!field) refuse(position, 'id', 'unknown-field', 'The type has no field of this id.')
-    else if (seen.has(id)) refuse(position, property, 'repeated', 'This field occurs twice.')
+    if (!field) refuse(position, 'id', 'unknown-field', 'The type has no field with this id.')
+    else if (seen.has(id)) refuse(position, property, 'repeated', 'This field occurs more than once.')
     seen.add(id)
     return field ? [changedField(entry, field, position)] : []
   })

@@ -6,8 +6,8 @@ export const MAX_INSTRUCTIONS = 2_500
 /** The largest number of characters to search. */
 export const MAX_SEARCHED = 4_096
 /**
- * The most work of all searches of one request, in instructions times characters: the time of the NFA is
- * proportional to it, about 40 ns each for the worst patterns. Others wait for all of it.
+ * The maximum work of all searches of one request, in instructions times characters. The time of the NFA is
+ * proportional to it, about 40 ns each for the worst patterns, and blocks other requests.
  */
 export const MAX_WORK = 400_000
 

@@ -102,7 +102,7 @@ export async function listTypes(
   // Reads fields and usage counts only for the types on the page.
   const details = await detailsOf(db, { ids: rows.map((row) => row.id) })
   const byId = new Map(details.map((one) => [one.id, one]))
-  // A type that was deleted in between has none.
+  // A type that was deleted in the meantime has none.
   const whole = rows.flatMap((row) => {
     const more = byId.get(row.id)
     return more ? [{ ...row, ...more }] : []
@@ -164,9 +164,10 @@ const withFieldsByName = prepared((db, p: Params<{ key: string; userId: string }
 )
 
 /**
- * Finds a type with its fields by its name, as `foldName` compares names: a built-in one, or one of the user
- * or of an administrator. Anybody else could make a type of a well-known name whose fields are not secret. So
- * one that an administrator got from a deleted user is not found until it is changed.
+ * Finds a type with its fields by its name, as `foldName` compares names: a built-in type, or a type of the
+ * user or of an administrator. Types of other users are not found, because they could have a well-known name
+ * and fields that are not secret. A type that an administrator took over from a deleted user is found only
+ * after it has been changed.
  */
 export async function findTypeByName(
   db: Database,
@@ -199,8 +200,8 @@ export async function countTypesOf(trx: Transaction, ownerId: string): Promise<n
 
 /**
  * Locks the types against changes, and against writes to their credentials, until the transaction ends.
- * Returns the types that exist. Fields have to be read by a later statement: after a wait for the lock, this
- * one would return old ones.
+ * Returns the types that exist. Fields must be read by a later statement, because after a wait for the lock
+ * this one would return the old fields.
  */
 export function lockTypes(trx: Transaction, ids: readonly string[]): Promise<TypeHead[]> {
   return types(trx)

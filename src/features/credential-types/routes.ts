@@ -15,14 +15,14 @@ import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import { createType, deleteType, mapTypeInUse, updateType } from './service.ts'
 
-/** The type in the path, for its owner and administrators in person. Built-in types cannot be changed. */
+/** The type in the path, for its owner and for administrators with a session. Not for built-in types. */
 const typeOwnerOrAdmin = guard(async (request) => {
   const { id } = request.params as { id: string }
   const type = isUuid(id) ? await repository.findTypeHead(request.server.services.db, id) : undefined
   if (!type) throw new NotFound()
-  if (type.owner_id === null) throw new Forbidden({ detail: 'A built-in type never changes.' })
+  if (type.owner_id === null) throw new Forbidden({ detail: 'Built-in types cannot be changed.' })
   if (type.owner_id !== request.principal.userId && !isAdministrator(request.principal))
-    throw new Forbidden({ detail: 'Only its owner or an administrator may do this.' })
+    throw new Forbidden({ detail: 'Only the owner or an administrator can do this.' })
   return type
 })
 

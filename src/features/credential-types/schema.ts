@@ -39,7 +39,7 @@ import {
 const example = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
   typeName: 'Weather service',
-  description: 'The account that the nightly report reads with',
+  description: 'The account of the nightly report',
   builtIn: false,
   ownerId: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f11',
   usageCount: 3,
@@ -56,10 +56,13 @@ export const CredentialType = closed(
     id: Id,
     typeName: ShownName,
     description: Description,
-    builtIn: Type.Boolean({ description: 'Whether it comes with the service; such a one never changes' }),
-    ownerId: nullable(Type.String({ format: 'uuid', description: 'Null for a built-in one' })),
-    usageCount: quantity('How many credentials are of this type'),
-    fields: Type.Array(ref(CredentialTypeField), { maxItems: MAX_FIELDS, description: 'In their order' }),
+    builtIn: Type.Boolean({ description: 'Whether the type is built in. Built-in types cannot be changed' }),
+    ownerId: nullable(Type.String({ format: 'uuid', description: 'Null for a built-in type' })),
+    usageCount: quantity('The number of credentials of this type'),
+    fields: Type.Array(ref(CredentialTypeField), {
+      maxItems: MAX_FIELDS,
+      description: 'The fields, in order'
+    }),
     createdAt: Timestamp,
     updatedAt: Timestamp
   },
@@ -104,31 +107,31 @@ const tags = ['Credential types']
 export const listCredentialTypes = {
   operationId: 'listCredentialTypes',
   summary: 'List credential types',
-  description: 'All that there are, whoever made them.',
+  description: 'All types: built-in types and the types of all users.',
   tags,
   scopes: READ,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
-  response: { 200: answer('One page of types', CredentialTypePage) }
+  response: { 200: answer('A page of types', CredentialTypePage) }
 }
 
 export const createCredentialType = {
   operationId: 'createCredentialType',
   summary: 'Create a credential type',
   description:
-    'Everybody sees it; only the caller and administrators change it. Its fields, as JSON, have 16 KiB ' +
-    'at the most, and a user has 200 types at the most.',
+    'All users can see and use the type; only you and administrators can change it. Its fields can have up ' +
+    'to 16 KiB as JSON. A user can have up to 200 types.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(CredentialTypeCreate),
-  response: { 201: answer('Created', CredentialType, LocationHeader) },
+  response: { 201: answer('The new type', CredentialType, LocationHeader) },
   problems: [NameTaken, TooManyTypes, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getCredentialType = {
   operationId: 'getCredentialType',
   summary: 'Get a credential type',
-  description: 'With its fields, in their order. For everybody who is signed in.',
+  description: 'Returns the type with its fields, in order. For all users.',
   tags,
   scopes: READ,
   params: withId('credential type'),
@@ -139,17 +142,24 @@ export const getCredentialType = {
 
 export const updateCredentialType = {
   operationId: 'updateCredentialType',
-  summary: 'Change a credential type',
+  summary: 'Update a credential type',
   description:
-    'For its owner and, in person, administrators; built-in types never change. What is absent is ' +
-    'kept.\n\n`fields` ' +
-    'is the whole list, in its new order: an entry with an `id` changes that field and keeps what the ' +
-    'entry does not say, one without adds a field, and a field that is not in the list is removed.\n\n' +
-    'Refused (409 `type-in-use`) while credentials of the type would no longer fit: removing a field that ' +
-    'has values, changing its type, making it no longer secret, removing one of its options, and adding a ' +
-    'required field, or making one required, that some credential has no value for. So is what would ' +
-    'change the meaning of credentials of others: another `typeName`, and another `fieldName` or `secret` ' +
-    'of a field that has values in them. A new `pattern` is for values written from then on.',
+    'For its owner, and for administrators with a session. Built-in types cannot be changed. Absent ' +
+    'properties keep their values.\n\n' +
+    '`fields` is the complete list, in its new order:\n\n' +
+    '- An entry with the `id` or `fieldName` of a field changes that field. Absent properties keep their ' +
+    'values.\n' +
+    '- Any other entry adds a field.\n' +
+    '- A field without an entry is removed.\n\n' +
+    'While credentials of the type exist, you get 409 `type-in-use` for a change that would make them ' +
+    'invalid:\n\n' +
+    '- removing a field that has values\n' +
+    '- changing the type of a field that has values, removing one of its options, or making it not ' +
+    'secret\n' +
+    '- adding a required field, or making a field required, if a credential has no value for it\n\n' +
+    'You get the same for a change that would give credentials of other users another meaning: a new ' +
+    '`typeName`, or a new `fieldName` or `secret` of a field that has values. A new `pattern` applies only ' +
+    'to values that are written later.',
   tags,
   scopes: WRITE,
   params: withId('credential type'),
@@ -158,21 +168,23 @@ export const updateCredentialType = {
   mergePatch: {
     operationId: 'patchCredentialType',
     description:
-      'A JSON merge patch (RFC 7396), as `updateCredentialType`: `fields` replaces the whole list, in ' +
-      'which an entry with an `id` stands for that field and keeps what it does not say.'
+      'The same as `updateCredentialType`, as a JSON merge patch (RFC 7396). `fields` is the complete list ' +
+      'here too.'
   },
-  response: { 200: answer('The type, changed', CredentialType) },
+  response: { 200: answer('The updated type', CredentialType) },
   problems: [NotFound, NameTaken, TypeInUse]
 }
 
 export const deleteCredentialType = {
   operationId: 'deleteCredentialType',
   summary: 'Delete a credential type',
-  description: 'For its owner and, in person, administrators, while no credential is of this type.',
+  description:
+    'For its owner, and for administrators with a session. The type must have no credentials (409 ' +
+    '`type-in-use`).',
   tags,
   scopes: WRITE,
   params: withId('credential type'),
   auditTarget: { id: 'credential-type' } as const,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The type was deleted', Success) },
   problems: [NotFound, TypeInUse]
 }

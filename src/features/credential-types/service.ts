@@ -10,7 +10,7 @@ import * as writes from './write-repository.ts'
 
 type Changes = Static<typeof CredentialTypeUpdate>
 
-/** The most types that a user can create. */
+/** The maximum number of types of a user. */
 const MAX_TYPES = 200
 
 /** Creates a type with fields from `newFields`. Throws NameTaken and TooManyTypes. */
@@ -28,8 +28,8 @@ export async function createType(
 
 /**
  * Changes a type and returns it. Throws NotFound, ValidationFailed, NameTaken, and TypeInUse (or a foreign
- * key violation, see `mapTypeInUse`) if existing credentials would no longer be valid, or those of others
- * than the caller would mean something else.
+ * key violation, see `mapTypeInUse`) if existing credentials would no longer be valid, or if credentials of
+ * other users would change their meaning.
  */
 export async function updateType(
   trx: Transaction,
@@ -43,7 +43,7 @@ export async function updateType(
   // A resolve returns the name of the type.
   const isRenamed = typeName !== undefined && typeName !== type.type_name
   if (isRenamed && (await writes.isUsedByOthers(trx, id, callerId))) {
-    const message = 'Credentials of others are of this type.'
+    const message = 'Other users have credentials of this type.'
     const errors: InputError[] = [{ path: '/body/typeName', code: 'type-in-use', message }]
     throw new TypeInUse({ usageCount: await repository.countUsages(trx, id), errors })
   }
@@ -87,8 +87,8 @@ async function updateFields(
 
 function inUse({ position }: repository.FieldRow): InputError {
   const message =
-    'Credentials of the type have values that this would make unfit, or those of others would mean ' +
-    'something else, or one lacks a value that it needs.'
+    'This would make values of existing credentials invalid, leave a required field without a value, or ' +
+    'change the meaning of credentials of other users.'
   return { path: `/body/fields/${position}`, code: 'type-in-use', message }
 }
 

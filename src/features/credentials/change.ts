@@ -72,8 +72,8 @@ export async function changeCredential(
 }
 
 /**
- * Returns the error for a user who owned the credential when their request was authenticated, and does not
- * now: Forbidden if they still see it, and NotFound otherwise.
+ * Returns the error for a user who owned the credential when the request was authenticated but no longer owns
+ * it: Forbidden if they can still see it, and NotFound otherwise.
  */
 export async function lostCredential(db: Database, userId: string, id: string): Promise<Error> {
   const [row] = await visibleHead.find(db, { userId, projectId: null }, { id })

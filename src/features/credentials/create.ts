@@ -23,7 +23,7 @@ export interface NewCredential {
   name: string
   description: string | null
   externalId: string | null
-  /** The name of a schema of Lightning that is no type, for a `raw` credential; undefined for v1. */
+  /** Returns the Lightning schema of a `raw` credential, if it is not a type; undefined for v1. */
   lightningSchema?: (type: TypeWithFields) => string | null
   projects: ProjectRefs
   expiresAt: Date | null
@@ -61,8 +61,8 @@ async function create(request: FastifyRequest, db: Database, input: NewCredentia
     const projectIds = await projectIdsOf(db, request.principal.userId, input.projects)
     const created = await insert(request, db, { ...input, projectIds }, type, values)
     if (created) return created
-    // The owner may not link to a project, the type has changed since it was read, or the caller's access has
-    // ended.
+    // Either the owner may not link to a project, the type has changed since it was read, or the caller's
+    // access has ended.
     await requireEditor(db, request.principal.userId, projectIds)
   }
   return undefined
@@ -129,7 +129,7 @@ export function typeById(id: string): FindType {
   return async (db, fresh) => {
     const type = (fresh ? undefined : getCached(db, id)) ?? (await loadType(db, id))
     if (type) return type
-    const message = 'There is no credential type of this id.'
+    const message = 'There is no credential type with this id.'
     throw new ValidationFailed({
       errors: [{ path: '/body/credentialTypeId', code: 'unknown-type', message }]
     })
@@ -141,7 +141,7 @@ export function typeByName(name: string, userId: string): FindType {
   return async (db) => {
     const type = await findTypeByName(db, name, userId)
     if (type) return type
-    const message = 'No built-in type, type of yours or type of an administrator has this name.'
+    const message = 'No built-in type, own type or type of an administrator has this name.'
     throw new ValidationFailed({ errors: [{ path: '/body/credentialType', code: 'unknown-type', message }] })
   }
 }

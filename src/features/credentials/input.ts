@@ -11,27 +11,27 @@ import { namesInExtra, separateExtra } from './values-by-name.ts'
 /** The most environments that a credential can have. */
 export const MAX_ENVIRONMENTS = 32
 
-/** A value for a field. `path` is where it is, and part of an error only if the field is one of the type. */
+/** A value for a field. `path` is its pointer, which errors contain only if the type has the field. */
 export interface ValueInput {
   field: FieldRef
   value: unknown
   path: string
 }
 
-/** The values of a request, in whatever form they were sent. */
+/** The values of a request, by name or by id. */
 export interface ValueInputs {
   entries: readonly ValueInput[]
-  /** True if an object is merged into the value that is there (RFC 7396), false if it replaces it. */
+  /** True if an object is merged into the stored value (RFC 7396), false if it replaces it. */
   merges: boolean
   /** Returns the pointer for the value of a field that was not sent. */
   pathOf(fieldName: string): string
 }
 
 /**
- * Returns `previous` with the values of `inputs` set. `null` removes a value. So does an empty string where
- * it is no value (see `hasNoValue`). An empty string leaves what forms cannot show: a secret, or a further
- * property of the field's name. Throws ValidationFailed for inputs that do not match the fields, and for a
- * required field without a value. The errors contain no values.
+ * Returns `previous` with the values of `inputs` set. `null` removes a value, and so does an empty string
+ * that is not valid as a value (see `hasNoValue`). An empty string keeps what forms cannot show: a secret, or
+ * a member of `extra` with the name of the field. Throws ValidationFailed for inputs that do not match the
+ * fields, and for a required field without a value. The errors contain no values.
  */
 export function applyValues(fields: readonly FieldRow[], previous: Values, inputs: ValueInputs): Values {
   const { entries, merges, pathOf } = inputs
@@ -77,7 +77,7 @@ export function applyValues(fields: readonly FieldRow[], previous: Values, input
     errors.push({
       path: pathOf(field_name),
       code: 'required',
-      message: `The field ${field_name} needs a value.`
+      message: `The field ${field_name} is required.`
     })
   }
   if (errors.length > 0) throw new ValidationFailed({ errors })

@@ -22,6 +22,6 @@ export async function requireEditor(
   const roles = await listRoles(db, userId, projectIds)
   if (roles.length < projectIds.length) throw new NotFound({ detail: 'There is no such project.' })
   if (!roles.every((role) => role && atLeast(role, 'editor'))) {
-    throw new Forbidden({ detail: 'Linking a credential takes the role editor or above in the project.' })
+    throw new Forbidden({ detail: 'To link a credential, you must be an editor or above in the project.' })
   }
 }

@@ -9,10 +9,10 @@ import { opener } from './sealing.ts'
 import { fieldsOf } from './shown-values.ts'
 import { valuesByName } from './values-by-name.ts'
 
-/** The largest total size, in bytes, of the sealed values that one answer returns decrypted. */
+/** The maximum total size, in bytes, of the encrypted values of one response. */
 const MAX_BYTES = 6 * 1024 * 1024
 
-/** A requested credential, by id, or by name as `foldName` compares them. */
+/** A requested credential, by id or by name. Names are compared by `foldName`. */
 export type ResolveItem = { id: string } | { name: string }
 
 export interface Resolved {
@@ -34,11 +34,11 @@ export type RefusalCode =
   | 'decryption-failed'
 
 const DETAILS: Record<RefusalCode, string> = {
-  'not-found': 'There is no such credential in this project.',
-  'ambiguous-name': 'Several credentials of this project have that name: ask by id.',
+  'not-found': 'The project has no such credential.',
+  'ambiguous-name': 'Several credentials of the project have this name. Send the id instead.',
   'environment-not-configured': 'The credential has no values for this environment.',
   expired: 'The credential has expired.',
-  'decryption-failed': 'A stored value does not open; it was changed outside of the service.'
+  'decryption-failed': 'A stored value cannot be decrypted because it was changed outside the service.'
 }
 
 /** A credential that could not be resolved: its id or name in the request, and the error. */
@@ -46,10 +46,10 @@ export type Unresolved = ResolveItem & { status: 'failed'; error: { code: Refusa
 
 export type Result = Resolved | Unresolved
 
-/** The largest number of credentials that are looked up with their caller. More are a read of their own. */
+/** The maximum number of credentials that are read in the statement that authenticates the caller. */
 const MAX_PRELOADED = 16
 
-/** Returns the ids if the items are few, and name no credential by its name. */
+/** Returns the ids if there are few items, all of them by id; otherwise undefined. */
 export function idsOf(items: readonly { id?: string; name?: string }[]): string[] | undefined {
   const ids = items.flatMap(({ id, name }) => (id !== undefined && name === undefined ? [id] : []))
   return ids.length === items.length && ids.length <= MAX_PRELOADED ? ids : undefined
@@ -57,8 +57,8 @@ export function idsOf(items: readonly { id?: string; name?: string }[]): string[
 
 /**
  * Resolves each item, in order, to the values of a credential that is linked to the project, or to an error.
- * An item that fails does not affect the others. `preloaded` has the rows if all items are ids. `handedOut`
- * and `undecryptable` are for the audit log.
+ * An item that fails does not affect the others. `preloaded` has the rows if all items are ids. `handedOut`,
+ * the credentials whose values are returned, and `undecryptable` are for the audit log.
  */
 export async function resolveCredentials(
   { db, keyring }: Services,

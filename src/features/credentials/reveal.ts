@@ -7,7 +7,7 @@ import { opener } from './sealing.ts'
 
 /**
  * Decrypts the values of a credential in one environment: all, or those that are `wanted`. Throws
- * EnvironmentNotConfigured, ValidationFailed for a field of another type, and DecryptionFailed.
+ * EnvironmentNotConfigured, ValidationFailed for an unknown field, and DecryptionFailed.
  */
 export function revealValues(
   keyring: Keyring,

@@ -2,10 +2,10 @@ import type { Keyring } from '../../crypto/keyring.ts'
 import { ValidationFailed } from '../../http/problems.ts'
 import { JsonText } from '../../json.ts'
 
-/** The largest total size of a credential's values as JSON. A change of any value encrypts all of them. */
+/** The maximum total size of a credential's values as JSON. A change of any value encrypts all of them. */
 const MAX_VALUE_BYTES = 1024 * 1024
 
-/** A stored value that a change does not touch. It is decrypted only to be encrypted again. */
+/** A stored value that a change keeps. It is decrypted only to be encrypted again. */
 export class UnchangedValue {
   readonly open: () => JsonText
 
@@ -22,7 +22,7 @@ export interface SealedValues {
   dataKeyNo: number
 }
 
-/** Values by field id. A value that a change does not touch is an `UnchangedValue`. */
+/** Values by field id. A value that a change keeps is an `UnchangedValue`. */
 export type Values = Map<string, JsonText | UnchangedValue>
 
 export const jsonOf = (value: JsonText | UnchangedValue) =>
@@ -53,8 +53,7 @@ export function sealAll(
     }
   }
   if (bytes > MAX_VALUE_BYTES) {
-    const message =
-      'The values of a credential, of all environments together, have 1 MiB of JSON at the most.'
+    const message = 'The values of a credential in all its environments must be at most 1 MiB as JSON.'
     throw new ValidationFailed({ errors: [{ path: '/body', code: 'too-large', message }] })
   }
   return sealed

@@ -6,7 +6,7 @@ import { getAtRevision } from '../credential-types/type-cache.ts'
 import type { CredentialRow } from './repositories/credential-repository.ts'
 import { jsonOf, opener, type Values } from './sealing.ts'
 
-/** The part of the values in `main` that a credential's resource shows. */
+/** The part of the values in `main` that responses with the credential contain. */
 export interface ShownValues {
   fields: readonly FieldRow[]
   /** The ids of the fields that have a value. */
@@ -15,7 +15,7 @@ export interface ShownValues {
   open: ReadonlyMap<string, JsonText>
 }
 
-/** Returns the shown part of values that were just stored. Throws DecryptionFailed for an unchanged one. */
+/** Returns the shown part of values that were just stored. Throws DecryptionFailed for an unchanged value. */
 export function showValues(fields: readonly FieldRow[], values: Values): ShownValues {
   const open = new Map<string, JsonText>()
   for (const { id, secret } of fields) {

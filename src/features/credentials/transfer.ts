@@ -11,14 +11,13 @@ import type { Target } from './revision.ts'
 /**
  * Transfers a credential to the user with this e-mail address, and returns the new owner's id. Throws
  * ValidationFailed if the address is the current owner's, RevisionChanged, NotFound, and NewOwnerMayNotLink
- * for every other reason, an unknown address included: who has an account is not told to whom may not list
- * users.
+ * for every other reason. That includes an unknown address, so that users cannot find out who has an account.
  */
 export async function transferCredential(trx: Transaction, target: Target, email: string): Promise<string> {
   await lock(trx, target)
   const user = await lockUserByEmail(trx, email)
   if (user?.id === target.ownerId) {
-    const message = 'It is yours already.'
+    const message = 'You already own the credential.'
     throw new ValidationFailed({ errors: [{ path: '/body/email', code: 'own-email', message }] })
   }
   const projects = await lockLinkedProjects(trx, target.id, user?.id ?? null)

@@ -4,7 +4,7 @@ import { EXTRA_FIELD_IDS } from '../credential-types/catalogue.ts'
 import type { FieldRow } from '../credential-types/repository.ts'
 import { jsonOf, type Values } from './sealing.ts'
 
-/** The most members of `extra`. An answer has each of them as a value of its own. */
+/** The maximum number of members of `extra`. Responses contain each of them as a value of its own. */
 export const MAX_FURTHER = 256
 
 const extraOf = (fields: readonly FieldRow[]) => fields.find(({ id }) => EXTRA_FIELD_IDS.has(id))
@@ -22,8 +22,8 @@ export function namesInExtra(fields: readonly FieldRow[], values: Values): Set<s
 }
 
 /**
- * Keeps `extra` and the fields apart after `changed` was set in `values`: a field that was set or cleared
- * takes the place of the member of its name. Returns why a new value of `extra` is refused, if it is.
+ * Removes duplicates between `extra` and the fields after `changed` was set in `values`: a field that was set
+ * or cleared replaces the member with its name. Returns an error if a new value of `extra` is invalid.
  */
 export function separateExtra(
   fields: readonly FieldRow[],
@@ -52,8 +52,8 @@ export function separateExtra(
 }
 
 /**
- * Returns values by the names of their fields, as they are handed out. The members of `extra` are values of
- * their own; where one has the name of a field, the field's value is returned.
+ * Returns values by the names of their fields, as `resolve` returns them. The members of `extra` become
+ * values of their own; if a member has the name of a field, the value of the field is returned.
  */
 export function valuesByName(values: readonly (readonly [FieldRow, JsonText])[]): Record<string, JsonText> {
   const named: [string, JsonText][] = []

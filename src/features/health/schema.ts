@@ -7,18 +7,19 @@ const tags = ['Health']
 
 export const getLiveness = {
   operationId: 'getLiveness',
-  summary: 'Whether the process runs',
-  description: 'Says nothing of the database: a process that waits for it need not be restarted.',
+  summary: 'Check that the process is running',
+  description:
+    'Does not check the database, because a process that waits for it does not need to be restarted.',
   tags,
-  response: { 200: answer('It runs', Health) }
+  response: { 200: answer('The process is running', Health) }
 }
 
 export const getReadiness = {
   operationId: 'getReadiness',
-  summary: 'Whether requests should be sent here',
+  summary: 'Check that the service is ready for requests',
   description:
-    '503 while no connection to a database that takes writes can be had, or the process is stopping; ' +
-    '`detail` says which.',
+    'Returns 503 while the process cannot connect to a database that accepts writes, or while it is ' +
+    'stopping; `detail` says which.',
   tags,
-  response: { 200: answer('It is ready', Health) }
+  response: { 200: answer('The service is ready', Health) }
 }

@@ -18,7 +18,8 @@ export interface BackupKey extends WrappedDataKey {
 /** Returns the current data key. Throws if there is none, and WrongRootKey. */
 export async function currentKey(db: Database, rootKeys: readonly RootKey[]): Promise<BackupKey> {
   const rows = await listDataKeys(db)
-  if (rows.length === 0) throw new Error('there is nothing to back up: the service has never been started')
+  if (rows.length === 0)
+    throw new Error('there is nothing to back up: the service has never started on this database')
   const row = rows.find(({ number }) => number === currentOf(rows))!
   const bytes = (await unwrapAll(rootKeys, [row])).get(row.number)!
   return { number: row.number, wrapped: row.wrapped, rootKey: row.root_key_fingerprint, bytes }

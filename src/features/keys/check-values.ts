@@ -23,7 +23,7 @@ export async function checkValues(db: Database, rootKeys: readonly RootKey[]): P
         sealer.open([field_id], value)
       } catch (error) {
         if (!(error instanceof DecryptionFailed)) throw error
-        throw new Error(`a value of the credential ${credential_id} does not decrypt`)
+        throw new Error(`a value of the credential ${credential_id} cannot be decrypted`)
       }
     }
     count += values.length

@@ -4,7 +4,7 @@ import { DecryptionFailed, KEY_BYTES } from '../../crypto/aead.ts'
 import type { RootKey } from '../../root-keys/root-key.ts'
 import type { DataKeyRow, WrappedKey } from './repository.ts'
 
-/** The configured root keys do not open the data keys. */
+/** The configured root keys cannot decrypt the data keys. */
 export class WrongRootKey extends Error {
   constructor(message: string) {
     super(message)
@@ -18,8 +18,8 @@ export function requireRootKeys(rootKeys: readonly RootKey[], fingerprints: read
   const missing = fingerprints.filter((one) => !given.has(one))
   if (missing.length === 0) return
   throw new WrongRootKey(
-    "LATCHKEY_ROOT_KEYS (its file, or root.keys) has to hold the root key that this database's data keys " +
-      `are wrapped with: needed ${[...new Set(missing)].join(', ')}; ` +
+    'LATCHKEY_ROOT_KEYS (its file, or root.keys) must contain the root key that encrypts the data keys of ' +
+      `this database: needed ${[...new Set(missing)].join(', ')}; ` +
       `given ${rootKeys.map((key) => `${key.fingerprint} (${key.name})`).join(', ')}`
   )
 }
@@ -50,13 +50,12 @@ async function unwrap(root: RootKey, number: number, wrapped: Buffer): Promise<B
     return await root.unwrap(number, wrapped)
   } catch (error) {
     if (!(error instanceof DecryptionFailed)) throw error
-    // The fingerprint of a key in a KMS or Vault is made of its name, and another KMS may have a key of that
-    // name.
+    // The fingerprint of a key in a KMS or Vault is derived from its name, and another KMS may have a key of
+    // the same name.
     throw new WrongRootKey(
-      `data key ${number} does not open with the root key ${root.fingerprint} (${root.name}), ` +
-        'though it was wrapped by one of this fingerprint: ' +
-        'is this the KMS, Vault or account that the service uses? ' +
-        'See "A data key does not open" in docs/operations/keys.md'
+      `the root key ${root.fingerprint} (${root.name}) does not decrypt data key ${number}, although ` +
+        'it has the right fingerprint: check that this is the KMS, Vault or account that the service uses; ' +
+        'see "A key is lost" in docs/operations/keys.md'
     )
   }
 }
@@ -73,7 +72,7 @@ export async function newDataKey(root: RootKey, number: number): Promise<Wrapped
 /** The number of the data key that encrypts. */
 export function currentOf(rows: readonly Pick<DataKeyRow, 'number' | 'retired_at'>[]): number {
   const current = rows.find((row) => row.retired_at === null)
-  if (!current) throw new Error('no data key in the database is current')
+  if (!current) throw new Error('the database has no current data key')
   return current.number
 }
 

@@ -10,7 +10,7 @@ const MIN_RETIRED_SECONDS = 60
 /** A data key cannot be destroyed; the message tells the operator why. */
 export class KeyNotDestroyed extends Error {
   constructor(number: number, reason: string) {
-    super(`data key ${number} is not destroyed: ${reason}`)
+    super(`data key ${number} was not destroyed: ${reason}`)
     this.name = 'KeyNotDestroyed'
   }
 }
@@ -30,8 +30,8 @@ export async function destroyDataKey(
     await inTransaction(db, async (trx) => {
       await lockDataKeys(trx)
       const row = await findRetirement(trx, number, seconds)
-      if (!row) throw new KeyNotDestroyed(number, 'there is none of that number')
-      if (!row.retired_at) throw new KeyNotDestroyed(number, 'it is the current one; rotate first')
+      if (!row) throw new KeyNotDestroyed(number, 'it does not exist')
+      if (!row.retired_at) throw new KeyNotDestroyed(number, 'it is the current one; run "keys rotate" first')
       if (!row.due) throw new KeyNotDestroyed(number, `it was retired less than ${seconds} seconds ago`)
       const [uses] = await countUses(trx, { number })
       const reason = describeUses(uses!)
@@ -42,16 +42,16 @@ export async function destroyDataKey(
   } catch (error) {
     // A replica that does not know of the retirement has used it between the count and the deletion.
     const isUsed = isDatabaseError(error) && error.code === '23503'
-    throw isUsed ? new KeyNotDestroyed(number, 'a value has been sealed under it just now') : error
+    throw isUsed ? new KeyNotDestroyed(number, 'a value has just been encrypted with it') : error
   }
 }
 
-function describeUses({ values, answers }: { values: number; answers: number }): string {
+function describeUses({ values, answers }: { values: number; answers: number }): string | undefined {
   const parts = []
-  if (values > 0) parts.push(`${values} ${values === 1 ? 'value is' : 'values are'} still sealed under it`)
+  if (values > 0) parts.push(`${values} ${values === 1 ? 'value' : 'values'}`)
   if (answers > 0) {
-    const kept = `${answers} kept ${answers === 1 ? 'answer is' : 'answers are'}`
-    parts.push(`${kept} (of the Idempotency-Keys of the last 24 hours)`)
+    const stored = `${answers} stored ${answers === 1 ? 'response' : 'responses'}`
+    parts.push(`${stored} to requests with an Idempotency-Key in the last 24 hours`)
   }
-  return parts.join(', ')
+  return parts.length === 0 ? undefined : `it still encrypts ${parts.join(' and ')}`
 }

@@ -42,7 +42,7 @@ export const keyJobs = fp(
       try {
         const number = await rotateDataKey(db, rootKey, origin, 'age', old)
         await keyring.refresh()
-        app.log.info({ dataKey: number }, 'the data key was rotated: the one before was too old')
+        app.log.info({ dataKey: number }, 'the data key was rotated because the previous one was too old')
       } catch (error) {
         // This replica runs with an old root key; those with the new one rotate.
         if (!(error instanceof RootKeyNotCurrent)) throw error
@@ -52,7 +52,7 @@ export const keyJobs = fp(
     let paused = { until: 0, dataKey: 0 }
     async function reencrypt(signal: AbortSignal) {
       const dataKey = keyring.current
-      // A new data key ends the pause: all values are to be sealed under it.
+      // A new data key ends the pause, because all values must be re-encrypted under it.
       if (performance.now() < paused.until && paused.dataKey === dataKey) return
       const { values, damaged } = await reencryptAll(db, keyring, {
         signal,
@@ -75,7 +75,7 @@ export const keyJobs = fp(
         if (!retired_at || Date.now() - retired_at.getTime() < keepMs) continue
         try {
           await destroyDataKey(db, number, origin, keepMs / 1000)
-          app.log.info({ dataKey: number }, 'a data key was destroyed: nothing uses it')
+          app.log.info({ dataKey: number }, 'an unused data key was destroyed')
         } catch (error) {
           // Still in use, or another replica destroyed it.
           if (!(error instanceof KeyNotDestroyed)) throw error
@@ -83,7 +83,7 @@ export const keyJobs = fp(
       }
     }
 
-    // Separate jobs: while the root key's provider is away, re-encryption and destruction go on.
+    // Separate jobs, so that re-encryption and destruction continue while the key provider is unavailable.
     runPeriodically(app, { everyMs: EVERY_MS, failure: 'the data keys were not refreshed' }, refresh)
     runPeriodically(app, { everyMs: EVERY_MS, failure: 'the data key was not rotated' }, rotateByAge)
     runPeriodically(app, { everyMs: EVERY_MS, failure: 'values were not re-encrypted' }, reencrypt)

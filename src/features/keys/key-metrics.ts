@@ -34,7 +34,7 @@ export function createKeyMetrics(registry: Registry, db: Database) {
     registry,
     {
       name: 'latchkey_retired_data_keys_in_use',
-      help: 'Retired data keys that values or kept answers still name'
+      help: 'Retired data keys that values or stored responses still use'
     },
     async () => {
       const inUse = (await keys()).filter((key) => key.retired && key.values + key.answers > 0)
@@ -52,12 +52,12 @@ export function createKeyMetrics(registry: Registry, db: Database) {
   return {
     reencrypted: new Counter({
       name: 'latchkey_reencrypted_values_total',
-      help: 'Values that this process has sealed anew under a new data key',
+      help: 'Values that this process has re-encrypted under a new data key',
       registers: [registry]
     }),
     damagedCredentials: new Gauge({
       name: 'latchkey_reencryption_damaged_credentials',
-      help: 'Credentials with a value that the last pass of re-encryption could not open',
+      help: 'Credentials with a value that the last pass of re-encryption could not decrypt',
       registers: [registry]
     })
   }

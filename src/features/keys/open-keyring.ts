@@ -74,7 +74,7 @@ async function rewrapAll(
   })
 }
 
-// Unwraps only new keys, so that a running service needs the root key's provider for nothing else.
+// Unwraps only new keys, so that a running service needs the key provider for nothing else.
 async function readDataKeys(
   db: Database,
   rootKeys: readonly RootKey[],

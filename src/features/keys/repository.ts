@@ -15,7 +15,7 @@ export function listDataKeys(db: Database) {
     .execute()
 }
 
-/** Empty also if there are no tables, or if the role may not read them. */
+/** Also empty if there are no tables, or if the role may not read them. */
 export async function listRootKeyFingerprints(db: Database): Promise<string[]> {
   const { rows: tables } = await sql`
     select where has_table_privilege(to_regclass('data_keys'), 'select')`.execute(db)
@@ -105,7 +105,7 @@ export interface KeyUses {
   number: number
   /** Credential values, and the key that signs the ends of the audit log. */
   values: number
-  /** Answers stored for idempotency keys. */
+  /** Responses stored for idempotency keys. */
   answers: number
 }
 

@@ -16,7 +16,7 @@ const RETRY_AFTER_SECONDS = 5
 /**
  * Runs a handler again, after loading the data keys, if it met one that this replica does not know or that
  * has been destroyed. This is safe, because a handler works with sealed values either in a transaction, which
- * its error rolls back, or before it changes anything. Answers 503 if the data keys cannot be read.
+ * its error rolls back, or before it changes anything. Responds with 503 if the data keys cannot be read.
  */
 export const retryOnKeyChange = fp(
   async (app) => {
@@ -37,7 +37,7 @@ export const retryOnKeyChange = fp(
 )
 
 /**
- * Loads the data keys that `error` is about. Throws the error to answer with if another attempt would not
+ * Loads the data keys that `error` is about. Throws the error to respond with if another attempt would not
  * help.
  */
 async function loadKeysAfter(app: FastifyInstance, error: unknown, attempt: number): Promise<void> {

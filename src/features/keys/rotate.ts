@@ -5,15 +5,14 @@ import { currentOf, keyEvent, newDataKey, unwrapAll } from './data-keys.ts'
 import { type DataKeyRow, insertDataKey, listDataKeys, lockDataKeys, retireDataKey } from './repository.ts'
 
 /**
- * Another root key than the first of this process wraps the data keys, so this process must not create one.
+ * The first root key of this process does not wrap the data keys, so this process must not create a data key.
  */
 export class RootKeyNotCurrent extends Error {
   constructor(found: readonly string[], root: RootKey) {
     super(
-      `the data keys are wrapped by the root key ${found.join(', ')}, ` +
-        `and the first of LATCHKEY_ROOT_KEYS here is ${root.fingerprint} (${root.name}): ` +
-        'a new data key could not be opened by the others; ' +
-        'give the same LATCHKEY_ROOT_KEYS as the service has'
+      `the root key ${found.join(', ')} encrypts the data keys, ` +
+        `but the first one in LATCHKEY_ROOT_KEYS is ${root.fingerprint} (${root.name}): ` +
+        'the services could not decrypt a new data key; use their LATCHKEY_ROOT_KEYS'
     )
     this.name = 'RootKeyNotCurrent'
   }

@@ -64,7 +64,7 @@ export function statusLines({ keys, reencryption: { done, total } }: KeyStatus):
       .trimEnd()
   )
   const percent = total === 0 ? 100 : Math.floor((100 * done) / total)
-  return [...lines, `${done} of ${total} values are under the current data key (${percent} %).`]
+  return [...lines, `The current data key encrypts ${done} of ${total} values (${percent} %).`]
 }
 
 /** The fingerprints of the root keys that wrap the data keys; none in a database without tables. */

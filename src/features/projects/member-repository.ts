@@ -81,7 +81,7 @@ export async function countMembers(trx: Transaction, projectId: string): Promise
   return members
 }
 
-/** Returns undefined if nobody who may sign in has the e-mail address. Throws AlreadyMember. */
+/** Returns undefined if no user who can sign in has the e-mail address. Throws AlreadyMember. */
 export async function insertMember(
   trx: Transaction,
   projectId: string,

@@ -35,7 +35,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
       }
     })
     return answer.catch(async (error) => {
-      // The answer tells who has an account. So the log has who asked, and for which address.
+      // The response reveals whether the address has an account, so the attempt is recorded with the address.
       if (error instanceof UnknownUser) {
         const target = { type: 'project', id } as const
         const details = { code: 'unknown-user', email }
@@ -56,7 +56,7 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
     })
   })
 
-  // Every member may leave. `removeMember` checks the role for removing others.
+  // Every member can leave. `removeMember` checks the role that is needed to remove others.
   app.delete('/:userId', { schema: schema.removeProjectMember, preHandler: anyMember }, async (request) => {
     const userId = idOf(request.params.userId)
     const { id } = anyMember.of(request)

@@ -63,14 +63,14 @@ const tags = ['Projects']
 export const listProjectMembers = {
   operationId: 'listProjectMembers',
   summary: 'List the members of a project',
-  description: 'For its members. By default in the order in which they came.',
+  description: 'For members of the project. By default in the order in which they were added.',
   tags,
   scopes: READ,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   querystring: closed({ ...PageQuery, ...MemberSortQuery, ...SearchQuery }),
   response: {
-    200: answer('One page of members', ProjectMemberPage)
+    200: answer('A page of members', ProjectMemberPage)
   },
   problems: [Forbidden, NotFound]
 }
@@ -79,14 +79,15 @@ export const addProjectMember = {
   operationId: 'addProjectMember',
   summary: 'Add a member to a project',
   description:
-    'For its owners and admins; only an owner makes an owner. Nobody having that e-mail address is 400 ' +
-    'with the code `unknown-user` in\n`errors`; a member already is 409 `already-member`.',
+    'For owners and admins of the project. Only an owner can add another owner. If no user has the e-mail ' +
+    'address, you get 400 with the code `unknown-user` in `errors`; if the user is already a member, 409 ' +
+    '`already-member`.',
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   headers: IdempotencyHeaders,
   body: ref(ProjectMemberCreate),
-  response: { 201: answer('Added', ProjectMember, LocationHeader) },
+  response: { 201: answer('The new member', ProjectMember, LocationHeader) },
   problems: [NotFound, AlreadyMember, TooManyMembers, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
@@ -94,25 +95,25 @@ export const changeProjectMember = {
   operationId: 'changeProjectMember',
   summary: 'Change the role of a member',
   description:
-    "For the project's owners and admins; only an owner makes an owner, or changes one. The last owner " +
-    'stays one (409 `last-owner`).',
+    'For owners and admins of the project. Only an owner can make a member an owner, or change the role of ' +
+    'an owner. The last owner must stay an owner (409 `last-owner`).',
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectMemberUpdate),
-  response: { 200: answer('The member, changed', ProjectMember) },
+  response: { 200: answer('The updated member', ProjectMember) },
   problems: [NotFound, LastOwner]
 }
 
 export const removeProjectMember = {
   operationId: 'removeProjectMember',
-  summary: 'Take a member out of a project, or leave it',
+  summary: 'Remove a member from a project, or leave it',
   description:
-    "For the project's owners and admins; only an owner takes an owner out. Every member may leave, but " +
-    'for the last owner (409\n`last-owner`).',
+    'For owners and admins of the project. Only an owner can remove another owner. Every member can leave, ' +
+    'except the last owner (409 `last-owner`).',
   tags,
   params: WithMember,
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('No longer a member', Success) },
+  response: { 200: answer('The member was removed', Success) },
   problems: [NotFound, LastOwner]
 }

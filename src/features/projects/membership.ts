@@ -10,8 +10,8 @@ import { lockRole } from './member-repository.ts'
 import { type ProjectRow, projectById } from './repository.ts'
 
 /**
- * Returns the project if the caller has at least this role in it. Projects are not hidden from users:
- * NotFound means that the id is unknown or malformed, and Forbidden that the caller's role does not suffice.
+ * Returns the project if the caller has at least this role in it. Throws NotFound if the id is unknown or
+ * malformed, and Forbidden if the caller is not a member or has a lower role.
  */
 export async function membershipOf(
   request: FastifyRequest,
@@ -28,8 +28,8 @@ export async function membershipOf(
 }
 
 /**
- * Locks the user's role in the project until the transaction ends. Throws Forbidden if it does not suffice:
- * it may have changed since the guard ran.
+ * Locks the user's role in the project until the transaction ends. Throws Forbidden if it is too low: it may
+ * have changed since the guard ran.
  */
 export async function lockMembership(
   trx: Transaction,
@@ -53,14 +53,14 @@ const inPath = (param: 'id' | 'projectId') =>
     return isUuid(id) ? { id } : undefined
   })
 
-/** Throws Forbidden if the user is not a member, or if the role does not suffice. */
+/** Throws Forbidden if the user is not a member, or if the role is too low. */
 export function requireRole(
   role: ProjectRole | null | undefined,
   needed: ProjectRole
 ): asserts role is ProjectRole {
   if (!role) throw new Forbidden({ detail: 'You are not a member of this project.' })
   if (!atLeast(role, needed))
-    throw new Forbidden({ detail: `This requires the role ${needed} in the project.` })
+    throw new Forbidden({ detail: `This requires at least the role ${needed} in the project.` })
 }
 
 /** Guard for members of the project in the path who have at least this role. */
@@ -72,7 +72,7 @@ export function member(needed: ProjectRole, param: 'id' | 'projectId' = 'id'): P
 }
 
 /** Guard for members of the project in the path and for its own tokens, for which `userId` is null. */
-export function memberOrMachine(
+export function memberOrProjectToken(
   param: 'id' | 'projectId'
 ): PreloadingGuard<{ id: string; userId: string | null }> {
   const { preload, rowsOf } = inPath(param)
@@ -83,7 +83,7 @@ export function memberOrMachine(
       return { id: requireMember(await rowsOf(request), 'viewer').id, userId }
     }
     if (caller.projectId !== (request.params as Record<string, string>)[param]?.toLowerCase())
-      throw new Forbidden({ detail: 'The token is of another project.' })
+      throw new Forbidden({ detail: 'The token belongs to another project.' })
     return { id: caller.projectId, userId: null }
   })
   return Object.assign(check, { preload })

@@ -13,21 +13,21 @@ export interface ProjectRefs {
 
 const keyOf = (ref: string) => (isUuid(ref) ? ref.toLowerCase() : foldName(ref))
 
-/** Throws ValidationFailed if an id or a name is there twice. */
+/** Throws ValidationFailed if an id or a name occurs twice. */
 export function requireDistinct({ refs, pathOf }: ProjectRefs): void {
   if (new Set(refs.map(keyOf)).size < refs.length)
     throw new ValidationFailed({ errors: [repeated(pathOf())] })
 }
 
 function repeated(path: string): InputError {
-  return { path, code: 'repeated', message: 'An entry is there twice.' }
+  return { path, code: 'repeated', message: 'The entries must be unique.' }
 }
 
 /**
- * Returns the ids, in their order. A name is that of a project whose name the user holds: who adds the user
- * to a project, without asking them, must not receive what they send to a name. Throws AmbiguousName for the
- * name of another project of the user, or of several that they own, and NotFound for a name that none of
- * theirs has. Does not look at ids: whether the user may use the projects has to be checked with the ids.
+ * Returns the ids of the projects, in order. A name stands only for a project that the user created:
+ * otherwise another user could add them to a project of that name and receive what they send. Throws
+ * AmbiguousName for the name of another project of which the user is a member, or of several that they own,
+ * and NotFound for any other name. Callers must check by id whether the user may use the projects.
  */
 export async function projectIdsOf(
   db: Database,
@@ -44,8 +44,8 @@ export async function projectIdsOf(
     if (row.held === null || row.owned > 1) {
       const message =
         row.owned > 1
-          ? 'You own several projects with this name: send the id of one.'
-          : 'Only a project that you created goes by its name: send the id of this one.'
+          ? 'You own several projects with this name. Send the id of one of them.'
+          : 'You did not create the project with this name. Send its id.'
       throw new AmbiguousName({ errors: [{ path: pathOf(index), code: 'ambiguous-name', message }] })
     }
     return row.held

@@ -61,8 +61,8 @@ const foundByName = prepared(
 )
 
 /**
- * Returns a row for each of these names, by their keys, that a project of the user has: how many of these the
- * user owns, and the id of the one whose name they hold, or null.
+ * Returns a row for each of these names (by key) that a project of the user has: the number of such projects
+ * that the user owns, and the id of the one that they created, or null.
  */
 export function findByName(db: Database, userId: string, keys: readonly string[]) {
   return foundByName(db, { userId, keys })
@@ -110,9 +110,9 @@ function mapHeldName(error: unknown): never {
 
 /**
  * Changes the values that are set. Returns undefined if the project was deleted or the user is not its admin.
- * An owner who gives a project another name holds the name, and nobody else does: what the former holder
- * sends to a name must not come to a project that somebody else gave this name. Throws NameTaken, also if the
- * former holder has another project of the name.
+ * An owner who renames a project becomes the only user who can refer to it by name: otherwise, values that
+ * the former holder of the name sends to another project by its name could reach this one. Throws NameTaken,
+ * also if the former holder has another project with the name.
  */
 export async function updateProject(
   trx: Transaction,

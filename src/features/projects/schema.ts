@@ -28,7 +28,7 @@ import {
 const mail = {
   id: '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12',
   name: 'Reports',
-  description: 'The numbers of the day',
+  description: 'The daily reports',
   role: 'owner',
   createdAt: '2026-11-21T10:15:30.000Z',
   updatedAt: '2026-11-21T10:15:30.000Z'
@@ -41,7 +41,7 @@ export const Project = closed(
     id: Id,
     name: ShownName,
     description: Description,
-    role: { ...ProjectRole, description: "The caller's" },
+    role: { ...ProjectRole, description: 'The role of the caller' },
     createdAt: Timestamp,
     updatedAt: Timestamp
   },
@@ -65,29 +65,30 @@ const tags = ['Projects']
 export const listProjects = {
   operationId: 'listProjects',
   summary: 'List my projects',
-  description: 'Those that the caller is a member of.',
+  description: 'The projects of which you are a member.',
   tags,
   scopes: READ,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
-  response: { 200: answer('One page of projects', ProjectPage) }
+  response: { 200: answer('A page of projects', ProjectPage) }
 }
 
 export const createProject = {
   operationId: 'createProject',
   summary: 'Create a project',
   description:
-    'The caller becomes its owner and holds its name: an owner has each name once (409 `name-taken`).',
+    'You become its owner. The names of the projects that you create must be unique (409 `name-taken`). In ' +
+    'request bodies, you can use the name instead of the id.',
   tags,
   headers: IdempotencyHeaders,
   body: ref(ProjectCreate),
-  response: { 201: answer('Created', Project, LocationHeader) },
+  response: { 201: answer('The new project', Project, LocationHeader) },
   problems: [NameTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
 export const getProject = {
   operationId: 'getProject',
   summary: 'Get a project',
-  description: 'For its members.',
+  description: 'For members of the project.',
   tags,
   scopes: READ,
   params: withId('project'),
@@ -98,29 +99,31 @@ export const getProject = {
 
 export const updateProject = {
   operationId: 'updateProject',
-  summary: 'Change a project',
+  summary: 'Update a project',
   description:
-    'For its owners and admins. What is absent is kept. Whoever holds the name holds the new one (409 ' +
-    '`name-taken`).',
+    'For owners and admins of the project. Absent properties keep their values. The new name must be ' +
+    'unique among the projects of the user who created this one (409 `name-taken`).',
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ProjectUpdate),
   mergePatch: {
     operationId: 'patchProject',
-    description: 'A JSON merge patch (RFC 7396). For its owners and admins. `null` clears the description.'
+    description:
+      'The same as `updateProject`, as a JSON merge patch (RFC 7396). `null` clears the description.'
   },
-  response: { 200: answer('The project, changed', Project) },
+  response: { 200: answer('The updated project', Project) },
   problems: [NotFound, NameTaken]
 }
 
 export const deleteProject = {
   operationId: 'deleteProject',
   summary: 'Delete a project',
-  description: 'For its owners. Its links to credentials go with it; the credentials stay.',
+  description:
+    'For owners of the project. Deletes its tokens and its links to credentials, but no credentials.',
   tags,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The project was deleted', Success) },
   problems: [NotFound]
 }

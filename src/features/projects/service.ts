@@ -15,21 +15,21 @@ import { requireRole } from './membership.ts'
 import * as repository from './repository.ts'
 
 /**
- * Deletes a project of which the caller is an owner, with its links and tokens. Credentials stay. Returns an
- * event for each credential that was linked, so that its owner sees the change. Throws NotFound.
+ * Deletes a project that the caller owns, with its links and tokens. Keeps the credentials. Returns an event
+ * for each credential that was linked, so that its owner sees the change. Throws NotFound.
  */
 export async function deleteProject(trx: Transaction, callerId: string, id: string) {
-  // From here on nothing is linked to it, which would be unlinked unseen.
+  // Prevents new links, which would be removed without an event.
   await repository.lockProject(trx, id)
   const credentials = await unlinkAll(trx, id)
   if (!(await repository.deleteProject(trx, callerId, id))) throw new NotFound()
   return credentials.flatMap((credential) => linkEvents(credential, { added: [], removed: [id] }))
 }
 
-/** The most members that a project has. */
+/** The maximum number of members of a project. */
 const MAX_MEMBERS = 1_000
 
-/** Throws Forbidden, AlreadyMember, TooManyMembers, and UnknownUser if nobody has the e-mail address. */
+/** Throws Forbidden, AlreadyMember, TooManyMembers, and UnknownUser if no user has the e-mail address. */
 export async function addMember(
   trx: Transaction,
   callerId: string,
@@ -44,10 +44,10 @@ export async function addMember(
   return member
 }
 
-/** Nobody has the e-mail address. */
+/** No user has the e-mail address. */
 export class UnknownUser extends ValidationFailed {
   constructor() {
-    const message = 'Nobody has that e-mail address.'
+    const message = 'No user has this e-mail address.'
     super({ errors: [{ path: '/body/email', code: 'unknown-user', message }] })
   }
 }
@@ -91,7 +91,7 @@ export async function removeMember(
  */
 async function lockRoles(trx: Transaction, projectId: string, callerId: string, userId: string) {
   if (!(await repository.lockProject(trx, projectId))) throw new NotFound()
-  // A separate statement: one that waits for the lock would return the roles as they were before.
+  // In a separate statement, because the one that waits for the lock would return the earlier roles.
   const { caller, ...rest } = await findRoles(trx, projectId, callerId, userId)
   requireRole(caller, 'viewer')
   return { caller, ...rest }

@@ -29,7 +29,7 @@ const ann = { id: session.id, email: 'ann@example.org', name: 'Ann', role: 'user
 
 export const SignIn = closed(
   { email: Email, password: TypedPassword },
-  { $id: 'SignIn', examples: [{ email: 'ann@example.org', password: 'correct horse battery' }] }
+  { $id: 'SignIn', examples: [{ email: 'admin@latchkey.local', password: 'your password' }] }
 )
 
 export const SignedInUser = closed(
@@ -53,9 +53,9 @@ export const CurrentSession = closed(
 export const SessionOfMine = closed(
   {
     ...Session.properties,
-    ip: Type.String({ description: 'Where it was started from' }),
+    ip: Type.String({ description: 'The address from which the user signed in' }),
     userAgent: nullable(Type.String()),
-    current: Type.Boolean({ description: 'Whether it is the one that asks' })
+    current: Type.Boolean({ description: 'Whether this is the session of the request' })
   },
   { $id: 'SessionOfMine', examples: [{ ...session, ip: '203.0.113.7', userAgent: 'Firefox', current: true }] }
 )
@@ -78,13 +78,14 @@ export const createSession = {
   operationId: 'createSession',
   summary: 'Sign in',
   description:
-    'With e-mail address and password. The answer sets the session cookie. Too many failures, for the ' +
-    'account or from the address, are 429 until the time in `Retry-After` has passed.',
+    'Sign in with an e-mail address and a password. The response sets the session cookie. After too many ' +
+    'failed attempts for the user or from your address, you get 429 until the time in `Retry-After` has ' +
+    'passed.',
   tags,
   body: ref(SignIn),
   response: {
-    200: answer('Signed in; the cookie is set', CurrentSession, {
-      'Set-Cookie': { type: 'string', description: 'The session cookie: HttpOnly, SameSite=Lax' }
+    200: answer('The user and the new session', CurrentSession, {
+      'Set-Cookie': { type: 'string', description: 'The session cookie (HttpOnly, SameSite=Lax)' }
     })
   },
   problems: [InvalidCredentials, TooManyAttempts]
@@ -92,46 +93,46 @@ export const createSession = {
 
 export const getSession = {
   operationId: 'getSession',
-  summary: 'Who am I',
-  description: 'The user who is signed in, and when the session ends.',
+  summary: 'Get the current session',
+  description: 'Returns the signed-in user and the session, with the time at which it ends.',
   tags,
-  response: { 200: answer('The caller and the session', CurrentSession) }
+  response: { 200: answer('The user and the session', CurrentSession) }
 }
 
 export const deleteSession = {
   operationId: 'deleteSession',
   summary: 'Sign out',
-  description: 'The session is dead at once, on every replica, and the cookie is cleared.',
+  description: 'Ends the session immediately, on every replica, and clears the cookie.',
   tags,
-  response: { 200: answer('Signed out', Success) }
+  response: { 200: answer('The session was ended', Success) }
 }
 
 export const listSessions = {
   operationId: 'listSessions',
-  summary: 'My sessions on all devices',
-  description: 'Those that live, and which of them is the one that asks.',
+  summary: 'List my sessions',
+  description: 'Your active sessions, on all devices. `current` marks the session of the request.',
   tags,
   querystring: closed({ ...PageQuery, ...SessionSortQuery }),
-  response: { 200: answer('One page of the sessions that live', SessionPage) }
+  response: { 200: answer('A page of active sessions', SessionPage) }
 }
 
 export const endSession = {
   operationId: 'endSession',
   summary: 'End one of my sessions',
-  description: 'It is dead at once, on every replica.',
+  description: 'Ends the session immediately, on every replica.',
   tags,
   params: withId('session'),
   auditTarget: { id: 'session' } as const,
-  response: { 200: answer('Ended', Success) },
+  response: { 200: answer('The session was ended', Success) },
   problems: [NotFound]
 }
 
 export const changePassword = {
   operationId: 'changePassword',
   summary: 'Change my password',
-  description: 'Ends my other sessions.',
+  description: 'Ends your other sessions.',
   tags,
   body: ref(PasswordChange),
-  response: { 200: answer('Changed', Success) },
+  response: { 200: answer('The password was changed', Success) },
   problems: [WrongPassword, TooManyAttempts]
 }

@@ -7,8 +7,8 @@ import { userEvent } from './events.ts'
 import * as repository from './repository.ts'
 import * as service from './service.ts'
 
-// What the operator does with users at the command line. The rules are those for an administrator, and the
-// actor of the audit events is the system.
+// Changes of users by the operator on the command line. The rules are those for an administrator. The actor
+// of the audit events is the system.
 const operator = systemOrigin('command line')
 
 export class UnknownUser extends Error {

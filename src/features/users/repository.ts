@@ -31,7 +31,7 @@ const findVisible = prepared((db, p: Params<{ id: string; callerId: string }>) =
     )
 )
 
-/** Finds a user whom the caller may see: administrators see everybody, other users only themselves. */
+/** Finds a user that the caller may see: administrators see all users, other users only themselves. */
 export async function findUser(db: Database, callerId: string, id: string): Promise<UserRow | undefined> {
   const [row] = await findVisible(db, { id, callerId })
   return row

@@ -15,7 +15,7 @@ import * as repository from './repository.ts'
 import * as schema from './schema.ts'
 import * as service from './service.ts'
 
-/** The user in the path, for administrators and for that user. For everybody else the user does not exist. */
+/** The user in the path, for administrators and for that user. Others get NotFound. */
 const userSelfOrAdmin = guard(async (request) => {
   const { id } = request.params as { id: string }
   const { db } = request.server.services
@@ -80,8 +80,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
 }
 
 /**
- * Same as `audited`, for a change of a user. Changes by administrators run one after the other: two who
- * demote each other leave one, and do not deadlock.
+ * Same as `audited`, for a change of a user. Changes by administrators are serialized, so that two who demote
+ * each other leave one administrator and do not deadlock.
  */
 function changed<T>(request: FastifyRequest, work: Parameters<typeof audited<T>>[1]): Promise<T> {
   const lockFirst = request.principal.role === 'admin' ? { lockFirst: service.lockAdministrators } : {}
@@ -91,7 +91,7 @@ function changed<T>(request: FastifyRequest, work: Parameters<typeof audited<T>>
 /** Throws Forbidden if a user who is not an administrator changes more than the name. */
 function requireOwnName(role: string, { name, ...rest }: Static<typeof schema.UserUpdate>): void {
   if (role === 'admin' || Object.values(rest).every((value) => value === undefined)) return
-  throw new Forbidden({ detail: 'Users change their own name; the rest is for an administrator.' })
+  throw new Forbidden({ detail: 'You can change only your name; an administrator can change the rest.' })
 }
 
 function toUser(row: repository.UserRow): Static<typeof schema.User> {

@@ -46,7 +46,7 @@ export const User = closed(
     email: Email,
     name: ShownName,
     role: UserRole,
-    disabled: Type.Boolean({ description: 'May not sign in' }),
+    disabled: Type.Boolean({ description: 'Whether the user is prevented from signing in' }),
     createdAt: Timestamp,
     updatedAt: Timestamp
   },
@@ -63,7 +63,7 @@ export const UserCreate = closed(
     role: Type.Optional({
       ...UserRole,
       default: 'user',
-      description: '`admin`: an administrator of the service'
+      description: '`admin` makes the user an administrator of the service'
     })
   },
   { $id: 'UserCreate', examples: [{ email: ann.email, name: ann.name, password: 'correct horse battery' }] }
@@ -74,11 +74,15 @@ export const UserUpdate = closed(
     name: Type.Optional(Name),
     email: Type.Optional(Email),
     role: Type.Optional(UserRole),
-    disabled: Type.Optional(Type.Boolean({ description: 'Ends all sessions of the user' })),
+    disabled: Type.Optional(
+      Type.Boolean({
+        description: 'true prevents the user from signing in, ends their sessions and revokes their tokens'
+      })
+    ),
     password: Type.Optional(
       Type.String({
         ...Password,
-        description: 'A new one in place of a lost one; ends all sessions of the user'
+        description: 'A new password. Ends all sessions of the user'
       })
     )
   },
@@ -91,12 +95,12 @@ export const createUser = {
   operationId: 'createUser',
   summary: 'Create a user',
   description:
-    'For administrators. E-mail addresses are compared without regard to case, and an international domain ' +
-    'is stored in its ASCII form (`xn--…`).',
+    'For administrators. E-mail addresses are case-insensitive. An internationalized domain is stored in ' +
+    'its ASCII form (`xn--…`).',
   tags,
   headers: IdempotencyHeaders,
   body: ref(UserCreate),
-  response: { 201: answer('Created', User, LocationHeader) },
+  response: { 201: answer('The new user', User, LocationHeader) },
   problems: [EmailTaken, IdempotencyKeyReused, DecryptionFailedProblem]
 }
 
@@ -106,14 +110,14 @@ export const listUsers = {
   description: 'For administrators.',
   tags,
   querystring: closed({ ...PageQuery, ...NamedSortQuery, ...SearchQuery, ...UpdatedSinceQuery }),
-  response: { 200: answer('One page of users', UserPage) },
+  response: { 200: answer('A page of users', UserPage) },
   problems: [Forbidden]
 }
 
 export const getUser = {
   operationId: 'getUser',
   summary: 'Get a user',
-  description: 'For administrators, and for the user: users are hidden from each other.',
+  description: 'For administrators, and for users themselves. Other users get 404.',
   tags,
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
@@ -123,20 +127,21 @@ export const getUser = {
 
 export const updateUser = {
   operationId: 'updateUser',
-  summary: 'Change a user',
+  summary: 'Update a user',
   description:
-    'What is absent is kept. Administrators change everything, users their own name alone (403 ' +
-    'otherwise). Disabling and a new password\nend all sessions of the user. The last administrator who ' +
-    'may sign in stays one (409 `last-administrator`).',
+    'Administrators can change all properties; other users only their own name (otherwise 403). Absent ' +
+    'properties keep their values. Disabling a user or setting a new password ends all their sessions. The ' +
+    'last administrator who can sign in cannot be disabled or demoted (409 `last-administrator`).',
   tags,
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
   body: ref(UserUpdate),
   mergePatch: {
     operationId: 'patchUser',
-    description: 'A JSON merge patch (RFC 7396), as `updateUser`. No property of a user can be cleared.'
+    description:
+      'The same as `updateUser`, as a JSON merge patch (RFC 7396). No property of a user can be cleared.'
   },
-  response: { 200: answer('The user, changed', User) },
+  response: { 200: answer('The updated user', User) },
   problems: [NotFound, EmailTaken, LastAdministrator]
 }
 
@@ -144,14 +149,13 @@ export const deleteUser = {
   operationId: 'deleteUser',
   summary: 'Delete a user',
   description:
-    "For administrators. Ends all sessions of the user. The user's credential types go to the " +
-    'administrator who deletes (of an\nadministrator who deletes themself: to the administrator who has ' +
-    'been there longest). Refused with 409 for a user who owns credentials\n(`user-owns-credentials`), ' +
-    'for the only owner of a project (`last-owner`) and for the last administrator who may sign in\n' +
-    '(`last-administrator`).',
+    "For administrators. Ends the user's sessions. You become the owner of their credential types; if you " +
+    'delete yourself, the administrator who was created first does. Returns 409 if the user owns ' +
+    'credentials (`user-owns-credentials`), is the only owner of a project (`last-owner`) or is the last ' +
+    'administrator who can sign in (`last-administrator`).',
   tags,
   params: withId('user'),
   auditTarget: { id: 'user' } as const,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The user was deleted', Success) },
   problems: [NotFound, LastOwner, LastAdministrator, UserOwnsCredentials]
 }

@@ -171,7 +171,7 @@ t.test('the Lightning surface', async (t) => {
             { name: 'a', body: {} }
           ]
         },
-        { credential_bodies: /twice/ }
+        { credential_bodies: /more than once/ }
       ],
       ['a schema that is a number', { name: 'x', body: {}, schema: 1 }, { schema: 'is invalid' }],
       [
@@ -185,7 +185,7 @@ t.test('the Lightning surface', async (t) => {
       [
         'a property that is no field',
         { name: 'x', schema: typeName, body: { [canary]: 1 } },
-        { body: /no field/ }
+        { body: /not a field/ }
       ],
       [
         'a required field missing',

@@ -130,7 +130,7 @@ t.test('machines of a project', async (t) => {
     t.same(answer.json.results[3], {
       status: 'failed',
       name: 'nothing of that name',
-      error: { code: 'not-found', detail: 'There is no such credential in this project.' }
+      error: { code: 'not-found', detail: 'The project has no such credential.' }
     })
     t.equal(
       answer.json.results[1].error.detail,

@@ -28,17 +28,17 @@ t.test('a data key is destroyed if it is retired, unused, and every replica know
   const made = await ann.post(path, newCredentialBody(type), key)
   t.match(await refusalOf(service, 7), {
     name: 'KeyNotDestroyed',
-    message: 'data key 7 is not destroyed: there is none of that number'
+    message: 'data key 7 was not destroyed: it does not exist'
   })
-  t.match(await refusalOf(service, 1), { message: /it is the current one; rotate first/ })
+  t.match(await refusalOf(service, 1), { message: /it is the current one; run "keys rotate" first/ })
   await rotate(service)
   t.match(await refusalOf(service, 1), { message: /retired less than 60 seconds ago/ })
   await age(service, 1)
   t.match(await refusalOf(service, 1), {
-    message: /2 values are still sealed under it, 1 kept answer is .*Idempotency/
+    message: /it still encrypts 2 values and 1 stored response to .*Idempotency/
   })
   await reencrypt(service)
-  t.match(await refusalOf(service, 1), { message: /destroyed: 1 kept answer is/ })
+  t.match(await refusalOf(service, 1), { message: /destroyed: it still encrypts 1 stored response to/ })
   await sql`update idempotency_keys set expires_at = now() - interval '1 second'`.execute(service.db)
   t.ok(await refusalOf(service, 1), 'expired, and not deleted yet')
   await sql`delete from idempotency_keys`.execute(service.db)
@@ -73,7 +73,7 @@ t.test('a write in progress keeps its data key', async (t) => {
       return rows.length > 0
     }, 'it waits for the write')
   })
-  t.match(await destroyed, { name: 'KeyNotDestroyed', message: /sealed under it just now/ })
+  t.match(await destroyed, { name: 'KeyNotDestroyed', message: /just been encrypted with it/ })
   t.same(await numbersIn(service), [1, 2])
 })
 

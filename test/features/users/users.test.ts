@@ -283,8 +283,8 @@ t.test('an address with an international domain is stored in its ASCII form', as
 t.test('an address that is none is refused with the reason', async (t) => {
   const none = 'This must be an e-mail address, such as name@example.org.'
   const cases: [string, string][] = [
-    ['j\u00f6rg@example.org', 'The part of an e-mail address before the @ has to be in ASCII.'],
-    ['\u212aann@example.org', 'The part of an e-mail address before the @ has to be in ASCII.'],
+    ['j\u00f6rg@example.org', 'The part of an e-mail address before the @ must be in ASCII.'],
+    ['\u212aann@example.org', 'The part of an e-mail address before the @ must be in ASCII.'],
     ['ann@localhost', 'The domain of an e-mail address needs a dot, as in name@example.org.'],
     ['ann@b\u00fccher', 'The domain of an e-mail address needs a dot, as in name@example.org.'],
     ...['ann', '@example.org', 'ann@', 'a b@example.org', 'ann@exa mple.org', 'ann@@example.org'].map(

@@ -74,7 +74,7 @@ export async function resolve(t: Test, world: World) {
     const latchkey = runner({ keepSeconds: 60 })
     const name = uniqueName('later')
     const error = await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { name }))
-    t.match(error, { code: 'not-found', message: 'There is no such credential in this project. (not-found)' })
+    t.match(error, { code: 'not-found', message: 'The project has no such credential. (not-found)' })
     proxy.next({ status: 500 })
     await thrown(t, sdk.LatchkeyError, latchkey.resolve(project, { name }))
     await world.newCredential({ credentialName: name })

@@ -16,7 +16,7 @@ export function invalid(field: string, message: string): never {
   throw new LightningInvalid({ [field]: [message] })
 }
 
-/** Conflicts that Lightning answers as validation errors. */
+/** Conflicts that Lightning returns as validation errors. */
 const FIELD_CONFLICTS: Record<string, Record<string, string[]>> = {
   'name-taken': { name: ['you have another credential with the same name'] },
   'external-id-taken': { external_id: ['you already have a credential with the same external ID'] }
@@ -49,7 +49,7 @@ export async function lightningErrorHandler(
   return send(reply, problem.status, lightningFormat.bodyOf(problem))
 }
 
-/** The format of errors that are of no field. */
+/** The format of errors that do not belong to a field. */
 export const lightningFormat = {
   type: 'application/json; charset=utf-8',
   bodyOf: ({ status, members: { consumers } }: Problem) => ({

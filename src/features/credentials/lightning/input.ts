@@ -21,8 +21,8 @@ export type Body = Record<string, unknown>
 export type Bodies = Map<string, Body>
 
 /**
- * Parses the body of a create. Throws LightningInvalid with the name of the field and, where Lightning has
- * one, its message.
+ * Parses the body of a create. Throws LightningInvalid with the name of the field and, if it has one for the
+ * error, the message of Lightning.
  */
 export function readInput(request: unknown): LightningInput {
   if (!isJsonObject(request))
@@ -64,7 +64,7 @@ function bodiesOf({ body, credential_bodies: list }: Body): Map<string, Body> {
       return invalid('credential_bodies', `${label}: name must be a short slug`)
     if (!isJsonObject(entry['body']))
       return invalid('credential_bodies', `${label}: body must be a JSON object`)
-    if (bodies.has(name)) return invalid('credential_bodies', `${label}: name is there twice`)
+    if (bodies.has(name)) return invalid('credential_bodies', `${label}: name occurs more than once`)
     bodies.set(name, entry['body'])
   }
   if (bodies.size > MAX_ENVIRONMENTS) return invalid('credential_bodies', 'has too many environments')
@@ -82,7 +82,7 @@ function schemaOf(value: unknown): string {
 function externalIdOf(value: unknown): string | null {
   if (value === undefined || value === null || value === '') return null
   if (typeof value !== 'string' || !PRINTABLE.test(value))
-    return invalid('external_id', 'has to be 1 to 200 characters, none of them a control character')
+    return invalid('external_id', 'must be 1 to 200 characters without control characters')
   return value
 }
 

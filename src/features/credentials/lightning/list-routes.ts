@@ -14,7 +14,7 @@ import * as schema from './schema.ts'
 
 const projectMember = member('viewer')
 
-/** Guard for members of the project in the query. Its result is undefined if the query names none. */
+/** Guard for members of the project in the query. Its result is undefined if the query has none. */
 const queriedProject = guard(async (request: FastifyRequest) => {
   const { project_id } = request.query as { project_id?: unknown }
   if (project_id === undefined) return undefined
@@ -64,7 +64,7 @@ export const lightningListRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
 const KNOWN = Object.keys(schema.ListQuery.properties)
 
-/** The parameters without those that are not known: they are ignored, and are in no link. */
+/** Returns the known parameters. Unknown ones are ignored and do not appear in links. */
 function knownOf(query: Static<typeof schema.ListQuery>): Static<typeof schema.ListQuery> {
   return Object.fromEntries(Object.entries(query).filter(([name]) => KNOWN.includes(name)))
 }

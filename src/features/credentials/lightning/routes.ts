@@ -27,15 +27,17 @@ export function withoutEmptySegments(url: string): string {
   return url.replace(PATHS, (path) => `/${path.split('/').filter(Boolean).join('/')}`)
 }
 
-/** Answers a request that no route takes, in Lightning's format if the path begins as one of these routes. */
+/**
+ * Responds to a request that matches no route, in Lightning's format if the path begins like these routes.
+ */
 export function answerUnrouted(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const isLightning = /^\/+api\/+(credentials|projects)([/?]|$)/.test(request.url)
   return answerProblem(error, request, reply, isLightning ? lightningFormat : undefined)
 }
 
 /**
- * Guard for the owner of the credential in the path. As in Lightning, the credential of another user is a 403
- * and not a 404.
+ * Guard for the owner of the credential in the path. As in Lightning, the credential of another user returns
+ * 403 and not 404.
  */
 const ownCredential = guard(async (request: FastifyRequest) => {
   const { id } = request.params as { id: string }
@@ -84,7 +86,7 @@ export const lightningRoutes: FastifyPluginAsyncTypebox = async (app) => {
           { db }
         )
       )
-      // An answer that is stored for a retry does not contain the values, so they are from the request.
+      // The stored response of a retry does not contain the values, so they are taken from the request.
       body ??= replayedBody(await loadType(db, typeId), input.bodies)
       return { credential: { ...credential, body }, errors: {} }
     }

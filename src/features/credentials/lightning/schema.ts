@@ -56,7 +56,10 @@ const Project = closed(
 const properties = {
   id: Id,
   name: ShownName,
-  schema: described(ShownName, 'The credential type; of a `raw` credential, the schema it was created for'),
+  schema: described(
+    ShownName,
+    'The credential type or, for a `raw` credential, the schema it was created for'
+  ),
   external_id: nullable(Type.String({ maxLength: 200 })),
   user_id: Id,
   project_credentials: Type.Array(ref(ProjectCredential), { maxItems: 100 }),
@@ -113,14 +116,14 @@ const NewCredential = Type.Object(
     credential_bodies: Type.Optional(
       Type.Array(ref(EnvironmentBody), {
         maxItems: MAX_ENVIRONMENTS,
-        description: 'Values by environment; `body` is the environment `main`'
+        description: 'Values by environment. `body` contains the values of the environment `main`'
       })
     ),
     schema: Type.Optional(
       Type.String({
         maxLength: 200,
         default: 'raw',
-        description: 'A credential type; a name that is none gives a `raw` credential, and is kept'
+        description: 'A credential type. Any other name creates a `raw` credential and is stored with it'
       })
     ),
     external_id: Type.Optional(nullable(Type.String({ maxLength: 200 }))),
@@ -157,15 +160,15 @@ const Invalid = closed(
 
 const TITLES: Record<number, string> = {
   400: 'The request cannot be read',
-  401: 'No valid session or token',
-  403: 'Not the caller’s, or not a member of the project',
-  404: 'Not there, or a malformed id',
-  409: 'In use by these consumers',
-  413: 'The body is over 1 MiB, or the list over 10,000 credentials',
+  401: 'The request has no valid session or token',
+  403: 'The credential belongs to another user, or the caller is not a member of the project',
+  404: 'The resource does not exist, or the id is malformed',
+  409: 'The consumers in `usages` depend on the credential',
+  413: 'The body is larger than 1 MiB, or the list has more than 10,000 credentials',
   415: 'The body is not `application/json` in UTF-8',
-  500: 'A fault of the service',
+  500: 'An unexpected error occurred',
   429: 'Too many requests; see `Retry-After`',
-  503: 'The database is away or busy'
+  503: 'The database is unavailable or busy'
 }
 
 const refusals = (...statuses: number[]) =>
@@ -176,10 +179,14 @@ const refusals = (...statuses: number[]) =>
     ])
   )
 const changeRefusals = (...statuses: number[]) => refusals(...statuses, 413, 415)
-const invalid = answer('Invalid, by field', Invalid)
+const invalid = answer('The request is invalid; errors by field', Invalid)
 
 const tags = ['Lightning']
 const loose = Type.Object({}, { additionalProperties: true })
+
+const PAGING =
+  'Without paging parameters, the list contains up to 10,000 credentials; more return 413. With `page`, ' +
+  '`pageSize` or `cursor`, it contains one page, and the `Link` header contains the other pages.'
 
 const PagesOfList = { ...ArrayPageQuery, ...SearchQuery }
 
@@ -189,7 +196,7 @@ export const ListQuery = Type.Object(
       Type.Unsafe<string>({
         type: 'string',
         maxLength: MAX_URL_PART,
-        description: 'The id of a project',
+        description: 'Only credentials in the project with this id',
         examples: [projectId]
       })
     ),
@@ -202,9 +209,8 @@ export const lightningListCredentials = {
   operationId: 'lightningListCredentials',
   summary: 'List credentials',
   description:
-    'The caller’s own; with `project_id` all of that project, whoever owns them. By name; no bodies. All, ' +
-    'and over 10,000 are refused (413); with `page`, `pageSize` or `cursor` one page, and the other pages ' +
-    'in the header `Link`.',
+    'The credentials that you own or, with `project_id`, all credentials of that project. Sorted by name, ' +
+    `without bodies. ${PAGING}`,
   tags,
   scopes: READ,
   querystring: ListQuery,
@@ -215,8 +221,8 @@ export const lightningListProjectCredentials = {
   operationId: 'lightningListProjectCredentials',
   summary: 'List the credentials of a project',
   description:
-    'For its members. Whoever owns them, by name; no bodies. All, and over 10,000 are refused (413); with ' +
-    '`page`, `pageSize` or `cursor` one page, and the other pages in the header `Link`.',
+    'For members of the project. Returns the credentials of all owners, sorted by name, without bodies. ' +
+    PAGING,
   tags,
   scopes: READ,
   params: withId('project'),
@@ -229,26 +235,26 @@ export const lightningCreateCredential = {
   operationId: 'lightningCreateCredential',
   summary: 'Create a credential',
   description:
-    'The body is in this answer and in no other. With projects, the caller has to be owner, admin or ' +
-    'editor in every one, or nothing ' +
-    'is created. Unknown properties are ignored. The body is stored as it is, without defaults; texts such ' +
-    'as "5432" and "true" are cast for a number or boolean field.',
+    'Only this response contains the body. If you send projects, you must be an editor or above in each of ' +
+    'them; otherwise nothing is created. Unknown properties are ignored. The body is stored as sent, ' +
+    'without defaults, except that strings such as "5432" and "true" are converted for number and boolean ' +
+    'fields.',
   tags,
   scopes: WRITE,
   querystring: loose,
   headers: IdempotencyHeaders,
   body: ref(NewCredential),
-  response: { 201: answer('Created', CredentialAnswer), 422: invalid, ...changeRefusals() }
+  response: { 201: answer('The new credential', CredentialAnswer), 422: invalid, ...changeRefusals() }
 }
 
 export const lightningDeleteCredential = {
   operationId: 'lightningDeleteCredential',
   summary: 'Delete a credential',
-  description: 'Its owner’s alone, and refused while consumers depend on it.',
+  description: 'For the owner. While consumers depend on the credential, you get 409.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   querystring: loose,
-  response: { 204: { description: 'Deleted', type: 'null' }, ...changeRefusals(404, 409) }
+  response: { 204: { description: 'The credential was deleted', type: 'null' }, ...changeRefusals(404, 409) }
 }

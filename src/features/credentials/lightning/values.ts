@@ -12,8 +12,8 @@ import type { Body } from './input.ts'
 type Type = Pick<TypeWithFields, 'id' | 'fields'>
 
 /**
- * Returns the values to store, by environment: those of the body and no defaults. A body of the built-in type
- * `raw` is the value of its only field; the properties of other bodies are field names. Throws
+ * Returns the values to store, by environment: those of the bodies, without defaults. A body of the built-in
+ * type `raw` is the value of its only field; the properties of other bodies are field names. Throws
  * LightningInvalid, without values.
  */
 export function valuesOf({ id, fields }: Type, bodies: ReadonlyMap<string, Body>): Map<string, Values> {
@@ -32,9 +32,9 @@ function rawValues([field]: readonly FieldRow[], body: Body): Values {
 }
 
 /**
- * Lightning casts texts to the numbers and booleans of its schemas, and keeps what is no property of them. A
- * type that Lightning has too keeps that in its field `extra`, with what its optional fields cannot hold:
- * null, for example.
+ * Lightning converts strings for the numbers and booleans of its schemas, and keeps properties that a schema
+ * does not have. Types that exist in Lightning too store these in their field `extra`, together with values
+ * that their optional fields cannot hold, such as null.
  */
 function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSearch): Values {
   const extra = fields.find(({ id }) => EXTRA_FIELD_IDS.has(id))
@@ -43,14 +43,14 @@ function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSea
   const further: [string, unknown][] = []
   const keep = (name: string, value: unknown) => {
     if (further.length === MAX_FURTHER)
-      invalid('body', `has more than ${MAX_FURTHER} properties that are no fields`)
+      invalid('body', `has more than ${MAX_FURTHER} properties that are not fields`)
     further.push([name, value])
   }
   for (const [name, sent] of Object.entries(body)) {
     const field = byName.get(name)
     if (!field) {
       // The message omits the property's name: it may be a misplaced secret.
-      if (!extra) return invalid('body', 'has a property that is no field of the schema')
+      if (!extra) return invalid('body', 'has a property that is not a field of the schema')
       keep(name, sent)
     } else if (hasNoValue(sent, field)) {
       if (extra && !field.required) keep(name, sent)
@@ -72,10 +72,10 @@ function typedValues(fields: readonly FieldRow[], body: Body, search: PatternSea
 function furtherValue(extra: FieldRow, further: readonly [string, unknown][]): Body {
   const value = Object.fromEntries(further)
   const error = validateValue(extra, value)
-  return error ? invalid('body', `properties that are no fields: ${error.message}`) : value
+  return error ? invalid('body', `properties that are not fields: ${error.message}`) : value
 }
 
-/** Reads the texts that Lightning's clients send for values of other types. */
+/** Converts strings that Lightning's clients send for values of other types. */
 const CASTS: Partial<Record<FieldType, (text: string) => unknown>> = { number: toNumber, boolean: toBoolean }
 
 function cast(field: FieldRow, value: unknown): unknown {
@@ -93,7 +93,7 @@ function toBoolean(text: string): boolean | undefined {
   return text === 'false' || text === '0' ? false : undefined
 }
 
-/** The body in the answer to a create, which is what machines will read: as sent, but for what was cast. */
+/** The body in the response to a create: what `resolve` returns, which is as sent except for conversions. */
 export function bodyOf({ id, fields }: Type, byEnvironment: ReadonlyMap<string, Values>): Body {
   const values = mainOf(byEnvironment)
   const stored = fields.flatMap((field) => {
@@ -104,12 +104,12 @@ export function bodyOf({ id, fields }: Type, byEnvironment: ReadonlyMap<string, 
   return id === RAW_TYPE_ID ? Object.fromEntries(body['body']?.members() ?? []) : body
 }
 
-/** The body in the answer to a retry of a create. */
+/** The body in the response to a retry of a create. */
 export function replayedBody(type: Type | undefined, bodies: ReadonlyMap<string, Body>): Body {
   try {
     return type ? bodyOf(type, valuesOf(type, bodies)) : mainOf(bodies)
   } catch {
-    // The type has changed since.
+    // The type has changed since then.
     return mainOf(bodies)
   }
 }

@@ -78,12 +78,12 @@ const openValues = sql<Record<string, string | null>>`(
   where k.credential_id = c.id and k.environment = 'main')`
 
 /**
- * The largest value, in bytes, of which as many as a type has fields are together no more than a batch takes.
+ * The maximum size of a value, in bytes, such that the values of all fields of a type fit into a batch.
  */
 const MAX_BATCHED_VALUE = sql.lit(MAX_BATCHED / MAX_FIELDS)
 
 /**
- * The same, or null if one of them is too large for a batch. Large values are not read: their size is known.
+ * The same, or null if one of them is too large for a batch. Determines sizes without reading the values.
  */
 const batchableOpenValues = sql<Record<string, string | null> | null>`(
   select case when bool_and(f.secret or octet_length(k.value) <= ${MAX_BATCHED_VALUE}) is not false

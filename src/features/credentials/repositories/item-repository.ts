@@ -38,7 +38,7 @@ export const itemsOf = (
 export const linkedTo = (projectId: Expression<string | null>) =>
   sql`select credential_id from credential_projects where project_id = ${projectId}`
 
-/** The most credentials of a project, and the most links that they have, that are listed by a short read. */
+/** The maximum number of credentials, and of their links, that a short read lists for a project. */
 const FEW = { items: 250, links: 1_000 }
 
 const NEWEST_FIRST: ItemOrder = { column: sql`c.created_at`, direction: 'desc' }

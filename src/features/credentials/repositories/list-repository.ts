@@ -173,7 +173,7 @@ function statementFor({ source, byType, isAfter, isLong, sort, output }: Choice)
 
 const statements = new Map<string, ReturnType<typeof statementFor>>()
 
-/** The largest page, and the largest offset, of a short read. Other pages would wait for longer ones. */
+/** The maximum page size and offset of a short read. Larger reads would delay other requests. */
 const SHORT = { limit: 50, offset: 2_000 }
 
 const NO_FILTER: ListFilter = {

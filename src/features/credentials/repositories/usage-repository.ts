@@ -28,13 +28,13 @@ export const listUsages = pagedList(
         createdAt: { value: sql`u.created_at`, type: 'timestamptz' },
         consumer: { value: sql`u.consumer`, type: 'text' }
       },
-      // A usage has no id. Of a consumer, there is one for each project, and one for none.
+      // A usage has no id. A consumer has one usage for each project, and one without a project.
       { value: sql`(u.consumer || ' ' || coalesce(u.project_id::text, ''))`, type: 'text' }
     ),
   { pool: 'longReads' }
 )
 
-/** The most usages that a credential has. */
+/** The maximum number of usages of a credential. */
 const MAX_USAGES = 10_000
 
 /**
@@ -72,7 +72,7 @@ export async function putUsage(
 }
 
 /**
- * Locks the credential, so that its usages are registered one after the other, and its link to the project.
+ * Locks the credential, so that usages are registered one at a time, and its link to the project.
  * Returns false if one of them does not exist.
  */
 async function lockUsable(

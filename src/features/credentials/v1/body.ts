@@ -17,7 +17,7 @@ import type {
   Reveal
 } from './resource-schema.ts'
 
-// Converts bodies by name and by id to one form.
+// Converts bodies with names and bodies with ids to one form.
 
 type UpdateBody = Static<typeof AppCredentialUpdate>
 type CreateBody = Static<typeof AppCredentialCreate>
@@ -31,8 +31,8 @@ export function hasValues({ keys = [], values = {} }: ValuesBody): boolean {
 }
 
 /**
- * Returns the values of a body, which `merges` makes a merge patch. Throws ValidationFailed for `keys` and
- * `values`, and for neither.
+ * Returns the values of a body. With `merges`, the body is a merge patch. Throws ValidationFailed unless it
+ * has either `keys` or `values`.
  */
 export function valuesIn(body: ValuesBody, { merges = false } = {}): ValueInputs {
   requireOneOf(body, ['keys', 'values'])
@@ -43,7 +43,7 @@ export function valuesIn(body: ValuesBody, { merges = false } = {}): ValueInputs
       merges,
       pathOf: () => '/body/keys'
     }
-  // The validator takes a RawNumber for an object.
+  // The validator accepts a RawNumber as an object.
   if (!isJsonObject(values)) {
     const message = 'This must be an object.'
     throw new ValidationFailed({ errors: [{ path: '/body/values', code: 'wrong-type', message }] })
@@ -91,7 +91,7 @@ function typeIn(body: CreateBody, userId: string): FindType {
   return credentialTypeId === undefined ? typeByName(credentialType!, userId) : typeById(credentialTypeId)
 }
 
-/** Returns the fields that a body asks for; undefined if it asks for all. */
+/** Returns the requested fields, or undefined for all fields. */
 export function fieldsIn({ fieldIds, fieldNames }: RevealBody): FieldRef[] | undefined {
   const sent = oneOf({ fieldIds, fieldNames }, ['fieldIds', 'fieldNames'])
   if (!sent) return undefined

@@ -45,7 +45,8 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const changed = await changeCredential(request, target, {
         values: (fields, values) => {
           const previous = values.get(environment)
-          if (previous && createsOnly) throw new RevisionChanged({ detail: 'The environment exists.' })
+          if (previous && createsOnly)
+            throw new RevisionChanged({ detail: 'The environment already exists.' })
           if (!previous && values.size >= MAX_ENVIRONMENTS) throw new TooManyEnvironments()
           values.set(environment, applyValues(fields, previous ?? defaultsOf(fields), inputs))
         },
@@ -93,7 +94,7 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
         return { result: success, events }
       })
       return transferred.catch(async (error) => {
-        // If the credential is in no project, the refusal reveals that nobody has the address.
+        // If the credential is in no project, the response reveals that no user has the address.
         if (error instanceof NewOwnerMayNotLink) {
           const target = { type: 'credential', id: row.id } as const
           const details = { code: error.code, email }

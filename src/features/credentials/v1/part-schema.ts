@@ -28,7 +28,8 @@ import {
 } from '../../../http/schemas.ts'
 import { AppCredential, EnvironmentPatch, EnvironmentValues, IfMatch } from './resource-schema.ts'
 
-// The name is validated, for a helpful message. Ids are not, because their resources may be hidden.
+// The name is validated, for a helpful message. Ids are not, because a malformed id gets the 404 of a hidden
+// one.
 const OfEnvironment = Type.Object({ id: pathId('credential'), environment: EnvironmentName })
 
 export const Usage = closed(
@@ -39,7 +40,7 @@ export const Usage = closed(
   },
   {
     $id: 'Usage',
-    description: 'A consumer that depends on the credential',
+    description: 'A record that a consumer depends on the credential',
     examples: [
       {
         consumer: 'workflow:42',
@@ -61,7 +62,7 @@ const OfUsage = Type.Object({
     maxLength: 200,
     textRule: 'consumer',
     pattern: '^[^\\x00-\\x20\\x7f]+$',
-    description: 'The consumer’s own name for itself, without spaces',
+    description: 'A name for the consumer that you choose, without spaces',
     examples: ['workflow:42']
   })
 })
@@ -72,9 +73,10 @@ export const putEnvironment = {
   operationId: 'putEnvironment',
   summary: 'Set the values of an environment',
   description:
-    'The same credential with other values in `staging`, `production`, …; created if it does not exist. As ' +
-    'with an update, a value that is not sent stays, `null` clears an optional one, and `""` on a secret ' +
-    'field keeps the value. With `If-None-Match: *` it is only created (RFC 9110, 13.1.2).',
+    'For the owner. An environment gives the credential other values, for example in `staging`. If it does ' +
+    'not exist, it is created. As in an update, absent values keep what is stored, `null` clears an ' +
+    'optional value, and `""` keeps the value of a secret field. With `If-None-Match: *`, an existing ' +
+    'environment is not changed, and you get 412.',
   tags,
   scopes: WRITE,
   params: OfEnvironment,
@@ -84,7 +86,7 @@ export const putEnvironment = {
     'if-none-match': Type.Optional(
       Type.String({
         maxLength: 1000,
-        description: '`*`: only if the environment does not exist; else 412',
+        description: '`*` creates the environment only if it does not exist; otherwise you get 412',
         examples: ['*']
       })
     )
@@ -93,12 +95,11 @@ export const putEnvironment = {
   mergePatch: {
     operationId: 'patchEnvironment',
     description:
-      'A JSON merge patch (RFC 7396) of the values: as `putEnvironment`, without `keys`. The environment ' +
-      'is created if it does not exist.',
+      'The same as `putEnvironment`, as a JSON merge patch (RFC 7396) of the values, without `keys`.',
     body: ref(EnvironmentPatch)
   },
   response: {
-    200: answer('The credential as it is now', AppCredential, ETagHeader)
+    200: answer('The updated credential', AppCredential, ETagHeader)
   },
   problems: [NotFound, TooManyEnvironments, RevisionChanged, DecryptionFailedProblem]
 }
@@ -106,62 +107,62 @@ export const putEnvironment = {
 export const deleteEnvironment = {
   operationId: 'deleteEnvironment',
   summary: 'Delete an environment',
-  description: 'With its values. `main` cannot be deleted.',
+  description: 'For the owner. Deletes the environment with its values. `main` cannot be deleted.',
   tags,
   scopes: WRITE,
   params: OfEnvironment,
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The environment was deleted', Success) },
   problems: [NotFound, EnvironmentNotConfigured, MainEnvironment, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const Transfer = closed(
   { email: Email },
-  { $id: 'Transfer', examples: [{ email: 'bob@example.org' }] }
+  { $id: 'Transfer', examples: [{ email: 'ann@example.org' }] }
 )
 
 export const transferAppCredential = {
   operationId: 'transferAppCredential',
-  summary: 'Give a credential to another user',
+  summary: 'Transfer a credential to another user',
   description:
-    'Who has to be an editor or above in every project that it is linked to, and to have no credential of ' +
-    'the same name or external id. Otherwise, and if nobody has the address, it is refused with 409 ' +
-    '`new-owner-may-not-link` and the `projects` that it is linked to: who has an account is not told. Its ' +
-    'values, links and usages stay. In person.',
+    'For the owner, with a session. The credential keeps its values, links and usages. The new owner must ' +
+    'be an editor or above in every project that it is linked to, and must have no credential with the ' +
+    'same name or external id. Otherwise you get 409 `new-owner-may-not-link` with those `projects`. You ' +
+    'get the same if no user has the address, so the response does not reveal who has an account.',
   tags,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
   body: ref(Transfer),
-  response: { 200: answer('Given', Success) },
+  response: { 200: answer('The credential was transferred', Success) },
   problems: [NotFound, NewOwnerMayNotLink, RevisionChanged]
 }
 
 export const listUsages = {
   operationId: 'listUsages',
-  summary: 'Who depends on a credential',
+  summary: 'List the usages of a credential',
   description:
-    'For its owner, with a token `credentials:read`; for a machine of a project that it is linked to, ' +
-    '`usages:write`, and then those of its project.',
+    'For the owner; a personal token needs `credentials:read`. Also for project tokens of a project that ' +
+    'the credential is linked to: these need `usages:write`, and see only the usages of their project.',
   tags,
   scopes: READ_USAGES,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   querystring: closed({ ...PageQuery, ...UsageSortQuery }),
   response: {
-    200: answer('One page of usages', UsagePage)
+    200: answer('A page of usages', UsagePage)
   },
   problems: [Forbidden, NotFound]
 }
 
 export const putUsage = {
   operationId: 'putUsage',
-  summary: 'Say that a consumer depends on a credential',
+  summary: 'Register a usage of a credential',
   description:
-    'So that the credential cannot be deleted under it. For its owner, and for machines of a project that ' +
-    'it is linked to: once it is taken out of the project, they can only take back what they have said. ' +
-    'Saying it again changes nothing. A credential has 10,000 usages at the most.',
+    'A usage records that a consumer depends on the credential. A credential with usages cannot be ' +
+    'deleted. For the owner, and for project tokens of a project that the credential is linked to. ' +
+    'Registering a usage again changes nothing. A credential can have up to 10,000 usages.',
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
@@ -172,12 +173,14 @@ export const putUsage = {
 
 export const deleteUsage = {
   operationId: 'deleteUsage',
-  summary: 'Say that a consumer does not depend on a credential any more',
-  description: 'For its owner, and for machines of a project that it is linked to.',
+  summary: 'Delete a usage of a credential',
+  description:
+    'For the owner, and for project tokens of a project that the credential is linked to. These can delete ' +
+    'only the usages of their project.',
   tags,
   scopes: WRITE_USAGES,
   params: OfUsage,
   auditTarget: { id: 'credential' } as const,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The usage was deleted', Success) },
   problems: [NotFound]
 }

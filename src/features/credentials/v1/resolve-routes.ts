@@ -31,14 +31,14 @@ const linked = preloaded(linkedById, ({ body }) => {
 })
 
 /** Guard for tokens of the project in the path. */
-const machine = Object.assign(
+const tokenOfProject = Object.assign(
   guard((request) => {
     const { caller } = request
     const { id } = request.params as { id: string }
     if (caller?.type !== 'project-token') throw new InsufficientScope()
     if (!isUuid(id)) throw new NotFound()
     if (caller.projectId !== id.toLowerCase())
-      throw new Forbidden({ detail: 'The token is of another project.' })
+      throw new Forbidden({ detail: 'The token belongs to another project.' })
     return caller
   }),
   { preload: linked.preload }
@@ -50,9 +50,9 @@ const MAX_BODY = 256 * 1024
 export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
 
-  const options = { schema: schema.resolveCredentials, preHandler: machine, bodyLimit: MAX_BODY }
+  const options = { schema: schema.resolveCredentials, preHandler: tokenOfProject, bodyLimit: MAX_BODY }
   app.post('/:id/resolve', options, async (request) => {
-    const { projectId } = machine.of(request)
+    const { projectId } = tokenOfProject.of(request)
     const { credentials, environment = 'main', onError } = request.body
     const items = allOf(...credentials.map((one, index) => () => toItem(one, index)))
     requireDistinct(items)
@@ -99,7 +99,7 @@ const PROBLEMS: Record<RefusalCode, ProblemClass> = {
 
 /**
  * Returns the problem with the highest status of the failed credentials, or undefined if none failed. Clients
- * that take 404 as "deleted" get it only if all failures are 404.
+ * that interpret 404 as "deleted" get it only if all failures are 404.
  */
 function problemOf(results: readonly Result[]): Problem | undefined {
   const failures = results.flatMap((one, index) => (one.status === 'failed' ? [{ ...one.error, index }] : []))
@@ -118,7 +118,7 @@ function problemOf(results: readonly Result[]): Problem | undefined {
 function toItem({ id, name }: { id?: string; name?: string }, index: number): ResolveItem {
   if (id !== undefined && name === undefined) return { id }
   if (name !== undefined && id === undefined) return { name }
-  const message = 'This must have either an id or a name.'
+  const message = 'Send id or name, not both.'
   throw new ValidationFailed({ errors: [{ path: `/body/credentials/${index}`, code: 'one-of', message }] })
 }
 
@@ -126,7 +126,7 @@ function requireDistinct(items: readonly ResolveItem[]): void {
   const keys = items.map((one) => ('id' in one ? one.id.toLowerCase() : `name ${foldName(one.name)}`))
   const index = keys.findIndex((key, at) => keys.indexOf(key) !== at)
   if (index < 0) return
-  const message = 'An entry is there twice.'
+  const message = 'The entries must be unique.'
   throw new ValidationFailed({ errors: [{ path: `/body/credentials/${index}`, code: 'repeated', message }] })
 }
 

@@ -36,7 +36,7 @@ const AskedCredential = closed(
   },
   {
     $id: 'AskedCredential',
-    description: 'By `id` or by `name`, not both',
+    description: 'Send `id` or `name`, not both',
     examples: [{ id }, { name: 'Weather' }]
   }
 )
@@ -49,8 +49,8 @@ export const ResolveRequest = closed(
       namedEnum('OnResolveError', ['report', 'fail'], {
         default: 'report',
         description:
-          '`report` answers 200 with each failure in its place; `fail` refuses the whole request if any ' +
-          'credential fails'
+          '`report` returns 200, with an error in place of each credential that fails. `fail` returns an ' +
+          'error for the whole request if any credential fails'
       })
     )
   },
@@ -59,11 +59,11 @@ export const ResolveRequest = closed(
 
 const ResolveErrorCode = extensibleEnum(
   'ResolveErrorCode',
-  'Why a credential is not resolved. A later version may add codes.',
+  'Why a credential could not be resolved. Later versions may add codes.',
   ['not-found', 'ambiguous-name', 'environment-not-configured', 'expired', 'decryption-failed']
 )
 
-const notFound = { code: 'not-found', detail: 'There is no such credential in this project.' }
+const notFound = { code: 'not-found', detail: 'The project has no such credential.' }
 
 const ResolveError = closed(
   { code: ResolveErrorCode, detail: Type.String({ description: 'A sentence for people' }) },
@@ -71,8 +71,8 @@ const ResolveError = closed(
 )
 
 // `status` is always sent but not `required`, because Rust's serde removes the discriminator before it reads
-// the other properties. It is a literal, because Java's Jackson ignores `required` and tells the parts apart
-// by nothing else.
+// the other properties. It is a literal, because Java's Jackson ignores `required` and distinguishes the
+// parts only by it.
 const ResolvedCredential = closed(
   {
     status: Type.Optional(Type.Literal('resolved')),
@@ -85,7 +85,7 @@ const ResolvedCredential = closed(
     values: Type.Unsafe<Record<string, unknown>>({
       type: 'object',
       additionalProperties: true,
-      description: 'By field name, typed as they went in'
+      description: 'The values by field name, with the JSON types that were stored'
     })
   },
   {
@@ -109,13 +109,13 @@ const ResolvedCredential = closed(
 const UnresolvedCredential = closed(
   {
     status: Type.Optional(Type.Literal('failed')),
-    id: Type.Optional(described(Id, 'As it was asked for')),
-    name: Type.Optional(Type.String({ maxLength: 200, description: 'As it was asked for, in NFC' })),
+    id: Type.Optional(described(Id, 'The id in the request')),
+    name: Type.Optional(Type.String({ maxLength: 200, description: 'The name in the request, in NFC' })),
     error: ref(ResolveError)
   },
   {
     $id: 'UnresolvedCredential',
-    description: 'The credential that was asked for, and why it has no values',
+    description: 'The requested credential, and why it could not be resolved',
     examples: [{ status: 'failed', name: 'Payroll', error: notFound }]
   }
 )
@@ -123,7 +123,7 @@ const UnresolvedCredential = closed(
 const ResolveResult = oneOf(
   'status',
   { resolved: ResolvedCredential, failed: UnresolvedCredential },
-  { $id: 'ResolveResult', description: 'The values of one credential, or why it has none' }
+  { $id: 'ResolveResult', description: 'The values of one credential, or an error' }
 )
 
 const ResolveAnswer = closed(
@@ -136,20 +136,21 @@ const ResolveAnswer = closed(
 
 export const resolveCredentials = {
   operationId: 'resolveCredentials',
-  summary: 'Read the values of credentials as a machine of the project',
+  summary: 'Resolve credentials',
   description:
-    'By a project token with `credentials:resolve` alone. In the order asked; one that fails does not ' +
-    'spoil the others. Each hand-out is in the audit log before the answer is sent.\n\n' +
-    'With `onError: fail`, one failure refuses the request: 404 `not-found` or ' +
-    '`environment-not-configured`, 409 `ambiguous-name`, 410 `expired`, 500 `decryption-failed`. Of ' +
-    'several, the highest status is answered; `errors` has each failure, at the pointer of its ' +
-    'credential. No values are handed out then.',
+    'Returns the values of credentials in the project. Only for project tokens of the project with the ' +
+    'scope `credentials:resolve`. The results have the order of the request; a credential that fails does ' +
+    'not affect the others. The audit log records each read before the response is sent.\n\n' +
+    'With `onError: fail`, one failure fails the whole request, and no values are returned: 404 ' +
+    '`not-found` or `environment-not-configured`, 409 `ambiguous-name`, 410 `expired`, or 500 ' +
+    '`decryption-failed`. If several credentials fail, you get the highest of these statuses. `errors` ' +
+    'lists each failure with a pointer to its credential.',
   tags: ['App credentials'],
   scopes: RESOLVE,
   params: withId('project'),
   auditTarget: { id: 'project' } as const,
   body: ref(ResolveRequest),
-  response: { 200: answer('The results, in the order asked', ResolveAnswer) },
+  response: { 200: answer('The results, in the order of the request', ResolveAnswer) },
   problems: [
     NotFound,
     EnvironmentNotConfigured,

@@ -42,7 +42,7 @@ const passwordKey = { fieldId: passwordField, fieldName: 'password', secret: tru
 const itemExample = { ...example, keys: [hostKey, passwordKey] }
 
 const KeyValue = Type.Unknown({
-  description: 'A value of the field’s type; numbers keep their spelling. At most 64 KiB in UTF-8'
+  description: 'A value of the type of the field, at most 64 KiB in UTF-8. Numbers are returned as sent'
 })
 
 const FieldName = Type.String({ maxLength: 64, examples: ['host'] })
@@ -56,7 +56,7 @@ const Key = closed(
   { ...ItemKey.properties, keyValue: Type.Optional(KeyValue) },
   {
     $id: 'AppCredentialKey',
-    description: '`keyValue` is there for fields that have a value and are not secret',
+    description: 'A field and its value. `keyValue` is present if the field has a value and is not secret',
     examples: [{ ...hostKey, keyValue: 'mail.example.org' }]
   }
 )
@@ -76,17 +76,17 @@ const shared = {
   credentialTypeId: Id,
   credentialType: ref(TypeReference),
   lightningSchema: Type.Optional(
-    described(ShownName, 'The name of the Lightning schema of a `raw` credential, if it has one')
+    described(ShownName, 'The Lightning schema for which a `raw` credential was created, if any')
   ),
   description: Description,
   ownerId: Id,
   environments: Type.Array(EnvironmentName, { maxItems: MAX_ENVIRONMENTS, examples: [['main', 'staging']] }),
   projects: Type.Array(ref(ProjectReference), {
     maxItems: 100,
-    description: 'Those that the caller is a member of'
+    description: 'The projects that the credential is linked to and of which the caller is a member'
   }),
-  usageCount: quantity('How many consumers depend on it'),
-  revision: counter({ description: 'One more with each change' }),
+  usageCount: quantity('The number of consumers that depend on the credential'),
+  revision: counter({ description: 'Increases by one with each change' }),
   expiresAt: nullable(Timestamp),
   createdAt: Timestamp,
   updatedAt: Timestamp
@@ -115,48 +115,50 @@ export const NewKey = closed(
   },
   {
     $id: 'AppCredentialKeyInput',
-    description: 'The value of one field, by `fieldId` or by `fieldName`, not both',
+    description: 'The value of one field. Send `fieldId` or `fieldName`, not both',
     examples: [{ fieldName: 'apiKey', keyValue: 'k-123456' }]
   }
 )
 
-/** The values of a request, by name or by id. The handler refuses both together. */
-const values = {
-  keys: Type.Optional(
-    Type.Array(ref(NewKey), {
-      maxItems: MAX_FIELDS,
-      description: 'The values as a list. Either this or `values`, not both'
-    })
-  ),
-  values: Type.Optional(
+const valuesByName = (description: string) =>
+  Type.Optional(
     Type.Unsafe<Record<string, unknown>>({
       type: 'object',
       additionalProperties: true,
       maxProperties: MAX_FIELDS,
-      description: 'The values by the names of their fields. Either this or `keys`, not both',
+      description,
       examples: [{ apiKey: 'k-123456' }]
     })
   )
+
+/** The values of a request, by name or by id. The handler rejects both together. */
+const values = {
+  keys: Type.Optional(
+    Type.Array(ref(NewKey), {
+      maxItems: MAX_FIELDS,
+      description: 'Values as a list of fields. Send this or `values`, not both'
+    })
+  ),
+  values: valuesByName('Values by field name. Send this or `keys`, not both')
 }
 
 const ProjectNameOrId = Type.String({
   ...AskedName,
   $id: 'ProjectNameOrId',
-  description: 'The name of a project that the caller created, compared as names are, or the id of any',
+  description: 'The name of a project that you created (case-insensitive), or the id of any project',
   examples: ['Reports']
 })
 
-/** The projects of a request, by name or by id. The handler refuses both together. */
+/** The projects of a request, by name or by id. The handler rejects both together. */
 const projects = {
   projectIds: Type.Optional(
-    Type.Array(Id, { maxItems: 100, description: 'Either this or `projects`, not both' })
+    Type.Array(Id, { maxItems: 100, description: 'Projects by id. Send this or `projects`, not both' })
   ),
   projects: Type.Optional(
     Type.Array(ref(ProjectNameOrId), {
       maxItems: 100,
       description:
-        'By their names or ids. The name of a project that the caller did not create is 409 ' +
-        '`ambiguous-name`. Either this or `projectIds`, not both',
+        'Projects by name (only of projects that you created) or by id. Send this or `projectIds`, not both',
       examples: [['Reports']]
     })
   )
@@ -165,18 +167,20 @@ const projects = {
 const writable = {
   description: Type.Optional(Description),
   ...projects,
-  expiresAt: Type.Optional(nullable(Timestamp))
+  expiresAt: Type.Optional(nullable(described(Timestamp, 'The time of expiry (RFC 3339), or null')))
 }
 
 export const AppCredentialCreate = closed(
   {
     credentialName: Name,
-    credentialTypeId: Type.Optional(described(Id, 'Either this or `credentialType`, not both')),
+    credentialTypeId: Type.Optional(
+      described(Id, 'The id of the type. Send this or `credentialType`, not both')
+    ),
     credentialType: Type.Optional(
       described(
         Type.String({ ...AskedName, examples: ['api-key'] }),
-        'The name of a built-in type, a type of your own, or a type of an administrator; compared as names ' +
-          'are. Either this or `credentialTypeId`, not both'
+        'The name of a built-in type, of your own type, or of a type of an administrator ' +
+          '(case-insensitive). Send this or `credentialTypeId`, not both'
       )
     ),
     ...values,
@@ -185,8 +189,8 @@ export const AppCredentialCreate = closed(
   {
     $id: 'AppCredentialCreate',
     description:
-      'Takes `credentialType` or `credentialTypeId`, `values` or `keys`, and, if any, `projects` or ' +
-      '`projectIds`',
+      'Requires `credentialType` or `credentialTypeId`, and `values` or `keys`. `projects` or `projectIds` ' +
+      'is optional',
     examples: [{ credentialName: 'Weather', credentialType: 'api-key', values: { apiKey: 'k-123456' } }]
   }
 )
@@ -204,26 +208,30 @@ export const AppCredentialUpdate = closed(
 )
 
 const { keys: _keys, ...patchable } = AppCredentialUpdate.properties
+const patchableValues = valuesByName('Values by field name')
 
-export const AppCredentialPatch = closed(patchable, {
-  $id: 'AppCredentialPatch',
-  examples: [{ expiresAt: null, values: { apiKey: 'k-654321', baseUrl: null } }]
-})
+export const AppCredentialPatch = closed(
+  { ...patchable, values: patchableValues },
+  {
+    $id: 'AppCredentialPatch',
+    examples: [{ expiresAt: null, values: { apiKey: 'k-654321', baseUrl: null } }]
+  }
+)
 
 export const EnvironmentValues = closed(values, {
   $id: 'EnvironmentValues',
-  description: 'Takes `values` or `keys`, not both',
+  description: 'Requires `values` or `keys`',
   examples: [{ values: { apiKey: 'k-of-staging' } }]
 })
 
 export const EnvironmentPatch = closed(
-  { values: AppCredentialUpdate.properties.values },
+  { values: patchableValues },
   { $id: 'EnvironmentPatch', examples: [{ values: { apiKey: 'k-of-staging', baseUrl: null } }] }
 )
 
 export const ProjectIds = closed(projects, {
   $id: 'ProjectIds',
-  description: 'Takes `projects` or `projectIds`, not both',
+  description: 'Requires `projects` or `projectIds`',
   examples: [{ projects: ['Reports'] }]
 })
 
@@ -237,20 +245,20 @@ export const Assignment = closed(
   }
 )
 
-// No body is the same as `{}`.
+// A request without a body is the same as `{}`.
 export const Reveal = nullable(
   closed(
     {
       fieldIds: Type.Optional(
         Type.Array(Id, {
           maxItems: MAX_FIELDS,
-          description: 'Only these fields. Either this or `fieldNames`, not both'
+          description: 'Only the fields with these ids. Send this or `fieldNames`, not both'
         })
       ),
       fieldNames: Type.Optional(
         Type.Array(FieldName, {
           maxItems: MAX_FIELDS,
-          description: 'Only the fields of these names. Either this or `fieldIds`, not both'
+          description: 'Only the fields with these names. Send this or `fieldIds`, not both'
         })
       ),
       environment: Type.Optional({ ...EnvironmentName, default: 'main' })
@@ -291,7 +299,7 @@ export const IfMatch = Type.Object({
   'if-match': Type.Optional(
     Type.String({
       maxLength: 1000,
-      description: 'Do it only at this revision, as in `ETag`; else 412',
+      description: 'The `ETag` of the revision to change. With any other current revision you get 412',
       examples: ['"3"']
     })
   )

@@ -11,7 +11,7 @@ import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { optionalTime } from '../../../http/times.ts'
 import { patternOf } from '../../../names.ts'
-import { lockMembership, member, memberOrMachine } from '../../projects/membership.ts'
+import { lockMembership, member, memberOrProjectToken } from '../../projects/membership.ts'
 import { changeCredential, lostCredential } from '../change.ts'
 import { createCredential } from '../create.ts'
 import { eventOf, linkEvents } from '../events.ts'
@@ -52,7 +52,7 @@ const owned = own(visibleHead)
 const changeable = own(changeableCredential, ({ body }) => ({
   withValues: hasValues(body as ValuesBody)
 }))
-const projectReader = memberOrMachine('projectId')
+const projectReader = memberOrProjectToken('projectId')
 const projectAdmin = member('admin', 'projectId')
 
 const revealed = own(revealable, ({ body }) => ({
@@ -193,7 +193,7 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 }
 
-/** True if nothing is asked for but the list: no filter, no other order, no page. */
+/** True if the request has no filter, no paging parameter and the default order. */
 function isAskedWhole({ sort, ...rest }: { sort: string }): boolean {
   return sort === '-createdAt' && Object.keys(rest).length === 0
 }

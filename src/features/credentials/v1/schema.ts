@@ -51,7 +51,7 @@ import {
   Revealed
 } from './resource-schema.ts'
 
-/** A credential that never expires is sorted as the last to expire. */
+/** Sorted by `expiresAt`, a credential without an expiry comes last. */
 const CredentialSortQuery = sortQuery('CredentialSort', [
   '-createdAt',
   'createdAt',
@@ -64,10 +64,10 @@ const CredentialSortQuery = sortQuery('CredentialSort', [
 ])
 
 const CredentialFilter = {
-  credentialTypeId: Type.Optional(described(Id, 'Those of this type')),
+  credentialTypeId: Type.Optional(described(Id, 'Only credentials of this type')),
   ...SearchQuery,
-  expiresFrom: Type.Optional(described(Timestamp, 'Those that expire at this time or later')),
-  expiresBefore: Type.Optional(described(Timestamp, 'Those that expire before this time')),
+  expiresFrom: Type.Optional(described(Timestamp, 'Only credentials that expire at this time or later')),
+  expiresBefore: Type.Optional(described(Timestamp, 'Only credentials that expire before this time')),
   ...UpdatedSinceQuery
 }
 
@@ -77,7 +77,8 @@ export const listAppCredentials = {
   operationId: 'listAppCredentials',
   summary: 'List my credentials',
   description:
-    'No values, not even those that are not secret. What expires in January: ' +
+    'The credentials that you own, without any values, not even non-secret ones. To list what expires in ' +
+    'January, for example: ' +
     '`expiresFrom=2027-01-01T00:00:00Z&expiresBefore=2027-02-01T00:00:00Z&sort=expiresAt`.',
   tags,
   scopes: READ,
@@ -85,24 +86,26 @@ export const listAppCredentials = {
     ...CredentialFilter,
     ...PageQuery,
     ...CredentialSortQuery,
-    projectId: Type.Optional(described(Id, 'Those in this project; none if the caller is not a member of it'))
+    projectId: Type.Optional(
+      described(Id, 'Only credentials in this project. If you are not a member of it, the list is empty')
+    )
   }),
-  response: { 200: answer('One page', AppCredentialPage) }
+  response: { 200: answer('A page of credentials', AppCredentialPage) }
 }
 
 export const createAppCredential = {
   operationId: 'createAppCredential',
   summary: 'Create a credential',
   description:
-    'One request is enough: `{"credentialName": "Weather", "credentialType": "api-key", "values": ' +
-    '{"apiKey": "…"}}`. The values are encrypted before they are stored. Fields without a value get their ' +
-    'default. With projects, all are linked or nothing is created.',
+    'You become the owner. Values are encrypted before they are stored. Fields without a value get their ' +
+    'default. If you send projects, you must be an editor or above in each of them; otherwise nothing is ' +
+    'created.',
   tags,
   scopes: WRITE,
   headers: IdempotencyHeaders,
   body: ref(AppCredentialCreate),
   response: {
-    201: answer('Created', AppCredential, { ...ETagHeader, ...LocationHeader })
+    201: answer('The new credential', AppCredential, { ...ETagHeader, ...LocationHeader })
   },
   problems: [NotFound, NameTaken, AmbiguousName, IdempotencyKeyReused, DecryptionFailedProblem]
 }
@@ -110,7 +113,7 @@ export const createAppCredential = {
 export const getAppCredential = {
   operationId: 'getAppCredential',
   summary: 'Get a credential',
-  description: 'For its owner and for members of its projects. Secret values are not decrypted.',
+  description: 'For the owner, and for members of its projects. Returns the values that are not secret.',
   tags,
   scopes: READ,
   params: withId('credential'),
@@ -123,10 +126,12 @@ export const updateAppCredential = {
   operationId: 'updateAppCredential',
   summary: 'Update a credential',
   description:
-    'What is absent stays. A value in `values` or `keys` is replaced, one not sent stays; `null` clears an ' +
-    'optional one; `""` keeps the value of a secret field, is a value of an optional text, url or e-mail ' +
-    'that is not secret, and clears any other optional one. `projects` or `projectIds` replaces the whole ' +
-    'set. The type cannot change.',
+    'For the owner. Absent properties and values keep what is stored. `projects` or `projectIds` replaces ' +
+    'all links. The type cannot be changed.\n\n' +
+    'A value in `values` or `keys` replaces the stored one, with these exceptions:\n\n' +
+    '- `null` clears the value of an optional field.\n' +
+    '- `""` keeps the value of a secret field. In an optional `number`, `boolean` or `select` field, it ' +
+    'clears the value.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
@@ -136,13 +141,11 @@ export const updateAppCredential = {
   mergePatch: {
     operationId: 'patchAppCredential',
     description:
-      'A JSON merge patch (RFC 7396): what is absent stays, `null` clears, an object is merged (`values`, ' +
-      'and in it the values of json fields), and an array replaces the whole. As `updateAppCredential`, ' +
-      'without `keys`: an array of which each entry changes one value is no merge patch. `""` keeps the ' +
-      'value of a secret field, as forms send it.',
+      'The same as `updateAppCredential`, as a JSON merge patch (RFC 7396) and without `keys`. Objects are ' +
+      'merged: `values`, and in it the values of `json` fields. Arrays are replaced.',
     body: ref(AppCredentialPatch)
   },
-  response: { 200: answer('As it is now', AppCredential, ETagHeader) },
+  response: { 200: answer('The updated credential', AppCredential, ETagHeader) },
   problems: [
     NotFound,
     NameTaken,
@@ -156,13 +159,15 @@ export const updateAppCredential = {
 export const deleteAppCredential = {
   operationId: 'deleteAppCredential',
   summary: 'Delete a credential',
-  description: 'With its values and links, for good. Refused while consumers depend on it.',
+  description:
+    'For the owner. Deletes the credential with its values and links permanently. While consumers depend ' +
+    'on it, you get 409 `credential-in-use`.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
   headers: IfMatch,
-  response: { 200: answer('Deleted', Success) },
+  response: { 200: answer('The credential was deleted', Success) },
   problems: [NotFound, CredentialInUse, RevisionChanged]
 }
 
@@ -170,9 +175,8 @@ export const assignProjects = {
   operationId: 'assignProjects',
   summary: 'Assign a credential to projects',
   description:
-    'Replaces the whole set: all or nothing. Adding takes the role editor or above in the project; links ' +
-    'that stay keep ' +
-    'their `createdAt`.',
+    'For the owner. Replaces all links of the credential. To add a project, you must be an editor or above ' +
+    'in it; otherwise nothing changes. Links that remain keep their `createdAt`.',
   tags,
   scopes: WRITE,
   params: withId('credential'),
@@ -180,18 +184,19 @@ export const assignProjects = {
   headers: IfMatch,
   body: ref(ProjectIds),
   response: {
-    200: answer('The links as they are now', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader)
+    200: answer('The links of the credential', Type.Array(ref(Assignment), { maxItems: 100 }), ETagHeader)
   },
   problems: [NotFound, AmbiguousName, RevisionChanged, DecryptionFailedProblem]
 }
 
 export const listCredentialsByProject = {
   operationId: 'listCredentialsByProject',
-  summary: 'Get the credentials of a project',
+  summary: 'List the credentials of a project',
   description:
-    'For its members. Whoever owns them; no values. All that the filters select, and over 10,000 of these ' +
-    'are refused (413 `answer-too-large`); with `page`, `pageSize` or `cursor` one page of them, and the ' +
-    'other pages in the header `Link`.',
+    'For members and project tokens of the project. Returns the credentials of all owners, without values. ' +
+    'Without paging parameters, the array contains up to 10,000 credentials; more return 413 ' +
+    '`answer-too-large`. With `page`, `pageSize` or `cursor`, it contains one page, and the `Link` header ' +
+    'contains the other pages.',
   tags,
   scopes: READ,
   params: Type.Object({ projectId: pathId('project') }),
@@ -205,20 +210,24 @@ export const listCredentialsByProject = {
 
 export const removeCredentialFromProject = {
   operationId: 'removeCredentialFromProject',
-  summary: 'Take a credential out of a project',
-  description: 'For admins and owners of the project, whoever owns the credential, which itself stays.',
+  summary: 'Remove a credential from a project',
+  description:
+    'For admins and owners of the project, also if another user owns the credential. The credential is ' +
+    'not deleted.',
   tags,
   scopes: WRITE,
   params: Type.Object({ projectId: pathId('project'), id: pathId('credential') }),
   auditTarget: { id: 'credential', projectId: 'project' } as const,
-  response: { 200: answer('It is out', Success) },
+  response: { 200: answer('The credential was removed from the project', Success) },
   problems: [NotFound]
 }
 
 export const revealAppCredential = {
   operationId: 'revealAppCredential',
   summary: 'Reveal the values of a credential',
-  description: 'For its owner alone. The one operation for people that decrypts secrets.',
+  description:
+    'Only for the owner. Returns the values of one environment, `main` by default, including secret ones. ' +
+    'The audit log records the read.',
   tags,
   scopes: REVEAL,
   params: withId('credential'),
