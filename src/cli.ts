@@ -10,9 +10,6 @@ import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
 
-// Exit on a signal: the exit handlers stop the Postgres that this process started.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.once(signal, () => process.exit(128 + constants.signals[signal]))
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader has ended, such as `head`.
   if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
@@ -94,10 +91,16 @@ async function main(args: string[]): Promise<void> {
   if (rest.length !== (command.argument ? 1 : 0) || unfit) {
     throw new Error(`usage: latchkey ${usageOf(name)}`)
   }
+  const given = { argument: rest[0] ?? '', options }
   const config = readConfig()
+  // The service handles signals and unknown variables itself.
+  if (name === 'start') return command.run(config, given)
+  // Exit on a signal: the exit handlers stop the Postgres that this process started.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => process.exit(128 + constants.signals[signal]))
   for (const variable of config.unknownVariables)
     process.stderr.write(`latchkey: ${variable} is not a Latchkey variable and is ignored; see ${PAGE}\n`)
-  await command.run(config, { argument: rest[0] ?? '', options })
+  await command.run(config, given)
 }
 
 try {

@@ -5,7 +5,7 @@ import { PAGE } from './config-variables.ts'
 import type { FirstAdministrator } from './first-administrator.ts'
 import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
-import { fail, print, shellWord } from './terminal.ts'
+import { COMMAND, fail, print, shellWord } from './terminal.ts'
 
 /** Time for load balancers to see that /readyz answers 503, before the server stops accepting requests. */
 const DRAIN_MS = 1_000
@@ -16,7 +16,7 @@ const PARENT_CHECK_MS = 500
 const abort = () => process.exit(1)
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 for (const signal of SIGNALS) process.once(signal, abort)
-const parentOption = process.argv.find((word) => word.startsWith('--end-with-parent='))
+const parentOption = process.argv.find((word) => /^--end-with-parent(=|$)/.test(word))
 const parentCheck = parentOption === undefined ? undefined : endWithParent(parentOption)
 
 try {
@@ -70,6 +70,6 @@ function endWithParent(option: string): NodeJS.Timeout {
 function administratorLine({ email, password }: FirstAdministrator): string {
   if (password === 'as configured') return `${email}, password as in LATCHKEY_ADMIN_PASSWORD`
   if (password === 'unknown')
-    return `${email}, with your own password (if lost: npx latchkey users reset-password ${shellWord(email)})`
+    return `${email}, with your own password (if lost: ${COMMAND} users reset-password ${shellWord(email)})`
   return `${email}, password ${password.kept}`
 }

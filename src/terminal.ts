@@ -3,6 +3,9 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
+/** How people call the command line: in a clone through npx, from the npm package by its name. */
+export const COMMAND = import.meta.filename.endsWith('.ts') ? 'npx latchkey' : 'latchkey'
+
 /** Prints text that cannot be printed again. If that fails, ends the process with the line `lost`. */
 export function printOnce(text: string, lost: string): void {
   process.stdout.write(`${text}\n`, (error) => {

@@ -97,7 +97,7 @@ const OURS: Record<string, string[]> = {
   server: ['app', 'config', 'config-variables', 'first-administrator', 'ports', 'start', 'terminal'],
   commands: [
     ...['app', 'audit', 'backup', 'config', 'crypto', 'db', 'emails', 'embedded', 'feature'],
-    ...['first-administrator', 'http', 'names', 'reach', 'root-keys', 'terminal']
+    ...['first-administrator', 'http', 'names', 'reach', 'root-keys', 'server', 'terminal']
   ],
   cli: ['commands', 'config', 'config-variables', 'package.json', 'terminal']
 }

@@ -16,6 +16,7 @@ const TUTORIAL = 'docs/tutorials/getting-started.md'
 
 /** Pages, and chapters of pages, whose blocks are not run here, and why. */
 const ELSEWHERE: Record<string, string> = {
+  'docs/how-to/try-with-npx.md': 'test/service-package.test.ts runs them, from the package',
   'docs/tutorials/swagger-ui.md': 'test/browser/tutorial.test.ts follows it, where there is a Chromium',
   'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
   'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',

@@ -4,7 +4,7 @@ import t from 'tap'
 
 const root = join(import.meta.dirname, '..')
 const LONGEST = 110
-const FILES = ['{src,migrations,test,bench,scripts}/**/*.{ts,js}', '{.,docs/**}/*.md']
+const FILES = ['{src,migrations,test,bench,scripts,packages}/**/*.{ts,js}', '{.,docs/**,packages/*}/*.md']
 
 /** Files with long lines: commands that readers copy, and frozen migrations. Add none. */
 const ALLOWED = [

@@ -6,7 +6,9 @@ import t from 'tap'
 
 const root = join(import.meta.dirname, '..')
 const CLIENT = 'sdk/typescript/package.json'
-const FILES = ['package.json', 'package-lock.json', CLIENT, 'openapi.yaml', 'docs/openapi-released.yaml']
+const PACKED = 'packages/latchkey/package.json'
+const DOCUMENTS = ['openapi.yaml', 'docs/openapi-released.yaml']
+const FILES = ['package.json', 'package-lock.json', CLIENT, PACKED, ...DOCUMENTS]
 
 /** A repository of its own with a copy of the files that a release needs, in one commit on main. */
 function repositoryIn(directory: string) {
@@ -46,9 +48,9 @@ t.test('a release sets the version everywhere, and is one commit with a tag', as
   await release('7.8.9')
   t.equal(JSON.parse(read('package.json')).version, '7.8.9')
   const lock = JSON.parse(read('package-lock.json'))
-  const locked = [lock.version, lock.packages[''].version, lock.packages['sdk/typescript'].version]
-  t.same(locked, ['7.8.9', '7.8.9', '7.8.9'])
-  t.equal(JSON.parse(read(CLIENT)).version, '7.8.9')
+  const locked = ['', 'sdk/typescript', 'packages/latchkey'].map((path) => lock.packages[path].version)
+  t.same([lock.version, ...locked], ['7.8.9', '7.8.9', '7.8.9', '7.8.9'])
+  for (const path of [CLIENT, PACKED]) t.equal(JSON.parse(read(path)).version, '7.8.9', path)
   t.match(read('openapi.yaml'), /^ {2}version: 7\.8\.9$/m)
   t.equal(read('docs/openapi-released.yaml'), read('openapi.yaml'))
   t.match(read('CHANGELOG.md'), /^## Unreleased\n\n## 7\.8\.9 \(\d{4}-\d\d-\d\d\)\n- Added a thing\n/m)
@@ -57,7 +59,7 @@ t.test('a release sets the version everywhere, and is one commit with a tag', as
   t.equal(git('cat-file', '-t', 'v7.8.9'), 'tag', 'an annotated one')
   t.equal(git('rev-parse', 'v7.8.9^{commit}'), git('rev-parse', 'HEAD'))
   // Nothing else in the lockfile changes.
-  t.match(git('diff', '--numstat', 'HEAD~', '--', 'package-lock.json'), /^3\t3\t/)
+  t.match(git('diff', '--numstat', 'HEAD~', '--', 'package-lock.json'), /^4\t4\t/)
 
   await t.rejects(release('7.8.9'), { message: /the tag v7\.8\.9 exists/ })
   await t.rejects(release('7.8.10'), { message: /nothing under "## Unreleased"/ })

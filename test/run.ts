@@ -34,6 +34,7 @@ const LONG = [
   'test/embedded/root-keys.test.ts',
   'test/first-administrator.test.ts',
   'test/npm-start.test.ts',
+  'test/service-package.test.ts',
   'test/start-faults.test.ts',
   'test/golden/golden.test.ts',
   'test/permissions.test.ts',

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
@@ -54,9 +53,9 @@ export function parseJson<Schema extends TSchema>(schema: Schema, payload: Buffe
 
 /** Returns the migrations that have run, with the checksums of their files. They must be this version's. */
 export async function withChecksums(ran: readonly string[]): Promise<Header['migrations']> {
-  const files = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.ts'))
-  const own = files.map((file) => file.slice(0, -'.ts'.length)).sort()
-  const other = ran.find((name) => !own.includes(name)) ?? own.find((name) => !ran.includes(name))
+  const own = await ownMigrations()
+  const names = own.map(({ name }) => name)
+  const other = ran.find((name) => !names.includes(name)) ?? names.find((name) => !ran.includes(name))
   if (other !== undefined) {
     const age = ran.includes(other) ? 'a later' : 'an earlier'
     throw new Error(
@@ -64,18 +63,23 @@ export async function withChecksums(ran: readonly string[]): Promise<Header['mig
         `(${other}): back up with the version that the service runs`
     )
   }
-  return Promise.all(own.map(async (name) => ({ name, sha256: (await checksumOf(name))! })))
+  return own
 }
 
-async function checksumOf(name: string): Promise<string | undefined> {
-  const text = await readFile(join(MIGRATIONS, `${name}.ts`)).catch(() => undefined)
-  return text && createHash('sha256').update(text).digest('hex')
+/** Not computed from the files, because those of the npm package are compiled. */
+async function ownMigrations(): Promise<Header['migrations']> {
+  const lines = (await readFile(join(MIGRATIONS, 'SHA256SUMS'), 'utf8')).trimEnd().split('\n')
+  return lines.map((line) => {
+    const [sha256 = '', file = ''] = line.split('  ')
+    return { name: file.replace(/\.ts$/, ''), sha256 }
+  })
 }
 
 /** Throws if this version cannot create the tables of the backup. */
 export async function requireKnownMigrations({ latchkey, migrations }: Header): Promise<void> {
+  const known = new Map((await ownMigrations()).map(({ name, sha256 }) => [name, sha256]))
   for (const { name, sha256 } of migrations) {
-    const own = await checksumOf(name)
+    const own = known.get(name)
     if (!own) {
       throw new Error(
         `this backup is from Latchkey ${latchkey} and requires the migration ${name}, which ` +

@@ -7,6 +7,11 @@ import { reach } from '../reach.ts'
 
 /** The options of the commands, for `parseArgs` and for the help. */
 export const commandOptions = {
+  'end-with-parent': {
+    type: 'boolean',
+    usage: '--end-with-parent',
+    help: 'stop when the process that started this one ends'
+  },
   json: { type: 'boolean', usage: '--json', help: 'print JSON' },
   from: {
     type: 'string',

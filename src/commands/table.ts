@@ -5,10 +5,12 @@ import { type Command, commandOptions } from './command.ts'
 import { keyCommands } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
 import { openapiCommand } from './openapi.ts'
+import { startCommand } from './start.ts'
 import { userCommands } from './users.ts'
 
 /** All commands by name, for `latchkey`, its help and docs/reference/cli.md. */
 export const commands: Readonly<Record<string, Command>> = {
+  start: startCommand,
   migrate: migrateCommand,
   ...userCommands,
   ...auditCommands,

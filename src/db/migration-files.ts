@@ -37,12 +37,13 @@ export async function readMigrations(folders: readonly string[]): Promise<Migrat
 
 async function listFiles(folder: string): Promise<string[]> {
   const names = await readdir(folder)
-  return names.filter((name) => name.endsWith('.ts')).map((name) => join(folder, name))
+  // Compiled, in the npm package.
+  return names.filter((name) => /\.[jt]s$/.test(name)).map((name) => join(folder, name))
 }
 
 async function readMigration(path: string): Promise<MigrationFile> {
   const { up, indexes, batch, minVersion }: Exports = await import(pathToFileURL(path).href)
-  const name = path.replace(/^.*[\\/]|\.ts$/g, '')
+  const name = path.replace(/^.*[\\/]|\.[jt]s$/g, '')
   if ([up, indexes, batch].filter(Boolean).length !== 1)
     throw new Error(`migration ${name} must export exactly one of up, indexes and batch`)
   return {

@@ -1,0 +1,87 @@
+// `npm run pack:service [-- FOLDER]` makes the npm package `latchkey`, the service without development
+// packages, in FOLDER or here. The same sources and dependencies make the same bytes.
+import { execFileSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+
+interface Manifest {
+  [field: string]: unknown
+  version: string
+}
+
+interface Lock {
+  packages: Record<string, Locked>
+}
+
+interface Locked {
+  version: string
+  dev?: boolean
+  link?: boolean
+  /** Set if it is for some platforms alone. */
+  os?: string[]
+}
+
+const here = import.meta.dirname
+const root = join(here, '../..')
+const target = resolve(process.env.INIT_CWD ?? '', process.argv[2] ?? '.')
+/** What people, compilers and debuggers read, but for licences. */
+const NOT_RUN = /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$/i
+
+const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8'))
+const run = (program: string, ...args: string[]) =>
+  execFileSync(program, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
+
+const staging = mkdtempSync(join(tmpdir(), 'latchkey-pack-'))
+try {
+  // Node does not strip types in node_modules.
+  run(process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', here, '--outDir', staging)
+  cpSync(join(root, 'migrations/SHA256SUMS'), join(staging, 'migrations/SHA256SUMS'))
+  cpSync(join(root, 'LICENSE'), join(staging, 'LICENSE'))
+  cpSync(join(here, 'README.md'), join(staging, 'README.md'))
+  cpSync(join(here, 'latchkey.js'), join(staging, 'latchkey.js'))
+  const native = copyDependencies(join(root, 'node_modules'), join(staging, 'node_modules'))
+  writeFileSync(join(staging, 'package.json'), `${JSON.stringify(manifest(native), undefined, 2)}\n`)
+
+  const name = run('npm', 'pack', staging, '--silent', '--ignore-scripts', '--pack-destination', target)
+  process.stdout.write(`${join(target, name)}\n`)
+} finally {
+  rmSync(staging, { recursive: true, force: true })
+}
+
+/**
+ * Copies the production dependencies: npm ignores the lockfile of a package that it installs, and would take
+ * the newest versions that fit. Returns those for one platform, which are not copied, with their versions.
+ */
+function copyDependencies(from: string, to: string): Record<string, string> {
+  const { packages } = read<Lock>(join(root, 'package-lock.json'))
+  const native: Record<string, string> = {}
+  for (const [path, { version, dev, link, os }] of Object.entries(packages)) {
+    const name = relative('node_modules', path)
+    if (dev || link || !path.startsWith('node_modules/')) continue
+    if (os) native[name] = version
+    else cpSync(join(from, name), join(to, name), { recursive: true, filter: isWanted })
+  }
+  return native
+
+  function isWanted(path: string): boolean {
+    return !NOT_RUN.test(path) && !path.endsWith('/node_modules')
+  }
+}
+
+/** Dependencies and versions are those of the repository, so that nothing has to be kept in step by hand. */
+function manifest(native: Record<string, string>): Manifest {
+  const { private: _, scripts: __, ...own } = read<Manifest>(join(here, 'package.json'))
+  const { name, version, engines, ...others } = read<Manifest>(join(root, 'package.json'))
+  const dependencies = { ...(others.dependencies as object), ...(others.optionalDependencies as object) }
+  return {
+    ...own,
+    name,
+    version,
+    engines,
+    bin: { latchkey: 'latchkey.js' },
+    dependencies,
+    bundleDependencies: Object.keys(dependencies),
+    optionalDependencies: native
+  }
+}
