@@ -19,7 +19,8 @@ Generated from the code by \`npm run cli\`.
 | Kubernetes | \`kubectl exec deployment/latchkey --namespace latchkey -- node src/cli.ts\` |
 
 - Give a command the same [environment variables](../operations/configuration.md) as the service. Without
-  \`DATABASE_URL\`, it uses the embedded database in \`LATCHKEY_DATA_DIR\`, even while the service is using it.
+  \`DATABASE_URL\`, it uses the embedded database in \`LATCHKEY_DATA_DIR\`, even while the service
+  uses it.
 - A command connects to the database directly, and does not ask for a password. Anyone who can run it with the
   variables of the service is an operator.
 - The audit log records changes of users and keys, restores, and exports of the audit log itself. The actor is

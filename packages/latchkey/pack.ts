@@ -25,7 +25,7 @@ interface Locked {
 const here = import.meta.dirname
 const root = join(here, '../..')
 const target = resolve(process.env.INIT_CWD ?? '', process.argv[2] ?? '.')
-/** What people, compilers and debuggers read, but for licences. */
+/** What people, compilers and debuggers read, except licenses. */
 const NOT_RUN = /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$/i
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8'))
@@ -69,7 +69,7 @@ function copyDependencies(from: string, to: string): Record<string, string> {
   }
 }
 
-/** Dependencies and versions are those of the repository, so that nothing has to be kept in step by hand. */
+/** Dependencies and versions are those of the repository, so that nothing has to be kept in step manually. */
 function manifest(native: Record<string, string>): Manifest {
   const { private: _, scripts: __, ...own } = read<Manifest>(join(here, 'package.json'))
   const { name, version, engines, ...others } = read<Manifest>(join(root, 'package.json'))
