@@ -92,7 +92,7 @@ function plainNumbers(value: unknown, path: string, schema: unknown, errors: Inp
   if (isRawNumber(value)) {
     if (![type].flat().some((one) => one === 'number' || one === 'integer')) return value
     if (isExactNumber(value.rawJSON)) return Number(value.rawJSON)
-    const message = 'This must be a number that a double-precision number can hold exactly.'
+    const message = 'This must be a number that a double-precision number can represent exactly.'
     if (errors.length < MAX_ERRORS) errors.push({ path, code: 'number-not-exact', message })
     return value
   }

@@ -73,8 +73,8 @@ export const putEnvironment = {
   operationId: 'putEnvironment',
   summary: 'Set the values of an environment',
   description:
-    'For the owner. An environment gives the credential different values, such as for `staging`. If it does ' +
-    'not exist, it is created. As in an update, absent values keep what is stored, `null` clears an ' +
+    'For the owner. An environment gives the credential different values, such as for `staging`. If it ' +
+    'does not exist, it is created. As in an update, absent values keep what is stored, `null` clears an ' +
     'optional value, and `""` keeps the value of a secret field. With `If-None-Match: *`, an existing ' +
     'environment is not changed, and you get 412.',
   tags,
