@@ -176,7 +176,7 @@ t.test('the two surfaces of credentials do not know each other', async (t) => {
   t.ok(sources.some(({ path }) => path.startsWith('src/features/credentials/v1/')))
 })
 
-t.test('nobody imports what starts things, but what starts things', async (t) => {
+t.test('only entry points import the modules that start the service', async (t) => {
   const importersOf = (name: string) =>
     sources
       .filter((source) => source.imports.includes(name))

@@ -220,7 +220,7 @@ t.test('a head that is none is refused in one line', async (t) => {
   t.match(await verify('--from', `9999999999:${hash}`), { code: 1, err: /it ends before position 5001\n$/ })
 })
 
-t.test('an interrupted verification goes on from the head that it printed', async (t) => {
+t.test('an interrupted verification continues from the head that it printed', async (t) => {
   const { PATH = '' } = process.env
   const cli = join(import.meta.dirname, '../../src/cli.ts')
   const child = spawn(process.execPath, [cli, 'audit', 'verify'], { env: { PATH, ...env }, stdio: 'pipe' })

@@ -279,7 +279,7 @@ t.test('the answer is bounded, and so is the time to find the faults', async (t)
   }
 })
 
-t.test('nobody is told of faults before they are known', async (t) => {
+t.test('an unauthenticated caller does not see the errors', async (t) => {
   const answer = await service.anonymous().post('/api/v1/users?x=1', { email: 1 })
   t.match(answer.json, { status: 401, code: 'unauthenticated' })
 })

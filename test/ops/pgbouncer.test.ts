@@ -33,7 +33,7 @@ async function newDatabase(t: Test) {
   return database
 }
 
-t.test('every operation answers as without PgBouncer', withRecent, async (t) => {
+t.test('every operation responds as without PgBouncer', withRecent, async (t) => {
   const pooler = await start(await makeBed(t), recent!)
   await compare(t, await record(pooler.through))
 })

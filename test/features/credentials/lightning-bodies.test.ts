@@ -65,7 +65,7 @@ function variantsOf({ required, nullable = [], body }: AdaptorSchema): Record<st
   }
 }
 
-t.test('a body for each adaptor of OpenFn is taken, and read by a machine as it was sent', async (t) => {
+t.test('a body for each adaptor of OpenFn is accepted, and resolved as it was sent', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { create, resolve } = await runner(ann)
