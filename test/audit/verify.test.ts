@@ -32,7 +32,7 @@ async function hashAt(position: number): Promise<string> {
   return rows[0]!.hash.toString('hex')
 }
 
-/** Runs the statements as somebody who can disable triggers. */
+/** Runs the statements as a role that can disable triggers. */
 function tamper(...statements: Statement[]): Promise<void> {
   return db.transaction().execute(async (trx) => {
     await sql`set local session_replication_role = replica`.execute(trx)
@@ -200,7 +200,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
     code: 1,
     err: 'latchkey: the chain differs from the given head: it ends before position 4001\n'
   })
-  // The service goes on after the removed end.
+  // The service continues after the removed end.
   await insertEvents(db, 6_000)
   await sealAll(db)
   t.match(await verify('--from', last), {

@@ -12,7 +12,7 @@ const service = await startTestApp(t)
 const CREDENTIALS = '/api/v1/app-credentials'
 const TYPES = '/api/v1/credential-types'
 
-/** A type of Ann's with a credential of Bob's, which a machine of Bob's resolves. */
+/** A type of Ann's with a credential of Bob's, which a project token of Bob's resolves. */
 async function newWorld(t: Test) {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)

@@ -14,7 +14,7 @@ type Body = Record<string, unknown>
 
 const TYPES = new Map(catalogue.map(({ typeName, fields }) => [typeName, fields]))
 
-/** A member of a project, and a machine of it that resolves. */
+/** A member of a project, and a project token that resolves. */
 async function runner(ann: Client) {
   const project = await newProject(ann)
   const made = await ann.post('/api/v1/access-tokens', {
