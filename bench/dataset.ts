@@ -5,7 +5,7 @@ import { auditIsSealed, type Postgres, TEMPLATE, withClient } from './postgres.t
 import { ADMIN, type Dataset, type Sizes, seed } from './seed.ts'
 import { startService } from './service.ts'
 
-/** The file beside the template database. */
+/** The file next to the template database. */
 interface SavedDataset extends Sizes {
   version: number
   at: number

@@ -19,15 +19,16 @@ Generated from the code by \`npm run cli\`.
 | Kubernetes | \`kubectl exec deployment/latchkey --namespace latchkey -- node src/cli.ts\` |
 
 - Give a command the same [environment variables](../operations/configuration.md) as the service. Without
-  \`DATABASE_URL\`, it uses the embedded database in \`LATCHKEY_DATA_DIR\`, also while the service runs on it.
-- A command connects to the database directly. It asks for no password of Latchkey: everyone who can run it
-  with the variables of the service is an operator.
+  \`DATABASE_URL\`, it uses the embedded database in \`LATCHKEY_DATA_DIR\`, even while the service
+  uses it.
+- A command connects to the database directly, and does not ask for a password. Anyone who can run it with the
+  variables of the service is an operator.
 - The audit log records changes of users and keys, restores, and exports of the audit log itself. The actor is
   \`system\`.
 - Results go to standard output. An error is a line on standard error that starts with \`latchkey:\`.
 - \`latchkey --help\` lists the commands and variables. \`latchkey users create --help\` describes one
   command.
-- In the usage below, words in \`<>\` stand for your values, and options in \`[]\` may be left out.
+- In the usage below, words in \`<>\` stand for your values, and options in \`[]\` are optional.
 `
 
 const EXIT_CODES = `## Exit codes
@@ -36,7 +37,7 @@ const EXIT_CODES = `## Exit codes
 |---|---|
 | 0 | The command succeeded. |
 | 1 | It failed; standard error says why. \`audit verify\` also exits with 1 if the audit log is not intact. |
-| 129, 130, 143 | It was ended by SIGHUP, SIGINT (Ctrl-C) or SIGTERM. |
+| 129, 130, 143 | It was stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM. |
 `
 
 /** The page, as Markdown. */

@@ -16,7 +16,7 @@ the embedded Postgres and the data directory \`./data\`. An empty variable count
 - The service reads them once, when it starts. Restart it to apply a change.
 - An invalid value stops the start with one line that names the variable, before anything is created:
   see [troubleshooting](troubleshooting.md).
-- An unknown variable whose name starts with \`LATCHKEY_\` is probably misspelt. The service prints its name
+- An unknown variable whose name starts with \`LATCHKEY_\` is probably misspelled. The service prints its name
   and starts without it.
 - [\`.env.example\`](../../.env.example) lists all variables. \`npm run dev\` reads \`.env\`; with Docker
   Compose, see [Docker](docker.md).

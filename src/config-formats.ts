@@ -41,7 +41,7 @@ export const listOfKeys: Format<string> = {
 }
 
 /** The same characters as `CELL` in `crypto/tokens.ts`, which parses tokens. */
-export const cell = matching(/^[a-z0-9]{1,12}$/, '1 to 12 lower-case letters and digits')
+export const cell = matching(/^[a-z0-9]{1,12}$/, '1 to 12 lowercase letters and digits')
 
 export const port = integer(0, 65_535, 'a port number from 0 to 65535')
 

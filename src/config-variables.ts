@@ -94,7 +94,7 @@ export const rootKeys = {
 - \`vault-transit:[<mount>/]<key>\`, a key of the transit engine of Vault or OpenBao; the default mount is
   \`transit\`
 
-A file (\`LATCHKEY_ROOT_KEYS_FILE\`) may have one entry a line, and comments that start with \`#\`.`
+A file (\`LATCHKEY_ROOT_KEYS_FILE\`) may have one entry per line, and comments that start with \`#\`.`
   })
 }
 
@@ -151,7 +151,7 @@ cookie is \`Secure\` and named \`__Host-latchkey_session\`, and responses have
     summary: 'proxies whose X-Forwarded-* headers are trusted',
     details: `\`true\` trusts every client, so use it only if all requests pass through your proxy. Otherwise
 name the number of proxies, or their IP addresses and ranges, such as \`10.0.0.0/8,::1\`. The address of a
-client is in the audit log and counts for rate limits. See [reverse proxies](reverse-proxy.md).`
+client is recorded in the audit log and used for rate limits. See [reverse proxies](reverse-proxy.md).`
   }),
   corsOrigins: variable('CORS_ORIGINS', format.origins, [], {
     summary: 'origins of other pages that may call the API with the session cookie',
@@ -159,8 +159,8 @@ client is in the audit log and counts for rate limits. See [reverse proxies](rev
     details: 'For example `https://app.example.org,http://localhost:3000`. `*` is not accepted.'
   }),
   logLevel: variable('LOG_LEVEL', format.oneOf(LOG_LEVELS), 'info', {
-    summary: `${LOG_LEVELS.slice(0, -1).join(', ')} or ${LOG_LEVELS.at(-1)}`,
-    details: 'The log goes to standard output, as one line of JSON for each entry.'
+    summary: `lowest level to log: ${LOG_LEVELS.slice(0, -1).join(', ')} or ${LOG_LEVELS.at(-1)}`,
+    details: 'The service logs to standard output, one line of JSON per entry.'
   })
 }
 
@@ -181,12 +181,12 @@ export const sessions = {
 
 export const limits = {
   callerRequestsPerMinute: variable('LATCHKEY_CALLER_REQUESTS_PER_MINUTE', requestsPerMinute, 12_000, {
-    summary: 'requests a minute of one user or one project token; 0: no limit',
-    details: 'All sessions and personal tokens of a user count together. Each replica counts for itself.'
+    summary: 'requests per minute by one user or one project token; 0: no limit',
+    details: 'All sessions and personal tokens of a user count together. Each replica counts separately.'
   }),
   addressRequestsPerMinute: variable('LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE', requestsPerMinute, 1_200, {
-    summary: 'requests a minute from one address without a valid session or token; 0: no limit',
-    details: 'An IPv6 address counts as its /64 network. Each replica counts for itself.'
+    summary: 'requests per minute from one address without a valid session or token; 0: no limit',
+    details: 'An IPv6 address counts as its /64 network. Each replica counts separately.'
   })
 }
 
@@ -196,7 +196,7 @@ export const keyRotation = {
     details: 'See [rotate the data key](keys.md#rotate-the-data-key).'
   }),
   dataKeyKeepDays: variable('LATCHKEY_DATA_KEY_KEEP_DAYS', days('0'), 30, {
-    summary: 'days to keep a retired data key that encrypts nothing any more'
+    summary: 'days to keep a retired data key that no longer encrypts anything'
   })
 }
 
@@ -216,7 +216,7 @@ export const metrics = {
   metricsPort: optional('METRICS_PORT', format.port, {
     summary: 'port that serves GET /metrics for Prometheus; 0 takes a free one',
     defaultText: 'no metrics',
-    details: 'Nobody has to sign in to read the metrics. See [monitoring](monitoring.md).'
+    details: 'Reading the metrics requires no sign-in. See [monitoring](monitoring.md).'
   }),
   metricsHost: variable('METRICS_HOST', format.host, '127.0.0.1', {
     summary: 'address to serve the metrics on',

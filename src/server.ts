@@ -7,7 +7,7 @@ import { portFault, requireFreePorts } from './ports.ts'
 import { start } from './start.ts'
 import { COMMAND, fail, print, shellWord } from './terminal.ts'
 
-/** Time for load balancers to see that /readyz answers 503, before the server stops accepting requests. */
+/** Time for load balancers to see that /readyz returns 503, before the server stops accepting requests. */
 const DRAIN_MS = 1_000
 const SHUTDOWN_TIMEOUT_MS = 30_000
 const PARENT_CHECK_MS = 500

@@ -51,7 +51,7 @@ const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
 const isJob = (path: string) => /(-jobs?|\/retry-on-key-change)\.ts$/.test(path)
 const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
 
-/** What each part may import of our own besides itself. `feature` stands for every feature. */
+/** The parts of our code that each part may import besides itself. `feature` stands for every feature. */
 const OURS: Record<string, string[]> = {
   crypto: [],
   ids: [],
@@ -176,7 +176,7 @@ t.test('the two surfaces of credentials do not know each other', async (t) => {
   t.ok(sources.some(({ path }) => path.startsWith('src/features/credentials/v1/')))
 })
 
-t.test('nobody imports what starts things, but what starts things', async (t) => {
+t.test('only entry points import the modules that start the service', async (t) => {
   const importersOf = (name: string) =>
     sources
       .filter((source) => source.imports.includes(name))
@@ -345,7 +345,7 @@ t.test('what is not in such a transaction checks the access in its own statement
     'src/features/credentials/repositories/write-repository.ts',
     'src/features/credentials/repositories/write-repository.ts'
   ])
-  // The event of a hand-out: values leave only with it.
+  // The event of a read of secrets: values are returned only with it.
   t.same(where(/(?<!function )\brecordHandOut\(/g).sort(), [
     'src/features/credentials/v1/resolve-routes.ts',
     'src/features/credentials/v1/routes.ts'

@@ -151,7 +151,7 @@ t.test('what is created at once is created as one after the other, each for itse
   }
 })
 
-t.test('what the creates of one wait for, keeps nobody else waiting', async (t) => {
+t.test('creates of one owner that wait do not delay other owners', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const [ann, eve] = [await service.newUser(), await service.newUser()]
   const [free, taken] = [await newType(ann), await newType(eve)]

@@ -543,7 +543,7 @@ t.test('a change that breaks callers is named', async (t) => {
   }
 })
 
-t.test('a change that breaks nobody passes', async (t) => {
+t.test('a change that breaks no client passes', async (t) => {
   for (const [name, change] of Object.entries(HARMLESS)) {
     const changed = structuredClone(base)
     change(changed)

@@ -52,7 +52,7 @@ const ELSEWHERE: Record<string, string> = {
 
 type Env = Record<string, string>
 
-/** What a page asks of the reader besides the service and its administrator. */
+/** What a page requires in addition to the service and its administrator. */
 const NEEDS: Record<string, (t: Test) => Promise<Env>> = {
   'docs/how-to/migrating-from-lightning.md': async (t) => ({
     LIGHTNING: await startLightning(t),

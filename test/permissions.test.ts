@@ -70,7 +70,7 @@ async function tryRow(t: Test, world: World, { operationId, request, expected }:
       (after.denials[actor ?? ''] ?? 0) - (before.denials[actor ?? ''] ?? 0)
     const denials = Object.keys(after.denials).reduce((sum, actor) => sum + denialsOf(actor), 0)
     const code = expected.get(caller.column)!
-    // Whoever signs in is who the session is for.
+    // The session belongs to the user who signs in.
     const actor = operationId === 'createSession' ? world.stranger.person.id : actorId
     const denied = actorId !== null && isDenial(code) ? 1 : 0
     found[caller.name] = {

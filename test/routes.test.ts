@@ -79,7 +79,7 @@ t.test('only the listed routes are public', async (t) => {
   )
 })
 
-t.test('without valid credentials every route answers 401, whatever else is wrong', async (t) => {
+t.test('without a valid session or token every route returns 401, whatever else is wrong', async (t) => {
   const json = { 'content-type': 'application/json' }
   const token = 'A'.repeat(43)
   const authorization = `Bearer ${newAccessToken('project')}`

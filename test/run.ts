@@ -58,7 +58,7 @@ const LONG = [
 ]
 /** Never the same twice, and as long as they are let; see there. */
 const FUZZ = 'test/fuzz/fuzz.test.ts'
-/** Measures times, so nothing else may run beside it. */
+/** Measures times, so nothing else may run at the same time. */
 const FAIR = 'test/fair/fair.test.ts'
 /** Need what npm does not bring: a Chromium. */
 const BROWSER = ['test/browser/swagger-ui.test.ts', 'test/browser/tutorial.test.ts']
@@ -72,7 +72,7 @@ const SDK = [
 /** Need what npm does not bring, and both cores: Patroni, PgBouncer and what they need. */
 const OPS = globSync('test/ops/*.test.ts', { cwd: join(import.meta.dirname, '..') }).sort()
 
-/** A report on the terminal and in .tap/report/lcov.info. What is not covered fails nothing. */
+/** A report on the terminal and in .tap/report/lcov.info. Low coverage does not fail the run. */
 const COVERAGE = [
   '--no-disable-coverage',
   '--allow-incomplete-coverage',

@@ -239,7 +239,7 @@ t.test('a wrong root key stops the start before a migration runs', async (t) => 
   }
 })
 
-t.test('a variable that is misspelt is told, and the start goes on', async (t) => {
+t.test('a misspelled variable is reported, and the start continues', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   const env = {

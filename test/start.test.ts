@@ -238,7 +238,7 @@ t.test('with a role for migrations and another one for requests', async (t) => {
   await works({})
 })
 
-t.test('the service goes on if the reader of its log closes', async (t) => {
+t.test('the service keeps running if the reader of its log closes', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   const running = startProcess(t, await newDirectory(t), {

@@ -58,7 +58,7 @@ t.test('a request that reads writes nothing', async (t) => {
   }
 })
 
-t.test('a hand-out writes its events in one statement, and nothing else', async (t) => {
+t.test('a resolve writes its events in one statement, and nothing else', async (t) => {
   const handOuts: [name: string, send: () => ReturnType<Client['get']>][] = [
     ['resolve', () => machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })],
     ['reveal', () => ann.post(`${path}/${id}/reveal`, {})]

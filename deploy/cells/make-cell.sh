@@ -6,7 +6,7 @@ set -eu
 [ $# -eq 3 ] || { echo 'usage: make-cell.sh NAME POSTGRES_PORT ADMINISTRATOR' >&2; exit 2; }
 name=$1 port=$2 administrator=$3
 case $name in
-  *[!a-z0-9]* | ?????????????* | '') echo "a name has 1 to 12 lower-case letters and digits: $name" >&2; exit 2 ;;
+  *[!a-z0-9]* | ?????????????* | '') echo "a name has 1 to 12 lowercase letters and digits: $name" >&2; exit 2 ;;
 esac
 umask 077
 install -d -m 700 /etc/latchkey

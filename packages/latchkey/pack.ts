@@ -70,7 +70,7 @@ function copyDependencies(from: string, to: string): Record<string, string> {
   }
 }
 
-/** Dependencies and versions are those of the repository, so that nothing has to be kept in step by hand. */
+/** Dependencies and versions are those of the repository, so that nothing has to be kept in step manually. */
 function manifest(native: Record<string, string>): Manifest {
   const { private: _, scripts: __, ...own } = read<Manifest>(join(here, 'package.json'))
   const { name, version, engines, ...others } = read<Manifest>(join(root, 'package.json'))

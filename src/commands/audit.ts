@@ -11,13 +11,11 @@ const PROGRESS_MS = 5_000
 
 export const auditCommands: Record<string, Command> = {
   'audit verify': {
-    description: 'verify the hash chain of the audit log, and name the first event that does not fit',
-    details: `An event that was changed, removed or added breaks the chain: the command then names the first
-one and exits with 1. Otherwise it prints the head, a position and a hash. Keep the head elsewhere: with
-\`--from\`,
-a later run shows that the events up to it have not been rewritten, and verifies only those after it. While it
-runs, it prints every five seconds the head that it has reached. See
-[the audit log](../operations/audit-log.md).`,
+    description: 'verify the hash chain of the audit log, and report the first event that is not intact',
+    details: `If an event was changed, removed or added, the command names the first one and exits with 1.
+Otherwise it prints the head: a position and a hash. Keep the head elsewhere. With \`--from\`, a later run
+checks that the chain still contains that head, and verifies only the events after it. Every five seconds, the
+command prints the head that it has reached. See [the audit log](../operations/audit-log.md).`,
     example: 'latchkey audit verify --json',
     options: ['from', 'json'],
     run(config, { options: { from, json = false } }) {

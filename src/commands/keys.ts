@@ -25,7 +25,7 @@ same when the current data key is older than \`LATCHKEY_DATA_KEY_MAX_DAYS\`.`,
     run: (config) => withDatabase(config, (db) => rotateKeys(config, db))
   },
   'keys destroy': {
-    description: 'delete a retired data key that encrypts nothing any more',
+    description: 'delete a retired data key that no longer encrypts anything',
     details: `The argument is the number of the data key in \`keys status\`. The command fails if the key is
 the current one, if it still encrypts something, or if it was retired less than 60 seconds ago.`,
     example: 'latchkey keys destroy 1',

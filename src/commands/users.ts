@@ -15,14 +15,14 @@ const MAX_INPUT_BYTES = 8_192
 export const userCommands: Record<string, Command> = {
   'users list': {
     description: 'list all users, oldest first',
-    details: `Prints one line for each user: when it was created, its role, whether it is enabled, its e-mail
-address and its name. With \`--json\`, prints one JSON object a line.`,
+    details: `Prints one line for each user: the time of creation, role, whether the user is enabled, e-mail
+address and name. With \`--json\`, prints one JSON object per line.`,
     example: 'latchkey users list',
     options: ['json'],
     run: (config, { options }) => withDatabase(config, (db) => list(db, options.json ?? false))
   },
   'users create': {
-    description: 'create a user, and print a password for it once',
+    description: 'create a user, and print its new password once',
     details: `With \`--password-stdin\` you choose the password, of 12 to 256 characters, and it is not
 printed. See [users](../operations/users.md).`,
     example: 'latchkey users create ann@example.org --name "Ann Miller" --admin',
@@ -32,7 +32,7 @@ printed. See [users](../operations/users.md).`,
   },
   'users reset-password': {
     description: 'set a new password, print it once, and end all sessions of the user',
-    details: `For a [lost password](../operations/users.md), also of the only administrator.
+    details: `For a [lost password](../operations/users.md), including that of the only administrator.
 With \`--password-stdin\` you choose the password, and it is not printed.`,
     example: 'latchkey users reset-password ann@example.org',
     argument: '<email>',
@@ -40,15 +40,15 @@ With \`--password-stdin\` you choose the password, and it is not printed.`,
     run: reset
   },
   'users disable': {
-    description: 'prevent a user from signing in, and end all their sessions and tokens',
-    details: `The data of the user stays. The last administrator who is enabled cannot be disabled.`,
+    description: 'prevent a user from signing in, end their sessions and revoke their personal tokens',
+    details: `The data of the user stays. The last enabled administrator cannot be disabled.`,
     example: 'latchkey users disable ann@example.org',
     argument: '<email>',
     run: (config, given) => setAccess(config, given, true)
   },
   'users enable': {
     description: 'allow a disabled user to sign in again',
-    details: `The password is as before. Tokens that \`users disable\` ended stay revoked.`,
+    details: `The password does not change. Tokens that \`users disable\` revoked stay revoked.`,
     example: 'latchkey users enable ann@example.org',
     argument: '<email>',
     run: (config, given) => setAccess(config, given, false)
@@ -103,7 +103,7 @@ async function setAccess(config: Config, { argument }: Given, disabled: boolean)
   const email = accepted('the e-mail address', cleanEmail(argument))
   await withDatabase(config, async (db) => {
     const user = await setDisabled(db, email, disabled)
-    const ended = 'cannot sign in any more, and all sessions and tokens of the user have ended'
+    const ended = 'can no longer sign in; their sessions have ended, and their personal tokens are revoked'
     print(`${user.email} ${disabled ? ended : 'can sign in again'}.`)
   })
 }

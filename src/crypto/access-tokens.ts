@@ -3,7 +3,7 @@
 import { crc32 } from 'node:zlib'
 import { CELL, inCell, newToken } from './tokens.ts'
 
-/** The prefix says whether a token is a person's or a project's; secret scanners recognise it. */
+/** The prefix says whether a token is a person's or a project's; secret scanners recognize it. */
 export const TOKEN_PREFIX = { personal: 'lk_pat_', project: 'lk_prj_' } as const
 export type TokenKind = keyof typeof TOKEN_PREFIX
 

@@ -103,7 +103,7 @@ export class Keyring {
     return this.#sealer('latchkey/value-key/v1', [credentialId, environment, String(sealedRevision)])
   }
 
-  /** The sealer of the answer stored for a principal's idempotency key; there is no `additionalData`. */
+  /** The sealer of the response stored for a principal's idempotency key; there is no `additionalData`. */
   answers(principal: string, key: string): Sealer {
     return this.#sealer('latchkey/idempotent-answer/v1', [principal, key])
   }

@@ -32,7 +32,7 @@ export function hashPassword(password: string): Promise<string> {
 let dummyHash: Promise<string> | undefined
 
 /**
- * Compares a password with a hash. Without a hash (no such account) the answer is false, after the same
+ * Compares a password with a hash. Without a hash (no such account) the result is false, after the same
  * work, so that the time does not tell which accounts exist. `outdated` is true if the hash is of the
  * password as it was typed: earlier versions did not prepare passwords.
  */

@@ -173,7 +173,7 @@ export class Connection {
     return givesSignOfLife(remoteAddress, remotePort, timeoutMs)
   }
 
-  /** Throws if the server does not answer, or takes no writes. */
+  /** Throws if the server does not respond, or takes no writes. */
   async check(): Promise<void> {
     try {
       await requireWritable((query) => this.#query(query))

@@ -6,7 +6,7 @@ import { type Database, type Reader, readerOf } from './database.ts'
 import { waitForTurn } from './long-reads.ts'
 import type { Tables } from './tables.ts'
 
-/** The largest number of look-ups that share a statement. */
+/** The largest number of lookups that share a statement. */
 const MAX_BATCH = 32
 
 class Parameter {
@@ -32,7 +32,7 @@ interface Options<P> {
   /**
    * Where the select runs outside transactions: by default, batches on `lookups`. `reads` is for selects that
    * take longer, and `longReads` for those that read more than a few rows or blocks, so that no caller's
-   * look-up waits for them. Long reads take turns: see `fairReads`.
+   * lookup waits for them. Long reads take turns: see `fairReads`.
    */
   pool?: 'lookups' | 'reads' | 'longReads'
 }

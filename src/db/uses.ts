@@ -1,6 +1,6 @@
 import { WaitingList } from './waiting-list.ts'
 
-/** The kinds of work that share the pool: batched look-ups by key, other short reads, long reads, writes. */
+/** The kinds of work that share the pool: batched lookups by key, other short reads, long reads, writes. */
 export const KINDS = ['lookups', 'reads', 'longReads', 'writes'] as const
 
 export type Kind = (typeof KINDS)[number]

@@ -8,7 +8,7 @@ import { BadRequest, type InputError, MalformedUrl, ValidationFailed } from './p
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Errors for numbers in the body that a double cannot hold exactly. */
+    /** Errors for numbers in the body that a double cannot represent exactly. */
     numberErrors: InputError[] | null
   }
 }
@@ -84,7 +84,7 @@ interface RouteSchema {
 
 /**
  * Returns the body with plain numbers wherever the schema declares a number: 1.0 and 1e2 are integers (JSON
- * Schema, 6.1.1). Adds an error for each number that a double cannot hold exactly. Values of credentials are
+ * Schema, 6.1.1). Adds an error for each number that a double cannot represent. Values of credentials are
  * not declared, and keep their text.
  */
 function plainNumbers(value: unknown, path: string, schema: unknown, errors: InputError[]): unknown {
@@ -92,7 +92,7 @@ function plainNumbers(value: unknown, path: string, schema: unknown, errors: Inp
   if (isRawNumber(value)) {
     if (![type].flat().some((one) => one === 'number' || one === 'integer')) return value
     if (isExactNumber(value.rawJSON)) return Number(value.rawJSON)
-    const message = 'This must be a number that a double-precision number can hold exactly.'
+    const message = 'This must be a number that a double-precision number can represent exactly.'
     if (errors.length < MAX_ERRORS) errors.push({ path, code: 'number-not-exact', message })
     return value
   }

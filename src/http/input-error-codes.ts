@@ -14,7 +14,7 @@ export const INPUT_ERRORS = {
   'too-deep': 'The body is nested too deeply.',
   'too-many-values': 'The body has too many values.',
   'out-of-range': 'The number or time is out of range.',
-  'number-not-exact': 'A double-precision number cannot hold this value exactly.',
+  'number-not-exact': 'A double-precision number cannot represent this value exactly.',
   'number-out-of-range': 'The number is larger than a double-precision number can be.',
   repeated: 'The entry occurs more than once.',
   'one-of': 'Only one of the named properties can be sent.',

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** The service's metrics. No label holds an id, a name, or anything else that a caller sent. */
+/** The service's metrics. No label contains an id, a name, or anything else that a caller sent. */
 export interface Metrics {
   /** Features register their own gauges here. */
   readonly registry: Registry

@@ -79,7 +79,7 @@ export const Problem = closed(
           'and with `onError: fail`'
       })
     ),
-    usageCount: Type.Optional(quantity('With `type-in-use`: how many credentials are of the type')),
+    usageCount: Type.Optional(quantity('With `type-in-use`: the number of credentials of the type')),
     consumers: Type.Optional(
       Type.Array(Type.String({ maxLength: 200 }), {
         description: 'With `credential-in-use`: the consumers that depend on the credential'

@@ -19,8 +19,8 @@ export const ValidationFailed = problem(400, 'validation-failed', 'Invalid reque
   causes:
     'A value in the path, query, headers or body is missing, unknown, of the wrong type or out of range.',
   help:
-    'Correct each entry of `errors`. It has a JSON pointer into the request, a code, and a sentence that ' +
-    'says what is expected.'
+    'Correct the input that `errors` lists. Each entry has a JSON pointer into the request, a code, and a ' +
+    'sentence that says what is expected.'
 })
 export const MalformedBody = problem(400, 'malformed-body', 'Malformed body', {
   detail: 'The body is not a JSON document in UTF-8.',
@@ -62,7 +62,7 @@ export const Forbidden = problem(403, 'forbidden', 'Forbidden', {
   causes:
     'You are not the owner of the credential or type, you are not a member of the project, your role in ' +
     'the project is too low, or the operation is for administrators.',
-  help: 'Ask someone who has the permission to do it, or an owner of the project to give you a higher role.'
+  help: 'Ask someone who has permission to do it, or ask an owner of the project for a higher role.'
 })
 export const CrossSiteRequest = problem(403, 'cross-site-request', 'Cross-site request', {
   detail: 'A change that is authenticated by a session cookie must come from the same site.',
@@ -114,7 +114,7 @@ export const EnvironmentNotConfigured = problem(
 )
 export const MethodNotAllowed = problem(405, 'method-not-allowed', 'Method not allowed', {
   detail: 'This path does not support the method; see `Allow`.',
-  causes: 'The client sent another method than the operation has, such as POST instead of PUT.',
+  causes: 'The client used a method that the path does not have, such as POST instead of PUT.',
   help: 'Use one of the methods in the `Allow` header.'
 })
 // 410 to 429
@@ -143,12 +143,12 @@ export const AnswerTooLarge = problem(413, 'answer-too-large', 'Response too lar
 export const UrlTooLong = problem(414, 'url-too-long', 'URL too long', {
   detail: 'A segment of the path is too long.',
   causes: 'A segment has more than 16,384 characters.',
-  help: 'Check the path: no route needs so long a segment.'
+  help: 'Check the path: no route needs such a long segment.'
 })
 export const UnsupportedMediaType = problem(415, 'unsupported-media-type', 'Unsupported media type', {
   detail: 'The body must be application/json in UTF-8, not compressed.',
   causes:
-    '`Content-Type` is missing or names another type, as by default with curl, or the body is compressed.',
+    '`Content-Type` is missing or names another type (curl does so by default), or the body is compressed.',
   help: 'Send `Content-Type: application/json`, and no `Content-Encoding`.'
 })
 export const IdempotencyKeyReused = problem(422, 'idempotency-key-reused', 'Idempotency key reused', {

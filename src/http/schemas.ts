@@ -197,7 +197,7 @@ export function withId(what: string) {
 
 export const EnvironmentName = Type.String({
   pattern: '^[a-z0-9][a-z0-9_-]{0,31}$',
-  expected: 'a lower-case letter or digit, then up to 31 of a-z, 0-9, _ and -',
+  expected: 'a lowercase letter or digit, then up to 31 of a-z, 0-9, _ and -',
   description: 'The name of an environment; `main` is the default',
   examples: ['staging']
 })

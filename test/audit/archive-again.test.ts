@@ -26,7 +26,7 @@ t.test('events that came too late for a run are archived by a later one', async 
   t.same(await partitionsOf(log.db), partitions)
 })
 
-t.test('verification beside a run names no event that was exported', async (t) => {
+t.test('verification during a run reports no event that was exported', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70, 40])
   await seal(log.db)

@@ -25,7 +25,7 @@ const linesIn = async (path: string) =>
     .trimEnd()
     .split('\n')
 
-t.test('old events are exported, signed and dropped, and verification goes on', async (t) => {
+t.test('old events are exported, signed and dropped, and verification continues', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [80, 100, 61, 59, 40, 10, 0])
   await seal(log.db)
@@ -77,7 +77,7 @@ t.test('old events are exported, signed and dropped, and verification goes on', 
   t.match((await log.latchkey('audit', 'verify')).out, /^9 events/, 'ids before all partitions have a place')
 })
 
-t.test('whoever has the public key verifies an export without Latchkey', async (t) => {
+t.test('the public key verifies an export without Latchkey', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 95, 70, 20])
   await seal(log.db)

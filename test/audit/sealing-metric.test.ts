@@ -36,7 +36,7 @@ t.test('the age of the oldest event that could be sealed', async (t) => {
   await insert({ foldKey: 'counted for two minutes' })
   t.equal(await lag(t), 0, 'a denial that may still be counted is not late')
 
-  await t.test('grows while nobody seals', async (t) => {
+  await t.test('grows while no replica seals', async (t) => {
     await db.transaction().execute(async (trx) => {
       await sql`select pg_advisory_xact_lock(hashtextextended('latchkey/audit-chain', 0))`.execute(trx)
       const id = await insert()

@@ -104,7 +104,7 @@ t.test('events are found by their keys, whatever the statistics say', async (t) 
   t.equal(await countLinks(db), 10_000)
 })
 
-t.test('whoever cannot have the lock returns at once', async (t) => {
+t.test('a replica that cannot get the lock returns at once', async (t) => {
   const { db } = await newDatabase()
   await insertEvents(db, 10)
   await db.transaction().execute(async (trx) => {

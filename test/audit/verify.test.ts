@@ -32,7 +32,7 @@ async function hashAt(position: number): Promise<string> {
   return rows[0]!.hash.toString('hex')
 }
 
-/** Runs the statements as somebody who can disable triggers. */
+/** Runs the statements as a role that can disable triggers. */
 function tamper(...statements: Statement[]): Promise<void> {
   return db.transaction().execute(async (trx) => {
     await sql`set local session_replication_role = replica`.execute(trx)
@@ -200,7 +200,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
     code: 1,
     err: 'latchkey: the chain differs from the given head: it ends before position 4001\n'
   })
-  // The service goes on after the removed end.
+  // The service continues after the removed end.
   await insertEvents(db, 6_000)
   await sealAll(db)
   t.match(await verify('--from', last), {
@@ -220,7 +220,7 @@ t.test('a head that is none is refused in one line', async (t) => {
   t.match(await verify('--from', `9999999999:${hash}`), { code: 1, err: /it ends before position 5001\n$/ })
 })
 
-t.test('an interrupted verification goes on from the head that it printed', async (t) => {
+t.test('an interrupted verification continues from the head that it printed', async (t) => {
   const { PATH = '' } = process.env
   const cli = join(import.meta.dirname, '../../src/cli.ts')
   const child = spawn(process.execPath, [cli, 'audit', 'verify'], { env: { PATH, ...env }, stdio: 'pipe' })

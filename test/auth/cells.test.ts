@@ -49,7 +49,7 @@ t.test('with LATCHKEY_CELL, sessions and tokens name it', async (t) => {
     }
   })
 
-  t.test('another name makes another token, which nobody has', async (t) => {
+  t.test('another name makes another token, which is unknown', async (t) => {
     const caller = service.anonymous()
     for (const name of ['', 'eu2_', 'us1_', 'eu1_eu1_']) {
       caller.cookie = ann.cookie!.replace('eu1_', name)
@@ -65,7 +65,7 @@ t.test('with LATCHKEY_CELL, sessions and tokens name it', async (t) => {
     t.equal((await caller.get(PATH)).status, 401)
   })
 
-  t.test('a cookie of another cell beside a token is refused', async (t) => {
+  t.test('a cookie of another cell together with a token is refused', async (t) => {
     const caller = service.anonymous()
     caller.bearer = personal.bearer
     const withCookie = (token: string) =>

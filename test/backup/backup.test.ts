@@ -93,7 +93,7 @@ t.test('every table of the service is in a backup, also one of a later migration
   t.equal(rows.length, 0, 'a sequence would have to be set after a restore')
 })
 
-t.test('a backup beside writers is of one moment', async (t) => {
+t.test('a backup during writes shows one moment', async (t) => {
   const { service, ann, type } = await startFilled(t)
   let isDone = false
   const writing = (async () => {

@@ -111,7 +111,7 @@ t.test('every byte counts', async (t) => {
   }
 })
 
-t.test('what somebody without the root key has written is not restored', async (t) => {
+t.test('a backup written without the root key is not restored', async (t) => {
   const { service, bytes, changed } = await startWithBackup(t)
   const empty = await emptyDatabase(t)
   // As somebody would give themselves an account.

@@ -48,7 +48,7 @@ t.test('in a folder without a database, a command makes nothing and says so', as
   t.match(file, { code: 1, err: /contains no database/ })
 })
 
-t.test('beside a running service, and without one', async (t) => {
+t.test('while the service runs, and while it does not', async (t) => {
   const cwd = await newDirectory(t)
   const latchkey = commandsIn(cwd)
   const service = await startEmbeddedService(t, cwd)
@@ -167,7 +167,7 @@ t.test('a command that waits does not refuse a service', async (t) => {
   t.equal(await waiting.exited, 0)
 })
 
-t.test('beside a service whose socket is in another directory', async (t) => {
+t.test('while a service runs whose socket is in another directory', async (t) => {
   const cwd = join(await newDirectory(t), 'long'.repeat(20), 'way'.repeat(20))
   await mkdir(cwd, { recursive: true })
   const service = await startEmbeddedService(t, cwd)

@@ -150,7 +150,7 @@ t.test('without any connection a request is refused in time, and says why', asyn
   t.equal((await ann.get('/api/v1/session')).status, 200)
 })
 
-t.test('a connection that does not open keeps nobody waiting who can have another one', async (t) => {
+t.test('a connection that does not open delays no request that can use another one', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
   const ann = replica.client(await service.newUser())
@@ -178,7 +178,7 @@ t.test('a role that may not connect any more is a reason, not an error', async (
     t.match((await ann.get(path)).json, { status: 503, code: 'unavailable', detail }, path)
 })
 
-t.test('a long statement goes on while the name of the server cannot be looked up', async (t) => {
+t.test('a long statement continues while the name of the server cannot be resolved', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   let fails = false
   const lookup = dns.lookup

@@ -601,7 +601,7 @@ t.test('after it is closed nothing is open on the server, and what was under way
   }, 'the server knows that they are closed')
 })
 
-t.test('which errors say that the database is away', async (t) => {
+t.test('which errors mean that the database is unavailable', async (t) => {
   const refused = async (options: pg.ClientConfig) => {
     const client = new pg.Client(options)
     client.on('error', () => {})

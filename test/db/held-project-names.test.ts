@@ -74,7 +74,7 @@ t.test('the migration keeps duplicates, and the oldest of them holds the name', 
   t.same(names, [{ name: 'REPORTS' }], 'nothing is renamed')
 })
 
-t.test('projects of the version before work beside this one', async (t) => {
+t.test('projects created by the previous version work alongside this one', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { id } = (await ann.post(PROJECTS, { name: 'Reports' })).json

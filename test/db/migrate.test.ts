@@ -90,7 +90,7 @@ t.test('a migration that is cut off in the middle leaves nothing, and runs the n
   await replica.destroy()
 })
 
-t.test('a process that ends between two migrations leaves what the next one goes on with', async (t) => {
+t.test('after a process ends between two migrations, the next one continues', async (t) => {
   const once = await emptyDatabase(t)
   const steps = await migrate(once.db)
   const made = await emptyDatabase(t)

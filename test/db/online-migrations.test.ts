@@ -133,7 +133,7 @@ t.test('batches are transactions of their own, and a crash between them loses no
   t.equal(await done(), ROWS)
 })
 
-t.test('a batch that finds a row locked waits for it, and goes on', async (t) => {
+t.test('a batch that finds a row locked waits for it, and continues', async (t) => {
   const { db, folders } = await withMigration(t, BATCH)
   const lines: string[] = []
   const ran = await inTransaction(db, async (trx) => {

@@ -19,7 +19,7 @@ t.test('a cell has a name that the service takes', async (t) => {
   const env = { PATH: t.testdir() }
   const named = (name: string) => refusal('make-cell.sh', [name, '5441', 'admin@example.org'], env)
   for (const name of ['', 'B', 'north-east', 'cellnumber013', '../b', 'b b', 'é'])
-    t.match(await named(name), /^2: a name has 1 to 12 lower-case letters and digits/, name)
+    t.match(await named(name), /^2: a name has 1 to 12 lowercase letters and digits/, name)
   for (const name of ['b', 'eu1', 'cellnumber12']) t.match(await named(name), /^127: .*install/, name)
 })
 

@@ -17,7 +17,7 @@ async function refusal(t: Test, cwd: string, env: Record<string, string> = {}): 
   return lines[0]!
 }
 
-t.test('a root.keys that is lost beside a database is not replaced', async (t) => {
+t.test('a lost root.keys is not replaced if a database exists', async (t) => {
   const cwd = await newDirectory(t)
   const data = join(cwd, 'data')
   const path = join(data, 'root.keys')

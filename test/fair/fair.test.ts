@@ -315,7 +315,7 @@ const rounded = (ms: number) => Math.round(ms * 10) / 10
 const describe = ({ p99, slowest, count, rss }: Measured) =>
   `p99 ${rounded(p99)} ms, slowest ${rounded(slowest)} ms of ${count}, ${Math.round(rss / 1024 / 1024)} MB`
 
-t.test('an honest caller is served beside each attack', async (t) => {
+t.test('a normal caller is served during each attack', async (t) => {
   await measure()
   const alone = await measure()
   t.comment(`alone: ${describe(alone)}`)

@@ -86,7 +86,7 @@ for (const [what, { property, send }] of Object.entries(await waysOf(admin))) {
   })
 }
 
-t.test('on the Lightning surface', async (t) => {
+t.test('on the Lightning-compatible API', async (t) => {
   const ann = await service.newUser()
   const send = (name: unknown) => ann.post(LIGHTNING, { name, body: { a: 1 } })
   const made = await send('\u3000Café \t'.normalize('NFD'))

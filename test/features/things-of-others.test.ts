@@ -12,7 +12,7 @@ const service = await startTestApp(t)
 const CREDENTIALS = '/api/v1/app-credentials'
 const TYPES = '/api/v1/credential-types'
 
-/** A type of Ann's with a credential of Bob's, which a machine of Bob's resolves. */
+/** A type of Ann's with a credential of Bob's, which a project token of Bob's resolves. */
 async function newWorld(t: Test) {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
@@ -95,7 +95,7 @@ t.test("a type's owner cannot change what credentials of others mean", async (t)
   t.same(events.json.data, [])
 })
 
-t.test('while nobody else has values, a type is changed by its owner', async (t) => {
+t.test('while no other user has values, the owner can change a type', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   const { id } = await newCredential(ann, type)
@@ -112,7 +112,7 @@ t.test('while nobody else has values, a type is changed by its owner', async (t)
   t.match(changed.json, { code: 'type-in-use' }, 'the credentials of the owner are those of another')
 })
 
-t.test('a change of a type and a first credential of somebody else do not cross', async (t) => {
+t.test('a change of a type and a first credential of another user are serialized', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   for (let round = 0; round < 8; round++) {
     const type = await newType(ann)
@@ -154,7 +154,7 @@ t.test("an administrator's token does not change types of others", async (t) => 
   t.equal((await admin.delete(`${TYPES}/${type.id}`)).status, 200)
 })
 
-t.test('a machine registers usages only of what is in its project', async (t) => {
+t.test('a project token registers usages only of credentials in its project', async (t) => {
   const { bob, projectId, credential, machine } = await newWorld(t)
   const usages = `${CREDENTIALS}/${credential.id}/usages`
   for (const job of ['one', 'two']) t.equal((await machine.put(`${usages}/${job}`)).status, 200)

@@ -49,7 +49,7 @@ function requestOf(world: World, step: Step, sender: Caller, path: Record<string
 }
 
 /**
- * Returns true if the document allows the body. Bodies of the Lightning surface are always allowed, because
+ * Returns true if the document allows the body. Lightning-compatible bodies are always allowed, because
  * it ignores unknown properties.
  */
 function isAllowed({ operation }: Step, { bytes }: Request): boolean {

@@ -3,6 +3,6 @@ import t from 'tap'
 import { compare } from './compare.ts'
 import { record } from './story.ts'
 
-t.test('every operation answers as it did when the answers were recorded', async (t) => {
+t.test('every operation responds as it did when the answers were recorded', async (t) => {
   await compare(t, await record())
 })

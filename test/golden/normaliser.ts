@@ -21,7 +21,7 @@ export class Normaliser {
   #area = ''
   #numbered = 0
 
-  /** Ids without a name are numbered by first appearance, anew in each area. */
+  /** Ids without a name are numbered by first appearance, separately in each area. */
   area(name: string): void {
     this.#area = name
     this.#numbered = 0

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, send, sendBytes } from './http.ts'
 import { Normaliser } from './normaliser.ts'
 
-/** The headers by which somebody is known. */
+/** The headers that identify a caller. */
 export type Caller = Readonly<Record<string, string>>
 
 export interface Options {
@@ -14,7 +14,7 @@ export interface Options {
   body?: string | Buffer
   /** A header that is undefined is not sent. */
   headers?: OutgoingHttpHeaders
-  /** Lets the id in the answer appear by this name. Throws when there is none. */
+  /** Replaces the id in the answer with this name. Throws if there is none. */
   name?: string
 }
 
@@ -24,7 +24,7 @@ export interface Received extends Answer {
   json: any
 }
 
-/** A request and its answer, normalised. */
+/** A request and its answer, normalized. */
 export interface Exchange {
   requests: string[]
   status: number

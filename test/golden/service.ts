@@ -38,12 +38,12 @@ const SETTINGS = {
   HOST: '127.0.0.1',
   PORT: '0',
   LOG_LEVEL: 'fatal',
-  // What is left of a limit differs between runs.
+  // The remaining requests of a limit differ between runs.
   LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
   LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: '0'
 }
 
-/** Starts the service as a process of its own, configured by these environment variables alone. */
+/** Starts the service as a separate process, configured by these environment variables alone. */
 export async function startService(env: Record<string, string>): Promise<Service> {
   const { PATH = '', TMPDIR = '' } = process.env
   const child = spawn(process.execPath, [MAIN], {

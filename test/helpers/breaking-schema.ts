@@ -18,7 +18,7 @@ const UPPER = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxPrope
 const LOWER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties']
 /** A lower bound of these is one from 0 on. */
 const FROM_ZERO = new Set(['minLength', 'minItems', 'minProperties'])
-/** What is compared as it is, because no rule says which of two takes more. */
+/** Keywords that must be equal, because no rule says which of two values accepts more. */
 const OPAQUE = ['not', 'patternProperties', 'multipleOf', 'propertyNames', 'prefixItems', 'discriminator']
 /** Lists of schemas, which are compared one by one. */
 const CHOICES = ['anyOf', 'oneOf', 'allOf']
@@ -67,7 +67,7 @@ export function breakingSchema(
   return breaks
 }
 
-/** Named schemas are types of generated clients: what is of another type, or of none, does not compile. */
+/** Named schemas are types of generated clients: code with another type, or none, does not compile. */
 function renamed(before: Schema, now: Schema, schema: Schema): string[] {
   const [name, nameNow] = [nameOf(before), nameOf(now)]
   if (name === nameNow) return []

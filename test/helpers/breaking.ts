@@ -113,7 +113,7 @@ class OperationChange {
     return isKept ? [] : [`the tag is ${tags.join(', ')} now`]
   }
 
-  // A client calls the first, unless it is told otherwise.
+  // By default, a client calls the first one.
   #servers({ servers: old = [] }: Operation, { servers = [] }: Operation): string[] {
     const keyOf = ({ url, variables }: Server) => JSON.stringify([url, variables])
     const gone = old.filter((server) => !servers.some((one) => keyOf(one) === keyOf(server)))
@@ -172,7 +172,7 @@ class OperationChange {
   #responses(old: Operation, operation: Operation): string[] {
     return Object.entries(old.responses).flatMap(([status, part]) => {
       const there = operation.responses[status]
-      // Callers act on refusals: a create that answers `name-taken` tells them that it was done before.
+      // Callers act on refusals: `name-taken` tells them that an earlier create succeeded.
       if (!there) return [`the status ${status} is gone`]
       const before = resolved<Response>(this.#before, part)
       const now = resolved<Response>(this.#now, there)
@@ -222,7 +222,7 @@ function resolved<T extends object>(document: Document, part: T | Reference): T 
   return found as T
 }
 
-/** The schema with what it refers to; what stands beside a reference counts as well. */
+/** The schema with what it refers to, and with the keywords next to the reference. */
 function whole(document: Document, schema: Schema): Schema {
   if (!schema.$ref) return schema
   const { $ref, ...beside } = schema

@@ -47,7 +47,7 @@ export class Canaries<Kind extends string = string> {
     return value
   }
 
-  /** What is in there, each in each form once. */
+  /** The canaries that it contains, each in each form once. */
   find(haystack: string | Buffer): Sighting<Kind>[] {
     const text = (typeof haystack === 'string' ? haystack : haystack.toString('latin1')).toLowerCase()
     const found = new Map<string, Sighting<Kind>>()

@@ -11,7 +11,7 @@ export interface Answer {
 
 export interface RequestOptions {
   headers?: Record<string, string>
-  /** Sent as it is, with no content type of its own. */
+  /** Sent as it is, without a content type. */
   raw?: string | Buffer
 }
 
@@ -21,7 +21,7 @@ export interface Person {
   password: string
 }
 
-/** One caller over HTTP, who keeps the cookie that was set. Every answer is held against the document. */
+/** One caller over HTTP, with its cookie. Every response is checked against the API document. */
 export class Client {
   readonly origin: string
   readonly #contract: Contract
@@ -71,7 +71,7 @@ export class Client {
     return { status: response.status, headers: response.headers, text, json }
   }
 
-  /** Another caller of the same service, signed in as nobody. */
+  /** Another caller of the same service, who is not signed in. */
   other(): Client {
     return new Client(this.origin, this.#contract)
   }

@@ -17,7 +17,7 @@ export interface Response {
   description: string
   content?: Record<string, { schema: object; examples?: Record<string, { value: unknown } | Reference> }>
   headers?: Record<string, unknown>
-  /** The codes of the problems with this status that the operation answers. */
+  /** The codes of the problems with this status that the operation returns. */
   'x-problem-codes'?: string[]
 }
 interface Problem {
@@ -82,7 +82,7 @@ export class Contract {
       .sort((a, b) => a.parameters - b.parameters)
   }
 
-  /** What is wrong with the answer; undefined when nothing is, or when no operation is meant. */
+  /** The fault in the response; undefined if there is none, or if no operation matches. */
   flaw(
     method: string,
     path: string,

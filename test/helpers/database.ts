@@ -78,7 +78,7 @@ export interface TestDatabaseOptions {
   fill?: (db: Database) => Promise<void>
 }
 
-/** A database of one's own, on the run's server. */
+/** A new database, on the server of the test run. */
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { empty, fill, locale = '' } = options
   const isCopy = !empty && !fill && locale === ''

@@ -78,7 +78,7 @@ function answerFlaw(answers: Answers, { language, text }: Block, out: string): s
   }
 }
 
-/** Writes the block to the file that its first line names, as the reader is told to, and gives the name. */
+/** Writes the block to the file that its first line names, as a reader would, and returns the name. */
 async function saveFile({ text, line }: Block, cwd: string): Promise<string> {
   const name = /^(?:\/\/|#) (\S+)\n/.exec(text)?.[1]
   if (!name) throw new Error(`the first line of the block of line ${line} does not name its file`)

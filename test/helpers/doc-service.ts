@@ -13,7 +13,7 @@ export interface DocService {
   origin: string
   /** The folder of the source, in which it was started. */
   clone: string
-  /** A bash of its own, as a reader opens it for a page. */
+  /** A new bash, as a reader would open for a page. */
   newShell(t: Test, env?: Record<string, string>): Promise<Shell>
   log(): Promise<string>
 }

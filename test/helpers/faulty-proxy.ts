@@ -7,13 +7,13 @@ import type { Test } from 'tap'
 export type Fault =
   /** The connection ends before the service hears of it. */
   | 'refused'
-  /** The service does it, and its answer does not arrive. */
+  /** The service carries out the request, and its response does not arrive. */
   | 'lost'
-  /** The service does it, and its answer breaks off in the middle. */
+  /** The service carries out the request, and its response is cut off in the middle. */
   | 'cut'
-  /** Nobody answers. */
+  /** There is no response. */
   | 'silent'
-  /** Somebody between answers in the service's place. */
+  /** A proxy in between responds instead of the service. */
   | { status: number; headers?: Record<string, string>; body?: string }
 
 export interface Passed {
@@ -33,7 +33,7 @@ export interface FaultyProxy {
   calm(): void
   /** Called before a request is passed on. */
   before: (passed: Passed) => unknown
-  /** Returns what the client gets in the place of the body of an answer. */
+  /** Returns what the client gets instead of the response body. */
   rewrite: (body: Buffer) => Buffer
 }
 
@@ -82,7 +82,7 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
     response.write(bytes.subarray(0, bytes.length / 2), () => request.socket.destroy())
   }
   const server = createServer((request, response) => {
-    // A service that is not there is a connection that ends.
+    // If the service is down, the connection is closed.
     answer(request, response).catch(() => request.socket.resetAndDestroy())
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')

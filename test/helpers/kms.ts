@@ -108,7 +108,7 @@ export async function startKms(t: Test): Promise<Kms> {
       AWS_ENDPOINT_URL_KMS: server.origin,
       AWS_ACCESS_KEY_ID: accessKeyId,
       AWS_SECRET_ACCESS_KEY: secret,
-      // Keeps the SDK from the credentials of the machine that runs the test.
+      // Prevents the SDK from using credentials of the machine that runs the test.
       AWS_EC2_METADATA_DISABLED: 'true',
       AWS_CONFIG_FILE: '/dev/null',
       AWS_SHARED_CREDENTIALS_FILE: '/dev/null'

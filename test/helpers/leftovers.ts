@@ -46,7 +46,7 @@ async function filesIn(clone: string): Promise<string[]> {
   )
 }
 
-/** What is in one of the lists and not in the other, each as often as it is. */
+/** The entries that only one of the lists has, each as often as it occurs. */
 export function difference(before: readonly string[], after: readonly string[]) {
   const without = (from: readonly string[], those: readonly string[]) => {
     const left = [...those]

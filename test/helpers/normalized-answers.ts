@@ -27,7 +27,7 @@ export class Answers {
     return undefined
   }
 
-  /** The id that one on the page stands for; itself if the page has not shown it in an answer. */
+  /** The id that an id on the page stands for; the same id if the page has not shown it in a response. */
   realOf(id: string): string {
     return this.#real.get(id) ?? id
   }

@@ -4,7 +4,7 @@ import type { TestApp } from './app.ts'
 import type { Answer, Client } from './client.ts'
 import { newCredential, newProject, newType } from './fixtures.ts'
 
-/** A list of the document, with rows of its own. */
+/** A list in the API document, with its own rows. */
 export interface PagedList {
   caller: Client
   path: string

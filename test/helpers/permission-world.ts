@@ -259,11 +259,11 @@ export const CASES: Record<string, Case> = {
   lightningDeleteCredential: { make: async (world) => ({ params: { id: await world.credential() } }) }
 }
 
-// Each partial update is there as PATCH too.
+// Each partial update also exists as PATCH.
 for (const [name, one] of Object.entries(CASES))
   if (/^(update|putEnvironment)/.test(name)) CASES[name.replace(/^(update|put)/, 'patch')] = one
 
-/** What is done to a viewer and to an owner, who is not the last one, of the project. */
+/** Requests on a viewer, and on an owner who is not the last one, of the project. */
 function forMembers(operation: string, body: (email: string, role: ProjectRole) => Asked) {
   const of = (role: ProjectRole): Case => ({
     async make({ bystander, projectLikeIt, member }) {

@@ -18,7 +18,7 @@ export interface RawRequest {
   body?: string | Buffer | Buffer[]
 }
 
-/** One request over a connection of its own, with exactly these headers: what `fetch` would not send. */
+/** One request over a separate connection, with exactly these headers, which `fetch` would not send. */
 export async function send(
   origin: string,
   path: string,
@@ -28,7 +28,7 @@ export async function send(
   const length =
     typeof body === 'string' || Buffer.isBuffer(body) ? { 'content-length': Buffer.byteLength(body) } : {}
   const outgoing = request({ hostname, port, path, method, agent: false, headers: { ...length, ...headers } })
-  // An answer may come, and the connection go, before all of the body is sent.
+  // The response may arrive, and the connection end, before the whole body is sent.
   outgoing.on('error', () => {})
   const answered = new Promise<RawAnswer>((resolve, reject) => {
     outgoing.on('close', () => reject(new Error(`${method} ${path.slice(0, 80)}: no answer`)))

@@ -13,7 +13,7 @@ export interface Replica {
   db: Database
   origin: string
   log: string[]
-  /** Somebody new, or the person whose session another replica started. */
+  /** A new user, or the user whose session another replica started. */
   client(other?: Client): Client
 }
 

@@ -17,7 +17,7 @@ export async function sealAll(db: Database): Promise<void> {
   )
 }
 
-/** Inserts settled events of nobody here, with details of about so many bytes. */
+/** Inserts settled events without a known user, with details of about this many bytes. */
 export async function insertEvents(db: Database, count: number, bytes = 100): Promise<void> {
   await sql`insert into audit_log (id, action, outcome, actor_type, target_name, details)
     select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint + n / 100), 12, '0')

@@ -15,7 +15,7 @@ export interface Ran {
 
 /**
  * One bash for scripts that are run one after the other, as a reader types them: variables, functions, files
- * and background jobs stay. What is still running is ended with the test.
+ * and background jobs stay. Programs that are still running are stopped when the test ends.
  */
 export class Shell {
   readonly #child: ChildProcess

@@ -73,7 +73,7 @@ export async function replicated({ primaryUrl, standbyUrl }: Servers): Promise<b
   return done
 }
 
-/** Runs one statement on a connection of its own. */
+/** Runs one statement on a separate connection. */
 export async function query(url: string, text: string, values: unknown[] = []) {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => {})

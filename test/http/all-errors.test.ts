@@ -107,7 +107,7 @@ t.test('each fault says what is expected', async (t) => {
     keys: CANARY
   })
   t.same(messagesOf(environment), {
-    '/path/environment': 'This must be a lower-case letter or digit, then up to 31 of a-z, 0-9, _ and -.',
+    '/path/environment': 'This must be a lowercase letter or digit, then up to 31 of a-z, 0-9, _ and -.',
     '/body/keys': 'This must be an array.'
   })
 })
@@ -125,7 +125,7 @@ t.test('numbers and texts that cannot be stored are among them', async (t) => {
     '/body/typeName': String,
     '/body/fields/0/description': 'A text here contains half of a surrogate pair.',
     '/body/fields/0/constraints/minimum':
-      'This must be a number that a double-precision number can hold exactly.',
+      'This must be a number that a double-precision number can represent exactly.',
     '/body/fields/1/fieldName': 'This must be a string.'
   })
 })
@@ -279,7 +279,7 @@ t.test('the answer is bounded, and so is the time to find the faults', async (t)
   }
 })
 
-t.test('nobody is told of faults before they are known', async (t) => {
+t.test('an unauthenticated caller does not see the errors', async (t) => {
   const answer = await service.anonymous().post('/api/v1/users?x=1', { email: 1 })
   t.match(answer.json, { status: 401, code: 'unauthenticated' })
 })

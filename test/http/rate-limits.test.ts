@@ -70,7 +70,7 @@ t.test('a project token has a limit of its own', async (t) => {
   t.equal((await two!.get(path)).status, 200)
 })
 
-t.test('who is nobody has a limit by address, which callers do not share', async (t) => {
+t.test('unauthenticated requests have a limit by address, which callers do not share', async (t) => {
   const ann = await service.newUser()
   const cases: [string, (origin: string) => Promise<{ status: number }>][] = [
     ['no token', (origin) => send(origin, '/api/v1/projects')],

@@ -33,7 +33,7 @@ export interface Bed {
   run(file: string, args: string[], env?: Record<string, string>): Promise<string>
 }
 
-/** Makes a bed. Its keeper is told of the end of the test by a pipe, so that a kill -9 leaves nothing. */
+/** Makes a bed. A pipe tells its keeper that the test has ended, so that a kill -9 leaves nothing behind. */
 export async function makeBed(t: Test): Promise<Bed> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-ops-')))
   const keeper = spawn(process.execPath, [join(import.meta.dirname, 'keeper.ts'), directory], {

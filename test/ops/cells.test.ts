@@ -189,7 +189,7 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     for (const socket of [...held, slow]) socket.destroy()
   })
 
-  await t.test('a cell that is killed takes nobody with it', async (t) => {
+  await t.test('killing a cell does not affect the others', async (t) => {
     const loads = worlds.map((world) => new Load(world))
     await sleep(1_500)
     await b.cell.kill()

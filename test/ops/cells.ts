@@ -37,7 +37,7 @@ export interface Cell {
 
 export interface Cells {
   cells: Cell[]
-  /** A caller through the router, signed in as nobody. */
+  /** A caller through the router, who is not signed in. */
   client(): Client
   /** The address of the router. */
   origin: string

@@ -40,7 +40,7 @@ export interface Result {
 }
 
 export interface Containers {
-  /** Runs a program beside the containers, as root. */
+  /** Runs a program outside of the containers, as root. */
   run(file: string, ...args: string[]): Promise<Result>
   /** Runs podman or buildah on the images and containers of this test. */
   podman(...args: string[]): Promise<Result>

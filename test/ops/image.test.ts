@@ -25,7 +25,7 @@ const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFile(join(root, path), 'utf8')
 const skip = await missingForContainers()
 const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
-/** As in docker-compose.yml. The limits are those of this process: nobody else could raise them. */
+/** As in docker-compose.yml. The limits are those of this process, because they cannot be raised. */
 const CLOSED = [
   ...['--network', 'host', '--read-only', '--read-only-tmpfs=false', '--cap-drop', 'all'],
   ...['--security-opt', 'no-new-privileges', '--pids-limit', '256'],

@@ -23,7 +23,7 @@ export interface Node {
   start(): void
   /** Ends Patroni and Postgres by kill -9. */
   kill(): Promise<void>
-  /** Stops Patroni where it is; Postgres goes on. */
+  /** Suspends Patroni; Postgres keeps running. */
   freeze(): void
   thaw(): void
   /** Cuts the node off from etcd, the other nodes, HAProxy and the clients. */
@@ -70,7 +70,7 @@ export async function findPostgres(): Promise<string | undefined> {
 /** Starts etcd, Patroni and Postgres three times, and HAProxy, with the files on the page. */
 export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
   const etcd = await startEtcd(bed)
-  // Where root installed it, nobody else may be able to read it.
+  // If root installed it, other users may be unable to read it.
   await bed.copy(PATRONI, 'patroni')
   const nodes: Node[] = []
   for (const [index, port] of etcd.entries()) nodes.push(await makeNode(t, bed, `node${index + 1}`, port))

@@ -14,7 +14,7 @@ import { serviceIn } from './replicas.ts'
 t.setTimeout(180_000)
 
 const { user, host, port } = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] })
-/** A PgBouncer before the server of the test run, which asks nobody for a password. */
+/** A PgBouncer in front of the server of the test run, which requires no password. */
 const start = (bed: Bed, program: string, more = '') =>
   startPgbouncer(bed, {
     program,
@@ -33,7 +33,7 @@ async function newDatabase(t: Test) {
   return database
 }
 
-t.test('every operation answers as without PgBouncer', withRecent, async (t) => {
+t.test('every operation responds as without PgBouncer', withRecent, async (t) => {
   const pooler = await start(await makeBed(t), recent!)
   await compare(t, await record(pooler.through))
 })

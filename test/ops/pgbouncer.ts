@@ -31,7 +31,7 @@ export interface Pooler {
   start(): Promise<void>
   /** Ends it by kill -9. */
   kill(): Promise<void>
-  /** Has it open its connections to the server anew. */
+  /** Makes it reopen its connections to the server. */
   reconnect(): Promise<void>
 }
 
@@ -52,7 +52,7 @@ export async function startPgbouncer(bed: Bed, options: PoolerOptions): Promise<
   const port = await freePort()
   const name = `pgbouncer-${port}`
   const directory = await bed.makeDirectory(name)
-  // Where root built it, nobody else may be able to run it.
+  // If root built it, other users may be unable to run it.
   const executable = join(directory, 'pgbouncer')
   await copyFile(program, executable)
   const list = Object.entries(users).map(([user, password]) => `"${user}" "${password}"\n`)

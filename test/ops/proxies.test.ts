@@ -87,7 +87,7 @@ for (const name of PROXIES) {
       t.match(text, '127.0.0.3', 'around it')
     })
 
-    await t.test('Swagger UI works, and is compressed; answers of the API are not', async (t) => {
+    await t.test('Swagger UI works, and is compressed; API responses are not', async (t) => {
       const gzip = { 'accept-encoding': 'gzip' }
       const ui = await send('/docs', { headers: gzip })
       const path = ui.headers.location ?? '/docs'

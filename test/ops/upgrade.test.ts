@@ -1,4 +1,4 @@
-// The last release serves requests while this version is rolled out beside it, and is rolled back to.
+// The last release serves requests while this version is rolled out alongside it and rolled back.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,5 @@
 // Writes src/generated from openapi.yaml: hey-api generates types and one function per operation, and
-// contract.gen.ts holds what the handwritten code needs besides. The same document always generates the same
+// contract.gen.ts contains what else the handwritten code needs. The same document always generates the same
 // files.
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

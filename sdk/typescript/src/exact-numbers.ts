@@ -1,4 +1,4 @@
-/** How to return numbers that a double cannot hold: as text, or integers as BigInt and others as text. */
+/** How to return numbers that a double cannot represent: all as text, or integers as BigInt. */
 export type ExactNumbers = 'string' | 'bigint'
 
 type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown

@@ -1,4 +1,4 @@
-/** One attempt of a call. Holds no token, no header and no body. */
+/** One attempt of a call. Contains no token, no header and no body. */
 export interface AttemptEvent {
   /** The operationId. */
   operation: string

@@ -20,8 +20,8 @@ export interface LatchkeyOptions extends Hooks {
   /** How many credentials `resolve` caches. Default 1000, at most 100000. */
   keepMost?: number | undefined
   /**
-   * How to return numbers that a double cannot hold, such as 64-bit ids: as text, or integers as BigInt and
-   * others as text. By default they are rounded, as `JSON.parse` does. Not available in Node 20.
+   * How to return numbers that a double cannot represent, such as 64-bit ids: as text, or integers as BigInt
+   * and others as text. By default they are rounded, as `JSON.parse` does. Not available in Node 20.
    */
   exactNumbers?: ExactNumbers | undefined
   /** Adds your program to the `User-Agent`, which the audit log records. Ignored in browsers. */

@@ -79,7 +79,7 @@ const FieldConstraints = closed(
       Type.Array(
         Type.String({
           pattern: '^[a-z][a-z0-9+.-]{0,31}$',
-          expected: 'a lower-case letter, then up to 31 of a-z, 0-9, +, . and -',
+          expected: 'a lowercase letter, then up to 31 of a-z, 0-9, +, . and -',
           examples: ['sftp']
         }),
         {

@@ -90,7 +90,7 @@ function validateNumber(value: number | RawNumber, constraints: FieldConstraints
   if (!isExactNumber(text))
     return {
       code: 'number-not-exact',
-      message: 'This must be a number that a double-precision number can hold exactly.'
+      message: 'This must be a number that a double-precision number can represent exactly.'
     }
   if (minimum !== undefined && Number(text) < minimum)
     return { code: 'out-of-range', message: `This must be at least ${minimum}.` }

@@ -304,7 +304,7 @@ t.test('invalid input is refused with its path', async (t) => {
   t.equal((await service.anonymous().get(TYPES)).status, 401)
 })
 
-t.test('the fields of a type have 16 KiB at the most, in answers as well', async (t) => {
+t.test('the fields of a type have at most 16 KiB, in responses too', async (t) => {
   const ann = await service.newUser()
   const fieldsOf = (length: number) =>
     Array.from({ length: 60 }, (_, i) => text(`f${i}`, { description: 'd'.repeat(length) }))
@@ -407,30 +407,34 @@ t.test('retries with one Idempotency-Key create one type', async (t) => {
   t.equal((await ann.post(TYPES, body, later)).status, 201, 'a refusal is not kept')
 })
 
-t.test('only its owner and administrators change a type, and nobody changes a built-in one', async (t) => {
-  const [ann, bob] = [await service.newUser(), await service.newUser()]
-  const { id } = await newType(ann)
-  const builtIn = catalogue[0]!.id
-  const changes = { description: 'changed' }
-  const cases: [string, Client, string, number][] = [
-    ['another user', bob, id, 403],
-    ['an administrator', service.admin, id, 200],
-    ['the owner', ann, id, 200],
-    ['a user, a built-in one', ann, builtIn, 403],
-    ['an administrator, a built-in one', service.admin, builtIn, 403],
-    ['an unknown id', ann, UNKNOWN, 404],
-    ['a malformed id', ann, 'no-id', 404],
-    ['nobody', service.anonymous(), id, 401]
-  ]
-  for (const [name, caller, typeId, status] of cases) {
-    t.equal((await caller.put(`${TYPES}/${typeId}`, changes)).status, status, `${name} changes`)
+t.test(
+  'only its owner and administrators can change a type, and no user can change a built-in one',
+  async (t) => {
+    const [ann, bob] = [await service.newUser(), await service.newUser()]
+    const { id } = await newType(ann)
+    const builtIn = catalogue[0]!.id
+    const changes = { description: 'changed' }
+    const cases: [string, Client, string, number][] = [
+      ['another user', bob, id, 403],
+      ['an administrator', service.admin, id, 200],
+      ['the owner', ann, id, 200],
+      ['a user, a built-in one', ann, builtIn, 403],
+      ['an administrator, a built-in one', service.admin, builtIn, 403],
+      ['an unknown id', ann, UNKNOWN, 404],
+      ['a malformed id', ann, 'no-id', 404],
+      ['nobody', service.anonymous(), id, 401]
+    ]
+    for (const [name, caller, typeId, status] of cases) {
+      t.equal((await caller.put(`${TYPES}/${typeId}`, changes)).status, status, `${name} changes`)
+    }
+    for (const [name, caller, typeId, status] of cases.filter(([, , , status]) => status !== 200)) {
+      t.equal((await caller.delete(`${TYPES}/${typeId}`)).status, status, `${name} deletes`)
+    }
+    t.equal((await service.admin.delete(`${TYPES}/${id}`)).status, 200, 'an administrator deletes')
+    for (const typeId of [UNKNOWN, 'no-id'])
+      t.equal((await ann.get(`${TYPES}/${typeId}`)).status, 404, typeId)
   }
-  for (const [name, caller, typeId, status] of cases.filter(([, , , status]) => status !== 200)) {
-    t.equal((await caller.delete(`${TYPES}/${typeId}`)).status, status, `${name} deletes`)
-  }
-  t.equal((await service.admin.delete(`${TYPES}/${id}`)).status, 200, 'an administrator deletes')
-  for (const typeId of [UNKNOWN, 'no-id']) t.equal((await ann.get(`${TYPES}/${typeId}`)).status, 404, typeId)
-})
+)
 
 t.test('an update matches fields by name where it gives no id', async (t) => {
   const ann = await service.newUser()

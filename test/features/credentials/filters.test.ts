@@ -78,7 +78,7 @@ t.test('credentials are listed by when they expire and when they changed', async
   }
 })
 
-t.test('a project as a filter shows what answers show of it, and no more', async (t) => {
+t.test('a project as a filter reveals no more of it than responses do', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
   const type = await newType(ann)

@@ -14,7 +14,7 @@ type Body = Record<string, unknown>
 
 const TYPES = new Map(catalogue.map(({ typeName, fields }) => [typeName, fields]))
 
-/** A member of a project, and a machine of it that resolves. */
+/** A member of a project, and a project token that resolves. */
 async function runner(ann: Client) {
   const project = await newProject(ann)
   const made = await ann.post('/api/v1/access-tokens', {
@@ -65,7 +65,7 @@ function variantsOf({ required, nullable = [], body }: AdaptorSchema): Record<st
   }
 }
 
-t.test('a body for each adaptor of OpenFn is taken, and read by a machine as it was sent', async (t) => {
+t.test('a body for each adaptor of OpenFn is accepted, and resolved as it was sent', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { create, resolve } = await runner(ann)

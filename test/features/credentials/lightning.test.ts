@@ -10,7 +10,7 @@ const UNKNOWN = 'a1b2c3d4-5e6f-7a8b-9c0d-1e2f3a4b5c6d'
 const names = (answer: { json: { credentials: { name: string }[] } }) =>
   answer.json.credentials.map((one) => one.name)
 
-t.test('the Lightning surface', async (t) => {
+t.test('the Lightning-compatible API', async (t) => {
   const service = await startTestApp(t)
 
   t.test('takes both of the source’s example requests as printed', async (t) => {
@@ -273,7 +273,7 @@ t.test('the Lightning surface', async (t) => {
     t.equal((await ann.delete(`${path}/${id}`)).status, 404)
   })
 
-  t.test('shows and is shown what the other surface makes', async (t) => {
+  t.test('shows what the other API creates, and the other way round', async (t) => {
     const ann = await service.newUser()
     const { id } = (
       await ann.post(path, { name: 'Made here', body: { apiKey: 'k', n: 1 }, external_id: 'e-9' })
@@ -316,7 +316,7 @@ t.test('the Lightning surface', async (t) => {
     t.same(staging.json.keys[0].keyValue, { a: 'staging' })
   })
 
-  t.test('answers a retry from what was kept, in which there is no body', async (t) => {
+  t.test('returns the stored response to a retry, without the body', async (t) => {
     const ann = await service.newUser()
     const headers = { 'idempotency-key': 'l-1' }
     const request = { name: 'Once', body: { apiKey: 'CANARY-9d1' } }
@@ -335,7 +335,7 @@ t.test('the Lightning surface', async (t) => {
     t.equal(other.status, 422)
   })
 
-  t.test('refuses who is nobody, and tokens without the scope', async (t) => {
+  t.test('refuses unauthenticated callers, and tokens without the scope', async (t) => {
     const ann = await service.newUser()
     const routes: [string, string, object | undefined][] = [
       ['GET', path, undefined],

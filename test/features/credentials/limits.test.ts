@@ -19,7 +19,7 @@ t.test('what was once found by an attacker', async (t) => {
       .select(['action', 'project_id', 'details'])
       .execute()
 
-  t.test('each project’s machine registers its own usage, and one does not end the other’s', async (t) => {
+  t.test('each project token registers its own usage, and cannot remove another project’s', async (t) => {
     const [one, two] = [await newProject(ann), await newProject(ann)]
     const { id } = await newCredential(ann, type, { projectIds: [one, two] })
     const [first, second] = await Promise.all(
@@ -168,7 +168,7 @@ t.test('what was once found by an attacker', async (t) => {
     t.equal(answer.json.code, 'new-owner-may-not-link')
   })
 
-  t.test('an Idempotency-Key is one on every surface', async (t) => {
+  t.test('an Idempotency-Key is shared by both APIs', async (t) => {
     for (const key of ['x'.repeat(201), 'x'.repeat(8000), 'a b']) {
       const headers = { 'idempotency-key': key }
       t.equal((await ann.post('/api/credentials', { name: 'x', body: {} }, { headers })).status, 400)

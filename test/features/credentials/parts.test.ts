@@ -110,7 +110,7 @@ t.test('environments and usages', async (t) => {
     t.equal((await ann.put(`${path}/${UNKNOWN}/environments/staging`, { keys: [] })).status, 404)
   })
 
-  t.test('a credential that somebody depends on is not deleted', async (t) => {
+  t.test('a credential that a consumer depends on is not deleted', async (t) => {
     const bob = await service.newUser()
     const project = await newProject(ann)
     await addMember(ann, project, bob, 'admin')

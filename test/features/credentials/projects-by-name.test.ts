@@ -90,7 +90,7 @@ t.test('a project of others is answered as one that is not there', async (t) => 
   }
 })
 
-t.test('whoever adds a user to a project gets nothing that the user sends to its name', async (t) => {
+t.test('a user who adds another to a project gets nothing that the other sends to its name', async (t) => {
   const [ann, eve] = (await users(2)) as [Client, Client]
   const trap = await project(eve, 'Ledger')
   const own = await project(ann, 'Accounts')

@@ -28,7 +28,7 @@ t.test('probes are logged only if they fail', async (t) => {
   )
 })
 
-t.test('a stopping service is alive, not ready, and still answers', async (t) => {
+t.test('a stopping service is alive, not ready, and still responds', async (t) => {
   const replica = await startReplica(t, service)
   replica.app.stopping = true
   const ready = await replica.client().get('/readyz')

@@ -140,7 +140,7 @@ t.test('a batch with many made-up key numbers still returns the other values', a
   ])
 })
 
-t.test('a replica that cannot unwrap a new data key answers 503 for it and serves the rest', async (t) => {
+t.test('a replica that cannot unwrap a new data key returns 503 for it and serves the rest', async (t) => {
   const { service, ann, type } = await setUp(t)
   const old = await newCredential(ann, type)
   const replica = await startReplica(t, service)

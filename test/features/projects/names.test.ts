@@ -59,7 +59,7 @@ t.test('of many at once, one is created and one renamed', async (t) => {
   t.same(renamed.map(({ status }) => status).sort(), [200, 409, 409, 409])
 })
 
-t.test('after a rename by somebody else, the name is not that of the holder', async (t) => {
+t.test('after a rename by another user, the former holder does not hold the name', async (t) => {
   const [ann, adam] = (await users(2)) as [Client, Client]
   const id = await create(t, ann, 'Held')
   await create(t, ann, 'Other')
@@ -77,7 +77,7 @@ t.test('after a rename by somebody else, the name is not that of the holder', as
   for (const name of ['Held', 'News']) await create(t, ann, name)
 })
 
-t.test('nobody can occupy the names of somebody else', async (t) => {
+t.test('a user cannot occupy the names of another user', async (t) => {
   const [eve, ann] = (await users(2)) as [Client, Client]
   const id = await create(t, eve, 'Payroll')
   await addMember(eve, id, ann, 'owner')

@@ -34,7 +34,7 @@ const plant = (count: number, failure: () => { account: Buffer; address: string 
     .values(Array.from({ length: count }, () => ({ id: randomUUID(), ...failure() })))
     .execute()
 
-t.test('ten wrong passwords lock out the address that sent them and nobody else', async (t) => {
+t.test('ten wrong passwords lock out only the address that sent them', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const [bad, good] = [newAddress(), newAddress()]

@@ -147,7 +147,7 @@ t.test('of twenty concurrent creates with one e-mail address, one succeeds', asy
   t.same(codes, ['201 ', ...Array(19).fill('409 email-taken')])
 })
 
-t.test('a retry with the same Idempotency-Key gets the first answer and creates nobody', async (t) => {
+t.test('a retry with the same Idempotency-Key gets the first response and creates no user', async (t) => {
   const ann = someone()
   const headers = { 'idempotency-key': randomUUID() }
   const first = await admin.post(USERS, ann, { headers })

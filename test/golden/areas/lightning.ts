@@ -3,7 +3,7 @@ import { idOf, NO_ID, type World } from '../world.ts'
 
 const path = '/api/credentials'
 
-/** The surface for clients of OpenFn Lightning. */
+/** The API for clients of OpenFn Lightning. */
 export async function lightning(r: Recorder, world: World): Promise<void> {
   r.area('lightning')
   const { ann, bob, cem, dora, eve } = world.people

@@ -33,7 +33,7 @@ const BODIES: Record<string, object> = {
 /** Scopes that a project token may have. */
 const OF_PROJECTS = new Set(['credentials:read', 'credentials:resolve', 'usages:write'])
 
-/** Sends to every operation what none accepts. An answer that several operations share is stored once. */
+/** Sends invalid requests to every operation. An answer that several operations share is stored once. */
 export async function refusals(r: Recorder, world: World, operations: readonly Operation[]): Promise<void> {
   r.area('refusals')
   const ann = { as: world.people.ann }
@@ -113,7 +113,7 @@ export async function refusals(r: Recorder, world: World, operations: readonly O
     ...ann,
     headers: { origin: 'https://evil.example.org' }
   }))
-  // The Lightning surface passes over a query that it does not know.
+  // The Lightning-compatible API ignores unknown query parameters.
   await each('unknown-query', strict, (operation) => ({
     ...valid(operation),
     ...ann,

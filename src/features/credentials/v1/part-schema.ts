@@ -73,8 +73,8 @@ export const putEnvironment = {
   operationId: 'putEnvironment',
   summary: 'Set the values of an environment',
   description:
-    'For the owner. An environment gives the credential other values, for example in `staging`. If it does ' +
-    'not exist, it is created. As in an update, absent values keep what is stored, `null` clears an ' +
+    'For the owner. An environment gives the credential different values, such as for `staging`. If it ' +
+    'does not exist, it is created. As in an update, absent values keep what is stored, `null` clears an ' +
     'optional value, and `""` keeps the value of a secret field. With `If-None-Match: *`, an existing ' +
     'environment is not changed, and you get 412.',
   tags,
@@ -129,7 +129,7 @@ export const transferAppCredential = {
     'For the owner, with a session. The credential keeps its values, links and usages. The new owner must ' +
     'be an editor or above in every project that it is linked to, and must have no credential with the ' +
     'same name or external id. Otherwise you get 409 `new-owner-may-not-link` with those `projects`. You ' +
-    'get the same if no user has the address, so the response does not reveal who has an account.',
+    'get the same response if no user has the address, so it does not reveal who has an account.',
   tags,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,

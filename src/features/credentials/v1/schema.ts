@@ -142,7 +142,7 @@ export const updateAppCredential = {
     operationId: 'patchAppCredential',
     description:
       'The same as `updateAppCredential`, as a JSON merge patch (RFC 7396) and without `keys`. Objects are ' +
-      'merged: `values`, and in it the values of `json` fields. Arrays are replaced.',
+      'merged: `values`, and the values of `json` fields in it. Arrays are replaced.',
     body: ref(AppCredentialPatch)
   },
   response: { 200: answer('The updated credential', AppCredential, ETagHeader) },
@@ -212,7 +212,7 @@ export const removeCredentialFromProject = {
   operationId: 'removeCredentialFromProject',
   summary: 'Remove a credential from a project',
   description:
-    'For admins and owners of the project, also if another user owns the credential. The credential is ' +
+    'For admins and owners of the project, even if another user owns the credential. The credential is ' +
     'not deleted.',
   tags,
   scopes: WRITE,
