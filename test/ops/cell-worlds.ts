@@ -51,7 +51,13 @@ export async function makeWorld(cell: Cell, client: () => Client): Promise<World
 
 /** Repeats a request until it has this status. */
 export async function until(send: () => ReturnType<Client['get']>, status: number) {
-  await eventually(async () => (await send()).status === status, `an answer is ${status}`, 60_000)
+  // HAProxy closes a reused connection, so that the client retries, if the replica behind it has ended.
+  const isThere = () =>
+    send().then(
+      (answer) => answer.status === status,
+      () => false
+    )
+  await eventually(isThere, `an answer is ${status}`, 60_000)
   return send()
 }
 
