@@ -134,10 +134,10 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 }
 
 /**
- * Returns the document with first steps as its description, and without what Swagger UI shows badly. Chapters and the choice of the one server would
- * push the operations off the first screen. Examples of optional parameters would be prefilled and sent.
- * "Authorize" would show a field for the session cookie, which scripts cannot set. Errors would each have an
- * example, and make an operation several screens long.
+ * Returns the document with first steps as its description, and without what Swagger UI shows badly.
+ * Chapters and the choice of the one server would push the operations off the first screen. Examples of
+ * optional parameters would be prefilled and sent. "Authorize" would show a field for the session cookie,
+ * which scripts cannot set. Errors would each have an example, and make an operation several screens long.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document
