@@ -64,7 +64,7 @@ t.test('it finds a value that does not decrypt', async (t) => {
   )
   const { code, out, err } = await verify()
   t.same([code, out], [1, ''])
-  t.equal(err, `latchkey: a value of the credential ${credential.id} does not decrypt\n`)
+  t.equal(err, `latchkey: a value of the credential ${credential.id} cannot be decrypted\n`)
 })
 
 t.test('it finds an audit log that was changed before it was backed up', async (t) => {
