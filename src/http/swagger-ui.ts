@@ -47,11 +47,27 @@ SwaggerUIBundle({
 })
 `
 
+// Swagger UI's column of links is always empty here. Without these rules, a phone scrolls sideways.
 const STYLE = `
 body { margin: 0; background: #fafafa; }
+.swagger-ui .response-col_links { display: none; }
+@media (max-width: 640px) {
+  .swagger-ui .info { margin: 20px 0; }
+  .swagger-ui .scheme-container { margin: 0; padding: 10px 0; }
+  .swagger-ui .opblock .opblock-section-header { flex-wrap: wrap; gap: 8px; padding: 8px; }
+  .swagger-ui .opblock .try-out { display: flex; margin: 0; }
+  .swagger-ui .opblock .try-out__btn { margin-left: 0; }
+  .swagger-ui .parameters-col_description input { max-width: 100%; }
+}
 `
 
+const FIRST_STEPS = `Stores encrypted credentials, and returns their values to the programs of a project. To \
+try it, run the examples of \`POST /api/v1/session\` (with the password that the first start printed), \
+\`POST /api/v1/projects\`, \`POST /api/v1/app-credentials\` and \`POST /api/v1/access-tokens\`. Then press \
+**Authorize**, paste the token, and run \`POST /api/v1/projects/{id}/resolve\` with the id of the project.`
+
 interface Document {
+  info: object
   externalDocs?: object
   servers?: object[]
   tags?: { name: string }[]
@@ -118,10 +134,10 @@ export function serveSwaggerUi(app: FastifyInstance): void {
 }
 
 /**
- * Returns the document without what Swagger UI shows badly. Chapters and the choice of the one server would
- * push the operations off the first screen. Examples of optional parameters would be prefilled and sent.
- * "Authorize" would show a field for the session cookie, which scripts cannot set. Errors would each have an
- * example, and make an operation several screens long.
+ * Returns the document with first steps as its description, and without what Swagger UI shows badly.
+ * Chapters and the choice of the one server would push the operations off the first screen. Examples of
+ * optional parameters would be prefilled and sent. "Authorize" would show a field for the session cookie,
+ * which scripts cannot set. Errors would each have an example, and make an operation several screens long.
  */
 function forSwaggerUi(document: object): Document {
   const { paths, components = {}, servers: _, tags = [], ...rest } = structuredClone(document) as Document
@@ -142,6 +158,7 @@ function forSwaggerUi(document: object): Document {
   const used = new Set(operations.flatMap((operation) => operation.tags))
   return {
     ...rest,
+    info: { ...rest.info, description: FIRST_STEPS },
     externalDocs: {
       url: '/reference',
       description: 'API reference: how authentication, errors, retries and lists work'

@@ -80,6 +80,14 @@ t.test(
       await picture(ui, 'phone')
       t.equal(await ui.page.evaluate('innerWidth'), PHONE.viewport.width, 'as wide as the screen')
       t.ok((await operationsInView(ui)) >= 1)
+      const { email, password } = admin.person
+      const width = 'document.documentElement.scrollWidth'
+      t.equal((await ui.execute('createSession', {}, { email, password })).status, 200)
+      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'no scrolling aside after a sign-in')
+      t.equal((await ui.execute('listAuditEvents')).status, 200)
+      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'nor after a list')
+      await ui.page.goto(`${origin}/docs/problems`)
+      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'nor in the list of problems')
       nothingAmiss(t, ui)
     })
 

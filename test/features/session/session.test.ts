@@ -10,6 +10,7 @@ import type { Answer, Client } from '../../helpers/client.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { startReplica } from '../../helpers/replica.ts'
 import { serviceStarts } from '../../helpers/service-starts.ts'
+import { newToken } from '../../helpers/tokens.ts'
 
 const service = await startTestApp(t)
 
@@ -295,6 +296,9 @@ t.test('a new password ends the other sessions and replaces the old one', async 
   const ann = await service.newUser()
   const other = service.anonymous()
   await other.signIn(ann.person)
+  const copy = service.anonymous()
+  copy.cookie = ann.cookie!
+  const token = await newToken(ann, ['credentials:read'])
   const newPassword = 'staple of another kind'
   const body = { currentPassword: ann.person.password, newPassword }
   const changed = await ann.put('/api/v1/users/me/password', body)
@@ -303,6 +307,9 @@ t.test('a new password ends the other sessions and replaces the old one', async 
   t.equal((await other.get('/api/v1/session')).status, 401)
   t.equal((await service.anonymous().signIn(ann.person)).status, 401)
   t.equal((await service.anonymous().signIn({ ...ann.person, password: newPassword })).status, 200)
+  // As docs/why.md warns.
+  t.equal((await copy.get('/api/v1/session')).status, 200, 'a copy of the session that made the change')
+  t.equal((await token.get('/api/v1/app-credentials')).status, 200, 'tokens')
 })
 
 t.test('a password is the same in every Unicode form', async (t) => {

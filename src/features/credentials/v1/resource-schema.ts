@@ -191,7 +191,14 @@ export const AppCredentialCreate = closed(
     description:
       'Requires `credentialType` or `credentialTypeId`, and `values` or `keys`. `projects` or `projectIds` ' +
       'is optional',
-    examples: [{ credentialName: 'Weather', credentialType: 'api-key', values: { apiKey: 'k-123456' } }]
+    examples: [
+      {
+        credentialName: 'Weather',
+        credentialType: 'api-key',
+        projects: ['Reports'],
+        values: { apiKey: 'k-123456' }
+      }
+    ]
   }
 )
 
