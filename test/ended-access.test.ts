@@ -28,7 +28,11 @@ interface Way {
 const PAST = new Date(Date.now() - 1_000)
 const isSession = (kind: Kind) => !kind.endsWith('token')
 const isPerson = (kind: Kind) => kind !== 'project token'
-const codeOf = (row: Row, column: string) => row.expected.get(column)!
+function codeOf(row: Row, column: string): number {
+  const code = row.expected.get(column)
+  if (code === undefined) throw new Error(`no column “${column}” in the table of permissions`)
+  return code
+}
 
 const WAYS: Way[] = [
   {
@@ -53,7 +57,7 @@ const WAYS: Way[] = [
   },
   {
     name: 'demotion',
-    applies: (kind, row) => kind === 'administrator' && codeOf(row, 'stranger') >= 400,
+    applies: (kind, row) => kind === 'administrator' && codeOf(row, 'other user') >= 400,
     end: (_world, { admin }, { client: { person } }) =>
       expectOk(admin.put(`/api/v1/users/${person.id}`, { role: 'user' })),
     statuses: [403, 404]
@@ -74,7 +78,7 @@ const WAYS: Way[] = [
   },
   {
     name: 'the membership ending',
-    applies: (kind, row) => kind === 'owner' && codeOf(row, 'stranger') >= 400,
+    applies: (kind, row) => kind === 'owner' && codeOf(row, 'other user') >= 400,
     end: ({ db }, _service, { client: { person } }) =>
       db.deleteFrom('project_members').where('user_id', '=', person.id).execute(),
     statuses: [403, 404]
@@ -91,10 +95,10 @@ function kindsOf(row: Row): Kind[] {
   const allowed = (column: string) => codeOf(row, column) < 300
   const columns: [Kind, readonly string[]][] = [
     ['owner', ['owner']],
-    ['holder', ['holder']],
+    ['holder', ['credential owner']],
     ['administrator', ['administrator']],
     ['personal token', ['personal write', 'personal reveal']],
-    ['project token', ['machine resolve', 'machine usages']]
+    ['project token', ['project resolve', 'project usages']]
   ]
   return columns.flatMap(([kind, names]) => (names.some(allowed) ? [kind] : []))
 }

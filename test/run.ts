@@ -34,7 +34,6 @@ const LONG = [
   'test/embedded/root-keys.test.ts',
   'test/first-administrator.test.ts',
   'test/npm-start.test.ts',
-  'test/service-package.test.ts',
   'test/start-faults.test.ts',
   'test/golden/golden.test.ts',
   'test/permissions.test.ts',
@@ -63,11 +62,12 @@ const FUZZ = 'test/fuzz/fuzz.test.ts'
 const FAIR = 'test/fair/fair.test.ts'
 /** Need what npm does not bring: a Chromium. */
 const BROWSER = ['test/browser/swagger-ui.test.ts', 'test/browser/tutorial.test.ts']
-/** Need what npm does not bring: other languages, and their registries. */
+/** Need what npm does not bring: other languages, and registries. */
 const SDK = [
   'test/sdk/generators.test.ts',
   'test/sdk/oasdiff.test.ts',
-  'test/how-to/external-secrets.test.ts'
+  'test/how-to/external-secrets.test.ts',
+  'test/service-package.test.ts'
 ]
 /** Need what npm does not bring, and both cores: Patroni, PgBouncer and what they need. */
 const OPS = globSync('test/ops/*.test.ts', { cwd: join(import.meta.dirname, '..') }).sort()

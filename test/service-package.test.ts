@@ -77,7 +77,7 @@ t.test('an older Node is told which one it needs', async (t) => {
   ]
   const { code, stderr } = await execute(process.execPath, [...args, 'start']).catch((error) => error)
   t.equal(code, 1)
-  t.match(stderr, /^latchkey: Node 24 or later is needed, .* npx -p node@24 -p .* latchkey start\n$/)
+  t.match(stderr, /^latchkey: Node.js 24 or later is required, .* npx -p node@24 -p .* latchkey start\n$/)
 })
 
 t.test('without a package for the platform, it says which one is missing', async (t) => {
@@ -101,7 +101,10 @@ t.test('without a package for the platform, it says which one is missing', async
     const installed = join(root, 'node_modules', name)
     if (existsSync(installed)) await cp(installed, folderOf(name), { recursive: true })
   }
-  t.match(await start(), { code: 1, stderr: /^latchkey: no embedded PostgreSQL: .* or set DATABASE_URL\n$/ })
+  t.match(await start(), {
+    code: 1,
+    stderr: /^latchkey: the embedded PostgreSQL is not installed: .*DATABASE_URL.*\n$/
+  })
 })
 
 /** Runs `npx … latchkey start` in the trial folder, until it listens. */

@@ -25,8 +25,9 @@ interface Locked {
 const here = import.meta.dirname
 const root = join(here, '../..')
 const target = resolve(process.env.INIT_CWD ?? '', process.argv[2] ?? '.')
-/** What people, compilers and debuggers read, but for licences. */
-const NOT_RUN = /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$/i
+/** Files for people, compilers and debuggers, except licenses; and the tests of dependencies. */
+const NOT_RUN =
+  /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$|\/node_modules\/(@[^/]+\/)?[^/]+\/test$/i
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8'))
 const run = (program: string, ...args: string[]) =>
