@@ -12,8 +12,8 @@ const fail = (message) => {
 
 if (Number(process.versions.node.split('.')[0]) < NODE) {
   fail(
-    `Node.js ${NODE} or later is required, and this is ${process.version}. Install it, or let npx fetch it: ` +
-      `npx -p node@${NODE} -p <latchkey tarball> latchkey ${process.argv.slice(2).join(' ')}`
+    `Node.js ${NODE} or later is required, and this is ${process.version}. Install it, or let npx fetch ` +
+      `it: npx -p node@${NODE} -p <latchkey tarball> latchkey ${process.argv.slice(2).join(' ')}`
   )
 }
 
