@@ -23,7 +23,7 @@ export const ValidationFailed = problem(400, 'validation-failed', 'Invalid reque
     'says what is expected.'
 })
 export const MalformedBody = problem(400, 'malformed-body', 'Malformed body', {
-  detail: 'The body is not valid JSON in UTF-8: check its quotes, commas and brackets.',
+  detail: 'The body is not valid JSON in UTF-8: check its quotes, commas, brackets and repeated keys.',
   causes: 'The JSON has a syntax error, has the same key twice in one object, or is not encoded in UTF-8.',
   help: 'Send one JSON document in UTF-8 in which no object repeats a key.'
 })
