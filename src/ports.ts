@@ -53,7 +53,8 @@ function listenFault(error: NodeJS.ErrnoException, { host, port }: Place): Error
     case 'EADDRINUSE':
       return new ConfigError(
         port.variable,
-        `must be a free port: another program is listening on ${host.value}:${port.value}`
+        `must be a free port: another program is listening on ${host.value}:${port.value}; ` +
+          `stop it, or set ${port.variable} to another port`
       )
     case 'EACCES':
       return new ConfigError(

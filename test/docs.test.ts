@@ -44,6 +44,8 @@ const ELSEWHERE: Record<string, string> = {
   'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
   'docs/operations/reverse-proxy.md':
     'test/ops/proxies.test.ts runs its files, where the proxies are installed',
+  'docs/operations/troubleshooting.md#names-that-a-page-left-behind':
+    'test/readme.test.ts runs it, after half the tutorial',
   'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
   'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
   'sdk/typescript/README.md':

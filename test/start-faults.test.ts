@@ -84,7 +84,10 @@ t.test('what cannot be listened on stops the start before anything is made', asy
   const cwd = await newDirectory(t)
   const taken = String(await listening(t))
   const cases: [Record<string, string>, string][] = [
-    [{ PORT: taken }, `PORT must be a free port: another program is listening on 127.0.0.1:${taken}`],
+    [
+      { PORT: taken },
+      `PORT must be a free port: another program is listening on 127.0.0.1:${taken}; stop it, or set PORT`
+    ],
     [{ HOST: 'nowhere.invalid' }, 'HOST must be an address of this machine: nowhere.invalid is not one'],
     [{ HOST: '192.0.2.1' }, 'HOST must be an address of this machine: 192.0.2.1 is not one'],
     [

@@ -92,10 +92,15 @@ export function tokenOf(caller: Principal): { kind: 'session' | 'access-token'; 
     : { kind: 'access-token', id: caller.tokenId }
 }
 
+const WITHOUT_TOKENS = 'A token cannot do this: sign in as a user.'
+
 /** Throws InsufficientScope for a token that has none of the scopes. Sessions have all scopes. */
 export function requireScope(principal: Principal, scopes: readonly Scope[]): void {
   if (principal.type === 'session') return
-  if (!scopes.some((scope) => principal.scopes.includes(scope))) throw new InsufficientScope()
+  if (scopes.some((scope) => principal.scopes.includes(scope))) return
+  const detail =
+    scopes.length === 0 ? WITHOUT_TOKENS : `This needs a token with the scope ${scopes.join(' or ')}.`
+  throw new InsufficientScope({ detail })
 }
 
 /** Guard for users, with a session or a personal token. */
@@ -117,13 +122,15 @@ export const administrator = guard((request) => {
 })
 
 function sessionOf(request: FastifyRequest): SessionPrincipal {
-  if (request.principal.type !== 'session') throw new InsufficientScope()
+  if (request.principal.type !== 'session') throw new InsufficientScope({ detail: WITHOUT_TOKENS })
   return request.principal
 }
 
 /** The getter of `request.principal`. */
 export function principalOf(this: FastifyRequest): UserPrincipal {
   const caller = callerOf(this)
-  if (caller.type === 'project-token') throw new InsufficientScope()
+  if (caller.type === 'project-token') {
+    throw new InsufficientScope({ detail: 'A project token cannot do this: sign in as a user.' })
+  }
   return caller
 }

@@ -109,7 +109,8 @@ async function requireDatabase(directory: string): Promise<void> {
   if (found) return
   throw new ConfigError(
     'LATCHKEY_DATA_DIR',
-    `contains no database (${directory}): start the service once to create it, or set DATABASE_URL`
+    `contains no database (${directory}): run it in the folder of the service, start the service once, ` +
+      'or set DATABASE_URL'
   )
 }
 

@@ -23,7 +23,7 @@ export const ValidationFailed = problem(400, 'validation-failed', 'Invalid reque
     'sentence that says what is expected.'
 })
 export const MalformedBody = problem(400, 'malformed-body', 'Malformed body', {
-  detail: 'The body is not a JSON document in UTF-8.',
+  detail: 'The body is not valid JSON in UTF-8: check its quotes, commas, brackets and repeated keys.',
   causes: 'The JSON has a syntax error, has the same key twice in one object, or is not encoded in UTF-8.',
   help: 'Send one JSON document in UTF-8 in which no object repeats a key.'
 })
@@ -43,7 +43,8 @@ export const BadRequest = problem(400, 'bad-request', 'Bad request', {
 })
 // 401
 export const Unauthenticated = problem(401, 'unauthenticated', 'Not authenticated', {
-  detail: 'The request has no valid session or token.',
+  detail:
+    'The request has no valid session or token: sign in, or send a valid token as `Authorization: Bearer`.',
   causes:
     'The request has no session cookie and no access token, or the session or token has expired or was ' +
     'revoked, or its user was disabled.',
@@ -124,7 +125,7 @@ export const Expired = problem(410, 'expired', 'Expired', {
   help: 'Ask its owner to set a later `expiresAt`, or to remove it.'
 })
 export const RevisionChanged = problem(412, 'revision-changed', 'Revision changed', {
-  detail: 'The revision in `If-Match` is not the current one.',
+  detail: 'The revision in `If-Match` is not the current one: read the credential again.',
   causes:
     'The credential was changed after you read it, perhaps by your own earlier attempt whose response was ' +
     'lost; or `If-None-Match: *` was sent for an environment that exists.',
@@ -146,7 +147,7 @@ export const UrlTooLong = problem(414, 'url-too-long', 'URL too long', {
   help: 'Check the path: no route needs such a long segment.'
 })
 export const UnsupportedMediaType = problem(415, 'unsupported-media-type', 'Unsupported media type', {
-  detail: 'The body must be application/json in UTF-8, not compressed.',
+  detail: 'Send the body as JSON in UTF-8, not compressed, with `Content-Type: application/json`.',
   causes:
     '`Content-Type` is missing or names another type (curl does so by default), or the body is compressed.',
   help: 'Send `Content-Type: application/json`, and no `Content-Encoding`.'

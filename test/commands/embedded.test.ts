@@ -40,7 +40,7 @@ t.test('in a folder without a database, a command makes nothing and says so', as
   for (const words of NEEDING_DATABASE) {
     const { code, out, err } = await runCli({}, words, { cwd })
     t.same([code, out], [1, ''], words.join(' '))
-    t.match(err, `latchkey: LATCHKEY_DATA_DIR contains no database (${cwd}/data): start the`)
+    t.match(err, `latchkey: LATCHKEY_DATA_DIR contains no database (${cwd}/data): run it in the folder`)
     t.equal(err.trim().split('\n').length, 1)
   }
   t.same(await readdir(cwd), [])

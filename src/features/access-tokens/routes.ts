@@ -57,7 +57,7 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const isOfProject = projectName !== undefined || holder.of(request).project_id !== null
     const [, , expires_at] = allOf(
       () => oneOf(request.body, ['projectId', 'project']),
-      () => requireScopesFor(isOfProject ? PROJECT_SCOPES : PERSONAL_SCOPES, scopes),
+      () => requireScopesFor(isOfProject, scopes),
       () => futureOf(timeOf(expiresAt, '/body/expiresAt'))
     )
     const create = async ({ db }: { db: Transaction }) => {
@@ -114,8 +114,10 @@ function futureOf(time: Date | null): Date | null {
   throw new ValidationFailed({ errors: [{ path: '/body/expiresAt', code: 'out-of-range', message }] })
 }
 
-function requireScopesFor(allowed: readonly string[], scopes: readonly string[]): void {
-  const message = `Scopes of this kind of token are: ${allowed.join(', ')}.`
+function requireScopesFor(isOfProject: boolean, scopes: readonly string[]): void {
+  const allowed: readonly string[] = isOfProject ? PROJECT_SCOPES : PERSONAL_SCOPES
+  const kind = isOfProject ? 'a token of a project' : 'a token without a project'
+  const message = `The scopes of ${kind} are: ${allowed.join(', ')}.`
   const errors = scopes.flatMap((scope, index) =>
     allowed.includes(scope) ? [] : [{ path: `/body/scopes/${index}`, code: 'not-allowed' as const, message }]
   )

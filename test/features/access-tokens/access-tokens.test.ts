@@ -93,7 +93,12 @@ t.test('personal access tokens', async (t) => {
       for (const [needed, method, url, body] of table) {
         const answer = await caller.request(method, url, body)
         t.equal(answer.status, scope === needed ? 200 : 403, `${scope}: ${method} ${url}`)
-        if (scope !== needed) t.equal(answer.json.code, 'insufficient-scope')
+        if (scope === needed) continue
+        const detail =
+          needed === 'none'
+            ? 'A token cannot do this: sign in as a user.'
+            : `This needs a token with the scope ${needed}.`
+        t.match(answer.json, { code: 'insufficient-scope', detail })
       }
     }
     const admin = await newToken(service.admin, [

@@ -35,7 +35,10 @@ const tokenOfProject = Object.assign(
   guard((request) => {
     const { caller } = request
     const { id } = request.params as { id: string }
-    if (caller?.type !== 'project-token') throw new InsufficientScope()
+    if (caller?.type !== 'project-token') {
+      const detail = 'Only a token of the project can do this: create one with the scope credentials:resolve.'
+      throw new InsufficientScope({ detail })
+    }
     if (!isUuid(id)) throw new NotFound()
     if (caller.projectId !== id.toLowerCase())
       throw new Forbidden({ detail: 'The token belongs to another project.' })
