@@ -6,7 +6,8 @@ import { NoSuchRoute, problems } from './problems.ts'
 
 const STYLE = `body{max-width:44rem;margin:3rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}
 code{background:#f0f0ee;padding:.1em .3em;border-radius:3px}
-td,th{text-align:left;vertical-align:top;padding:.2rem .5rem .2rem 0}`
+td,th{text-align:left;vertical-align:top;padding:.2rem .5rem .2rem 0}
+h1,p,td{overflow-wrap:anywhere}`
 
 /** Allows the style of these pages, and nothing else. */
 const POLICY = [
