@@ -346,7 +346,7 @@ t.test('what is not in such a transaction checks the access in its own statement
     'src/features/credentials/repositories/write-repository.ts'
   ])
   // The event of a read of secrets: values are returned only with it.
-  t.same(where(/(?<!function )\brecordHandOut\(/g).sort(), [
+  t.same(where(/(?<!function )\brecordSecretRead\(/g).sort(), [
     'src/features/credentials/v1/resolve-routes.ts',
     'src/features/credentials/v1/routes.ts'
   ])
