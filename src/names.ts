@@ -77,7 +77,7 @@ function trim(text: string): string {
 }
 
 /** Returns a name to look up. It need not be a valid name. */
-export function cleanAskedName(text: string): Cleaned {
+export function cleanLookupName(text: string): Cleaned {
   return text.length > MAX_UNITS ? tooLong : { text: trim(text).normalize('NFC') }
 }
 

@@ -348,7 +348,7 @@ t.test('statements outside of such transactions check the access themselves', as
     'src/features/credentials/repositories/write-repository.ts'
   ])
   // Records reads of values, which are returned only after that.
-  t.same(where(/(?<!function )\brecordHandOut\(/g).sort(), [
+  t.same(where(/(?<!function )\brecordSecretRead\(/g).sort(), [
     'src/features/credentials/v1/resolve-routes.ts',
     'src/features/credentials/v1/routes.ts'
   ])

@@ -69,7 +69,10 @@ export async function insertEventRows(db: Database, rows: readonly NewEvent[]): 
 }
 
 /** An event for a read of secrets, with the session or token that reads them. */
-export type NewHandOut = NewEvent & { caller_kind: CallerTokenParams['callerKind']; caller_token_id: string }
+export type NewSecretRead = NewEvent & {
+  caller_kind: CallerTokenParams['callerKind']
+  caller_token_id: string
+}
 
 const HAND_OUT = sql.raw(`e(${typedColumns.join(', ')}, caller_kind text, caller_token_id uuid)`)
 const isCallerLive = isLive({
@@ -77,7 +80,7 @@ const isCallerLive = isLive({
   callerTokenId: sql.ref('e.caller_token_id')
 })
 
-const insertAllHandOuts = prepared((db, p: Params<{ events: string }>) =>
+const insertAllSecretReads = prepared((db, p: Params<{ events: string }>) =>
   db
     .insertInto('audit_log')
     .columns(insertedColumns)
@@ -87,8 +90,8 @@ const insertAllHandOuts = prepared((db, p: Params<{ events: string }>) =>
 )
 
 /** Inserts the events whose session or token is still valid, and returns their ids. */
-export async function insertHandOutRows(db: Database, rows: readonly NewHandOut[]): Promise<Set<string>> {
-  const inserted = await insertAllHandOuts(db, { events: JSON.stringify(rows) })
+export async function insertSecretReads(db: Database, rows: readonly NewSecretRead[]): Promise<Set<string>> {
+  const inserted = await insertAllSecretReads(db, { events: JSON.stringify(rows) })
   return new Set(inserted.map((row) => row.id))
 }
 

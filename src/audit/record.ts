@@ -11,10 +11,10 @@ import type { Services } from '../services.ts'
 import {
   insertDenialRows,
   insertEventRows,
-  insertHandOutRows,
+  insertSecretReads,
   type NewDenial,
   type NewEvent,
-  type NewHandOut
+  type NewSecretRead
 } from './event-repository.ts'
 
 /** The type of resource that an event is about. */
@@ -100,9 +100,9 @@ export async function record(db: Database, origin: Origin, events: readonly Audi
   await insertEventRows(db, eventRows(origin, events)).catch(failRecording)
 }
 
-const insertBatched = createBatcher<Database, NewHandOut[], boolean>((db) => ({
+const insertBatched = createBatcher<Database, NewSecretRead[], boolean>((db) => ({
   async run(batch) {
-    const inserted = await insertHandOutRows(db, batch.flat())
+    const inserted = await insertSecretReads(db, batch.flat())
     return batch.map((rows) => rows.every((row) => inserted.has(row.id)))
   },
   maxSize: 500,
@@ -114,7 +114,10 @@ const insertBatched = createBatcher<Database, NewHandOut[], boolean>((db) => ({
  * from the log. The statement also checks that the caller's session or token is still valid; throws
  * Unauthenticated if not. Concurrent calls share a statement.
  */
-export async function recordHandOut(request: FastifyRequest, events: readonly AuditEvent[]): Promise<void> {
+export async function recordSecretRead(
+  request: FastifyRequest,
+  events: readonly AuditEvent[]
+): Promise<void> {
   if (events.length === 0) return
   const { db } = request.server.services
   const { kind, id } = tokenOf(callerOf(request))

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { administrator, isAdministrator, signedIn } from '../auth/principal.ts'
 import { allOf } from '../http/faults.ts'
-import { askedPage } from '../http/paging.ts'
+import { requestedPage } from '../http/paging.ts'
 import { optionalTime } from '../http/times.ts'
 import { findHead } from './chain.ts'
 import { listEvents } from './list-repository.ts'
@@ -15,8 +15,8 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const caller = signedIn.of(request)
     const { limit, ...query } = request.query
     const { since, until, from, to, pageSize: _size, cursor: _cursor, ...filter } = query
-    const [asked, sinceTime, untilTime] = allOf(
-      () => askedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' }),
+    const [requested, sinceTime, untilTime] = allOf(
+      () => requestedPage(request, { ...query, pageSize: limit ?? query.pageSize, sort: '-id' }),
       () => optionalTime(since, '/query/since') ?? optionalTime(from, '/query/from'),
       () => optionalTime(until, '/query/until') ?? optionalTime(to, '/query/to')
     )
@@ -24,10 +24,10 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { rows, below } = await listEvents(
       db,
       viewer,
-      { ...filter, since: sinceTime, until: untilTime, below: asked.after?.id },
-      asked.limit
+      { ...filter, since: sinceTime, until: untilTime, below: requested.after?.id },
+      requested.limit
     )
-    return { data: rows.map(toEvent), nextCursor: below && asked.cursorOf({ key: '', id: below }) }
+    return { data: rows.map(toEvent), nextCursor: below && requested.cursorOf({ key: '', id: below }) }
   })
 
   app.get('/head', { schema: schema.getAuditHead, preHandler: administrator }, async () => {

@@ -11,7 +11,7 @@ const RANGE = 2_000
  * If the chain is verified from a stored head, also: the chain has another hash at its position ("replaced"),
  * or ends before it ("cut").
  */
-export interface Broken {
+export interface ChainFault {
   what: 'changed' | 'missing' | 'added' | 'replaced' | 'cut'
   /** Absent if the event is not in the chain. */
   position?: number
@@ -24,7 +24,7 @@ export interface Verdict {
   unsealed: number
   /** The last event that is intact. */
   head: ChainHead
-  broken: Broken | undefined
+  broken: ChainFault | undefined
 }
 
 export interface VerifyOptions {
@@ -48,7 +48,7 @@ export async function verifyChain(db: Database, options: VerifyOptions = {}): Pr
   const last = (await findHead(db)).position
   const stored = await repository.findHash(db, from.position)
   let head = from
-  const verdict = (broken: Broken | undefined): Verdict => ({
+  const verdict = (broken: ChainFault | undefined): Verdict => ({
     verified: head.position - from.position,
     unsealed,
     head,
@@ -92,7 +92,7 @@ interface Range {
   /** The hash before the range, or undefined if there is none. */
   start: Buffer | undefined
   head: ChainHead
-  broken?: Broken
+  broken?: ChainFault
 }
 
 /** Verifies the links after position `after` up to `last`, with the stored hash before them, or `given`. */
@@ -120,7 +120,7 @@ async function verifyRange(db: Database, after: number, last: number, given?: Bu
  * no longer exists ("missing"), if there is one. Sealing continues in the meantime, so each statement must
  * look in both tables at once.
  */
-async function findStray(db: Database): Promise<Broken | undefined> {
+async function findStray(db: Database): Promise<ChainFault | undefined> {
   const added = await findFirst(db, repository.compareEvents)
   if (added) return { what: 'added', id: added }
   const missing = await findFirst(db, repository.compareUnsealed)

@@ -1,7 +1,7 @@
 import { GENESIS } from '../audit/chain.ts'
 import type { ChainHead } from '../audit/chain-repository.ts'
 import { exportLines } from '../audit/export.ts'
-import { type Broken, type Verdict, verifyChain } from '../audit/verify.ts'
+import { type ChainFault, type Verdict, verifyChain } from '../audit/verify.ts'
 import type { Database } from '../db/database.ts'
 import { print } from '../terminal.ts'
 import { findVerifiableHead } from './audit-archive.ts'
@@ -108,7 +108,7 @@ function printProgress() {
   }
 }
 
-export function describe({ what, position, id }: Broken, verified: number): string {
+export function describe({ what, position, id }: ChainFault, verified: number): string {
   if (what === 'replaced') return `the chain differs from the given head at position ${position}`
   if (what === 'cut') return `the chain differs from the given head: it ends before position ${position}`
   const event = id ? `event ${id}` : 'the event'

@@ -18,7 +18,7 @@ import type { RootKey } from '../root-keys/root-key.ts'
 import { print } from '../terminal.ts'
 import { describe } from './audit.ts'
 import { findVerifiableHead } from './audit-archive.ts'
-import { type Command, type Given, withDatabase } from './command.ts'
+import { type Command, type CommandInput, withDatabase } from './command.ts'
 
 export const backupCommands: Record<string, Command> = {
   // Before `backup`, because its name starts with that.
@@ -53,7 +53,7 @@ Without \`DATABASE_URL\`, the embedded database is created. See
   }
 }
 
-async function backUp(config: Config, { argument: path, options }: Given) {
+async function backUp(config: Config, { argument: path, options }: CommandInput) {
   if (path === STANDARD && process.stdout.isTTY)
     throw new Error('a backup cannot be written to a terminal: name a file, or redirect standard output')
   const encrypt = options.recipient && (await encryption(options.recipient))
@@ -77,7 +77,7 @@ async function backUp(config: Config, { argument: path, options }: Given) {
   )
 }
 
-async function restore(config: Config, { argument: path, options }: Given) {
+async function restore(config: Config, { argument: path, options }: CommandInput) {
   const rootKeys = await rootKeysOf(config)
   const open = await opener(path, options.identity)
   // Before the database is touched. Standard input can be read only once.
@@ -94,7 +94,7 @@ async function restore(config: Config, { argument: path, options }: Given) {
   })
 }
 
-async function verify(config: Config, { argument: path, options }: Given) {
+async function verify(config: Config, { argument: path, options }: CommandInput) {
   const rootKeys = await rootKeysOf(config)
   const open = await opener(path, options.identity)
   if (path !== STANDARD) await readable(path, async () => checkBackup(await open(), rootKeys))

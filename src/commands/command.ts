@@ -45,7 +45,7 @@ export const commandOptions = {
 
 export type OptionName = keyof typeof commandOptions
 
-export interface Given {
+export interface CommandInput {
   argument: string
   /** The options that were given. */
   options: { readonly [Name in OptionName]?: ValueOf<(typeof commandOptions)[Name]> }
@@ -67,7 +67,7 @@ export interface Command {
   /** A command line. */
   example: string
   options?: readonly OptionName[]
-  run(config: Config, given: Given): Promise<void>
+  run(config: Config, given: CommandInput): Promise<void>
 }
 
 interface DatabaseOptions extends ConnectionOptions {

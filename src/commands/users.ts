@@ -7,7 +7,7 @@ import { createUser, listAllUsers, resetPassword, setDisabled } from '../feature
 import { forgetChangedPassword } from '../first-administrator.ts'
 import { type Cleaned, cleanName } from '../names.ts'
 import { print, printOnce, shellWord } from '../terminal.ts'
-import { type Command, type Given, withDatabase } from './command.ts'
+import { type Command, type CommandInput, withDatabase } from './command.ts'
 
 /** More than any password has, in any Unicode form. */
 const MAX_INPUT_BYTES = 8_192
@@ -64,7 +64,7 @@ async function list(db: Database, json: boolean) {
   }
 }
 
-async function create(config: Config, { argument, options }: Given) {
+async function create(config: Config, { argument, options }: CommandInput) {
   const email = accepted('the e-mail address', cleanEmail(argument))
   const name = accepted('--name', cleanName(options.name ?? email.slice(0, email.indexOf('@'))))
   const { password, isNew } = await passwordOf(options)
@@ -77,7 +77,7 @@ async function create(config: Config, { argument, options }: Given) {
   })
 }
 
-async function reset(config: Config, { argument, options }: Given) {
+async function reset(config: Config, { argument, options }: CommandInput) {
   const email = accepted('the e-mail address', cleanEmail(argument))
   const { password, isNew } = await passwordOf(options)
   await withDatabase(config, async (db) => {
@@ -99,7 +99,7 @@ function printPassword(done: string, password: string, email: string) {
   )
 }
 
-async function setAccess(config: Config, { argument }: Given, disabled: boolean) {
+async function setAccess(config: Config, { argument }: CommandInput, disabled: boolean) {
   const email = accepted('the e-mail address', cleanEmail(argument))
   await withDatabase(config, async (db) => {
     const user = await setDisabled(db, email, disabled)
@@ -109,7 +109,7 @@ async function setAccess(config: Config, { argument }: Given, disabled: boolean)
 }
 
 /** Reads the password from standard input, or generates one. */
-async function passwordOf(options: Given['options']): Promise<{ password: string; isNew: boolean }> {
+async function passwordOf(options: CommandInput['options']): Promise<{ password: string; isNew: boolean }> {
   if (!options['password-stdin']) return { password: randomBytes(18).toString('base64url'), isNew: true }
   const typed = (await readInput()).replace(/\r?\n$/, '')
   const password = accepted('the password', cleanPassword(typed))

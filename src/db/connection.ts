@@ -4,7 +4,7 @@ import pg from 'pg'
 import copyStreams from 'pg-copy-streams'
 import { endsConnection, isDatabaseError, isReadOnly, READ_ONLY, STANDBY } from './errors.ts'
 import { checkServer, explained, type Limits, requireWritable } from './server-check.ts'
-import { givesSignOfLife } from './sign-of-life.ts'
+import { isServerResponding } from './server-probe.ts'
 
 /** The options of a `pg.Client` for one server. */
 export type ServerOptions = Omit<pg.ClientConfig, keyof Limits | 'connectionTimeoutMillis'>
@@ -170,7 +170,7 @@ export class Connection {
   isServerAlive(timeoutMs: number): Promise<boolean> {
     // The host name may have changed its address.
     const { remoteAddress = this.#client.host, remotePort = this.#client.port } = this.#socket
-    return givesSignOfLife(remoteAddress, remotePort, timeoutMs)
+    return isServerResponding(remoteAddress, remotePort, timeoutMs)
   }
 
   /** Throws if the server does not respond, or takes no writes. */

@@ -120,7 +120,7 @@ async function findExcess(trx: Transaction, role: string): Promise<string | unde
 }
 
 /** Returns the role and the database of a connection. */
-export async function whoIs(db: Database): Promise<{ role: string; database: string }> {
+export async function currentRole(db: Database): Promise<{ role: string; database: string }> {
   const { rows } = await sql<{ role: string; database: string }>`
     select current_user as role, current_database() as database`.execute(db)
   return rows[0]!

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import { type Database, type Transaction, tryLockName } from './database.ts'
 import { isLockTimeout, isRetryable } from './errors.ts'
-import { grantTo, whoIs } from './grants.ts'
+import { currentRole, grantTo } from './grants.ts'
 import { MIGRATIONS, type MigrationFile, type Notice, readMigrations } from './migration-files.ts'
 import { createTables, isOfFirstRelease, readState, record } from './migration-records.ts'
 
@@ -61,7 +61,7 @@ export async function migrateForRoleOf(
   db: Database,
   options: MigrateOptions = {}
 ): Promise<string[]> {
-  const [one, other] = await Promise.all([whoIs(service), whoIs(db)])
+  const [one, other] = await Promise.all([currentRole(service), currentRole(db)])
   if (one.database !== other.database)
     throw new Error(
       `LATCHKEY_MIGRATION_DATABASE_URL has the database ${other.database}, ` +

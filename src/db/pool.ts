@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from './connection.ts'
 import { CannotConnect, isShortOfConnections, isStaleStatement, unavailability } from './errors.ts'
-import { UnfitPooler } from './server-check.ts'
+import { UnsupportedPooler } from './server-check.ts'
 import type { Servers } from './servers.ts'
 import { compareNeed, KINDS, type Kind, tooLate, type Use, usesOf } from './uses.ts'
 
@@ -216,7 +216,7 @@ export class ConnectionPool {
     } catch (error) {
       this.#refusal = unavailability(error) ? (error as Error) : new CannotConnect(error as Error)
       // Waiting requests can still get an open connection, or a new one when the server accepts it.
-      const mayWait = this.#members.size > 0 && !(error instanceof UnfitPooler)
+      const mayWait = this.#members.size > 0 && !(error instanceof UnsupportedPooler)
       if (mayWait || isShortOfConnections(error)) this.#retryLater()
       else for (const { waiting } of Object.values(this.#uses)) waiting.rejectAll(this.#refusal, startedAt)
     } finally {

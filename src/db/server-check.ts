@@ -67,7 +67,7 @@ async function giveRoleLimits(query: Query): Promise<void> {
   } catch (error) {
     if (!isDatabaseError(error) || error.code !== '42501') throw error
     const settings = Object.entries(LIMITS).map(([name, value]) => `set ${name} = '${value}'`)
-    throw new UnfitPooler(
+    throw new UnsupportedPooler(
       'the role cannot limit its own sessions; as an administrator, run "alter role … in database … ' +
         `${settings[0]}", and the same with ${settings.slice(1).join(', ')}`,
       error
@@ -78,13 +78,16 @@ async function giveRoleLimits(query: Query): Promise<void> {
 /** A prepared statement exists already, or does not exist. */
 const UNPREPARED = new Set(['42P05', '26000'])
 
-/** Returns an UnfitPooler that says what to change, or the same error if no pooler caused it. */
+/** Returns an UnsupportedPooler that says what to change, or the same error if no pooler caused it. */
 export function explained(error: unknown): unknown {
   if (!isDatabaseError(error)) return error
   if (UNPREPARED.has(error.code ?? ''))
-    return new UnfitPooler('use PgBouncer 1.21 or later with max_prepared_statements of 200 or more', error)
+    return new UnsupportedPooler(
+      'use PgBouncer 1.21 or later with max_prepared_statements of 200 or more',
+      error
+    )
   if (error.message.startsWith('unsupported startup parameter'))
-    return new UnfitPooler(
+    return new UnsupportedPooler(
       `remove the parameter that it rejects from the database URL (${error.message})`,
       error
     )
@@ -92,10 +95,10 @@ export function explained(error: unknown): unknown {
 }
 
 /** The connection pooler cannot be used. The message says what to change. */
-export class UnfitPooler extends Error {
+export class UnsupportedPooler extends Error {
   constructor(remedy: string, cause: Error) {
     super(`${UNFIT_POOLER}: ${remedy}`, { cause })
-    this.name = 'UnfitPooler'
+    this.name = 'UnsupportedPooler'
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Found } from '../db/paged-list.ts'
 import { MAX_ITEMS } from './array-stream.ts'
-import { type AskedPage, askedPage } from './paging.ts'
+import { type RequestedPage, requestedPage } from './paging.ts'
 
 /** The default page size. */
 const PAGE_SIZE = 20
@@ -14,7 +14,7 @@ interface Query {
 }
 
 /** A page of an array. `links` is null if the request asks for the whole array. */
-export interface AskedArray<Sort extends string> extends AskedPage<Sort> {
+export interface RequestedArray<Sort extends string> extends RequestedPage<Sort> {
   /** The query parameters that the targets of `Link` share: the filters and the page size. */
   links: URLSearchParams | null
   byCursor: boolean
@@ -23,18 +23,18 @@ export interface AskedArray<Sort extends string> extends AskedPage<Sort> {
 /**
  * Returns the requested page, or all items if the request has no paging parameter. Throws ValidationFailed.
  */
-export function askedArray<Sort extends string>(
+export function requestedArray<Sort extends string>(
   request: FastifyRequest,
   query: Query,
   sort: Sort
-): AskedArray<Sort> {
+): RequestedArray<Sort> {
   const { page, pageSize, cursor, ...filters } = query
   const isWhole = page === undefined && pageSize === undefined && cursor === undefined
-  const asked = askedPage(request, { ...query, pageSize: pageSize ?? PAGE_SIZE, sort })
+  const requested = requestedPage(request, { ...query, pageSize: pageSize ?? PAGE_SIZE, sort })
   // `partsOf` refuses more than MAX_ITEMS.
-  if (isWhole) return { ...asked, limit: MAX_ITEMS + 1, links: null, byCursor: false }
-  const links = new URLSearchParams({ ...filters, pageSize: String(asked.limit) })
-  return { ...asked, links, byCursor: cursor !== undefined }
+  if (isWhole) return { ...requested, limit: MAX_ITEMS + 1, links: null, byCursor: false }
+  const links = new URLSearchParams({ ...filters, pageSize: String(requested.limit) })
+  return { ...requested, links, byCursor: cursor !== undefined }
 }
 
 /**
@@ -43,7 +43,7 @@ export function askedArray<Sort extends string>(
  */
 export function setLinks(
   reply: FastifyReply,
-  { links, byCursor, number, limit, cursorOf }: AskedArray<string>,
+  { links, byCursor, number, limit, cursorOf }: RequestedArray<string>,
   { next, total }: Found<unknown>
 ): void {
   if (!links) return

@@ -95,7 +95,7 @@ export const UpdatedSinceQuery = {
 export const SearchQuery = {
   search: Type.Optional(
     Type.String({
-      textRule: 'asked',
+      textRule: 'lookup',
       maxLength: MAX_NAME,
       description: 'Only entries whose name contains this text. Case-insensitive; without wildcards',
       examples: ['mail']

@@ -18,7 +18,7 @@ interface Query<Sort extends string> {
 }
 
 /** The page that a request asks for. */
-export interface AskedPage<Sort extends string = string> extends Slice<Sort> {
+export interface RequestedPage<Sort extends string = string> extends Slice<Sort> {
   /** From 1. A cursor contains the number of its page. */
   number: number
   /** The cursor of the page that starts at this place. */
@@ -30,10 +30,10 @@ export interface AskedPage<Sort extends string = string> extends Slice<Sort> {
  * encrypted so that no names reach the logs. It is valid only for its caller, list, filters and order. Throws
  * ValidationFailed.
  */
-export function askedPage<Sort extends string>(
+export function requestedPage<Sort extends string>(
   request: FastifyRequest,
   { page, pageSize: limit, cursor, sort, ...filters }: Query<Sort>
-): AskedPage<Sort> {
+): RequestedPage<Sort> {
   const cursors = cursorsOf(request, [sort, canonical(filters)])
   const [start] = allOf(
     () => (cursor === undefined ? null : cursors.open(cursor)),
@@ -54,12 +54,12 @@ export function askedPage<Sort extends string>(
 }
 
 /** Returns the requested page and filters of a list of users, projects or credential types. */
-export function askedNamedPage<Sort extends string>(
+export function requestedNamedPage<Sort extends string>(
   request: FastifyRequest,
   query: Query<Sort> & { search?: string; updatedSince?: string }
 ) {
   return allOf(
-    () => askedPage(request, query),
+    () => requestedPage(request, query),
     () => ({
       pattern: patternOf(query.search),
       updatedSince: optionalTime(query.updatedSince, '/query/updatedSince')
@@ -69,16 +69,16 @@ export function askedNamedPage<Sort extends string>(
 
 /** Returns the response body with one page. */
 export function pageOf<Row, Item>(
-  asked: AskedPage,
+  requested: RequestedPage,
   { rows, total, next }: Found<Row>,
   toItem: (row: Row) => Item
 ) {
   return {
     data: rows.map(toItem),
     total,
-    page: asked.number,
-    pageSize: asked.limit,
-    nextCursor: next && asked.cursorOf(next)
+    page: requested.number,
+    pageSize: requested.limit,
+    nextCursor: next && requested.cursorOf(next)
   }
 }
 

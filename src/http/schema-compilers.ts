@@ -5,7 +5,7 @@ import type { DataValidateFunction, DataValidationCxt } from 'ajv/dist/types/ind
 import { cleanPassword } from '../crypto/passwords.ts'
 import { cleanEmail } from '../emails.ts'
 import { withJsonTexts } from '../json.ts'
-import { type Cleaned, cleanAskedName, cleanName } from '../names.ts'
+import { type Cleaned, cleanLookupName, cleanName } from '../names.ts'
 
 import { withAllErrors } from './all-errors.ts'
 
@@ -23,7 +23,7 @@ function textOr(pattern: RegExp, text: string): Cleaned {
 const TEXT_RULES: Record<string, (text: string) => Cleaned> = {
   name: cleanName,
   email: cleanEmail,
-  asked: cleanAskedName,
+  lookup: cleanLookupName,
   label: (text) => textOr(/^\P{Cc}*[^\p{Cc} \u00a0]\P{Cc}*$/u, text),
   consumer: (text) => textOr(/^[^\p{Cc} \u00a0]+$/u, text),
   password: cleanPassword

@@ -148,8 +148,8 @@ export const Name = Type.String({
   description: 'Stored trimmed and in NFC; no control or invisible characters'
 })
 /** A name to look up. It need not be a valid name. Its length is that of its NFC form. */
-export const AskedName = Type.String({
-  textRule: 'asked',
+export const LookupName = Type.String({
+  textRule: 'lookup',
   minLength: 1,
   maxLength: MAX_NAME,
   description: 'Case-insensitive; differences in Unicode form and spaces are ignored'

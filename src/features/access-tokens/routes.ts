@@ -9,7 +9,7 @@ import type { Transaction } from '../../db/database.ts'
 import { allOf } from '../../http/faults.ts'
 import { guard } from '../../http/guard.ts'
 import { oneOf } from '../../http/one-of.ts'
-import { askedPage, pageOf } from '../../http/paging.ts'
+import { pageOf, requestedPage } from '../../http/paging.ts'
 import { NotFound, TokenRevoked, ValidationFailed } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { timeOf } from '../../http/times.ts'
@@ -77,9 +77,9 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
   })
 
   app.get('', { schema: schema.listAccessTokens, preHandler: holder }, async (request) => {
-    const asked = askedPage(request, request.query)
-    const found = await repository.listTokens(db, holder.of(request), asked)
-    return pageOf(asked, found, toAccessToken)
+    const requested = requestedPage(request, request.query)
+    const found = await repository.listTokens(db, holder.of(request), requested)
+    return pageOf(requested, found, toAccessToken)
   })
 
   app.delete('/:id', { schema: schema.revokeAccessToken, preHandler: sessionOnly }, async (request) => {

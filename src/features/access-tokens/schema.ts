@@ -11,13 +11,13 @@ import {
   TokenRevoked
 } from '../../http/problems.ts'
 import {
-  AskedName,
   answer,
   closed,
   described,
   extensibleEnum,
   Id,
   LocationHeader,
+  LookupName,
   Name,
   nullable,
   ref,
@@ -57,7 +57,7 @@ export const AccessTokenCreate = closed(
     ),
     project: Type.Optional(
       Type.String({
-        ...AskedName,
+        ...LookupName,
         description:
           'Creates a project token for the project with this name (only if you created it) or this id. ' +
           'Send this or `projectId`, not both',

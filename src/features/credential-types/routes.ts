@@ -5,7 +5,7 @@ import { type AuditEvent, audited } from '../../audit/record.ts'
 import { seen } from '../../auth/ownership.ts'
 import { isAdministrator, signedIn } from '../../auth/principal.ts'
 import { guard } from '../../http/guard.ts'
-import { askedNamedPage, pageOf } from '../../http/paging.ts'
+import { pageOf, requestedNamedPage } from '../../http/paging.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { JsonText } from '../../json.ts'
@@ -31,8 +31,8 @@ export const credentialTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const type = seen(repository.visibleType)
 
   app.get('', { schema: schema.listCredentialTypes, preHandler: signedIn }, async (request) => {
-    const [asked, filter] = askedNamedPage(request, request.query)
-    return pageOf(asked, await repository.listTypes(db, filter, asked), toCredentialType)
+    const [requested, filter] = requestedNamedPage(request, request.query)
+    return pageOf(requested, await repository.listTypes(db, filter, requested), toCredentialType)
   })
 
   app.post('', { schema: schema.createCredentialType, preHandler: signedIn }, async (request, reply) => {

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited, originOf, recordDenials } from '../../audit/record.ts'
-import { askedPage, pageOf } from '../../http/paging.ts'
+import { pageOf, requestedPage } from '../../http/paging.ts'
 import { NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { patternOf } from '../../names.ts'
@@ -18,9 +18,9 @@ export const memberRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listProjectMembers, preHandler: anyMember }, async (request) => {
     const { id: projectId } = anyMember.of(request)
-    const asked = askedPage(request, request.query)
+    const requested = requestedPage(request, request.query)
     const filter = { projectId, pattern: patternOf(request.query.search) }
-    return pageOf(asked, await listMembers(db, filter, asked), toMember)
+    return pageOf(requested, await listMembers(db, filter, requested), toMember)
   })
 
   app.post('', { schema: schema.addProjectMember, preHandler: admin }, async (request, reply) => {

@@ -209,7 +209,7 @@ export async function lockProjectsOf(trx: Transaction, userId: string): Promise<
 /**
  * True if the user is the only owner of any project. Reliable only while `lockProjectsOf` holds the locks.
  */
-export async function ownsAlone(trx: Transaction, userId: string): Promise<boolean> {
+export async function isSoleOwner(trx: Transaction, userId: string): Promise<boolean> {
   const row = await trx
     .selectFrom('project_members as m')
     .select('m.project_id')

@@ -3,7 +3,7 @@ import type { Static } from '@sinclair/typebox'
 import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { signedIn } from '../../auth/principal.ts'
-import { askedNamedPage, pageOf } from '../../http/paging.ts'
+import { pageOf, requestedNamedPage } from '../../http/paging.ts'
 import { NotFound } from '../../http/problems.ts'
 import { success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -21,8 +21,8 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listProjects, preHandler: signedIn }, async (request) => {
     const { userId } = signedIn.of(request)
-    const [asked, filter] = askedNamedPage(request, request.query)
-    return pageOf(asked, await repository.listProjects(db, { ...filter, userId }, asked), toProject)
+    const [requested, filter] = requestedNamedPage(request, request.query)
+    return pageOf(requested, await repository.listProjects(db, { ...filter, userId }, requested), toProject)
   })
 
   app.post('', { schema: schema.createProject, preHandler: signedIn }, async (request, reply) => {

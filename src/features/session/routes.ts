@@ -5,7 +5,7 @@ import { isCrossSite } from '../../auth/cross-site.ts'
 import { cookieName } from '../../auth/presented-token.ts'
 import { sessionOnly } from '../../auth/principal.ts'
 import { open } from '../../http/guard.ts'
-import { askedPage, pageOf } from '../../http/paging.ts'
+import { pageOf, requestedPage } from '../../http/paging.ts'
 import { CrossSiteRequest, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { changePassword } from './change-password.ts'
@@ -66,9 +66,9 @@ export const sessionRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/sessions', { schema: schema.listSessions, preHandler: sessionOnly }, async (request) => {
     const { userId, sessionId } = sessionOnly.of(request)
-    const asked = askedPage(request, request.query)
+    const requested = requestedPage(request, request.query)
     const filter = { userId, idleMinutes: config.sessionIdleMinutes }
-    return pageOf(asked, await repository.listLiveSessions(db, filter, asked), (row) => ({
+    return pageOf(requested, await repository.listLiveSessions(db, filter, requested), (row) => ({
       ...toSession(row),
       ip: row.ip,
       userAgent: row.user_agent,

@@ -6,7 +6,7 @@ import { audited } from '../../audit/record.ts'
 import { administrator } from '../../auth/principal.ts'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { guard } from '../../http/guard.ts'
-import { askedNamedPage, pageOf } from '../../http/paging.ts'
+import { pageOf, requestedNamedPage } from '../../http/paging.ts'
 import { Forbidden, NotFound } from '../../http/problems.ts'
 import { isUuid, success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
@@ -28,8 +28,8 @@ export const userRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db, passwordChanged } = app.services
 
   app.get('', { schema: schema.listUsers, preHandler: administrator }, async (request) => {
-    const [asked, filter] = askedNamedPage(request, request.query)
-    return pageOf(asked, await repository.listUsers(db, filter, asked), toUser)
+    const [requested, filter] = requestedNamedPage(request, request.query)
+    return pageOf(requested, await repository.listUsers(db, filter, requested), toUser)
   })
 
   app.post('', { schema: schema.createUser, preHandler: administrator }, async (request, reply) => {

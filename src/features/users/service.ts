@@ -3,7 +3,7 @@ import { type Database, inTransaction, lockName, type Transaction } from '../../
 import { LastAdministrator, LastOwner, NotFound } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { revokeTokensOf } from '../access-tokens/repository.ts'
-import { lockProjectsOf, ownsAlone } from '../projects/repository.ts'
+import { isSoleOwner, lockProjectsOf } from '../projects/repository.ts'
 import { deleteSessionsOf } from '../session/repository.ts'
 import * as repository from './repository.ts'
 
@@ -34,7 +34,7 @@ export async function deleteUser(trx: Transaction, callerId: string, id: string)
   if (!user) throw new NotFound()
   // Not only the projects that the user owns: another owner may be promoting the user and leaving.
   await lockProjectsOf(trx, id)
-  if (await ownsAlone(trx, id)) throw new LastOwner()
+  if (await isSoleOwner(trx, id)) throw new LastOwner()
   await repository.reassignTypes(trx, id, callerId)
   await repository.deleteUser(trx, id)
   return user

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { askedArray, setLinks } from '../../../http/array-paging.ts'
+import { requestedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { guard } from '../../../http/guard.ts'
 import { patternOf } from '../../../names.ts'
@@ -47,10 +47,10 @@ export const lightningListRoutes: FastifyPluginAsyncTypebox = async (app) => {
     projectId: string | undefined
   ): Promise<Static<typeof schema.CredentialList> | FastifyReply> {
     const { userId } = request.principal
-    const asked = askedArray(request, knownOf(query), 'name')
+    const requested = requestedArray(request, knownOf(query), 'name')
     const scope = projectId === undefined ? { ownerId: userId } : { ofProjectId: projectId }
-    const found = await listCredentialIds(db, scope, { pattern: patternOf(query.search) }, asked)
-    setLinks(reply, asked, found)
+    const found = await listCredentialIds(db, scope, { pattern: patternOf(query.search) }, requested)
+    setLinks(reply, requested, found)
     const parts = partsOf(found.rows)
     const read = (ids: readonly string[]) => listById(db, userId, projectId, ids)
     if (parts.length <= 1) return { credentials: (await read(parts[0] ?? [])).map(toCredential), errors: {} }

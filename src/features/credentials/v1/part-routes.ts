@@ -4,7 +4,7 @@ import { audited, originOf, recordDenials } from '../../../audit/record.ts'
 import { own } from '../../../auth/ownership.ts'
 import type { Transaction } from '../../../db/database.ts'
 import { guard } from '../../../http/guard.ts'
-import { askedPage, pageOf } from '../../../http/paging.ts'
+import { pageOf, requestedPage } from '../../../http/paging.ts'
 import {
   EnvironmentNotConfigured,
   InsufficientScope,
@@ -114,9 +114,9 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('/:id/usages', { schema: schema.listUsages, preHandler: usageWriter }, async (request) => {
     const { id, projectId } = usageWriter.of(request)
-    const asked = askedPage(request, request.query)
+    const requested = requestedPage(request, request.query)
     const filter = { credentialId: id, projectId: projectId ?? undefined }
-    return pageOf(asked, await usages.listUsages(db, filter, asked), toUsage)
+    return pageOf(requested, await usages.listUsages(db, filter, requested), toUsage)
   })
 
   app.put('/:id/usages/:consumer', { schema: schema.putUsage, preHandler: usageWriter }, async (request) => {

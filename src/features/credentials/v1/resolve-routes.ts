@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
-import { originOf, recordDenials, recordHandOut } from '../../../audit/record.ts'
+import { originOf, recordDenials, recordSecretRead } from '../../../audit/record.ts'
 import { preloaded } from '../../../auth/preload.ts'
 import { allOf } from '../../../http/faults.ts'
 import { guard } from '../../../http/guard.ts'
@@ -81,7 +81,7 @@ export const resolveRoutes: FastifyPluginAsyncTypebox = async (app) => {
     ])
     const problem = onError === 'fail' ? problemOf(results) : undefined
     if (problem) throw problem
-    await recordHandOut(
+    await recordSecretRead(
       request,
       handedOut.map((row) => {
         const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision }

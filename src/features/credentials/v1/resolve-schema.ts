@@ -9,7 +9,6 @@ import {
   NotFound
 } from '../../../http/problems.ts'
 import {
-  AskedName,
   answer,
   closed,
   counter,
@@ -17,6 +16,7 @@ import {
   EnvironmentName,
   extensibleEnum,
   Id,
+  LookupName,
   namedEnum,
   nullable,
   oneOf,
@@ -32,7 +32,7 @@ const id = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const AskedCredential = closed(
   {
     id: Type.Optional(Id),
-    name: Type.Optional(AskedName)
+    name: Type.Optional(LookupName)
   },
   {
     $id: 'AskedCredential',

@@ -1,13 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { pageOf } from '../../../http/list-schemas.ts'
 import {
-  AskedName,
   closed,
   counter,
   Description,
   described,
   EnvironmentName,
   Id,
+  LookupName,
   MAX_FIELDS,
   Name,
   nullable,
@@ -143,7 +143,7 @@ const values = {
 }
 
 const ProjectNameOrId = Type.String({
-  ...AskedName,
+  ...LookupName,
   $id: 'ProjectNameOrId',
   description: 'The name of a project that you created (case-insensitive), or the id of any project',
   examples: ['Reports']
@@ -178,7 +178,7 @@ export const AppCredentialCreate = closed(
     ),
     credentialType: Type.Optional(
       described(
-        Type.String({ ...AskedName, examples: ['api-key'] }),
+        Type.String({ ...LookupName, examples: ['api-key'] }),
         'The name of a built-in type, of your own type, or of a type of an administrator ' +
           '(case-insensitive). Send this or `credentialTypeId`, not both'
       )

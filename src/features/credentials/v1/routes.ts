@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { audited, recordHandOut } from '../../../audit/record.ts'
+import { audited, recordSecretRead } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
 import { signedIn } from '../../../auth/principal.ts'
-import { askedArray, setLinks } from '../../../http/array-paging.ts'
+import { requestedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { allOf } from '../../../http/faults.ts'
 import { answerCreated } from '../../../http/idempotency.ts'
-import { askedPage, pageOf } from '../../../http/paging.ts'
+import { pageOf, requestedPage } from '../../../http/paging.ts'
 import { NotFound } from '../../../http/problems.ts'
 import { isUuid, success } from '../../../http/schemas.ts'
 import { optionalTime } from '../../../http/times.ts'
@@ -67,12 +67,12 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
 
   app.get('', { schema: schema.listAppCredentials, preHandler: signedIn }, async (request) => {
     const { userId: ownerId } = signedIn.of(request)
-    const [asked, filter] = allOf(
-      () => askedPage(request, request.query),
+    const [requested, filter] = allOf(
+      () => requestedPage(request, request.query),
       () => filterOf(request.query)
     )
-    const found = await listCredentials(db, ownerId, filter, asked)
-    return pageOf(asked, { ...found, rows: await Promise.all(found.rows.map(itemOf)) }, (item) => item)
+    const found = await listCredentials(db, ownerId, filter, requested)
+    return pageOf(requested, { ...found, rows: await Promise.all(found.rows.map(itemOf)) }, (item) => item)
   })
 
   app.post('', { schema: schema.createAppCredential, preHandler: signedIn }, async (request, reply) => {
@@ -145,13 +145,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     async (request, reply) => {
       const { id, userId } = projectReader.of(request)
       const { query } = request
-      if (isAskedWhole(query)) {
+      if (isWholeList(query)) {
         const rows = await listProjectCredentials(db, id, userId)
         if (rows) return Promise.all(rows.map(itemOf))
       }
-      const asked = askedArray(request, query, query.sort)
-      const found = await listCredentialIds(db, { ofProjectId: id }, filterOf(query), asked)
-      setLinks(reply, asked, found)
+      const requested = requestedArray(request, query, query.sort)
+      const found = await listCredentialIds(db, { ofProjectId: id }, filterOf(query), requested)
+      setLinks(reply, requested, found)
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
       return sendArray(
         reply,
@@ -188,13 +188,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const keys = revealValues(keyring, row, await fieldsOf(db, row), environment, wanted)
     const fields = keys.map((key) => key.fieldName)
     const details = { environment, revision: row.revision, sealedRevision: row.sealed_revision, fields }
-    await recordHandOut(request, [eventOf('revealed', row, { details })])
+    await recordSecretRead(request, [eventOf('revealed', row, { details })])
     return { id: row.id, revision: row.revision, environment, keys }
   })
 }
 
 /** True if the request has no filter, no paging parameter and the default order. */
-function isAskedWhole({ sort, ...rest }: { sort: string }): boolean {
+function isWholeList({ sort, ...rest }: { sort: string }): boolean {
   return sort === '-createdAt' && Object.keys(rest).length === 0
 }
 

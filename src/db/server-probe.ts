@@ -10,7 +10,7 @@ const GONE = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREAC
  * Returns false if the server does not respond on a new connection. This needs no session, so none has to be
  * free.
  */
-export function givesSignOfLife(host: string, port: number, timeoutMs: number): Promise<boolean> {
+export function isServerResponding(host: string, port: number, timeoutMs: number): Promise<boolean> {
   const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect({ host, port })
   return new Promise((resolve) => {
     const end = (alive: boolean) => {
