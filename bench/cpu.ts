@@ -20,7 +20,7 @@ export async function residentOf(pid: number): Promise<number | null> {
   return kibibytes === undefined ? null : Number(kibibytes) * 1024
 }
 
-/** CPU time of the Postgres processes of one database. Sample it often: the time of ended ones is lost. */
+/** CPU time of Postgres processes of one database. Sample it often: the time of ended processes is lost. */
 export class DatabaseCpu {
   readonly #postgres: Postgres
   readonly #database: string

@@ -86,7 +86,7 @@ const pem: Kind = {
   }
 }
 
-/** A third with one secret, a third with three to six fields, a third with 2 KB of JSON or a key. */
+/** A third have one secret, a third three to six fields, and a third 2 KB of JSON or a key. */
 const KINDS: readonly Kind[] = [
   oneSecret('api-key', 'apiKey'),
   oauth,

@@ -13,7 +13,7 @@ interface SavedDataset extends Sizes {
   dataset: Dataset
 }
 
-/** Raise it when seeding changes. */
+/** Increase it when seeding changes. */
 const VERSION = 1
 /** Unused sessions expire after seven days. */
 const MAX_AGE_MS = 6 * 24 * 60 * 60_000
@@ -48,7 +48,7 @@ export async function prepareTemplate(
   const began = performance.now()
   const rootKeys = `bench:${randomBytes(32).toString('base64')}`
   await postgres.create(TEMPLATE)
-  // If seeding is interrupted, it starts again.
+  // Safe, because an interrupted seeding starts again.
   await postgres.query(`alter database ${TEMPLATE} set synchronous_commit = off`)
   const url = postgres.urlOf(TEMPLATE)
   const env = {

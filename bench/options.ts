@@ -13,7 +13,7 @@ export interface Options {
   memory: boolean
   /** Also measures the reference routes alone. */
   references: boolean
-  /** Measures all that docs/explanation/performance.md reports, with its settings. */
+  /** Measures everything in docs/explanation/performance.md, with the settings used there. */
   complete: boolean
   connections: readonly number[]
   draws: readonly DrawName[]

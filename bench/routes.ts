@@ -20,7 +20,7 @@ interface Draw {
 export interface Route {
   name: string
   reference: ReferenceName
-  /** With more connections, requests only wait for each other. */
+  /** The maximum number of connections: with more, requests would only wait for each other. */
   mostConnections?: number
   request(draw: Draw): Request
 }

@@ -59,7 +59,7 @@ async function positionOf(client: pg.Client): Promise<number> {
   return Number(rows[0]?.position ?? 0)
 }
 
-/** Returns the longest time in seconds that a settled event waited. */
+/** Returns the longest time in seconds that a settled event has waited for its seal. */
 async function watchLag(client: pg.Client, until: number): Promise<number> {
   let longest = 0
   for (; performance.now() < until; await sleep(250)) {

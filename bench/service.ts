@@ -33,8 +33,8 @@ export async function startService(
 }
 
 /**
- * The longest times that the service allows, so that the sessions of saved data stay valid, and limits that
- * count, but that one machine does not reach.
+ * The longest session times, so that sessions in saved data stay valid, and rate limits that are enforced
+ * but that one machine does not reach.
  */
 const SETTINGS = {
   LATCHKEY_SESSION_IDLE_MINUTES: '10080',

@@ -14,7 +14,7 @@ types and secrets. If all fields of a type are optional, fill in those that your
 field accepts any JSON value unless the table says otherwise.
 `
 
-/** The page, as Markdown. */
+/** Returns the page as Markdown. */
 export function builtInTypesPage(): string {
   const list = catalogue.map(({ typeName, description }) => `- [${typeName}](#${typeName}): ${description}`)
   return [INTRODUCTION, ...list, '', ...catalogue.map(sectionOf)].join('\n')

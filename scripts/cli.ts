@@ -40,7 +40,7 @@ const EXIT_CODES = `## Exit codes
 | 129, 130, 143 | It was stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM. |
 `
 
-/** The page, as Markdown. */
+/** Returns the page as Markdown. */
 export function cliPage(): string {
   const list = Object.entries(commands).map(
     ([name, { description }]) => `| [\`latchkey ${name}\`](#${anchorOf(name)}) | ${escaped(description)} |`

@@ -47,7 +47,7 @@ places:
 The ARN of a key also sets the region. [Keys](keys.md) has an example.
 `
 
-/** The page, as Markdown. */
+/** Returns the page as Markdown. */
 export function configurationPage(): string {
   const sections = groups.map(({ title, variables }) =>
     [`## ${title}\n`, ...variables.map(sectionOf)].join('\n')

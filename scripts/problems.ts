@@ -62,7 +62,7 @@ interface Document {
   components: { responses: Record<string, Response> }
 }
 
-/** The operations that return problems, with the codes of these. */
+/** Returns the operations that return problems, with their codes. */
 function operationsIn({ paths, components }: Document): Operation[] {
   const codesOf = ({ $ref, ...response }: Response) =>
     ($ref ? components.responses[$ref.split('/').at(-1)!] : response)?.['x-problem-codes'] ?? []
@@ -100,7 +100,7 @@ function returnedBy(code: string, operations: readonly Operation[]): string {
   return group?.[0] ?? ids.map((id) => `\`${id}\``).join(', ')
 }
 
-/** The page, as Markdown. */
+/** Returns the page as Markdown. */
 export function problemsPage(): string {
   const document: Document = parse(readFileSync(join(ROOT, 'openapi.yaml'), 'utf8'))
   const operations = operationsIn(document)

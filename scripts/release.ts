@@ -26,7 +26,7 @@ function release(version: string): void {
 
   const everywhere = ['--workspaces', '--include-workspace-root', '--no-workspaces-update']
   run('npm', 'version', version, '--no-git-tag-version', '--allow-same-version', ...everywhere)
-  // npm leaves the workspace out of the lockfile.
+  // `npm version` does not update the workspaces in the lockfile.
   run('npm', 'install', '--package-lock-only', '--ignore-scripts', '--offline')
   run(process.execPath, 'src/cli.ts', 'openapi')
   copyFileSync('openapi.yaml', 'docs/openapi-released.yaml')
@@ -38,7 +38,7 @@ function release(version: string): void {
   process.stdout.write(`Tagged ${tag}. Publish it with: git push --atomic origin main ${tag}\n`)
 }
 
-/** Returns what the program prints, without the last line break. Throws with its errors when it fails. */
+/** Returns the output of the program without trailing white space. Throws with its errors if it fails. */
 function run(program: string, ...args: string[]): string {
   return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trimEnd()
 }

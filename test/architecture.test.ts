@@ -7,10 +7,10 @@ import { createTestDatabase } from './helpers/database.ts'
 const root = join(import.meta.dirname, '..')
 
 interface Source {
-  /** From the root of the repository. */
+  /** Relative to the root of the repository. */
   path: string
   text: string
-  /** What it imports: packages by name, files by their path from the root. */
+  /** Imported packages, by name, and files, by their path from the root. */
   imports: string[]
 }
 
@@ -31,10 +31,10 @@ async function sourcesIn(folder: string, recursive = true): Promise<Source[]> {
 
 const sources = await sourcesIn('src')
 const migrations = await sourcesIn('migrations')
-// What is generated below it comes and goes.
+// Not recursive: src/generated may be missing.
 const client = await sourcesIn('sdk/typescript/src', false)
 
-/** The part that a file belongs to: a folder of src, a feature, or a file that stands for itself. */
+/** Returns the part that a file belongs to: a folder of src, a feature, or the file itself. */
 function partOf(path: string): string {
   const feature = /^src\/features\/([^/]+)\//.exec(path)
   if (feature) return `feature ${feature[1]}`
@@ -47,11 +47,12 @@ const isFile = (name: string) => /^(src|migrations|test)\/|^package\.json$/.test
 const isRoutes = (path: string) => /(^|[/-])routes\.ts$/.test(path)
 const isRepository = (path: string) => /(^|[/-])repository\.ts$/.test(path)
 const isSchema = (path: string) => /(^|[/-])schema\.ts$/.test(path)
-/** Jobs and the plugin of the keys: registered in app.ts, as routes are. */
+/** Jobs, and the plugin that retries after key changes. Like routes, they are registered in app.ts. */
 const isJob = (path: string) => /(-jobs?|\/retry-on-key-change)\.ts$/.test(path)
-const isAct = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
+/** Neither HTTP nor SQL nor schemas. */
+const isLogic = (path: string) => !isRoutes(path) && !isRepository(path) && !isSchema(path)
 
-/** The parts of our code that each part may import besides itself. `feature` stands for every feature. */
+/** The parts that each part may import, besides itself. `feature` stands for every feature. */
 const OURS: Record<string, string[]> = {
   crypto: [],
   ids: [],
@@ -101,7 +102,7 @@ const OURS: Record<string, string[]> = {
   ],
   cli: ['commands', 'config', 'config-variables', 'package.json', 'terminal']
 }
-/** What those parts may import of packages that may not import any. */
+/** The packages that a part may import. Parts that are not listed may import any package. */
 const PACKAGES: Record<string, RegExp> = {
   crypto: /^(node:|@node-rs\/argon2$)/,
   backup: /^(node:|kysely$|@sinclair\/typebox(\/value)?$|age-encryption$)/,
@@ -119,17 +120,17 @@ const PACKAGES: Record<string, RegExp> = {
   terminal: /^node:/
 }
 
-t.test('the walk finds the sources and what they import', async (t) => {
+t.test('the sources and their imports are found', async (t) => {
   t.ok(sources.length > 60, `${sources.length} files`)
   t.ok(migrations.length >= 1)
   const imports = sources.flatMap((source) => source.imports)
   t.ok(imports.length > 300, `${imports.length} imports`)
   const paths = new Set(sources.map((source) => source.path))
   for (const name of imports.filter(isFile))
-    t.ok(paths.has(name) || name === 'package.json', `${name} is there`)
+    t.ok(paths.has(name) || name === 'package.json', `${name} exists`)
 })
 
-t.test('each part imports only what the arrows allow', async (t) => {
+t.test('each part imports only the parts and packages that it may', async (t) => {
   for (const { path, imports } of sources) {
     const part = partOf(path)
     const kind = part.startsWith('feature ') ? 'feature' : part
@@ -141,7 +142,7 @@ t.test('each part imports only what the arrows allow', async (t) => {
     for (const name of imports.filter(isFile)) {
       const other = name === 'package.json' ? name : partOf(name)
       if (other === part || allowed.includes(other.startsWith('feature ') ? 'feature' : other)) continue
-      // Of another feature's, the next test says what.
+      // The next test checks imports of other features.
       if (kind === 'feature' && other.startsWith('feature ')) continue
       t.fail(`${path} imports ${name}`)
     }
@@ -151,21 +152,21 @@ t.test('each part imports only what the arrows allow', async (t) => {
   }
 })
 
-t.test('a feature keeps its routes, its repository and its schema to itself', async (t) => {
+t.test('features share repositories only with other features, and no routes or schemas', async (t) => {
   for (const { path, imports } of sources) {
     for (const name of imports.filter((one) => partOf(one).startsWith('feature '))) {
       if (partOf(name) === partOf(path)) continue
       const arrow = `${path} imports ${name}`
       if (isRoutes(name) || isJob(name)) t.equal(path, 'src/app.ts', arrow)
-      else if (isSchema(name)) t.fail(`${arrow}: a shape of two features belongs in src/http/schemas.ts`)
+      else if (isSchema(name)) t.fail(`${arrow}: a schema of two features belongs in src/http/schemas.ts`)
       else if (isRepository(name))
-        t.ok(partOf(path).startsWith('feature ') && isAct(path), `${arrow}: only acts may`)
+        t.ok(partOf(path).startsWith('feature ') && isLogic(path), `${arrow}: only the logic of features may`)
       else t.ok(path !== 'src/app.ts' && !isRepository(path) && !isSchema(path), arrow)
     }
   }
 })
 
-t.test('the two surfaces of credentials do not know each other', async (t) => {
+t.test('the two credential APIs do not import each other', async (t) => {
   for (const { path, imports } of sources) {
     const surface = /^src\/features\/credentials\/(v1|lightning)\//.exec(path)?.[1]
     const other = surface === 'v1' ? 'lightning' : 'v1'
@@ -194,7 +195,7 @@ t.test('only entry points import the modules that start the service', async (t) 
   )
 })
 
-/** The files that have it, as many times as they do. */
+/** Returns the path of the file for each match of the pattern. */
 const where = (pattern: RegExp, among = sources) =>
   among.flatMap(({ path, text }) => (text.match(pattern) ?? []).map(() => path))
 
@@ -211,12 +212,12 @@ t.test('only the configuration reads the environment, and only as the default of
   )
 })
 
-t.test('columns are named, never all of them', async (t) => {
+t.test('queries name their columns and do not use *', async (t) => {
   t.same(where(/selectAll\(|select\s+\*|returningAll\(|returning\s+\*/gi), [])
 })
 
-t.test('no rule depends on the locale of the database', async (t) => {
-  // Names are folded by src/names.ts. Texts are compared and ordered as their columns are: by bytes.
+t.test('nothing depends on the locale of the database', async (t) => {
+  // src/names.ts folds names. Text columns have the collation "C": they are compared and sorted by bytes.
   const byLocale =
     /\b(lower|upper|initcap|casefold)\s*\(|fn\('(lower|upper)|\bilike\b|~\*|\bcollate\b(?! "C")|similar to/gi
   t.match('lower(x)', byLocale)
@@ -235,13 +236,13 @@ t.test('no rule depends on the locale of the database', async (t) => {
   )
 })
 
-t.test('one file ciphers, and nothing weak is used anywhere', async (t) => {
+t.test('only one file encrypts, and no weak algorithm is used', async (t) => {
   t.same([...new Set(where(/createCipher|createDecipher/g))], ['src/crypto/aead.ts'])
   t.same(where(/Math\.random|\bmd5\b|\bsha-?1\b|aes-\d+-(ecb|cbc|ctr)|\brc4\b|\bdes-/gi), [])
   t.same(where(/rejectUnauthorized\s*:\s*false/g), [])
 })
 
-t.test("AWS's SDK is loaded by the one file that needs it, and not before it is needed", async (t) => {
+t.test('only one file imports the AWS SDK, and loads it on first use', async (t) => {
   const importers = sources.filter(({ imports }) => imports.some((name) => name.startsWith('@aws-sdk/')))
   t.same(
     importers.map(({ path }) => path),
@@ -250,18 +251,18 @@ t.test("AWS's SDK is loaded by the one file that needs it, and not before it is 
   t.same(where(/^(import|export) (?!type )[^']*'@aws-sdk\//gm), [])
 })
 
-t.test('a migration stands by itself', async (t) => {
+t.test('migrations import only kysely', async (t) => {
   for (const { path, imports } of migrations) {
     t.same(
       imports.filter((name) => name !== 'kysely'),
       [],
       path
     )
-    t.match(path, /^migrations\/\d{8}T\d{6}_[a-z0-9_]+\.ts$/, 'named by when and what')
+    t.match(path, /^migrations\/\d{8}T\d{6}_[a-z0-9_]+\.ts$/, 'named by time and content')
   }
 })
 
-t.test('the TypeScript client stands by itself, on web standards alone', async (t) => {
+t.test('the TypeScript client imports no packages and uses only web standards', async (t) => {
   t.ok(client.length >= 7, `${client.length} files`)
   const isOwn = (name: string) => /^sdk\/typescript\/src\/[\w./-]+\.ts$/.test(name)
   for (const { path, imports } of client) {
@@ -292,7 +293,7 @@ t.test('every foreign key has an index that begins with its columns', async (t) 
   for (const { key, indexed } of rows) t.ok(indexed, key)
 })
 
-t.test('no file imports itself through others, not even for its types', async (t) => {
+t.test('there are no import cycles, including type imports', async (t) => {
   const importsOf = new Map(sources.map(({ path, imports }) => [path, imports.filter(isFile)]))
   const finished = new Set<string>()
   const visit = (path: string, trail: readonly string[]) => {
@@ -310,12 +311,13 @@ t.test('SQL is in repositories', async (t) => {
     /\b(selectFrom|insertInto|updateTable|deleteFrom|selectNoFrom|mergeInto)[(<]|\bsql((<[^`]*>)?`|\.raw\()/g
   const folders = /^src\/(audit|auth|backup|features|http|jobs)\//
   const files = new Set(where(query).filter((path) => folders.test(path) && !/repository\.ts$/.test(path)))
-  // It joins the queries of repositories with the one for their caller.
+  // It joins queries of repositories with the query for the caller.
   t.same([...files], ['src/auth/lookup.ts'])
 })
 
-// test/ended-access.test.ts tries every operation. This names what opens a transaction without a caller.
-t.test('what callers change, they change in a transaction that holds their access', async (t) => {
+// test/ended-access.test.ts tries every operation. This test lists the files that open a transaction without
+// a caller.
+t.test('only the listed files open transactions that do not lock the access of a caller', async (t) => {
   const withoutCaller = {
     'src/audit/archive.ts': 'the command line',
     'src/audit/chain.ts': 'a job, and the command line',
@@ -326,7 +328,7 @@ t.test('what callers change, they change in a transaction that holds their acces
     'src/features/keys/reencrypt.ts': 'a job',
     'src/features/keys/rotate.ts': 'a job, and the command line',
     'src/features/keys/signing-key.ts': 'a job',
-    'src/features/session/sign-in.ts': 'nobody yet; the insert checks the user',
+    'src/features/session/sign-in.ts': 'no caller yet; the insert checks the user',
     'src/features/users/operator.ts': 'the command line',
     'src/features/users/service.ts': 'the start'
   }
@@ -338,14 +340,14 @@ t.test('what callers change, they change in a transaction that holds their acces
   )
 })
 
-t.test('what is not in such a transaction checks the access in its own statement', async (t) => {
+t.test('statements outside of such transactions check the access themselves', async (t) => {
   t.same(where(/\bisLive\(/g).sort(), [
     'src/audit/event-repository.ts',
-    // A create and a change of a credential.
+    // Creating and changing a credential.
     'src/features/credentials/repositories/write-repository.ts',
     'src/features/credentials/repositories/write-repository.ts'
   ])
-  // The event of a read of secrets: values are returned only with it.
+  // Records reads of values, which are returned only after that.
   t.same(where(/(?<!function )\brecordSecretRead\(/g).sort(), [
     'src/features/credentials/v1/resolve-routes.ts',
     'src/features/credentials/v1/routes.ts'

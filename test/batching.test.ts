@@ -1,4 +1,4 @@
-// Concurrent requests share statements for look-ups and audit events. No request may notice.
+// Concurrent requests share statements for look-ups and audit events, without any effect on their responses.
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { startTestApp } from './helpers/app.ts'
@@ -9,7 +9,7 @@ import { newToken } from './helpers/tokens.ts'
 
 const path = '/api/v1/app-credentials'
 
-t.test('what is read at once is what is read one after the other', async (t) => {
+t.test('concurrent reads return the same as sequential ones', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const people = [await service.newUser(), await service.newUser(), await service.newUser()]
   const requests: [name: string, send: () => ReturnType<Client['get']>][] = []
@@ -49,7 +49,7 @@ t.test('what is read at once is what is read one after the other', async (t) => 
   stranger.cookie = `latchkey_session=${'a'.repeat(43)}`
   ask('no session', () => stranger.get(path))
 
-  /** Without what differs from one request to the next. */
+  /** Returns the response without the parts that differ between requests. */
   const answer = async (send: () => ReturnType<Client['get']>) => {
     const { status, text, headers } = await send()
     return { status, text: text.replace(/"(requestId|nextCursor)":"[^"]*"/, ''), etag: headers.get('etag') }
@@ -66,7 +66,7 @@ t.test('what is read at once is what is read one after the other', async (t) => 
       all.map(async ([name, send]) => t.strictSame(await answer(send), expected.get(name), name))
     )
   }
-  t.same(statements.refused, [], 'nobody spoils it for others')
+  t.same(statements.refused, [], 'no statement fails')
   const together = statements.sent.filter((text) => text.includes(' as input('))
   for (const table of ['sessions', 'access_tokens', 'credential_types', 'credentials', 'credential_projects'])
     t.ok(
@@ -75,11 +75,11 @@ t.test('what is read at once is what is read one after the other', async (t) => 
     )
   t.notOk(
     together.some((text) => text.includes('or c.name_key = any')),
-    'what reads a whole project goes alone'
+    'reads of whole projects are not batched'
   )
 })
 
-t.test('what is created at once is created as one after the other, each for itself', async (t) => {
+t.test('concurrent creates are separate statements with the same results as sequential ones', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
@@ -105,7 +105,7 @@ t.test('what is created at once is created as one after the other, each for itse
   ])
   t.ok(created.every(({ status }) => status === 201))
   const inserts = statements.sent.filter((text) => text.includes('insert into "credentials"'))
-  t.equal(inserts.length, 41, 'a statement for each')
+  t.equal(inserts.length, 41, 'one statement for each')
   t.same(statements.refused, [])
 
   const mixed = await Promise.all([
@@ -151,7 +151,7 @@ t.test('what is created at once is created as one after the other, each for itse
   }
 })
 
-t.test('creates of one owner that wait do not delay other owners', async (t) => {
+t.test('waiting creates of one owner do not delay other owners', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const [ann, eve] = [await service.newUser(), await service.newUser()]
   const [free, taken] = [await newType(ann), await newType(eve)]

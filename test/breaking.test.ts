@@ -12,12 +12,12 @@ const read = async (path: string): Promise<Document> => parse(await readFile(joi
 const released = await read('docs/openapi-released.yaml')
 const current = await read('openapi.yaml')
 
-t.test('callers of the release are not broken, but by a major version', async (t) => {
+t.test('only a major version may break callers of the last release', async (t) => {
   if (isMajor(released, current)) return
-  t.same(breakingChanges(released, current), [], 'add in place of changing, or raise the major version')
+  t.same(breakingChanges(released, current), [], 'add instead of changing, or raise the major version')
 })
 
-t.test('only the first number of the version lets callers break', async (t) => {
+t.test('a higher first number makes a major version', async (t) => {
   const ofVersion = (version: string): Document => ({ ...current, info: { version } })
   t.ok(isMajor(ofVersion('1.9.0'), ofVersion('2.0.0')))
   t.ok(isMajor(ofVersion('9.0.0'), ofVersion('10.0.0')))
@@ -33,12 +33,12 @@ const operation = (document: Document, path: string, method: Method): Operation 
   document.paths[path]![method]!
 const schema = (document: Document, name: string) => document.components['schemas']![name] as Schema
 const property = (document: Document, name: string, key: string) => schema(document, name).properties![key]!
-// biome-ignore lint/suspicious/noExplicitAny: a part of a document, to be changed
+// biome-ignore lint/suspicious/noExplicitAny: a part of a document, for tests to change
 const part = (document: Document, section: string, name: string): any => document.components[section]![name]
-/** The values of a schema that a later version may add to. */
+/** Returns the values of an extensible enumeration. */
 const extensible = (document: Document, name: string) =>
   schema(document, name)['x-extensible-enum'] as string[]
-/** The codes of an operation's refusal; a response that others share becomes its own. */
+/** Returns the problem codes of a response. Copies a shared response into the operation first. */
 function codesOf(document: Document, path: string, method: Method, status: string): string[] {
   const { responses } = operation(document, path, method)
   const [, , , name] = (responses[status] as { $ref?: string }).$ref?.split('/') ?? []
@@ -53,15 +53,15 @@ function rename(document: Document, name: string, other: string): void {
 }
 const without = (list: unknown[], value: unknown) => list.splice(list.indexOf(value), 1)
 
-/** The document, with an enumeration that is only sent and one that is only answered. */
+/** The document with two enumerations, one only in requests and one only in responses. */
 const base = structuredClone(current)
 for (const name of ['ProjectCreate', 'User'])
   schema(base, name).properties!['colour'] = { type: 'string', enum: ['red', 'green'] }
 
-/** What is done to the document, and what the comparison has to say of it. */
+/** Changes of the document, with the expected result of the comparison. */
 const BREAKING: Record<string, [Change, RegExp]> = {
   'a path removed': [(d) => delete d.paths[ONE], /^GET \S+\/\{id\} is gone$/],
-  'a parameter of a path renamed': [
+  'a path parameter renamed': [
     (d) => {
       d.paths['/api/v1/projects/{project}'] = d.paths['/api/v1/projects/{id}']!
       delete d.paths['/api/v1/projects/{id}']
@@ -75,18 +75,18 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /the operationId is findCredentials now/
   ],
-  'a new required property of a body': [
+  'a new required property of a request body': [
     (d) => {
       schema(d, 'ProjectCreate').properties!['size'] = { type: 'string' }
       schema(d, 'ProjectCreate').required!.push('size')
     },
     /POST \/api\/v1\/projects: body has to have size now/
   ],
-  'a property of a body made required': [
+  'a property of a request body made required': [
     (d) => schema(d, 'ProjectCreate').required!.push('description'),
     /body has to have description now/
   ],
-  'a property of a body removed': [
+  'a property of a request body removed': [
     (d) => delete schema(d, 'ProjectCreate').properties!['description'],
     /body\.description is gone/
   ],
@@ -110,18 +110,18 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     (d) => operation(d, LIST, 'get').parameters!.splice(1, 1),
     /GET \S+: the query parameter search is gone/
   ],
-  'a body made required': [
+  'a request body made required': [
     (d) => {
       operation(d, LIST, 'get').requestBody = { required: true, content: {} }
     },
     /GET \S+: a body is required now/
   ],
-  'a body removed': [(d) => delete operation(d, ONE, 'put').requestBody, /PUT \S+: the body is gone/],
-  'a value of an enumeration that is sent removed': [
+  'a request body removed': [(d) => delete operation(d, ONE, 'put').requestBody, /PUT \S+: the body is gone/],
+  'a value removed from an enumeration in a request': [
     (d) => without(property(d, 'ProjectCreate', 'colour').enum!, 'red'),
     /body\.colour does not take red any more/
   ],
-  'an enumeration where anything was taken': [
+  'an enumeration for an input that accepted any value': [
     (d) => {
       property(d, 'ProjectCreate', 'name').enum = ['one', 'two']
     },
@@ -133,19 +133,19 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /body\.name has a smaller maxLength/
   ],
-  'a maximum where there was none': [
+  'a new maximum': [
     (d) => {
       property(d, 'CredentialTypeFieldUpdate', 'position')['maximum'] = 63
     },
     /body\.fields\[\]\.position has a smaller maximum/
   ],
-  'fewer entries at most': [
+  'a smaller maximum number of entries': [
     (d) => {
       property(d, 'AppCredentialCreate', 'keys')['maxItems'] = 63
     },
     /body\.keys has a smaller maxItems/
   ],
-  'a smaller page at most': [
+  'a smaller maximum page size': [
     (d) => {
       part(d, 'parameters', 'PageSize').schema.maximum = 50
     },
@@ -157,13 +157,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /body\.password has a larger minLength/
   ],
-  'a minimum of entries where there was none': [
+  'a new minimum number of entries': [
     (d) => {
       property(d, 'AppCredentialCreate', 'keys')['minItems'] = 1
     },
     /body\.keys has a larger minItems/
   ],
-  'entries that may not be there twice any more': [
+  'entries that must be unique now': [
     (d) => {
       property(d, 'ProjectIds', 'projectIds')['uniqueItems'] = true
     },
@@ -175,13 +175,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /body\.name is not of type string any more/
   ],
-  'an input that may not be null any more': [
+  'an input that is no longer nullable': [
     (d) => {
       property(d, 'ProjectCreate', 'description').type = 'string'
     },
     /body\.description is not of type null any more/
   ],
-  'a type of an input that was any': [
+  'a type for an input that had any type': [
     (d) => {
       property(d, 'AppCredentialKeyInput', 'keyValue').type = 'string'
     },
@@ -205,34 +205,34 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /the query parameter pageSize has another default/
   ],
-  'a body that is closed now': [
+  'a request body that no longer accepts additional properties': [
     (d) => {
       schema(d, 'LightningCredentialCreate').additionalProperties = false
     },
     /body does not take properties that it does not name any more/
   ],
-  'a choice of shapes': [
+  'a new anyOf for an input': [
     (d) => {
       property(d, 'ProjectCreate', 'name')['anyOf'] = [{ pattern: 'a' }, { pattern: 'b' }]
     },
     /body\.name has another anyOf, which cannot be judged/
   ],
-  'another media type of a body': [
+  'another media type of a request body': [
     (d) => {
       const { content } = operation(d, ONE, 'put').requestBody!
       operation(d, ONE, 'put').requestBody!.content = { 'application/cbor': content['application/json']! }
     },
     /PUT \S+: body is not application\/json any more/
   ],
-  'a property of an answer removed': [
+  'a property of a response removed': [
     (d) => delete schema(d, 'AppCredential').properties!['usageCount'],
     /GET \S+\{id\}: 200\.usageCount is gone/
   ],
-  'a property of an answer that is not always there any more': [
+  'a property of a response made optional': [
     (d) => without(schema(d, 'AppCredential').required!, 'usageCount'),
     /200 does not always have usageCount any more/
   ],
-  'a property of an entry of a page removed': [
+  'a property of a page entry removed': [
     (d) => delete schema(d, 'ProjectReference').properties!['name'],
     /GET \/api\/v1\/app-credentials: 200\.data\[\]\.projects\[\]\.name is gone/
   ],
@@ -242,13 +242,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /200\.disabled may be of type string now/
   ],
-  'an output that may be null now': [
+  'an output that is nullable now': [
     (d) => {
       property(d, 'User', 'name').type = ['string', 'null']
     },
     /200\.name may be of type null now/
   ],
-  'an output that is a fraction now': [
+  'an output that is no longer an integer': [
     (d) => {
       property(d, 'AppCredential', 'revision').type = 'number'
     },
@@ -260,11 +260,11 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /200\.createdAt has another format/
   ],
-  'a value of an enumeration that is answered added': [
+  'a value added to an enumeration in a response': [
     (d) => property(d, 'User', 'colour').enum!.push('blue'),
     /200\.colour may be blue now/
   ],
-  'an enumeration that is answered given up': [
+  'an enumeration in a response dropped': [
     (d) => delete property(d, 'User', 'colour').enum,
     /200\.colour may be any other now/
   ],
@@ -272,13 +272,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     (d) => delete schema(d, 'Problem').properties!['requestId'],
     /404\.requestId is gone/
   ],
-  'a header of an answer removed': [
+  'a response header removed': [
     (d) => {
       delete (operation(d, ONE, 'get').responses['200'] as { headers?: object }).headers
     },
     /GET \S+\{id\}: the header ETag of 200 is gone/
   ],
-  'a status of success removed': [
+  'a success status removed': [
     (d) => {
       const { responses } = operation(d, LIST, 'post')
       responses['202'] = responses['201']!
@@ -286,13 +286,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /POST \S+: the status 201 is gone/
   ],
-  'a scope demanded in place of another': [
+  'another scope required': [
     (d) => {
       operation(d, LIST, 'get').security = [{ sessionCookie: [] }, { bearerToken: ['credentials:write'] }]
     },
     /GET \S+: \{"bearerToken":\["credentials:read"\]\} is no longer enough/
   ],
-  'a scope demanded besides': [
+  'an additional scope required': [
     (d) => {
       operation(d, LIST, 'get').security = [
         { sessionCookie: [] },
@@ -301,13 +301,13 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /\{"bearerToken":\["credentials:read"\]\} is no longer enough/
   ],
-  'tokens not let in any more': [
+  'tokens no longer accepted': [
     (d) => {
       operation(d, LIST, 'get').security = [{ sessionCookie: [] }]
     },
     /\{"bearerToken":\["credentials:read"\]\} is no longer enough/
   ],
-  'what was open needs a session': [
+  'a session required where no authentication was': [
     (d) => {
       operation(d, '/livez', 'get').security = [{ sessionCookie: [] }]
     },
@@ -319,19 +319,19 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /^the security scheme sessionCookie has another type$/
   ],
-  'a token sent by another scheme': [
+  'another scheme for tokens': [
     (d) => {
       part(d, 'securitySchemes', 'bearerToken').scheme = 'basic'
     },
     /^the security scheme bearerToken has another scheme$/
   ],
-  'a cookie with another name': [
+  'another name of a cookie': [
     (d) => {
       part(d, 'securitySchemes', 'sessionCookie').name = 'sid'
     },
     /^the security scheme sessionCookie has another name$/
   ],
-  'a cookie that is a header now': [
+  'a header in place of a cookie': [
     (d) => {
       part(d, 'securitySchemes', 'sessionCookie').in = 'header'
     },
@@ -341,29 +341,29 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     (d) => delete d.components['securitySchemes']!['bearerToken'],
     /^the security scheme bearerToken is gone$/
   ],
-  'a server that moved': [
+  'another URL of a server': [
     (d) => {
       d.servers![0]!.url = '/latchkey'
     },
     /GET \S+: the server \/ is gone/
   ],
-  'another server first': [
+  'a new server before the others': [
     (d) => d.servers!.unshift({ url: '/latchkey' }),
     /GET \S+: the first server is \/latchkey now/
   ],
-  'a server of one path': [
+  'another server for one path': [
     (d) => {
       d.paths[ONE]!.servers = [{ url: '/other' }]
     },
     /DELETE \S+\{id\}: the server \/ is gone/
   ],
-  'a server of one operation': [
+  'another server for one operation': [
     (d) => {
       operation(d, LIST, 'post').servers = [{ url: 'https://write.example.org' }]
     },
     /POST \S+: the server \/ is gone/
   ],
-  'a required parameter of a whole path': [
+  'a required parameter for all operations of a path': [
     (d) => {
       d.paths[ONE]!.parameters = [{ name: 'tenant', in: 'query', required: true, schema: { type: 'string' } }]
     },
@@ -379,7 +379,7 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /POST \/api\/v1\/projects: body is a NewProject now, and was a ProjectCreate/
   ],
-  'a shape in place of a reference to it': [
+  'an inline schema in place of a reference to it': [
     (d) => {
       const media = operation(d, ONE, 'put').requestBody!.content['application/json']!
       media.schema = schema(d, 'AppCredentialUpdate')
@@ -392,47 +392,47 @@ const BREAKING: Record<string, [Change, RegExp]> = {
     },
     /GET \S+: the tag is Credentials now/
   ],
-  'a code renamed': [
+  'a problem code renamed': [
     (d) => {
       without(extensible(d, 'ProblemCode'), 'name-taken')
       extensible(d, 'ProblemCode').push('name-conflict')
     },
     /^the schema ProblemCode does not list name-taken any more$/
   ],
-  'a code of input removed': [
+  'an input error code removed': [
     (d) => without(extensible(d, 'InputErrorCode'), 'too-long'),
     /^the schema InputErrorCode does not list too-long any more$/
   ],
-  'a list of codes given up': [
+  'the list of problem codes dropped': [
     (d) => delete schema(d, 'ProblemCode')['x-extensible-enum'],
     /^the schema ProblemCode does not list \S.* any more$/
   ],
-  'a scope that is not taken any more': [
+  'a scope removed': [
     (d) => without(extensible(d, 'Scope'), 'audit:read'),
     /^the schema Scope does not list audit:read any more$/
   ],
-  'a code of one operation removed': [
+  'a problem code of one operation removed': [
     (d) => without(codesOf(d, LIST, 'post', '409'), 'name-taken'),
     /POST \S+: 409 is not name-taken any more/
   ],
-  'a code of one operation under another status': [
+  'a problem code of one operation moved to another status': [
     (d) => {
       without(codesOf(d, LIST, 'post', '409'), 'name-taken')
       codesOf(d, LIST, 'post', '422').push('name-taken')
     },
     /POST \S+: 409 is not name-taken any more/
   ],
-  'an error that is not answered any more': [
+  'an error status removed': [
     (d) => delete operation(d, LIST, 'post').responses['409'],
     /POST \S+: the status 409 is gone/
   ],
-  'an answer that is closed now': [
+  'a response that no longer allows additional properties': [
     (d) => {
       schema(d, 'AppCredential').additionalProperties = false
     },
     /GET \S+: 200 may get no further properties any more/
   ],
-  'a part of an answer that is closed now': [
+  'a part of a response that no longer allows additional properties': [
     (d) => {
       property(d, 'AppCredential', 'projects').items = {
         ...schema(d, 'ProjectReference'),
@@ -450,36 +450,36 @@ const HARMLESS: Record<string, Change> = {
   'a new operation': (d) => {
     d.paths[LIST]!['patch'] = operation(d, ONE, 'put')
   },
-  'a new optional property of a body': (d) => {
+  'a new optional property of a request body': (d) => {
     schema(d, 'ProjectCreate').properties!['size'] = { type: 'string' }
   },
-  'a property of a body no longer required': (d) => without(schema(d, 'ProjectCreate').required!, 'name'),
+  'a property of a request body made optional': (d) => without(schema(d, 'ProjectCreate').required!, 'name'),
   'a new optional parameter': (d) =>
     operation(d, LIST, 'get').parameters!.push({ name: 'colour', in: 'query', schema: { type: 'string' } }),
-  'more values of an enumeration that is only sent': (d) =>
+  'more values of an enumeration used only in requests': (d) =>
     property(d, 'ProjectCreate', 'colour').enum!.push('blue'),
   'wider bounds of an input': (d) => {
     property(d, 'ProjectCreate', 'name')['maxLength'] = 400
     property(d, 'UserCreate', 'password')['minLength'] = 10
     delete property(d, 'AppCredentialCreate', 'keys')['maxItems']
   },
-  'a bound that says nothing': (d) => {
+  'a bound without effect': (d) => {
     property(d, 'AppCredentialCreate', 'keys')['minItems'] = 0
   },
-  'no pattern of an input any more': (d) => delete property(d, 'ProjectCreate', 'name')['pattern'],
-  'another type of an input besides': (d) => {
+  'the pattern of an input removed': (d) => delete property(d, 'ProjectCreate', 'name')['pattern'],
+  'an additional type of an input': (d) => {
     property(d, 'UserCreate', 'name').type = ['string', 'null']
   },
-  'a body that is open now': (d) => {
+  'a request body that accepts additional properties now': (d) => {
     schema(d, 'ProjectCreate').additionalProperties = true
   },
-  'a new property of an answer': (d) => {
+  'a new property of a response': (d) => {
     schema(d, 'AppCredential').properties!['size'] = { type: 'string' }
     schema(d, 'AppCredential').required!.push('size')
   },
-  'fewer values of an enumeration that is only answered': (d) =>
+  'fewer values of an enumeration used only in responses': (d) =>
     without(property(d, 'User', 'colour').enum!, 'red'),
-  'an output that is not null any more': (d) => {
+  'an output that is no longer nullable': (d) => {
     property(d, 'AppCredential', 'expiresAt').type = 'string'
   },
   'another bound of an output': (d) => {
@@ -493,12 +493,12 @@ const HARMLESS: Record<string, Change> = {
   'a new header': (d) => {
     part(d, 'responses', 'NotFound').headers = { ETag: { schema: { type: 'string' } } }
   },
-  'another scope that is enough': (d) =>
+  'another sufficient scope': (d) =>
     operation(d, LIST, 'get').security!.push({ bearerToken: ['audit:read'] }),
-  'an operation open to all': (d) => {
+  'an operation without authentication': (d) => {
     operation(d, LIST, 'get').security = []
   },
-  'other words and examples': (d) => {
+  'other descriptions and examples': (d) => {
     part(d, 'responses', 'NotFound').description = 'Other words'
     schema(d, 'ProjectCreate')['examples'] = []
     property(d, 'ProjectCreate', 'name')['description'] = 'Other words'
@@ -506,31 +506,31 @@ const HARMLESS: Record<string, Change> = {
   'a new schema': (d) => {
     d.components['schemas']!['Member'] = schema(d, 'ProjectCreate')
   },
-  'a new security scheme, and a way in by it': (d) => {
+  'a new security scheme, accepted by an operation': (d) => {
     d.components['securitySchemes']!['clientCertificate'] = { type: 'mutualTLS' }
     operation(d, LIST, 'get').security!.push({ clientCertificate: [] })
   },
-  'other words about a security scheme': (d) => {
+  'another description of a security scheme': (d) => {
     part(d, 'securitySchemes', 'bearerToken').description = 'Other words'
   },
-  'another server besides': (d) => d.servers!.push({ url: 'https://keys.example.org' }),
+  'an additional server': (d) => d.servers!.push({ url: 'https://keys.example.org' }),
   'a new tag': (d) => {
     d.tags!.push({ name: 'Webhooks' })
     operation(d, LIST, 'get').tags.push('Webhooks')
   },
   'a tag without operations removed': (d) => d.tags!.splice(0, 1),
-  'a new code': (d) => {
+  'new problem codes and input error codes': (d) => {
     extensible(d, 'ProblemCode').push('too-cold')
     extensible(d, 'InputErrorCode').push('too-cold')
     codesOf(d, LIST, 'post', '409').push('too-cold')
   },
   'a new scope': (d) => extensible(d, 'Scope').push('users:read'),
-  'an answer that is open now': (d) => {
+  'a response that allows additional properties now': (d) => {
     schema(d, 'AppCredential').additionalProperties = true
   }
 }
 
-t.test('a change that breaks callers is named', async (t) => {
+t.test('a breaking change is reported', async (t) => {
   for (const [name, [change, expected]] of Object.entries(BREAKING)) {
     const changed = structuredClone(base)
     change(changed)
@@ -543,7 +543,7 @@ t.test('a change that breaks callers is named', async (t) => {
   }
 })
 
-t.test('a change that breaks no client passes', async (t) => {
+t.test('a compatible change is accepted', async (t) => {
   for (const [name, change] of Object.entries(HARMLESS)) {
     const changed = structuredClone(base)
     change(changed)
@@ -552,7 +552,7 @@ t.test('a change that breaks no client passes', async (t) => {
   }
 })
 
-t.test('a choice of shapes is compared shape by shape', async (t) => {
+t.test('the alternatives of oneOf are compared one by one', async (t) => {
   const before = structuredClone(base)
   const shape = (name: string) => ({ $ref: `#/components/schemas/${name}` })
   property(before, 'AppCredential', 'projects').items = { oneOf: [shape('ProjectReference'), shape('User')] }

@@ -18,7 +18,7 @@ import { newProject } from './helpers/fixtures.ts'
 import { age } from './helpers/keys.ts'
 import { sealAll } from './helpers/sealing.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 const latchkeyWith = (variables: Record<string, string>, ...words: string[]) => runCli(variables, words)
@@ -26,27 +26,21 @@ const latchkeyWith = (variables: Record<string, string>, ...words: string[]) => 
 const latchkey = (databaseUrl: string, ...words: string[]) =>
   latchkeyWith({ DATABASE_URL: databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }, ...words)
 
-t.test(
-  'latchkey migrate brings an empty database to the newest tables, and then has nothing to do',
-  async (t) => {
-    const database = await createTestDatabase({ empty: true })
-    t.teardown(database.drop)
-    const [one, two] = await Promise.all([
-      latchkey(database.url, 'migrate'),
-      latchkey(database.url, 'migrate')
-    ])
-    t.same([one.code, two.code], [0, 0])
-    const ran = (out: string) => out.match(/\d{8}T\d{6}_\w+/g) ?? []
-    t.same(
-      [...ran(one.out), ...ran(two.out)].sort(),
-      (await readMigrations([MIGRATIONS])).map(({ name }) => name),
-      'two at once run each of them once'
-    )
-    t.equal((await latchkey(database.url, 'migrate')).out, 'No pending migrations.\n')
-  }
-)
+t.test('latchkey migrate migrates an empty database, and then has nothing to do', async (t) => {
+  const database = await createTestDatabase({ empty: true })
+  t.teardown(database.drop)
+  const [one, two] = await Promise.all([latchkey(database.url, 'migrate'), latchkey(database.url, 'migrate')])
+  t.same([one.code, two.code], [0, 0])
+  const ran = (out: string) => out.match(/\d{8}T\d{6}_\w+/g) ?? []
+  t.same(
+    [...ran(one.out), ...ran(two.out)].sort(),
+    (await readMigrations([MIGRATIONS])).map(({ name }) => name),
+    'two processes together run each migration once'
+  )
+  t.equal((await latchkey(database.url, 'migrate')).out, 'No pending migrations.\n')
+})
 
-t.test('latchkey migrate --grant-to gives a role the rights to serve requests', async (t) => {
+t.test('latchkey migrate --grant-to grants a role the privileges to serve requests', async (t) => {
   const database = await createTestDatabase({ empty: true })
   t.teardown(database.drop)
   const migrate = (...words: string[]) => latchkey(database.url, 'migrate', ...words)

@@ -34,7 +34,7 @@ const text = await read('docker-compose.yml')
 
 t.test('no secret has a default', async (t) => {
   const variables = text.replace(/^\s*#.*$/gm, '').match(/\$+(\{[^}]*\}|\w+)/g) ?? []
-  t.ok(variables.length >= 5, 'the file takes variables')
+  t.ok(variables.length >= 5, 'the file uses variables')
   const noSecrets = [`\${LATCHKEY_PORT:-8080}`, `\${METRICS_HOST:-0.0.0.0}`, `\${POSTGRES_MEMORY:-2g}`]
   for (const variable of variables)
     if (!noSecrets.includes(variable) && !/^\$\{[A-Z_]+_FILE-\}$/.test(variable))
@@ -46,16 +46,16 @@ t.test('no secret has a default', async (t) => {
   t.match(environment['DATABASE_URL'], url('latchkey_service', 'POSTGRES_SERVICE_PASSWORD'))
   t.match(environment['LATCHKEY_MIGRATION_DATABASE_URL'], url('latchkey', 'POSTGRES_PASSWORD'))
   t.match(environment['LATCHKEY_ADMIN_EMAIL'], /^\$\{LATCHKEY_ADMIN_EMAIL:\?/)
-  // Without a colon: it has to be named in .env, and is empty there if it is in a file.
+  // Without a colon: the variable must be set, but may be empty if the secret is in a file.
   for (const name of ['LATCHKEY_ROOT_KEYS', 'LATCHKEY_ADMIN_PASSWORD'])
     t.ok(environment[name]?.startsWith(`\${${name}?`), name)
   for (const name of ['POSTGRES_PASSWORD', 'POSTGRES_SERVICE_PASSWORD'])
     t.ok(postgres.environment[name]?.startsWith(`\${${name}?`), name)
-  t.equal(postgres.environment['POSTGRES_HOST_AUTH_METHOD'], undefined, 'no trust')
+  t.equal(postgres.environment['POSTGRES_HOST_AUTH_METHOD'], undefined, 'no trust authentication')
 })
 
-t.test('compose hands over every setting', async (t) => {
-  // The image sets where it listens, and has no embedded database.
+t.test('docker-compose.yml passes every setting to the service', async (t) => {
+  // The image sets HOST and PORT, and has no embedded database.
   const without = ['HOST', 'PORT', 'LATCHKEY_DATA_DIR']
   const aws = [...(await read('docs/operations/configuration.md')).matchAll(/`(AWS_[A-Z_]+)`/g)].map(
     ([, name = '']) => name
@@ -70,7 +70,7 @@ t.test('compose hands over every setting', async (t) => {
   )
 })
 
-t.test('every secret can be in a file instead', async (t) => {
+t.test('every secret can be in a file', async (t) => {
   const secrets = parse(await read('docker/secrets.yml')) as Compose
   const withFile = settings.filter(({ isSecret }) => isSecret).map(({ name }) => name)
   for (const [name, variables] of [
@@ -80,33 +80,36 @@ t.test('every secret can be in a file instead', async (t) => {
     const { environment, volumes } = secrets.services[name]
     t.same(Object.keys(environment).sort(), variables.flatMap((one) => [one, `${one}_FILE`]).sort())
     for (const variable of variables) {
-      t.equal(environment[variable], '', 'the one of docker-compose.yml is taken away')
+      t.equal(environment[variable], '', 'overrides the value of docker-compose.yml')
       t.match(environment[`${variable}_FILE`], /^\/run\/secrets\/[a-z_]+$/)
     }
-    t.same(volumes, [`\${LATCHKEY_SECRETS_DIR:-./secrets}/${name}:/run/secrets:ro`], 'none of the other')
+    t.same(volumes, [`\${LATCHKEY_SECRETS_DIR:-./secrets}/${name}:/run/secrets:ro`], 'only its own secrets')
   }
   t.match(await read('.gitignore'), /^secrets\/$/m)
 })
 
-t.test('both containers are closed as far as they can be', async (t) => {
+t.test('both containers have only the privileges that they need', async (t) => {
   for (const [name, service] of Object.entries(compose.services)) {
     t.equal(service.read_only, true, `${name}: read-only root`)
     t.strictSame(service.cap_drop, ['ALL'], `${name}: no capabilities`)
     t.strictSame(service.security_opt, ['no-new-privileges:true'], name)
-    t.notOk(service.cap_add ?? service.privileged, `${name}: nothing given back`)
+    t.notOk(service.cap_add ?? service.privileged, `${name}: no capability added`)
   }
-  t.strictSame(latchkey.ports, [`127.0.0.1:\${LATCHKEY_PORT:-8080}:8080`], 'this machine only')
-  t.equal(postgres.ports, undefined, 'the database not even that')
+  t.strictSame(latchkey.ports, [`127.0.0.1:\${LATCHKEY_PORT:-8080}:8080`], 'only on this machine')
+  t.equal(postgres.ports, undefined, 'the database has no public port')
   for (const { mem_limit, pids_limit } of [latchkey, postgres]) t.ok(mem_limit && pids_limit, 'limits')
   t.equal(postgres.user, 'postgres')
-  t.notOk(latchkey.user, 'the image says which user')
+  t.notOk(latchkey.user, 'the image sets the user')
 })
 
-t.test('the service waits for its database, which keeps its data', async (t) => {
+t.test('the service waits for its database, which has a persistent volume', async (t) => {
   t.strictSame(latchkey.depends_on, { postgres: { condition: 'service_healthy' } })
   t.match(postgres.healthcheck?.test, ['CMD', 'pg_isready', '--host=127.0.0.1'])
   t.equal(postgres.image, 'postgres:18')
-  t.ok(postgres.volumes?.includes('postgres:/var/lib/postgresql'), 'where 18 and later keep it')
+  t.ok(
+    postgres.volumes?.includes('postgres:/var/lib/postgresql'),
+    'the data directory of version 18 and later'
+  )
   t.strictSame(Object.keys(compose.volumes), ['postgres'])
   t.match(postgres.environment.POSTGRES_INITDB_ARGS, /--locale-provider=builtin --builtin-locale=C\.UTF-8/)
 })

@@ -8,7 +8,7 @@ import { variables } from '../src/config-variables.ts'
 const KEYS = `2026a:${Buffer.alloc(32, 'root').toString('base64')}`
 const URL = 'postgresql://latchkey:se%20cret@db.example.org/latchkey'
 
-/** A right value of each secret that may be in a file, with what else its variable needs. */
+/** A valid value of each secret that may be in a file, and the other variables that it requires. */
 const SECRETS: Record<string, { value: string; others?: NodeJS.ProcessEnv }> = {
   DATABASE_URL: { value: URL, others: { LATCHKEY_ROOT_KEYS: KEYS } },
   LATCHKEY_MIGRATION_DATABASE_URL: {
@@ -25,7 +25,7 @@ async function secretFile(t: Test, text: string | Buffer, mode = 0o600): Promise
   return path
 }
 
-/** The message of the refusal, which is one line without the text "canary". */
+/** Returns the error message. Asserts that it is one line without the text "canary". */
 function refusal(env: NodeJS.ProcessEnv): string {
   try {
     readConfig(env)
@@ -45,7 +45,7 @@ const comparable = (env: NodeJS.ProcessEnv) => {
   return { ...rest, rootKeys: rootKeys?.map(({ name }) => name) }
 }
 
-t.test('every secret that is read from a variable can be in a file', async (t) => {
+t.test('every secret variable can be in a file', async (t) => {
   const withFile = variables.filter(({ isSecret }) => isSecret).map(({ name }) => name)
   t.same(withFile.sort(), Object.keys(SECRETS).sort())
   for (const { name } of variables) {
@@ -67,7 +67,7 @@ t.test('every secret that is read from a variable can be in a file', async (t) =
   }
 })
 
-t.test('a file that is linked to, as Kubernetes mounts secrets, is followed', async (t) => {
+t.test('symbolic links, as in secrets that Kubernetes mounts, are followed', async (t) => {
   const directory = t.testdir()
   await mkdir(join(directory, '..2026'))
   await writeFile(join(directory, '..2026/password'), 'correct horse battery', { mode: 0o600 })
@@ -87,32 +87,29 @@ t.test('a secret and its file are refused together', async (t) => {
   }
 })
 
-t.test(
-  'a file that cannot be used is refused by the name of its variable, without its content',
-  async (t) => {
-    for (const [name, { value, others }] of Object.entries(SECRETS)) {
-      const file = `${name}_FILE`
-      const isRefused = async (path: string, reason: string) =>
-        t.equal(refusal({ ...others, [file]: path }), `${file} must name a private file: the file ${reason}`)
-      await isRefused('/canary', 'cannot be read (ENOENT)')
-      await isRefused(t.testdir(), 'is not a regular file')
-      for (const text of ['', '\n', ' \t\n\n']) await isRefused(await secretFile(t, text), 'is empty')
-      const latin1 = Buffer.from(`${value}canary\xe4`, 'latin1')
-      await isRefused(await secretFile(t, latin1), 'is not valid UTF-8')
-      await isRefused(await secretFile(t, 'canary'.repeat(11_000)), 'is larger than 64 KiB')
-      if (name !== 'LATCHKEY_ROOT_KEYS')
-        for (const more of ['\ncanary', '\n\n', '\rcanary', '\ncanary\n'])
-          await isRefused(await secretFile(t, `${value}${more}`), 'has more than one line')
-      if (process.platform === 'win32') continue
-      execFileSync('chmod', ['644', await secretFile(t, value)])
-      await isRefused(join(t.testdirName, 'secret'), 'can be read or written by other users (chmod 600)')
-      execFileSync('mkfifo', ['-m', '600', join(t.testdir(), 'pipe')])
-      await isRefused(join(t.testdirName, 'pipe'), 'is not a regular file')
-    }
+t.test('the error for an unusable file names the variable and not the content', async (t) => {
+  for (const [name, { value, others }] of Object.entries(SECRETS)) {
+    const file = `${name}_FILE`
+    const isRefused = async (path: string, reason: string) =>
+      t.equal(refusal({ ...others, [file]: path }), `${file} must name a private file: the file ${reason}`)
+    await isRefused('/canary', 'cannot be read (ENOENT)')
+    await isRefused(t.testdir(), 'is not a regular file')
+    for (const text of ['', '\n', ' \t\n\n']) await isRefused(await secretFile(t, text), 'is empty')
+    const latin1 = Buffer.from(`${value}canary\xe4`, 'latin1')
+    await isRefused(await secretFile(t, latin1), 'is not valid UTF-8')
+    await isRefused(await secretFile(t, 'canary'.repeat(11_000)), 'is larger than 64 KiB')
+    if (name !== 'LATCHKEY_ROOT_KEYS')
+      for (const more of ['\ncanary', '\n\n', '\rcanary', '\ncanary\n'])
+        await isRefused(await secretFile(t, `${value}${more}`), 'has more than one line')
+    if (process.platform === 'win32') continue
+    execFileSync('chmod', ['644', await secretFile(t, value)])
+    await isRefused(join(t.testdirName, 'secret'), 'can be read or written by other users (chmod 600)')
+    execFileSync('mkfifo', ['-m', '600', join(t.testdir(), 'pipe')])
+    await isRefused(join(t.testdirName, 'pipe'), 'is not a regular file')
   }
-)
+})
 
-t.test('a value in a file is checked as one in a variable', async (t) => {
+t.test('a value in a file is validated like one in a variable', async (t) => {
   const wrong: [string, string, RegExp][] = [
     ['DATABASE_URL', 'mysql://canary@example.org', /^DATABASE_URL_FILE must contain a postgres:/],
     [

@@ -44,13 +44,13 @@ t.test('every setting has a default', async (t) => {
   })
 })
 
-t.test('a variable that is named as those of Latchkey, and is none of them, is told', async (t) => {
+t.test('unknown variables with the prefix LATCHKEY_ are reported', async (t) => {
   const { unknownVariables } = readConfig({
     LATCHKEY_DATADIR: '/data',
     LATCHKEY_ADMIN_EMIAL: 'ann@example.org',
     LATCHKEY_DATA_DIR: '/data',
     LATCHKEYS: 'x',
-    // Kubernetes sets these for a service of the name "latchkey".
+    // Kubernetes sets these for a service with the name "latchkey".
     LATCHKEY_SERVICE_HOST: '10.0.0.1',
     LATCHKEY_SERVICE_PORT_HTTP: '80',
     LATCHKEY_PORT: 'tcp://10.0.0.1:80',
@@ -154,135 +154,136 @@ t.test('other valid values', async (t) => {
   }
 })
 
-t.test(
-  'an invalid value is an error of one line, with the name of the variable and without its value',
-  async (t) => {
-    const cases: Record<string, string[]> = {
-      DATABASE_URL: [
-        'canary',
-        'mysql://canary@example.org/db',
-        'postgres//canary',
-        'postgres://canary:99999/db',
-        '/var/run/canary',
-        'postgres://canary:100%@example.org/db',
-        'postgres://canary:1,example.org:99999/db',
-        'postgres://canary:1,example.org:2,other:3/db?port=4,5',
-        'postgres://canary,example.org/db?target_session_attrs=standby',
-        'postgres://canary/db?target_session_attrs=prefer-standby'
-      ],
-      LATCHKEY_DATABASE_CONNECTIONS: ['canary', '3', '0', '-4', '1001', '4.5'],
-      LATCHKEY_CELL: ['CANARY', 'can_ary', 'can-ary', 'can.ary', 'can ary', 'canaryandmore'],
-      LATCHKEY_MIGRATION_DATABASE_URL: ['canary', 'mysql://canary@example.org/db', '/var/run/canary'],
-      HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
-      PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
-      PUBLIC_URL: [
-        'canary',
-        'ftp://canary.org',
-        'https://canary.org/path',
-        'https://canary.org?query',
-        'https://canary.org#part',
-        'https://canary@example.org',
-        'https://:canary@example.org',
-        'canary.org'
-      ],
-      LOG_LEVEL: ['canary', 'INFO', 'info,debug', '30'],
-      LATCHKEY_ROOT_KEYS: [
-        'canary',
-        'canary:',
-        'canary:short',
-        `:${Buffer.alloc(32, 'canary').toString('base64')}`,
-        Buffer.alloc(32, 'canary').toString('base64'),
-        `a:${Buffer.alloc(31, 'canary').toString('base64')}`,
-        `a:${Buffer.alloc(32, 'canary').toString('hex')}`,
-        `${KEYS},${KEYS}`,
-        ','
-      ],
-      DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
-      LATCHKEY_MIGRATION_DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
-      LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
-      LATCHKEY_ADMIN_PASSWORD_FILE: ['canary', '/canary/canary', '/tmp'],
-      VAULT_ADDR: [
-        'canary',
-        'http://canary.org:8200',
-        'http://127.0.0.1.canary.org',
-        'ftp://canary.org',
-        'https://canary@example.org',
-        'https://canary.org?query'
-      ],
-      VAULT_NAMESPACE: ['can ary', 'canary\r\nx-vault-token: x', 'cänary'],
-      VAULT_TOKEN: ['can ary', 'canary\ncanary', 'cänary'],
-      LATCHKEY_ADMIN_EMAIL: [
-        'canary',
-        'canary@',
-        '@canary',
-        'canary@localhost',
-        'a b@canary.org',
-        'a@b@canary.org'
-      ],
-      LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', 'canary'.repeat(43)],
-      LATCHKEY_SESSION_IDLE_MINUTES: ['canary', '0', '-5', '10081', '1.5', '30m'],
-      LATCHKEY_SESSION_MAX_HOURS: ['canary', '0', '-5', '721', '0.5', '12h'],
-      TRUST_PROXY: [
-        'canary',
-        'yes',
-        '-1',
-        '1000',
-        '10.0.0.0/33',
-        '10.0.0.0/0',
-        '10.0.0.0/',
-        '10.0.0.0/8/8',
-        '::1/129',
-        '10.0.0.1,canary',
-        'loopback'
-      ],
-      CORS_ORIGINS: [
-        'canary',
-        '*',
-        'null',
-        'https://canary.org/path',
-        'https://canary.org,',
-        'https://canary.org https://example.org',
-        'https://*.canary.org',
-        'file:///canary'
-      ],
-      LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
-      LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
-      LATCHKEY_AUDIT_KEEP_DAYS: ['canary', '0', '-1', '36501', '1.5', '30d'],
-      LATCHKEY_CALLER_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
-      LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
-      METRICS_PORT: ['canary', '-1', '65536'],
-      METRICS_HOST: ['can ary', 'http://canary', 'canary:80']
-    }
-    t.same(
-      Object.keys(cases).sort(),
-      NAMES.filter((name) => !['LATCHKEY_DATA_DIR', 'VAULT_TOKEN_FILE'].includes(name)).sort(),
-      'all variables that can be invalid'
-    )
-    for (const [name, values] of Object.entries(cases)) {
-      for (const value of values) {
-        const others =
-          name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : /^VAULT_/.test(name) ? VAULT : {}
-        try {
-          readConfig({ ...others, [name]: value })
-          t.fail(`${name}=${value} was accepted`)
-        } catch (error) {
-          const { message } = error as Error
-          t.type(error, ConfigError, `${name}=${value}`)
-          t.match(
-            message,
-            new RegExp(`^${name} (must (be|name)|cannot be used:) `),
-            `${name}=${value}: named`
-          )
-          t.notMatch(message, '\n', 'one line')
-          if (message.startsWith(`${name} must be `) && name !== 'LATCHKEY_ROOT_KEYS')
-            t.match(message, '; see docs/operations/configuration.md')
-          t.notMatch(message, 'canary', 'not the value')
-          t.notMatch(message, Buffer.from('canary').toString('base64').slice(0, 6), 'nor in base64')
-        }
+t.test('the error for an invalid value is one line that names the variable and not the value', async (t) => {
+  const cases: Record<string, string[]> = {
+    DATABASE_URL: [
+      'canary',
+      'mysql://canary@example.org/db',
+      'postgres//canary',
+      'postgres://canary:99999/db',
+      '/var/run/canary',
+      'postgres://canary:100%@example.org/db',
+      'postgres://canary:1,example.org:99999/db',
+      'postgres://canary:1,example.org:2,other:3/db?port=4,5',
+      'postgres://canary,example.org/db?target_session_attrs=standby',
+      'postgres://canary/db?target_session_attrs=prefer-standby'
+    ],
+    LATCHKEY_DATABASE_CONNECTIONS: ['canary', '3', '0', '-4', '1001', '4.5'],
+    LATCHKEY_CELL: ['CANARY', 'can_ary', 'can-ary', 'can.ary', 'can ary', 'canaryandmore'],
+    LATCHKEY_MIGRATION_DATABASE_URL: ['canary', 'mysql://canary@example.org/db', '/var/run/canary'],
+    HOST: ['can ary', 'http://canary', 'canary:80', '-canary', 'canary/', 'c'.repeat(300)],
+    PORT: ['canary', '-1', '65536', '80.5', '0x50', '1e3', '80 canary', '99999999999999999999'],
+    PUBLIC_URL: [
+      'canary',
+      'ftp://canary.org',
+      'https://canary.org/path',
+      'https://canary.org?query',
+      'https://canary.org#part',
+      'https://canary@example.org',
+      'https://:canary@example.org',
+      'canary.org'
+    ],
+    LOG_LEVEL: ['canary', 'INFO', 'info,debug', '30'],
+    LATCHKEY_ROOT_KEYS: [
+      'canary',
+      'canary:',
+      'canary:short',
+      `:${Buffer.alloc(32, 'canary').toString('base64')}`,
+      Buffer.alloc(32, 'canary').toString('base64'),
+      `a:${Buffer.alloc(31, 'canary').toString('base64')}`,
+      `a:${Buffer.alloc(32, 'canary').toString('hex')}`,
+      `${KEYS},${KEYS}`,
+      ','
+    ],
+    DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
+    LATCHKEY_MIGRATION_DATABASE_URL_FILE: ['canary', '/canary/canary', '/tmp'],
+    LATCHKEY_ROOT_KEYS_FILE: ['canary', '/canary/canary', '/tmp'],
+    LATCHKEY_ADMIN_PASSWORD_FILE: ['canary', '/canary/canary', '/tmp'],
+    VAULT_ADDR: [
+      'canary',
+      'http://canary.org:8200',
+      'http://127.0.0.1.canary.org',
+      'ftp://canary.org',
+      'https://canary@example.org',
+      'https://canary.org?query'
+    ],
+    VAULT_NAMESPACE: ['can ary', 'canary\r\nx-vault-token: x', 'cänary'],
+    VAULT_TOKEN: ['can ary', 'canary\ncanary', 'cänary'],
+    LATCHKEY_ADMIN_EMAIL: [
+      'canary',
+      'canary@',
+      '@canary',
+      'canary@localhost',
+      'a b@canary.org',
+      'a@b@canary.org'
+    ],
+    LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', 'canary'.repeat(43)],
+    LATCHKEY_SESSION_IDLE_MINUTES: ['canary', '0', '-5', '10081', '1.5', '30m'],
+    LATCHKEY_SESSION_MAX_HOURS: ['canary', '0', '-5', '721', '0.5', '12h'],
+    TRUST_PROXY: [
+      'canary',
+      'yes',
+      '-1',
+      '1000',
+      '10.0.0.0/33',
+      '10.0.0.0/0',
+      '10.0.0.0/',
+      '10.0.0.0/8/8',
+      '::1/129',
+      '10.0.0.1,canary',
+      'loopback'
+    ],
+    CORS_ORIGINS: [
+      'canary',
+      '*',
+      'null',
+      'https://canary.org/path',
+      'https://canary.org,',
+      'https://canary.org https://example.org',
+      'https://*.canary.org',
+      'file:///canary'
+    ],
+    LATCHKEY_DATA_KEY_MAX_DAYS: ['canary', '-1', '3651', '1.5', '90d'],
+    LATCHKEY_DATA_KEY_KEEP_DAYS: ['canary', '-1', '3651', '1.5', '30d'],
+    LATCHKEY_AUDIT_KEEP_DAYS: ['canary', '0', '-1', '36501', '1.5', '30d'],
+    LATCHKEY_CALLER_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
+    LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: ['canary', '-1', '10000001', '1.5', '60/s'],
+    METRICS_PORT: ['canary', '-1', '65536'],
+    METRICS_HOST: ['can ary', 'http://canary', 'canary:80']
+  }
+  t.same(
+    Object.keys(cases).sort(),
+    NAMES.filter((name) => !['LATCHKEY_DATA_DIR', 'VAULT_TOKEN_FILE'].includes(name)).sort(),
+    'all variables that can have an invalid value'
+  )
+  for (const [name, values] of Object.entries(cases)) {
+    for (const value of values) {
+      const others =
+        name === 'DATABASE_URL' ? { LATCHKEY_ROOT_KEYS: KEYS } : /^VAULT_/.test(name) ? VAULT : {}
+      try {
+        readConfig({ ...others, [name]: value })
+        t.fail(`${name}=${value} was accepted`)
+      } catch (error) {
+        const { message } = error as Error
+        t.type(error, ConfigError, `${name}=${value}`)
+        t.match(
+          message,
+          new RegExp(`^${name} (must (be|name)|cannot be used:) `),
+          `${name}=${value}: names the variable`
+        )
+        t.notMatch(message, '\n', 'one line')
+        if (message.startsWith(`${name} must be `) && name !== 'LATCHKEY_ROOT_KEYS')
+          t.match(message, '; see docs/operations/configuration.md')
+        t.notMatch(message, 'canary', 'without the value')
+        t.notMatch(
+          message,
+          Buffer.from('canary').toString('base64').slice(0, 6),
+          'without the value in base64'
+        )
       }
     }
   }
-)
+})
 
 t.test('with DATABASE_URL and no root key the service refuses to start', async (t) => {
   for (const keys of [undefined, '', '  ']) {
@@ -292,7 +293,7 @@ t.test('with DATABASE_URL and no root key the service refuses to start', async (
   t.ok(readConfig({ DATABASE_URL, LATCHKEY_ROOT_KEYS: KEYS }))
 })
 
-t.test('a second URL for migrations needs the first one', async (t) => {
+t.test('LATCHKEY_MIGRATION_DATABASE_URL requires DATABASE_URL', async (t) => {
   t.throws(() => readConfig({ LATCHKEY_MIGRATION_DATABASE_URL: DATABASE_URL }), {
     name: 'ConfigError',
     message: 'LATCHKEY_MIGRATION_DATABASE_URL requires DATABASE_URL'
@@ -386,7 +387,7 @@ t.test('the configuration cannot be changed, and does not print its root keys', 
   t.notMatch(JSON.stringify(config), KEYS.slice(6, 14))
 })
 
-t.test('.env.example has every variable that is read, and no other', async (t) => {
+t.test('.env.example has exactly the variables that are read', async (t) => {
   const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
   const uncommented = parseEnv(example.replace(/^#(?=[A-Z_]+=)/gm, ''))
   const read = new Set<string | symbol>()
@@ -396,6 +397,6 @@ t.test('.env.example has every variable that is read, and no other', async (t) =
   }
   readConfig(new Proxy(VAULT, { get }))
   t.same(Object.keys(uncommented).sort(), [...read].sort())
-  t.ok(readConfig(uncommented), 'its values are right ones')
-  t.same(parseEnv(example), {}, 'and each is a comment')
+  t.ok(readConfig(uncommented), 'its values are valid')
+  t.same(parseEnv(example), {}, 'all lines are comments')
 })

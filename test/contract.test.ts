@@ -28,26 +28,24 @@ interface Schema {
   examples?: unknown[]
 }
 
-/** Lightning's clients may send additional properties. */
+/** Schemas that accept additional properties, as clients of Lightning may send them. */
 const OPEN = new Set(['LightningCredentialCreate', 'LightningEnvironmentBody', 'LightningProjectLink'])
 
-/**
- * The codes of requests that reach no operation, and one that Lightning's operations answer in their form.
- */
+/** Codes of requests that match no operation, and one that only the Lightning API has, in its own form. */
 const NOT_OF_OPERATIONS = ['external-id-taken', 'no-such-route', 'method-not-allowed', 'url-too-long']
 
 interface Example {
   pointer: string
-  /** The pointer to the schema that it must match. */
+  /** The pointer to the schema that the value must match. */
   schema: string
   value: unknown
 }
 
-/** The examples of a response or a parameter, but those that are components. */
+/** Returns the examples of a response or a parameter, without those that are components. */
 const valuesOf = (examples: Record<string, { value?: unknown }>) =>
   Object.values(examples).flatMap((example) => ('value' in example ? [example.value] : []))
 
-/** Every example of a schema, parameter, header or body. */
+/** Returns every example of schemas, parameters, headers and bodies. */
 function examplesIn(node: unknown, pointer = '#'): Example[] {
   if (typeof node !== 'object' || node === null) return []
   const { examples, example, schema } = node as {
@@ -82,7 +80,7 @@ t.test('the contract', async (t) => {
     t.notMatch(file, /^\s*(- )?[&*]a\d+/m, 'no YAML aliases')
   })
 
-  t.test('says of every array in a response how long it can be', (t) => {
+  t.test('limits the length of every array in a response', (t) => {
     let arrays = 0
     const check = (name: string, schema: Schema, trail: readonly string[]): void => {
       const reference = schema.$ref
@@ -137,7 +135,7 @@ t.test('the contract', async (t) => {
     for (const { name, method, operation } of operations) {
       t.ok(operation.summary, `${name} has a summary`)
       t.ok(operation.tags.length === 1, `${name} has a tag`)
-      t.ok(Array.isArray(operation.security), `${name} says its security`)
+      t.ok(Array.isArray(operation.security), `${name} declares its security`)
       const statuses = Object.keys(operation.responses)
       for (const status of ['400', '500', '503'])
         t.ok(statuses.includes(status), `${name} documents ${status}`)
@@ -199,16 +197,16 @@ t.test('the contract', async (t) => {
     const enumerations = Object.values(schemas).flatMap((schema) => ('enum' in schema ? [schema.enum] : []))
     t.ok(enumerations.length > 4, 'enumerations have names')
     for (const values of enumerations)
-      t.equal(text.split(`"enum":${JSON.stringify(values)}`).length, 2, `${values} stand there once`)
+      t.equal(text.split(`"enum":${JSON.stringify(values)}`).length, 2, `${values} is declared once`)
   })
 
-  t.test('lists every code with its meaning, and leaves room for more', (t) => {
+  t.test('lists every code with its meaning, and allows later codes', (t) => {
     const { ProblemCode, InputErrorCode } = document.components.schemas
     for (const component of [ProblemCode!, InputErrorCode!]) {
       const { description, ...rest } = component as { description?: string }
       const codes = component['x-extensible-enum']!
       t.match(rest, { type: 'string' })
-      t.notOk('enum' in rest, 'a client takes any string')
+      t.notOk('enum' in rest, 'a client accepts any string')
       for (const code of codes) t.match(description, `\n- \`${code}\`: `)
     }
     t.same(ProblemCode!['x-extensible-enum'], [...problems.keys()])
@@ -238,7 +236,7 @@ t.test('the contract', async (t) => {
     t.end()
   })
 
-  t.test('has no schema that generates a poor SDK', async (t) => {
+  t.test('has no schemas that lead to bad generated SDKs', async (t) => {
     const text = JSON.stringify(document)
     t.notMatch(text, '"anyOf"', 'no anyOf')
     t.notMatch(text, 'def-0', 'no component without a name')
@@ -254,7 +252,7 @@ t.test('the contract', async (t) => {
     }
   })
 
-  /** The names of the components that the node refers to, directly or through others. */
+  /** Returns the names of the components that the node references, directly or indirectly. */
   function componentsIn(node: unknown, found = new Set<string>()): string[] {
     for (const [, name] of JSON.stringify(node ?? null).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
       if (found.has(name!)) continue

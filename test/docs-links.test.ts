@@ -8,7 +8,7 @@ const folder = await readdir(join(root, 'docs'), { recursive: true })
 const pages = folder.filter((path) => path.endsWith('.md')).map((path) => join('docs', path))
 const read = (page: string) => readFile(join(root, page), 'utf8')
 
-t.test('links lead to a page that is there, and to a heading of it', async (t) => {
+t.test('links lead to existing pages and headings', async (t) => {
   let count = 0
   for (const page of [...pages, 'README.md']) {
     for (const [, target, anchor] of (await read(page)).matchAll(
@@ -27,7 +27,7 @@ t.test('links lead to a page that is there, and to a heading of it', async (t) =
   t.ok(count > 50, `${count} links`)
 })
 
-t.test('the index leads to every page, and the README to the index', async (t) => {
+t.test('the index links to every page, and the README to the index', async (t) => {
   const index = await read('docs/README.md')
   for (const page of pages) {
     const path = page.slice('docs/'.length)

@@ -10,7 +10,7 @@ import { Shell } from './helpers/shell.ts'
 
 const page = join(import.meta.dirname, '../docs/how-to/migrating-from-lightning.md')
 
-/** Bodies of Lightning's own schemas, as its tests have them. */
+/** Bodies of Lightning's own schemas, from its tests. */
 const LIGHTNINGS: [string, Record<string, unknown>][] = [
   ['raw', { a: 1, b: { c: [null] }, id: 9007199254740991 }],
   [
@@ -29,8 +29,8 @@ const LIGHTNINGS: [string, Record<string, unknown>][] = [
   ['salesforce_oauth', { access_token: 't', instance_url: 'https://na1.example.org', sandbox: false }]
 ]
 
-// The page itself shows three credentials: `docs.test.ts` follows it to the letter.
-t.test('the recipe moves credentials of every schema, and machines read the bodies', async (t) => {
+// The page itself moves three credentials, and `docs.test.ts` runs it literally.
+t.test('the commands move credentials of every schema, and project tokens can resolve them', async (t) => {
   const sources = [
     ...LIGHTNINGS.map(([schema, body]) => ({ name: `${schema} of Lightning`, schema, body })),
     ...adaptorSchemas.map(({ name, body }) => ({ name: `Our ${name}`, schema: name, body }))

@@ -10,7 +10,7 @@ import { startProcess } from './helpers/process.ts'
 import { Shell } from './helpers/shell.ts'
 
 const root = join(import.meta.dirname, '..')
-// Roles and databases belong to the server, which has those of the page already.
+// The names on the page are taken: all tests share the roles and databases of the server.
 const [owner, service, database] = ['latchkey_docs_owner', 'latchkey_docs_service', 'latchkey_docs']
 const renamed = (text: string) =>
   text
@@ -18,7 +18,7 @@ const renamed = (text: string) =>
     .replaceAll('latchkey_service', service)
     .replace('create database latchkey ', `create database ${database} `)
 
-t.test('the commands in docs/operations/database-roles.md do what the document says', async (t) => {
+t.test('the commands in docs/operations/database-roles.md work', async (t) => {
   const blocks = blocksOf(await readFile(join(root, 'docs/operations/database-roles.md'), 'utf8'))
   t.same(
     blocks.map(({ language }) => language),

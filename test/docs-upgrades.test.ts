@@ -12,7 +12,7 @@ import { Shell } from './helpers/shell.ts'
 
 const root = join(import.meta.dirname, '..')
 
-t.test('the examples of upgrades.md and migrations.md in docs/operations do what they say', async (t) => {
+t.test('the examples in docs/operations/upgrades.md and migrations.md work', async (t) => {
   const read = (name: string) => readFile(join(root, 'docs/operations', name), 'utf8')
   const blocks = [...blocksOf(await read('upgrades.md')), ...blocksOf(await read('migrations.md'))]
   const of = (language: string) => blocks.filter((block) => block.language === language)

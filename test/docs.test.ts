@@ -1,4 +1,4 @@
-// Follows every page on one service, one page after the other, in two orders. DOCS_SEED chooses the orders.
+// Runs the commands of every page in sequence on one service, in two orders. DOCS_SEED determines the orders.
 import { createHash, randomInt } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,15 +14,15 @@ t.setTimeout(600_000)
 const root = join(import.meta.dirname, '..')
 const TUTORIAL = 'docs/tutorials/getting-started.md'
 
-/** Pages, and chapters of pages, whose blocks are not run here, and why. */
+/** Pages and sections whose blocks are not run here, with the reason. */
 const ELSEWHERE: Record<string, string> = {
   'docs/how-to/try-with-npx.md': 'test/service-package.test.ts runs them, from the package',
-  'docs/tutorials/swagger-ui.md': 'test/browser/tutorial.test.ts follows it, where there is a Chromium',
-  'docs/how-to/clients.md': 'test/sdk runs them, where there are the languages and their registries',
-  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML, where there are Go and its registry',
-  'docs/operations/audit-log.md#verify-one-file': 'a new log has no archive; test/audit/archive.test.ts has',
+  'docs/tutorials/swagger-ui.md': 'test/browser/tutorial.test.ts follows it if Chromium is installed',
+  'docs/how-to/clients.md': 'test/sdk runs them if the languages and their registries are available',
+  'docs/how-to/external-secrets.md': 'test/how-to runs its YAML if Go and its registry are available',
+  'docs/operations/audit-log.md#verify-one-file': 'a new log has no archive; see test/audit/archive.test.ts',
   'docs/operations/audit-log.md#verify-a-directory':
-    'a new log has no archive; test/audit/archive.test.ts has',
+    'a new log has no archive; see test/audit/archive.test.ts',
   'docs/operations/audit-log.md#partitions': 'it needs psql and a Postgres of your own',
   'docs/operations/backups.md#use-docker-compose': 'they need Docker',
   'docs/operations/backups.md#schedule-backups': 'cron runs it',
@@ -33,28 +33,28 @@ const ELSEWHERE: Record<string, string> = {
   'docs/operations/backups.md#archive-the-wal': 'test/ops/pitr.test.ts runs them',
   'docs/operations/backups.md#recover': 'test/ops/pitr.test.ts runs them',
   'docs/operations/database.md': 'test/db connects by such URLs, and test/ops/pgbouncer.test.ts by a pooler',
-  'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them, with roles of its own',
+  'docs/operations/database-roles.md': 'test/docs-roles.test.ts runs them with its own roles',
   'docs/operations/docker.md':
-    'they need Docker; test/compose.test.ts holds the Compose file, and test/ops the image',
-  'docs/operations/growing.md': 'it makes clusters of the machine; test/ops/cells.test.ts runs its files',
-  'docs/operations/high-availability.md': 'test/ops runs programs with its files, where these are installed',
+    'they need Docker; test/compose.test.ts checks the Compose file, and test/ops the image',
+  'docs/operations/growing.md':
+    'it creates Postgres clusters on the machine; test/ops/cells.test.ts runs its files',
+  'docs/operations/high-availability.md': 'test/ops runs programs with its files if they are installed',
   'docs/operations/keys.md': 'test/docs-keys.test.ts runs them, with restarts, other databases and a clock',
-  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts holds the files',
-  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
-  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them, where Prometheus is installed',
-  'docs/operations/reverse-proxy.md':
-    'test/ops/proxies.test.ts runs its files, where the proxies are installed',
+  'docs/operations/kubernetes.md': 'they need a cluster; test/deploy/kubernetes.test.ts checks the files',
+  'docs/operations/migrations.md': 'test/docs-upgrades.test.ts runs them with its own migrations',
+  'docs/operations/monitoring.md': 'test/ops/monitoring.test.ts runs them if Prometheus is installed',
+  'docs/operations/reverse-proxy.md': 'test/ops/proxies.test.ts runs its files if the proxies are installed',
   'docs/operations/troubleshooting.md#names-that-a-page-left-behind':
     'test/readme.test.ts runs it, after half the tutorial',
-  'docs/operations/upgrade-notes.md': 'they need Docker, and a version before 1.0.0',
-  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them, with migrations of its own',
+  'docs/operations/upgrade-notes.md': 'they need Docker and a version before 1.0.0',
+  'docs/operations/upgrades.md': 'test/docs-upgrades.test.ts runs them with its own migrations',
   'sdk/typescript/README.md':
     'test/sdk/typescript-package.test.ts runs its programs twice, with the package installed'
 }
 
 type Env = Record<string, string>
 
-/** What a page requires in addition to the service and its administrator. */
+/** Variables that a page requires in addition to those of the service and its administrator. */
 const NEEDS: Record<string, (t: Test) => Promise<Env>> = {
   'docs/how-to/migrating-from-lightning.md': async (t) => ({
     LIGHTNING: await startLightning(t),
@@ -79,7 +79,7 @@ const names = folder.filter((path) => path.endsWith('.md')).map((path) => join('
 const pages = await Promise.all(['README.md', 'sdk/typescript/README.md', ...names].map(readPage))
 const placesOf = ({ name, headings }: Page) => [name, ...headings.map((one) => `${name}#${anchorOf(one)}`)]
 
-/** The blocks that are run here. */
+/** Returns the blocks that this test runs. */
 const blocksHere = ({ name, blocks }: Page) =>
   blocks.filter(
     (block) =>
@@ -89,18 +89,18 @@ const blocksHere = ({ name, blocks }: Page) =>
       !startsService(block)
   )
 
-/** An order that the seed alone decides. */
+/** Returns the items in an order that depends only on their names and the seed. */
 function shuffled<Item extends { name: string }>(items: readonly Item[], seed: string): Item[] {
   const place = ({ name }: Item) => createHash('sha256').update(`${seed} ${name}`).digest('hex')
   return items.toSorted((one, other) => (place(one) < place(other) ? -1 : 1))
 }
 
-t.test('what is run elsewhere, or needs more, is there', async (t) => {
+t.test('the exceptions name existing pages and sections', async (t) => {
   const places = pages.filter(({ blocks }) => blocks.length > 0).flatMap(placesOf)
   for (const place of [...Object.keys(ELSEWHERE), ...Object.keys(NEEDS)]) t.ok(places.includes(place), place)
 })
 
-t.test('every page does what it says on one service, in any order, twice, and leaves nothing', async (t) => {
+t.test('the commands of all pages work on one service, in any order, and leave nothing', async (t) => {
   const seed = process.env.DOCS_SEED ?? String(randomInt(1_000_000))
   t.comment(`DOCS_SEED=${seed}`)
   const here = pages.map((page) => ({ ...page, blocks: blocksHere(page) }))
@@ -108,20 +108,21 @@ t.test('every page does what it says on one service, in any order, twice, and le
   t.ok(run.length > 10, `${run.length} pages`)
   const tutorial = pages.find(({ name }) => name === TUTORIAL)!
   const service = await startAsWritten(t, tutorial.blocks)
-  await t.test('what a page leaves is seen', (t) => seesLeftovers(t, service))
+  await t.test('leftovers are detected', (t) => seesLeftovers(t, service))
   let before = await thingsOf(service.clone)
   for (const round of ['first', 'second']) {
     for (const { name, blocks } of shuffled(run, `${seed} ${round}`)) {
       await t.test(`${name}, the ${round} time`, async (t) => {
         const shell = await service.newShell(t, await NEEDS[name]?.(t))
-        // The port of the test is a free one.
+        // The test uses a free port.
         const port = (text: string) =>
           text.replaceAll(/http:\/\/(127\.0\.0\.1|localhost):8080/g, service.origin)
         const written = blocks.map((block) => ({ ...block, text: port(block.text) }))
         await followBlocks(t, written, shell)
         await shell.end()
         const after = await thingsOf(service.clone)
-        if (t.passing()) t.same(difference(before, after), { left: [], gone: [] }, 'all is as before')
+        if (t.passing())
+          t.same(difference(before, after), { left: [], gone: [] }, 'nothing is left or missing')
         before = after
       })
     }

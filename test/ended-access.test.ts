@@ -5,21 +5,21 @@ import { startTestApp, type TestApp } from './helpers/app.ts'
 import type { Client } from './helpers/client.ts'
 import { CASES, newWorld, type Row, readTable, type World } from './helpers/permission-world.ts'
 
-// A request acts with the rights of the moment in which it acts: not of the one in which its headers came,
-// nor of the one in which its caller was looked up. Each operation is tried by each way in which access ends.
+// A request needs its access at the moment when it reads or changes data, not when its headers arrive or when
+// its caller is looked up. These tests combine each operation with each way to lose access.
 
 type Kind = 'owner' | 'holder' | 'administrator' | 'personal token' | 'project token'
 
 interface Subject {
   kind: Kind
-  /** A new session or token for each trial. */
+  /** Each request gets a new session or token. */
   client: Client
   tokenId: string | undefined
 }
 
 interface Way {
   name: string
-  /** True if this ends what lets this kind of caller send a request of this row. */
+  /** True if this kind of caller loses the access that the request of the row needs. */
   applies(kind: Kind, row: Row): boolean
   end(world: World, service: TestApp, subject: Subject): Promise<unknown>
   statuses: readonly number[]
@@ -90,7 +90,7 @@ async function expectOk(answer: ReturnType<Client['request']>): Promise<void> {
   if (status >= 300) throw new Error(text)
 }
 
-/** The callers who may send a request of this row: one of each kind. */
+/** Returns the kinds of callers that may send the request of the row. */
 function kindsOf(row: Row): Kind[] {
   const allowed = (column: string) => codeOf(row, column) < 300
   const columns: [Kind, readonly string[]][] = [
@@ -121,7 +121,7 @@ async function newSubject(world: World, kind: Kind): Promise<Subject> {
   return { kind, client, tokenId: undefined }
 }
 
-/** A request of a row, by a new subject of this kind. */
+/** Prepares the request of the row for a new subject of this kind. */
 async function newRequest(world: World, name: string, row: Row, kind: Kind) {
   const subject = await newSubject(world, kind)
   const [method, template] = row.request.split(' ') as [string, string]
@@ -130,7 +130,7 @@ async function newRequest(world: World, name: string, row: Row, kind: Kind) {
   return { subject, method, body, path: template.replace(/\{(\w+)\}/g, (_, key: string) => params[key]!) }
 }
 
-/** Gives everybody back what the ways take. */
+/** Restores the users, sessions and memberships that the ways changed. */
 async function restore(world: World, memberships: Awaited<ReturnType<typeof membershipsOf>>): Promise<void> {
   const { db } = world
   for (const client of [world.owner, world.holder, world.administrator]) {
@@ -156,7 +156,7 @@ const membershipsOf = ({ db, projectId }: World) =>
     .select(['project_id', 'user_id', 'role', 'created_at'])
     .execute()
 
-/** The rows whose operation passes the test, with the operation's method and path. */
+/** Returns the rows whose operation passes `test`, without sign-in. */
 async function rowsOf(service: TestApp, test: (method: string, hasBody: boolean) => boolean) {
   const rows = await readTable()
   return [...rows].filter(([, row]) => {
@@ -168,15 +168,15 @@ async function rowsOf(service: TestApp, test: (method: string, hasBody: boolean)
   })
 }
 
-/** The start of a request on a connection of its own. */
+/** A request on its own connection that is sent in two parts. */
 class HeldRequest {
   readonly #socket: Socket
   readonly #rest: Buffer
-  /** The service may answer and close before the rest is sent. */
+  /** The service may respond and close the connection before the rest is sent. */
   readonly #closed: Promise<void>
   #received = ''
 
-  /** Sends the headers and the body up to `cut`, an offset in it. `chunked` sends it without a length. */
+  /** Sends the headers and the first `cut` bytes of the body. `chunked` sends it without a length. */
   constructor(
     origin: string,
     client: Client,
@@ -206,7 +206,7 @@ class HeldRequest {
     this.#rest = Buffer.concat([parts[1]!, Buffer.from(chunked ? '0\r\n\r\n' : '')])
   }
 
-  /** Sends the rest and returns the status of the answer. */
+  /** Sends the rest and returns the status of the response. */
   async finish(): Promise<number> {
     this.#socket.write(this.#rest)
     await this.#closed
@@ -214,7 +214,7 @@ class HeldRequest {
   }
 }
 
-t.test('a request whose body is on its way when the access ends is refused', async (t) => {
+t.test('a request is refused if its caller loses access before the body has arrived', async (t) => {
   const service = await startTestApp(t)
   const world = await newWorld(service)
   const memberships = await membershipsOf(world)
@@ -228,7 +228,7 @@ t.test('a request whose body is on its way when the access ends is refused', asy
         for (const kind of kindsOf(row).filter((one) => way.applies(one, row))) {
           const { subject, method, path, body = {} } = await newRequest(world, name, row, kind)
           const small = Buffer.from(JSON.stringify(body))
-          // Large bodies, and those without a length, are read only for callers who are known before.
+          // The service reads large bodies, and bodies without a length, only after authentication.
           const large = Buffer.from(JSON.stringify(body) + ' '.repeat(20_000))
           const held = [
             { body: small, cut: 0, chunked: false },
@@ -252,7 +252,7 @@ t.test('a request whose body is on its way when the access ends is refused', asy
     })
   }
 
-  t.test('and each operation with a body was tried', async (t) => {
+  t.test('each operation with a body was tested', async (t) => {
     const operations = new Set(rows.map(([, row]) => row.operationId))
     for (const operation of operations) {
       const ways = WAYS.filter((way) => tried.has(`${way.name}: ${operation}`))
@@ -261,14 +261,14 @@ t.test('a request whose body is on its way when the access ends is refused', asy
   })
 })
 
-t.test('access that ends after the caller was looked up gives nothing any more', async (t) => {
+t.test('a request is refused if its caller loses access after authentication', async (t) => {
   const service = await startTestApp(t)
   const world = await newWorld(service)
   const memberships = await membershipsOf(world)
   const rows = await rowsOf(service, (method) => method !== 'GET')
   t.ok(rows.length > 30, `${rows.length} requests that change or reveal something`)
   let endAccess: (() => Promise<unknown>) | undefined
-  // Between the look-up of the caller and the act there is no time that a test could hit from outside.
+  // From outside, a test could not hit the moment between authentication and the action.
   const { authenticate } = service.app
   service.app.authenticate = async function (this: typeof service.app, request, valid) {
     await authenticate.call(this, request, valid)

@@ -3,8 +3,8 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { startTestApp } from './helpers/app.ts'
 
-// Swagger UI fills in the first example of a request. It succeeds as it stands, on a service that has nothing
-// but what its administrator has created by the examples of other operations.
+// Swagger UI fills in the first example of a request. It must succeed unchanged, on a new service with only
+// the resources that its administrator has created with the examples of other operations.
 
 interface Schema {
   $ref?: string
@@ -21,7 +21,7 @@ interface Document {
 
 const document: Document = parse(await readFile(new URL('../openapi.yaml', import.meta.url), 'utf8'))
 
-/** The path and the examples of each operation that takes a body. */
+/** The method, path and examples of each operation with a body. */
 const operations = new Map(
   Object.entries(document.paths).flatMap(([path, item]) =>
     Object.entries(item).flatMap(([method, { operationId, requestBody }]) => {
@@ -33,7 +33,7 @@ const operations = new Map(
   )
 )
 
-/** In this order; an `id` in a path is that of the latest credential. */
+/** Sent in this order. An `id` in a path is the id of the last created credential. */
 const STEPS = [
   ...['createProject', 'createCredentialType', 'createUser', 'createAccessToken', 'createAppCredential'],
   ...['updateAppCredential', 'assignProjects', 'putEnvironment', 'revealAppCredential']
@@ -44,7 +44,7 @@ const firstExampleOf = (operationId: string) => {
   return { method, path, body: examples[0] }
 }
 
-t.test('the examples of requests succeed as they stand', async (t) => {
+t.test('the examples of requests succeed unchanged', async (t) => {
   const { admin } = await startTestApp(t)
   let id = ''
   for (const operationId of STEPS) {

@@ -6,7 +6,7 @@ import { createTestDatabase } from './helpers/database.ts'
 import { json, newDirectory, signIn, startEmbeddedService } from './helpers/embedded-service.ts'
 import { startProcess } from './helpers/process.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 const EMAIL = 'admin@latchkey.local'
@@ -18,7 +18,7 @@ async function send(origin: string, cookie: string, method: string, path: string
   return { status: answer.status, json: JSON.parse(await answer.text()) }
 }
 
-t.test('the embedded start prints a password that opens the account, or none', async (t) => {
+t.test('the embedded start prints the first password only while it is valid', async (t) => {
   const cwd = await newDirectory(t)
   const data = join(cwd, 'data')
   const hasFile = async () => (await readdir(data)).includes('admin.password')
@@ -38,24 +38,24 @@ t.test('the embedded start prints a password that opens the account, or none', a
     role: 'admin'
   })
   t.equal(other.status, 201)
-  t.ok(await hasFile(), 'it stays while the password does')
+  t.ok(await hasFile(), 'the file is kept while the password is valid')
   await first.stop()
 
   const configured = await startEmbeddedService(t, cwd, { LATCHKEY_ADMIN_PASSWORD: 'another one entirely' })
-  t.equal(configured.administrator, `${EMAIL}, password ${made}`, 'the configured one is not the password')
+  t.equal(configured.administrator, `${EMAIL}, password ${made}`, 'the configured password is ignored')
   const { cookie: changing } = await signIn(configured.origin, EMAIL, made)
   const body = { currentPassword: made, newPassword: OWN }
   t.equal((await send(configured.origin, changing, 'PUT', '/users/me/password', body)).status, 200)
-  t.notOk(await hasFile(), 'a change removes the file at once')
+  t.notOk(await hasFile(), 'changing the password removes the file at once')
   await configured.stop()
 
   const changed = await startEmbeddedService(t, cwd, { LATCHKEY_ADMIN_PASSWORD: 'another one entirely' })
   t.match(changed.administrator, /^admin@latchkey\.local, with your own password/)
   t.notMatch(changed.output(), made)
-  t.notOk(await hasFile(), 'and no start makes it again')
+  t.notOk(await hasFile(), 'a start does not create the file again')
   await changed.stop()
 
-  // As if the service had been killed between the change and the removal.
+  // As if the service had been killed between the change and the removal of the file.
   await writeFile(join(data, 'admin.password'), `${made}\n`, { mode: 0o600 })
   const same = await startEmbeddedService(t, cwd, { LATCHKEY_ADMIN_PASSWORD: OWN })
   t.equal(same.administrator, `${EMAIL}, password as in LATCHKEY_ADMIN_PASSWORD`)
@@ -68,24 +68,24 @@ t.test('the embedded start prints a password that opens the account, or none', a
   await writeFile(join(data, 'admin.password'), `${OWN}\n`, { mode: 0o600 })
   const moved = await send(same.origin, admin, 'PUT', path, { email: 'new@example.org' })
   t.equal(moved.status, 200)
-  t.ok(await hasFile(), 'another address does not change the password')
+  t.ok(await hasFile(), 'changing the e-mail address keeps the file')
   await same.stop()
   const renamed = await startEmbeddedService(t, cwd)
   t.equal(renamed.administrator, `new@example.org, password ${OWN}`)
 
   const again = (await signIn(renamed.origin, 'second@example.org', OWN)).cookie
   t.equal((await send(renamed.origin, again, 'PUT', path, { password: 'set by another' })).status, 200)
-  t.notOk(await hasFile(), 'a reset by another administrator removes it too')
+  t.notOk(await hasFile(), 'a reset by another administrator removes the file')
   t.equal((await send(renamed.origin, again, 'PUT', path, { disabled: true })).status, 200)
   await renamed.stop()
   const service = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
   await service.printed(/listens on/)
   service.child.kill('SIGINT')
   t.equal(await service.exited, 0)
-  t.notMatch(service.output(), 'Administrator:', 'a disabled one is not printed')
+  t.notMatch(service.output(), 'Administrator:', 'a disabled administrator is not printed')
 })
 
-t.test('with DATABASE_URL, only the start that makes the administrator says so', async (t) => {
+t.test('with DATABASE_URL, only the start that creates the administrator prints it', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   const cwd = await newDirectory(t)
@@ -109,7 +109,7 @@ t.test('with DATABASE_URL, only the start that makes the administrator says so',
   t.same(await readdir(cwd), [])
 })
 
-t.test('the password of a first administrator who was deleted is forgotten', async (t) => {
+t.test('deleting the first administrator removes the file with the password', async (t) => {
   const cwd = await newDirectory(t)
   const path = join(cwd, 'data/admin.password')
   const { origin } = await startEmbeddedService(t, cwd)

@@ -6,7 +6,7 @@ const root = join(import.meta.dirname, '..')
 const LONGEST = 110
 const FILES = ['{src,migrations,test,bench,scripts,packages}/**/*.{ts,js}', '{.,docs/**,packages/*}/*.md']
 
-/** Files with long lines: commands that readers copy, and frozen migrations. Add none. */
+/** Files with long lines: commands for copying, and frozen migrations. Do not add files. */
 const ALLOWED = [
   'docs/how-to/clients.md',
   'docs/tutorials/getting-started.md',
@@ -19,7 +19,7 @@ const ALLOWED = [
   'migrations/20261122T050000_audit_chain.ts'
 ]
 
-/** The numbers of the lines that are too long. Tables and fenced output in Markdown may be. */
+/** Returns the numbers of lines that are too long, except tables and fenced output in Markdown. */
 function longLines(path: string, text: string): number[] {
   let fence: string | undefined
   return text.split('\n').flatMap((line, index) => {
@@ -33,7 +33,7 @@ function longLines(path: string, text: string): number[] {
   })
 }
 
-/** A line of one word, such as a regular expression or a key, cannot be wrapped. A URL does not count. */
+/** Lines of one word, such as a regular expression or a key, cannot be wrapped. URLs do not count. */
 function isTooLong(line: string): boolean {
   return [...line.replace(/https?:\/\/[^\s)>]+/g, '')].length > LONGEST && /\S\s+\S/.test(line)
 }
@@ -52,7 +52,7 @@ t.test(`no line is longer than ${LONGEST} columns`, async (t) => {
   t.same(
     ALLOWED.filter((path) => !found.includes(path)),
     [],
-    'these have no long line any more: remove them from ALLOWED'
+    'these no longer have long lines: remove them from ALLOWED'
   )
 })
 

@@ -9,21 +9,21 @@ const cleaned = (text: string) => {
   return 'text' in result ? result.text : result.message
 }
 
-t.test('a name is stored in NFC, without the white space around it', async (t) => {
+t.test('a name is stored in NFC, without surrounding white space', async (t) => {
   const spaces = '\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2003\u200a\u2028\u2029\u202f\u205f\u3000'
   t.equal(cleaned(`${spaces}Mail server${spaces}`), 'Mail server')
-  t.equal(cleaned('a\u00a0b'), 'a\u00a0b', 'what is within stays')
+  t.equal(cleaned('a\u00a0b'), 'a\u00a0b', 'inner white space is kept')
   t.equal(cleaned('Cafe\u0301'), 'Caf\u00e9')
   t.equal(cleaned('\u212b'), '\u00c5', 'the Ångström sign')
   t.equal(cleaned(`${' '.repeat(1_599)}x`), 'x')
   t.equal(
     cleaned(`${' '.repeat(1_600)}x`),
     'This must be at most 200 characters long.',
-    'of any size in no time'
+    'the length of the input is limited too'
   )
 })
 
-t.test('a name has 200 characters in NFC', async (t) => {
+t.test('a name has at most 200 characters in NFC', async (t) => {
   t.equal(cleaned('e\u0301'.repeat(200)), '\u00e9'.repeat(200), '400 before')
   t.equal(cleaned('\u1100\u1161\u11a8'.repeat(200)), '각'.repeat(200), '600 before')
   t.equal(cleaned('🔑'.repeat(200)), '🔑'.repeat(200))
@@ -63,15 +63,15 @@ const REFUSED: Record<string, Record<string, string>> = {
     'invisible times': 'a\u2062b',
     'Hangul fillers': '\u115f\u1160',
     'Hangul filler': '\u3164',
-    'a format character of hieroglyphs': 'Pay\u{13430}',
+    'a hieroglyph format character': 'Pay\u{13430}',
     'an empty note head': 'Pay\u{1d159}',
-    'a filler of Khitan': 'Pay\u{16fe4}',
+    'a Khitan filler': 'Pay\u{16fe4}',
     'halfwidth Hangul filler': '\uffa0',
     'Mongolian vowel separator': 'a\u180eb',
     'Khmer inherent vowel': 'a\u17b4',
     'annotation anchor': 'a\ufff9b',
     tag: 'a\u{e0041}',
-    'a flag that is none': '🏴\u{e0075}\u{e0073}\u{e007f}',
+    'an invalid flag sequence': '🏴\u{e0075}\u{e0073}\u{e007f}',
     'variation selector after a letter': 'a\ufe0f',
     'variation selector 17': 'a\u{e0100}',
     'emoji selector after a digit alone': '1\ufe0f',
@@ -96,14 +96,14 @@ for (const [message, texts] of Object.entries(REFUSED)) {
   })
 }
 
-t.test('invisible characters are taken where people write them', async (t) => {
+t.test('invisible characters are accepted where scripts and emoji need them', async (t) => {
   const names = [
-    // Signs that are written around digits.
+    // Signs that enclose digits.
     ...['\u0600\u0661', '\u06dd\u0662'],
     ...['❤️', '❤︎', '👩‍💻', '👨🏽‍💻', '👨‍👩‍👧‍👦', '🏳️‍🌈', '1️⃣', '🇩🇪', '🏴󠁧󠁢󠁳󠁣󠁴󠁿'],
-    // Without the selectors of the full form.
+    // Without variation selectors.
     '👁‍🗨',
-    // An emoji of a later Unicode.
+    // An emoji of a later Unicode version.
     '\u{1faff}',
     // Persian, Hindi, Bengali, Malayalam, Sinhala, Mongolian, Japanese.
     ...['می\u200cخواهم', 'क्\u200dष', 'র\u200d্য', 'ന്\u200d', 'ශ්\u200dරී', 'ᠮᠣᠩᠭᠣᠯ\u180b', '葛\u{e0100}城']
@@ -111,7 +111,7 @@ t.test('invisible characters are taken where people write them', async (t) => {
   for (const name of names) t.equal(cleaned(name), name, JSON.stringify(name))
 })
 
-t.test('names that look alike are the same', async (t) => {
+t.test('names that differ only in form have the same key', async (t) => {
   const same: [string, string][] = [
     ['MAIL', 'mail'],
     ['Pa y', 'Pa\u2800y'],
@@ -149,7 +149,7 @@ t.test('names that look alike are the same', async (t) => {
   for (const [one, other] of different) t.not(foldName(one), foldName(other), `${one} ${other}`)
 })
 
-t.test('the key is that of the stored form, and its own key', async (t) => {
+t.test('the key of a name equals the key of its stored form, and is its own key', async (t) => {
   const text = fc.string({ unit: 'binary', maxLength: 40 })
   fc.assert(
     fc.property(text, (text) => {
@@ -169,8 +169,8 @@ t.test('a search has no wildcards', async (t) => {
   t.equal(searchPattern('50%_Ä\\'), '%50\\%\\_ä\\\\%')
 })
 
-// Postgres 18 has the full case folding of its own copy of Unicode.
-t.test('names are equal as by the case folding of Unicode', async (t) => {
+// casefold() of Postgres 18 is an independent implementation of full case folding.
+t.test('names are compared by Unicode case folding', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   const { rows: functions } = await sql`select from pg_proc where proname = 'casefold'`.execute(db)
@@ -184,12 +184,12 @@ t.test('names are equal as by the case folding of Unicode', async (t) => {
   const differing = rows.filter(
     ({ character, folded }) => !ignored.test(character) && foldName(character) !== foldName(folded)
   )
-  t.same(differing, [], 'a character and its folding are the same')
-  // Characters that Postgres folds to different ones are not the same here.
+  t.same(differing, [], 'a character and its folding have the same key')
+  // Characters with different foldings must have different keys.
   const byKey = Map.groupBy(
     rows.filter(({ character }) => !ignored.test(character)),
     ({ character }) => foldName(character)
   )
   const merged = [...byKey.values()].filter((group) => new Set(group.map(({ folded }) => folded)).size > 1)
-  t.same(merged, [], 'no two others are')
+  t.same(merged, [], 'no other characters share a key')
 })

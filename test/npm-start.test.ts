@@ -9,7 +9,7 @@ import { newDirectory, startEmbeddedService } from './helpers/embedded-service.t
 import { eventually } from './helpers/eventually.ts'
 import { startProcess } from './helpers/process.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 const root = join(import.meta.dirname, '..')
@@ -32,7 +32,7 @@ function spawnNpmStart(t: Test, directory: string) {
   return child
 }
 
-/** The same, and waits until the service listens. */
+/** Runs `npm start` and waits until the service listens. */
 async function npmStart(t: Test, directory: string) {
   const child = spawnNpmStart(t, directory)
   let output = ''
@@ -44,7 +44,7 @@ async function npmStart(t: Test, directory: string) {
 
 const isLinux = process.platform === 'linux'
 
-/** The pids of the services that use the directory. */
+/** Returns the pids of the services that use the directory. */
 async function servicesOf(directory: string): Promise<string[]> {
   const read = (path: string) => readFile(path, 'utf8').catch(() => '')
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
@@ -74,11 +74,11 @@ t.test('npm start ends the service and its Postgres', { skip: process.platform =
     send(child.pid!)
     await eventually(async () => !(await isUp(origin)) && !existsSync(pidFile), how, 20_000)
     await eventually(async () => (await identityOf(postgres)) === undefined, `${how}: no Postgres`)
-    t.notMatch(output(), 'an earlier run had left running', 'each start finds it stopped')
+    t.notMatch(output(), 'an earlier run had left running', 'Postgres was stopped before')
   }
 })
 
-t.test('a kill of npm start in its first moments leaves no process', { skip: !isLinux }, async (t) => {
+t.test('a SIGTERM to npm start during the start leaves no process', { skip: !isLinux }, async (t) => {
   const directory = join(await newDirectory(t), 'data')
   await (await startEmbeddedService(t, join(directory, '..'))).stop()
   for (const ms of [0, 50, 150, 400]) {
@@ -91,7 +91,7 @@ t.test('a kill of npm start in its first moments leaves no process', { skip: !is
   }
 })
 
-t.test('the end of the terminal ends the service and its Postgres', async (t) => {
+t.test('closing the terminal (SIGHUP) ends the service and its Postgres', async (t) => {
   const cwd = await newDirectory(t)
   const service = await startEmbeddedService(t, cwd)
   service.child.kill('SIGHUP')

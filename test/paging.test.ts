@@ -7,7 +7,7 @@ import { newCredential, newProject, newType, uniqueName } from './helpers/fixtur
 import { type PagedList, pagedLists, pageIn } from './helpers/paged-lists.ts'
 import { newToken } from './helpers/tokens.ts'
 
-// Some thousand requests.
+// Sends several thousand requests.
 t.setTimeout(300_000)
 
 const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
@@ -19,7 +19,7 @@ interface Listing {
   parameters: Map<string, Parameter & { deprecated?: boolean; schema: Record<string, unknown> }>
 }
 
-/** The lists of the document: what is read under a name that begins so. */
+/** The list operations of the document, by their operationId. */
 const listings: Listing[] = Object.values(document.paths).flatMap(({ get }) => {
   if (!get || !/^(lightningL|l)ist/.test(get.operationId)) return []
   const parameters = (get.parameters ?? []).map((one) => service.contract.resolved(one))
@@ -44,7 +44,7 @@ const urlOf = (path: string, query: Record<string, string | number | null>) => {
 
 const idOf = ({ idOf: own }: PagedList, row: Record<string, string>) => own?.(row) ?? row['id']!
 
-/** The ids on all pages. `between` runs after each page but the last, with the ids of the page. */
+/** Returns the ids on all pages. Calls `between` with the ids of each page, except the last. */
 async function walk(
   list: PagedList,
   query: Record<string, string | number>,
@@ -62,28 +62,31 @@ async function walk(
     cursor = next
     await between(page)
   }
-  throw new Error('the walk does not end')
+  throw new Error('the pages do not end')
 }
 
-t.test('every list of the document is paged, and is tried here', async (t) => {
+t.test('every list of the document has pages, and is tested here', async (t) => {
   t.same(listings.map(({ name }) => name).sort(), Object.keys(lists).sort())
   for (const [path, { get }] of Object.entries(document.paths)) {
     if (!get || !path.startsWith('/api/')) continue
-    t.match(get.operationId, /^(get|list|lightningList)/, `${path}: a list has a name by which it is found`)
+    t.match(get.operationId, /^(get|list|lightningList)/, `${path}: the name of a list starts with list`)
     const schema = service.contract.resolved(get.responses['200']!).content?.['application/json']?.schema
     if ((schema as { type?: string }).type === 'array') t.match(get.operationId, /^list/, path)
   }
   for (const { name, parameters } of listings) {
-    for (const one of ['pageSize', 'cursor']) t.ok(parameters.has(one), `${name} takes ${one}`)
-    if (name !== 'listAuditEvents') t.ok(parameters.has('page'), `${name} takes page`)
-    t.notOk(parameters.has('limit') && !parameters.get('limit')!.deprecated, `${name} has no other word`)
+    for (const one of ['pageSize', 'cursor']) t.ok(parameters.has(one), `${name} accepts ${one}`)
+    if (name !== 'listAuditEvents') t.ok(parameters.has('page'), `${name} accepts page`)
+    t.notOk(
+      parameters.has('limit') && !parameters.get('limit')!.deprecated,
+      `${name} has no other name for pageSize`
+    )
   }
 })
 
 for (const listing of listings) {
   const { name } = listing
   const list = lists[name]!
-  t.test(`${name} by cursor has each row once, whatever comes and goes`, async (t) => {
+  t.test(`${name} by cursor returns each row once despite inserts and deletions`, async (t) => {
     const stay: string[] = []
     for (let i = 0; i < 12; i++) {
       const id = randomUUID()
@@ -95,7 +98,7 @@ for (const listing of listings) {
       const order = sort === undefined ? {} : { sort }
       for (const pageSize of [1, 5]) {
         const whole = await walk(list, { pageSize: 100, ...order })
-        t.equal(new Set(whole).size, whole.length, `${sort}: whole`)
+        t.equal(new Set(whole).size, whole.length, `${sort}: one page`)
         t.same(await walk(list, { pageSize, ...order }), whole, `${sort}: pages of ${pageSize}`)
         const gone: string[] = []
         const added: string[] = []
@@ -105,16 +108,16 @@ for (const listing of listings) {
           await list.insert(id)
           added.push(id)
           if (!list.remove || gone.length >= 4) return
-          // The row at which the next page starts, if it may go.
+          // Deletes the last row of the page, which the cursor refers to, if that is one of the test's rows.
           const last = page.at(-1)!.split(' ')[0]!
           const goes = stay.includes(last) ? last : added.shift()!
           await list.remove(goes)
           gone.push(goes)
         })
-        t.equal(new Set(met).size, met.length, `${sort}, ${pageSize}: no row is there twice`)
+        t.equal(new Set(met).size, met.length, `${sort}, ${pageSize}: no row is returned twice`)
         const stayed = whole.filter((id) => !gone.includes(id.split(' ')[0]!))
         const seen = met.filter((id) => stayed.includes(id))
-        t.same(seen, stayed, `${sort}, ${pageSize}: no row that stays is missed, and all are in order`)
+        t.same(seen, stayed, `${sort}, ${pageSize}: remaining rows are complete and in order`)
         for (const id of gone.filter((one) => stay.includes(one))) await list.insert(id)
         for (const id of added) await list.remove?.(id)
         if (!list.remove) break
@@ -122,7 +125,7 @@ for (const listing of listings) {
     }
   })
 
-  t.test(`${name} refuses cursors that are none of its own`, async (t) => {
+  t.test(`${name} refuses foreign and forged cursors`, async (t) => {
     const sorts = sortsOf(listing)
     const get = (query: Record<string, string | number>, caller: Client = list.caller) =>
       caller.get(urlOf(list.path, query))
@@ -130,7 +133,7 @@ for (const listing of listings) {
     for (const one of [list, list, lists[other]!, lists[other]!]) await one.insert(randomUUID())
     const first = await get({ pageSize: 1 })
     const cursor = pageIn(first).next!
-    t.equal((await get({ cursor, pageSize: 2 })).status, 200, 'the page may have another size')
+    t.equal((await get({ cursor, pageSize: 2 })).status, 200, 'the page size may change')
     const bytes = Buffer.from(cursor, 'base64url')
     const changed = (at: number) => {
       const copy = Buffer.from(bytes)
@@ -141,7 +144,7 @@ for (const listing of listings) {
       ...[0, 1, 4, 5, 20, bytes.length - 1].map((at): [string, string] => [`byte ${at}`, changed(at)]),
       ['cut', cursor.slice(0, -4)],
       ['longer', `${cursor}AAAA`],
-      ['another text of the same bytes', sameBytes(cursor)],
+      ['another encoding of the same bytes', sameBytes(cursor)],
       [
         'of another list',
         pageIn(await lists[other]!.caller.get(urlOf(lists[other]!.path, { pageSize: 1 }))).next!
@@ -177,7 +180,7 @@ for (const listing of listings) {
   })
 }
 
-/** The same bytes in base64url whose last character has other bits that count for nothing. */
+/** Returns another base64url text for the same bytes: other unused bits in the last character, or padding. */
 function sameBytes(cursor: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const unused = cursor.length % 4 === 0 ? 0 : cursor.length % 4 === 2 ? 15 : 3
@@ -199,14 +202,14 @@ t.test('a page by cursor has the next number and the total', async (t) => {
   t.equal(exact.nextCursor, null, 'no page follows the last row')
 })
 
-t.test('a cursor shows nothing of the row at which it starts', async (t) => {
+t.test('a cursor does not reveal the row that it refers to', async (t) => {
   const ann = await service.newUser()
   for (const name of ['Payroll', 'Zebra']) await ann.post('/api/v1/projects', { name })
   const { nextCursor } = (await ann.get('/api/v1/projects?pageSize=1&sort=name')).json
   t.notMatch(Buffer.from(nextCursor, 'base64url').toString('latin1'), /payroll/i)
 })
 
-t.test('the longest names have cursors', async (t) => {
+t.test('cursors work with the longest names', async (t) => {
   const ann = await service.newUser()
   for (const letter of ['𝒜', '𐐀', 'ᾷ', '\u{1d160}', 'ﬃ', 'ΐ']) {
     for (const end of ['1', '2']) {
@@ -219,7 +222,7 @@ t.test('the longest names have cursors', async (t) => {
   t.equal(new Set(await walk(list, { pageSize: 1, sort: 'name' })).size, 12)
 })
 
-t.test('`limit` is still taken for `pageSize` by the audit log', async (t) => {
+t.test('the audit log still accepts `limit` for `pageSize`', async (t) => {
   const { admin } = service
   const path = '/api/v1/audit-events'
   t.equal((await admin.get(`${path}?limit=3`)).json.data.length, 3)
@@ -230,7 +233,7 @@ t.test('`limit` is still taken for `pageSize` by the audit log', async (t) => {
     t.equal((await admin.get(`${path}?${query}`)).status, 400, query)
 })
 
-t.test('pages of arrays have links, and all of it without being asked for a page', async (t) => {
+t.test('arrays have links if a page is requested, and are complete otherwise', async (t) => {
   const ann = await service.newUser()
   const project = await newProject(ann)
   const type = await newType(ann)
@@ -259,9 +262,9 @@ t.test('pages of arrays have links, and all of it without being asked for a page
     }
     const whole = await get('')
     t.equal(whole.rows.length, 5)
-    t.equal(whole.link, null, 'nothing follows the whole')
+    t.equal(whole.link, null, 'a complete list has no links')
     const found = await get(`search=${encodeURIComponent('& <x>; "y", É')}`)
-    t.equal(found.rows.length, 5, 'a search alone is whole too')
+    t.equal(found.rows.length, 5, 'a search without a page is complete')
     t.equal(found.link, null)
 
     const query = `page=2&pageSize=2&search=${encodeURIComponent('& <x>; "y", é')}`
@@ -282,19 +285,19 @@ t.test('pages of arrays have links, and all of it without being asked for a page
     )
     const byCursor = follow(second.link, 'next')!
     const third = await caller.get(byCursor.pathname + byCursor.search)
-    t.equal(follow(third.headers.get('link'), 'next'), null, 'nothing is next on the last page')
-    t.equal(follow(third.headers.get('link'), 'last'), null, 'what is last is not known by cursor')
-    t.equal(follow((await get('pageSize=2')).link, 'prev'), null, 'nothing is before the first page')
+    t.equal(follow(third.headers.get('link'), 'next'), null, 'the last page has no next link')
+    t.equal(follow(third.headers.get('link'), 'last'), null, 'a page by cursor has no last link')
+    t.equal(follow((await get('pageSize=2')).link, 'prev'), null, 'the first page has no prev link')
     t.equal((await get('page=4&pageSize=2')).rows.length, 0)
   }
   t.same(
     (await ann.get('/api/credentials?page=0')).json,
     { error: 'Bad Request' },
-    'on Lightning’s surface, a refusal of its own form'
+    'the Lightning API refuses in its own form'
   )
   t.equal(
     (await ann.get('/api/credentials?unknown=1&sort=x')).status,
     200,
-    'which ignores what it does not know'
+    'the Lightning API ignores unknown parameters'
   )
 })

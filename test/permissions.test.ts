@@ -11,8 +11,8 @@ import {
   type World
 } from './helpers/permission-world.ts'
 
-// Sends every request of the table in docs/reference/permissions.md, and checks the response, what changed
-// and what was recorded in the audit log.
+// Sends every request of the table in docs/reference/permissions.md, and checks the response, the changes and
+// the audit log.
 
 t.test(
   'every operation and kind of caller has the permissions in docs/reference/permissions.md',
@@ -21,7 +21,7 @@ t.test(
     const rows = await readTable()
     const world = await newWorld(service)
 
-    t.test('the table has the operations of the document, and no others', async (t) => {
+    t.test('the table has exactly the operations of the document', async (t) => {
       const operations = Object.entries(service.contract.document.paths).flatMap(([path, methods]) =>
         Object.entries(methods).map(([method, { operationId }]) => [
           operationId,
@@ -32,7 +32,7 @@ t.test(
       const inTable = [...rows.values()].map((row) => [row.operationId, row.request])
       const distinct = [...new Map(inTable.map((one) => [one.join(), one])).values()]
       t.same(distinct.sort(), operations.sort())
-      t.same([...rows.keys()].sort(), Object.keys(CASES).sort(), 'each row is tried')
+      t.same([...rows.keys()].sort(), Object.keys(CASES).sort(), 'each row is tested')
       const columns = [...new Set(world.callers.map((caller) => caller.column))]
       for (const [name, { expected }] of rows) t.same([...expected.keys()], columns, `callers of ${name}`)
     })
@@ -59,7 +59,7 @@ async function tryRow(t: Test, world: World, { operationId, request, expected }:
     }
     const { params = {}, query, body } = asked
     const path = template.replace(/\{(\w+)\}/g, (_, key: string) => params[key]!)
-    // A copy, which keeps no cookie that is set.
+    // A copy, so that cookies of the response do not affect later requests.
     const client = copyOf(asked.client ?? caller.client)
     const { status, headers } = await client.request(method, query ? `${path}?${query}` : path, body)
     const after = await world.look(operationId)
@@ -91,7 +91,7 @@ async function tryRow(t: Test, world: World, { operationId, request, expected }:
   t.same(found, wanted, request)
 }
 
-/** A 404 hides what is there, in this test; those of sessions and tokens are not recorded. */
+/** True if the status is recorded as a denial. In this test, every 404 hides an existing resource. */
 function isDenial(status: number): boolean {
   return status === 403 || status === 404
 }

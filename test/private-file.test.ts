@@ -32,7 +32,7 @@ t.test('a file of the user must be private; a file of root may also be readable 
   t.equal(
     permissionFault({ mode: 0o666, uid: 0 }, undefined),
     undefined,
-    'a system without users has no such modes'
+    'systems without user ids have no such modes'
   )
 })
 
@@ -44,7 +44,7 @@ t.test('a file is read, also through a symbolic link', async (t) => {
 })
 
 t.test(
-  'other things than a small regular file are refused, without waiting',
+  'anything but a small regular file is refused without blocking',
   { skip: process.platform === 'win32' },
   async (t) => {
     const directory = t.testdir()

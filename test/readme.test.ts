@@ -8,7 +8,7 @@ import { Shell } from './helpers/shell.ts'
 const root = join(import.meta.dirname, '..')
 const read = async (path: string) => blocksOf(await readFile(join(root, path), 'utf8'))
 
-/** A new shell, as a reader opens it, and what it runs with. */
+/** Starts a service. Returns a function that opens a new shell in a new directory, as a reader would. */
 async function newShell(t: Test, more: Record<string, string> = {}) {
   const service = await startTestApp(t)
   const { email, password } = service.admin.person
@@ -25,23 +25,23 @@ async function newShell(t: Test, more: Record<string, string> = {}) {
 
 const readWalk = async () => (await read('README.md')).find(({ heading }) => heading === 'A walk with curl')
 
-t.test('the walk in the README runs as it is printed', async (t) => {
+t.test('the commands of the README run as printed', async (t) => {
   const walk = await readWalk()
   const shell = await (await newShell(t))()
   const half = await shell.run(walk!.text.slice(0, walk!.text.indexOf('# Change one value')))
-  t.same([half.code, half.failed], [0, []], `half of it, and then no more: ${half.err}`)
+  t.same([half.code, half.failed], [0, []], `the first half: ${half.err}`)
   for (const time of ['the first time', 'the second time']) {
     const { code, out, err, failed } = await shell.run(walk!.text)
     t.same({ code, failed }, { code: 0, failed: [] }, `${time}: ${err}`)
-    t.match(out, '"values":{"apiKey":"s3cret"', `${time}: the secret is handed out`)
-    t.equal(out.split('s3cret').length, 2, `${time}: and nowhere else`)
+    t.match(out, '"values":{"apiKey":"s3cret"', `${time}: the secret is resolved`)
+    t.equal(out.split('s3cret').length, 2, `${time}: the secret is printed once`)
     t.match(out, '"keyValue":"n3w"', `${time}: the new one is revealed`)
     t.match(out, '"revision":2', time)
-    t.equal(out.split('{"success":true}').length, 4, `${time}: all is deleted`)
+    t.equal(out.split('{"success":true}').length, 4, `${time}: everything is deleted`)
   }
 })
 
-t.test('the walk says what is wrong, where a step is inside another command', async (t) => {
+t.test('an error inside a command substitution is printed', async (t) => {
   const walk = await readWalk()
   const shell = await (await newShell(t, { PASSWORD: 'mistyped' }))()
   const { out, err } = await shell.run(walk!.text)
@@ -49,7 +49,7 @@ t.test('the walk says what is wrong, where a step is inside another command', as
   t.match(err, "code: 'unauthenticated'")
 })
 
-t.test('names that half a tutorial left are deleted in a new terminal', async (t) => {
+t.test('names that an interrupted tutorial left can be deleted in a new terminal', async (t) => {
   const tutorial = await read('docs/tutorials/getting-started.md')
   const under = (title: string) => tutorial.filter(({ heading }) => heading.endsWith(title))
   const [signIn] = under('Sign in')
@@ -65,5 +65,5 @@ t.test('names that half a tutorial left are deleted in a new terminal', async (t
   const { code, out, failed } = await shell.run(`${signIn!.text}${forget!.text}`)
   t.same({ code, failed }, { code: 0, failed: [] })
   t.equal(out.split('{"success":true}').length, 3, 'both are deleted')
-  t.match(await (await open()).run(half), { code: 0, failed: [] }, 'and the page runs again')
+  t.match(await (await open()).run(half), { code: 0, failed: [] }, 'the page runs again')
 })

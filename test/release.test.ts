@@ -10,14 +10,14 @@ const PACKED = 'packages/latchkey/package.json'
 const DOCUMENTS = ['openapi.yaml', 'docs/openapi-released.yaml']
 const FILES = ['package.json', 'package-lock.json', CLIENT, PACKED, ...DOCUMENTS]
 
-/** A repository of its own with a copy of the files that a release needs, in one commit on main. */
+/** Creates a repository with copies of the files that a release needs, in one commit on main. */
 function repositoryIn(directory: string) {
   for (const path of [...FILES, 'src', 'migrations', 'scripts', '.gitignore']) {
     cpSync(join(root, path), join(directory, path), { recursive: true })
   }
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
   writeFileSync(join(directory, 'CHANGELOG.md'), '# Changelog\n\n## Unreleased\n- Added a thing\n')
-  // A hook that runs the tests has variables that would lead git to its own repository.
+  // If a git hook runs the tests, its variables would make git use the original repository.
   const others = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'))
   const env = {
     ...Object.fromEntries(others),
@@ -56,7 +56,7 @@ t.test('a release sets the version everywhere, and is one commit with a tag', as
   t.match(read('CHANGELOG.md'), /^## Unreleased\n\n## 7\.8\.9 \(\d{4}-\d\d-\d\d\)\n- Added a thing\n/m)
   t.equal(git('status', '--porcelain'), '')
   t.equal(git('rev-list', '--count', 'HEAD'), '2')
-  t.equal(git('cat-file', '-t', 'v7.8.9'), 'tag', 'an annotated one')
+  t.equal(git('cat-file', '-t', 'v7.8.9'), 'tag', 'an annotated tag')
   t.equal(git('rev-parse', 'v7.8.9^{commit}'), git('rev-parse', 'HEAD'))
   // Nothing else in the lockfile changes.
   t.match(git('diff', '--numstat', 'HEAD~', '--', 'package-lock.json'), /^4\t4\t/)
@@ -72,7 +72,7 @@ t.test('a release is refused before it changes anything', async (t) => {
   git('checkout', '--quiet', '-b', 'other')
   await t.rejects(release('7.8.9'), { message: /check out main/ })
   git('checkout', '--quiet', 'main')
-  t.equal(git('status', '--porcelain'), '', 'so far nothing is changed')
+  t.equal(git('status', '--porcelain'), '', 'nothing has changed')
   write('new.txt', '')
   await t.rejects(release('7.8.9'), { message: /commit or stash/ })
   t.equal(git('status', '--porcelain'), '?? new.txt')

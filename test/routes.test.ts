@@ -11,9 +11,9 @@ import { type RawRequest, send } from './helpers/raw-request.ts'
 const service = await startTestApp(t)
 const { app, origin, admin } = service
 
-/** The public routes. Adding one here needs a reason in the review. */
+/** The public routes. Justify additions in the review. */
 const OPEN = new Set(['POST /api/v1/session', 'GET /livez', 'GET /readyz'])
-/** The routes that are not in the document: the entry, and those that serve and show the document. */
+/** The routes that are not in the document: the start page, the icon, the document and its pages. */
 const UNDOCUMENTED = new Set([
   ...['GET /', 'GET /favicon.ico', 'GET /openapi.json', 'GET /openapi.yaml'],
   ...['GET /reference', 'GET /reference/style.css', 'GET /docs/problems/:code'],
@@ -26,7 +26,7 @@ const UNDOCUMENTED = new Set([
 const ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 const withId = (path: string, id: string) => path.replaceAll(/:[A-Za-z]+|\{[^}]+\}/g, id)
 
-/** Every route of the router, parsed from its printed tree. */
+/** Parses all routes from the printed tree of the router. */
 function routesOf(tree: string): { method: string; path: string }[] {
   const parents: string[] = []
   return tree
@@ -65,7 +65,7 @@ t.test('the router and the document have the same routes', async (t) => {
   )
 })
 
-/** The Lightning API takes unknown parameters, and has errors of another form. */
+/** The Lightning API accepts unknown parameters, and has errors in another form. */
 const isLightning = (path: string) => /^\/api\/(credentials|projects)/.test(path)
 
 t.test('only the listed routes are public', async (t) => {
@@ -131,7 +131,7 @@ t.test('every route refuses unknown query parameters', async (t) => {
   }
 })
 
-t.test('no cache may store any answer of the API, whatever its status', async (t) => {
+t.test('caches may not store API responses of any status', async (t) => {
   for (const { method, path } of documented.filter(
     (one) => one.path.startsWith('/api/') && !one.path.endsWith('/session')
   )) {
@@ -146,7 +146,7 @@ t.test('the service does not start with a route that has no guard', async (t) =>
   const check = async () => {}
   const unguarded: [string, object][] = [
     ['none at all', {}],
-    ['a function that is no guard', { preHandler: check }],
+    ['a function that is not a guard', { preHandler: check }],
     ['a list of them', { preHandler: [check, check] }],
     ['only a hook before', { onRequest: check }]
   ]
@@ -165,7 +165,7 @@ t.test('the service does not start with a route that has no guard', async (t) =>
   await made.ready()
 })
 
-t.test('nor with one that is added to the whole service', async (t) => {
+t.test('a route without a guard cannot be added to the service later', async (t) => {
   const made = await buildApp(app.services)
   t.teardown(() => made.close())
   const handler = async () => 'anything'
@@ -174,7 +174,7 @@ t.test('nor with one that is added to the whole service', async (t) => {
   made.get('/guarded', { preHandler: open }, handler)
 })
 
-t.test('the service does not start with a path parameter that no audit target names', async (t) => {
+t.test('the service does not start with a path parameter without an audit target', async (t) => {
   const made = fastify()
   await made.register(auditTargetsRequired)
   const handler = async () => 'anything'
@@ -205,7 +205,7 @@ t.test('every schema of every route compiles', async (t) => {
       t.teardown(() => made.close())
       made.get('/broken', { schema: { ...schema, hide: true }, preHandler: open }, async () => 'anything')
       if (eagerSchemas) await t.rejects(async () => made.ready(), { code: /^FST_ERR_SCH_/ })
-      else await t.resolves(async () => made.ready(), 'a schema is compiled on its first use')
+      else await t.resolves(async () => made.ready(), 'schemas are compiled on first use')
     }
   }
 })
@@ -221,7 +221,7 @@ t.test('the result of a guard that has not run cannot be read', async (t) => {
   t.equal((await made.inject('/nobody')).statusCode, 500)
 })
 
-t.test('a guard that throws keeps the handler from running', async (t) => {
+t.test('the handler does not run if a guard throws', async (t) => {
   const made = fastify()
   let ran = false
   const never = guard(async () => {

@@ -1,5 +1,5 @@
-// Packs the service, and runs the package through npx in an empty folder, with an empty npm cache. The
-// commands are those of the page for people who try it.
+// Packs the service, and runs the package with npx in an empty folder, with an empty npm cache. Runs the
+// commands of docs/how-to/try-with-npx.md.
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -12,7 +12,7 @@ import { runCli } from './helpers/cli.ts'
 import { json, newDirectory, signIn } from './helpers/embedded-service.ts'
 import { eventually } from './helpers/eventually.ts'
 
-// It packs twice, and installs from the registry.
+// Packs twice, and installs from the registry.
 t.setTimeout(900_000)
 
 const execute = promisify(execFile)
@@ -20,7 +20,7 @@ const root = join(import.meta.dirname, '..')
 const read = (path: string) => readFile(path, 'utf8')
 const rootPackage = JSON.parse(await read(join(root, 'package.json')))
 const page = await read(join(root, 'docs/how-to/try-with-npx.md'))
-/** What npm needs of the environment to reach its registry, from behind a proxy too. */
+/** The variables that npm needs to reach its registry, also through a proxy. */
 const NEEDED =
   /^(path|home|tmpdir|ssl_cert_file|node_extra_ca_certs|(https?|no)_proxy|npm_config_(registry|cafile))$/i
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => NEEDED.test(name)))
@@ -38,9 +38,9 @@ for (const name of ['again', 'unpacked', 'trial', 'without']) await mkdir(at(nam
 const tarball = await pack(directory)
 const npmEnv = { ...environment, npm_config_cache: at('cache'), PORT: '0', LOG_LEVEL: 'silent' }
 
-t.test('the package has what runs, in exact versions, and nothing else', async (t) => {
+t.test('the package contains only what the service needs to run, in exact versions', async (t) => {
   t.equal(tarball, at(`latchkey-${rootPackage.version}.tgz`))
-  t.equal(await sha256(await pack(at('again'))), await sha256(tarball), 'the same bytes again')
+  t.equal(await sha256(await pack(at('again'))), await sha256(tarball), 'the package is reproducible')
   await execute('tar', ['-xzf', tarball, '-C', at('unpacked')])
   const folder = at('unpacked/package')
   t.same((await readdir(folder)).sort(), [
@@ -84,7 +84,7 @@ t.test('without a package for the platform, it says which one is missing', async
   const command = at('unpacked/package/latchkey.js')
   const { optionalDependencies } = JSON.parse(await read(at('unpacked/package/package.json')))
   const folderOf = (name: string) => join(at('unpacked/package/node_modules'), name)
-  // Broken instead of missing, because Node looks for a missing one in all parent folders.
+  // Broken instead of missing, because Node would look for a missing package in all parent folders.
   const natives = Object.keys(optionalDependencies)
   for (const name of natives) {
     await mkdir(folderOf(name), { recursive: true })
@@ -193,9 +193,9 @@ t.test('one npx command starts the service in an empty folder', { skip }, async 
   await first.stopped('by Ctrl-C')
 
   const second = await start(t)
-  t.notMatch(second.output(), /Made |an earlier process/, 'everything was kept, and stopped')
+  t.notMatch(second.output(), /Made |an earlier process/, 'the data was kept, and Postgres was stopped')
   t.equal((await signIn(second.origin, 'admin@latchkey.local', first.password!)).status, 200)
-  // The repository reads the backup that the package made.
+  // The repository verifies the backup that the package created.
   const backup = (await readdir(at('trial'))).find((name) => name.endsWith('.backup'))
   const verified = await runCli({}, ['backup', 'verify', backup!], { cwd: at('trial') })
   t.equal(verified.code, 0, verified.err)
@@ -203,12 +203,12 @@ t.test('one npx command starts the service in an empty folder', { skip }, async 
   await second.stopped('by a SIGTERM to npx')
   await eventually(
     async () => (await servicesIn(at('cache'))).length === 0,
-    'nothing is left running',
+    'no process of the package is left',
     30_000
   )
 })
 
-/** The command lines of processes whose program is below a folder; empty where there is no /proc. */
+/** Returns the command lines of processes that contain the folder. Empty without /proc. */
 async function servicesIn(folder: string): Promise<string[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
   const lines = await Promise.all(pids.map((pid) => read(`/proc/${pid}/cmdline`).catch(() => '')))

@@ -11,7 +11,7 @@ import { newDirectory } from './helpers/embedded-service.ts'
 import { freePort } from './helpers/free-port.ts'
 import { startProcess } from './helpers/process.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 async function listening(t: Test, onConnection: (socket: Socket) => void = () => {}) {
@@ -23,7 +23,7 @@ async function listening(t: Test, onConnection: (socket: Socket) => void = () =>
 
 const root = join(import.meta.dirname, '..')
 const page = await readFile(join(root, 'docs/operations/troubleshooting.md'), 'utf8')
-/** The lines that the page shows. `…` stands for text that differs. */
+/** The messages in the tables of the page. `…` stands for variable text. */
 const shown = [...page.matchAll(/^\| `([^`]+)`/gm)].map(([, line = '']) =>
   line.replace('127.0.0.1:8080', '…')
 )
@@ -31,7 +31,7 @@ const documented = shown.map(
   (line) => new RegExp(line.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('…', '.*'))
 )
 
-/** Lines of Postgres, its driver, Node and version 1.0.0, and lines that are composed of several parts. */
+/** Messages of Postgres, its driver, Node and version 1.0.0, and messages composed of several parts. */
 const FOREIGN = [
   'Connection terminated unexpectedly',
   'the database system is starting up',
@@ -45,13 +45,13 @@ const FOREIGN = [
   'key "…" cannot be used: …'
 ]
 
-t.test('every line on the page is one that the code has', async (t) => {
+t.test('every message on the page occurs in the code', async (t) => {
   t.ok(shown.length > 60, `${shown.length} lines`)
   const paths = (await readdir(join(root, 'src'), { recursive: true })).filter((path) =>
     /\.[jt]s$/.test(path)
   )
   const sources = await Promise.all(paths.map((path) => readFile(join(root, 'src', path), 'utf8')))
-  // Joins texts that are split, and removes what is filled in and the escapes.
+  // Joins split strings, replaces interpolations with `…`, and removes escapes.
   const code = sources
     .join('\n')
     .replaceAll(/['`] \+\s+['`]/g, '')
@@ -67,7 +67,7 @@ t.test('every line on the page is one that the code has', async (t) => {
   }
 })
 
-/** The one line of a start that fails. The page has to have it. */
+/** Returns the only line of a start that fails. Asserts that the page documents it. */
 async function lastLine(t: Test, cwd: string, env: Record<string, string>): Promise<string> {
   const service = startProcess(t, cwd, env)
   t.equal(await service.exited, 1)
@@ -80,7 +80,7 @@ async function lastLine(t: Test, cwd: string, env: Record<string, string>): Prom
   return lines[0]!
 }
 
-t.test('what cannot be listened on stops the start before anything is made', async (t) => {
+t.test('an unusable address or port stops the start before anything is created', async (t) => {
   const cwd = await newDirectory(t)
   const taken = String(await listening(t))
   const cases: [Record<string, string>, string][] = [
@@ -110,7 +110,7 @@ t.test('what cannot be listened on stops the start before anything is made', asy
   t.same(await readdir(cwd), [])
 })
 
-t.test('a database that cannot be used is a line that names the variable', async (t) => {
+t.test('the error for an unusable database is one line that names the variable', async (t) => {
   const cwd = await newDirectory(t)
   const database = await createTestDatabase()
   t.teardown(database.drop)
@@ -159,7 +159,7 @@ t.test('a database that cannot be used is a line that names the variable', async
   )
 })
 
-t.test('a role that may not make the first tables is told what to grant', async (t) => {
+t.test('the error for a role that cannot create tables says what to grant', async (t) => {
   const database = await createTestDatabase({ empty: true })
   const [role, password] = ['latchkey Test-"Low', 'secret-pass']
   t.teardown(async () => {
@@ -193,10 +193,10 @@ t.test('a role that may not make the first tables is told what to grant', async 
   const service = startProcess(t, cwd, env)
   await service.printed(/listens on/)
   service.child.kill('SIGINT')
-  t.equal(await service.exited, 0, 'what it says is enough')
+  t.equal(await service.exited, 0, 'the grant is sufficient')
 })
 
-t.test('a role without rights on the tables is told which command gives them', async (t) => {
+t.test('the error for a role without privileges names the command that grants them', async (t) => {
   const database = await createTestDatabase()
   const role = 'latchkey_test_without_rights'
   t.teardown(async () => {
@@ -261,5 +261,5 @@ t.test('a misspelled variable is reported, and the start continues', async (t) =
   const { code, out, err } = await runCli(env, ['users', 'list', '--json'])
   t.equal(code, 0)
   t.match(err, /^latchkey: LATCHKEY_SESSION_IDLE_MINUTS is not a Latchkey variable/)
-  t.ok(JSON.parse(out), 'the notice is not among what a command writes')
+  t.ok(JSON.parse(out), 'standard output does not contain the notice')
 })

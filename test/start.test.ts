@@ -12,7 +12,7 @@ import { asRole, createTestDatabase } from './helpers/database.ts'
 import { json, newDirectory, signIn } from './helpers/embedded-service.ts'
 import { startProcess } from './helpers/process.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 t.test('the embedded default starts without configuration, and a second start keeps all data', async (t) => {
@@ -38,7 +38,7 @@ t.test('the embedded default starts without configuration, and a second start ke
   t.notOk(first.output().includes(key), 'the root key is not printed')
 
   const second = startProcess(t, cwd, {})
-  t.equal(await second.exited, 1, 'a second one on the same directory is refused')
+  t.equal(await second.exited, 1, 'a second service on the same directory is refused')
   t.match(second.output(), /^latchkey: .*in use/m)
 
   first.child.kill('SIGTERM')
@@ -72,7 +72,7 @@ t.test('with DATABASE_URL', async (t) => {
     t.equal(failed.output().trim().split('\n').length, 1, 'one line')
   }
 
-  t.test('a root key is needed, and on an empty database an administrator', async (t) => {
+  t.test('a root key is required, and on an empty database an administrator', async (t) => {
     t.comment(cwd)
     await fails(base, /^latchkey: LATCHKEY_ROOT_KEYS is required/)
     await fails({ ...base, LATCHKEY_ROOT_KEYS: rootKeys }, /^latchkey: LATCHKEY_ADMIN_EMAIL is required/)
@@ -96,8 +96,8 @@ t.test('with DATABASE_URL', async (t) => {
     const stopping = replicas[0]!
     const slow = signIn(one!, 'root@example.org', 'a long enough one')
     stopping.child.kill('SIGTERM')
-    t.equal((await slow).status, 200, 'a request under way is answered')
-    t.equal((await fetch(`${one}/readyz`)).status, 503, 'not ready while it stops')
+    t.equal((await slow).status, 200, 'a request in progress is completed')
+    t.equal((await fetch(`${one}/readyz`)).status, 503, 'a stopping service is not ready')
     t.equal(await stopping.exited, 0)
     t.equal((await fetch(`${two}/readyz`)).status, 200)
     replicas[1]!.child.kill('SIGTERM')
@@ -113,7 +113,7 @@ t.test('with DATABASE_URL', async (t) => {
     t.same(await database.db.selectFrom('data_keys').select(['number', 'wrapped']).execute(), before)
   })
 
-  t.test('an invalid value is an error of one line that names its variable', async () => {
+  t.test('the error for an invalid value is one line that names the variable', async () => {
     await writeFile(join(cwd, 'canary'), '')
     await fails({ ...base, LATCHKEY_ROOT_KEYS: 'one:c2hvcnQ=' }, /^latchkey: LATCHKEY_ROOT_KEYS /)
     await fails({ PORT: '99999' }, /^latchkey: PORT must be /)
@@ -126,7 +126,7 @@ t.test('an embedded database of an earlier version keeps its data and gets its r
   const [email, password] = ['before@example.org', 'correct horse battery']
   const postgres = await startEmbedded({ directory, durable: false })
   t.teardown(() => postgres.stop())
-  // Earlier versions did everything as the superuser, and had no other role.
+  // Earlier versions used only the superuser.
   const superuser = createDatabase(postgres.connection)
   await sql`alter database latchkey owner to latchkey`.execute(superuser)
   for (const role of ['latchkey_owner', 'latchkey_service'])
@@ -153,7 +153,7 @@ t.test('an embedded database of an earlier version keeps its data and gets its r
     t.same(rows, [{ owner: 'latchkey_owner' }])
     const { rows: used } = await sql<{ role: string }>`select distinct usename as role
       from pg_stat_activity where application_name = 'latchkey'`.execute(look)
-    t.same(used, [{ role: 'latchkey_service' }], 'requests use no other role')
+    t.same(used, [{ role: 'latchkey_service' }], 'requests use only this role')
     const { rows: roles } = await sql`select rolname, rolsuper, rolcreaterole from pg_roles
       where rolname ~ '^latchkey' order by rolname`.execute(look)
     t.same(roles, [
@@ -231,7 +231,7 @@ t.test('with a role for migrations and another one for requests', async (t) => {
     from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v')`.execute(
     database.db
   )
-  // Partitions that are made later have the name of their day.
+  // The names of later partitions contain a date.
   const tables = rows.map(({ table }) => table).filter((table) => !/_\d{8}$/.test(table))
   t.same(tables.sort(), Object.keys(GRANTS).sort())
   t.same([...new Set(rows.map((row) => row.owner))], [owner])

@@ -1,4 +1,4 @@
-// What a request sends to Postgres. Times of the last use, counters and totals are not written by each.
+// Counts the statements of requests. Not every request writes last uses, counters or totals.
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from './helpers/app.ts'
@@ -21,11 +21,11 @@ const personal = await newToken(ann, ['credentials:read'])
 
 const { sent } = watchStatements(t)
 
-/** Statements of the jobs, which run whether there are requests or not. */
+/** Statements of background jobs. */
 const JOBS = /audit_unsealed|audit_links|data_keys|advisory|^(begin|commit|rollback)/i
 const isWrite = (text: string) => /\b(insert into|update|delete from) "?\w+/.test(text)
 
-/** The statements of some equal requests, one after the other, after a first one. */
+/** Returns the statements of equal requests in sequence, without those of a first request. */
 async function statementsOf(send: () => ReturnType<Client['get']>): Promise<string[]> {
   await send()
   await service.app.lastUses.end()
@@ -50,7 +50,7 @@ const READS: [name: string, client: Client, path: string][] = [
   ['the usages', ann, `${path}/${id}/usages`]
 ]
 
-t.test('a request that reads writes nothing', async (t) => {
+t.test('reads do not write', async (t) => {
   for (const [name, client, path] of READS) {
     const statements = await statementsOf(() => client.get(path))
     t.same(statements.filter(isWrite), [], name)
@@ -58,17 +58,17 @@ t.test('a request that reads writes nothing', async (t) => {
   }
 })
 
-t.test('a resolve writes its events in one statement, and nothing else', async (t) => {
-  const handOuts: [name: string, send: () => ReturnType<Client['get']>][] = [
+t.test('a resolve or reveal writes only its events, in one statement', async (t) => {
+  const valueReads: [name: string, send: () => ReturnType<Client['get']>][] = [
     ['resolve', () => machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })],
     ['reveal', () => ann.post(`${path}/${id}/reveal`, {})]
   ]
-  for (const [name, send] of handOuts) {
+  for (const [name, send] of valueReads) {
     const statements = await statementsOf(send)
     const writes = statements.filter(isWrite)
     t.equal(writes.length, REQUESTS, name)
     for (const text of writes) t.match(text, /^insert into "audit_log"/, name)
-    t.equal(statements.length, 2 * REQUESTS, `${name}: the caller with what it asks for, and the events`)
+    t.equal(statements.length, 2 * REQUESTS, `${name}: one for the caller and the rows, one for the events`)
   }
 })
 
@@ -81,7 +81,7 @@ t.test('the last use is written once, for all requests of a minute', async (t) =
     await service.app.lastUses.end()
     await one.get(`${path}/${id}`)
     const touched = () => sent.filter((text) => /^update "(sessions|access_tokens)"/.test(text))
-    await eventually(() => touched().length > 0, 'it is written')
+    await eventually(() => touched().length > 0, 'the use is written')
     t.ok(touched().length <= 3, `${touched().length} statements for 21 requests`)
   }
 })

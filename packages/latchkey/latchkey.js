@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command of the npm package. It starts on older versions of Node too, to say which one it needs.
+// The command of the npm package. It also runs on older versions of Node, to say which one it needs.
 import * as nodeModule from 'node:module'
 import { fileURLToPath } from 'node:url'
 
@@ -17,8 +17,8 @@ if (Number(process.versions.node.split('.')[0]) < NODE) {
   )
 }
 
-// Most of a start is compiling: with the cache, only the first start compiles. Without write access to the
-// directory, the cache is off.
+// Most of the start time is compilation. With the cache, only the first start compiles. Without write access
+// to the directory, the cache is off.
 nodeModule.enableCompileCache(fileURLToPath(new URL('.cache/compiled', import.meta.url)))
 
 try {
@@ -27,7 +27,7 @@ try {
   fail('the native part of @node-rs/argon2 is not installed: install without --omit=optional.')
 }
 
-// npm runs the command in a shell, which ends by a SIGTERM without passing it on.
+// npm runs the command in a shell, which exits on SIGTERM without forwarding it.
 if (process.env.npm_lifecycle_event === 'npx' && process.argv[2] === 'start')
   process.argv.push('--end-with-parent')
 

@@ -1,5 +1,5 @@
-// `npm run pack:service [-- FOLDER]` makes the npm package `latchkey`, the service without development
-// packages, in FOLDER or here. The same sources and dependencies make the same bytes.
+// `npm run pack:service [-- FOLDER]` creates the npm package `latchkey`, the service without development
+// packages, in FOLDER or the current directory. The result is reproducible from sources and dependencies.
 import { execFileSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,14 +18,14 @@ interface Locked {
   version: string
   dev?: boolean
   link?: boolean
-  /** Set if it is for some platforms alone. */
+  /** Set if the package is only for some platforms. */
   os?: string[]
 }
 
 const here = import.meta.dirname
 const root = join(here, '../..')
 const target = resolve(process.env.INIT_CWD ?? '', process.argv[2] ?? '.')
-/** Files for people, compilers and debuggers, except licenses; and the tests of dependencies. */
+/** Files that are not needed at run time: documentation, types, source maps and tests, but not licenses. */
 const NOT_RUN =
   /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$|\/node_modules\/(@[^/]+\/)?[^/]+\/test$/i
 
@@ -51,8 +51,9 @@ try {
 }
 
 /**
- * Copies the production dependencies: npm ignores the lockfile of a package that it installs, and would take
- * the newest versions that fit. Returns those for one platform, which are not copied, with their versions.
+ * Copies the production dependencies, because npm ignores the lockfile of a package that it installs, and
+ * would install the newest matching versions. Returns the names and versions of packages for only some
+ * platforms, which are not copied.
  */
 function copyDependencies(from: string, to: string): Record<string, string> {
   const { packages } = read<Lock>(join(root, 'package-lock.json'))
@@ -70,7 +71,7 @@ function copyDependencies(from: string, to: string): Record<string, string> {
   }
 }
 
-/** Dependencies and versions are those of the repository, so that nothing has to be kept in step manually. */
+/** Takes dependencies and versions from the repository, so that they need not be kept in sync manually. */
 function manifest(native: Record<string, string>): Manifest {
   const { private: _, scripts: __, ...own } = read<Manifest>(join(here, 'package.json'))
   const { name, version, engines, ...others } = read<Manifest>(join(root, 'package.json'))

@@ -10,7 +10,7 @@ import { insertAged, partitionsOf } from '../helpers/partitions.ts'
 
 t.setTimeout(300_000)
 
-t.test('events that came too late for a run are archived by a later one', async (t) => {
+t.test('events that were sealed too late for a run are archived by the next one', async (t) => {
   const log = await oldLog(t)
   const signer = new SigningKey(newSigningKey())
   await insertAged(log.db, [100, 70, 40])
@@ -20,13 +20,13 @@ t.test('events that came too late for a run are archived by a later one', async 
   t.same(await log.ages(), [66, 65, 40])
   await seal(log.db)
   await log.archive({ signer, keepDays: 35 })
-  t.same(await log.ages(), [], 'all were sealed before a partition that is dropped')
+  t.same(await log.ages(), [], 'all events were sealed before the events of a dropped partition')
   const partitions = await partitionsOf(log.db)
   await log.archive({ signer, keepDays: 35 })
   t.same(await partitionsOf(log.db), partitions)
 })
 
-t.test('verification during a run reports no event that was exported', async (t) => {
+t.test('verification during an archive run does not report exported events as missing', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70, 40])
   await seal(log.db)
@@ -44,7 +44,7 @@ t.test('verification during a run reports no event that was exported', async (t)
   })
 })
 
-t.test('of two runs at a time, one says so', async (t) => {
+t.test('two runs at the same time archive all old events; a refused run says why', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70, 40])
   await seal(log.db)
@@ -57,7 +57,7 @@ t.test('of two runs at a time, one says so', async (t) => {
   t.same(await log.ages(), [40])
 })
 
-t.test('files of another database are not replaced', async (t) => {
+t.test('files of another audit log are not replaced', async (t) => {
   const [log, other] = [await oldLog(t), await oldLog(t)]
   for (const { db } of [log, other]) {
     await insertAged(db, [100, 40])
@@ -74,7 +74,7 @@ t.test('files of another database are not replaced', async (t) => {
   t.same(await other.ages(), [100, 40])
 })
 
-t.test('the head of the empty chain may have been noted', async (t) => {
+t.test('verification accepts the head of the empty chain', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 40])
   await seal(log.db)

@@ -49,7 +49,7 @@ t.test('old events are exported, signed and dropped, and verification continues'
   t.equal(heads.length, 2)
   const partitions = await partitionsOf(log.db)
   t.match(partitions[0], /^audit_log_before_\d{8}_3$/)
-  t.equal(partitions.length, 4, 'that of 59 days to 30, that of now, the last one, and one for old ids')
+  t.equal(partitions.length, 4, '60 to 30 days ago, the current one, the last one, and one for old ids')
   const { rows: events } = await sql<{ details: object }>`select details from audit_log
     where action = 'audit.archived' order by id`.execute(log.db)
   t.match(events[1]!.details, { file: 'audit-000000000002-000000000003.jsonl.gz', events: 2, position: 3 })
@@ -74,7 +74,11 @@ t.test('old events are exported, signed and dropped, and verification continues'
   t.same((await readdir(log.directory)).length, 6)
   await insertAged(log.db, [200, 70])
   await seal(log.db)
-  t.match((await log.latchkey('audit', 'verify')).out, /^9 events/, 'ids before all partitions have a place')
+  t.match(
+    (await log.latchkey('audit', 'verify')).out,
+    /^9 events/,
+    'ids older than all partitions are stored'
+  )
 })
 
 t.test('the public key verifies an export without Latchkey', async (t) => {
@@ -118,7 +122,7 @@ t.test('the public key verifies an export without Latchkey', async (t) => {
   await tamper(data, (bytes) => gzipSync(gunzipSync(bytes).toString().split('\n')[0]!), /./)
 })
 
-t.test('what is not as it was sealed is neither exported nor dropped', async (t) => {
+t.test('events that differ from their seals are neither exported nor dropped', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70])
   await seal(log.db)
@@ -142,14 +146,14 @@ t.test('what is not as it was sealed is neither exported nor dropped', async (t)
   }
 })
 
-t.test('clocks that differ lose no event', async (t) => {
+t.test('no event is lost if the clocks of replicas differ', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70])
   await insertAged(log.db, [69], { ahead: 60 })
   await seal(log.db)
   await insertAged(log.db, [68])
   await seal(log.db)
-  // Young, with old ids: of a clock that is behind. And one that is not settled yet.
+  // Recent events with old ids, as from a clock that is behind. One more event is not settled yet.
   await insertAged(log.db, [3, 2], { ahead: -80 })
   await insertAged(log.db, [1])
   await seal(log.db)
@@ -158,7 +162,7 @@ t.test('clocks that differ lose no event', async (t) => {
   t.same(
     await log.ages(),
     [66, 3, 2, 1],
-    'one of a clock ahead is exported with those that it was sealed with'
+    'the event of a clock that is ahead is exported with the events sealed before it'
   )
   await seal(log.db)
   const { rows } = await sql<{ position: number }>`select position from audit_links order by 1`.execute(
@@ -170,7 +174,7 @@ t.test('clocks that differ lose no event', async (t) => {
   )
 })
 
-t.test('an interrupted run is gone on with, and two at a time do no harm', async (t) => {
+t.test('an interrupted run can be continued, also by two processes at the same time', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70, 40, 5])
   await seal(log.db)
@@ -180,7 +184,7 @@ t.test('an interrupted run is gone on with, and two at a time do no harm', async
   }
   const options = { directory: log.directory, keepDays: 45, signer }
   await t.rejects(archiveEvents(log.db, { ...options, onExported: stop }), { message: 'stopped' })
-  t.same(await log.ages(), [100, 70, 40, 5], 'nothing is dropped before it was written')
+  t.same(await log.ages(), [100, 70, 40, 5], 'nothing is dropped before it is written')
   const first = await readdir(log.directory)
   t.equal(first.length, 3)
   const bytes = await readFile(join(log.directory, first.sort()[1]!))
@@ -188,7 +192,11 @@ t.test('an interrupted run is gone on with, and two at a time do no harm', async
   await Promise.allSettled([archiveEvents(log.db, options), archiveEvents(log.db, options)])
   await archiveEvents(log.db, options)
   t.same(await log.ages(), [40, 5])
-  t.same(await readFile(join(log.directory, first[1]!)), bytes, 'the same file once more')
+  t.same(
+    await readFile(join(log.directory, first[1]!)),
+    bytes,
+    'the file is written again with the same content'
+  )
   const files = (await readdir(log.directory)).sort()
   t.equal(files.length, 6, files.join())
   for (const name of files.filter((one) => one.endsWith('.head.json'))) {
@@ -202,7 +210,7 @@ t.test('an interrupted run is gone on with, and two at a time do no harm', async
   }
 })
 
-t.test('a head that this installation did not sign is refused', async (t) => {
+t.test('a head with an invalid signature is refused', async (t) => {
   const log = await oldLog(t)
   await insertAged(log.db, [100, 70, 5])
   await seal(log.db)
@@ -216,7 +224,7 @@ t.test('a head that this installation did not sign is refused', async (t) => {
   t.match((await log.latchkey('audit', 'archive', log.directory)).err, /was not signed/)
 })
 
-t.test('the signing key lives through rotations of the data key', async (t) => {
+t.test('the signing key survives rotations of the data key', async (t) => {
   const log = await oldLog(t)
   const { out } = await log.latchkey('audit', 'public-key')
   const rootKeys = parseRootKeys(log.rootKey)
@@ -228,7 +236,7 @@ t.test('the signing key lives through rotations of the data key', async (t) => {
   await reencryptAll(log.db, keyring)
   const destroyed = await log.latchkey('keys', 'destroy', '1')
   t.equal(destroyed.code, 0, destroyed.err)
-  t.equal((await log.latchkey('audit', 'public-key')).out, out, 'it is the same key')
+  t.equal((await log.latchkey('audit', 'public-key')).out, out, 'the key is unchanged')
 })
 
 t.test('archive says what is missing', async (t) => {

@@ -117,7 +117,7 @@ t.test('the audit log', async (t) => {
     t.same(
       (await service.admin.get(`${path}?credentialId=${unknown}`)).json.data,
       [],
-      'a 404 for what does not exist is no denial'
+      'a 404 for an unknown id is not a denial'
     )
     const failed = (await service.admin.get(`${path}?action=session.failed`)).json.data[0]
     t.match(failed, {
@@ -153,7 +153,7 @@ t.test('the audit log', async (t) => {
     for (const { action, target } of data) t.match(target, expected.get(action)!, action)
   })
 
-  t.test('shows administrators all events, and others those of their credentials and projects', async (t) => {
+  t.test('shows administrators all events, and users those of their credentials and projects', async (t) => {
     const [bob, carl] = [await service.newUser(), await service.newUser()]
     const project = await newProject(ann)
     await addMember(ann, project, bob, 'editor')
@@ -163,15 +163,15 @@ t.test('the audit log', async (t) => {
         (event: { action: string }) => event.action
       )
     t.same(await ids(bob), ['credential.linked', 'credential.created'], 'the credential’s owner')
-    t.same(await ids(ann), ['credential.linked'], 'the project’s owner: what the project has to do with')
-    t.same(await ids(carl), [], 'somebody else')
+    t.same(await ids(ann), ['credential.linked'], 'the project’s owner: events of the project')
+    t.same(await ids(carl), [], 'another user')
     t.same(await ids(service.admin), ['credential.linked', 'credential.created'])
     await addMember(ann, project, carl, 'viewer')
     t.same(await ids(carl), [], 'a viewer of the project')
     const reader = await newToken(bob, ['audit:read'])
     t.equal((await ids(reader)).length, 2)
     const admins = await newToken(service.admin, ['audit:read'])
-    t.same(await ids(admins), [], 'an administrator’s token sees what is the person’s')
+    t.same(await ids(admins), [], 'an administrator’s token sees only events of the user')
     t.equal((await (await newToken(bob, ['credentials:read'])).get(path)).status, 403)
     t.equal((await bob.get(`${path}/head`)).status, 403)
   })
@@ -199,7 +199,11 @@ t.test('the audit log', async (t) => {
     for (const query of ['since=2090-01-01T00:00:00Z', 'until=2020-01-01T00:00:00Z'])
       t.same((await service.admin.get(`${path}?${query}`)).json.data, [], query)
     for (const query of ['from=2090-01-01T00:00:00Z', 'to=2020-01-01T00:00:00Z'])
-      t.same((await service.admin.get(`${path}?${query}`)).json.data, [], `${query}, the name until 1.0`)
+      t.same(
+        (await service.admin.get(`${path}?${query}`)).json.data,
+        [],
+        `${query}, the parameter’s name until 1.0`
+      )
     for (const bad of [
       'limit=0',
       'limit=201',
@@ -240,7 +244,7 @@ t.test('the audit log', async (t) => {
           await t.rejects(change(id, name, OTHER[type]!), /only ever added/, `${name} of ${what}`)
       }
     }
-    await refusesAll(await insert('allowed'), 'what was done')
+    await refusesAll(await insert('allowed'), 'an allowed action')
     const denied = await insert('denied')
     await refusesAll(denied, 'a denial', 'count')
     await t.rejects(
@@ -248,8 +252,12 @@ t.test('the audit log', async (t) => {
       /only ever added/,
       'another text of the same JSON'
     )
-    t.equal((await change(denied, 'count', 'count + 1')).numAffectedRows, 1n, 'a denial is counted')
-    await t.rejects(change(denied, 'count', 'count - 1'), /only ever added/, 'and not counted down')
+    t.equal(
+      (await change(denied, 'count', 'count + 1')).numAffectedRows,
+      1n,
+      'the count of a denial can grow'
+    )
+    await t.rejects(change(denied, 'count', 'count - 1'), /only ever added/, 'but not shrink')
 
     const isSealed = async (id: string) =>
       (await sql`select from audit_links where event_id = ${id}`.execute(service.db)).rows.length === 1
@@ -271,7 +279,7 @@ t.test('the audit log', async (t) => {
     for (const attempt of onChain) await t.rejects(attempt.execute(service.db), /only ever added/)
   })
 
-  t.test('refuses to hand out a value whose event cannot be written', async (t) => {
+  t.test('returns no value whose event cannot be written', async (t) => {
     const { id } = await newCredential(ann, type)
     const project = await newProject(ann)
     await ann.post(`${credentials}/${id}/assign-projects`, { projectIds: [project] })
@@ -296,7 +304,7 @@ t.test('the audit log', async (t) => {
     t.equal((await ann.get(`${credentials}/${id}`)).json.description, null, 'nothing was changed')
   })
 
-  t.test('records concurrent hand-outs together, and one that fails does not fail the others', async (t) => {
+  t.test('records concurrent reveals together, and one failure does not affect the others', async (t) => {
     const { id } = await newCredential(ann, type)
     const ids = Array.from({ length: 40 }, (_, i) => `handed-out-${i}`)
     await sql`alter table audit_log
@@ -319,7 +327,7 @@ t.test('the audit log', async (t) => {
       new Set(events.map((event) => event.request_id)),
       new Set(ids.filter((requestId) => requestId !== 'handed-out-20'))
     )
-    t.equal(events.length, 39, 'each once')
+    t.equal(events.length, 39, 'each one once')
   })
 })
 
@@ -339,7 +347,7 @@ t.test('the audit chain', async (t) => {
   await newProject(ann)
   t.equal((await verifyChain(service.db)).unsealed, 1)
   await sealAll(service.db)
-  t.equal((await verifyChain(service.db)).verified, whole.verified + 1, 'positions go on')
+  t.equal((await verifyChain(service.db)).verified, whole.verified + 1, 'positions continue')
 
   const tamper = async (name: string, statements: ReturnType<typeof sql>[], broken: object) => {
     await service.db
@@ -373,7 +381,7 @@ t.test('the audit chain', async (t) => {
     what: 'missing'
   })
   await tamper(
-    'an event removed with its place',
+    'an event and its link removed',
     [sql`delete from audit_log where id = ${at(5)}`, sql`delete from audit_links where position = 5`],
     { position: 5, what: 'missing' }
   )
@@ -393,7 +401,7 @@ t.test('the audit chain', async (t) => {
     what: 'added'
   })
   await tamper(
-    'a time changed by the least there is',
+    'a time changed by one microsecond',
     [sql`update audit_log set occurred_at = occurred_at + interval '1 microsecond' where id = ${at(2)}`],
     { position: 2, what: 'changed' }
   )

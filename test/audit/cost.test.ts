@@ -5,7 +5,7 @@ import { startTestApp } from '../helpers/app.ts'
 import type { Client } from '../helpers/client.ts'
 import { newCredential, newProject, newType } from '../helpers/fixtures.ts'
 
-// Counts the blocks of 8 KiB that Postgres reads for a page of the audit log.
+// Counts the 8 KiB blocks that Postgres reads for a page of the audit log.
 
 const service = await startTestApp(t)
 const { db } = service
@@ -34,7 +34,7 @@ interface Page {
   nextCursor: string | null
 }
 
-/** Asks for a page. Returns it, and the blocks that Postgres reads for it. */
+/** Requests a page. Returns it with the number of blocks that Postgres reads for it. */
 async function page(client: Client, parameters: string): Promise<{ page: Page; blocks: number }> {
   sent.length = 0
   const { status, json, text } = await client.get(`/api/v1/audit-events?${parameters}`)
@@ -55,7 +55,7 @@ async function page(client: Client, parameters: string): Promise<{ page: Page; b
   return { page: json, blocks }
 }
 
-/** Inserts events of nobody here, or of this owner or project, of the last hour. */
+/** Inserts events from the last hour: of random owners, or of the given owner or project. */
 async function insertEvents(
   count: number,
   {
@@ -91,20 +91,20 @@ const quiet = await newProject(ann)
 const past = new Date(Date.now() - 48 * 3_600_000).toISOString()
 const longPast = new Date(Date.now() - 72 * 3_600_000).toISOString()
 const PAGES: [string, Client, string][] = [
-  ['of somebody with few events', ann, ''],
-  ['of somebody without any', idle, ''],
-  ['of nothing that happened', idle, 'action=nothing'],
-  ['of what was denied', ann, 'outcome=denied'],
+  ['of a user with few events', ann, ''],
+  ['of a user without events', idle, ''],
+  ['of an unknown action', idle, 'action=nothing'],
+  ['of denials', ann, 'outcome=denied'],
   ['of a credential', ann, `credentialId=${credential.id}`],
   ['of a project', ann, `projectId=${quiet}`],
   ['of an actor', ann, `actorId=${ann.person.id}`],
-  ['of a time before all', ann, `since=${longPast}&until=${past}`],
+  ['of a time before all events', ann, `since=${longPast}&until=${past}`],
   ['of an administrator, of a credential', service.admin, `credentialId=${credential.id}`],
-  ['of an administrator, of a time before all', service.admin, `since=${longPast}&until=${past}`],
+  ['of an administrator, of a time before all events', service.admin, `since=${longPast}&until=${past}`],
   ['of an administrator', service.admin, 'limit=200']
 ]
 
-t.test('events of others add nothing to what a page costs', async (t) => {
+t.test('events of other users do not make a page more expensive', async (t) => {
   const before = new Map<string, { blocks: number; page: Page }>()
   for (const [name, client, parameters] of PAGES) before.set(name, await page(client, parameters))
   await insertEvents(60_000)
@@ -118,13 +118,13 @@ t.test('events of others add nothing to what a page costs', async (t) => {
         then.page.data.map(({ id }) => id),
         name
       )
-    // Each index is a level or two deeper, and an event takes three blocks.
+    // Each index may have become one or two levels deeper, and an event takes three blocks.
     const most = then.blocks + 3 * now.data.length + 50
     t.ok(blocks <= most, `a page ${name}: ${then.blocks} blocks, then ${blocks}`)
   }
 })
 
-t.test('what is rare is found in bounded steps', async (t) => {
+t.test('rare events are found in pages of bounded cost', async (t) => {
   for (const parameters of ['action=nothing', 'outcome=denied', 'action=token.created']) {
     let pages = 0
     let cursor: string | null = null
@@ -134,15 +134,16 @@ t.test('what is rare is found in bounded steps', async (t) => {
         `${parameters}${cursor ? `&cursor=${cursor}` : ''}`
       )
       t.ok(blocks < 3_500, `${parameters}: ${blocks} blocks`)
-      if (cursor && one.nextCursor) t.not(one.nextCursor, cursor, 'each page goes further')
+      if (cursor && one.nextCursor)
+        t.not(one.nextCursor, cursor, 'each page continues after the previous one')
       cursor = one.nextCursor
     } while (cursor && ++pages < 5)
   }
   const all = await everyPage(t, service.admin, 'action=project.created')
-  t.equal(all.length, 1, 'and found, behind 60,000 others')
+  t.equal(all.length, 1, 'found behind 60,000 other events')
 })
 
-t.test('the pages of many projects have each event once, in order', async (t) => {
+t.test('pages over many projects contain each event once, in order', async (t) => {
   const bea = await service.newUser({ name: 'Bea' })
   const projects = await Promise.all(Array.from({ length: 30 }, () => newProject(bea)))
   await insertEvents(1_500, { project: projects[0]! })
@@ -162,7 +163,7 @@ t.test('the pages of many projects have each event once, in order', async (t) =>
   t.ok(blocks < 3_500, `${blocks} blocks`)
 })
 
-t.test('that much of a credential is hidden is not told', async (t) => {
+t.test('pages do not reveal how many events of a credential are hidden', async (t) => {
   const { id } = credential
   await insertEvents(3_000, { target: id })
   const shown = await everyPage(t, ann, `credentialId=${id}`)

@@ -22,7 +22,7 @@ import { sealAll } from '../helpers/sealing.ts'
 
 const DAY_S = 86_400
 
-/** The ages of the events of each partition of the log. */
+/** Returns the ages of the events in each partition of the log. */
 async function agesIn(db: Database): Promise<number[][]> {
   const ages = []
   for (const name of await partitionsOf(db)) {
@@ -33,14 +33,14 @@ async function agesIn(db: Database): Promise<number[][]> {
   return ages
 }
 
-t.test('partitions are made ahead by the role of the service, once', async (t) => {
+t.test('the role of the service creates partitions ahead, each once', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   const service = createDatabase({ connectionString: database.url })
   t.teardown(() => service.destroy())
   t.equal((await partitionsOf(database.db)).length, 2)
   await extendPartitions(service, 1)
-  t.equal((await partitionsOf(database.db)).length, 2, 'they go far enough ahead')
+  t.equal((await partitionsOf(database.db)).length, 2, 'they extend far enough ahead')
   await Promise.all(Array.from({ length: 5 }, () => extendPartitions(service, 30)))
   const names = await partitionsOf(database.db)
   t.equal(names.length, 3)
@@ -53,7 +53,7 @@ t.test('partitions are made ahead by the role of the service, once', async (t) =
   t.same(rows[0]!.bounds, rows[1]!.bounds, 'the chain has the same bounds')
 })
 
-t.test('events of clocks that run ahead stay in the log when partitions are made', async (t) => {
+t.test('events of clocks that are ahead stay in the log when partitions are created', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   await insertAged(db, [1])
@@ -67,7 +67,7 @@ t.test('events of clocks that run ahead stay in the log when partitions are made
   t.match(await verifyChain(db), { verified: 4, unsealed: 0, broken: undefined })
 })
 
-t.test('after a long time without new partitions, few are made', async (t) => {
+t.test('after a long time without new partitions, few are created', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   await endPartitions(db, 200)
@@ -84,7 +84,7 @@ t.test('after a long time without new partitions, few are made', async (t) => {
   t.ok(lag > 98 * DAY_S && lag < 101 * DAY_S, `${lag} seconds`)
 })
 
-t.test('no event of a partition is changed or removed in it', async (t) => {
+t.test('events cannot be changed or removed in their partition', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   await divideLog(db, [60, 30])
@@ -103,7 +103,7 @@ t.test('no event of a partition is changed or removed in it', async (t) => {
   }
 })
 
-t.test('the page has a statement that lists them', async (t) => {
+t.test('the statement in docs/operations/audit-log.md lists the partitions', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   const page = await readFile(join(import.meta.dirname, '../../docs/operations/audit-log.md'), 'utf8')
@@ -115,7 +115,7 @@ t.test('the page has a statement that lists them', async (t) => {
   ])
 })
 
-t.test('a partition that is dropped meanwhile is not listed as one without bounds', async (t) => {
+t.test('a partition that is dropped during the listing is not listed without bounds', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
   await divideLog(db, [60, 30])
@@ -132,11 +132,11 @@ t.test('a partition that is dropped meanwhile is not listed as one without bound
     })
 })
 
-t.test('a partition is a twelfth of what is kept', async (t) => {
+t.test('a partition covers a twelfth of the days to keep, and at most 30 days', async (t) => {
   t.same([1, 12, 30, 90, 365, 3_650, undefined].map(partitionDays), [1, 1, 3, 8, 30, 30, 30])
 })
 
-t.test('denials that are alike are one event, whichever replicas answer', async (t) => {
+t.test('equal denials on several replicas are one event', async (t) => {
   const service = await startTestApp(t)
   const replica = await startReplica(t, service)
   const [ann, bob] = [await service.newUser(), await service.newUser()]
@@ -159,7 +159,7 @@ t.test('denials that are alike are one event, whichever replicas answer', async 
   t.match(await verifyChain(service.db), { broken: undefined })
 })
 
-t.test('a page costs little more with many partitions', async (t) => {
+t.test('a page of a log with many partitions has a bounded cost', async (t) => {
   const service = await startTestApp(t)
   const { db } = service
   const server = new pg.Client({ connectionString: service.databaseUrl })
@@ -186,7 +186,7 @@ t.test('a page costs little more with many partitions', async (t) => {
     prototype.query = query
   })
   for (const [parameters, most] of [
-    // The ids of a thousand events, and fifty events.
+    // Reads the ids of a thousand events, and fifty events.
     ['', 1_500],
     [`actorId=${randomUUID()}`, 500],
     ['until=2001-01-01T00:00:00Z', 100]

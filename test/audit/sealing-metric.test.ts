@@ -9,7 +9,7 @@ import { sealAll } from '../helpers/sealing.ts'
 const service = await startTestApp(t)
 const { db } = service
 
-/** The metrics of a new replica, which has cached none. */
+/** Reads the metric from a new replica, which has nothing cached. */
 async function lag(t: Test): Promise<number> {
   const { app } = await startReplica(t, service, { env: { METRICS_PORT: '0' } })
   const { address, port } = app.metrics.address!
@@ -30,9 +30,9 @@ async function insert({ ago = '0 s', foldKey = null }: { ago?: string; foldKey?:
   return id
 }
 
-t.test('the age of the oldest event that could be sealed', async (t) => {
+t.test('the metric is the age of the oldest event that could be sealed', async (t) => {
   await sealAll(db)
-  t.equal(await lag(t), 0, 'all are sealed')
+  t.equal(await lag(t), 0, 'all events are sealed')
   await insert({ foldKey: 'counted for two minutes' })
   t.equal(await lag(t), 0, 'a denial that may still be counted is not late')
 
@@ -49,20 +49,20 @@ t.test('the age of the oldest event that could be sealed', async (t) => {
   })
 })
 
-t.test('an event that is kept from being sealed shows', async (t) => {
+t.test('the metric shows an event that is prevented from being sealed', async (t) => {
   await sealAll(db)
   await remove.execute(db)
   const id = await insert({ ago: '10 min' })
   await remove.execute(db)
   await list(id, 'infinity')
   const seconds = await lag(t)
-  t.ok(seconds >= 480 && seconds < 540, `of ten minutes ago, and settled never: ${seconds}`)
+  t.ok(seconds >= 480 && seconds < 540, `ten minutes old, and never settled: ${seconds}`)
   await remove.execute(db)
   await list(uuidv7(), 'infinity')
-  t.equal(await lag(t), Number.POSITIVE_INFINITY, 'an event that is gone')
+  t.equal(await lag(t), Number.POSITIVE_INFINITY, 'a missing event')
 })
 
-t.test('an event that is gone shows behind thousands that wait', async (t) => {
+t.test('the metric shows a missing event among thousands that are not due', async (t) => {
   await remove.execute(db)
   await list('00000000-0000-7000-8000-000000000000', 'infinity')
   await db.transaction().execute(async (trx) => {

@@ -21,7 +21,7 @@ async function newDatabase() {
   return database
 }
 
-t.test('a backlog is sealed over kill -9 and by two replicas, each event once', async (t) => {
+t.test('a backlog is sealed despite kill -9 and by two replicas, each event once', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const { db } = service
   await insertEvents(db, 20_000)
@@ -57,7 +57,7 @@ t.test('a backlog is sealed over kill -9 and by two replicas, each event once', 
 t.test('large events are sealed in batches of bounded size', async (t) => {
   const { db } = await newDatabase()
   await insertEvents(db, 100, 200_000)
-  // Alone larger than a batch.
+  // Each is larger than a batch.
   await insertEvents(db, 2, 5_000_000)
   const { sent } = watchStatements(t)
   await sealEvents(db)
@@ -67,7 +67,7 @@ t.test('large events are sealed in batches of bounded size', async (t) => {
   t.same([verdict.broken, verdict.verified, verdict.unsealed], [undefined, 102, 0])
 })
 
-t.test('events that cannot be sealed are read once, and hold up no other', async (t) => {
+t.test('events that cannot be sealed do not block the others', async (t) => {
   const { db } = await newDatabase()
   await sql`insert into audit_unsealed (event_id, settled_at)
     select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now()
@@ -77,12 +77,12 @@ t.test('events that cannot be sealed are read once, and hold up no other', async
   t.equal(await countLinks(db), 3_000)
 })
 
-t.test('events are found by their keys, whatever the statistics say', async (t) => {
+t.test('events are found by index, even with misleading statistics', async (t) => {
   const { db, url } = await newDatabase()
   await sql`alter table audit_unsealed set (autovacuum_enabled = off)`.execute(db)
   await insertEvents(db, 5_000)
   await sealEvents(db)
-  // The list has pages and no rows. For a planner that relies on it, reading all of it costs nothing.
+  // Now the statistics say that the list is empty, so to the planner a sequential scan costs nothing.
   await sql`vacuum (truncate false) audit_unsealed`.execute(db)
   const scans = async () => {
     const { rows } = await sql<{ scans: number }>`select sum(seq_scan) as scans from pg_stat_user_tables
@@ -93,7 +93,7 @@ t.test('events are found by their keys, whatever the statistics say', async (t) 
   const before = await scans()
   const service = createDatabase({ connectionString: url })
   await sealEvents(service)
-  // The counts of a session are complete when it has ended.
+  // The scan counts of a session are complete after it has ended.
   await service.destroy()
   await eventually(async () => {
     const { rows } = await sql`select from pg_stat_activity where datname = current_database()

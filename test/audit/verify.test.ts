@@ -9,7 +9,7 @@ import { insertEvents, sealAll } from '../helpers/sealing.ts'
 
 t.setTimeout(300_000)
 
-/** Three ranges, of 2,000, 2,000 and 1,000 positions. */
+/** Verified in three ranges, of 2,000, 2,000 and 1,000 positions. */
 const EVENTS = 5_000
 
 const database = await createTestDatabase()
@@ -56,14 +56,14 @@ const restore = () =>
 
 const HEAD = /Head: (\d+) ([0-9a-f]{64})/
 
-t.test('a chain of several ranges is right, and JSON says so', async (t) => {
+t.test('a chain of several ranges is intact, also with --json', async (t) => {
   const { code, out, err } = await verify()
   t.match(
     [code, out],
     [0, new RegExp(`^${EVENTS} events are intact, 0 are not sealed yet. Head: ${EVENTS} `)]
   )
   t.equal(HEAD.exec(out)?.[2], await hashAt(EVENTS))
-  t.match(err, /^Intact up to 2000:[0-9a-f]{64}\n/, 'and on standard error, from where it can go on')
+  t.match(err, /^Intact up to 2000:[0-9a-f]{64}\n/, 'standard error says where it can continue')
   t.equal(/2000:([0-9a-f]{64})/.exec(err)?.[1], await hashAt(2_000))
   const json = await verify('--json')
   t.same(
@@ -81,9 +81,9 @@ t.test('a chain of several ranges is right, and JSON says so', async (t) => {
   )
 })
 
-t.test('tampering shows in each range, and the first of several is named', async (t) => {
+t.test('tampering is found in each range, and the first position is reported', async (t) => {
   const cases: [name: string, statements: Statement[], message: RegExp][] = []
-  // The first and last of a range, and within it.
+  // The first and the last position of ranges, and one within a range.
   for (const p of [1, 1_000, 2_000, 2_001, 4_000, 4_001, EVENTS])
     cases.push([
       `an event changed at ${p}`,
@@ -157,7 +157,7 @@ t.test('tampering shows in each range, and the first of several is named', async
   t.equal((await verify()).code, 0, 'restored')
 })
 
-t.test('from a noted head, only what follows is verified', async (t) => {
+t.test('--from verifies only the events after that head', async (t) => {
   const noted = `2000:${await hashAt(2_000)}`
   await tamper(sql`update audit_log set outcome = 'denied' where id = ${at(3)}`)
   t.equal((await verify()).code, 1)
@@ -171,7 +171,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   t.match(
     await verify('--from', noted),
     { code: 1, err: /was added and is not in the hash chain/ },
-    'an old id'
+    'an added event with an old id'
   )
   await restore()
 
@@ -200,7 +200,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
     code: 1,
     err: 'latchkey: the chain differs from the given head: it ends before position 4001\n'
   })
-  // The service continues after the removed end.
+  // The service continues from the shortened chain.
   await insertEvents(db, 6_000)
   await sealAll(db)
   t.match(await verify('--from', last), {
@@ -211,7 +211,7 @@ t.test('from a noted head, only what follows is verified', async (t) => {
   await restore()
 })
 
-t.test('a head that is none is refused in one line', async (t) => {
+t.test('an invalid head is refused in one line', async (t) => {
   const hash = await hashAt(1)
   for (const text of ['', '1', `0:${hash}`, `1:${hash}0`, `1:${hash.slice(1)}`, `x:${hash}`, `-1:${hash}`]) {
     const { code, out, err } = await verify(`--from=${text}`)
@@ -230,7 +230,7 @@ t.test('an interrupted verification continues from the head that it printed', as
     child.kill('SIGINT')
   })
   const code = await new Promise((resolve) => child.on('close', resolve))
-  // It may be done before the signal arrives.
+  // It may finish before the signal arrives.
   t.ok(code === 130 || code === 0, `${code}`)
   const [, head, position] = /^.*Intact up to ((\d+):[0-9a-f]{64})\n/s.exec(err) ?? []
   const resumed = await verify('--from', head!)

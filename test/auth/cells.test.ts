@@ -6,11 +6,11 @@ import { newProject } from '../helpers/fixtures.ts'
 import { startReplica } from '../helpers/replica.ts'
 import { newToken } from '../helpers/tokens.ts'
 
-// The cell that tokens name. test/ops/cells.test.ts has the router that goes by it.
+// The cell in tokens. test/ops/cells.test.ts tests the router that reads it.
 
 const PATH = '/api/v1/app-credentials'
 
-t.test('a token names its cell, and its form says where the name ends', (t) => {
+t.test('a token contains its cell, which parsers can separate from the rest', (t) => {
   for (const cell of [undefined, 'a', '7', 'eu1', 'twelve000012']) {
     for (let i = 0; i < 200; i++) {
       t.same(parseSessionToken(newSessionToken(cell)), { cell })
@@ -24,7 +24,7 @@ t.test('a token names its cell, and its form says where the name ends', (t) => {
   t.end()
 })
 
-t.test('with LATCHKEY_CELL, sessions and tokens name it', async (t) => {
+t.test('with LATCHKEY_CELL, sessions and tokens contain the cell', async (t) => {
   const service = await startTestApp(t, { LATCHKEY_CELL: 'eu1' })
   const ann = await service.newUser()
   t.match(ann.cookie, /^latchkey_session=eu1_[\w-]{43}$/)
@@ -36,7 +36,7 @@ t.test('with LATCHKEY_CELL, sessions and tokens name it', async (t) => {
 
   const unnamed = await startReplica(t, service)
   const other = await startReplica(t, service, { env: { LATCHKEY_CELL: 'us1' } })
-  t.test('the name may be set, changed and unset while they live', async (t) => {
+  t.test('sessions and tokens stay valid when LATCHKEY_CELL is set, changed or unset', async (t) => {
     const old = unnamed.client()
     await old.signIn(ann.person)
     t.match(old.cookie, /^latchkey_session=[\w-]{43}$/)
@@ -49,14 +49,14 @@ t.test('with LATCHKEY_CELL, sessions and tokens name it', async (t) => {
     }
   })
 
-  t.test('another name makes another token, which is unknown', async (t) => {
+  t.test('a token with a changed cell is unknown', async (t) => {
     const caller = service.anonymous()
     for (const name of ['', 'eu2_', 'us1_', 'eu1_eu1_']) {
       caller.cookie = ann.cookie!.replace('eu1_', name)
-      t.equal((await caller.get(PATH)).status, 401, `the session, named ${name}`)
+      t.equal((await caller.get(PATH)).status, 401, `the session with ${name || 'no cell'}`)
     }
     caller.cookie = undefined
-    // The checksum is of the whole token, and who forges one knows that.
+    // New tokens with a valid checksum, which covers the whole token.
     for (const cell of [undefined, 'eu1', 'eu2']) {
       caller.bearer = newAccessToken('personal', cell)
       t.equal((await caller.get(PATH)).status, 401, `a token of ${cell}`)
@@ -75,9 +75,13 @@ t.test('with LATCHKEY_CELL, sessions and tokens name it', async (t) => {
       t.equal((await caller.get(surface, { headers: { cookie } })).status, 400, surface)
     }
     t.equal((await withCookie(newSessionToken('eu1'))).status, 200, 'a session that has ended')
-    t.equal((await withCookie(newSessionToken(undefined))).status, 200, 'the same, without a name')
+    t.equal((await withCookie(newSessionToken(undefined))).status, 200, 'the same, without a cell')
     t.equal((await withCookie(ann.cookie!.split('=')[1]!)).status, 200, 'the same person')
     caller.bearer = newAccessToken('personal', 'us1')
-    t.equal((await withCookie(ann.cookie!.split('=')[1]!)).status, 401, 'an unknown token, whatever else')
+    t.equal(
+      (await withCookie(ann.cookie!.split('=')[1]!)).status,
+      401,
+      'an unknown token, whatever the cookie'
+    )
   })
 })

@@ -13,7 +13,7 @@ const AUDIT = '/api/v1/audit-events'
 
 const keysOf = ({ field }: TestType) => Object.values(field).map((fieldId) => ({ fieldId, keyValue: 'x' }))
 
-/** Makes every statement on a table wait, until `release` is called. */
+/** Locks a table, so that statements on it wait until `release` is called. */
 async function hold(t: Test, table: string) {
   const held = Promise.withResolvers<void>()
   const released = Promise.withResolvers<void>()
@@ -38,7 +38,7 @@ async function hold(t: Test, table: string) {
   }
 }
 
-t.test('long reads of one caller leave connections for those of others', async (t) => {
+t.test('long reads of one caller leave connections for long reads of others', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const token = service.anonymous()
   token.bearer = (await newToken(ann, ['audit:read'])).bearer!
@@ -51,16 +51,16 @@ t.test('long reads of one caller leave connections for those of others', async (
   // The refusal may come before the statements have reached the lock.
   await eventually(async () => (await held.waiting()) >= 2, 'two run')
   await sleep(100)
-  t.equal(await held.waiting(), 2, 'and no more')
-  t.equal((await bob.get('/api/v1/credential-types')).status, 200, 'a long read of another')
-  t.equal((await ann.get('/api/v1/app-credentials')).status, 200, 'a short one of their own')
+  t.equal(await held.waiting(), 2, 'no more than two run')
+  t.equal((await bob.get('/api/v1/credential-types')).status, 200, 'a long read of another user')
+  t.equal((await ann.get('/api/v1/app-credentials')).status, 200, 'a short read of the same user')
   await held.release()
   const statuses = (await Promise.all(requests)).map(({ status }) => status).sort()
   t.same(statuses, [...Array(10).fill(200), ...Array(4).fill(429)])
-  t.equal((await ann.get(AUDIT)).status, 200, 'and all turns are free again')
+  t.equal((await ann.get(AUDIT)).status, 200, 'all turns are free again')
 })
 
-t.test('a caller who waits for a turn and goes away leaves no turn taken', async (t) => {
+t.test('a caller who disconnects while waiting for a turn does not occupy a turn', async (t) => {
   const ann = await service.newUser()
   const held = await hold(t, 'audit_log')
   const sockets = Array.from({ length: 6 }, () => ask(service.origin, ann, AUDIT))
@@ -75,7 +75,7 @@ t.test('a caller who waits for a turn and goes away leaves no turn taken', async
   )
 })
 
-t.test('all machines of a project have their turns together', async (t) => {
+t.test('all tokens of a project share their turns', async (t) => {
   const ann = await service.newUser()
   const project = await newProject(ann)
   const fields = ['a', 'b'].map((fieldName) => ({ fieldName, fieldLabel: 'F', fieldType: 'text' }))
@@ -88,7 +88,7 @@ t.test('all machines of a project have their turns together', async (t) => {
   const small = await newCredential(ann, type, { projectIds: [project], keys: keysOf(type) })
   const resolve = (machine: Client, id: string) =>
     machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id }] })
-  // The values are known to be large before they are read, and read before they are recorded.
+  // The lock holds the statement that records the event, after the values have been read.
   const held = await hold(t, 'audit_log')
   const large = machines.flatMap((machine) => Array.from({ length: 4 }, () => resolve(machine, id)))
   const refused = (await firstOf(large, 2))[0]
@@ -99,7 +99,7 @@ t.test('all machines of a project have their turns together', async (t) => {
   t.equal((await resolve(machines[0]!, small.id)).status, 200)
 })
 
-/** Returns the first so many answers. */
+/** Returns the first `count` responses. */
 async function firstOf(requests: readonly Promise<Answer>[], count: number): Promise<Answer[]> {
   const answers: Answer[] = []
   for (const request of requests) void request.then((answer) => answers.push(answer))
@@ -107,7 +107,7 @@ async function firstOf(requests: readonly Promise<Answer>[], count: number): Pro
   return answers
 }
 
-/** Sends a request and does not read. */
+/** Sends a request and does not read the response. */
 function ask(origin: string, client: Client, path: string): Socket {
   const { hostname, port } = new URL(origin)
   const socket = connect({ host: hostname, port: Number(port) })

@@ -31,7 +31,7 @@ async function request(kind: keyof typeof callers) {
   return { status, ms: performance.now() - from }
 }
 
-t.test('a request does not wait until its use can be written, and the use is written later', async (t) => {
+t.test('a request does not wait for the write of its last use, which happens later', async (t) => {
   await ageAll()
   await service.db.transaction().execute(async (trx) => {
     await sql`lock table sessions, access_tokens in share mode`.execute(trx)
@@ -45,11 +45,11 @@ t.test('a request does not wait until its use can be written, and the use is wri
   await eventually(async () => (await stale()).length === 0, 'both uses are written')
 })
 
-t.test('a request does not fail because its use cannot be written', async (t) => {
+t.test('a request does not fail if its last use cannot be written', async (t) => {
   await sql`create function fail() returns trigger language plpgsql as
     $$ begin raise exception 'no'; end $$`.execute(service.db)
   await service.db.transaction().execute(async (trx) => {
-    // A use of the test before may still wait to be written.
+    // A use from the previous test may not be written yet.
     await sql`lock table sessions, access_tokens`.execute(trx)
     await ageAll(trx)
     for (const table of ['sessions', 'access_tokens'])
@@ -62,5 +62,5 @@ t.test('a request does not fail because its use cannot be written', async (t) =>
   t.match(service.log.join(), 'the last use of sessions and tokens was not written')
   await sql`drop function fail() cascade`.execute(service.db)
   for (const kind of ['session', 'token'] as const) t.equal((await request(kind)).status, 200, kind)
-  await eventually(async () => (await stale()).length === 0, 'the next requests write it')
+  await eventually(async () => (await stale()).length === 0, 'the next requests write their uses')
 })

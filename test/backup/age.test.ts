@@ -16,7 +16,7 @@ const hasAge = await run('age', ['--version']).then(
   () => false
 )
 
-t.test('a backup is encrypted to recipients of age', async (t) => {
+t.test('a backup can be encrypted to age recipients', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   await newCredential(ann, await newType(ann))
@@ -37,7 +37,7 @@ t.test('a backup is encrypted to recipients of age', async (t) => {
   t.match(bytes.toString('latin1'), /^age-encryption\.org\/v1\n/)
   t.notMatch(bytes.toString('latin1'), 'latchkey')
 
-  t.test('each of them restores it', async (t) => {
+  t.test('the identity of each recipient restores it', async (t) => {
     for (const { file: identity } of [one, two]) {
       const empty = await emptyDatabase(t)
       const restored = await onDatabase(empty.ownerUrl, service)('restore', file, '--identity', identity)
@@ -45,7 +45,7 @@ t.test('a backup is encrypted to recipients of age', async (t) => {
     }
   })
 
-  t.test('without one of their identities it is refused, and nothing restored', async (t) => {
+  t.test('without such an identity it is refused, and nothing is restored', async (t) => {
     const empty = await emptyDatabase(t)
     const restore = onDatabase(empty.ownerUrl, service)
     const changed = join(directory, 'changed.age')
@@ -73,7 +73,7 @@ t.test('a backup is encrypted to recipients of age', async (t) => {
     await refused(bytes, by(two.file), /by other users \(chmod 600\)/)
   })
 
-  t.test('who is no recipient is refused before anything is written', async (t) => {
+  t.test('an invalid recipient is refused before anything is written', async (t) => {
     for (const recipient of ['age1nobody', 'ssh-ed25519 AAAA', one.identity]) {
       const refused = await latchkey('backup', join(directory, 'none.age'), '--recipient', recipient)
       t.match(refused, { code: 1, out: '', err: /^latchkey: --recipient must be a public key / })
@@ -82,7 +82,7 @@ t.test('a backup is encrypted to recipients of age', async (t) => {
     await t.rejects(readFile(join(directory, 'none.age')))
   })
 
-  t.test('age itself decrypts it', { skip: !hasAge && 'age is not installed' }, async (t) => {
+  t.test('the age program decrypts it', { skip: !hasAge && 'age is not installed' }, async (t) => {
     const plain = join(directory, 'plain.backup')
     await run('age', ['--decrypt', '--identity', one.file, '--output', plain, file])
     t.match(await readFile(plain, 'latin1'), /^latchkey backup 1\n/)

@@ -32,7 +32,7 @@ async function startArchivable(t: Test) {
   return { db, ownerUrl, rootKeyList, directory, archive }
 }
 
-t.test('a log in partitions, of which the first were exported and dropped, is restored', async (t) => {
+t.test('a log whose first partitions were exported and dropped is restored', async (t) => {
   const { db, ownerUrl, rootKeyList, directory, archive } = await startArchivable(t)
   t.match(await archive(), { code: 0 })
 
@@ -53,9 +53,9 @@ t.test('a log in partitions, of which the first were exported and dropped, is re
   t.match(await latchkey('audit', 'verify'), { code: 0, out: /events.* are intact/ })
 })
 
-t.test('a backup keeps the partitions that are dropped after its moment', async (t) => {
+t.test('a backup contains the partitions that are dropped after its snapshot', async (t) => {
   const { db, rootKeyList, directory, archive, ownerUrl } = await startArchivable(t)
-  // Makes the first data key.
+  // Creates the first data key.
   t.match(
     await runCli({ DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList }, ['audit', 'public-key']),
     {
@@ -65,7 +65,7 @@ t.test('a backup keeps the partitions that are dropped after its moment', async 
   const [rootKey] = readConfig({ DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList }).rootKeys!
   let archived: ReturnType<typeof archive> | undefined
   const slow = Object.assign(Object.create(rootKey!) as RootKey, {
-    // The snapshot has been taken by then.
+    // Called after the snapshot was taken.
     async unwrap(...args: Parameters<RootKey['unwrap']>) {
       archived = archive()
       await Promise.race([archived, sleep(5_000)])

@@ -19,14 +19,14 @@ import { newToken } from '../helpers/tokens.ts'
 
 t.setTimeout(300_000)
 
-/** A service with a row in as many tables as callers fill. */
+/** Starts a service and fills the tables that requests of callers can fill. */
 async function startFilled(t: Test) {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const type = await newType(ann)
   const projectId = await newProject(ann)
   const credential = await newCredential(ann, type, {
-    // All that COPY writes in another way.
+    // Characters that COPY escapes, and non-ASCII characters.
     description: 'a "quoted" \\ \\. \t text\nof Zoë 🐢',
     projectIds: [projectId]
   })
@@ -47,7 +47,7 @@ async function takeAndRestore(t: Test, service: TestApp) {
 
 const headOf = (text: string) => /Audit head: (\d+ [0-9a-f]{64})/.exec(text)?.[1]
 
-t.test('a restored database serves the same credentials to the same people', async (t) => {
+t.test('a restored database serves the same credentials to the same users', async (t) => {
   const { service, ann, credential } = await startFilled(t)
   const token = await newToken(ann, ['credentials:reveal'])
   await sealEvents(service.db)
@@ -57,7 +57,7 @@ t.test('a restored database serves the same credentials to the same people', asy
   t.same(Object.keys(before), await tablesIn(copy.db))
   const after = await contentOf(copy.db)
   const changed = Object.keys(before).filter((table) => before[table] !== after[table])
-  // Sessions are ended, and the restore is an event.
+  // Sessions have ended, and the restore was recorded: the other two are audit_log and audit_unsealed.
   t.ok(changed.includes('sessions') && changed.length === 3, changed.join())
   t.match(after['sessions'], /^0 /)
   t.same(await rulesOf(copy.db), await rulesOf(service.db), 'triggers, constraints and indexes')
@@ -71,7 +71,7 @@ t.test('a restored database serves the same credentials to the same people', asy
 
   const replica = await startReplica(t, { ...service, databaseUrl: copy.ownerUrl })
   t.equal((await replica.client(ann).get('/api/v1/session')).status, 401, 'the session has ended')
-  t.equal((await ann.get('/api/v1/session')).status, 200, 'the one of the original goes on')
+  t.equal((await ann.get('/api/v1/session')).status, 200, 'the session on the original continues')
   const again = replica.client()
   await again.signIn(ann.person)
   t.match(await reveal(again, credential.id), { password: 'hunter2 hunter2' })
@@ -84,7 +84,7 @@ t.test('a restored database serves the same credentials to the same people', asy
   t.match(events.json.data ?? events.json, [{ actor: { type: 'system' } }])
 })
 
-t.test('every table of the service is in a backup, also one of a later migration', async (t) => {
+t.test('a backup contains every table, and there are no sequences', async (t) => {
   const { service } = await startFilled(t)
   const { taken } = await takeAndRestore(t, service)
   t.match(taken.err, ` rows of ${(await tablesIn(service.db)).length} tables `)
@@ -93,7 +93,7 @@ t.test('every table of the service is in a backup, also one of a later migration
   t.equal(rows.length, 0, 'a sequence would have to be set after a restore')
 })
 
-t.test('a backup during writes shows one moment', async (t) => {
+t.test('a backup during writes is a consistent snapshot', async (t) => {
   const { service, ann, type } = await startFilled(t)
   let isDone = false
   const writing = (async () => {
@@ -113,7 +113,7 @@ t.test('a backup during writes shows one moment', async (t) => {
   t.same([events, values, totals], [credentials, 2 * credentials, credentials])
 })
 
-t.test('the file is private and whole', async (t) => {
+t.test('the file is private and complete', async (t) => {
   const { service } = await startFilled(t)
   const directory = await newBackupDirectory(t)
   const file = join(directory, 'latchkey.backup')
@@ -123,7 +123,7 @@ t.test('the file is private and whole', async (t) => {
   t.equal((await stat(file)).mode & 0o777, 0o600)
   t.match(await readFile(file, 'latin1'), /^latchkey backup 1\n/)
 
-  t.test('and stays as it is if the next one fails', async (t) => {
+  t.test('and is not changed if the next backup fails', async (t) => {
     const whole = await readFile(file)
     const elsewhere = await latchkey('backup', join(directory, 'not-there/latchkey.backup'))
     t.match(elsewhere, { code: 1, out: '', err: /^latchkey: .*not-there cannot be written to \(ENOENT\)\n$/ })

@@ -16,7 +16,7 @@ const VALUE = 'hunter2 hunter2'
 const HEAD = /[Hh]ead: (\d+ [0-9a-f]{64})/
 const headOf = (text: string) => HEAD.exec(text)?.[1]
 
-/** Signs in and creates a credential; returns what finds it again. */
+/** Signs in, creates a credential and returns its id. */
 async function addCredential(origin: string, password: string): Promise<string> {
   const { cookie } = await signIn(origin, EMAIL, password)
   const post = async (path: string, body: object) => {
@@ -63,7 +63,7 @@ async function startOn(t: Test, cwd: string, env: Record<string, string>) {
   }
 }
 
-t.test('from the embedded database to one of your own, and back', async (t) => {
+t.test('from the embedded database to an external one, and back', async (t) => {
   const cwd = await newDirectory(t)
   const latchkey = (env: Record<string, string>, ...words: string[]) => runCli(env, words, { cwd })
   const service = await startEmbeddedService(t, cwd)
@@ -74,7 +74,7 @@ t.test('from the embedded database to one of your own, and back', async (t) => {
   }, 'all events are sealed')
 
   const there = await latchkey({}, 'backup', 'there.backup')
-  t.match(there, { code: 0, err: /^Backed up/ }, 'beside the running service')
+  t.match(there, { code: 0, err: /^Backed up/ }, 'while the service runs')
   t.match(await latchkey({}, 'restore', 'there.backup'), { code: 1, err: /is in use by process/ })
   await service.stop()
 
@@ -87,7 +87,7 @@ t.test('from the embedded database to one of your own, and back', async (t) => {
   const own = await startOn(t, cwd, env)
   await requireSame(t, own.origin, password, id)
   const back = await latchkey(env, 'backup', 'back.backup')
-  t.match(back, { code: 0 }, 'beside the running service')
+  t.match(back, { code: 0 }, 'while the service runs')
   await own.stop()
 
   const home = await newDirectory(t)
@@ -110,7 +110,7 @@ t.test('a database of another major version of Postgres', async (t) => {
   const service = await startEmbeddedService(t, cwd)
   const password = (await readFile(join(cwd, 'data/admin.password'), 'utf8')).trim()
   const id = await addCredential(service.origin, password)
-  // Takes the backup that the error message below asks for.
+  // Takes the backup that the error message below requires.
   t.match(await latchkey('backup', 'latchkey.backup'), { code: 0 })
   await service.stop()
   const cluster = join(cwd, 'data/postgres')

@@ -21,7 +21,7 @@ import { createTestDatabase } from '../helpers/database.ts'
 
 t.setTimeout(300_000)
 
-/** The last migration of the version that makes the backup. Names had no `name_key` by then. */
+/** The last migration of the version that takes the backup. At that version, names have no `name_key`. */
 const LAST = '20261128T070000_lightning_schema'
 
 t.test('a backup of an earlier version is restored on its tables, which are then migrated', async (t) => {
@@ -36,7 +36,7 @@ t.test('a backup of an earlier version is restored on its tables, which are then
   await sql`insert into users (id, email, name, password_hash, role)
     values (gen_random_uuid(), 'Zoe@example.org', 'Zoë', 'none', 'admin')`.execute(db)
 
-  // As the version before wrote it.
+  // Writes the backup as that version did.
   const file = join(await newBackupDirectory(t), 'latchkey.backup')
   await readSnapshot(db, [], async ({ trx, connection }) => {
     const writer = new FrameWriter()
@@ -79,7 +79,7 @@ t.test('a backup of an earlier version is restored on its tables, which are then
   t.same(await rulesOf(copy.db), await rulesOf(newest.db))
 })
 
-t.test('a database of a later version is not backed up in part', async (t) => {
+t.test('a database of a later version is not backed up', async (t) => {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   await sql`insert into schema_migrations (name, min_version)

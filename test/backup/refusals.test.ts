@@ -33,7 +33,7 @@ interface Edited {
   payload: Buffer
 }
 
-/** The backup with other frames and right checksums; with a right tag too if the root keys are known. */
+/** Rewrites a backup with edited frames and valid checksums. With `rootKeys`, its tag is valid too. */
 async function rewritten(
   bytes: Buffer,
   edit: (frame: Edited) => Edited[],
@@ -71,7 +71,7 @@ const editHeader =
     }
   ]
 
-t.test('a file that is not as it was written is refused, and nothing restored', async (t) => {
+t.test('a damaged or foreign file is refused, and nothing is restored', async (t) => {
   const { service, bytes, changed } = await startWithBackup(t)
   const empty = await emptyDatabase(t)
   const restore = onDatabase(empty.ownerUrl, service)
@@ -99,35 +99,35 @@ t.test('a file that is not as it was written is refused, and nothing restored', 
   t.match(gone, { code: 1, err: /^latchkey: .*\.gone cannot be read \(ENOENT\)\n$/ })
 })
 
-t.test('every byte counts', async (t) => {
+t.test('a change of any byte, or a cut at any byte, is found', async (t) => {
   const { service, bytes } = await startWithBackup(t)
   await checkBackup(inPieces(bytes, 7), service.rootKeys)
   const step = Math.ceil(bytes.length / 400)
   for (let at = 0; at < bytes.length; at += step) {
     const flipped = Buffer.from(bytes)
     flipped[at]! ^= 1 << (at % 8)
-    await t.rejects(checkBackup(inPieces(flipped), service.rootKeys), `byte ${at} is another`)
-    await t.rejects(checkBackup(inPieces(bytes.subarray(0, at)), service.rootKeys), `it ends at ${at}`)
+    await t.rejects(checkBackup(inPieces(flipped), service.rootKeys), `byte ${at} changed`)
+    await t.rejects(checkBackup(inPieces(bytes.subarray(0, at)), service.rootKeys), `cut at ${at}`)
   }
 })
 
 t.test('a backup written without the root key is not restored', async (t) => {
   const { service, bytes, changed } = await startWithBackup(t)
   const empty = await emptyDatabase(t)
-  // As somebody would give themselves an account.
+  // As an attacker would add rows, such as an account.
   await writeFile(
     changed,
     await rewritten(bytes, (frame) => (frame.type === 'data' ? [frame, frame] : [frame]))
   )
   const refused = await onDatabase(empty.ownerUrl, service)('restore', changed)
   t.match(refused, { code: 1, err: /was not written by a service with this root key, or has been changed/ })
-  // Standard input is read only once, so the database has tables by then.
+  // Standard input can be read only once, so the tables are created before the check fails.
   const piped = await onDatabase(empty.ownerUrl, service, await readFile(changed))('restore', '-')
   t.equal(piped.code, 1, piped.err)
   t.same(await filledTables(empty.db), [])
 })
 
-t.test('names in a file reach no statement', async (t) => {
+t.test('table and column names in a file cannot inject SQL', async (t) => {
   const { service, bytes, changed } = await startWithBackup(t)
   const empty = await emptyDatabase(t)
   await sql`create table other (id int)`.execute(empty.db)
@@ -204,7 +204,7 @@ t.test('a backup of other tables, other keys or another database', async (t) => 
     })
   })
 
-  t.test('without its root key is refused, and says which one it needs', async (t) => {
+  t.test('without its root key is refused with the fingerprint of that key', async (t) => {
     const refused = await onDatabase(empty.ownerUrl, { rootKeyList: newRootKey('new') })('restore', file)
     const needed = service.rootKeys[0]!.fingerprint
     t.equal(refused.code, 1)
@@ -218,7 +218,7 @@ t.test('a backup of other tables, other keys or another database', async (t) => 
     t.equal((await service.admin.get('/api/v1/session')).status, 200)
   })
 
-  t.same(await tablesIn(empty.db), [], 'and none of them made a table')
+  t.same(await tablesIn(empty.db), [], 'no attempt created a table')
 })
 
 async function filledTables(db: TestApp['db']): Promise<string[]> {

@@ -7,13 +7,13 @@ import t from 'tap'
 import { startTestApp } from '../helpers/app.ts'
 import { emptyDatabase, newBackupDirectory } from '../helpers/backups.ts'
 
-// Rows of the audit log are what there is most of.
+// The audit log has the most rows.
 t.setTimeout(600_000)
 
 const EVENTS = 200_000
 const cli = join(import.meta.dirname, '../../src/cli.ts')
 
-/** Runs `latchkey` and returns how much memory it used at most, in MB. */
+/** Runs `latchkey`. Returns its peak memory in MB, and its duration. */
 async function peakOf(env: Record<string, string>, words: string[]): Promise<{ mb: number; ms: number }> {
   const began = performance.now()
   const child = spawn(process.execPath, [cli, ...words], {
@@ -55,7 +55,7 @@ t.test('memory does not grow with the database', { skip: process.platform !== 'l
   const encrypted = await peakOf(env, ['backup', join(directory, 'encrypted'), '--recipient', recipient])
   const restoredAfter = await restoreOf(large)
   t.comment({ before, after, encrypted, restoredBefore, restoredAfter, size: (await stat(large)).size })
-  // The events have 170 MB. What is above the small database is garbage that is not collected yet.
+  // The events have 170 MB. The allowed difference is for garbage that is not collected yet.
   for (const { mb } of [after, encrypted]) t.ok(mb < before.mb + 130, `${before.mb} MB, then ${mb} MB`)
   t.ok(restoredAfter.mb < restoredBefore.mb + 200, `${restoredBefore.mb}, then ${restoredAfter.mb} MB`)
 })

@@ -14,7 +14,7 @@ for (const settings of [
   ["datestyle = 'German'", "bytea_output = 'escape'", 'standard_conforming_strings = off'],
   ['quote_all_identifiers = on', 'extra_float_digits = -15', "intervalstyle = 'sql_standard'"]
 ]) {
-  t.test(`settings of the database change nothing: ${settings.join(', ')}`, async (t) => {
+  t.test(`settings of the database do not affect backups: ${settings.join(', ')}`, async (t) => {
     const service = await startTestApp(t)
     const ann = await service.newUser()
     await newCredential(ann, await newType(ann))

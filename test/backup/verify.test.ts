@@ -14,7 +14,7 @@ import { newCredential, newType } from '../helpers/fixtures.ts'
 
 t.setTimeout(300_000)
 
-/** A service, and what takes a backup of it and verifies that. */
+/** Starts a service. `verify` takes a backup of it and verifies the backup. */
 async function startVerifiable(t: Test) {
   const service = await startTestApp(t)
   const ann = await service.newUser()
@@ -37,7 +37,7 @@ async function startVerifiable(t: Test) {
 
 const leftovers = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('latchkey-verify-'))
 
-t.test('backup verify is a restore test', async (t) => {
+t.test('backup verify restores the backup and checks its contents', async (t) => {
   const { service, file, verify } = await startVerifiable(t)
   const before = await leftovers()
   const verified = await verify()
@@ -56,7 +56,7 @@ t.test('backup verify is a restore test', async (t) => {
   t.match(other, { code: 1, out: '', err: /this backup requires the root key/ })
 })
 
-t.test('it finds a value that does not decrypt', async (t) => {
+t.test('backup verify finds a value that does not decrypt', async (t) => {
   const { service, credential, verify } = await startVerifiable(t)
   await sql`update credential_keys set value = set_byte(value, octet_length(value) - 1,
       get_byte(value, octet_length(value) - 1) # 1) where credential_id = ${credential.id}`.execute(
@@ -67,7 +67,7 @@ t.test('it finds a value that does not decrypt', async (t) => {
   t.equal(err, `latchkey: a value of the credential ${credential.id} cannot be decrypted\n`)
 })
 
-t.test('it finds an audit log that was changed before it was backed up', async (t) => {
+t.test('backup verify finds an audit log that was changed before the backup', async (t) => {
   const { service, file, verify } = await startVerifiable(t)
   await sql`alter table audit_events disable trigger user`.execute(service.db)
   await sql`update audit_events set actor_name = 'nobody' where action = 'credential.created'`.execute(
@@ -85,14 +85,14 @@ t.test('it finds an audit log that was changed before it was backed up', async (
   const restored = await onDatabase(empty.ownerUrl, service)('restore', file)
   t.match(restored, { code: 1, err: /all rows were restored, but/ })
   const { rows } = await sql`select from credentials`.execute(empty.db)
-  t.equal(rows.length, 2, 'the only backup can still be used')
+  t.equal(rows.length, 2, 'such a backup can still be restored')
 })
 
-t.test('a signal leaves none of its files', async (t) => {
+t.test('a signal leaves no temporary files', async (t) => {
   const { service, file, verify } = await startVerifiable(t)
   t.match(await verify(), { code: 0 })
   const cli = join(import.meta.dirname, '../../src/cli.ts')
-  // While initdb runs, and when Postgres does.
+  // Interrupts it while initdb runs, and while Postgres runs.
   for (const made of [/\/postgres\.new-[^/]*\/base$/, /\/postgres\/postmaster\.pid$/]) {
     const directory = await newBackupDirectory(t)
     const env = { ...process.env, TMPDIR: directory, LATCHKEY_ROOT_KEYS: service.rootKeyList }

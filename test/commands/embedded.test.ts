@@ -8,7 +8,7 @@ import { newDirectory, signIn, startEmbeddedService } from '../helpers/embedded-
 import { eventually } from '../helpers/eventually.ts'
 import { startProcess } from '../helpers/process.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 const cli = join(import.meta.dirname, '../../src/cli.ts')
@@ -28,14 +28,14 @@ const NEEDING_DATABASE = [
 ]
 const commandsIn = (cwd: string) => (line: string, input?: string) =>
   runCli({}, line.split(' '), { cwd, ...(input !== undefined && { input }) })
-/** The programs of Postgres that run on the directory. */
+/** Returns the command lines of the Postgres servers that use the directory. */
 async function postmastersOf(cwd: string): Promise<string[]> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name))
   const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
   return lines.filter((line) => line.includes(`-D\0${cwd}`))
 }
 
-t.test('in a folder without a database, a command makes nothing and says so', async (t) => {
+t.test('in a folder without a database, a command fails and creates nothing', async (t) => {
   const cwd = await newDirectory(t)
   for (const words of NEEDING_DATABASE) {
     const { code, out, err } = await runCli({}, words, { cwd })
@@ -48,7 +48,7 @@ t.test('in a folder without a database, a command makes nothing and says so', as
   t.match(file, { code: 1, err: /contains no database/ })
 })
 
-t.test('while the service runs, and while it does not', async (t) => {
+t.test('commands work while the service runs, and while it does not', async (t) => {
   const cwd = await newDirectory(t)
   const latchkey = commandsIn(cwd)
   const service = await startEmbeddedService(t, cwd)
@@ -63,17 +63,17 @@ t.test('while the service runs, and while it does not', async (t) => {
     t.match(await latchkey('audit export'), { code: 0, out: /"data-key.created"/ })
     t.match(await latchkey('migrate'), { code: 0, out: 'No pending migrations.\n' })
     t.match(await latchkey('users create ann@example.org'), { code: 0, err: '' })
-    t.same(await readdir(join(cwd, 'data')), before, 'they leave nothing')
+    t.same(await readdir(join(cwd, 'data')), before, 'they leave no files')
     t.equal((await postmastersOf(cwd)).length, 1)
-    t.equal((await signIn(service.origin, EMAIL, kept)).status, 200, 'the service goes on')
+    t.equal((await signIn(service.origin, EMAIL, kept)).status, 200, 'the service still runs')
   })
 
-  t.test("another user's new password leaves the administrator's where it is", async (t) => {
+  t.test("resetting another user's password keeps the file with the administrator's", async (t) => {
     t.match(await latchkey('users reset-password ann@example.org'), { code: 0 })
     t.ok((await readdir(join(cwd, 'data'))).includes('admin.password'))
   })
 
-  t.test('a lost password is reset, and the one of the first start forgotten', async (t) => {
+  t.test("resetting the administrator's password removes the file with the first one", async (t) => {
     const { cookie } = await signIn(service.origin, EMAIL, kept)
     const reset = await latchkey(`users reset-password ${EMAIL}`)
     const [, password = ''] = /^Password: (\S+)$/m.exec(reset.out) ?? []
@@ -89,7 +89,7 @@ t.test('while the service runs, and while it does not', async (t) => {
     await again.stop()
   })
 
-  t.test('without a running service, several at once take turns, and stop Postgres', async (t) => {
+  t.test('without a running service, concurrent commands take turns and stop Postgres', async (t) => {
     const all = await Promise.all(
       Array.from({ length: 3 }, (_, index) => latchkey(`users create user-${index}@example.org`))
     )
@@ -102,7 +102,7 @@ t.test('while the service runs, and while it does not', async (t) => {
     )
   })
 
-  t.test('keys rotate makes no root key', async (t) => {
+  t.test('keys rotate does not create a root key', async (t) => {
     await rename(join(cwd, 'data/root.keys'), join(cwd, 'safe'))
     t.match(await latchkey('keys rotate'), { code: 1, err: /LATCHKEY_DATA_DIR contains no root\.keys/ })
     t.match(await latchkey('keys status'), { code: 0 })
@@ -127,7 +127,7 @@ t.test('a signal to a command stops its Postgres', { skip: process.platform !== 
   }
 })
 
-t.test('a command makes no cluster, whatever its directory has', async (t) => {
+t.test('a command does not create a cluster', async (t) => {
   const cwd = await newDirectory(t)
   await t.rejects(startEmbedded({ directory: cwd, brief: true }), { message: /^there is no database in / })
   t.same(await postmastersOf(cwd), [])
@@ -148,11 +148,11 @@ t.test('a service waits for a command that uses its database', async (t) => {
 
   const second = startProcess(t, cwd, { LOG_LEVEL: 'silent' })
   t.equal(await second.exited, 1)
-  t.match(second.output(), `in use by process ${service.child.pid}`, 'and not for another service')
+  t.match(second.output(), `in use by process ${service.child.pid}`, 'it does not wait for another service')
   t.notMatch(second.output(), 'Waiting')
 })
 
-t.test('a command that waits does not refuse a service', async (t) => {
+t.test('a waiting command does not hold a lock', async (t) => {
   const cwd = await newDirectory(t)
   await (await startEmbeddedService(t, cwd)).stop()
   const directory = join(cwd, 'data')
@@ -162,12 +162,12 @@ t.test('a command that waits does not refuse a service', async (t) => {
   const locks = new Set<string>()
   for (const end = Date.now() + 3_000; Date.now() < end; await sleep(1))
     for (const name of await readdir(directory)) if (name.startsWith('postgres.lock-')) locks.add(name)
-  t.equal(locks.size, 1, 'it writes no lock while another has one')
+  t.equal(locks.size, 1, 'only the holder has a lock file')
   await holder.stop()
   t.equal(await waiting.exited, 0)
 })
 
-t.test('while a service runs whose socket is in another directory', async (t) => {
+t.test('commands find a running service whose socket is in another directory', async (t) => {
   const cwd = join(await newDirectory(t), 'long'.repeat(20), 'way'.repeat(20))
   await mkdir(cwd, { recursive: true })
   const service = await startEmbeddedService(t, cwd)
@@ -177,7 +177,7 @@ t.test('while a service runs whose socket is in another directory', async (t) =>
 })
 
 t.test(
-  'as root, beside a service whose database is in another directory',
+  'as root, commands use a database in another directory',
   { skip: process.getuid?.() !== 0 && 'needs root' },
   async (t) => {
     const cwd = await newDirectory(t)
@@ -205,7 +205,7 @@ t.test(
     const lost = /a database but no root\.keys: restore your copy .* has the fingerprint \w{16}$/m
     t.match(await refused(), lost)
     await rm(join(cwd, 'data'), { recursive: true })
-    t.match(await refused(), lost, 'the whole data directory')
+    t.match(await refused(), lost, 'the whole data directory is lost')
     t.notOk((await readdir(join(cwd, 'data'))).includes('root.keys'))
     t.match(await commandsIn(cwd)('users list'), { code: 0, err: '', out: EMAIL })
   }

@@ -12,7 +12,7 @@ import { createTestDatabase } from '../helpers/database.ts'
 
 const cli = join(import.meta.dirname, '../../src/cli.ts')
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 async function started(t: Test) {
@@ -25,7 +25,7 @@ async function started(t: Test) {
   return { service, users, statusOf }
 }
 
-/** Runs a line of the shell that begins with `latchkey`; the code is that of `latchkey`. */
+/** Runs `latchkey` with `words`, which may contain pipes and redirections, in a shell with pipefail. */
 async function shell(databaseUrl: string, words: string) {
   const env = { ...process.env, DATABASE_URL: databaseUrl, LATCHKEY_ROOT_KEYS: newRootKey('cli') }
   const line = `set -o pipefail; "$0" "$1" ${words}`
@@ -36,7 +36,7 @@ async function shell(databaseUrl: string, words: string) {
 
 const passwordIn = (out: string) => /^Password: (\S{24})$/m.exec(out)?.[1] ?? ''
 
-t.test('users create prints a password that opens the account, once', async (t) => {
+t.test('users create prints a password that works for sign-in', async (t) => {
   const { service, users, statusOf } = await started(t)
   const made = await users(['create', 'Ann@Example.org'])
   t.match(made, { code: 0, err: '', out: /^Created the user Ann@Example\.org\.\nPassword: \S{24}\n$/ })
@@ -64,7 +64,7 @@ t.test('users create prints a password that opens the account, once', async (t) 
   )
 })
 
-t.test('users create refuses what the API refuses', async (t) => {
+t.test('users create refuses the same input as the API', async (t) => {
   const { service, users } = await started(t)
   const { email } = service.admin.person
   const refused: [string[], RegExp, string?][] = [
@@ -90,7 +90,7 @@ t.test('users create refuses what the API refuses', async (t) => {
   t.equal((await service.admin.get('/api/v1/users')).json.total, 1)
 })
 
-t.test('a password on standard input is short and UTF-8', async (t) => {
+t.test('a password on standard input must be valid UTF-8 of limited length', async (t) => {
   const { service, users } = await started(t)
   const create = ['create', 'a@example.org', '--password-stdin']
   for (const [input, message] of [
@@ -108,7 +108,7 @@ t.test('a password on standard input is short and UTF-8', async (t) => {
   t.equal((await service.admin.get('/api/v1/users')).json.total, 1)
 })
 
-t.test('output that cannot be written is one line', { skip: !existsSync('/dev/full') }, async (t) => {
+t.test('a failed write of output is one line', { skip: !existsSync('/dev/full') }, async (t) => {
   const { service, statusOf } = await started(t)
   const { email, password } = (await service.newUser()).person
   const run = (words: string) => shell(service.databaseUrl, words)
@@ -133,7 +133,7 @@ t.test('output that cannot be written is one line', { skip: !existsSync('/dev/fu
   t.equal(await statusOf(email, password), 401)
 })
 
-t.test('a command that is printed is safe to paste', async (t) => {
+t.test('printed commands are quoted for the shell', async (t) => {
   const { users } = await started(t)
   const email = "o'neil&co@example.org"
   t.match(await users(['create', email]), { code: 0 })
@@ -142,7 +142,7 @@ t.test('a command that is printed is safe to paste', async (t) => {
   t.match(out, "latchkey users enable 'o'\\''neil&co@example.org'\n")
 })
 
-t.test('users reset-password ends sessions, is audited, and follows the rules of passwords', async (t) => {
+t.test('users reset-password ends sessions, is audited, and applies the password rules', async (t) => {
   const { service, users, statusOf } = await started(t)
   const ann = await service.newUser()
   const { email, password } = ann.person
@@ -152,10 +152,10 @@ t.test('users reset-password ends sessions, is audited, and follows the rules of
   t.equal(await statusOf(email, password), 401)
   t.equal(await statusOf(email, passwordIn(reset.out)), 200)
 
-  // RFC 8265: the same password whatever the form of its letters and the kind of its spaces.
+  // RFC 8265: the Unicode form of letters and the kind of spaces do not matter.
   const typed = await users(['reset-password', email, '--password-stdin'], 'mot de passe cafe\u0301\r\n')
   t.match(typed, { code: 0, err: '' })
-  t.notMatch(typed.out, /Password:|cafe/, 'a password that was given is not printed')
+  t.notMatch(typed.out, /Password:|cafe/, 'a given password is not printed')
   t.equal(await statusOf(email, 'mot\u00a0de passe caf\u00e9'), 200)
 
   t.match(await users(['reset-password', 'nobody@example.org']), {
@@ -201,7 +201,7 @@ t.test('users disable ends sessions and tokens at the next request, and enable u
 
   t.match(await users(['enable', email]), { code: 0, err: '' })
   t.equal(await statusOf(email, passwordIn(reset.out)), 200)
-  t.equal(await byToken(), 401, 'a token that was revoked stays so')
+  t.equal(await byToken(), 401, 'revoked tokens stay revoked')
   const events = (await service.admin.get('/api/v1/audit-events?action=user.updated')).json.data
   t.match(
     events.map((event: { details: { disabled?: boolean } }) => event.details.disabled),
@@ -209,7 +209,7 @@ t.test('users disable ends sessions and tokens at the next request, and enable u
   )
 })
 
-t.test('the last administrator cannot be disabled, also not by two at once', async (t) => {
+t.test('the last administrator cannot be disabled, not even by concurrent commands', async (t) => {
   const { service, users } = await started(t)
   const { email } = service.admin.person
   t.match(await users(['disable', email]), { code: 1, out: '', err: /needs at least one administrator/ })
@@ -242,7 +242,7 @@ t.test('nothing is changed without its audit event', async (t) => {
   t.equal((await service.admin.get('/api/v1/users')).json.total, 2)
 })
 
-t.test('on a database without tables, the line says what to do', async (t) => {
+t.test('on a database without tables, the error says to run latchkey migrate', async (t) => {
   const database = await createTestDatabase({ empty: true })
   t.teardown(database.drop)
   const env = { DATABASE_URL: database.url, LATCHKEY_ROOT_KEYS: newRootKey('cli') }

@@ -81,11 +81,11 @@ t.test('a changed value, key or context does not open', async (t) => {
     t.throws(() => open(KEY, sealed.subarray(0, i), CONTEXT), failed, `cut at ${i}`)
     t.throws(() => open(KEY, sealed.subarray(i + 1), CONTEXT), failed, `begins after ${i}`)
   }
-  t.throws(() => open(KEY, Buffer.concat([sealed, Buffer.from([0])]), CONTEXT), failed, 'a byte more')
+  t.throws(() => open(KEY, Buffer.concat([sealed, Buffer.from([0])]), CONTEXT), failed, 'one more byte')
   t.throws(() => open(KEY, sealed, framed(['another context'])), failed, 'another context')
   t.throws(() => open(KEY, sealed, Buffer.alloc(0)), failed, 'no context')
   t.throws(() => open(keyOf(Buffer.alloc(32, 8)), sealed, CONTEXT), failed, 'another key')
-  t.same(open(KEY, sealed, CONTEXT), Buffer.from('secret'), 'and as it was, it opens')
+  t.same(open(KEY, sealed, CONTEXT), Buffer.from('secret'), 'the unchanged value opens')
 })
 
 t.test('the error is the same for every cause', async (t) => {
@@ -122,7 +122,7 @@ t.test('different lists of parts give different bytes', async (t) => {
     ['e\u0301']
   ]
   t.equal(new Set(lists.map((list) => framed(list).toString('hex'))).size, lists.length)
-  t.same(framed(['é', '']), hex('00000002 c3a9 00000000'), 'lengths are of bytes')
+  t.same(framed(['é', '']), hex('00000002 c3a9 00000000'), 'lengths are in bytes')
 })
 
 t.test('each purpose and context has its own key', async (t) => {

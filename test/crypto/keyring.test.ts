@@ -6,7 +6,7 @@ const hex = (text: string) => Buffer.from(text, 'hex')
 const sequence = (first: number) => Buffer.from(Array.from({ length: 32 }, (_, i) => first + i))
 const text = (value: string) => Buffer.from(value)
 
-// A changed number is that of an unknown data key, which the service looks up once.
+// A changed data key number is unknown; the service then looks it up once.
 const failed = { name: /^(DecryptionFailed|UnknownDataKey)$/ }
 const FIELD = '0193a5b0-0000-7000-8000-00000000000f'
 const CONTEXT: ValueContext = {
@@ -22,7 +22,7 @@ const keyring = new Keyring(
   7
 )
 
-// Made by another program, from the design alone. These must open for ever: databases have rows like them.
+// Made by an independent implementation. These values must always open, because databases contain such rows.
 const SEALED_VALUE =
   '0100000007a0a1a2a3a4a5a6a7a8a9aaab17225d893b56b09904f7155388b45ab038fbedc3381e872e988d97d918c165'
 const SEALED_ANSWER = '0100000007a0a1a2a3a4a5a6a7a8a9aaab76c1dcbdb3e9efade49af5d979a8104377aa'
@@ -59,7 +59,7 @@ t.test('cached keys of different contexts are not mixed up', async (t) => {
     for (const environment of ['main', 'staging'])
       contexts.push({ ...CONTEXT, environment, sealedRevision: i, credentialId: `credential ${i % 7}` })
   const sealed = contexts.map((context, i) => keyring.values(context).seal([FIELD], text(`value ${i}`)))
-  // More than the cache holds, and each of them twice.
+  // More contexts than the cache holds, each opened twice.
   for (let round = 0; round < 2; round++) {
     for (const [i, context] of contexts.entries()) {
       const sealer = keyring.values(context)
@@ -89,7 +89,7 @@ t.test('a changed or cut value does not open', async (t) => {
     t.throws(() => sealer.open([FIELD], sealed.subarray(0, i)), failed, `cut at ${i}`)
     t.throws(() => sealer.open([FIELD], sealed.subarray(i + 1)), failed, `begins after ${i}`)
   }
-  t.throws(() => sealer.open([FIELD], Buffer.concat([sealed, text('0')])), failed, 'a byte more')
+  t.throws(() => sealer.open([FIELD], Buffer.concat([sealed, text('0')])), failed, 'one more byte')
 })
 
 t.test('a value does not open in another place', async (t) => {
@@ -100,19 +100,19 @@ t.test('a value does not open in another place', async (t) => {
     ['an earlier revision', { sealedRevision: 2 }, FIELD],
     ['a later revision', { sealedRevision: 4 }, FIELD],
     ['another field', {}, '0193a5b0-0000-7000-8000-00000000000e'],
-    ['credential and field changed about', { credentialId: FIELD }, CONTEXT.credentialId],
-    ['a border between parts moved', { credentialId: `${CONTEXT.credentialId}main`, environment: '' }, FIELD],
+    ['credential and field swapped', { credentialId: FIELD }, CONTEXT.credentialId],
+    ['a moved boundary of parts', { credentialId: `${CONTEXT.credentialId}main`, environment: '' }, FIELD],
     ['another spelling of the credential', { credentialId: CONTEXT.credentialId.toUpperCase() }, FIELD]
   ]
   for (const [name, change, field] of places) {
     t.throws(() => keyring.values({ ...CONTEXT, ...change }).open([field], sealed), failed, name)
   }
   t.throws(() => keyring.values(CONTEXT).open([], sealed), failed, 'no field')
-  t.throws(() => keyring.values(CONTEXT).open([FIELD, ''], sealed), failed, 'a part more')
+  t.throws(() => keyring.values(CONTEXT).open([FIELD, ''], sealed), failed, 'one more part')
   t.throws(
     () => keyring.answers(CONTEXT.credentialId, CONTEXT.environment).open([FIELD], sealed),
     failed,
-    'as an answer'
+    'as a stored answer'
   )
 })
 
@@ -141,7 +141,7 @@ t.test('a stored answer opens for its principal and key only', async (t) => {
   t.throws(() => keyring.values(asValue).open([], sealed), failed)
 })
 
-t.test('a keyring needs its current key', async (t) => {
+t.test('a keyring requires its current key', async (t) => {
   t.throws(() => new Keyring(new Map([[1, sequence(0)]]), 2), RangeError)
   t.throws(() => new Keyring(new Map(), 1), RangeError)
 })
@@ -201,7 +201,7 @@ t.test('refresh loads the keys of the source, and keeps the loaded ones if the s
   )
 })
 
-t.test('a missing number costs one read, however many callers look it up', async (t) => {
+t.test('concurrent look-ups of a missing number read the source once', async (t) => {
   let reads = 0
   const ring = new Keyring(new Map([[7, sequence(0x40)]]), 7, async () => {
     reads++

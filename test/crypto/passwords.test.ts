@@ -6,16 +6,16 @@ import { hashToken, newToken } from '../../src/crypto/tokens.ts'
 
 const PASSWORD = 'correct horse battery'
 
-t.test('a password is hashed by Argon2id, with at least the cost that OWASP asks for', async (t) => {
+t.test('a password is hashed by Argon2id, with at least the cost that OWASP recommends', async (t) => {
   const hash = await hashPassword(PASSWORD)
   const [, m, time, lanes] = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$[^$]{22,}\$[^$]{43}$/.exec(hash)!
   t.ok(Number(m) >= 19_456, 'memory')
   t.ok(Number(time) >= 2, 'passes')
   t.ok(Number(lanes) >= 1, 'lanes')
-  t.not(hash, await hashPassword(PASSWORD), 'a salt of its own each time')
+  t.not(hash, await hashPassword(PASSWORD), 'each hash has its own salt')
 })
 
-t.test('a password fits its own hash and no other password does', async (t) => {
+t.test('only the right password fits a hash', async (t) => {
   const hash = await hashPassword(PASSWORD)
   t.ok(await passwordFits(hash, PASSWORD))
   for (const wrong of ['Correct horse battery', `${PASSWORD} `, PASSWORD.slice(0, -1), '', `${PASSWORD}\0`]) {
@@ -23,7 +23,7 @@ t.test('a password fits its own hash and no other password does', async (t) => {
   }
 })
 
-t.test('all characters of a long password count', async (t) => {
+t.test('no character of a long password is ignored', async (t) => {
   const long = 'p'.repeat(256)
   const hash = await hashPassword(long)
   t.ok(await passwordFits(hash, long))
@@ -48,8 +48,8 @@ t.test('a password fits in every Unicode form, and with every kind of space', as
   }
 })
 
-t.test('a hash of an earlier version fits what was typed then', async (t) => {
-  // The hash of 'pa\u0308sswo\u0308rd\u00a0horse', before passwords were prepared.
+t.test('a hash of an earlier version fits the password in the form in which it was typed', async (t) => {
+  // Hashed without preparation (RFC 8265), as in earlier versions.
   const typed = 'pa\u0308sswo\u0308rd\u00a0horse'
   const hash = await argon2(typed, { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1 })
   t.same(await checkPassword(hash, typed), { fits: true, outdated: true })
@@ -60,7 +60,7 @@ for (const [what, wrong] of [
   ['a wrong password', 'not this one at all'],
   ['a wrong password that is not in NFC', 'no\u0308t this one at all']
 ] as const) {
-  t.test(`an unknown account costs the same work as ${what}`, async (t) => {
+  t.test(`an unknown account takes the same work as ${what}`, async (t) => {
     const hash = await hashPassword(PASSWORD)
     t.notOk(await passwordFits(undefined, PASSWORD))
     // CPU time in µs, because the elapsed time depends on the load of the machine.
@@ -75,8 +75,8 @@ for (const [what, wrong] of [
       known.push(await costOf(hash))
       unknown.push(await costOf(undefined))
     }
-    // The minimum of each is the run without other work of this process. Without the dummy hash it would be a
-    // thousandth.
+    // The minimum is the run with the least other work of this process. Without the dummy hash, the ratio
+    // would be a thousandth.
     const ratio = Math.min(...unknown) / Math.min(...known)
     t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
   })

@@ -4,7 +4,7 @@ import t from 'tap'
 import { Batcher, type BatchOptions } from '../../src/db/batcher.ts'
 import { isUnavailable } from '../../src/db/errors.ts'
 
-/** Answers each number with its tenfold; notes what went together. */
+/** Creates a batcher that multiplies numbers by ten, and records its batches. */
 function tenfold(options: Partial<BatchOptions<number, number>> = {}) {
   const sent: number[][] = []
   const batcher = new Batcher<number, number>({
@@ -28,7 +28,7 @@ const started = async (sent: unknown[]) => {
 const refusal = (code: string) =>
   Object.assign(new pg.DatabaseError('refused', 1, 'error'), { code, severity: 'ERROR' })
 
-t.test('those that come in one turn go together, and those that come meanwhile with the next', async (t) => {
+t.test('calls in one turn of the event loop are one batch, and later calls the next', async (t) => {
   const { sent, ask } = tenfold()
   const first = ask(1, 2)
   await started(sent)
@@ -42,7 +42,7 @@ t.test('those that come in one turn go together, and those that come meanwhile w
   t.same(sent.at(-1), [6])
 })
 
-t.test('no more go together than may, and no more are under way', async (t) => {
+t.test('the size and the concurrency of batches are limited', async (t) => {
   let started = 0
   let most = 0
   const { sent, ask } = tenfold({
@@ -65,7 +65,7 @@ t.test('no more go together than may, and no more are under way', async (t) => {
   t.equal(most, 2)
 })
 
-t.test('who asks what cannot be, fails alone', async (t) => {
+t.test('a call with invalid input fails without failing the others', async (t) => {
   const { sent, ask } = tenfold({
     async run(asked) {
       if (asked.includes(2)) throw refusal('23505')
@@ -83,22 +83,19 @@ t.test('who asks what cannot be, fails alone', async (t) => {
 })
 
 for (const code of ['57P01', '55P03']) {
-  t.test(
-    `what is wrong with the database (${code}) fails all at once, and is not tried for each`,
-    async (t) => {
-      const { sent, ask } = tenfold({
-        async run() {
-          throw refusal(code)
-        }
-      })
-      const results = await Promise.allSettled([1, 2, 3, 4].map((number) => ask(number)))
-      t.ok(results.every((result) => result.status === 'rejected'))
-      t.same(sent, [[1, 2, 3, 4]])
-    }
-  )
+  t.test(`a database failure (${code}) fails the whole batch without retries`, async (t) => {
+    const { sent, ask } = tenfold({
+      async run() {
+        throw refusal(code)
+      }
+    })
+    const results = await Promise.allSettled([1, 2, 3, 4].map((number) => ask(number)))
+    t.ok(results.every((result) => result.status === 'rejected'))
+    t.same(sent, [[1, 2, 3, 4]])
+  })
 }
 
-t.test('what waits longer than it may is refused in time, and not sent', async (t) => {
+t.test('a call that waits too long is rejected and not sent', async (t) => {
   const { sent, ask } = tenfold({
     async run(asked) {
       if (asked.includes(1)) await sleep(8_000)
@@ -113,14 +110,14 @@ t.test('what waits longer than it may is refused in time, and not sent', async (
   })
   const error = await ask(2).catch((error) => error)
   t.match(error, { name: 'BatchTimeout' })
-  t.ok(isUnavailable(error), 'which may go better later')
-  t.notOk(ended, 'while the one before is still under way')
+  t.ok(isUnavailable(error), 'the error is temporary')
+  t.notOk(ended, 'the previous batch is still running')
   await first
   await ask(3)
   t.same(sent, [[1], [3]])
 })
 
-t.test('there is an end to how many wait', async (t) => {
+t.test('the number of waiting calls is limited', async (t) => {
   const { sent, ask } = tenfold()
   const results = await Promise.allSettled(Array.from({ length: 5_001 }, (_, i) => ask(i)))
   t.same(

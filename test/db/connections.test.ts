@@ -18,7 +18,7 @@ import { newToken } from '../helpers/tokens.ts'
 const service = await startTestApp(t)
 const type = await newType(service.admin)
 
-/** A role of the service that has so many connections at the most. */
+/** Creates a role of the service with a connection limit. */
 async function newRole(t: Test, limit: number) {
   const name = `latchkey_few_${randomBytes(4).toString('hex')}`
   const run = (text: string) => sql.raw(text).execute(service.db)
@@ -39,7 +39,7 @@ const connectionsOf = async (role: string) => {
   return rows[0]!.n
 }
 
-/** A request of each kind: by look-ups, reads, long reads, single statements and transactions. */
+/** Returns requests of each kind: with look-ups, reads, long reads, single writes and transactions. */
 async function kindsAt(replica: Replica): Promise<Record<string, () => Promise<Answer>>> {
   const ann = replica.client(await service.newUser())
   const projectId = await newProject(ann)
@@ -62,7 +62,7 @@ async function kindsAt(replica: Replica): Promise<Record<string, () => Promise<A
   }
 }
 
-/** Sends requests of all kinds at once, and expects that none is refused and each kind has its turn. */
+/** Sends requests of all kinds concurrently. Asserts that none is refused and that none waits too long. */
 async function expectTurns(t: Test, kinds: Record<string, () => Promise<Answer>>) {
   const until = performance.now() + 3_000
   await Promise.all(
@@ -80,21 +80,21 @@ async function expectTurns(t: Test, kinds: Record<string, () => Promise<Answer>>
       const loops = Promise.all([loop(), kind === 'sign-in' ? undefined : loop()])
       return loops.then(() => {
         t.same(seen.refusals.slice(0, 2), [], `${kind}: ${seen.answers} answers`)
-        t.ok(seen.slowest < 4_000, `${kind}: ${Math.round(seen.slowest)} ms at the most`)
+        t.ok(seen.slowest < 4_000, `${kind}: at most ${Math.round(seen.slowest)} ms`)
       })
     })
   )
 }
 
 for (const limit of [6, 3, 1]) {
-  t.test(`with ${limit} connections for its role, all kinds of requests have their turn`, async (t) => {
+  t.test(`with ${limit} connections for its role, requests of all kinds succeed`, async (t) => {
     const role = await newRole(t, limit)
     const replica = await startReplica(t, service, { connection: { connectionString: role.url } })
     await expectTurns(t, await kindsAt(replica))
     t.ok((await connectionsOf(role.name)) <= limit)
     await role.setLimit(30)
     await expectTurns(t, await kindsAt(replica))
-    t.ok((await connectionsOf(role.name)) > limit, 'more are used once they can be had')
+    t.ok((await connectionsOf(role.name)) > limit, 'more connections are used when the limit is raised')
   })
 }
 
@@ -106,7 +106,7 @@ t.test('a replica starts with three connections for its role', async (t) => {
   t.pass('it started')
 })
 
-t.test('a replica opens no more connections than it may', async (t) => {
+t.test('a replica opens at most LATCHKEY_DATABASE_CONNECTIONS connections', async (t) => {
   const role = await newRole(t, -1)
   for (const [connections, most] of [
     ['4', 4],
@@ -132,7 +132,7 @@ t.test('a replica opens no more connections than it may', async (t) => {
   }
 })
 
-t.test('without any connection a request is refused in time, and says why', async (t) => {
+t.test('without any connection, requests are refused in time with the reason', async (t) => {
   const role = await newRole(t, 2)
   const replica = await startReplica(t, service, {
     connection: { connectionString: role.url, connectionTimeoutMillis: 600 }
@@ -150,7 +150,7 @@ t.test('without any connection a request is refused in time, and says why', asyn
   t.equal((await ann.get('/api/v1/session')).status, 200)
 })
 
-t.test('a connection that does not open delays no request that can use another one', async (t) => {
+t.test('a connection that does not open does not delay requests that can use another one', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
   const ann = replica.client(await service.newUser())
@@ -161,7 +161,7 @@ t.test('a connection that does not open delays no request that can use another o
   t.ok(performance.now() - from < 1_500, `${Math.round(performance.now() - from)} ms`)
 })
 
-t.test('a role that may not connect any more is a reason, not an error', async (t) => {
+t.test('requests of a role that may no longer connect are refused with the reason', async (t) => {
   const role = await newRole(t, 2)
   const { rows } = await sql<{ name: string }>`select quote_ident(current_database()) as name`.execute(
     service.db
@@ -195,5 +195,5 @@ t.test('a long statement continues while the name of the server cannot be resolv
   fails = true
   await sql`select pg_sleep(3)`.execute(db)
   await sql`select 1`.execute(db)
-  t.pass('it was not given up')
+  t.pass('the connection was not dropped')
 })

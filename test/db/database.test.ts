@@ -19,14 +19,12 @@ import { startProxy } from '../helpers/proxy.ts'
 let made: TestDatabase
 t.before(async () => {
   made = await createTestDatabase()
-  // These tests change tables, too.
+  // These tests also change tables.
   made.url = made.ownerUrl
 })
 t.teardown(() => made.drop())
 
-/**
- * A database of the test's own making on the file's server, and what it was told of connections that died.
- */
+/** Opens its own connections to the test database. Returns them with the reported connection errors. */
 async function openDatabase(
   t: Test,
   { connections = 21, ...connection }: ConnectionOptions & { connections?: number } = {}
@@ -57,7 +55,7 @@ const sleepFor = (db: Database, seconds: number) =>
   db.selectNoFrom(sql`pg_sleep(${sql.lit(seconds)})`.as('slept')).execute()
 const caught = (work: Promise<unknown>) => work.then(() => undefined).catch((error) => error)
 
-/** From another client: ends every connection that the database has. */
+/** Terminates all connections of `db`, from another client. */
 async function terminateAll(db: Database): Promise<number> {
   const applicationName = await db
     .selectNoFrom(sql<string>`current_setting('application_name')`.as('name'))
@@ -72,7 +70,7 @@ async function terminateAll(db: Database): Promise<number> {
   return rows.length
 }
 
-t.test('every data statement is prepared by name, once a connection', async (t) => {
+t.test('every query is prepared by name, once per connection', async (t) => {
   const { db } = await openDatabase(t, { connections: 4 })
   const account = randomBytes(32)
   for (let i = 0; i < 3; i++) {
@@ -99,13 +97,13 @@ t.test('every data statement is prepared by name, once a connection', async (t) 
   )
 })
 
-t.test('reads share a few connections, however many there are at once', async (t) => {
+t.test('concurrent reads share a few connections', async (t) => {
   const { db } = await openDatabase(t)
   const pids = await Promise.all(Array.from({ length: 100 }, () => pidOf(db)))
   t.ok(new Set(pids).size <= 6)
 })
 
-t.test('a statement that writes or locks runs on another connection than reads', async (t) => {
+t.test('statements that write or lock do not share connections with reads', async (t) => {
   const { db } = await openDatabase(t, { connections: 4 })
   const reads = new Set(await Promise.all([pidOf(db), pidOf(db)]))
   const pid = await pidOfWrite(db)
@@ -135,7 +133,7 @@ t.test('a statement that writes or locks runs on another connection than reads',
   t.equal(raw.rows[0]?.pid, pid, 'raw SQL that does not begin with select')
 })
 
-t.test('a transaction has one connection to itself, and what it throws undoes it', async (t) => {
+t.test('a transaction has its own connection, and an error rolls it back', async (t) => {
   const { db } = await openDatabase(t)
   const account = randomBytes(32)
   const stop = new Error('stop')
@@ -144,17 +142,17 @@ t.test('a transaction has one connection to itself, and what it throws undoes it
       const pids = [await pidOfWrite(trx, account), await pidOf(trx), await pidOfWrite(trx, account)]
       t.equal(new Set(pids).size, 1, 'reads and writes')
       t.equal(await countOf(trx, account), 2, 'it sees what it wrote')
-      t.equal(await countOf(db, account), 0, 'nobody else does')
+      t.equal(await countOf(db, account), 0, 'others do not see it')
       throw stop
     })
   )
   t.equal(error, stop)
   t.equal(await countOf(db, account), 0)
   await inTransaction(db, (trx) => pidOfWrite(trx, account))
-  t.equal(await countOf(db, account), 1, 'and without a throw it is there')
+  t.equal(await countOf(db, account), 1, 'without an error it is committed')
 })
 
-t.test('transactions at once do not see each other', async (t) => {
+t.test('concurrent transactions do not see each other', async (t) => {
   const { db } = await openDatabase(t, { connections: 8 })
   const pids = await Promise.all(
     Array.from({ length: 4 }, () =>
@@ -171,7 +169,7 @@ t.test('transactions at once do not see each other', async (t) => {
   t.equal(new Set(pids).size, 4)
 })
 
-t.test('a transaction that lost a race is run again, three times at most', async (t) => {
+t.test('a transaction is retried after a conflict, up to three runs', async (t) => {
   const { db } = await openDatabase(t)
   const fail = (trx: Database, code: string) =>
     sql`do ${sql.lit(`begin raise exception 'lost' using errcode = '${code}'; end`)}`.execute(trx)
@@ -192,10 +190,10 @@ t.test('a transaction that lost a race is run again, three times at most', async
       await fail(trx, '23505')
     })
   )
-  t.equal(runs, 1, 'no other error is')
+  t.equal(runs, 1, 'other errors are not retried')
 })
 
-t.test('the error of one pipelined read is not that of the others', async (t) => {
+t.test('the error of a pipelined read does not affect the others', async (t) => {
   const { db } = await openDatabase(t)
   const results = await Promise.allSettled(
     Array.from({ length: 50 }, (_, i) =>
@@ -211,7 +209,7 @@ t.test('the error of one pipelined read is not that of the others', async (t) =>
   }
 })
 
-t.test('a statement that runs too long is ended, and the others go on', async (t) => {
+t.test('a statement that runs too long is cancelled, and the others continue', async (t) => {
   const { db } = await openDatabase(t, { statement_timeout: '200ms' })
   const pids = async () => {
     const pid = db.selectNoFrom([sql<number>`pg_backend_pid()`.as('pid'), sql`pg_sleep(0.02)`.as('slept')])
@@ -228,11 +226,11 @@ t.test('a statement that runs too long is ended, and the others go on', async (t
   t.ok(isUnavailable(slow))
   t.match(others.pop(), { code: '57014' }, 'in a transaction too')
   t.ok(others.every((pid) => before.has(pid as number)))
-  t.same(await pids(), before, 'over the same connections')
+  t.same(await pids(), before, 'on the same connections')
   t.ok(await inTransaction(db, (trx) => pidOf(trx)))
 })
 
-t.test('a lock that is not to be had is waited for, and not for ever', async (t) => {
+t.test('the wait for a lock is limited', async (t) => {
   const { db } = await openDatabase(t, { lock_timeout: '200ms' })
   const account = randomBytes(32)
   await pidOfWrite(db, account)
@@ -246,7 +244,7 @@ t.test('a lock that is not to be had is waited for, and not for ever', async (t)
   })
 })
 
-t.test('the limits on every wait are set on every connection', async (t) => {
+t.test('every connection has timeouts for statements, locks and idle transactions', async (t) => {
   const { db } = await openDatabase(t)
   const settings = (on: Database) =>
     on
@@ -261,17 +259,17 @@ t.test('the limits on every wait are set on every connection', async (t) => {
   t.same(await inTransaction(db, settings), expected, 'for transactions')
 })
 
-t.test('connections that the server ends while they are idle are replaced unseen', async (t) => {
+t.test('idle connections that the server terminates are replaced', async (t) => {
   const { db, errors } = await openDatabase(t)
   await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db), inTransaction(db, (trx) => pidOfWrite(trx))])
   t.ok((await terminateAll(db)) >= 3)
   await sleep(50)
-  t.ok(errors.length >= 3, 'each was told of')
+  t.ok(errors.length >= 3, 'each error is reported')
   t.ok(errors.every(isUnavailable))
   await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db), inTransaction(db, (trx) => pidOfWrite(trx))])
 })
 
-t.test('connections that the server ends at work fail what they were at, and nothing after it', async (t) => {
+t.test('connections that the server terminates fail only their running statements', async (t) => {
   const { db } = await openDatabase(t)
   const account = randomBytes(32)
   const failures = [
@@ -301,7 +299,7 @@ t.test('connections that the server ends at work fail what they were at, and not
   t.equal(await countOf(db, account), 0)
 })
 
-t.test('a connection that dies inside a transaction, between two statements, ends only that', async (t) => {
+t.test('a connection that ends between two statements fails only its transaction', async (t) => {
   const { db, errors } = await openDatabase(t)
   const account = randomBytes(32)
   const error = await caught(
@@ -317,7 +315,7 @@ t.test('a connection that dies inside a transaction, between two statements, end
   t.equal(await countOf(db, account), 0)
 })
 
-t.test('what a transaction threw is what comes out, even where its connection is gone', async (t) => {
+t.test('a transaction rejects with its own error, even if its connection has ended', async (t) => {
   const { db } = await openDatabase(t)
   const stop = new Error('stop')
   const error = await caught(
@@ -330,7 +328,7 @@ t.test('what a transaction threw is what comes out, even where its connection is
   t.equal(error, stop)
 })
 
-t.test('a refused statement costs no connection', async (t) => {
+t.test('a failed statement keeps its connection', async (t) => {
   const { db } = await openDatabase(t, { connections: 4 })
   const pid = await pidOfWrite(db)
   const error = await caught(
@@ -342,7 +340,7 @@ t.test('a refused statement costs no connection', async (t) => {
   t.equal(await pidOfWrite(db), pid)
 })
 
-t.test('where every connection of the pool is taken, a wait is bounded', async (t) => {
+t.test('the wait for a connection of the pool is limited', async (t) => {
   const { db } = await openDatabase(t, { connections: 4, connectionTimeoutMillis: 200 })
   await inTransaction(db, async () => {
     const from = performance.now()
@@ -356,10 +354,10 @@ t.test('where every connection of the pool is taken, a wait is bounded', async (
     t.ok(waited > 150 && waited < 4_500, `after ${waited} ms`)
     t.ok(await pidOf(db), 'reads do not wait for the pool')
   })
-  t.ok(await pidOfWrite(db), 'and once there is one again, it works')
+  t.ok(await pidOfWrite(db), 'it works when a connection is free')
 })
 
-t.test('a silent server costs one wait, and then its connections are dropped', async (t) => {
+t.test('connections to a silent server are dropped after one timeout', async (t) => {
   const proxy = await startProxy(t, made.url)
   const goSilent = () => {
     proxy.stall()
@@ -392,7 +390,7 @@ t.test('a silent server costs one wait, and then its connections are dropped', a
   }
 })
 
-t.test('closing does not wait for ever for a server that is silent', async (t) => {
+t.test('closing does not wait indefinitely for a silent server', async (t) => {
   const proxy = await startProxy(t, made.url)
   const db = createDatabase({ connectionString: proxy.url })
   await Promise.all([pidOf(db), pidOf(db), pidOfWrite(db)])
@@ -402,7 +400,7 @@ t.test('closing does not wait for ever for a server that is silent', async (t) =
   t.ok(performance.now() - from < 6_000)
 })
 
-t.test('a server that takes connections and says nothing is given up in time', async (t) => {
+t.test('connecting to a server that accepts connections but does not respond times out', async (t) => {
   const proxy = await startProxy(t, made.url)
   const { db } = await openDatabase(t, { connectionString: proxy.url, connectionTimeoutMillis: 300 })
   proxy.stall()
@@ -415,7 +413,7 @@ t.test('a server that takes connections and says nothing is given up in time', a
   t.ok(await pidOfWrite(db))
 })
 
-t.test('a server that refuses is unavailable, and is found again when it is back', async (t) => {
+t.test('a server that refuses connections is unavailable, and is used again when it is back', async (t) => {
   const proxy = await startProxy(t, made.url)
   const { db } = await openDatabase(t, { connectionString: proxy.url })
   await Promise.all([pidOf(db), pidOfWrite(db)])
@@ -441,7 +439,7 @@ const failuresOf = prepared((db, p: Params<{ account: Buffer; address: string }>
     .select(['id', 'account', 'address'])
 )
 
-t.test('a query that is compiled once gives the right rows for each of its parameters', async (t) => {
+t.test('a prepared query returns the right rows for each set of parameters', async (t) => {
   const { db } = await openDatabase(t)
   const accounts = Array.from({ length: 20 }, () => randomBytes(32))
   for (const [i, account] of accounts.entries()) {
@@ -454,15 +452,11 @@ t.test('a query that is compiled once gives the right rows for each of its param
     t.equal(rows.length, i)
     t.ok(rows.every((row) => row.account.equals(accounts[i]!)))
   }
-  t.same(await failuresOf(db, { account: accounts[5]!, address: '::2' }), [], 'parameters keep their places')
-  t.same(
-    await failuresOf(db, { address: '::2', account: accounts[5]! }),
-    [],
-    'in whatever order they are given'
-  )
+  t.same(await failuresOf(db, { account: accounts[5]!, address: '::2' }), [], 'parameters are not swapped')
+  t.same(await failuresOf(db, { address: '::2', account: accounts[5]! }), [], 'in any order of properties')
 })
 
-t.test('a query that is compiled once sees what its transaction wrote, and is in it', async (t) => {
+t.test('a prepared query runs in the transaction that it is called in', async (t) => {
   const { db } = await openDatabase(t)
   const account = randomBytes(32)
   await caught(
@@ -482,7 +476,7 @@ const lookUpPid = prepared(
   { batch: { id: 'text' } }
 )
 
-t.test('batched reads are one statement, and each gets its own rows', async (t) => {
+t.test('batched reads are one statement, and each returns its own rows', async (t) => {
   const { db } = await openDatabase(t)
   type Asked = { text: string; count: number; bytes: Buffer; list: (string | null)[]; time: Date | null }
   const types = { text: 'text', count: 'int', bytes: 'bytea', list: 'text[]', time: 'timestamptz' }
@@ -527,7 +521,7 @@ t.test('batched reads are one statement, and each gets its own rows', async (t) 
   await inTransaction(db, async (trx) => {
     const [one] = await read(trx, asked[1]!)
     t.equal(one!.text, 'null')
-    t.notOk('batch_index' in one!, 'alone, in its transaction')
+    t.notOk('batch_index' in one!, 'in a transaction, it is not batched')
   })
 })
 
@@ -540,11 +534,15 @@ t.test('batched look-ups do not share a connection with other reads', async (t) 
     t.notOk(reads.has(row!.pid))
   }
   await inTransaction(db, async (trx) => {
-    t.equal((await lookUpPid(trx, { id: 'x' }))[0]?.pid, await pidOf(trx), 'in a transaction it is in it')
+    t.equal(
+      (await lookUpPid(trx, { id: 'x' }))[0]?.pid,
+      await pidOf(trx),
+      'in a transaction, it uses its connection'
+    )
   })
 })
 
-t.test('a select that begins with a with clause keeps to its pool', async (t) => {
+t.test('a select that begins with a with clause runs in its pool', async (t) => {
   const { db } = await openDatabase(t, { connections: 4 })
   const pids = new Set<number>()
   for (const pool of ['reads', 'longReads'] as const) {
@@ -558,20 +556,24 @@ t.test('a select that begins with a with clause keeps to its pool', async (t) =>
       { pool }
     )
     await inTransaction(db, async (trx) => {
-      // The only connection for writes is taken.
+      // The transaction occupies the only connection for writes.
       pids.add((await read(db, { id: 'x' }))[0]!.pid)
-      t.equal((await read(trx, { id: 'x' }))[0]?.pid, await pidOf(trx), 'in a transaction it is in it')
+      t.equal(
+        (await read(trx, { id: 'x' }))[0]?.pid,
+        await pidOf(trx),
+        'in a transaction, it uses its connection'
+      )
     })
   }
   t.equal(pids.size, 2)
 })
 
-t.test('a column that a migration changes under a prepared statement is read as it is now', async (t) => {
+t.test('a prepared statement still works after a migration changes a column type', async (t) => {
   const { db } = await openDatabase(t)
   const account = randomBytes(32)
   await pidOfWrite(db, account)
   const found = async () => (await failuresOf(db, { account, address: '::1' })).length
-  // On several connections.
+  // Prepares the statement on several connections.
   await Promise.all([found(), found(), found(), found()])
   await sql`alter table login_failures alter column address type varchar(500)`.execute(db)
   t.same(await Promise.all([found(), found(), found()]), [1, 1, 1])
@@ -579,7 +581,7 @@ t.test('a column that a migration changes under a prepared statement is read as 
   t.same(await Promise.all([found(), found(), found()]), [1, 1, 1])
 })
 
-t.test('int8 and count come as numbers', async (t) => {
+t.test('int8 and count() are returned as numbers', async (t) => {
   const { db } = await openDatabase(t)
   const row = await db
     .selectNoFrom([sql`9007199254740991::int8`.as('big'), sql`count(*)`.as('count')])
@@ -587,13 +589,13 @@ t.test('int8 and count come as numbers', async (t) => {
   t.same(row, { big: 9_007_199_254_740_991, count: 1 })
 })
 
-t.test('after it is closed nothing is open on the server, and what was under way has ended', async (t) => {
+t.test('closing waits for running statements and closes all connections', async (t) => {
   const name = randomBytes(8).toString('hex')
   const db = createDatabase({ connectionString: made.url, application_name: name })
   const underWay = [sleepFor(db, 0.2), inTransaction(db, (trx) => sleepFor(trx, 0.2))]
   await sleep(50)
   await Promise.all([...underWay, db.destroy()])
-  t.ok(await caught(pidOf(db)), 'nothing is done any more')
+  t.ok(await caught(pidOf(db)), 'later statements are rejected')
   await eventually(async () => {
     const { rows } = await sql<{ open: number }>`select count(*) as open from pg_stat_activity
       where application_name = ${name}`.execute(made.db)
@@ -639,7 +641,7 @@ t.test('which errors mean that the database is unavailable', async (t) => {
   t.notOk(isUnavailable(noFile), 'a missing file is not a missing database')
 })
 
-t.test('which constraint an error is of', async (t) => {
+t.test('the constraint that an error violates', async (t) => {
   const { db } = await openDatabase(t)
   const user = {
     id: randomUUID(),

@@ -58,7 +58,7 @@ async function insertCredential(db: Database, owner: string, name: string): Prom
   return id
 }
 
-/** Names before the migration, in the order in which they were given, and after it. */
+/** Names before the migration, in the order of their creation, and after it. */
 const CREDENTIALS: [string, string][] = [
   ['Mail', 'Mail'],
   ['MAIL ', 'MAIL (4)'],
@@ -81,7 +81,7 @@ const CREDENTIALS: [string, string][] = [
   ['info i', 'info i (2)']
 ]
 
-t.test('names and addresses that are one now are told apart', async (t) => {
+t.test('names and addresses that become equal are renamed', async (t) => {
   const lines: string[] = []
   const ids: string[] = []
   const service = await startTestApp(
@@ -174,7 +174,7 @@ t.test('names and addresses that are one now are told apart', async (t) => {
     )
   })
 
-  t.test('what is stored is as names are stored from now on', async (t) => {
+  t.test('stored names have the form of new names', async (t) => {
     const { db } = service
     const stored = [
       ...(await db.selectFrom('credentials').select(['name', 'name_key']).execute()),
@@ -190,13 +190,13 @@ t.test('names and addresses that are one now are told apart', async (t) => {
   })
 })
 
-/** True if a renamed name had been cleaned before, which is a change of its own. */
+/** True if a name was first cleaned and then renamed, which are two changes. */
 const cleanedFirst = (before: string, after: string) => {
   const base = after.replace(/ \(\d\)$/, '')
   return before !== base
 }
 
-t.test('the start, and latchkey migrate, print each rename', async (t) => {
+t.test('the service and latchkey migrate print each rename', async (t) => {
   for (const program of ['main.js', 'cli.ts']) {
     const { db, url, drop } = await createTestDatabase({ empty: true })
     t.teardown(drop)

@@ -13,7 +13,7 @@ async function newDatabase(t: Test, options: { empty?: boolean } = {}) {
   return database
 }
 
-/** A role of the server for one test. */
+/** Creates a role for one test. */
 async function newRole(t: Test, db: Database, name: string, attributes = ''): Promise<string> {
   await sql.raw(`create role ${name} ${attributes}`).execute(db)
   t.teardown(async () => {
@@ -25,10 +25,10 @@ async function newRole(t: Test, db: Database, name: string, attributes = ''): Pr
 
 const PRIVILEGES = ['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']
 
-/** Partitions that are made by the time. */
+/** Partitions, whose names contain a date. */
 const PARTITION = /^audit_(log|links)_\d{8}$/
 
-/** The privileges of the services' role on each table, as `GRANTS` states them, but for these partitions. */
+/** Returns the privileges of the service role on each table, in the form of `GRANTS`, without partitions. */
 async function privilegesIn(db: Database): Promise<Record<string, string>> {
   const rights = await allPrivilegesIn(db)
   return Object.fromEntries(Object.entries(rights).filter(([table]) => !PARTITION.test(table)))
@@ -48,7 +48,7 @@ async function allPrivilegesIn(db: Database): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ table, rights }) => [table, rights]))
 }
 
-t.test('the list names every table, and the role has exactly these rights', async (t) => {
+t.test('GRANTS names every table, and the role has exactly these privileges', async (t) => {
   const { db } = await newDatabase(t)
   const names = Object.keys(GRANTS)
   t.ok(names.length > 15, `${names.length} tables`)
@@ -58,10 +58,10 @@ t.test('the list names every table, and the role has exactly these rights', asyn
   await sql.raw(`grant update (hash) on audit_chain to ${SERVICE_ROLE}`).execute(db)
   t.notSame(await privilegesIn(db), GRANTS)
   t.same(await migrateFor(db, SERVICE_ROLE), [])
-  t.same(await privilegesIn(db), GRANTS, 'what was granted besides is gone')
+  t.same(await privilegesIn(db), GRANTS, 'other privileges are revoked')
 })
 
-t.test('the role has no rights on partitions, whatever new tables get by default', async (t) => {
+t.test('the role has no privileges on partitions, despite default privileges', async (t) => {
   const { db } = await newDatabase(t)
   await sql`select audit_extend(1)`.execute(db)
   await sql`create table other (id int)`.execute(db)
@@ -134,11 +134,11 @@ t.test('the role of a running service can change neither the tables nor the audi
   for (const statement of statements) await t.rejects(client.query(statement), { code: '42501' }, statement)
   await client.query('begin')
   const events = await client.query('select count(*) from audit_events')
-  t.ok(Number(events.rows[0].count) > 0, 'and it reads the log')
+  t.ok(Number(events.rows[0].count) > 0, 'it can read the log')
   await client.query('rollback')
 })
 
-t.test('a role that can do more is refused, and gets nothing', async (t) => {
+t.test('a role with too many privileges is refused, and gets no grants', async (t) => {
   const { db } = await newDatabase(t)
   const { rows } = await sql<{ owner: string }>`select current_user as owner`.execute(db)
   const owner = rows[0]!.owner
@@ -172,7 +172,7 @@ t.test('a role that can do more is refused, and gets nothing', async (t) => {
     await t.rejects(migrateFor(db, name), { message: `there is no database role "${name}"` })
 })
 
-t.test('only the owner of the tables gives rights', async (t) => {
+t.test('only the owner of the tables can grant privileges', async (t) => {
   const { db, url } = await newDatabase(t)
   const role = await newRole(t, db, 'latchkey_test_other')
   const service = createDatabase({ connectionString: url })
@@ -182,7 +182,7 @@ t.test('only the owner of the tables gives rights', async (t) => {
   })
 })
 
-t.test('a role of any name gets the rights', async (t) => {
+t.test('a role with any name can be granted the privileges', async (t) => {
   const { db } = await newDatabase(t)
   const role = await newRole(t, db, '"latchkey test ""Ä"""').then(() => 'latchkey test "Ä"')
   await migrateFor(db, role)
@@ -191,7 +191,7 @@ t.test('a role of any name gets the rights', async (t) => {
   t.same(rows, [{ can: true }])
 })
 
-t.test('the role starts on a database that is migrated for it, and on no other', async (t) => {
+t.test('the role can start only on a fully migrated database', async (t) => {
   const { db, url, ownerUrl } = await newDatabase(t)
   const service = createDatabase({ connectionString: url })
   t.teardown(() => service.destroy())

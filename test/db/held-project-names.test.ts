@@ -29,7 +29,7 @@ async function migrateBefore(db: Database): Promise<void> {
 
 let second = 0
 
-/** As the version before the migration creates a project. */
+/** Creates a project like the version before the migration. */
 async function insertAsBefore(db: Database, owner: string, name: string): Promise<string> {
   const id = randomUUID()
   const at = new Date(Date.UTC(2026, 0, 1, 0, 0, second++))
@@ -82,10 +82,14 @@ t.test('projects created by the previous version work alongside this one', async
   t.equal((await ann.get(`${PROJECTS}?search=reports`)).json.total, 2)
   t.equal((await ann.put(`${PROJECTS}/${duplicate}`, { name: 'reports', description: 'x' })).status, 200)
   t.equal((await ann.put(`${PROJECTS}/${duplicate}`, { name: 'Mail' })).status, 200)
-  t.same(outcome(await ann.post(PROJECTS, { name: 'Mail' })), [409, 'name-taken'], 'it is held from now on')
+  t.same(
+    outcome(await ann.post(PROJECTS, { name: 'Mail' })),
+    [409, 'name-taken'],
+    'the name is held from now on'
+  )
   t.same(outcome(await ann.put(`${PROJECTS}/${duplicate}`, { name: 'Reports' })), [409, 'name-taken'])
 
-  // As the version before renames.
+  // Renames like the previous version.
   await sql`update projects set name = 'News', name_key = 'news' where id = ${id}`.execute(service.db)
   t.same(outcome(await ann.post(PROJECTS, { name: 'News' })), [409, 'name-taken'])
   t.equal((await ann.post(PROJECTS, { name: 'Reports' })).status, 201, 'the old name is free')

@@ -13,7 +13,7 @@ async function migratedBy(t: Test, text: string) {
   t.teardown(database.drop)
   const folders = [MIGRATIONS, t.testdir({ [`${NAME}.ts`]: `import { sql } from 'kysely'\n${text}` })]
   t.same(await migrateFor(database.db, SERVICE_ROLE, { folders }), [NAME])
-  t.same(await migrateFor(database.db, SERVICE_ROLE, { folders }), [], 'it is recorded')
+  t.same(await migrateFor(database.db, SERVICE_ROLE, { folders }), [], 'the migration is recorded')
   const service = createDatabase({ connectionString: database.url })
   t.teardown(() => service.destroy())
   return { db: database.db, service }
@@ -22,7 +22,7 @@ async function migratedBy(t: Test, text: string) {
 const ADDS = `export const up = (db) => sql\`alter table users add note text\`.execute(db)`
 const kyselyNames = sql<{ name: string }>`select name from kysely_migration where name = ${NAME}`
 
-t.test('this version starts after a later one that only added something', async (t) => {
+t.test('this version starts after a later one with compatible migrations', async (t) => {
   const { db, service } = await migratedBy(t, ADDS)
   await sql.raw(`grant delete on audit_unsealed, access_tokens to ${SERVICE_ROLE}`).execute(db)
   for (const start of [
@@ -35,11 +35,11 @@ t.test('this version starts after a later one that only added something', async 
   }
   const { rows } = await sql<{ may: boolean }>`
     select has_table_privilege(${SERVICE_ROLE}, 'access_tokens', 'delete') as may`.execute(db)
-  t.same(rows, [{ may: true }], 'the role keeps what the later version gave it')
+  t.same(rows, [{ may: true }], 'the role keeps the grants of the later version')
   t.same((await kyselyNames.execute(db)).rows, [], 'version 1.0.0 starts as well')
 })
 
-t.test('this version refuses to start after a later one that removed what it needs', async (t) => {
+t.test('this version refuses to start if the migrations require a later one', async (t) => {
   const { db, service } = await migratedBy(t, `export const minVersion = '1.${10 ** 6}.0'\n${ADDS}`)
   const message =
     'this database was migrated by a later version, and needs Latchkey 1.1000000.0 or later; ' +
@@ -49,7 +49,7 @@ t.test('this version refuses to start after a later one that removed what it nee
   t.same((await kyselyNames.execute(db)).rows, [{ name: NAME }], 'version 1.0.0 refuses as well')
 })
 
-t.test('a later version that needs this one or an older one is no reason to refuse', async (t) => {
+t.test('this version starts if the migrations require this version', async (t) => {
   const { service } = await migratedBy(t, `export const minVersion = '${packageJson.version}'\n${ADDS}`)
   t.same(await migrate(service), [])
 })

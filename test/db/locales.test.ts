@@ -66,7 +66,7 @@ for (const [what, locale] of Object.entries(LOCALES)) {
     const password = 'correct horse battery'
     const user = { name: 'Info', password }
 
-    t.test('has one user for an e-mail address', async (t) => {
+    t.test('allows one user for an e-mail address', async (t) => {
       t.equal((await admin.post('/api/v1/users', { ...user, email: 'INFO.I@Example.org' })).status, 201)
       for (const email of ['info.i@example.org', 'Info.I@EXAMPLE.ORG', 'INFO.I@Example.org']) {
         t.match((await admin.post('/api/v1/users', { ...user, email })).json, { code: 'email-taken' }, email)
@@ -79,7 +79,7 @@ for (const [what, locale] of Object.entries(LOCALES)) {
       t.equal((await admin.post(`${V1}/${id}/transfer`, { email: 'info.I@example.org' })).status, 200)
     })
 
-    t.test('has one credential and one type of a name', async (t) => {
+    t.test('allows one credential and one type with a name', async (t) => {
       const ann = await service.newUser()
       for (const [one, other] of [
         ['MAIL', 'mail'],
@@ -96,7 +96,7 @@ for (const [what, locale] of Object.entries(LOCALES)) {
       }
     })
 
-    t.test('finds names in every form', async (t) => {
+    t.test('finds names in any case', async (t) => {
       const ann = await service.newUser()
       const project = await newProject(ann)
       const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
@@ -120,7 +120,7 @@ for (const [what, locale] of Object.entries(LOCALES)) {
       }
     })
 
-    t.test('stores all of Unicode, and lists it in one order', async (t) => {
+    t.test('stores names in any script, and lists them in one order', async (t) => {
       const ann = await service.newUser()
       for (const name of NAMES)
         t.equal((await ann.post('/api/credentials', { name, body: { x: 1 } })).status, 201, name)

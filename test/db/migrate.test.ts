@@ -15,7 +15,7 @@ async function emptyDatabase(t: Test) {
   return made
 }
 
-/** All that makes the schema, one thing a line. */
+/** Describes the schema, one line for each column, index, constraint and extension. */
 async function schemaOf(db: Database): Promise<string[]> {
   const { rows } = await sql<{ line: string }>`
     select format('%s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default) as line
@@ -31,7 +31,7 @@ async function schemaOf(db: Database): Promise<string[]> {
   return rows.map((row) => row.line)
 }
 
-t.test('on an empty database every step runs, and a second time none does', async (t) => {
+t.test('on an empty database every migration runs, and the second time none does', async (t) => {
   const { db } = await emptyDatabase(t)
   const ran = await migrate(db)
   t.ok(ran.length >= 1)
@@ -42,18 +42,18 @@ t.test('on an empty database every step runs, and a second time none does', asyn
   t.same(await schemaOf(db), schema)
 })
 
-t.test('replicas that start at once on an empty database make one schema between them', async (t) => {
+t.test('replicas that start together on an empty database run each migration once', async (t) => {
   const once = await emptyDatabase(t)
   const steps = await migrate(once.db)
   const made = await emptyDatabase(t)
   const replicas = Array.from({ length: 4 }, () => createDatabase({ connectionString: made.url }))
   const ran = await Promise.all(replicas.map((db) => migrate(db)))
   await Promise.all(replicas.map((db) => db.destroy()))
-  t.same(ran.flat().sort(), steps, 'each step ran once')
+  t.same(ran.flat().sort(), steps, 'each migration ran once')
   t.same(await schemaOf(made.db), await schemaOf(once.db))
 })
 
-t.test('a step that fails is named, with what was wrong', async (t) => {
+t.test('the error for a failed migration has its name and the reason', async (t) => {
   const { db } = await emptyDatabase(t)
   const steps = await migrate(db)
   const last = steps.at(-1)!
@@ -64,15 +64,15 @@ t.test('a step that fails is named, with what was wrong', async (t) => {
   t.same(await schemaOf(db), schema)
 })
 
-t.test('a migration that is cut off in the middle leaves nothing, and runs the next time', async (t) => {
+t.test('an interrupted migration leaves nothing behind, and runs the next time', async (t) => {
   const made = await emptyDatabase(t)
   const before = await schemaOf(made.db)
   const replica = createDatabase({ connectionString: made.url, application_name: 'cut-off' })
   await inTransaction(made.db, async (trx) => {
-    // The name is taken, so that the migration waits there, with many tables made.
+    // The migration waits at this table, after creating many others.
     await sql`create table credentials ()`.execute(trx)
     const cut = migrate(replica).then(
-      () => t.fail('it was not cut off'),
+      () => t.fail('it was not interrupted'),
       () => t.pass('it failed')
     )
     await eventually(async () => {
@@ -102,7 +102,7 @@ t.test('after a process ends between two migrations, the next one continues', as
   t.same(await schemaOf(made.db), await schemaOf(once.db))
 })
 
-t.test('who finds another process migrating waits for as long as it takes, and says so', async (t) => {
+t.test('a process waits without limit while another one migrates, and says so', async (t) => {
   const made = await emptyDatabase(t)
   const replica = createDatabase({ connectionString: made.url })
   t.teardown(() => replica.destroy())
@@ -118,7 +118,7 @@ t.test('who finds another process migrating waits for as long as it takes, and s
   t.same(lines, ['Waiting for another process to finish migrating the database…'], 'once')
 })
 
-t.test('the rights of a role are given although the process ended before it gave them', async (t) => {
+t.test('the privileges of a role are granted if an earlier process ended before granting them', async (t) => {
   const made = await emptyDatabase(t)
   await migrate(made.db)
   const rights = () =>

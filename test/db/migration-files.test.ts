@@ -8,7 +8,7 @@ import { isOfFirstRelease } from '../../src/db/migration-records.ts'
 const files = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.ts')).sort()
 const read = (file: string) => readFile(join(MIGRATIONS, file), 'utf8')
 
-t.test('a migration that was merged stays as it is', async (t) => {
+t.test('merged migrations do not change', async (t) => {
   const sums = (await read('SHA256SUMS')).trimEnd().split('\n')
   t.ok(sums.length >= 18)
   const actual = await Promise.all(
@@ -22,12 +22,12 @@ t.test('a migration that was merged stays as it is', async (t) => {
   t.same(actual, sums, 'migrations/SHA256SUMS has a line for each file; a new file adds one')
 })
 
-t.test('the first release has eighteen migrations, and later ones come after them', async (t) => {
+t.test('the first release has eighteen migrations', async (t) => {
   const first = files.filter((file) => isOfFirstRelease({ name: file.replace('.ts', '') }))
   t.equal(first.length, 18)
 })
 
-/** What older versions that serve requests cannot stand, each with an example. */
+/** Changes that break or block older versions that serve requests, each with an example. */
 const RULES: { what: string; pattern: RegExp; example: string; contracts?: true }[] = [
   {
     what: 'makes an index of an existing table and blocks its writers: export `indexes`',
@@ -46,7 +46,7 @@ const RULES: { what: string; pattern: RegExp; example: string; contracts?: true 
       [
         String.raw`\balter (column )?\w+ (set data )?type\b`,
         String.raw`\bset not null\b`,
-        // Volatile defaults, and columns that are computed.
+        // Volatile defaults and generated columns.
         String.raw`\badd (column )?[^,]*?(serial\b|random(_uuid)?\(|clock_timestamp|nextval|generated)`,
         String.raw`\b(cluster|vacuum full)\b`
       ].join('|')
@@ -92,7 +92,7 @@ function faults(text: string): string[] {
   const statements = text
     .replace(/^\s*\/\/.*$/gm, '')
     .replace(/--.*$/gm, '')
-    // What a function does, it does later.
+    // The bodies of functions do not run during the migration.
     .replace(/\bas \$(\w*)\$[\s\S]*?\$\1\$/g, '')
     .replace(/\s+/g, ' ')
     .toLowerCase()
@@ -107,7 +107,7 @@ function faults(text: string): string[] {
   }).map(({ what }) => what)
 }
 
-t.test('the rules find what they are for', async (t) => {
+t.test('the rules find their examples and accept safe statements', async (t) => {
   for (const { what, example } of RULES) t.match(faults(`sql\`${example}\``), [what], example)
   const allowed = [
     'create table notes (id uuid primary key, text text not null); create index notes_text on notes (text)',
@@ -128,7 +128,7 @@ t.test('the rules find what they are for', async (t) => {
   t.ok(old.flat().length > 5, 'migrations before the first release break them')
 })
 
-t.test('migrations after the first release keep to the rules', async (t) => {
+t.test('migrations after the first release follow the rules', async (t) => {
   for (const file of files) {
     if (isOfFirstRelease({ name: file.replace('.ts', '') })) continue
     for (const fault of faults(await read(file))) t.fail(`${file} ${fault}`)

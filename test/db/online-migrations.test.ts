@@ -1,4 +1,4 @@
-// Migrations of tests beside those of this version, on a database that others use.
+// Runs test migrations after those of this version, on a database that is in use.
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -34,7 +34,7 @@ async function indexes(db: Database) {
   return rows
 }
 
-t.test('an index is made while others write to the table', async (t) => {
+t.test('an index is created while others write to the table', async (t) => {
   const { db, ownerUrl, folders } = await withMigration(t, INDEXES)
   const migrating = createDatabase({ connectionString: ownerUrl, ...WITHOUT_LIMITS })
   t.teardown(() => migrating.destroy())
@@ -49,15 +49,15 @@ t.test('an index is made while others write to the table', async (t) => {
     }, 'the index waits for the transaction')
     const began = performance.now()
     await sql`update things set key = name where id = 2`.execute(db)
-    t.ok(performance.now() - began < 500, 'and others do not wait for the index')
-    // Longer than the limits of the service's statements.
+    t.ok(performance.now() - began < 500, 'others do not wait for the index')
+    // Longer than the statement and lock timeouts of the service.
     await sleep(5_500)
   })
   t.same(await ran, [NAME])
   t.same(await indexes(db), [{ valid: true }])
 })
 
-t.test('an index that was interrupted is made again', async (t) => {
+t.test('an interrupted index is created again', async (t) => {
   const { db, folders } = await withMigration(t, INDEXES)
   await sql`insert into things values (0, 'Thing 1')`.execute(db)
   await t.rejects(sql.raw(INDEX).execute(db), { code: '23505' })
@@ -67,7 +67,7 @@ t.test('an index that was interrupted is made again', async (t) => {
   t.same(await indexes(db), [{ valid: true }])
 })
 
-t.test('an index whose process was killed is made by the next one', async (t) => {
+t.test('an index whose process was killed is created by the next process', async (t) => {
   const { db, ownerUrl, folders } = await withMigration(t, INDEXES)
   const building = async () => {
     const { rows } = await sql<{ pid: number }>`select pid from pg_stat_activity
@@ -81,7 +81,7 @@ t.test('an index whose process was killed is made by the next one', async (t) =>
     await eventually(async () => (await building()) === 1, 'the index waits for the transaction', 30_000)
     first.child.kill('SIGKILL')
     await first.exited
-    // Its statement is still running on the server.
+    // The statement is still running on the server.
     t.equal(await building(), 1)
     ran = migrate(db, { folders })
     await sleep(3_000)
@@ -91,7 +91,7 @@ t.test('an index whose process was killed is made by the next one', async (t) =>
   t.equal(await building(), 0)
 })
 
-t.test('an index that cannot be made is named, and leaves nothing', async (t) => {
+t.test('the error for an index that cannot be created names it, and nothing is left', async (t) => {
   const { db, folders } = await withMigration(t, INDEXES)
   await sql`insert into things values (0, 'Thing 1')`.execute(db)
   await t.rejects(migrate(db, { folders }), {
@@ -109,9 +109,9 @@ const BATCH = `export const batch = async (db, after = '0') => {
   return rows.length < 500 ? undefined : String(Math.max(...rows.map(({ id }) => id)))
 }`
 
-t.test('batches are transactions of their own, and a crash between them loses none', async (t) => {
+t.test('batches are separate transactions, and a crash between them loses none', async (t) => {
   const { db, ownerUrl, folders } = await withMigration(t, BATCH)
-  // The first process dies in the seventh batch.
+  // The seventh batch fails.
   await sql
     .raw(`create function fail() returns trigger language plpgsql as $$ begin
     if new.id > 3200 then raise exception 'not yet'; end if; return new; end $$`)
@@ -129,11 +129,11 @@ t.test('batches are transactions of their own, and a crash between them loses no
   const second = createDatabase({ connectionString: ownerUrl })
   t.teardown(() => second.destroy())
   const ran = await Promise.all([migrate(db, { folders }), migrate(second, { folders })])
-  t.same(ran.flat(), [NAME], 'one of two does it')
+  t.same(ran.flat(), [NAME], 'one of the two processes runs it')
   t.equal(await done(), ROWS)
 })
 
-t.test('a batch that finds a row locked waits for it, and continues', async (t) => {
+t.test('a batch waits for a locked row, and continues', async (t) => {
   const { db, folders } = await withMigration(t, BATCH)
   const lines: string[] = []
   const ran = await inTransaction(db, async (trx) => {
@@ -146,7 +146,7 @@ t.test('a batch that finds a row locked waits for it, and continues', async (t) 
   t.same(lines, ['Waiting for other transactions to end: canceling statement due to lock timeout'])
 })
 
-t.test('a migration that waits for a lock gives way to others', async (t) => {
+t.test('a migration that waits for a lock blocks others only briefly', async (t) => {
   const { db, folders, ownerUrl } = await withMigration(
     t,
     `export const up = (db) => sql\`alter table things add note text\`.execute(db)`
@@ -174,7 +174,7 @@ t.test('a migration that waits for a lock gives way to others', async (t) => {
   ])
 })
 
-t.test('running replicas may use a new table at once, whatever comes after it', async (t) => {
+t.test('the service role may use a new table even if a later migration fails', async (t) => {
   const { db, url, folders } = await withMigration(
     t,
     `export const up = async (db) => {
@@ -191,7 +191,7 @@ t.test('running replicas may use a new table at once, whatever comes after it', 
   t.same((await sql`select id from login_failures`.execute(service)).rows, [])
 })
 
-t.test('a file with nothing to run, or with two kinds, is refused', async (t) => {
+t.test('a migration file without exports, or with two of them, is refused', async (t) => {
   for (const text of ['', `export const up = () => {}\n${INDEXES}`]) {
     const { db, folders } = await withMigration(t, text)
     await t.rejects(migrate(db, { folders }), {

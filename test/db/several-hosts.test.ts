@@ -11,7 +11,7 @@ import { startProxy } from '../helpers/proxy.ts'
 import { startReplica } from '../helpers/replica.ts'
 import { query, replicated, startStandby } from '../helpers/standby.ts'
 
-// A primary and a hot standby, each behind an address of its own.
+// A primary and a hot standby, each behind its own proxy.
 const servers = await startStandby(t)
 process.env['TEST_DATABASE_URL'] = servers.primaryUrl
 await prepareTemplate(servers.primaryUrl)
@@ -39,7 +39,7 @@ const writable = async (url: string) => {
   return { standby: rows[0]!.standby, ms: performance.now() - from }
 }
 
-t.test('the server that takes writes is found, in whatever way the hosts are written', async (t) => {
+t.test('the server that accepts writes is found, for any form and order of hosts', async (t) => {
   const urls = [
     at(P, S),
     at(S, P),
@@ -59,19 +59,19 @@ t.test('the server that takes writes is found, in whatever way the hosts are wri
   }
 })
 
-t.test('a host that takes connections and says nothing holds up the others for a moment only', async (t) => {
+t.test('a host that accepts connections but does not respond delays the others only briefly', async (t) => {
   const { ms } = await writable(at(portOf(silent.url), S, P))
   t.ok(ms < 1_500, `${Math.round(ms)} ms`)
 })
 
-t.test('where no server takes writes, the error tells what each says', async (t) => {
+t.test('if no server accepts writes, the error has the reason of each server', async (t) => {
   await t.rejects(writable(at(S, dead)), {
     message: /^no server of the database can be used: The database is a standby.*ECONNREFUSED/
   })
   await t.rejects(writable(at(S)), { message: /^The database is a standby: connect to the primary$/ })
 })
 
-t.test('two addresses of one server do not disturb each other', async (t) => {
+t.test('if one address of a server stalls, the other is used', async (t) => {
   const [one, other] = [await startProxy(t, service.databaseUrl), await startProxy(t, service.databaseUrl)]
   const url = at(portOf(one.url), portOf(other.url))
   const db = createDatabase({ connectionString: url }, { connections: 12 })
@@ -81,10 +81,10 @@ t.test('two addresses of one server do not disturb each other', async (t) => {
   await eventually(() => one.open === 2, 'both run')
   one.stallNew()
   await Promise.all([...first, work(), work()])
-  t.ok(other.open >= 2, 'the others took the second address')
+  t.ok(other.open >= 2, 'new connections use the second address')
 })
 
-t.test('a server that turns read-only while it is connected is not believed any more', async (t) => {
+t.test('a server that becomes read-only while connected is no longer used', async (t) => {
   const connection = { connectionString: at(P, S) }
   const ann = await service.newUser()
   const replica = await startReplica(t, service, { connection })
@@ -110,7 +110,7 @@ t.test('a server that turns read-only while it is connected is not believed any 
   for (const path of paths) t.equal((await there.get(path)).status, 200, path)
 })
 
-t.test('a primary that is cut off is given up, and its successor used within two seconds', async (t) => {
+t.test('a primary that stalls is dropped, and the promoted standby is used within two seconds', async (t) => {
   const connection = { connectionString: at(P, S) }
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const replica = await startReplica(t, service, { connection })
@@ -137,12 +137,15 @@ t.test('a primary that is cut off is given up, and its successor used within two
   await eventually(() => seen.length > 20, 'it works')
   primary.stall()
   const cutAt = performance.now()
-  await eventually(() => seen.some(({ status }) => status === 503), 'it is given up')
+  await eventually(() => seen.some(({ status }) => status === 503), 'it is dropped')
   const givenUp = performance.now() - cutAt
-  t.ok(givenUp < 5_000, `${Math.round(givenUp)} ms until it is given up`)
+  t.ok(givenUp < 5_000, `${Math.round(givenUp)} ms until it is dropped`)
   await query(servers.standbyUrl, 'select pg_promote()')
   const from = performance.now()
-  await eventually(() => seen.some(({ at, status }) => at > from && status === 201), 'its successor is used')
+  await eventually(
+    () => seen.some(({ at, status }) => at > from && status === 201),
+    'the promoted standby is used'
+  )
   const recovered = performance.now() - from
   t.ok(recovered < 2_000, `${Math.round(recovered)} ms until a write`)
   primary.restore()
@@ -152,13 +155,13 @@ t.test('a primary that is cut off is given up, and its successor used within two
   t.same(
     [...ended].filter((status) => status !== 503),
     [401],
-    'what has ended stays so'
+    'the ended session is never accepted'
   )
   t.same([...new Set(seen.map(({ status }) => status))].sort(), [201, 503])
 })
 
-t.test('a primary that was replaced and does not know it is left within seconds', async (t) => {
-  // The first host is the primary from before, which takes writes again.
+t.test('an old primary that still accepts writes is dropped within seconds', async (t) => {
+  // The first host is the old primary, which is reachable again and still accepts writes.
   const replica = await startReplica(t, service, { connection: { connectionString: at(P, S) } })
   const successor = await startReplica(t, service, { connection: { connectionString: at(S) } })
   const cat = await service.newUser()
@@ -166,7 +169,7 @@ t.test('a primary that was replaced and does not know it is left within seconds'
   const created = await successor.client(service.admin).post('/api/v1/projects', { name: uniqueName('P') })
   const from = performance.now()
   const find = () => replica.client(service.admin).get(`/api/v1/projects/${created.json.id}`)
-  await eventually(async () => (await find()).status === 200, 'what was written since is there')
+  await eventually(async () => (await find()).status === 200, 'the new row is found')
   t.ok(performance.now() - from < 4_000, `${Math.round(performance.now() - from)} ms`)
-  for (let i = 0; i < 30; i++) t.equal((await find()).status, 200, 'and it stays so')
+  for (let i = 0; i < 30; i++) t.equal((await find()).status, 200, 'it stays on the new primary')
 })

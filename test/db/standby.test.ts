@@ -7,7 +7,7 @@ import { startProxy } from '../helpers/proxy.ts'
 import { startReplica } from '../helpers/replica.ts'
 import { query, replicated, startStandby } from '../helpers/standby.ts'
 
-// A primary and a hot standby of its own, behind an address that moves between them.
+// A primary and its hot standby, behind a proxy that moves between them.
 const servers = await startStandby(t)
 const { primaryUrl, standbyUrl } = servers
 process.env['TEST_DATABASE_URL'] = primaryUrl
@@ -43,7 +43,11 @@ t.test('an address that moves to a standby and back never accepts a session that
   await query(standbyUrl, 'select pg_wal_replay_pause()')
   t.teardown(() => query(standbyUrl, 'select pg_wal_replay_resume()'))
   t.equal((await ann.delete('/api/v1/session')).status, 200)
-  t.equal((await query(standbyUrl, 'select 1 as up'))[0].up, 1, 'the standby answers, and still has it')
+  t.equal(
+    (await query(standbyUrl, 'select 1 as up'))[0].up,
+    1,
+    'the standby responds, and still has the session'
+  )
 
   const seen: number[] = []
   let stopped = false
@@ -62,7 +66,7 @@ t.test('an address that moves to a standby and back never accepts a session that
       )
     }
     t.equal((await replica.client().get('/readyz')).status, 503)
-    // As a load balancer does, which leaves open connections alone.
+    // Like a load balancer, which keeps open connections.
     proxy.moveTo(primaryUrl)
     const from = performance.now()
     await eventually(
@@ -71,7 +75,10 @@ t.test('an address that moves to a standby and back never accepts a session that
     )
     const ms = Math.round(performance.now() - from)
     t.ok(ms < 2_000, `${ms} ms until a write`)
-    await eventually(async () => (await connections(standbyUrl)) === 0, 'no connection stays on the standby')
+    await eventually(
+      async () => (await connections(standbyUrl)) === 0,
+      'no connection to the standby is left'
+    )
     t.equal((await bobThere.get('/api/v1/session')).status, 200)
     t.equal((await replica.client().get('/readyz')).status, 200)
   }

@@ -7,17 +7,17 @@ import { createTestDatabase } from '../helpers/database.ts'
 const root = join(import.meta.dirname, '../..')
 
 interface Column {
-  /** The JavaScript type of the values. */
+  /** The JavaScript type of values. */
   type: string
   nullable: boolean
-  /** True if an insert may leave the column out. */
+  /** True if inserts may omit the column. */
   optional: boolean
 }
 
 /** Columns by `table.column`. */
 type Schema = Map<string, Column>
 
-/** The tables as src/db/tables.ts declares them, with their types as queries see them. */
+/** Reads the tables and types that src/db/tables.ts declares, as the result types of queries. */
 function readDeclared(): Schema {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
@@ -69,7 +69,7 @@ function nameOfType(type: ts.Type, checker: ts.TypeChecker): string {
   return name.startsWith('Record<') || name === 'FieldConstraints' ? 'json' : name.replace(/<.*/, '')
 }
 
-/** The JavaScript types that values of Postgres types arrive as. */
+/** The JavaScript types of values, by Postgres type. */
 const TYPES: Record<string, string> = {
   uuid: 'string',
   text: 'string',
@@ -80,7 +80,7 @@ const TYPES: Record<string, string> = {
   bytea: 'Buffer',
   timestamptz: 'Date',
   jsonb: 'json',
-  // Selected as its text.
+  // Selected as text.
   json: 'string',
   _text: 'string[]'
 }
@@ -108,6 +108,6 @@ t.test('src/db/tables.ts declares the tables that the migrations create', async 
     const column = declared.get(name)
     t.equal(column?.type, type, `the type of ${name}`)
     t.equal(column?.nullable, nullable, `${name} is ${nullable ? '' : 'not '}nullable`)
-    if (column?.optional) t.ok(optional, `an insert may leave out ${name}`)
+    if (column?.optional) t.ok(optional, `an insert may omit ${name}`)
   }
 })

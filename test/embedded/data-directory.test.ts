@@ -25,7 +25,7 @@ t.test('the directory and its files are created once, for this user only', async
   t.equal(await modeOf(directory), 0o700)
   t.equal(await readRootKeys(directory), undefined)
   t.equal(readAdminPassword(directory), undefined)
-  t.same(await readdir(directory), [], 'reading makes nothing')
+  t.same(await readdir(directory), [], 'reading creates nothing')
   t.equal(await makeRootKey(directory), join(directory, 'root.keys'))
   const first = await readRootKeys(directory)
   const password = await adminPasswordIn(directory)
@@ -43,7 +43,7 @@ t.test('the directory and its files are created once, for this user only', async
   t.same(await readdir(directory), ['root.keys'])
 })
 
-t.test('processes that start at the same time agree on one root key and never read half of it', async (t) => {
+t.test('processes that start at the same time use one root key and never read a partial one', async (t) => {
   const directory = await newDirectory(t)
   const made = async () => {
     await makeRootKey(directory)
@@ -69,7 +69,7 @@ t.test('an invalid file is an error of one line without any of its content', asy
     t.notMatch(error.message, '\n')
     t.notMatch(error.message, 'canary')
     t.notMatch(error.message, whole.split(':')[1]!.slice(0, 6))
-    t.equal(await readFile(path, 'utf8'), text, 'and it is left as it was')
+    t.equal(await readFile(path, 'utf8'), text, 'the file is not changed')
   }
 })
 

@@ -34,7 +34,7 @@ import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from '../.
 import { identityOf } from '../../src/embedded/processes.ts'
 
 const isRoot = process.getuid?.() === 0
-// The user of Postgres.
+// The user that runs Postgres.
 const server = isRoot ? { uid: 65534, gid: 65534 } : {}
 const run = promisify(execFile)
 const quiet = { durable: false }
@@ -47,14 +47,14 @@ const isThere = (path: string) =>
   )
 const eventually = async (holds: () => boolean | Promise<boolean>, what: string) => {
   for (const deadline = Date.now() + 10_000; !(await holds()); await sleep(10)) {
-    if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`)
+    if (Date.now() > deadline) throw new Error(`timed out waiting for: ${what}`)
   }
 }
 const postmasterOf = async (directory: string) =>
   Number.parseInt(await readFile(join(directory, 'postgres/postmaster.pid'), 'utf8'), 10)
 const isAlive = async (pid: number) => (await identityOf(pid)) !== undefined
 
-/** The pids of the Postgres programs that use this directory. */
+/** Returns the pids of the Postgres processes that use this directory. */
 async function programsOf(directory: string): Promise<string[]> {
   const pids = await readdir('/proc').catch(() => [])
   const found = pids.map(async (pid) => {
@@ -71,7 +71,7 @@ async function killPrograms(directory: string, signal: NodeJS.Signals): Promise<
   }
 }
 
-/** A directory that is removed at the end of the test, after any program that a failed test left running. */
+/** Creates a directory. At the end of the test, kills the Postgres processes in it and removes it. */
 async function makeDirectory(t: Test): Promise<string> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-embedded-')))
   t.teardown(async () => {
@@ -85,7 +85,7 @@ async function makeDirectory(t: Test): Promise<string> {
 const ready = await makeDirectory(t)
 await (await startEmbedded({ directory: ready, ...quiet })).stop()
 
-/** The same, with a cluster in it. */
+/** Creates such a directory with a cluster in it. */
 async function makeReadyDirectory(t: Test): Promise<string> {
   const directory = await makeDirectory(t)
   await run('cp', ['-a', join(ready, 'postgres'), directory])
@@ -108,7 +108,7 @@ async function query(started: EmbeddedPostgres, text: string, values: unknown[] 
   }
 }
 
-/** A process that inserts numbers; `count` is the last one that Postgres acknowledged. */
+/** Starts a process that inserts numbers. `count` is the last one that Postgres acknowledged. */
 function startChild(t: Test, directory: string): ChildProcess & { count: number } {
   const script = join(import.meta.dirname, '../fixtures/embedded-child.ts')
   const child = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -128,7 +128,7 @@ async function kill(child: ChildProcess): Promise<void> {
 
 t.test('the cluster is created once and kept, for this user only', async (t) => {
   const directory = join(await makeDirectory(t), 'data')
-  // Under root, Postgres runs as another user, who must reach the directory.
+  // As root, Postgres runs as another user, who must be able to reach the directory.
   await chmod(dirname(directory), 0o755)
   const first = await start(t, { directory })
   const [row] = await query(
@@ -198,17 +198,17 @@ t.test('an unexpected end of the server is reported, and the next start succeeds
   const first = await start(t, { directory, onExit: (code) => ended.push(code) })
   await query(first, 'create table kept (word text)')
   process.kill(await postmasterOf(directory), 'SIGKILL')
-  await eventually(() => ended.length > 0, 'the end is told')
+  await eventually(() => ended.length > 0, 'the exit is reported')
   t.same(ended, [null])
   await first.stop()
 
   const second = await start(t, { directory, ...quiet, onExit: (code) => ended.push(code) })
   t.same(await query(second, 'select word from kept'), [])
   await second.stop()
-  t.same(ended, [null], 'stop() is no such end')
+  t.same(ended, [null], 'stop() is not reported')
 })
 
-t.test('a process with the pid of a former server is left alone', async (t) => {
+t.test('a process with the pid of an earlier server is not signalled', async (t) => {
   const directory = await makeReadyDirectory(t)
   const stranger = spawn('sleep', ['60'], { ...server, cwd: '/', stdio: 'ignore' })
   t.teardown(() => stranger.kill())
@@ -226,7 +226,7 @@ t.test('a half-created cluster is created again', async (t) => {
   await eventually(async () => {
     const name = await half()
     return name !== undefined && (await isThere(join(directory, name, 'global')))
-  }, 'initdb is at work')
+  }, 'initdb is running')
   await kill(child)
   await killPrograms(directory, 'SIGKILL')
   t.notOk(await isThere(join(directory, 'postgres')))
@@ -247,7 +247,7 @@ t.test('a failed start reports the log of Postgres and unlocks the directory', a
   await start(t, { directory, ...quiet })
 })
 
-t.test('a path that is too long for a socket gets a directory for the socket', async (t) => {
+t.test('if the path is too long for a socket, the socket gets its own directory', async (t) => {
   const directory = join(await makeDirectory(t), 'long'.repeat(20), 'way'.repeat(20), 'data')
   await chmod(dirname(dirname(dirname(directory))), 0o755)
   await mkdir(directory, { recursive: true })
@@ -261,7 +261,7 @@ t.test('a path that is too long for a socket gets a directory for the socket', a
   t.ok(await isThere(left))
 
   const started = await start(t, { directory, ...quiet })
-  t.notOk(await isThere(left), 'what a killed process left is removed')
+  t.notOk(await isThere(left), 'the directory of a killed process is removed')
   const { host } = started.connection
   t.equal(host, await socketOf())
   t.ok(host.length < 80)
@@ -272,7 +272,7 @@ t.test('a path that is too long for a socket gets a directory for the socket', a
   t.notOk(await isThere(host))
 })
 
-t.test('what another user put in the place of postmaster.pid is not touched', async (t) => {
+t.test('an unexpected file in the place of postmaster.pid is refused and not changed', async (t) => {
   const place = {
     link: (target: string, path: string) => symlink(target, path),
     'dangling link': (_: string, path: string) => symlink('/nowhere/at/all', path),
@@ -319,7 +319,7 @@ t.test('what another user put in the place of postmaster.pid is not touched', as
   await start(t, { directory, ...quiet })
 })
 
-t.test('what is in the place of the log is not touched', async (t) => {
+t.test('an unexpected file in the place of the log is refused and not changed', async (t) => {
   const directory = await makeReadyDirectory(t)
   const log = join(directory, 'postgres.log')
   const victim = join(directory, 'victim')
@@ -357,7 +357,7 @@ t.test('as root', { skip: !isRoot && 'needs root' }, async (t) => {
     }
   })
 
-  t.test('a directory in which another user can make entries is refused before it is used', async (t) => {
+  t.test('a directory that another user can write to is refused before it is used', async (t) => {
     const directory = await makeReadyDirectory(t)
     const victim = join(await makeDirectory(t), 'victim')
     await writeFile(victim, 'a:b\n', { mode: 0o600 })
@@ -411,7 +411,7 @@ t.test('as root', { skip: !isRoot && 'needs root' }, async (t) => {
     await mkdir(kept, { mode: 0o700 })
     await writeFile(join(kept, 'file'), '')
     await (await startEmbedded({ directory, ...quiet })).stop()
-    t.same(await readdir(half), ['roots'], 'what that user cannot remove stays')
+    t.same(await readdir(half), ['roots'], 'files that this user cannot remove are kept')
     t.same(await readdir(kept), ['file'])
     await rm(kept, { recursive: true })
     await (await startEmbedded({ directory, ...quiet })).stop()
@@ -419,14 +419,14 @@ t.test('as root', { skip: !isRoot && 'needs root' }, async (t) => {
   })
 })
 
-t.test('a directory that others may write to is refused', async (t) => {
+t.test('a directory that all users may write to is refused', async (t) => {
   const directory = await makeDirectory(t)
   await chmod(directory, 0o777)
   await t.rejects(startEmbedded({ directory }), { message: /every user may write/ })
 })
 
 t.test(
-  'under root, the cluster is in a fallback directory if no other user can reach the data directory',
+  'as root, the cluster is in a fallback directory if no other user can reach the data directory',
   { skip: !isRoot && 'needs root' },
   async (t) => {
     const directory = join(await makeDirectory(t), 'data')
@@ -451,7 +451,11 @@ t.test(
     t.same(await query(second, 'select word from kept'), [])
     await second.stop()
     await writeFile(record, `${home}-gone\n`)
-    await t.rejects(startEmbedded({ directory }), { message: /is no longer in / }, 'rather than an empty one')
+    await t.rejects(
+      startEmbedded({ directory }),
+      { message: /is no longer in / },
+      'no empty cluster is created'
+    )
   }
 )
 
@@ -466,7 +470,7 @@ t.test('the installed programs', async (t) => {
     t.match(stdout, /PostgreSQL/)
   }
 
-  t.test('get the links and modes that an installation without scripts lacks', async (t) => {
+  t.test('get the links and modes that are missing after an installation without scripts', async (t) => {
     await copyPackage()
     await chmod(directory, 0o755)
     const links = JSON.parse(await readFile(join(copy, 'native/pg-symlinks.json'), 'utf8'))
@@ -482,8 +486,8 @@ t.test('the installed programs', async (t) => {
     t.equal(await findBinaries(copy, location, (line) => t.fail(line)), native)
   })
 
-  t.test('are copied if they cannot be run where they are', async (t) => {
-    // For root: where the server's user does not come. For others: where the links cannot be made.
+  t.test('are copied if they cannot run in place', async (t) => {
+    // As root, the server's user cannot reach them. Otherwise, the links cannot be created.
     await rm(copy, { recursive: true, force: true })
     await copyPackage()
     await unlink(join(copy, 'native/lib/libpq.so.5')).catch(() => {})
@@ -499,6 +503,6 @@ t.test('the installed programs', async (t) => {
     t.ok(native.startsWith(data))
     await works(t, native)
     t.equal((await readdir(data)).filter((name) => name.startsWith('binaries-')).length, 1)
-    t.equal(await findBinaries(copy, location, (line) => t.fail(line)), native, 'once')
+    t.equal(await findBinaries(copy, location, (line) => t.fail(line)), native, 'copied once')
   })
 })

@@ -6,7 +6,7 @@ import { newRootKey } from '../../src/root-keys/local.ts'
 import { newDirectory, startEmbeddedService } from '../helpers/embedded-service.ts'
 import { startProcess } from '../helpers/process.ts'
 
-// Many starts, one after the other.
+// Starts many processes in sequence.
 t.setTimeout(300_000)
 
 async function refusal(t: Test, cwd: string, env: Record<string, string> = {}): Promise<string> {
@@ -31,7 +31,7 @@ t.test('a lost root.keys is not replaced if a database exists', async (t) => {
 
   const lost = await refusal(t, cwd)
   t.equal(lost, `latchkey: LATCHKEY_DATA_DIR contains a database but no root.keys: ${needed}`)
-  t.same(await readdir(data), files, 'nothing is made')
+  t.same(await readdir(data), files, 'nothing is created')
 
   const others: Record<string, () => Promise<unknown>> = {
     empty: () => writeFile(path, '', { mode: 0o600 }),
@@ -54,7 +54,7 @@ t.test('a lost root.keys is not replaced if a database exists', async (t) => {
     await refusal(t, cwd),
     'latchkey: LATCHKEY_DATA_DIR contains a file that can be read or written by other users (chmod 600): ' +
       path,
-    'a right key needs no copy'
+    'the key itself is right, so no copy is needed'
   )
   await rm(path)
   await writeFile(path, `${newRootKey('other')}\n`, { mode: 0o600 })
@@ -65,10 +65,10 @@ t.test('a lost root.keys is not replaced if a database exists', async (t) => {
   await unlink(path)
   const elsewhere = await startEmbeddedService(t, cwd, { LATCHKEY_ROOT_KEYS: text.trim() })
   await elsewhere.stop()
-  t.notOk((await readdir(data)).includes('root.keys'), 'a key from elsewhere needs no file')
+  t.notOk((await readdir(data)).includes('root.keys'), 'a key from a variable needs no file')
 })
 
-t.test('a new database is made for the root key that is there', async (t) => {
+t.test('a new database uses an existing root key', async (t) => {
   const cwd = await newDirectory(t)
   const path = join(cwd, 'data/root.keys')
   await mkdir(join(cwd, 'data'), { mode: 0o700 })
@@ -77,7 +77,7 @@ t.test('a new database is made for the root key that is there', async (t) => {
     await refusal(t, cwd),
     /^latchkey: LATCHKEY_DATA_DIR contains a root\.keys that is not a list of keys/
   )
-  t.same(await readdir(join(cwd, 'data')), ['root.keys'], 'none for a file that holds no key')
+  t.same(await readdir(join(cwd, 'data')), ['root.keys'], 'no database is created for an invalid file')
   const key = newRootKey('mine')
   await writeFile(path, key)
   const service = await startEmbeddedService(t, cwd)

@@ -25,7 +25,7 @@ interface Way {
   send(name: string): Promise<Answer>
 }
 
-/** Each way in which v1 takes a name. */
+/** Returns the v1 requests that accept a name. */
 async function waysOf(caller: Client): Promise<Record<string, Way>> {
   const credential = await newCredential(caller, type)
   const project = await newProject(caller)
@@ -71,7 +71,7 @@ for (const [what, { property, send }] of Object.entries(await waysOf(admin))) {
   t.test(`the name of ${what}`, async (t) => {
     const name = uniqueName('Café ❤️ 葛')
     const answer = await send(`\u3000${name.normalize('NFD')}\t\u00a0`)
-    t.match(answer.json, { [property]: name }, 'is stored clean')
+    t.match(answer.json, { [property]: name }, 'is normalized')
     for (const bad of ['a\u200bb', 'a\u202eb', 'a\tb', '\u2003\u3000', '\u3164', 'a\u{e0041}', 'a\ufdd0']) {
       const refused = await send(bad)
       t.match(
@@ -79,7 +79,7 @@ for (const [what, { property, send }] of Object.entries(await waysOf(admin))) {
         [400, [{ path: `/body/${property}`, code: 'wrong-form', message: /^This contains / }]],
         JSON.stringify(bad)
       )
-      t.notOk(refused.text.includes(bad), 'and not echoed')
+      t.notOk(refused.text.includes(bad), 'input is not echoed')
     }
     t.match((await send('e\u0301'.repeat(201))).json.errors, [{ code: 'too-long' }])
     t.match((await send('')).json.errors, [{ code: 'too-short' }])
@@ -105,7 +105,7 @@ t.test('on the Lightning-compatible API', async (t) => {
   t.equal((await send('🔑'.repeat(200))).status, 201)
 })
 
-/** Names that are one, of which the first is stored. */
+/** Groups of equal names. The first of each is stored. */
 const ALIKE = [
   ['Mail', 'mail', ' Mail ', 'Mail\u00a0', 'Mail\u3000'],
   ['Café', 'Cafe\u0301', 'CAFÉ', 'cafe\u0301'],
@@ -117,10 +117,10 @@ const ALIKE = [
   ['ﬁle', 'FILE'],
   ['Mail  server', 'mail server', 'Mail\u00a0server']
 ]
-/** On look-up, what makes no name is passed over. */
+/** Look-ups ignore characters that are not allowed in names. */
 const ASKED = [['Mail', 'Ma\u200bil\ufeff'], ...ALIKE]
 
-t.test('names that are alike are one, on both surfaces', async (t) => {
+t.test('equal names conflict, in both APIs', async (t) => {
   for (const [stored, ...others] of ALIKE) {
     const ann = await service.newUser()
     t.equal((await ann.post(V1, newCredentialBody(type, { credentialName: stored }))).status, 201)
@@ -143,14 +143,14 @@ t.test('names that are alike are one, on both surfaces', async (t) => {
   }
 })
 
-t.test('a credential may have its own name in another form', async (t) => {
+t.test('a credential can be renamed to another form of its name', async (t) => {
   const ann = await service.newUser()
   const { id } = await newCredential(ann, type, { credentialName: 'mail' })
   t.match((await ann.put(`${V1}/${id}`, { credentialName: 'MAIL' })).json, { credentialName: 'MAIL' })
   t.equal((await ann.get(`${V1}?search=mai`)).json.data[0].credentialName, 'MAIL')
 })
 
-t.test('resolve finds a name in every form, and names asked twice are refused', async (t) => {
+t.test('resolve finds a name in every form, and refuses repeated names', async (t) => {
   const ann = await service.newUser()
   const project = await newProject(ann)
   const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
@@ -187,7 +187,7 @@ t.test('a search finds every form, in credentials, projects, types and users', a
   }
 })
 
-t.test('a schema is found by every form of the name of its type', async (t) => {
+t.test('a schema is found by every form of its type name', async (t) => {
   const ann = await service.newUser()
   const typeName = uniqueName('Größe')
   t.equal((await ann.post(TYPES, { typeName, fields: FIELDS })).status, 201)
@@ -203,7 +203,7 @@ t.test('a schema is found by every form of the name of its type', async (t) => {
   t.equal((await ann.post(LIGHTNING, asked)).status, 201)
 })
 
-t.test('lists by name have one order', async (t) => {
+t.test('lists by name have a fixed order', async (t) => {
   const ann = await service.newUser()
   const names = ['b', 'B\u0301', 'Z', 'ä', 'Á', 'z-1', 'Z 2', 'Ω', 'a', '_', '10', '9', '🔑', 'ｆ']
   for (const name of names) await ann.post(LIGHTNING, { name, body: { x: 1 } })

@@ -6,14 +6,14 @@ import { eventually } from '../helpers/eventually.ts'
 import { addMember, newCredential, newProject, newType, uniqueName } from '../helpers/fixtures.ts'
 import { newToken } from '../helpers/tokens.ts'
 
-// What one user does with what is theirs must not change what others have.
+// Changes that users make to their own resources must not affect resources of other users.
 
 const service = await startTestApp(t)
 const CREDENTIALS = '/api/v1/app-credentials'
 const TYPES = '/api/v1/credential-types'
 
-/** A type of Ann's with a credential of Bob's, which a project token of Bob's resolves. */
-async function newWorld(t: Test) {
+/** Creates a type of Ann with a credential of Bob, and a project token of Bob that resolves it. */
+async function newSharedType(t: Test) {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
   const projectId = await newProject(bob)
@@ -43,8 +43,8 @@ async function newWorld(t: Test) {
   }
 }
 
-t.test("a type's owner cannot change what credentials of others mean", async (t) => {
-  const { ann, bob, type, typeName, fields, resolve, before } = await newWorld(t)
+t.test('the owner of a type cannot change the meaning of credentials of others', async (t) => {
+  const { ann, bob, type, typeName, fields, resolve, before } = await newSharedType(t)
   const [host, password, note] = fields as [(typeof fields)[0], (typeof fields)[0], (typeof fields)[0]]
   const path = `${TYPES}/${type.id}`
   const rest = (...ids: string[]) => fields.filter(({ id }) => !ids.includes(id)).map(({ id }) => ({ id }))
@@ -89,13 +89,13 @@ t.test("a type's owner cannot change what credentials of others mean", async (t)
     { ...added, fieldName: 'more' }
   ]
   t.equal((await ann.put(path, { typeName, description: 'Mail', fields: allowed })).status, 200)
-  t.same(await resolve(), before, 'what is allowed changes no credential')
+  t.same(await resolve(), before, 'allowed changes do not affect the credential')
   t.equal((await bob.get(`${CREDENTIALS}/${before.id}`)).json.revision, 1)
   const events = await bob.get(`/api/v1/audit-events?credentialId=${before.id}&action=credential.updated`)
   t.same(events.json.data, [])
 })
 
-t.test('while no other user has values, the owner can change a type', async (t) => {
+t.test('an owner can change a type while no other user has values', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   const { id } = await newCredential(ann, type)
@@ -109,10 +109,10 @@ t.test('while no other user has values, the owner can change a type', async (t) 
   )
   const back = fields.map((field) => ({ ...field, fieldName: field.fieldName.slice(0, -1) }))
   const changed = await service.admin.put(path, { fields: back })
-  t.match(changed.json, { code: 'type-in-use' }, 'the credentials of the owner are those of another')
+  t.match(changed.json, { code: 'type-in-use' }, 'for an administrator, the owner is another user')
 })
 
-t.test('a change of a type and a first credential of another user are serialized', async (t) => {
+t.test('a change of a type and the first credential of another user are serialized', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   for (let round = 0; round < 8; round++) {
     const type = await newType(ann)
@@ -136,7 +136,7 @@ t.test('a change of a type and a first credential of another user are serialized
     t.equal(changed.status, isSwapped ? 200 : 409)
     const keys = made.json.keys as { fieldId: string; fieldName: string }[]
     const host = keys.find((key) => key.fieldId === type.field['host'])
-    t.equal(host?.fieldName, isSwapped ? 'password' : 'host', 'the answer says what is handed out')
+    t.equal(host?.fieldName, isSwapped ? 'password' : 'host', 'the response has the current field name')
   }
 })
 
@@ -149,13 +149,13 @@ t.test("an administrator's token does not change types of others", async (t) => 
   const change = { description: 'changed' }
   t.equal((await token.put(`${TYPES}/${type.id}`, change)).status, 403)
   t.equal((await token.delete(`${TYPES}/${type.id}`)).status, 403)
-  t.equal((await token.put(`${TYPES}/${own.id}`, change)).status, 200, 'their own it does')
-  t.equal((await admin.put(`${TYPES}/${type.id}`, change)).status, 200, 'and in person they do')
+  t.equal((await token.put(`${TYPES}/${own.id}`, change)).status, 200, 'their own types it can change')
+  t.equal((await admin.put(`${TYPES}/${type.id}`, change)).status, 200, 'a session of the administrator can')
   t.equal((await admin.delete(`${TYPES}/${type.id}`)).status, 200)
 })
 
 t.test('a project token registers usages only of credentials in its project', async (t) => {
-  const { bob, projectId, credential, machine } = await newWorld(t)
+  const { bob, projectId, credential, machine } = await newSharedType(t)
   const usages = `${CREDENTIALS}/${credential.id}/usages`
   for (const job of ['one', 'two']) t.equal((await machine.put(`${usages}/${job}`)).status, 200)
   await bob.delete(`${CREDENTIALS}/by-project/${projectId}/${credential.id}`)
@@ -165,14 +165,14 @@ t.test('a project token registers usages only of credentials in its project', as
     listed.json.data.map((usage: { consumer: string }) => usage.consumer),
     ['one', 'two']
   )
-  t.equal((await machine.delete(`${usages}/one`)).status, 200, 'it takes back its own')
-  t.equal((await bob.delete(`${usages}/two`)).status, 200, 'and so does the owner')
+  t.equal((await machine.delete(`${usages}/one`)).status, 200, 'it can remove its own usages')
+  t.equal((await bob.delete(`${usages}/two`)).status, 200, 'the owner can remove them too')
   t.equal((await machine.put(`${usages}/one`)).status, 404)
   t.equal((await bob.delete(`${CREDENTIALS}/${credential.id}`)).status, 200)
 })
 
-t.test('a credential has 10,000 usages at the most, and a project 1,000 members', async (t) => {
-  const { bob, projectId, credential, machine } = await newWorld(t)
+t.test('a credential has at most 10,000 usages, and a project at most 1,000 members', async (t) => {
+  const { bob, projectId, credential, machine } = await newSharedType(t)
   const { db } = service
   await sql`insert into credential_usages (credential_id, consumer, project_id)
     select ${credential.id}::uuid, 'job:' || n, ${projectId}::uuid from generate_series(1, 9999) n`.execute(
@@ -183,7 +183,7 @@ t.test('a credential has 10,000 usages at the most, and a project 1,000 members'
   const raced = await Promise.all(['a', 'b', 'c'].map(put))
   t.same(raced.map(({ status }) => status).sort(), [200, 409, 409])
   t.match((await put('d')).json, { code: 'too-many-usages' })
-  t.equal((await put('job:1')).status, 200, 'what is there may be said again')
+  t.equal((await put('job:1')).status, 200, 'an existing usage can be registered again')
   t.equal((await machine.get(usages)).json.total, 10_000)
 
   await sql`with made as (insert into users (id, email, name, name_key, password_hash, role)
@@ -202,7 +202,7 @@ t.test('a credential has 10,000 usages at the most, and a project 1,000 members'
   t.equal((await bob.get(`/api/v1/projects/${projectId}/members`)).json.total, 1_000)
 })
 
-t.test('a delete that lost against a transfer is not allowed, or not found', async (t) => {
+t.test('a write that loses a race against a transfer is refused', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
   const projectId = await newProject(ann)
@@ -243,12 +243,12 @@ t.test('a delete that lost against a transfer is not allowed, or not found', asy
   const changed = () => ann.put(`${CREDENTIALS}/${id}`, { description: 'changed' })
   await lose(ann, changed, async () => {
     const answer = await ann.delete(`${CREDENTIALS}/${id}`, { headers: { 'if-match': '"1"' } })
-    t.equal(answer.status, 412, 'a revision that was asked for')
+    t.equal(answer.status, 412, 'the revision in If-Match has changed')
   })
   await lose(ann, changed, async () => t.equal((await ann.delete(`${CREDENTIALS}/${id}`)).status, 200))
 })
 
-/** Runs `first` between the authentication, which reads the rows of guards, and what follows in `work`. */
+/** Runs `first` after the authentication of the request in `work`, which also reads the rows for guards. */
 async function loseAtAuthentication(first: () => Promise<unknown>, work: () => Promise<unknown>) {
   const { authenticate } = service.app
   service.app.authenticate = async function (this: typeof service.app, ...args) {
@@ -260,7 +260,7 @@ async function loseAtAuthentication(first: () => Promise<unknown>, work: () => P
   service.app.authenticate = authenticate
 }
 
-/** Runs `first` between the guard of the request in `work` and its act. */
+/** Runs `first` after the guard of the request in `work`, before its transaction. */
 async function lose(_caller: Client, first: () => Promise<unknown>, work: () => Promise<unknown>) {
   const { inCallerTransaction } = service.app
   service.app.inCallerTransaction = async function (this: typeof service.app, ...args) {
@@ -272,7 +272,7 @@ async function lose(_caller: Client, first: () => Promise<unknown>, work: () => 
   service.app.inCallerTransaction = inCallerTransaction
 }
 
-t.test('a token that is not valid any more is not shown again', async (t) => {
+t.test('a retry does not return a token that is no longer valid', async (t) => {
   const ann = await service.newUser()
   const tokens = '/api/v1/access-tokens'
   const make = (key: string, more: object = {}) =>
@@ -282,7 +282,7 @@ t.test('a token that is not valid any more is not shown again', async (t) => {
       { headers: { 'idempotency-key': key } }
     )
   const made = await make('revoked')
-  t.equal((await make('revoked')).json.token, made.json.token, 'a retry has it')
+  t.equal((await make('revoked')).json.token, made.json.token, 'a retry returns the token')
   await ann.delete(`${tokens}/${made.json.id}`)
   const again = await make('revoked')
   t.match(again.json, { status: 409, code: 'token-revoked' })
@@ -298,7 +298,7 @@ t.test('a token that is not valid any more is not shown again', async (t) => {
   t.match((await make('expired', { expiresAt })).json, { code: 'token-revoked' })
 })
 
-t.test('the tokens of a project say who made them, and when they were last used', async (t) => {
+t.test('the tokens of a project have their creator and their last use', async (t) => {
   const [ann, bob] = [await service.newUser({ name: 'Ann' }), await service.newUser({ name: 'Bob' })]
   const projectId = await newProject(ann)
   await addMember(ann, projectId, bob, 'admin')
@@ -312,13 +312,13 @@ t.test('the tokens of a project say who made them, and when they were last used'
   t.match(
     (await ann.get(tokens)).json.data,
     [{ createdBy: { id: bob.person.id } }],
-    'also when they have left'
+    'also after the creator has left'
   )
   await service.admin.delete(`/api/v1/users/${bob.person.id}`)
   t.match((await ann.get(tokens)).json.data, [{ createdBy: null }])
 })
 
-t.test('a transfer is refused in one way, and the log has the address', async (t) => {
+t.test('refusals of a transfer are equal, and the audit log has the address', async (t) => {
   const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
   await service.admin.put(`/api/v1/users/${eve.person.id}`, { disabled: true })
   const type = await newType(ann)
@@ -339,7 +339,7 @@ t.test('a transfer is refused in one way, and the log has the address', async (t
   )
 })
 
-t.test('who asks which addresses have an account is in the log', async (t) => {
+t.test('probing for existing e-mail addresses is recorded in the audit log', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const eve = await service.newUser()
   await service.admin.put(`/api/v1/users/${eve.person.id}`, { disabled: true })
@@ -362,7 +362,7 @@ t.test('who asks which addresses have an account is in the log', async (t) => {
 })
 
 t.test(
-  'a type of another user takes no bodies of Lightning, whatever its name; an administrator’s does',
+  'Lightning bodies use types of the caller and of administrators, but not of other users',
   async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     const make = async (owner: Client) => {
@@ -379,7 +379,7 @@ t.test(
       return { typeName: credentialType.typeName, isShown: JSON.stringify(keys).includes('hunter2') }
     }
     const ofBob = await make(bob)
-    t.same(await create(ofBob), { typeName: 'raw', isShown: false }, 'a body for it is a secret')
+    t.same(await create(ofBob), { typeName: 'raw', isShown: false }, 'the whole body is stored as a secret')
     const ofAdmin = await make(service.admin)
     t.same(await create(ofAdmin), { typeName: ofAdmin, isShown: true })
     const own = await make(ann)

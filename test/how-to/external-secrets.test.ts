@@ -1,4 +1,4 @@
-// Does what docs/how-to/external-secrets.md says, with the steps of External Secrets Operator.
+// Runs the YAML of docs/how-to/external-secrets.md with a program that works like External Secrets Operator.
 import { randomUUID } from 'node:crypto'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -58,7 +58,7 @@ t.test('External Secrets Operator reads credentials of a project', async (t) => 
   }
 
   const gone = { dataFrom: 'NoSecretError', SMTP_PASSWORD: 'NoSecretError' }
-  t.same(await refresh(), gone, 'what is not there is gone')
+  t.same(await refresh(), gone, 'a missing credential is deleted')
   const mail = await create('Mail server')
   t.match(await refresh(), {
     SMTP_PASSWORD: values.password,
@@ -67,7 +67,11 @@ t.test('External Secrets Operator reads credentials of a project', async (t) => 
     password: values.password
   })
   await create('Say "hi" \\ {{ x }}')
-  t.equal((await refresh({ KEY: 'Say "hi" \\ {{ x }}' })).SMTP_PASSWORD, values.password, 'any name')
+  t.equal(
+    (await refresh({ KEY: 'Say "hi" \\ {{ x }}' })).SMTP_PASSWORD,
+    values.password,
+    'a name with special characters'
+  )
   t.match((await refresh({ PROPERTY: 'passwort' })).SMTP_PASSWORD, /unknown key/)
 
   const failing = (status: string) => ({
@@ -75,7 +79,7 @@ t.test('External Secrets Operator reads credentials of a project', async (t) => 
     SMTP_PASSWORD: `endpoint gave error ${status}`
   })
   await ann.put(`${path}/${mail}`, { expiresAt: '2020-01-01T00:00:00.000Z' })
-  t.same(await refresh(), failing('410 Gone'), 'an expired one is kept')
+  t.same(await refresh(), failing('410 Gone'), 'an expired credential is kept')
   await ann.put(`${path}/${mail}`, { expiresAt: null })
   await ann.delete(`${path}/${mail}/environments/production`)
   t.same(await refresh(), gone, 'no values for the environment')
@@ -88,5 +92,5 @@ t.test('External Secrets Operator reads credentials of a project', async (t) => 
   )
   t.same(await refresh({ TOKEN: 'lk_prj_nonsense' }), failing('401 Unauthorized'))
   await ann.post(`${path}/${mail}/assign-projects`, { projectIds: [] })
-  t.same(await refresh(), gone, 'taken out of the project')
+  t.same(await refresh(), gone, 'removed from the project')
 })

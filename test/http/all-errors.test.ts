@@ -6,7 +6,7 @@ import { send } from '../helpers/raw-request.ts'
 const service = await startTestApp(t)
 const { admin } = service
 
-/** Sent with every request here, as values and as names. */
+/** Sent in every request of this file, as values and as names. Responses must not contain it. */
 const CANARY = 'canary-5d1f0c'
 const ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 
@@ -16,18 +16,18 @@ interface Refusal {
   errors: { path: string; code: string; message: string }[]
 }
 
-/** Sends a request that is refused, and returns the answer without its canary. */
+/** Sends an invalid request. Asserts that the response is a 400 without the canary, and returns it. */
 async function refused(method: string, path: string, body?: unknown, headers = {}): Promise<Refusal> {
   const answer = await admin.request(method, path, body, { headers })
   t.equal(answer.status, 400, `${method} ${path}`)
-  t.notMatch(answer.text, CANARY, 'nothing that was sent is in the answer')
+  t.notMatch(answer.text, CANARY, 'the response does not echo input')
   return answer.json
 }
 
 const messagesOf = ({ errors }: Refusal) =>
   Object.fromEntries(errors.map(({ path, message }) => [path, message]))
 
-t.test('all faults of query, headers and body are in one answer', async (t) => {
+t.test('all errors in query, headers and body are in one response', async (t) => {
   const answer = await refused(
     'POST',
     `/api/v1/users?${CANARY}=1`,
@@ -46,7 +46,7 @@ t.test('all faults of query, headers and body are in one answer', async (t) => {
   })
 })
 
-t.test('faults that no schema finds are in one answer too', async (t) => {
+t.test('errors that schemas do not find are in one response too', async (t) => {
   const faults = async (method: string, path: string, body?: unknown) =>
     (await refused(method, path, body)).errors.map((one) => `${one.path} ${one.code}`).sort()
   for (const list of ['app-credentials', 'projects', 'users', 'credential-types']) {
@@ -66,7 +66,7 @@ t.test('faults that no schema finds are in one answer too', async (t) => {
   ])
 })
 
-t.test('each fault says what is expected', async (t) => {
+t.test('each error says what is expected', async (t) => {
   const credential = await refused('POST', '/api/v1/app-credentials', {
     credentialName: 5,
     credentialTypeId: CANARY,
@@ -112,7 +112,7 @@ t.test('each fault says what is expected', async (t) => {
   })
 })
 
-t.test('numbers and texts that cannot be stored are among them', async (t) => {
+t.test('numbers and strings that cannot be stored are reported with other errors', async (t) => {
   const body =
     `{"typeName":"\\u0000","fields":[{"fieldName":"a","fieldLabel":"a","fieldType":"number",` +
     `"description":"\\ud800","constraints":{"minimum":0.1234567890123456789}},{"fieldName":1}]}`
@@ -130,7 +130,7 @@ t.test('numbers and texts that cannot be stored are among them', async (t) => {
   })
 })
 
-t.test('all values of a credential are looked at', async (t) => {
+t.test('the errors of all values of a credential are reported', async (t) => {
   const stored = await newType(admin, [
     { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', secret: false },
     { fieldName: 'url', fieldLabel: 'URL', fieldType: 'url' },
@@ -151,7 +151,7 @@ t.test('all values of a credential are looked at', async (t) => {
   ])
 })
 
-t.test('all fields of a type are looked at', async (t) => {
+t.test('the errors of all fields of a type are reported', async (t) => {
   const field = (more: object) => ({ fieldName: 'a', fieldLabel: 'a', fieldType: 'text', ...more })
   const made = await refused('POST', '/api/v1/credential-types', {
     typeName: 'x',
@@ -197,7 +197,7 @@ t.test('all fields of a type are looked at', async (t) => {
   )
 })
 
-t.test('the answer is bounded, and so is the time to find the faults', async (t) => {
+t.test('the size of the response and the time to find errors are limited', async (t) => {
   const count = 13_000
   const many = (make: (i: number) => unknown) => Array.from({ length: count }, (_, i) => make(i))
   const good = {
@@ -264,18 +264,18 @@ t.test('the answer is bounded, and so is the time to find the faults', async (t)
     }
     return Math.min(...times)
   }
-  // Of the schema, and refused after it: there is no such type.
+  // Valid against the schema; refused because there is no such type.
   const names = Object.fromEntries(Array.from({ length: 39_000 }, (_, i) => [`${CANARY}${i}`, i]))
   const named = { ...good, keys: [{ fieldId: ID, keyValue: names }] }
   const usual = Math.max(
     await cpuOf('/api/v1/app-credentials', good),
     await cpuOf('/api/v1/app-credentials', named)
   )
-  t.comment(`a good body: ${usual.toFixed(1)} ms`)
+  t.comment(`a valid body: ${usual.toFixed(1)} ms`)
   for (const [name, [path, body]] of Object.entries(bad)) {
     const cpu = await cpuOf(path, body)
     t.comment(`${name}: ${cpu.toFixed(1)} ms`)
-    t.ok(cpu < 1.5 * usual + 10, `${name}: ${cpu.toFixed(1)} ms, and ${usual.toFixed(1)} ms of a good body`)
+    t.ok(cpu < 1.5 * usual + 10, `${name}: ${cpu.toFixed(1)} ms, a valid body: ${usual.toFixed(1)} ms`)
   }
 })
 
@@ -284,7 +284,7 @@ t.test('an unauthenticated caller does not see the errors', async (t) => {
   t.match(answer.json, { status: 401, code: 'unauthenticated' })
 })
 
-t.test('a body that is null is refused, also where a body is optional', async (t) => {
+t.test('the body null is refused, even if the body is optional', async (t) => {
   const isLightning = (path: string) => path.startsWith('/api/credentials')
   let count = 0
   for (const [path, operations] of Object.entries(service.contract.document.paths))

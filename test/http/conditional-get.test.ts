@@ -3,7 +3,7 @@ import { startTestApp } from '../helpers/app.ts'
 import { newCredential, newType } from '../helpers/fixtures.ts'
 import { send } from '../helpers/raw-request.ts'
 
-t.test('a GET of what the caller has is 304 (RFC 9110, 13.1.2)', async (t) => {
+t.test('a GET with a matching If-None-Match is 304 (RFC 9110, 13.1.2)', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { id } = await newCredential(ann, await newType(ann))
@@ -43,7 +43,7 @@ t.test('a GET of what the caller has is 304 (RFC 9110, 13.1.2)', async (t) => {
 
   const eve = await service.newUser()
   const hidden = await eve.get(path, { headers: { 'if-none-match': '*' } })
-  t.match(hidden.json, { status: 404 }, 'what is hidden is not there')
+  t.match(hidden.json, { status: 404 }, 'a hidden credential is not found')
   t.equal(
     (await eve.get('/api/v1/app-credentials/nonsense', { headers: { 'if-none-match': '*' } })).status,
     404

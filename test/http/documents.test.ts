@@ -9,11 +9,11 @@ const service = await startTestApp(t)
 const { origin } = service
 const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8'
 
-/** What a page loads, with the version in each URL. */
+/** Returns the URLs of the scripts and styles that a page loads, with their versions. */
 const assetsOf = (page: string) =>
   [...page.matchAll(/(?:src|href)="([^"]+\.(?:js|css)(?:\?[^"]*)?)"/g)].map(([, url]) => url!)
 
-t.test('the entry leads a browser to the documentation, and tells others where things are', async (t) => {
+t.test('/ redirects browsers to the documentation, and returns links to other clients', async (t) => {
   for (const accept of [
     BROWSER,
     'text/html',
@@ -25,7 +25,7 @@ t.test('the entry leads a browser to the documentation, and tells others where t
       const answer = await send(origin, '/', { method, headers: { accept } })
       t.equal(answer.status, 302, `${method} ${accept}`)
       t.equal(answer.headers.location, '/docs')
-      t.match(answer.headers.vary, /accept/i, 'a cache keeps both')
+      t.match(answer.headers.vary, /accept/i, 'caches store both variants')
     }
   }
   const others = [
@@ -51,24 +51,24 @@ t.test('the entry leads a browser to the documentation, and tells others where t
   t.equal(version, packageJson.version)
   t.same(Object.keys(links), ['documentation', 'reference', 'openapi', 'health'])
   for (const [name, url] of Object.entries<string>(links))
-    t.equal((await send(origin, url)).status, 200, `${name} is there`)
+    t.equal((await send(origin, url)).status, 200, `${name} exists`)
 })
 
-t.test('a token or a session that is no longer valid still gets the public pages', async (t) => {
+t.test('requests with an invalid token or session get the public pages', async (t) => {
   for (const path of ['/', '/docs', '/favicon.ico', '/openapi.json']) {
     const headers = { authorization: 'Bearer lk_pat_x', cookie: 'latchkey_session=x' }
     t.equal((await send(origin, path, { headers })).status, 200, path)
   }
 })
 
-t.test('browsers find an icon', async (t) => {
+t.test('there is an icon for browsers', async (t) => {
   const icon = await send(origin, '/favicon.ico')
   t.equal(icon.status, 200)
   t.match(icon.headers['content-type'], /^image\/svg\+xml/)
-  t.match(icon.headers['content-security-policy'], "default-src 'none'", 'and it can run nothing')
+  t.match(icon.headers['content-security-policy'], "default-src 'none'", 'it cannot run scripts')
 })
 
-t.test('pages, scripts and the document are compressed for those who take it', async (t) => {
+t.test('pages, scripts and the document are compressed for clients that accept gzip', async (t) => {
   const page = await send(origin, '/docs')
   const documents = ['/docs', '/reference', '/docs/openapi.json', '/openapi.json', '/openapi.yaml']
   const urls = [...documents, ...assetsOf(page.text), '/reference/style.css']
@@ -82,7 +82,7 @@ t.test('pages, scripts and the document are compressed for those who take it', a
       const answer = await fetch(origin + url, { headers: { 'accept-encoding': encodings } })
       t.equal(answer.headers.get('content-encoding'), 'gzip', `${url} ${encodings}`)
       t.match(answer.headers.get('vary'), /accept-encoding/i)
-      t.not(answer.headers.get('etag'), plain.headers.get('etag'), 'its own tag')
+      t.not(answer.headers.get('etag'), plain.headers.get('etag'), 'a separate ETag')
       t.ok(body.equals(Buffer.from(await answer.arrayBuffer())), 'the same content')
       const length = Number(answer.headers.get('content-length'))
       t.ok(body.length < 1000 || length < body.length / 2, `${url} ${length} of ${body.length} bytes`)
@@ -95,14 +95,14 @@ t.test('pages, scripts and the document are compressed for those who take it', a
   }
 })
 
-t.test('what a browser has is not sent again', async (t) => {
+t.test('unchanged files are not sent again', async (t) => {
   for (const url of ['/docs', '/openapi.json', '/openapi.yaml', '/docs/swagger-ui.js', '/favicon.ico']) {
     for (const encoding of ['identity', 'gzip']) {
       const get = (headers: object) =>
         send(origin, url, { headers: { 'accept-encoding': encoding, ...headers } })
       const { headers } = await get({})
       const etag = headers.etag!
-      t.match(etag, /^"[\w-]{22}(-gzip)?"$/, 'a strong tag')
+      t.match(etag, /^"[\w-]{22}(-gzip)?"$/, 'a strong ETag')
       t.equal(headers['cache-control'], 'no-cache')
       for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
         const answer = await get({ 'if-none-match': known })
@@ -120,7 +120,7 @@ t.test('what a browser has is not sent again', async (t) => {
   }
 })
 
-t.test('a page loads its files by their hash, and these may be kept for good', async (t) => {
+t.test('pages load their files by hash, and caches may keep these files forever', async (t) => {
   const urls = assetsOf((await send(origin, '/docs')).text)
   t.equal(urls.length, 3)
   const [style, ...more] = assetsOf((await send(origin, '/reference')).text)
@@ -130,8 +130,8 @@ t.test('a page loads its files by their hash, and these may be kept for good', a
     const file = await send(origin, url)
     t.equal(file.headers['cache-control'], 'public, max-age=31536000, immutable', url)
     const hash = createHash('sha256').update(file.text).digest('base64url').slice(0, 22)
-    t.ok(url.endsWith(`?v=${hash}`), `${url} is of its content`)
-    // During an update, a page of the new version may ask a replica of the old one.
+    t.ok(url.endsWith(`?v=${hash}`), `${url} has the hash of its content`)
+    // During an update, a page of the new version may request files from a replica of the old one.
     for (const other of [url.replace(/v=.*/, 'v=another'), `${url}&v=${hash}`, `${url}x`, url.split('?')[0]!])
       t.equal((await send(origin, other)).headers['cache-control'], 'no-cache', other)
   }
@@ -139,7 +139,7 @@ t.test('a page loads its files by their hash, and these may be kept for good', a
   t.same(assetsOf((await send(replica.origin, '/docs')).text), urls.slice(0, 3), 'the same on every replica')
 })
 
-t.test('many who ask at once, when nothing is compressed yet, get the same', async (t) => {
+t.test('concurrent requests for a file that is not compressed yet get the same response', async (t) => {
   const { origin } = await startReplica(t, service)
   const answers = await Promise.all(
     Array.from({ length: 40 }, () =>
@@ -154,11 +154,11 @@ t.test('many who ask at once, when nothing is compressed yet, get the same', asy
   t.equal(bytes.headers['content-encoding'], 'gzip')
 })
 
-t.test('Swagger UI is told what it can do', async (t) => {
+t.test('Swagger UI gets a document with only what it supports', async (t) => {
   const shown = (await send(origin, '/docs/openapi.json')).json
   const { document } = service.contract
   t.same(Object.keys(shown.paths), Object.keys(document.paths))
-  t.same(Object.keys(shown.components.securitySchemes), ['bearerToken'], 'no page can set a cookie')
+  t.same(Object.keys(shown.components.securitySchemes), ['bearerToken'], 'pages cannot set a cookie')
   const ways = Object.values<Record<string, { security: object[] }>>(shown.paths)
     .flatMap((operations) => Object.values(operations))
     .flatMap(({ security }) => security.flatMap((way) => Object.keys(way)))
@@ -168,14 +168,14 @@ t.test('Swagger UI is told what it can do', async (t) => {
     .flatMap(({ responses }) => Object.entries(responses))
     .filter(([status]) => Number(status) >= 400)
   t.ok(refusals.length > 300, `${refusals.length} refusals`)
-  for (const [, refusal] of refusals) t.same(Object.keys(refusal), ['description'], 'in one line each')
+  for (const [, refusal] of refusals) t.same(Object.keys(refusal), ['description'], 'only a description')
   t.same(Object.keys((await send(origin, '/openapi.json')).json.components.securitySchemes).sort(), [
     'bearerToken',
     'sessionCookie'
   ])
 })
 
-t.test('the reference has every operation and schema, and every link in it leads somewhere', async (t) => {
+t.test('the reference has every operation and schema, and all its links work', async (t) => {
   const page = await send(origin, '/reference')
   t.equal(page.status, 200)
   t.match(page.headers['content-type'], /^text\/html/)
@@ -213,9 +213,9 @@ t.test('descriptions use the Markdown that the reference can render', async (t) 
   t.same(
     descriptions.filter((text) => text.split('`').length % 2 === 0),
     [],
-    'each backtick has its other'
+    'backticks are paired'
   )
-  // A list is a block of its own.
+  // A blank line must separate a list from the text before it.
   t.same(
     descriptions.filter((text) => /^(?!- )[^\n]+\n- /m.test(text)),
     []

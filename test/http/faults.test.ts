@@ -9,7 +9,7 @@ import { startReplica } from '../helpers/replica.ts'
 const service = await startTestApp(t)
 const UNKNOWN_ID = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 
-/** Every operation that there is, as a method and a path. */
+/** The method and path of every operation. */
 const operations = Object.entries(service.contract.document.paths).flatMap(([path, methods]) =>
   Object.keys(methods).map((method) => ({
     method: method.toUpperCase(),
@@ -20,13 +20,13 @@ const operations = Object.entries(service.contract.document.paths).flatMap(([pat
 function isUnavailable(t: Test, name: string, answer: Answer) {
   t.equal(answer.status, 503, `${name}: 503`)
   const problem = { status: 503, code: 'unavailable', requestId: answer.headers.get('x-request-id') }
-  // Lightning's clients know errors of another form.
+  // The Lightning API returns errors in another form.
   t.match(
     answer.json,
     /\/api\/(credentials|projects)/.test(name) ? { error: 'Service Unavailable' } : problem,
     name
   )
-  t.match(answer.headers.get('retry-after'), /^[1-9]\d*$/, `${name}: says when to try again`)
+  t.match(answer.headers.get('retry-after'), /^[1-9]\d*$/, `${name}: has Retry-After`)
 }
 
 /** One request of each kind: a read, a write of one statement, a transaction, and a sign-in. */
@@ -47,7 +47,7 @@ async function allAreFine(t: Test, client: Client) {
 }
 
 t.test(
-  'without its database every route is unavailable, the process is not, and all comes back',
+  'without its database every route returns 503, and works again when the database is back',
   async (t) => {
     const proxy = await startProxy(t, service.databaseUrl)
     const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
@@ -65,14 +65,14 @@ t.test(
       if (path === '/livez') t.equal(answer.status, 200, name)
       else isUnavailable(t, name, answer)
     }
-    t.equal((await ann.get('/openapi.json')).status, 200, 'what needs no database is there')
+    t.equal((await ann.get('/openapi.json')).status, 200, 'routes that need no database work')
     t.equal((await ann.get('/nothing')).status, 404)
     proxy.restore()
     await allAreFine(t, ann)
   }
 )
 
-t.test('requests whose connections are cut answer 503, and the next ones succeed', async (t) => {
+t.test('requests whose connections are cut return 503, and the next ones succeed', async (t) => {
   const proxy = await startProxy(t, service.databaseUrl)
   const replica = await startReplica(t, service, { connection: { connectionString: proxy.url } })
   const ann = replica.client(await service.newUser())
@@ -109,12 +109,12 @@ t.test('a silent database delays requests only briefly, and is used again when i
   t.equal((await ann.get('/livez')).status, 200)
   proxy.restore()
   await eventually(async () => (await ann.get('/readyz')).status === 200, 'it is ready again')
-  // The write pool may hold connections from before, each of which costs one more wait.
+  // The write pool may still have stalled connections, each of which costs one more timeout.
   for (let i = 0; i < 10; i++) await ann.delete(`/api/v1/sessions/${UNKNOWN_ID}`)
   await allAreFine(t, ann)
 })
 
-t.test('with the pool exhausted, writes wait a bounded time, and reads do not wait', async (t) => {
+t.test('with the pool exhausted, writes wait a limited time, and reads do not wait', async (t) => {
   const connection = { connectionTimeoutMillis: 300 }
   const replica = await startReplica(t, service, {
     connection,
@@ -132,7 +132,7 @@ t.test('with the pool exhausted, writes wait a bounded time, and reads do not wa
   await allAreFine(t, ann)
 })
 
-t.test('a write waits a bounded time for a lock', async (t) => {
+t.test('a write waits a limited time for a lock', async (t) => {
   const replica = await startReplica(t, service, { connection: { lock_timeout: '200ms' } })
   const ann = replica.client(await service.newUser())
   await service.db.transaction().execute(async (trx) => {
@@ -142,7 +142,7 @@ t.test('a write waits a bounded time for a lock', async (t) => {
   await allAreFine(t, ann)
 })
 
-// Tables are broken in this one.
+// The following tests break tables of this service.
 const broken = await startTestApp(t)
 
 t.test('an internal error is logged, and the caller learns only that it happened', async (t) => {
@@ -160,7 +160,7 @@ t.test('an internal error is logged, and the caller learns only that it happened
     [{ code: 'internal-error', err: { code: '42P01' } }]
   )
   t.notMatch(broken.log.join(), 'canary-77aa')
-  t.equal((await ann.get('/api/v1/session')).status, 200, 'and the rest goes on')
+  t.equal((await ann.get('/api/v1/session')).status, 200, 'other requests work')
 })
 
 t.test('error messages of Postgres, which quote values, are not logged', async (t) => {

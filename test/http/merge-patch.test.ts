@@ -3,9 +3,7 @@ import { startTestApp } from '../helpers/app.ts'
 import { newCredential, newProject, newType, reveal, uniqueName } from '../helpers/fixtures.ts'
 import { send } from '../helpers/raw-request.ts'
 
-/**
- * Patches of a json value one after the other, and what it is then. A number that changes is as it was sent.
- */
+/** Patches that are applied to a json value in sequence, each with the result. */
 const MERGES: [object, string][] = [
   [{ keep: 1, nest: { x: 1, y: 2 } }, '{"a":1,"keep":1,"nest":{"x":1,"y":2}}'],
   [{ new: 5, nest: { x: null } }, '{"a":1,"keep":1,"nest":{"y":2},"new":5}'],
@@ -17,7 +15,7 @@ const MERGES: [object, string][] = [
 
 const MERGE_PATCH = 'application/merge-patch+json'
 
-t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
+t.test('PATCH changes only what is sent (RFC 7396)', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const patch = (path: string, body: object, headers: Record<string, string> = {}) =>
@@ -40,23 +38,27 @@ t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
     t.equal(headers.get('etag'), '"2"')
     t.match(json, { credentialName, description: null, expiresAt: null, projects: [{ id: project }] })
     t.match((await patch(path, { projectIds: [] })).json, { projects: [], credentialName })
-    t.equal((await patch(path, {})).json.revision, 3, 'nothing is no change')
+    t.equal((await patch(path, {})).json.revision, 3, 'an empty patch changes nothing')
     t.same(
       await reveal(ann, id),
       { host: 'mail.example.org', password: 'hunter2 hunter2' },
-      'the values stay'
+      'values are kept'
     )
 
     t.equal((await patch(path, { description: 'x' }, { 'if-match': '"1"' })).status, 412)
     t.equal((await patch(path, { description: 'x' }, { 'if-match': '"3"' })).status, 200)
-    t.equal((await ann.request('PATCH', path, { description: 'y' })).json.description, 'y', 'as JSON too')
+    t.equal(
+      (await ann.request('PATCH', path, { description: 'y' })).json.description,
+      'y',
+      'also as application/json'
+    )
     for (const body of [{ credentialName: null }, { keys: [] }, { credentialTypeId: type.id }, []])
       t.match((await patch(path, body)).json, { status: 400, code: 'validation-failed' })
     const events = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=credential.updated`)
     t.same(events.json.data[0].details.changed, ['description'])
   })
 
-  t.test('of the values of a credential, one by one', async (t) => {
+  t.test('of individual values of a credential', async (t) => {
     const credential = await newCredential(ann, await newType(ann))
     const path = `/api/v1/app-credentials/${credential.id}`
     const was = { host: 'mail.example.org', password: 'hunter2 hunter2' }
@@ -67,7 +69,7 @@ t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
     t.same(await reveal(ann, (await patch(path, { values: {} })).json.id), was)
     for (const values of [{ password: null }, { unheard: 'x' }, [], 'x'])
       t.match((await patch(path, { values })).json, { status: 400, code: 'validation-failed' })
-    t.same(await reveal(ann, credential.id), was, 'what is refused changes nothing')
+    t.same(await reveal(ann, credential.id), was, 'a refusal changes nothing')
 
     const raw = { credentialName: uniqueName('raw'), credentialType: 'raw', values: { body: { a: 1 } } }
     const json = `/api/v1/app-credentials/${(await ann.post('/api/v1/app-credentials', raw)).json.id}`
@@ -103,7 +105,7 @@ t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
     t.equal((await patch(`/api/v1/users/${ann.person.id}`, { role: 'admin' })).status, 403)
   })
 
-  t.test('and nothing else takes a merge patch', async (t) => {
+  t.test('and other methods do not accept a merge patch', async (t) => {
     const project = await newProject(ann)
     const options = { raw: '{"name":"x"}', headers: { 'content-type': MERGE_PATCH } }
     const refused = ['PUT', 'POST'].map((method) =>
@@ -129,6 +131,6 @@ t.test('PATCH changes what is sent (RFC 7396)', async (t) => {
       headers: { cookie: ann.cookie!, 'content-type': 'application/json' },
       body: '{}'
     })
-    t.notMatch(answer, { status: 200 }, 'the role of a member is all that there is of it: PUT')
+    t.notMatch(answer, { status: 200 }, 'a member has only a role, which PUT changes')
   })
 })

@@ -18,7 +18,7 @@ async function scrape(of: Pick<typeof service, 'app'> = service): Promise<string
   return answer.text()
 }
 
-t.test('metrics are served on a port of their own, and not on the public one', async (t) => {
+t.test('metrics are served on a separate port, and not on the public one', async (t) => {
   const { address } = service.app.metrics.address!
   t.equal(address, '127.0.0.1')
   const answer = await fetch(urlOf(service))
@@ -29,17 +29,20 @@ t.test('metrics are served on a port of their own, and not on the public one', a
     t.equal((await client.get('/metrics')).status, 404)
   t.notOk((await service.anonymous().get('/openapi.yaml')).text.includes('/metrics'))
   const off = await startReplica(t, service)
-  t.equal(off.app.metrics.address, undefined, 'without a port there are none')
+  t.equal(off.app.metrics.address, undefined, 'without METRICS_PORT there are no metrics')
 })
 
-t.test('requests are counted and timed by route pattern, method and class of status', async (t) => {
+t.test('requests are counted and timed by route pattern, method and status class', async (t) => {
   const ann = await service.newUser({ name: 'Canary Name' })
   const { id } = await newCredential(ann, await newType(ann), { description: 'canary' })
   for (let i = 0; i < 3; i++) await ann.get(`/api/v1/app-credentials/${id}`)
   await ann.get('/api/v1/app-credentials?search=canary')
   await ann.get(`/api/v1/app-credentials/${ann.person.id}`)
   await ann.get('/canary')
-  await eventually(async () => /route="unknown",status="4xx"\} [1-9]/.test(await scrape()), 'all are counted')
+  await eventually(
+    async () => /route="unknown",status="4xx"\} [1-9]/.test(await scrape()),
+    'all requests are counted'
+  )
   const text = await scrape()
   const labels = 'method="GET",route="/api/v1/app-credentials/:id"'
   t.match(text, `latchkey_http_requests_total{${labels},status="2xx"} 3`)

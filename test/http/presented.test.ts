@@ -7,7 +7,7 @@ import { newCredential, newProject, newType } from '../helpers/fixtures.ts'
 import { send, sendRawBytes } from '../helpers/raw-request.ts'
 import { newToken } from '../helpers/tokens.ts'
 
-// What a request presents: who calls, from where, and what is answered if it is not enough.
+// The caller and address in a request, and the responses if they are missing or insufficient.
 
 const service = await startTestApp(t, { TRUST_PROXY: 'true' })
 const { origin, db } = service
@@ -18,7 +18,7 @@ const machine = await newToken(ann, ['credentials:read'], { projectId })
 const { id } = await newCredential(ann, await newType(ann))
 const SURFACES = ['/api/v1/app-credentials', '/api/credentials']
 
-t.test('a 401 and a 403 say which token it takes', async (t) => {
+t.test('401 and 403 responses say which token is needed', async (t) => {
   const bearer = (value: string) => ({ authorization: `Bearer ${value}` })
   const invalid = 'Bearer realm="latchkey", error="invalid_token"'
   const plain = 'Bearer realm="latchkey"'
@@ -52,16 +52,16 @@ t.test('a 401 and a 403 say which token it takes', async (t) => {
   t.equal(none.headers.get('www-authenticate'), 'Bearer realm="latchkey", error="insufficient_scope"')
   const forbidden = await bob.get('/api/v1/users')
   t.equal(forbidden.status, 403)
-  t.equal(forbidden.headers.get('www-authenticate'), null, 'no token would do')
+  t.equal(forbidden.headers.get('www-authenticate'), null, 'no scope would suffice')
   const failed = await service.anonymous().signIn({ email: ann.person.email, password: 'wrong' })
   t.equal(failed.headers.get('www-authenticate'), plain)
   const withToken = await token.post('/api/v1/session', { email: 'nobody@example.org', password: 'wrong' })
   t.equal(withToken.status, 401)
-  t.equal(withToken.headers.get('www-authenticate'), plain, 'sign-in does not look at a token')
+  t.equal(withToken.headers.get('www-authenticate'), plain, 'sign-in ignores tokens')
   t.equal((await ann.get('/api/v1/projects')).headers.get('www-authenticate'), null)
 })
 
-t.test('a request names one caller', async (t) => {
+t.test('a request may have only one caller', async (t) => {
   const bearer = `authorization: Bearer ${token.bearer}\r\n`
   const cookie = (client: typeof ann) => `cookie: ${client.cookie}\r\n`
   const unknown = `cookie: latchkey_session=${'A'.repeat(43)}\r\n`
@@ -99,7 +99,7 @@ t.test('a request names one caller', async (t) => {
   }
 })
 
-t.test('an address is an address, whatever proxies send', async (t) => {
+t.test('only valid addresses are accepted from proxies', async (t) => {
   const cases: [string, string][] = [
     ['203.0.113.7', '203.0.113.7'],
     ['203.0.113.7:4711', '203.0.113.7'],
@@ -159,7 +159,7 @@ t.test('an address is an address, whatever proxies send', async (t) => {
   for (const { address } of counted) t.match(address, /^[0-9a-f.:]{2,39}$/)
 })
 
-t.test('what was typed as an e-mail at a failed sign-in reaches no statement', async (t) => {
+t.test('the e-mail address of a failed sign-in is not sent to the database', async (t) => {
   const canary = 'hunter2hunter2'
   const sent: string[] = []
   const prototype = pg.Client.prototype as unknown as { query(query: unknown): unknown }
@@ -183,14 +183,10 @@ t.test('what was typed as an e-mail at a failed sign-in reaches no statement', a
   t.ok(sent.length >= 6, `${sent.length} statements`)
   t.notMatch(sent.join('\n').toLowerCase(), canary)
   const upper = ann.person.email.toUpperCase()
-  t.equal(
-    (await service.anonymous().signIn({ ...ann.person, email: upper })).status,
-    200,
-    'case does not count'
-  )
+  t.equal((await service.anonymous().signIn({ ...ann.person, email: upper })).status, 200, 'case is ignored')
   await sql`set enable_seqscan = off`.execute(db)
   const { rows } = await sql<{
     'QUERY PLAN': string
   }>`explain select id from users where email_hash(email) = 'x'`.execute(db)
-  t.match(rows.map((row) => row['QUERY PLAN']).join(), /users_email_key/, 'by an index')
+  t.match(rows.map((row) => row['QUERY PLAN']).join(), /users_email_key/, 'the look-up uses an index')
 })

@@ -8,14 +8,14 @@ import { send } from '../helpers/raw-request.ts'
 
 const { origin } = await startTestApp(t)
 
-/** The text of a page as people read it. */
+/** Returns the visible text of a page. */
 const read = (html: string) =>
   html
     .replaceAll(/<style>.*?<\/style>|<[^>]+>/gs, '')
     .replaceAll('&lt;', '<')
     .replaceAll('&amp;', '&')
 
-t.test('the type of a problem is a page with its meaning, its likely cause and what to do', async (t) => {
+t.test('the type of a problem links to a page with its meaning, likely cause and remedy', async (t) => {
   const refusal = await send(origin, '/api/v1/session')
   t.equal(refusal.json.type, '/docs/problems/unauthenticated')
   const page = await send(origin, refusal.json.type)
@@ -30,7 +30,7 @@ t.test('the type of a problem is a page with its meaning, its likely cause and w
   }
 })
 
-t.test('a list leads to all of them', async (t) => {
+t.test('a list links to all pages', async (t) => {
   for (const path of ['/docs/problems', '/docs/problems/']) {
     const { status, text } = await send(origin, path)
     t.equal(status, 200)
@@ -61,7 +61,7 @@ t.test('the pages run no script, need no session, and are revalidated', async (t
   }
 })
 
-t.test('a code that is none has no page', async (t) => {
+t.test('unknown codes have no page', async (t) => {
   for (const code of ['nothing', '__proto__', 'constructor', '%3Cscript%3E', 'not-found/x']) {
     const answer = await send(origin, `/docs/problems/${code}`)
     t.match(answer.json, { status: 404, code: 'no-such-route' }, code)

@@ -10,7 +10,7 @@ import { newToken } from '../helpers/tokens.ts'
 const service = await startTestApp(t)
 const LIMIT = 6
 
-/** The service with a small limit, on the database of the first, which has none. */
+/** Starts a replica with a small limit. The service itself has none. */
 const limited = (t: Test, by: 'CALLER' | 'ADDRESS') =>
   startReplica(t, service, {
     env: { [`LATCHKEY_${by}_REQUESTS_PER_MINUTE`]: String(LIMIT), METRICS_PORT: '0' }
@@ -30,7 +30,7 @@ function isLimited(t: Test, answer: Pick<Answer, 'status' | 'json'> & { headers:
   t.equal(answer.headers.get('ratelimit-remaining'), '0', name)
 }
 
-t.test('a caller has a number of requests a minute, over all sessions and tokens', async (t) => {
+t.test('a caller has a limit per minute for all sessions and tokens together', async (t) => {
   const replica = await limited(t, 'CALLER')
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const first = replica.client(ann)
@@ -51,12 +51,16 @@ t.test('a caller has a number of requests a minute, over all sessions and tokens
   isLimited(t, large, 'a large body, which is not read')
   const lightning = await first.get('/api/credentials')
   t.match(lightning, { status: 429, json: { error: 'Too Many Requests' } })
-  t.equal((await replica.client(bob).get('/api/v1/projects')).status, 200, 'others have their own')
-  t.equal((await ann.get('/api/v1/projects')).status, 200, 'and another replica counts for itself')
+  t.equal(
+    (await replica.client(bob).get('/api/v1/projects')).status,
+    200,
+    'other callers have separate limits'
+  )
+  t.equal((await ann.get('/api/v1/projects')).status, 200, 'replicas count separately')
   t.match(await scrape(replica), /^latchkey_requests_limited_total\{by="caller"\} [1-9]/m)
 })
 
-t.test('a project token has a limit of its own', async (t) => {
+t.test('each project token has its own limit', async (t) => {
   const replica = await limited(t, 'CALLER')
   const ann = await service.newUser()
   const projectId = await newProject(ann)
@@ -70,7 +74,7 @@ t.test('a project token has a limit of its own', async (t) => {
   t.equal((await two!.get(path)).status, 200)
 })
 
-t.test('unauthenticated requests have a limit by address, which callers do not share', async (t) => {
+t.test('unauthenticated requests are limited by address, separately from callers', async (t) => {
   const ann = await service.newUser()
   const cases: [string, (origin: string) => Promise<{ status: number }>][] = [
     ['no token', (origin) => send(origin, '/api/v1/projects')],
@@ -117,10 +121,10 @@ t.test('unauthenticated requests have a limit by address, which callers do not s
     const replica = await limited(t, 'ADDRESS')
     for (let i = 0; i < LIMIT; i++) t.not((await request(replica.origin)).status, 429, name)
     t.equal((await request(replica.origin)).status, 429, name)
-    isLimited(t, await replica.client().get('/api/v1/projects'), `${name}: all of the address`)
-    t.equal((await replica.client(ann).get('/api/v1/projects')).status, 200, `${name}: not callers`)
-    t.equal((await replica.client().get('/livez')).status, 200, `${name}: not probes`)
-    t.equal((await replica.client().get('/readyz')).status, 200, `${name}: not probes`)
+    isLimited(t, await replica.client().get('/api/v1/projects'), `${name}: applies to the whole address`)
+    t.equal((await replica.client(ann).get('/api/v1/projects')).status, 200, `${name}: not for callers`)
+    t.equal((await replica.client().get('/livez')).status, 200, `${name}: not for probes`)
+    t.equal((await replica.client().get('/readyz')).status, 200, `${name}: not for probes`)
     t.match(await scrape(replica), /^latchkey_requests_limited_total\{by="address"\} [1-9]/m)
   }
 })
@@ -129,7 +133,7 @@ t.test('while the event loop lags, requests are refused at once, but not livenes
   const replica = await startReplica(t, service, { env: { METRICS_PORT: '0' } })
   let answer = await replica.client().get('/readyz')
   for (let round = 0; round < 5 && answer.status === 200; round++) {
-    // As a caller who found a way to keep the thread busy would.
+    // Blocks the event loop, as an attacker might.
     for (let i = 0; i < 3; i++) {
       const until = performance.now() + 1_200
       while (performance.now() < until);
@@ -146,5 +150,5 @@ t.test('while the event loop lags, requests are refused at once, but not livenes
     await sleep(100)
     answer = await replica.client().get('/readyz')
   }
-  t.equal(answer.status, 200, 'and it is over when the lag is')
+  t.equal(answer.status, 200, 'it ends with the lag')
 })

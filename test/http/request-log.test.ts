@@ -53,7 +53,7 @@ t.test('each request has one line, with its route, status, duration and principa
     t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
     t.ok(durationMs >= 0 && durationMs < 10_000)
     const expected = { level: 'info', requestId, method, route, status, msg: 'request' }
-    t.same(rest, principal ? { ...expected, principal } : expected, `${name}: these properties and no others`)
+    t.same(rest, principal ? { ...expected, principal } : expected, `${name}: exactly these properties`)
   }
 })
 
@@ -160,7 +160,7 @@ t.test('a stalled reader of standard output stops neither the service nor its ex
   })
   const [, url] = await printed(/listens on (http:\S+)/)
   child.stdout!.pause()
-  // Some 700 KiB of lines, more than the pipe and the buffers on this side hold.
+  // About 700 KiB of lines, more than the pipe and the buffers of the reader hold.
   for (let i = 0; i < 300; i++) {
     const statuses = Array.from({ length: 10 }, async () => (await fetch(`${url}/api/v1/session`)).status)
     t.same(new Set(await Promise.all(statuses)), new Set([401]))
@@ -171,5 +171,5 @@ t.test('a stalled reader of standard output stops neither the service nor its ex
   t.equal(await Promise.race([ended, late]), 0)
   child.stdout!.resume()
   await exited
-  t.ok(output().length < 600_000, 'the reader did stall')
+  t.ok(output().length < 600_000, 'the reader stalled')
 })

@@ -21,7 +21,7 @@ const paths = [
   '/openapi.yaml'
 ]
 
-t.test('no answer may be framed, sniffed, or run as a page', async (t) => {
+t.test('responses cannot be framed, sniffed, or run as a page', async (t) => {
   for (const path of paths) {
     for (const headers of [{}, { cookie: admin.cookie! }]) {
       const answer = await send(origin, path, { headers })
@@ -39,7 +39,7 @@ t.test('no answer may be framed, sniffed, or run as a page', async (t) => {
   }
 })
 
-t.test('no cache may store an answer of the API', async (t) => {
+t.test('caches may not store API responses', async (t) => {
   for (const path of paths.filter((one) => one.startsWith('/api/'))) {
     for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
       const answer = await send(origin, path, { method })
@@ -65,11 +65,11 @@ t.test('Swagger UI runs only its own scripts, and may not be framed', async (t) 
   t.notMatch(
     policy,
     /https?:|upgrade-insecure-requests/,
-    'it works over http in a private network, and loads nothing from elsewhere'
+    'works over http, and loads nothing from other hosts'
   )
   t.notMatch(/script-src[^;]*/.exec(policy)?.[0] ?? '', /unsafe-inline|unsafe-eval|\*/)
   t.match(policy, /script-src/)
   t.equal(page.headers['x-frame-options'], 'DENY')
   t.equal(page.headers['x-content-type-options'], 'nosniff')
-  t.notMatch(page.text, /https?:\/\/(?!127\.0\.0\.1|www\.w3\.org)/, 'nothing is fetched from elsewhere')
+  t.notMatch(page.text, /https?:\/\/(?!127\.0\.0\.1|www\.w3\.org)/, 'nothing is loaded from other hosts')
 })

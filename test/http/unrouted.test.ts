@@ -12,10 +12,10 @@ const documented = Object.entries(service.contract.document.paths).map(([path, o
 }))
 const isLightning = (path: string) => /^\/api\/(credentials|projects)/.test(path)
 
-/** The methods of an `Allow` header. */
+/** Returns the methods in an `Allow` header. */
 const allowed = (header: unknown) => String(header).split(', ')
 
-t.test('a known path with another method is 405, and names the methods that it has', async (t) => {
+t.test('a known path with another method is 405, with the allowed methods', async (t) => {
   t.ok(documented.length > 25, `${documented.length} paths`)
   for (const { path, methods } of documented) {
     const has = new Set([...methods, ...(methods.includes('GET') ? ['HEAD'] : [])])
@@ -54,13 +54,13 @@ t.test('OPTIONS lists the methods of a path', async (t) => {
   t.equal((await send(origin, '/api/v1/nothing', { method: 'OPTIONS' })).status, 404)
 })
 
-t.test('a path of two routes allows the methods of both', async (t) => {
+t.test('a path that matches two routes allows the methods of both', async (t) => {
   const answer = await send(origin, '/api/v1/app-credentials/by-project/x', { method: 'PATCH' })
   t.equal(answer.status, 405)
   t.same(allowed(answer.headers.allow).includes('GET'), true)
 })
 
-t.test('an unknown path is no route, on both surfaces', async (t) => {
+t.test('an unknown path is 404, in both APIs', async (t) => {
   for (const method of [...METHODS, 'OPTIONS']) {
     for (const path of ['/nothing', '/api/v1/nothing', '/api/v1/projects/x/y/z/w', '/api/v1/session/']) {
       const answer = await send(origin, path, { method })
@@ -75,16 +75,20 @@ t.test('an unknown path is no route, on both surfaces', async (t) => {
     }
     if (method === 'HEAD') continue
     const lightning = await send(origin, '/api/credentials/x/y', { method })
-    t.same([lightning.status, lightning.json], [404, { error: 'Not Found' }], `${method} of Lightning`)
+    t.same(
+      [lightning.status, lightning.json],
+      [404, { error: 'Not Found' }],
+      `${method} of the Lightning API`
+    )
   }
 })
 
-t.test('what exists but is hidden is not a route that is missing', async (t) => {
+t.test('an unknown or hidden resource has another code than an unknown route', async (t) => {
   const path = '/api/v1/app-credentials/019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
   t.match((await admin.get(path)).json, { status: 404, code: 'not-found' })
 })
 
-t.test('with CORS, a preflight is answered as before, and another method is 405', async (t) => {
+t.test('with CORS, a preflight succeeds, and another method is 405', async (t) => {
   const cors = await startTestApp(t, { CORS_ORIGINS: 'https://app.example.org' })
   const headers = { origin: 'https://app.example.org', 'access-control-request-method': 'PUT' }
   const preflight = await send(cors.origin, '/api/v1/projects', { method: 'OPTIONS', headers })

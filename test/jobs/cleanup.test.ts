@@ -21,7 +21,7 @@ async function newApp(db: Database) {
 }
 
 t.test('expired rows are deleted every ten minutes, and no others', async (t) => {
-  // Before any connection: its timers are cleared by the functions that were there when they were set.
+  // Must precede all connections, whose timers would otherwise be cleared by the wrong functions.
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   const { db, drop } = await createTestDatabase()
@@ -58,18 +58,18 @@ t.test('expired rows are deleted every ten minutes, and no others', async (t) =>
     return rows.map((row) => row.name)
   }
   const apps = await Promise.all([newApp(db), newApp(db)])
-  // Ten minutes, give or take a fifth.
+  // The interval is ten minutes, plus or minus a fifth.
   mock.timers.tick(7.9 * 60_000)
-  t.equal((await left()).length, 8, 'not before')
+  t.equal((await left()).length, 8, 'nothing is deleted earlier')
   mock.timers.tick(4.2 * 60_000)
   mock.timers.reset()
-  await eventually(async () => (await left()).length === 3, 'all that has expired is gone')
+  await eventually(async () => (await left()).length === 3, 'all expired rows are deleted')
   t.same(await left(), ['fresh', 'lives', 'recent'])
   await Promise.all(apps.map((app) => app.close()))
 })
 
 t.test('a failed cleanup does not end the process', async (t) => {
-  // Before any connection: its timers are cleared by the functions that were there when they were set.
+  // Must precede all connections, whose timers would otherwise be cleared by the wrong functions.
   mock.timers.enable({ apis: ['setTimeout'] })
   t.teardown(() => mock.timers.reset())
   const { db, drop } = await createTestDatabase()

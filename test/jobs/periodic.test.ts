@@ -10,7 +10,7 @@ const newApp = () => {
   return { app, log: () => log.map(({ level, msg }) => [level, msg]) }
 }
 
-t.test('a job runs one turn after the other, from when the app is ready until it closes', async (t) => {
+t.test('a job runs repeatedly, without overlap, from when the app is ready until it closes', async (t) => {
   const { app } = newApp()
   let [runs, atOnce, most] = [0, 0, 0]
   runPeriodically(app, { everyMs: 5, failure: 'failed' }, async () => {
@@ -22,7 +22,7 @@ t.test('a job runs one turn after the other, from when the app is ready until it
   await sleep(20)
   t.equal(runs, 0)
   await app.ready()
-  await eventually(() => runs >= 3, 'it runs again and again')
+  await eventually(() => runs >= 3, 'it runs repeatedly')
   t.equal(most, 1)
   await app.close()
   const ended = runs
@@ -45,14 +45,14 @@ t.test('closing the app aborts the signal of a run and waits for its end', async
   t.ok(ended)
 })
 
-t.test('a failing job is logged once, runs on, and is logged when it works again', async (t) => {
+t.test('a failing job is logged once, continues to run, and is logged when it works again', async (t) => {
   const { app, log } = newApp()
   let runs = 0
   runPeriodically(app, { everyMs: 1, failure: 'the job failed' }, async () => {
     if (++runs <= 3) throw new Error('away')
   })
   await app.ready()
-  await eventually(() => runs >= 5, 'it runs on')
+  await eventually(() => runs >= 5, 'it continues to run')
   await app.close()
   t.same(log(), [
     [40, 'the job failed'],

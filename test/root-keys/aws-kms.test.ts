@@ -8,20 +8,20 @@ import { type Kms, type KmsFault, startKms } from '../helpers/kms.ts'
 const DATA_KEY = randomBytes(32)
 const failed = { name: 'DecryptionFailed' }
 
-/** A fake KMS with a key, and the root key for it; `env` overrides the variables of the SDK. */
+/** Starts a fake KMS with a key and returns the root key for it. `env` overrides variables of the SDK. */
 async function newRootKey(t: Test, env: Record<string, string> = {}) {
   const kms = await startKms(t)
   const arn = kms.newKey('latchkey')
   return { kms, arn, root: rootOf(kms, arn, env) }
 }
 
-// The SDK reads the environment at its first call, so a test makes one call at a time.
+// The SDK reads the environment at its first call, so calls with different variables must not overlap.
 function rootOf(kms: Kms, keyId: string, env: Record<string, string> = {}): RootKey {
   Object.assign(process.env, kms.env, env)
   return parseRootKeys(`prod:aws-kms:${keyId}`)[0]!
 }
 
-/** The message of the error, after checking that no form of the error contains a secret. */
+/** Returns the error message. Asserts that the error contains no secret. */
 async function failureOf(t: Test, work: Promise<unknown>, kms: Kms): Promise<string> {
   const error = await work.then(
     () => t.fail('did not fail'),
@@ -30,7 +30,7 @@ async function failureOf(t: Test, work: Promise<unknown>, kms: Kms): Promise<str
   t.match(error, { name: 'RootKeyUnavailable' })
   const all = `${inspect(error, { depth: 10, showHidden: true })}`
   const secrets = [kms.env.AWS_SECRET_ACCESS_KEY!, DATA_KEY.toString('base64'), DATA_KEY.toString('hex')]
-  for (const secret of secrets) t.notOk(all.includes(secret.slice(0, 12)), 'no secret in it')
+  for (const secret of secrets) t.notOk(all.includes(secret.slice(0, 12)), 'contains no secret')
   const { message } = error as Error
   t.match(message, /^AWS KMS key "prod" cannot be used: ./)
   t.notMatch(message, '\n', 'one line')
@@ -42,7 +42,7 @@ t.test('a data key is wrapped and unwrapped by KMS', async (t) => {
   const wrapped = await root.wrap(1, DATA_KEY)
   t.equal(wrapped[0], 1)
   t.notOk(wrapped.includes(DATA_KEY))
-  t.same(kms.calls, ['Encrypt', 'Decrypt'], 'the wrapping is checked')
+  t.same(kms.calls, ['Encrypt', 'Decrypt'], 'the wrapped key is verified')
   t.same(await root.unwrap(1, wrapped), DATA_KEY)
   t.same(await rootOf(kms, 'alias/latchkey').unwrap(1, wrapped), DATA_KEY, 'by its alias')
   t.same(await rootOf(kms, arn.split('/')[1]!).unwrap(1, wrapped), DATA_KEY, 'by its id')
@@ -60,7 +60,7 @@ t.test('a wrapped data key does not unwrap for another number, under another key
   }
   const calls = kms.calls.length
   for (const cut of [Buffer.alloc(0), Buffer.from([1]), Buffer.from([2, 3])]) {
-    await t.rejects(root.unwrap(1, cut), failed, 'nothing to ask for')
+    await t.rejects(root.unwrap(1, cut), failed, 'refused without a call')
   }
   t.equal(kms.calls.length, calls)
 })
@@ -109,7 +109,7 @@ t.test('three attempts on a silent KMS fail within ten seconds', async (t) => {
   const wrapped = await root.wrap(1, DATA_KEY)
   kms.calls.length = 0
   kms.faults.push('silent')
-  t.same(await root.unwrap(1, wrapped), DATA_KEY, 'one silence is no harm')
+  t.same(await root.unwrap(1, wrapped), DATA_KEY, 'one timeout is retried')
   t.equal(kms.calls.length, 2)
   kms.faults.push('silent', 'silent', 'silent', 'silent')
   kms.calls.length = 0
@@ -125,7 +125,7 @@ t.test('the error for an unreachable KMS gives the reason', async (t) => {
   await kms.stop()
   t.match(await failureOf(t, root.unwrap(1, wrapped), kms), /connect ECONNREFUSED 127\.0\.0\.1:\d+$/)
   await kms.restart()
-  t.same(await root.unwrap(1, wrapped), DATA_KEY, 'and is used again when it is back')
+  t.same(await root.unwrap(1, wrapped), DATA_KEY, 'KMS is used again when it is back')
 })
 
 t.test('the error for wrong credentials gives the reason', async (t) => {
@@ -137,7 +137,7 @@ t.test('the error for wrong credentials gives the reason', async (t) => {
   for (const [env, message] of cases) {
     const { kms, root } = await newRootKey(t, env)
     t.match(await failureOf(t, root.wrap(1, DATA_KEY), kms), message)
-    t.ok(kms.calls.length === 0, 'nobody else is asked for it')
+    t.ok(kms.calls.length === 0, 'KMS is not called')
   }
 })
 

@@ -11,14 +11,14 @@ t.test('root keys are read from a list, the current one first', async (t) => {
   const cases: [string, string, string[]][] = [
     ['one', `a:${one}`, ['a']],
     ['two', `b:${two},a:${one}`, ['b', 'a']],
-    ['spaces and a comma too many', ` b:${two} , a:${one} ,`, ['b', 'a']],
-    ['one a line, as in a file', `b:${two}\na:${one}\n`, ['b', 'a']],
-    ['lines of Windows', `b:${two}\r\na:${one}\r\n`, ['b', 'a']],
+    ['spaces and a trailing comma', ` b:${two} , a:${one} ,`, ['b', 'a']],
+    ['one per line, as in a file', `b:${two}\na:${one}\n`, ['b', 'a']],
+    ['Windows line endings', `b:${two}\r\na:${one}\r\n`, ['b', 'a']],
     ['comments', `# the keys\nb:${two} # since May\n\n#old:${one}\na:${one}`, ['b', 'a']],
     ['without padding', `a:${one.replace('=', '')}`, ['a']],
     ['URL-safe', `a:${Buffer.alloc(32, 0xfb).toString('base64url')}`, ['a']],
     ['AWS KMS by id', 'a:aws-kms:1234abcd-12ab-34cd-56ef-1234567890ab', ['a']],
-    ['AWS KMS, a key of several regions', 'a:aws-kms:mrk-1234abcd12ab34cd56ef1234567890ab', ['a']],
+    ['AWS KMS, a multi-region key', 'a:aws-kms:mrk-1234abcd12ab34cd56ef1234567890ab', ['a']],
     ['AWS KMS by alias', 'a:aws-kms:alias/latchkey/prod', ['a']],
     ['AWS KMS by ARN', `c:aws-kms:${ARN},a:${one}`, ['c', 'a']],
     [
@@ -50,28 +50,28 @@ t.test('an invalid list is an error of one line without any part of a key', asyn
     ['an empty name', `:${key}`],
     ['a name with a space', `my key:${key}`],
     ['a name too long', `${'n'.repeat(65)}:${key}`],
-    ['name and key changed about', `${key}:name`],
+    ['name and key swapped', `${key}:name`],
     ['no key', 'name:'],
     ['31 bytes', `name:${short}`],
     ['33 bytes', `name:${Buffer.from('a key that nobody must ever see.!').toString('base64')}`],
     ['hex', `name:${Buffer.from('a key that nobody must ever see.').toString('hex')}`],
     ['not base64', `name:${key.replace('Y', '!')}`],
-    ['padding too many', `name:${key}=`],
+    ['too much padding', `name:${key}=`],
     ['a space within', `name:${key.slice(0, 20)} ${key.slice(20)}`],
     ['quotes', `"name:${key}"`],
     ['the second one wrong', `a:${key},b:${short}`],
     ['a comment within a key', `name:${key.slice(0, 20)}#${key.slice(20)}`],
     ['a comment that touches the key', `name:${key}#note`],
-    ['a kind that is not there', `name:gcp-kms:${key}`],
+    ['an unknown kind', `name:gcp-kms:${key}`],
     ['AWS KMS without a key', 'name:aws-kms:'],
-    ['AWS KMS without even a colon', 'name:aws-kms'],
-    ['AWS KMS with a key of its own', `name:aws-kms:${key}`],
+    ['AWS KMS without a colon', 'name:aws-kms'],
+    ['AWS KMS with a key in base64', `name:aws-kms:${key}`],
     ["another service's ARN", 'name:aws-kms:arn:aws:s3:eu-west-1:111122223333:key/abc'],
     ['Vault without a key', 'name:vault-transit:'],
-    ['Vault, out of the mount', 'name:vault-transit:transit/../sys/key'],
+    ['Vault with a path outside of the mount', 'name:vault-transit:transit/../sys/key'],
     ['Vault with a query', 'name:vault-transit:key?x=1'],
-    ['Vault with a slash at its end', 'name:vault-transit:transit/'],
-    ['a semicolon between', `a:${key};b:${key}`],
+    ['Vault with a trailing slash', 'name:vault-transit:transit/'],
+    ['a semicolon as separator', `a:${key};b:${key}`],
     ['one name twice', `a:${key},a:${newRootKey('b').slice(2)}`]
   ]
   for (const [name, list] of cases) {
@@ -84,7 +84,7 @@ t.test('an invalid list is an error of one line without any part of a key', asyn
       t.notMatch(message, '\n', `${name}: one line`)
       t.notMatch(`${message}${stack}`, key.slice(0, 6), `${name}: the beginning`)
       t.notMatch(`${message}${stack}`, key.slice(-8, -2), `${name}: the end`)
-      t.notMatch(message, 'nobody', `${name}: in clear`)
+      t.notMatch(message, 'nobody', `${name}: the decoded key`)
     }
   }
   t.throws(() => parseRootKeys(`a:${key},b:${short}`), /entry 2/, 'says which entry')
@@ -111,7 +111,7 @@ t.test(
       fingerprintOf('a:vault-transit:latchkey', moved),
       fingerprintOf('a:vault-transit:transit/latchkey')
     )
-    // Databases hold them.
+    // Databases contain these fingerprints.
     t.same(
       [fingerprintOf(`a:aws-kms:${ARN}`), fingerprintOf('a:vault-transit:latchkey')],
       ['06bb28a251a607d0', 'c89abe351cb482dc']

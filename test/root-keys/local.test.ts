@@ -8,7 +8,7 @@ const failed = { name: 'DecryptionFailed' }
 const root = new LocalRootKey('2026a', sequence(0x80))
 const DATA_KEY = sequence(0x40)
 
-// Made once by another program, from the design alone: databases hold such rows.
+// Made by an independent implementation. These values must always work, because databases contain such rows.
 const FINGERPRINT = '3e676b16088029e2'
 const WRAPPED = Buffer.from(
   '01a0a1a2a3a4a5a6a7a8a9aaabd0a5a70ec45e724d6ae2b1910bbf21eea0eb2f' +
@@ -44,11 +44,11 @@ t.test('a wrapped key that was changed, cut or moved does not unwrap', async (t)
   t.same(
     await new LocalRootKey('renamed', sequence(0x80)).unwrap(7, WRAPPED),
     DATA_KEY,
-    'a name is only a name'
+    'the name does not matter'
   )
 })
 
-t.test('the fingerprint differs between keys and is no part of them', async (t) => {
+t.test('the fingerprint differs between keys and is not part of them', async (t) => {
   const other = new LocalRootKey('2026a', sequence(0x81))
   t.not(other.fingerprint, root.fingerprint)
   t.match(root.fingerprint, /^[0-9a-f]{16}$/)

@@ -38,6 +38,6 @@ t.test('every value stays readable after moves between kinds of root keys', asyn
   t.match(
     await starts.refusal({ LATCHKEY_ROOT_KEYS: first }),
     /needed /,
-    'the first root key opens nothing any more'
+    'the first root key is no longer valid'
   )
 })

@@ -19,7 +19,7 @@ function rootOf(vault: Vault, env: Record<string, string> = {}, key = 'latchkey'
   return readConfig({ LATCHKEY_ROOT_KEYS: `prod:vault-transit:${key}`, ...vault.env, ...env }).rootKeys![0]!
 }
 
-/** The message of the error, after checking that no form of the error contains a secret. */
+/** Returns the error message. Asserts that the error contains no secret. */
 async function failureOf(t: Test, work: Promise<unknown>, vault: Vault): Promise<string> {
   const error = await work.then(
     () => t.fail('did not fail'),
@@ -28,7 +28,7 @@ async function failureOf(t: Test, work: Promise<unknown>, vault: Vault): Promise
   t.match(error, { name: 'RootKeyUnavailable' })
   const all = inspect(error, { depth: 10, showHidden: true })
   for (const secret of [vault.token, DATA_KEY.toString('base64'), DATA_KEY.toString('hex')]) {
-    t.notOk(all.includes(secret.slice(0, 12)), 'no secret in it')
+    t.notOk(all.includes(secret.slice(0, 12)), 'contains no secret')
   }
   const { message } = error as Error
   t.match(message, /^Vault transit key "prod" cannot be used: ./)
@@ -42,7 +42,7 @@ t.test(
     const { vault, root } = await newRootKey(t)
     const wrapped = await root.wrap(1, DATA_KEY)
     t.match(wrapped.subarray(1).toString(), /^vault:v1:/)
-    t.same(vault.calls, ['encrypt', 'decrypt'], 'the wrapping is checked')
+    t.same(vault.calls, ['encrypt', 'decrypt'], 'the wrapped key is verified')
     vault.rotate('latchkey')
     t.same(await root.unwrap(1, wrapped), DATA_KEY)
     t.match((await root.wrap(1, DATA_KEY)).subarray(1).toString(), /^vault:v2:/)
@@ -115,14 +115,14 @@ t.test('the error for an unreachable Vault gives the reason', async (t) => {
   await vault.stop()
   t.match(await failureOf(t, root.unwrap(1, wrapped), vault), /connect ECONNREFUSED 127\.0\.0\.1:\d+$/)
   await vault.restart()
-  t.same(await root.unwrap(1, wrapped), DATA_KEY, 'and is used again when it is back')
+  t.same(await root.unwrap(1, wrapped), DATA_KEY, 'Vault is used again when it is back')
 })
 
 t.test('the errors for an unknown key, an unknown mount and a wrong token give the reason', async (t) => {
   const { vault, root } = await newRootKey(t)
   const wrapped = await root.wrap(1, DATA_KEY)
   const none = rootOf(vault, {}, 'none')
-  t.match(await failureOf(t, none.wrap(1, DATA_KEY), vault), /403 permission denied/, 'it makes no key')
+  t.match(await failureOf(t, none.wrap(1, DATA_KEY), vault), /403 permission denied/, 'no key is created')
   t.match(await failureOf(t, none.unwrap(1, wrapped), vault), /400 encryption key not found/)
   const elsewhere = rootOf(vault, {}, 'elsewhere/latchkey')
   t.match(await failureOf(t, elsewhere.wrap(1, DATA_KEY), vault), /404 no handler for route/)

@@ -1,6 +1,6 @@
-// The clients that generators make of openapi.yaml as it stands, by the commands of docs/how-to/clients.md:
-// each is generated, compiled, and does the same round trip with this version of the service, and with a
-// later one that answers more. `GENERATORS=ogen,rust` chooses some by their names.
+// Generates clients from openapi.yaml with the commands of docs/how-to/clients.md, compiles them, and runs
+// the same round trip with each, against this version of the service and a simulated later one.
+// `GENERATORS=ogen,rust` selects generators by name.
 import { copyFile, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,11 +17,11 @@ const root = join(import.meta.dirname, '../..')
 const roundTrips = join(import.meta.dirname, 'round-trips')
 const JAR = 'openapi-generator-cli-7.25.0.jar'
 
-/** Kept from run to run: openapi-generator, and what Rust compiled. Other tools have caches of their own. */
+/** Caches openapi-generator and compiled Rust code between runs. Other tools have their own caches. */
 const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'latchkey-sdk')
 await mkdir(cache, { recursive: true })
 
-/** A toolchain or a registry is not to be had here. */
+/** Thrown if a toolchain or a registry is not available. */
 class Unavailable extends Error {}
 
 const shell = (command: string, options: { cwd: string; env: Record<string, string> }) =>
@@ -71,7 +71,7 @@ async function prove(t: Test, row: Generator): Promise<void> {
       (line) => /warn|error|skip/i.test(line) && !/\bINFO\b|^go: downloading /.test(line)
     )
     const serious = warnings.filter((line) => !row.warnings?.some((known) => known.test(line)))
-    t.same(serious, [], 'there is nothing to warn of')
+    t.same(serious, [], 'there are no other warnings')
   }
   for (const command of row.compile ?? []) if ((await run(command)) === undefined) return
   if (!row.run) return
@@ -84,7 +84,7 @@ async function prove(t: Test, row: Generator): Promise<void> {
 }
 
 function linesOf(out: string): string[] {
-  // A test whose output has control characters is lost, and then passes.
+  // tap loses tests whose output contains control characters, and then reports success.
   const plain = stripVTControlCharacters(out).replace(/[^\P{Cc}\n]/gu, ' ')
   return plain.split('\n').filter((line) => line.trim() !== '')
 }
@@ -93,7 +93,7 @@ const chosen = process.env['GENERATORS']?.toLowerCase().split(',')
 const rows = GENERATORS.filter(
   ({ name }) => chosen?.some((word) => name.toLowerCase().includes(word)) ?? true
 )
-t.ok(rows.length > 0, 'there is something to prove')
+t.ok(rows.length > 0, 'generators are selected')
 
 const [now, later] = [await startTestApp(t), await startTestApp(t)]
 const versions = {

@@ -1,4 +1,4 @@
-/** The languages that generators need, how to see that they are there, and that their registry answers. */
+/** For each language, the commands that check its toolchain and its package registry. */
 export const TOOLCHAINS = {
   go: { present: 'go version', registry: 'go list -m golang.org/x/text@latest' },
   java: {
@@ -19,27 +19,27 @@ export const TOOLCHAINS = {
   rust: { present: 'cargo --version', registry: 'cargo info --registry crates-io itoa' }
 }
 
-/** One row of the matrix. Every command runs in the same empty folder, into which `program` is copied. */
+/** A generator to test. All commands run in one new directory, which contains a copy of `program`. */
 export interface Generator {
-  /** The heading of `docs/how-to/clients.md` under which its commands stand. */
+  /** The heading of its commands in `docs/how-to/clients.md`. */
   name: string
-  /** Makes the client with the jar of openapi-generator, which needs Java whatever the client is in. */
+  /** True if it is openapi-generator, whose jar needs Java for clients in any language. */
   jar?: boolean
-  /** What the client is compiled and run by; without one it is only generated. */
+  /** The toolchain that compiles and runs the client. Without one, the client is only generated. */
   toolchain?: keyof typeof TOOLCHAINS
-  /** A folder of `test/sdk/round-trips`. */
+  /** A directory in `test/sdk/round-trips`. */
   program?: string
   compile?: string[]
   run?: string
-  /** Added to the documented command that generates. */
+  /** Options added to the documented command that generates the client. */
   strictly?: string
-  /** Warnings that cost nothing, each with its reason beside it. */
+  /** Expected warnings, with the reason in a comment. */
   warnings?: RegExp[]
 }
 
 /**
- * Of openapi-generator: 3.1, names that a language keeps for itself, and that `status` of resolve's results
- * is not required, because its clients for Rust would look for it twice.
+ * Warnings of openapi-generator about OpenAPI 3.1, about reserved words, and that `status` of resolve results
+ * is not required: otherwise its Rust clients would look for it twice.
  */
 const USUAL = [
   /OpenAPI 3\.1 support is still in beta/,
@@ -67,8 +67,8 @@ export const GENERATORS: Generator[] = [
     program: 'ogen',
     compile: ['go mod tidy', 'go vet ./...', 'go build -o round-trip .'],
     run: './round-trip',
-    // It checks an id by its format alone, writes header names as Go does, and does not compare a problem's
-    // status with the answer's.
+    // It validates ids only by their format, writes header names in Go's form, and does not compare the
+    // status in a problem with that of the response.
     warnings: [/String validator cannot be/, /Header name is not canonical/, /Ensuring "status"/]
   },
   {
@@ -84,7 +84,7 @@ export const GENERATORS: Generator[] = [
     name: 'Python: openapi-python-client',
     toolchain: 'python',
     program: 'openapi-python-client',
-    // It formats what it made by a program that need not be there.
+    // Does not run the formatter, which may not be installed.
     strictly: `--config <(echo 'post_hooks: []') --fail-on-warning`,
     compile: ['python -m compileall -q latchkey_client'],
     run: 'python round_trip.py'
@@ -96,7 +96,7 @@ export const GENERATORS: Generator[] = [
     program: 'python',
     compile: ['pip install ./latchkey-python', 'python -m compileall -q latchkey-python/latchkey'],
     run: 'python round_trip.py',
-    // A value is of any type, as the document says.
+    // In the document, a value has any type.
     warnings: [...USUAL, /Default to typing\.Any/]
   },
   {

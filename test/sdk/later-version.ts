@@ -1,11 +1,11 @@
 import type { Test } from 'tap'
 import { startFaultyProxy } from '../helpers/faulty-proxy.ts'
 
-/** What a later version says for `not-found`: a code that is not in the document. */
+/** The code that the simulated later version returns for `not-found`. It is not in the document. */
 export const LATER_CODE = 'not-found-any-more'
 
 /**
- * Starts a proxy that answers as a later version of the service at `origin` may: every object has one more
+ * Starts a proxy that simulates a later version of the service at `origin`: every object has an additional
  * property, and one code is new. Returns the origin of the proxy.
  */
 export async function startLaterVersion(t: Test, origin: string): Promise<string> {

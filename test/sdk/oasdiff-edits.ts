@@ -4,10 +4,10 @@ import type { Schema } from '../helpers/breaking-schema.ts'
 export interface Edit {
   name: string
   edit(document: Document): void
-  /** Whether each check calls the edit breaking. */
+  /** Whether our check considers the edit breaking, and whether oasdiff does. */
   ours: boolean
   oasdiff: boolean
-  /** Why the two differ. */
+  /** The reason for a difference. */
   reason?: string
 }
 
@@ -42,7 +42,7 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'a required property of a body is added',
+    name: 'a required property of a request is added',
     edit: (d) => {
       schema(d, 'ProjectCreate').properties!['colour'] = { type: 'string' }
       schema(d, 'ProjectCreate').required!.push('colour')
@@ -59,7 +59,7 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'a shorter text at most',
+    name: 'a maximum length is reduced',
     edit: (d) => {
       property(d, 'ProjectCreate', 'name')['maxLength'] = 50
     },
@@ -67,25 +67,25 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'a value of an enumeration that is sent is removed',
+    name: 'a value of a request enumeration is removed',
     edit: (d) => schema(d, 'FieldType').enum!.pop(),
     ours: true,
     oasdiff: true
   },
   {
-    name: 'a value of an enumeration that is answered is added',
+    name: 'a value of a response enumeration is added',
     edit: (d) => schema(d, 'UserRole').enum!.push('guest'),
     ours: true,
     oasdiff: true
   },
   {
-    name: 'a property of an answer is removed',
+    name: 'a property of a response is removed',
     edit: (d) => delete schema(d, 'AppCredential').properties!['usageCount'],
     ours: true,
     oasdiff: true
   },
   {
-    name: 'an answer has another type',
+    name: 'the type of a response changes',
     edit: (d) => {
       property(d, 'User', 'disabled').type = 'string'
     },
@@ -93,7 +93,7 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'a status of success is another',
+    name: 'a success status changes',
     edit: (d) => {
       const { responses } = create(d)
       responses['200'] = responses['201']!
@@ -103,7 +103,7 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'a property of an answer is added',
+    name: 'a property of a response is added',
     edit: (d) => {
       schema(d, 'AppCredential').properties!['colour'] = { type: 'string' }
     },
@@ -117,7 +117,7 @@ export const EDITS: Edit[] = [
     oasdiff: false
   },
   {
-    name: 'a token is sent by another scheme',
+    name: 'the authentication scheme of tokens changes',
     edit: (d) => {
       scheme(d, 'bearerToken')['scheme'] = 'basic'
     },
@@ -125,7 +125,7 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'the session cookie has another name',
+    name: 'the session cookie is renamed',
     edit: (d) => {
       scheme(d, 'sessionCookie')['name'] = 'sid'
     },
@@ -133,14 +133,13 @@ export const EDITS: Edit[] = [
     oasdiff: true
   },
   {
-    name: 'the server moves',
+    name: 'the path of the server changes',
     edit: (d) => {
       d.servers = [{ url: '/latchkey' }]
     },
     ours: true,
     oasdiff: false,
-    reason:
-      'oasdiff lists servers as a difference that breaks nobody. Clients that were generated call the old.'
+    reason: 'oasdiff does not consider servers breaking. Generated clients call the old path.'
   },
   {
     name: 'a schema is renamed',
@@ -153,7 +152,7 @@ export const EDITS: Edit[] = [
     ours: true,
     oasdiff: false,
     reason:
-      'oasdiff compares what is sent. The name is a type of generated clients, whose callers do not compile.'
+      'oasdiff compares only messages. Generated clients have a type of this name, so callers do not compile.'
   },
   {
     name: 'a tag is renamed',
@@ -162,7 +161,7 @@ export const EDITS: Edit[] = [
     },
     ours: true,
     oasdiff: false,
-    reason: 'oasdiff compares what is sent. The tag is a module of generated clients.'
+    reason: 'oasdiff compares only messages. Generated clients have a module for each tag.'
   },
   {
     name: 'an error code is renamed',
@@ -175,21 +174,21 @@ export const EDITS: Edit[] = [
     reason: 'oasdiff does not read extensions. Callers compare the code.'
   },
   {
-    name: 'an answer is closed',
+    name: 'a response no longer allows additional properties',
     edit: (d) => {
       schema(d, 'AppCredential').additionalProperties = false
     },
     ours: true,
     oasdiff: false,
-    reason: 'Clients generated from a closed answer fail at the first property that a later version adds.'
+    reason: 'Clients that are generated from it fail when a later version adds a property.'
   },
   {
-    name: 'an answer has a longer text at most',
+    name: 'a maximum length in a response is raised',
     edit: (d) => {
       property(d, 'User', 'name')['maxLength'] = 4000
     },
     ours: false,
     oasdiff: true,
-    reason: 'Generated clients check what they send. A limit on input may grow, and its answers grow with it.'
+    reason: 'Generated clients validate only requests. A limit may grow for input, and then for responses.'
   }
 ]

@@ -10,7 +10,7 @@ export interface Ran {
   out: string
 }
 
-/** Runs a program to its end, ten minutes at the most, and returns what it printed on both streams. */
+/** Runs a program for at most ten minutes. Returns its exit code and the output of both streams. */
 export function runTool(
   program: string,
   args: string[],
@@ -26,7 +26,7 @@ export function runTool(
   })
 }
 
-/** The commands under this heading of `docs/how-to/clients.md`, one each. */
+/** Returns the commands under a heading of `docs/how-to/clients.md`, one per line. */
 export async function documented(heading: string): Promise<string[]> {
   const blocks = blocksOf(await readFile(page, 'utf8'))
   const [block, ...more] = blocks.filter((block) => block.heading === heading)

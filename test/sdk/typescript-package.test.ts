@@ -1,4 +1,4 @@
-// Installs the package that `npm pack` makes of sdk/typescript in an empty project, and runs the programs of
+// Packs sdk/typescript with `npm pack`, installs the package in an empty project, and runs the programs of
 // its README.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -10,7 +10,7 @@ import { PACKAGE, startWorld } from './typescript/world.ts'
 
 const run = promisify(execFile)
 
-/** The files below a folder, by what they hold. */
+/** Returns the hashes of all files in a directory. */
 async function contents(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
@@ -24,8 +24,7 @@ async function contents(folder: string): Promise<Record<string, string>> {
 }
 
 t.test('the package of the TypeScript client', async (t) => {
-  // A checkout, as it is before anything is generated: other tests build in the place itself at the same
-  // time.
+  // A copy without generated files, because other tests build in sdk/typescript at the same time.
   const directory = t.testdir({ empty: { 'package.json': '{ "private": true, "type": "module" }' } })
   const [checkout, project] = [join(directory, 'sdk/typescript'), join(directory, 'empty')]
   await cp(PACKAGE, checkout, {
@@ -38,7 +37,7 @@ t.test('the package of the TypeScript client', async (t) => {
   const generated = join(checkout, 'src/generated')
   const first = await contents(generated)
 
-  t.test('is generated the same from the same document', async (t) => {
+  t.test('is generated reproducibly from the document', async (t) => {
     t.ok(Object.keys(first).length > 10)
     await run('npm', ['run', 'generate'], { cwd: checkout })
     t.same(await contents(generated), first)
@@ -48,7 +47,7 @@ t.test('the package of the TypeScript client', async (t) => {
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: project })
   const installed = join(project, 'node_modules/@latchkey/client')
 
-  t.test('has what runs, its types, a README and the licence, and needs nothing', async (t) => {
+  t.test('contains code, types, a README and the license, and has no dependencies', async (t) => {
     const files = await readdir(installed, { recursive: true })
     for (const name of [
       'dist/index.js',
@@ -67,16 +66,16 @@ t.test('the package of the TypeScript client', async (t) => {
     )
     for (const name of files.filter((one) => one.endsWith('.js'))) {
       const text = await readFile(join(installed, name), 'utf8')
-      t.notMatch(text, /['"]node:|\brequire\(|\bprocess\.|\bBuffer\b/, `${name} is of web standards alone`)
+      t.notMatch(text, /['"]node:|\brequire\(|\bprocess\.|\bBuffer\b/, `${name} uses only web standards`)
     }
   })
 
-  t.test('has the version of the service, and what a registry shows', async (t) => {
+  t.test('has the version of the service, and metadata for the registry', async (t) => {
     const read = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
     const { version } = await read(join(PACKAGE, '../../package.json'))
     const own = await read(join(installed, 'package.json'))
     t.equal(own.version, version)
-    // npm proves where a package was built only if it names its repository.
+    // npm requires the repository for provenance.
     t.match(own, {
       publishConfig: { access: 'public', provenance: true },
       repository: { url: /^git\+https:/ }
@@ -85,7 +84,7 @@ t.test('the package of the TypeScript client', async (t) => {
     t.match(await readFile(join(installed, 'dist/generated/contract.gen.js'), 'utf8'), `'${version}'`)
   })
 
-  t.test('is required by CommonJS, with types', async (t) => {
+  t.test('can be required from CommonJS, with types', async (t) => {
     const cjs = join(directory, 'cjs')
     await mkdir(join(cjs, 'node_modules/@latchkey'), { recursive: true })
     await cp(installed, join(cjs, 'node_modules/@latchkey/client'), { recursive: true })
@@ -114,7 +113,7 @@ t.test('the package of the TypeScript client', async (t) => {
     const { stdout } = await run(process.execPath, ['-p', names], { cwd: cjs })
     const declared = await readFile(join(installed, 'cjs/index.d.cts'), 'utf8')
     const constants = [...declared.matchAll(/declare const (\w+)/g)].map(([, name]) => name)
-    t.equal(stdout.trim(), constants.sort().join(), 'the types name every export')
+    t.equal(stdout.trim(), constants.sort().join(), 'the types declare every export')
   })
 
   const readme = await readFile(join(PACKAGE, 'README.md'), 'utf8')
@@ -122,8 +121,8 @@ t.test('the package of the TypeScript client', async (t) => {
   for (const [, name, text] of programs) await writeFile(join(project, `${name}.ts`), text!)
   await writeFile(join(project, 'types.ts'), TYPES)
 
-  t.test('has types that hold in the strictest project', async (t) => {
-    t.equal(readme.split('```ts').length - 1, programs.length, 'every program of the README is tried')
+  t.test('has types that compile in a strict project', async (t) => {
+    t.equal(readme.split('```ts').length - 1, programs.length, 'every program of the README is tested')
     const compilerOptions = {
       module: 'nodenext',
       target: 'es2022',
@@ -205,9 +204,9 @@ export async function never(): Promise<void> {
   latchkey.each('listAppCredentials', { query: { limit: 5 } })
   // @ts-expect-error the path is missing
   await latchkey.getAppCredential({})
-  // @ts-expect-error a body that the document does not have
+  // @ts-expect-error unknown property of the body
   await latchkey.createProject({ body: { title: 'x' } })
-  // @ts-expect-error either, not both
+  // @ts-expect-error id and name are exclusive
   await latchkey.resolve('x', { id: 'x', name: 'x' })
   const { values } = await latchkey.resolve('x', { id: 'x' })
   // @ts-expect-error not known to be a string

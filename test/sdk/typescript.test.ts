@@ -1,4 +1,4 @@
-// The client of sdk/typescript, built as it is published, against the service. Its parts are in
+// Tests the client of sdk/typescript, built as for publication, against the service. The tests are in
 // test/sdk/typescript.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'

@@ -21,7 +21,7 @@ type Operation<F extends (...args: any) => Promise<unknown>> = (
 
 /**
  * Every operation of the API, by its operationId. Takes the request and returns the response body, or throws.
- * `withResponse()` gives the status and the headers too.
+ * `withResponse()` also returns the status and the headers.
  */
 export type Operations = { [Name in keyof Generated]: Operation<Generated[Name]> }
 
@@ -72,7 +72,7 @@ export function createClient(options: LatchkeyOptions): Latchkey {
   })
 
   // The generated function builds the request. The transport sends it and reads the response, because it
-  // knows the attempts.
+  // manages the attempts.
   async function perform(
     name: OperationName,
     input: RequestInput = {},
@@ -137,7 +137,7 @@ export function ifMatch(revision: number): { 'if-match': string } {
   return { 'if-match': `"${revision}"` }
 }
 
-// `..` would remove the preceding segment of the URL, and so call another operation.
+// `..` would remove the preceding segment of the URL, and so call a different operation.
 function requirePathParams(names: readonly string[], path: unknown): void {
   for (const name of names) {
     const value: unknown = Object(path)[name]

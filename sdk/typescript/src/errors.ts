@@ -17,7 +17,7 @@ export class LatchkeyError extends Error {
   /** The request id in the service's logs. */
   readonly requestId: string | undefined
   readonly retryAfterSeconds: number | undefined
-  /** How often the request was sent. If over 1, an earlier attempt may have succeeded. */
+  /** How often the request was sent. If it is more than 1, an earlier attempt may have succeeded. */
   readonly attempts: number
   readonly #body: unknown
 

@@ -3,13 +3,13 @@ export type ExactNumbers = 'string' | 'bigint'
 
 type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown
 
-/** Returns false where `JSON.parse` gives no access to the source text, as in Node 20. */
+/** Returns false if `JSON.parse` does not provide the source text, as in Node 20. */
 export function canKeepNumbers(): boolean {
   const parse = JSON.parse as (text: string, revive: Reviver) => unknown
   return parse('1.0', (_key, _value, context) => context?.source) === '1.0'
 }
 
-/** A reviver that replaces the numbers whose value `JSON.parse` would change. */
+/** Creates a reviver that replaces the numbers whose value `JSON.parse` would change. */
 export function keepNumbers(as: ExactNumbers): (key: string, value: unknown) => unknown {
   const revive: Reviver = (_key, value, context) => {
     const source = context?.source
@@ -20,7 +20,7 @@ export function keepNumbers(as: ExactNumbers): (key: string, value: unknown) => 
   return revive
 }
 
-/** The same for all texts of one number: 1.00, 1 and 10e-1. */
+/** Returns the same text for all notations of a number, such as 1.00, 1 and 10e-1. */
 function decimalOf(text: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? []
@@ -28,7 +28,7 @@ function decimalOf(text: string): string {
   let start = 0
   while (start < digits.length && digits[start] === '0') start++
   if (start === digits.length) return whole && '0'
-  // A regular expression would scan to the end from each zero.
+  // Not a regular expression, which would scan to the end from each zero.
   let end = digits.length
   while (digits[end - 1] === '0') end--
   return `${sign}${digits.slice(start, end)}e${Number(exponent) - fraction.length + digits.length - end}`

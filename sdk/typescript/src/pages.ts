@@ -5,8 +5,8 @@ export interface Page {
 }
 
 /**
- * Yields all rows of a list, with one request per page, until the last page. The cursor is the place of the
- * last row in the order of the list: rows that stay are yielded once, whatever is added or removed meanwhile.
+ * Yields all rows of a list, with one request per page. The cursor is the position of the last row in the
+ * order of the list: rows that are not removed are yielded once, even if others are added or removed.
  */
 export async function* iteratePages(
   read: (query: Record<string, unknown>) => Promise<Page>,

@@ -3,8 +3,8 @@ import type * as generated from './generated/sdk.gen.ts'
 export type OperationName = keyof typeof generated
 
 /**
- * Failures after which a request is sent again: `transient` includes lost responses, `not-done` only those
- * which say that nothing was done.
+ * Failures after which a request is sent again: `transient` includes lost responses, `not-done` only
+ * responses that say that nothing was done.
  */
 export type RetryPolicy = 'transient' | 'not-done' | 'never'
 

@@ -9,7 +9,7 @@ import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/access-tokens'
 
-t.test('tokens are recognised by their format', async (t) => {
+t.test('tokens are recognized by their format', async (t) => {
   for (const kind of ['personal', 'project'] as const) {
     const token = newAccessToken(kind)
     t.match(token, kind === 'personal' ? /^lk_pat_[\w-]{43}\w{6}$/ : /^lk_prj_[\w-]{43}\w{6}$/)
@@ -56,14 +56,10 @@ t.test('personal access tokens', async (t) => {
     const cases: [string, object, string][] = [
       ['no scope', { name: 'x', scopes: [] }, '/body/scopes'],
       ['an unknown scope', { name: 'x', scopes: ['everything'] }, '/body/scopes/0'],
-      ['a scope of projects', { name: 'x', scopes: ['credentials:resolve'] }, '/body/scopes/0'],
+      ['a scope of project tokens', { name: 'x', scopes: ['credentials:resolve'] }, '/body/scopes/0'],
       ['a scope twice', { name: 'x', scopes: ['credentials:read', 'credentials:read'] }, '/body/scopes'],
       ['no name', { scopes: ['credentials:read'] }, '/body/name'],
-      [
-        'a time that is none',
-        { name: 'x', scopes: ['credentials:read'], expiresAt: 'soon' },
-        '/body/expiresAt'
-      ]
+      ['an invalid time', { name: 'x', scopes: ['credentials:read'], expiresAt: 'soon' }, '/body/expiresAt']
     ]
     for (const [name, body, where] of cases) {
       const answer = await ann.post(path, body)
@@ -106,9 +102,13 @@ t.test('personal access tokens', async (t) => {
       'credentials:write',
       'credentials:reveal'
     ])
-    t.equal((await admin.get('/api/v1/users')).status, 403, 'an administrator’s token administers nothing')
+    t.equal((await admin.get('/api/v1/users')).status, 403, 'an administrator’s token cannot administer')
     const bob = await newToken(await service.newUser(), ['credentials:reveal'])
-    t.equal((await bob.post(`${credentials}/${id}/reveal`, {})).status, 404, 'of others it sees nothing')
+    t.equal(
+      (await bob.post(`${credentials}/${id}/reveal`, {})).status,
+      404,
+      'credentials of others are hidden'
+    )
   })
 
   t.test('are not checked for cross-site requests and do not replace a cookie', async (t) => {
@@ -134,7 +134,7 @@ t.test('personal access tokens', async (t) => {
     t.equal(
       (await service.anonymous().get('/api/v1/app-credentials', { headers: { cookie } })).status,
       401,
-      'a token is no cookie'
+      'a token is not accepted as a cookie'
     )
   })
 
@@ -148,7 +148,7 @@ t.test('personal access tokens', async (t) => {
     ]
     const ids = (await bob.get(path)).json.data.map((one: { id: string }) => one.id)
     for (const caller of [revoked, expiring, last]) t.equal((await caller.get(url)).status, 200)
-    t.equal((await ann.delete(`${path}/${ids[2]}`)).status, 404, 'not by others')
+    t.equal((await ann.delete(`${path}/${ids[2]}`)).status, 404, 'others cannot revoke it')
     t.same((await bob.delete(`${path}/${ids[2]}`)).json, { success: true })
     t.equal((await bob.delete(`${path}/${ids[2]}`)).status, 404)
     t.equal((await revoked.get(url)).status, 401)
@@ -161,7 +161,7 @@ t.test('personal access tokens', async (t) => {
     await service.admin.put(`/api/v1/users/${bob.person.id}`, { disabled: true })
     t.equal((await last.get(url)).status, 401)
     await service.admin.put(`/api/v1/users/${bob.person.id}`, { disabled: false })
-    t.equal((await last.get(url)).status, 401, 'for good')
+    t.equal((await last.get(url)).status, 401, 'enabling the user does not restore tokens')
   })
 
   t.test('record their last use, at most once a minute', async (t) => {

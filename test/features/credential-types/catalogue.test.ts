@@ -11,7 +11,7 @@ import {
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-// Stored credentials name these ids, so a changed one would orphan them.
+// Stored credentials refer to these ids, so they must not change.
 const frozen = {
   raw: '01a2004e-19f7-72a7-9967-38418053bd0a',
   'raw.body': '01a2004e-19f8-72b9-8573-d04ad0f87a71',
@@ -195,7 +195,7 @@ const frozen = {
   'dhis2.extra': '01a22210-2a5b-77e4-a6e5-a94749364682'
 }
 
-/** `postgresql`, `postgresql.host`, … with the id of each. */
+/** The ids of types and fields, by name: `postgresql`, `postgresql.host`, … */
 const ids = catalogue.flatMap((type) => [
   [type.typeName, type.id] as const,
   ...type.fields.map((field) => [`${type.typeName}.${field.fieldName}`, field.id] as const)
@@ -218,7 +218,7 @@ function fits({ fieldType, defaultValue, options }: BuiltInField) {
 }
 
 t.test('the catalogue has the types of the contract', async (t) => {
-  t.ok(catalogue.length >= 26, 'the walk below finds something')
+  t.ok(catalogue.length >= 26, 'the catalogue is not empty')
   t.match(
     catalogue.find((type) => type.typeName === 'raw')?.fields,
     [{ fieldName: 'body', fieldType: 'json', required: true, secret: true }],
@@ -228,16 +228,16 @@ t.test('the catalogue has the types of the contract', async (t) => {
 })
 
 t.test('ids and names are well formed and unique', async (t) => {
-  t.ok(unique(ids.map(([, id]) => id)), 'no id twice, of types and fields together')
+  t.ok(unique(ids.map(([, id]) => id)), 'no id occurs twice, in types and fields together')
   for (const [name, id] of ids) t.match(id, UUID_V7, name)
-  t.ok(unique(catalogue.map((type) => type.typeName.toLowerCase())), 'no type name twice')
+  t.ok(unique(catalogue.map((type) => type.typeName.toLowerCase())), 'no type name occurs twice')
   for (const type of catalogue) {
     t.match(type.typeName, /^[a-z0-9]+(-[a-z0-9]+)*$/, type.typeName)
     t.ok(type.description.length > 0 && type.description.length <= 2000, `${type.typeName} is described`)
     t.ok(type.fields.length > 0 && type.fields.length <= 64, `${type.typeName} has fields`)
     t.ok(
       type.fields.some((field) => field.secret),
-      `${type.typeName} has something to keep`
+      `${type.typeName} has a secret field`
     )
     t.ok(unique(type.fields.map((field) => field.fieldName)), `${type.typeName} has no field twice`)
   }
@@ -247,7 +247,7 @@ t.test('ids and names are well formed and unique', async (t) => {
   }
 })
 
-t.test('a built-in type is no larger than one that users may create', async (t) => {
+t.test('built-in types are smaller than the limit for types of users', async (t) => {
   for (const { typeName, fields } of catalogue)
     t.ok(JSON.stringify(fields).length < 12 * 1024, `${typeName}: ${JSON.stringify(fields).length} bytes`)
 })
@@ -257,11 +257,11 @@ t.test('defaults, options and patterns fit their field', async (t) => {
     if (field.fieldType === 'select') {
       t.ok(field.options && field.options.length > 1 && unique(field.options), `${path} has options`)
     } else {
-      t.equal(field.options, null, `${path} is no select`)
+      t.equal(field.options, null, `${path} has no options`)
     }
     if (field.defaultValue !== null) {
       t.ok(fits(field), `${path}: default of the field's type`)
-      t.notOk(field.secret, `${path}: no secret has a default`)
+      t.notOk(field.secret, `${path}: a secret field has no default`)
     }
     if (field.pattern !== null) {
       t.match(field.pattern, /^\^.*\$$/, `${path}: the pattern is anchored`)
@@ -273,7 +273,7 @@ t.test('defaults, options and patterns fit their field', async (t) => {
 })
 
 t.test('every field that may hold a secret is secret', async (t) => {
-  // named like a secret, yet public: identifiers, addresses and public halves
+  // Named like secrets, but public: public keys and certificates.
   const open = new Set([
     'ssh-key.publicKey',
     'stripe.publishableKey',
@@ -305,7 +305,7 @@ t.test('ids never change, and every id is frozen here', async (t) => {
   t.strictSame(Object.fromEntries(ids), frozen, 'add new ids; never change a line')
 })
 
-t.test('the types that Lightning has by the same name take further properties', async (t) => {
+t.test('types that Lightning also has accept additional properties', async (t) => {
   const types = catalogue.filter(({ fields }) => fields.some(({ id }) => EXTRA_FIELD_IDS.has(id)))
   t.same(types.map((type) => type.typeName).sort(), [
     'dhis2',
@@ -318,7 +318,7 @@ t.test('the types that Lightning has by the same name take further properties', 
     'stripe',
     'twilio'
   ])
-  t.equal(EXTRA_FIELD_IDS.size, types.length, 'one field of each')
+  t.equal(EXTRA_FIELD_IDS.size, types.length, 'one field for each type')
   for (const { typeName, fields } of types)
     t.match(fields.at(-1), { fieldType: 'json', required: false, secret: true }, typeName)
 })

@@ -17,18 +17,18 @@ const text = (fieldName: string, rest: object = {}) => ({
   ...rest
 })
 
-// One for all: each test makes what it looks at.
+// Shared by all tests, which create their own types.
 const service = await startTestApp(t)
 
 let made = 0
-/** A type of the caller's; its name is its own. */
+/** Creates a credential type of the caller with a unique name. */
 async function newType(caller: Client, fields: object[] = [text('token')], rest: object = {}) {
   const answer = await caller.post(TYPES, { typeName: `Type ${++made}`, fields, ...rest })
   if (answer.status !== 201) throw new Error(answer.text)
   return answer.json
 }
 
-/** A credential in the tables, with some bytes as the value of each of these fields. */
+/** Inserts a credential into the database, with dummy bytes as the values of these fields. */
 async function newCredential(db: Database, ownerId: string, typeId: string, fieldIds: string[]) {
   const id = randomUUID()
   const key = { environment: 'main', value: Buffer.from('sealed'), data_key_no: 1 }
@@ -117,7 +117,7 @@ t.test('a type is created, read, changed and deleted by its owner', async (t) =>
     ]
   )
   t.strictSame((await ann.get(`${TYPES}/${type.id}`)).json, type)
-  t.strictSame((await (await service.newUser()).get(`${TYPES}/${type.id}`)).json, type, 'everybody sees it')
+  t.strictSame((await (await service.newUser()).get(`${TYPES}/${type.id}`)).json, type, 'other users see it')
 
   const renamed = await ann.put(`${TYPES}/${type.id}`, { typeName: 'Climate', description: null })
   t.equal(renamed.status, 200)
@@ -128,7 +128,11 @@ t.test('a type is created, read, changed and deleted by its owner', async (t) =>
     createdAt: type.createdAt
   })
   t.ok(renamed.json.updatedAt > type.updatedAt)
-  t.strictSame((await ann.put(`${TYPES}/${type.id}`, {})).json, renamed.json, 'nothing sent changes nothing')
+  t.strictSame(
+    (await ann.put(`${TYPES}/${type.id}`, {})).json,
+    renamed.json,
+    'an empty update changes nothing'
+  )
 
   t.strictSame((await ann.delete(`${TYPES}/${type.id}`)).json, { success: true })
   t.equal((await ann.get(`${TYPES}/${type.id}`)).status, 404)
@@ -144,7 +148,7 @@ t.test('fields are required by default, and secret depending on their type', asy
     const type = await newType(service.admin, [field])
     t.match(type.fields, [{ fieldType, required: true, secret: expected }], fieldType)
     const said = await newType(service.admin, [{ ...field, secret: !expected, required: false }])
-    t.match(said.fields, [{ required: false, secret: !expected }], `${fieldType}, when it is said`)
+    t.match(said.fields, [{ required: false, secret: !expected }], `${fieldType}, if it is specified`)
   }
 })
 
@@ -172,7 +176,7 @@ t.test('the list shows all types to every user, newest first', async (t) => {
   t.equal(json.total, catalogue.length + 2)
   t.match(json, { page: 1, pageSize: 20 })
   t.equal(json.data.length, 20)
-  t.strictSame(json.data.slice(0, 2), [second, { ...first, usageCount: 1 }], 'each with its fields')
+  t.strictSame(json.data.slice(0, 2), [second, { ...first, usageCount: 1 }], 'each type has its fields')
 
   const all = await ann.get(`${TYPES}?pageSize=100`)
   const ids = all.json.data.map((type: { id: string }) => type.id)
@@ -181,7 +185,7 @@ t.test('the list shows all types to every user, newest first', async (t) => {
   t.strictSame(
     pages.flatMap(({ json }) => json.data.map((type: { id: string }) => type.id)),
     ids,
-    'pages cut the same order'
+    'pages have the same order'
   )
   t.match((await ann.get(`${TYPES}?page=1000000000&pageSize=100`)).json, { data: [], total: ids.length })
 
@@ -229,7 +233,7 @@ t.test('invalid input is refused with its path', async (t) => {
     ['no fieldLabel', { fieldName: 'a', fieldType: 'text' }, '/fieldLabel', 'required'],
     ['no fieldType', { fieldName: 'a', fieldLabel: 'A' }, '/fieldType', 'required'],
     ['unknown fieldType', { ...field, fieldType: 'date' }, '/fieldType', 'not-allowed'],
-    ['id of its own', { ...field, id: UNKNOWN }, '', 'unknown-property'],
+    ['id of a new field', { ...field, id: UNKNOWN }, '', 'unknown-property'],
     ['fieldName beginning with a digit', { ...field, fieldName: '1a' }, '/fieldName', 'wrong-form'],
     ['fieldName with a line end', { ...field, fieldName: 'a\n' }, '/fieldName', 'wrong-form'],
     ['fieldName too long', { ...field, fieldName: 'a'.repeat(65) }, '/fieldName', 'too-long'],
@@ -279,14 +283,14 @@ t.test('invalid input is refused with its path', async (t) => {
     t.match(refusal(await admin.post(TYPES, body)), invalid(path, code), name)
   }
   const twice = await admin.post(TYPES, { typeName: 'T', fields: [text('a'), text('A'), text('a')] })
-  t.match(refusal(twice), invalid('/body/fields/2/fieldName', 'repeated'), 'case counts')
+  t.match(refusal(twice), invalid('/body/fields/2/fieldName', 'repeated'), 'names are case-sensitive')
   const options = Array.from({ length: 200 }, (_, i) => `${i}`.padStart(200, 'é'))
   const large = Array.from({ length: 8 }, (_, i) => ({ ...select, fieldName: `f${i}`, options }))
   t.match(
     refusal(await admin.post(TYPES, { typeName: 'T', fields: large })),
     invalid('/body/fields', 'too-large')
   )
-  t.equal((await admin.get(TYPES)).json.total, before, 'nothing was made')
+  t.equal((await admin.get(TYPES)).json.total, before, 'nothing was created')
 
   for (const path of [
     `${TYPES}?page=0`,
@@ -323,7 +327,7 @@ t.test('the fields of a type have at most 16 KiB, in responses too', async (t) =
   t.match(refusal(await ann.put(`${TYPES}/${type.id}`, { fields })), invalid('/body/fields', 'too-large'))
 })
 
-t.test('a user has 200 types at the most, however many requests come at once', async (t) => {
+t.test('a user has at most 200 types, also with concurrent requests', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const rows = Array.from({ length: 198 }, () => {
     const id = randomUUID()
@@ -335,9 +339,9 @@ t.test('a user has 200 types at the most, however many requests come at once', a
   t.equal(answers.filter(({ status }) => status === 201).length, 2)
   for (const answer of answers.filter(({ status }) => status !== 201))
     t.match(refusal(answer), { status: 409, code: 'too-many-types' })
-  t.equal((await create(bob)).status, 201, 'another user has their own')
+  t.equal((await create(bob)).status, 201, 'another user has a separate limit')
   t.equal((await ann.delete(`${TYPES}/${rows[0]!.id}`)).status, 200)
-  t.equal((await create(ann)).status, 201, 'one less, one more')
+  t.equal((await create(ann)).status, 201, 'a deleted type makes room')
   await service.db.deleteFrom('credential_types').where('owner_id', '=', ann.person.id).execute()
 })
 
@@ -347,7 +351,7 @@ t.test('a hostile pattern does not block the service', async (t) => {
   const fields = hostile.map((pattern, i) => text(`f${i}`, { secret: false, pattern, defaultValue }))
   const began = performance.now()
   t.match(refusal(await service.admin.post(TYPES, { typeName: 'T', fields })), { status: 400 })
-  // Far more than the limit on the patterns of one type; only the first is looked at.
+  // Far above the limit for the patterns of one type. Checking stops at the first one.
   const patterns = ['(a{1000}b{1000}){1}', 'a{1000}'.repeat(140), '(((a{10}){10}){10}){1}'.repeat(40)]
   for (const pattern of patterns) {
     const large = Array.from({ length: 64 }, (_, i) => text(`f${i}`, { pattern }))
@@ -374,7 +378,11 @@ t.test('names are unique, ignoring case', async (t) => {
     status: 409,
     code: 'name-taken'
   })
-  t.equal((await ann.put(`${TYPES}/${id}`, { typeName: 'ÉTÉ' })).status, 200, 'its own name in upper case')
+  t.equal(
+    (await ann.put(`${TYPES}/${id}`, { typeName: 'ÉTÉ' })).status,
+    200,
+    'a type can change the case of its name'
+  )
 
   const raced = await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
@@ -399,12 +407,12 @@ t.test('retries with one Idempotency-Key create one type', async (t) => {
   t.match(
     refusal(await bob.post(TYPES, body, { headers })),
     { status: 409, code: 'name-taken' },
-    "another's key"
+    "another user's key"
   )
   const later = { headers: { 'idempotency-key': 'k-2' } }
   t.match(refusal(await ann.post(TYPES, body, later)), { status: 409 })
   await ann.delete(`${TYPES}/${answers[0]!.json.id}`)
-  t.equal((await ann.post(TYPES, body, later)).status, 201, 'a refusal is not kept')
+  t.equal((await ann.post(TYPES, body, later)).status, 201, 'a refusal is not stored')
 })
 
 t.test(
@@ -436,7 +444,7 @@ t.test(
   }
 )
 
-t.test('an update matches fields by name where it gives no id', async (t) => {
+t.test('an update matches fields by name if they have no id', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann, [text('a', { secret: false, pattern: '^x' }), text('b'), text('c')])
   const [a, b, c] = type.fields
@@ -449,10 +457,10 @@ t.test('an update matches fields by name where it gives no id', async (t) => {
     { ...a, position: 1 },
     { fieldName: 'd', position: 2 }
   ])
-  t.equal(changed.json.fields.length, 3, 'c is gone')
+  t.equal(changed.json.fields.length, 3, 'c is removed')
   const renamed = await ann.put(path, { fields: [{ id: a.id, fieldName: 'c' }, text('a'), { id: b.id }] })
   t.match(renamed.json.fields, [{ id: a.id, fieldName: 'c' }, { fieldName: 'a' }, { id: b.id }])
-  t.notOk([a.id, b.id, c.id].includes(renamed.json.fields[1].id), 'an id is before a name')
+  t.notOk([a.id, b.id, c.id].includes(renamed.json.fields[1].id), 'an id takes precedence over a name')
   for (const [name, fields, place, code] of [
     ['a name twice', [{ fieldName: 'c' }, { fieldName: 'c' }], '1/fieldName', 'repeated'],
     ['an unknown name', [{ fieldName: 'B' }], '0/fieldLabel', 'required'],
@@ -486,20 +494,20 @@ t.test('an update matches fields by id: changes, adds, removes and reorders them
     { fieldName: 'd', required: true, secret: true, position: 1 },
     { ...a, fieldName: 'c', required: false, position: 2 }
   ])
-  t.equal(swapped.json.fields.length, 3, 'b is gone')
+  t.equal(swapped.json.fields.length, 3, 'b is removed')
   t.strictSame((await ann.get(path)).json, swapped.json)
   t.equal(await revision(), 2)
 
   const again = await ann.put(path, { fields: swapped.json.fields })
-  t.strictSame(again.json.fields, swapped.json.fields, 'what was read can be sent back')
-  t.equal(await revision(), 2, 'and changes nothing')
+  t.strictSame(again.json.fields, swapped.json.fields, 'fields can be sent back unchanged')
+  t.equal(await revision(), 2, 'the revision does not change')
   await ann.put(path, { typeName: 'Only renamed' })
-  t.equal(await revision(), 2, 'nor does another name')
+  t.equal(await revision(), 2, 'a new type name does not change the revision')
 
   const cleared = { description: null, defaultValue: null, pattern: null }
   const bare = await ann.put(path, { fields: [{ id: a.id, ...cleared }, text('b')] })
   t.strictSame(Object.keys(bare.json.fields[0]).length, 7, 'null clears')
-  t.not(bare.json.fields[1].id, b.id, 'a name may come back, as another field')
+  t.not(bare.json.fields[1].id, b.id, 'a removed name can be reused for a new field')
   t.equal(await revision(), 3)
 
   const select = await ann.put(path, {
@@ -554,10 +562,10 @@ t.test('a change that would invalidate credentials is refused and changes nothin
   const refused: [string, object[]][] = [
     ['removing a field that has values', without(partly.id)],
     ['changing the type of a field that has values', list(full.id, { fieldType: 'password' })],
-    ['showing what was a secret', list(partly.id, { secret: false })],
+    ['making a secret field non-secret', list(partly.id, { secret: false })],
     ['removing an option', list(pick.id, { options: ['b', 'c'] })],
-    ['requiring what some have no value for', list(partly.id, { required: true })],
-    ['requiring what none has a value for', list(empty.id, { required: true })],
+    ['requiring a field that some credentials have no value for', list(partly.id, { required: true })],
+    ['requiring a field that no credential has a value for', list(empty.id, { required: true })],
     ['adding a required field', [...list('', {}), text('added')]]
   ]
   for (const [name, fields] of refused) {
@@ -574,13 +582,13 @@ t.test('a change that would invalidate credentials is refused and changes nothin
   for (const [name, fields] of [
     ['removing a field without values', without(empty.id)],
     [
-      'requiring what all have a value for',
+      'requiring a field that all credentials have a value for',
       list(full.id, { required: true }).slice(0, 2).concat({ id: pick.id })
     ],
     ['adding an option', [{ id: full.id }, { id: partly.id }, { id: pick.id, options: ['c', 'b', 'a'] }]],
     ['making a shown field secret', [{ id: full.id }, { id: partly.id }, { id: pick.id, secret: true }]],
     [
-      'adding one that is not required',
+      'adding an optional field',
       [{ id: full.id }, { id: partly.id }, { id: pick.id }, text('added', { required: false })]
     ]
   ] as const) {
@@ -600,11 +608,7 @@ t.test('a change that would invalidate credentials is refused and changes nothin
   const fields = [{ id: full.id, required: false }, { id: partly.id }, { id: pick.id }]
   t.equal((await ann.put(path, { fields })).status, 200)
   fields[0]!.required = true
-  t.match(
-    refusal(await ann.put(path, { fields })),
-    { status: 409 },
-    'a value in one environment is not one in all'
-  )
+  t.match(refusal(await ann.put(path, { fields })), { status: 409 }, 'every environment needs a value')
 })
 
 t.test('a concurrent delete and use of a type exclude each other', async (t) => {
@@ -665,7 +669,7 @@ t.test('a write for the old fields and a change of the fields exclude each other
     await new Promise((resolve) => setTimeout(resolve, 200))
     await newCredential(trx, ann.person.id, type.id, [type.fields[0].id])
   })
-  t.match(refusal(await change!), { status: 409, code: 'type-in-use' }, 'the change sees what came before it')
+  t.match(refusal(await change!), { status: 409, code: 'type-in-use' }, 'the change sees the earlier write')
 
   await service.db.deleteFrom('credentials').where('type_id', '=', type.id).execute()
   const locker = createDatabase({ connectionString: service.databaseUrl })
@@ -677,7 +681,7 @@ t.test('a write for the old fields and a change of the fields exclude each other
     await new Promise((resolve) => setTimeout(resolve, 200))
     await trx.updateTable('credential_types').set({ revision: 2 }).where('id', '=', type.id).execute()
   })
-  t.strictSame(await claimed, [], 'the writer sees that the type has changed')
+  t.strictSame(await claimed, [], 'the writer notices the changed type')
 })
 
 t.test('a type is found by id and by name', async (t) => {
@@ -712,6 +716,6 @@ t.test('a type is found by id and by name', async (t) => {
   t.strictSame(
     fields.map((field) => field.field_name),
     catalogue.find((type) => type.typeName === 's3-bucket')!.fields.map((field) => field.fieldName),
-    'in their order'
+    'in the order of the catalogue'
   )
 })

@@ -98,7 +98,7 @@ const unfit: [FieldType, unknown[], string][] = [
   ['json', [{ a: 'a'.repeat(65_536) }], 'too-large']
 ]
 
-t.test('a value is valid for its field, or has an error code', async (t) => {
+t.test('values are valid, or are rejected with an error code', async (t) => {
   const options = { options: ['a', 'b c'] }
   for (const [type, values] of fitting) {
     for (const value of values)
@@ -110,7 +110,7 @@ t.test('a value is valid for its field, or has an error code', async (t) => {
   }
 })
 
-t.test('a pattern is searched for anywhere, in strings only', async (t) => {
+t.test('a pattern may match anywhere, and applies only to strings', async (t) => {
   const digits = { pattern: '[0-9]{2}' }
   for (const type of ['text', 'password', 'multiline'] as const) {
     t.equal(validateValue(field(type, digits), 'ab12cd'), undefined, type)
@@ -118,7 +118,7 @@ t.test('a pattern is searched for anywhere, in strings only', async (t) => {
     t.match(
       validateValue(field(type, { pattern: '^[0-9]{2}$' }), 'ab12cd'),
       { code: 'wrong-form' },
-      'unless it is anchored'
+      'an anchored pattern'
     )
   }
   t.equal(validateValue(field('url', { pattern: '^https:' }), 'https://a'), undefined)
@@ -127,14 +127,14 @@ t.test('a pattern is searched for anywhere, in strings only', async (t) => {
   t.match(
     validateValue(field('text', { pattern: '^a$' }), 'a\n'),
     { code: 'wrong-form' },
-    'an end is the end'
+    '$ does not match before a final newline'
   )
   t.equal(validateValue(field('json', digits), 'x'), undefined)
   t.match(validateValue(field('text', { pattern: 'a' }), 'a'.repeat(4_097)), { code: 'too-large' })
   t.equal(validateValue(field('text', { pattern: 'a' }), 'a'.repeat(4_096)), undefined)
 })
 
-t.test('the patterns of one request share a bound on their work', async (t) => {
+t.test('the patterns of one request share one limit', async (t) => {
   const pattern = '(?i)([a-zé]?){400}$'
   const large = field('text', { pattern })
   const instructions = sizeOfPattern(pattern)!
@@ -145,8 +145,12 @@ t.test('the patterns of one request share a bound on their work', async (t) => {
   const half = 'a'.repeat(fits.length / 2)
   t.equal(validateValue(large, half, search), undefined)
   t.equal(validateValue(large, half, search), undefined)
-  t.match(validateValue(large, half, search), { code: 'too-large' }, 'the third half')
-  t.match(validateValue(field('text', { pattern: 'a' }), 'a', search), { code: 'too-large' }, 'and any other')
+  t.match(validateValue(large, half, search), { code: 'too-large' }, 'over the limit at the third value')
+  t.match(
+    validateValue(field('text', { pattern: 'a' }), 'a', search),
+    { code: 'too-large' },
+    'all further values are refused'
+  )
 })
 
 t.test('a hostile pattern takes bounded time', async (t) => {
@@ -158,7 +162,7 @@ t.test('a hostile pattern takes bounded time', async (t) => {
   }
 })
 
-t.test('patterns have a size, and one far too large is not compiled', async (t) => {
+t.test('the size of a pattern is computed, and a far too large one is not compiled', async (t) => {
   const usual = [
     '^sk_(live|test)_[A-Za-z0-9]{24,64}$',
     '^[A-Za-z0-9_-]{1,1000}$',
@@ -203,7 +207,7 @@ t.test('no error contains the value', async (t) => {
   for (const error of errors) t.notMatch(JSON.stringify(error ?? CANARY), CANARY)
 })
 
-t.test('null is no value, nor is an empty string where the field is required or of no text', async (t) => {
+t.test('null is no value; an empty string is one only for optional text fields', async (t) => {
   const optional = { required: false }
   for (const type of ['text', 'number', 'json'] as const) {
     for (const value of [undefined, null]) t.equal(hasNoValue(value, field(type, optional)), true)
@@ -218,7 +222,7 @@ t.test('null is no value, nor is an empty string where the field is required or 
   t.equal(hasNoValue('', field('json')), false)
 })
 
-t.test('constraints restrict numbers, the schemes of URLs and the shape of JSON', async (t) => {
+t.test('constraints restrict numbers, URL schemes and the shape of JSON', async (t) => {
   const error = (type: FieldType, constraints: FieldConstraints, value: unknown) =>
     validateValue(field(type, { constraints, secret: true }), value)?.code
   const port = { integer: true, minimum: 1, maximum: 65_535 }

@@ -16,7 +16,7 @@ async function emptyDatabase(t: Test) {
   return database
 }
 
-/** Everything in the two tables, with the system's word on which version of a row it is. */
+/** Returns all rows of both tables with xmin, which changes whenever a row is written. */
 async function rowsOf(db: Database) {
   const types = await sql`select xmin, * from credential_types order by id`.execute(db)
   const fields = await sql`select xmin, * from credential_type_fields order by id`.execute(db)
@@ -40,10 +40,10 @@ t.test('a second start and a concurrent one change nothing', async (t) => {
   const other = createDatabase({ connectionString: url })
   await other.transaction().execute(async (trx) => {
     await lockName(trx, 'catalogue')
-    t.strictSame(await installCatalogue(db), [], 'nor is the lock waited for')
+    t.strictSame(await installCatalogue(db), [], 'it does not wait for the lock')
   })
   await other.destroy()
-  t.strictSame(await rowsOf(db), before, 'not a row was written')
+  t.strictSame(await rowsOf(db), before, 'no row was written')
 })
 
 t.test('types that differ from the catalogue are updated, and no others', async (t) => {
@@ -66,7 +66,7 @@ t.test('types that differ from the catalogue are updated, and no others', async 
   t.match(await findTypeByName(db, 'raw', USER), { revision: 3, fields: [{ field_label: 'Body' }] })
 })
 
-t.test('types that the catalogue no longer has stay', async (t) => {
+t.test('types that are no longer in the catalogue are kept', async (t) => {
   const { db } = await createTestDatabase().then((database) => {
     t.teardown(database.drop)
     return database
@@ -101,6 +101,6 @@ t.test("a user's type with the name of a built-in one is renamed", async (t) => 
 
   await installCatalogue(db, [first, second])
   const swapped = [withName(first, second.typeName), withName(second, first.typeName)]
-  t.strictSame(await installCatalogue(db, swapped), [], 'built-in ones may swap their names')
+  t.strictSame(await installCatalogue(db, swapped), [], 'built-in types can swap their names')
   t.equal((await findTypeByName(db, 'raw', USER))?.id, second.id)
 })

@@ -4,7 +4,7 @@ import { reveal } from '../../helpers/fixtures.ts'
 
 const pem = (what: string) => `-----BEGIN ${what}-----\nMIIB\n-----END ${what}-----\n`
 
-/** Values that real services need, by type. */
+/** Values as for real services, by type. */
 const CREDENTIALS: Record<string, Record<string, unknown>[]> = {
   redis: [
     { host: 'cache', tls: false },
@@ -76,7 +76,7 @@ const CREDENTIALS: Record<string, Record<string, unknown>[]> = {
   ]
 }
 
-t.test('built-in types take what their services are used with, and give it back', async (t) => {
+t.test('built-in types accept the values of real services, and reveal returns them', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { data } = (await ann.get('/api/v1/credential-types?pageSize=100')).json

@@ -23,10 +23,10 @@ const create = (who: Client, body: object, options = {}) =>
 
 function isRefused(t: Test, answer: Answer, path: string, code: string, what: string) {
   t.match(answer, { status: 400, json: { code: 'validation-failed', errors: [{ path, code }] } }, what)
-  t.notMatch(answer.text, CANARY, `${what}: nothing is echoed`)
+  t.notMatch(answer.text, CANARY, `${what}: input is not echoed`)
 }
 
-t.test('one request creates a credential, the same as by ids', async (t) => {
+t.test('a credential can be created by names, with the same result as by ids', async (t) => {
   const made = await create(ann, BY_NAME)
   t.equal(made.status, 201)
   t.same(await reveal(ann, made.json.id), VALUES)
@@ -41,31 +41,35 @@ t.test('one request creates a credential, the same as by ids', async (t) => {
     { fieldId: type.field['password'], keyValue: 'b' }
   ]
   const mixed = await create(ann, { credentialTypeId: type.id, keys })
-  t.same(await reveal(ann, mixed.json.id), { host: 'a', password: 'b' }, 'and entries by name')
+  t.same(
+    await reveal(ann, mixed.json.id),
+    { host: 'a', password: 'b' },
+    'entries by name and by id can be mixed'
+  )
 })
 
-t.test('a type has the name that is folded, and a built-in one needs no look-up', async (t) => {
+t.test('type names ignore case and surrounding spaces', async (t) => {
   for (const credentialType of ['api-key', ' API-KEY ', 'Api-Key'])
     t.equal((await create(ann, { credentialType, values: { apiKey: 'k' } })).status, 201, credentialType)
   const optional = await create(ann, { credentialType: 'basic-auth', values: {} })
-  t.match(optional.json, { credentialType: { typeName: 'basic-auth' } }, 'no value is needed')
+  t.match(optional.json, { credentialType: { typeName: 'basic-auth' } }, 'optional values can be omitted')
 })
 
-t.test('a type of another user is not meant by its name, one of an administrator is', async (t) => {
+t.test('a name refers to types of the caller and of administrators, not of other users', async (t) => {
   const [bob, chief] = [await service.newUser(), await service.newUser({ role: 'admin' })]
   isRefused(t, await create(bob, BY_NAME), '/body/credentialType', 'unknown-type', "another user's")
   const unknown = await create(bob, { ...BY_NAME, credentialType: CANARY })
   isRefused(t, unknown, '/body/credentialType', 'unknown-type', 'an unknown one')
-  t.equal((await create(bob, BY_ID)).status, 201, 'by its id it is')
+  t.equal((await create(bob, BY_ID)).status, 201, 'by its id it can be used')
   const { id } = await newType(chief)
   const { typeName } = (await bob.get(`/api/v1/credential-types/${id}`)).json
   t.equal((await create(bob, { ...BY_NAME, credentialType: typeName })).status, 201)
   t.equal((await service.admin.put(`/api/v1/users/${chief.person.id}`, { role: 'user' })).status, 200)
   const later = await create(bob, { ...BY_NAME, credentialType: typeName })
-  isRefused(t, later, '/body/credentialType', 'unknown-type', 'who is an administrator no more')
+  isRefused(t, later, '/body/credentialType', 'unknown-type', 'of a former administrator')
 })
 
-t.test('what does not fit is refused, and named without being repeated', async (t) => {
+t.test('invalid input is refused with its path, and is not echoed', async (t) => {
   const { keys } = BY_ID
   const cases: [what: string, body: object, path: string, code: string][] = [
     ['no type', { values: VALUES }, '/body/credentialTypeId', 'required'],
@@ -142,11 +146,11 @@ t.test('what does not fit is refused, and named without being repeated', async (
   const named = '"credentialName":"x","credentialType":"api-key"'
   const twice = `{${named},"values":{"apiKey":"${CANARY}","apiKey":"b"}}`
   const headers = { 'content-type': 'application/json' }
-  t.equal((await ann.post(V1, undefined, { raw: twice, headers })).status, 400, 'a name twice')
+  t.equal((await ann.post(V1, undefined, { raw: twice, headers })).status, 400, 'a repeated name')
   t.equal((await ann.get(V1)).json.total, before.json.total, 'nothing was created')
 })
 
-t.test('an unknown name is answered with those that are known, and all faults at once', async (t) => {
+t.test('the error for an unknown name lists the known ones, together with all other errors', async (t) => {
   const answer = await create(ann, { credentialType: TYPE_NAME, values: { [CANARY]: 1, other: 2, note: 3 } })
   t.notMatch(answer.text, CANARY)
   t.same(
@@ -161,7 +165,7 @@ t.test('an unknown name is answered with those that are known, and all faults at
   t.match(answer.json.errors[0].message, 'host, password, note')
 })
 
-t.test('the faults of names, projects, values and times come at once', async (t) => {
+t.test('errors in names, projects, values and times are returned together', async (t) => {
   const body = {
     ...{ credentialType: 'api-key', credentialTypeId: type.id, values: {}, keys: [] },
     ...{ projects: ['A', ' a'], expiresAt: '1969-01-01T00:00:00Z' }
@@ -178,7 +182,7 @@ t.test('the faults of names, projects, values and times come at once', async (t)
   t.match(entries.errors, [{ path: '/body/keys/0/fieldId' }, { path: '/body/keys/1', code: 'one-of' }])
 })
 
-t.test('a type that an administrator got from a deleted user is not meant by its name', async (t) => {
+t.test('a type of a deleted user cannot be used by name until an administrator edits it', async (t) => {
   const [mal, bob] = [await service.newUser(), await service.newUser()]
   const { id } = await newType(mal)
   const typeOf = async () => (await service.admin.get(`/api/v1/credential-types/${id}`)).json
@@ -187,7 +191,7 @@ t.test('a type that an administrator got from a deleted user is not meant by its
   t.equal((await typeOf()).ownerId, service.admin.person.id)
   for (const who of [bob, service.admin]) {
     const refused = await create(who, { credentialType: typeName, values: VALUES })
-    isRefused(t, refused, '/body/credentialType', 'unknown-type', 'nobody has looked at it')
+    isRefused(t, refused, '/body/credentialType', 'unknown-type', 'not edited by an administrator yet')
   }
   const claimed = await service.admin.put(`/api/v1/credential-types/${id}`, { description: 'Looked at' })
   t.equal(claimed.status, 200)
@@ -219,21 +223,21 @@ t.test('values keep the text of their numbers', async (t) => {
   )
 })
 
-t.test('an update and an environment take values as they take keys', async (t) => {
+t.test('updates and environments accept values as well as keys', async (t) => {
   const { id } = await newCredential(ann, type)
   const path = `${V1}/${id}`
   const changed = await ann.put(path, { values: { host: 'smtp.example.org', note: 'x', password: '' } })
   t.equal(changed.json.revision, 2)
   t.same(await reveal(ann, id), { ...VALUES, host: 'smtp.example.org', note: 'x' }, '"" keeps a secret')
   t.equal((await ann.put(path, { values: { note: null } })).status, 200)
-  t.same(await reveal(ann, id), { ...VALUES, host: 'smtp.example.org' }, 'null clears')
-  t.equal((await ann.put(path, { values: {} })).json.revision, 3, 'nothing is no change')
+  t.same(await reveal(ann, id), { ...VALUES, host: 'smtp.example.org' }, 'null clears a value')
+  t.equal((await ann.put(path, { values: {} })).json.revision, 3, 'an empty object changes nothing')
   isRefused(
     t,
     await ann.put(path, { values: { host: null } }),
     '/body/values/host',
     'required',
-    'a required one'
+    'a required value'
   )
   isRefused(t, await ann.put(path, { values: {}, keys: [] }), '/body', 'one-of', 'both')
   isRefused(t, await ann.put(path, { values: { [CANARY]: 1 } }), '/body/values', 'unknown-field', 'unknown')
@@ -251,11 +255,11 @@ t.test('an update and an environment take values as they take keys', async (t) =
   t.same(
     data.map((event: { details: { changed: string[] } }) => event.details.changed),
     new Array(data.length).fill(['keys']),
-    'the audit log has one word for both'
+    'the audit log uses the same word for both'
   )
 })
 
-t.test('a reveal asks for fields by name', async (t) => {
+t.test('a reveal can select fields by name', async (t) => {
   const { id } = await newCredential(ann, type)
   const path = `${V1}/${id}/reveal`
   const shown = await ann.post(path, { fieldNames: ['password', 'host'] })
@@ -278,7 +282,7 @@ t.test('a reveal asks for fields by name', async (t) => {
   isRefused(t, await ann.post(path, { fieldNames: [], fieldIds: [] }), '/body', 'one-of', 'both')
 })
 
-t.test('a retry with the same Idempotency-Key creates nothing twice, and stores no secret', async (t) => {
+t.test('retries with one Idempotency-Key create one credential', async (t) => {
   const headers = { 'idempotency-key': randomUUID() }
   const body = { credentialName: uniqueName('retry'), ...BY_NAME }
   const answers = await Promise.all([1, 2, 3, 4].map(() => ann.post(V1, body, { headers })))

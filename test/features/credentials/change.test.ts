@@ -11,7 +11,7 @@ t.test('credentials change', async (t) => {
   const type = await newType(ann)
   const { host, password, note } = type.field as Record<string, string>
 
-  t.test('by what is sent, and nothing else', async (t) => {
+  t.test('only in the properties that are sent', async (t) => {
     const project = await newProject(ann)
     const made = await newCredential(ann, type, {
       description: 'd',
@@ -71,14 +71,14 @@ t.test('credentials change', async (t) => {
       t.equal(answer.status, 200, what)
       t.match(answer.json, resource, what)
       t.equal(answer.headers.get('etag'), `"${answer.json.revision}"`)
-      t.same((await ann.get(url)).json, answer.json, `${what}: what is read is what was answered`)
+      t.same((await ann.get(url)).json, answer.json, `${what}: a read returns the same as the change`)
       t.same(await reveal(ann, made.id), values, what)
     }
     const { revision } = (await ann.get(url)).json
-    t.equal((await ann.put(url, {})).json.revision, revision, 'nothing sent, nothing changed')
+    t.equal((await ann.put(url, {})).json.revision, revision, 'an empty update changes nothing')
   })
 
-  t.test('not at all when the input does not fit', async (t) => {
+  t.test('not at all if the input is invalid', async (t) => {
     const made = await newCredential(ann, type)
     const taken = await newCredential(ann, type)
     const before = (await ann.get(`${path}/${made.id}`)).json
@@ -110,7 +110,7 @@ t.test('credentials change', async (t) => {
     t.same(await reveal(ann, made.id), { host: 'mail.example.org', password: 'hunter2 hunter2' })
   })
 
-  t.test('only at the revision that If-Match names', async (t) => {
+  t.test('only at the revision in If-Match', async (t) => {
     const made = await newCredential(ann, type)
     const url = `${path}/${made.id}`
     const at = (ifMatch: string) => ({ headers: { 'if-match': ifMatch } })
@@ -127,7 +127,7 @@ t.test('credentials change', async (t) => {
     t.equal((await ann.delete(url, at('"4"'))).status, 200)
   })
 
-  t.test('twenty at once: all are counted, and none is half of two', async (t) => {
+  t.test('by concurrent requests, each of which is applied as a whole', async (t) => {
     const made = await newCredential(ann, type)
     const url = `${path}/${made.id}`
     const answers = await Promise.all(
@@ -154,7 +154,7 @@ t.test('credentials change', async (t) => {
     t.equal(winner.json.description, last.description)
   })
 
-  t.test('their projects, as a whole set', async (t) => {
+  t.test('in their projects, which are set as a whole', async (t) => {
     const bob = await service.newUser()
     const [own, other] = [await newProject(ann), await newProject(ann)]
     const [editable, readable] = [await newProject(bob), await newProject(bob)]
@@ -176,7 +176,7 @@ t.test('credentials change', async (t) => {
       second.json.map((link: { projectId: string }) => link.projectId),
       [editable, other]
     )
-    t.same(second.json[0], first.json[1], 'a link that stays keeps its time')
+    t.same(second.json[0], first.json[1], 'an existing link is not changed')
 
     const cases: [string, string[], number][] = [
       ['as a viewer', [readable], 403],
@@ -187,15 +187,19 @@ t.test('credentials change', async (t) => {
     for (const [name, projectIds, status] of cases) {
       t.equal((await ann.post(url, { projectIds })).status, status, name)
     }
-    t.same((await ann.get(`${path}/${made.id}`)).json.projects.length, 2, 'refused, nothing changed')
+    t.same((await ann.get(`${path}/${made.id}`)).json.projects.length, 2, 'a refusal changes nothing')
 
     await bob.put(`/api/v1/projects/${editable}/members/${ann.person.id}`, { role: 'viewer' })
-    t.equal((await ann.post(url, { projectIds: [editable, own] })).status, 200, 'staying takes no role')
+    t.equal(
+      (await ann.post(url, { projectIds: [editable, own] })).status,
+      200,
+      'keeping a link requires no role'
+    )
     t.same((await ann.post(url, { projectIds: [] })).json, [])
-    t.equal((await bob.get(`${path}/${made.id}`)).status, 404, 'out of the project, out of sight')
+    t.equal((await bob.get(`${path}/${made.id}`)).status, 404, 'members no longer see it')
   })
 
-  t.test('and end with their values and links', async (t) => {
+  t.test('and are deleted with their values and links', async (t) => {
     const project = await newProject(ann)
     const made = await newCredential(ann, type, { projectIds: [project] })
     const url = `${path}/${made.id}`
@@ -207,7 +211,7 @@ t.test('credentials change', async (t) => {
     t.equal(used.status, 409)
     t.match(used.json, { code: 'credential-in-use', consumers: ['workflow:42'] })
     t.equal((await ann.get(url)).json.usageCount, 1)
-    t.equal(Object.keys(await reveal(ann, made.id)).length, 2, 'nothing is half deleted')
+    t.equal(Object.keys(await reveal(ann, made.id)).length, 2, 'a refusal deletes nothing')
 
     await service.db.deleteFrom('credential_usages').where('credential_id', '=', made.id).execute()
     const gone = await ann.delete(url)

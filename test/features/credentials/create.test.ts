@@ -52,11 +52,11 @@ t.test('credentials are created', async (t) => {
       { fieldId: type.field.note, fieldName: 'note', secret: true, hasValue: false }
     ])
     const got = await ann.get(`${path}/${made.json.id}`)
-    t.same(got.json, made.json, 'what is read is what was answered')
+    t.same(got.json, made.json, 'a read returns the same as the create')
     t.same(await reveal(ann, made.json.id), { host: 'mail.example.org', password: 'hunter2 hunter2' })
   })
 
-  t.test('of every built-in kind of value, which come back as they went in', async (t) => {
+  t.test('with values of every field type, which reveal returns unchanged', async (t) => {
     const all = await newType(ann, [
       { fieldName: 'text', fieldLabel: 'x', fieldType: 'text' },
       { fieldName: 'password', fieldLabel: 'x', fieldType: 'password' },
@@ -82,10 +82,10 @@ t.test('credentials are created', async (t) => {
     }
     const keys = Object.entries(values).map(([name, keyValue]) => ({ fieldId: all.field[name], keyValue }))
     const made = await newCredential(ann, all, { keys })
-    t.same(await reveal(ann, made.id), { ...values, port: 587 }, 'and a default fills what was not sent')
+    t.same(await reveal(ann, made.id), { ...values, port: 587 }, 'an omitted value gets its default')
   })
 
-  t.test('and refused, with nothing written, when the input does not fit', async (t) => {
+  t.test('or refused without writing anything, if the input is invalid', async (t) => {
     const before = await service.db.selectFrom('credentials').select('id').execute()
     const good = newCredentialBody(type)
     const { host, password } = type.field
@@ -202,7 +202,7 @@ t.test('credentials are created', async (t) => {
       ],
       ['a malformed project', { ...good, projectIds: ['x'] }, '/body/projectIds/0', 'wrong-form'],
       ['101 projects', { ...good, projectIds: new Array(101).fill(project) }, '/body/projectIds', 'too-many'],
-      ['a time that is none', { ...good, expiresAt: 'tomorrow' }, '/body/expiresAt', 'wrong-format'],
+      ['an invalid time', { ...good, expiresAt: 'tomorrow' }, '/body/expiresAt', 'wrong-format'],
       [
         'a time before 1970',
         { ...good, expiresAt: '1969-12-31T23:59:59Z' },
@@ -217,14 +217,14 @@ t.test('credentials are created', async (t) => {
       t.equal(answer.status, 400, name)
       t.match(answer.json, { code: 'validation-failed', errors: [{ path: where }] }, name)
       if (code) t.equal(answer.json.errors[0].code, code, name)
-      t.notMatch(answer.text, canary, `${name}: nothing is echoed`)
+      t.notMatch(answer.text, canary, `${name}: input is not echoed`)
     }
     const after = await service.db.selectFrom('credentials').select('id').execute()
     t.equal(after.length, before.length, 'nothing was written')
-    t.notMatch(service.log.join(''), canary, 'nothing is in the log')
+    t.notMatch(service.log.join(''), canary, 'input is not logged')
   })
 
-  t.test('only where every project lets the owner link', async (t) => {
+  t.test('only if the owner may link them to every project', async (t) => {
     const bob = await service.newUser()
     const [editable, readable, foreign] = [
       await newProject(bob),
@@ -247,7 +247,7 @@ t.test('credentials are created', async (t) => {
     }
   })
 
-  t.test('with names that are unique to their owner, in whatever case', async (t) => {
+  t.test('with names that are unique for their owner, ignoring case', async (t) => {
     const name = uniqueName('Ünique')
     await newCredential(ann, type, { credentialName: name })
     const again = await ann.post(path, newCredentialBody(type, { credentialName: name.toUpperCase() }))
@@ -261,7 +261,7 @@ t.test('credentials are created', async (t) => {
       Array.from({ length: 20 }, () => ann.post(path, newCredentialBody(type, { credentialName: twin })))
     )
     const statuses = answers.map((answer) => answer.status).sort()
-    t.same(statuses, [201, ...new Array(19).fill(409)], 'twenty at once: one is made')
+    t.same(statuses, [201, ...new Array(19).fill(409)], 'one of twenty concurrent requests succeeds')
   })
 
   t.test('once for an Idempotency-Key', async (t) => {
@@ -271,7 +271,7 @@ t.test('credentials are created', async (t) => {
       ann.post(path, body, { headers }),
       ann.post(path, body, { headers })
     ])
-    t.same([first.status, twin.status], [201, 201], 'two at once')
+    t.same([first.status, twin.status], [201, 201], 'two concurrent requests')
     t.same(first.json, twin.json)
     const replayed = [first, twin].map((answer) => answer.headers.get('idempotency-replayed')).sort()
     t.same(replayed, ['true', null].sort())
@@ -283,15 +283,15 @@ t.test('credentials are created', async (t) => {
     t.equal(other.status, 422)
     t.equal(other.json.code, 'idempotency-key-reused')
     const bob = await service.newUser()
-    t.equal((await bob.post(path, body, { headers })).status, 201, 'the key is the caller’s own')
+    t.equal((await bob.post(path, body, { headers })).status, 201, 'keys of other callers are separate')
 
     const refused = await ann.post(path, body, { headers: { 'idempotency-key': 'key-2' } })
-    t.equal(refused.status, 409, 'a refusal is not kept')
+    t.equal(refused.status, 409, 'a refusal is not stored')
     const kept = await service.db.selectFrom('idempotency_keys').select(['key', 'answer']).execute()
     t.notOk(kept.some((row) => row.key === 'key-2'))
     t.notOk(
       kept.some((row) => row.answer?.includes('mail.example.org')),
-      'what is kept is sealed'
+      'the stored response is encrypted'
     )
     t.equal((await ann.post(path, body, { headers: { 'idempotency-key': 'a b' } })).status, 400)
   })

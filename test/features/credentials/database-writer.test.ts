@@ -1,4 +1,4 @@
-// What docs/why.md and SECURITY.md say about someone who can write to the database.
+// The abilities of someone who can write to the database, as documented in docs/why.md and SECURITY.md.
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
 import { newCredential, newProject, newType, reveal } from '../../helpers/fixtures.ts'
@@ -20,7 +20,7 @@ t.test('a writer who marks a field as not secret shows its values to members', a
   t.match((await bob.get(`${path}/${id}`)).text, 'hunter2')
 })
 
-t.test('a writer can put a whole credential back to an earlier revision', async (t) => {
+t.test('a writer can restore an earlier revision of a whole credential', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   const { id } = await newCredential(ann, type)

@@ -37,12 +37,16 @@ t.test('credentials are listed by when they expire and when they changed', async
   for (const url of [path, `${path}/by-project/${project}`]) {
     const list = (query: string) => namesOf(ann, `credentialTypeId=${type.id}&${query}`, url)
     const february = 'expiresFrom=2090-02-01T00:00:00Z&expiresBefore=2090-03-01T00:00:00Z'
-    t.same(await list(`${february}&sort=expiresAt`), ['first of February', 'February'], 'from, and before')
+    t.same(
+      await list(`${february}&sort=expiresAt`),
+      ['first of February', 'February'],
+      'from is inclusive, before is exclusive'
+    )
     t.same(await list(`${february}&sort=-expiresAt`), ['February', 'first of February'])
     t.same(await list(`${february}&search=first`), ['first of February'])
     t.same(await list('expiresFrom=2090-03-01T01:00:00%2B01:00&sort=name'), ['first of March', 'March'])
     t.same(await list('expiresBefore=2090-02-01T00:00:00Z'), ['January'])
-    t.same(await list('sort=expiresAt'), Object.keys(times), 'what never expires comes last')
+    t.same(await list('sort=expiresAt'), Object.keys(times), 'credentials that never expire come last')
     t.same(await list('sort=-expiresAt'), Object.keys(times).toReversed())
     t.same(await list('expiresFrom=2090-03-01T00:00:00Z&expiresBefore=2090-02-01T00:00:00Z'), [])
   }
@@ -58,7 +62,7 @@ t.test('credentials are listed by when they expire and when they changed', async
     t.same(await list('updatedSince=2026-01-02T00:00:00.001Z'), ['March'])
     const shown = (await ann.get(`${url}?search=never`)).json
     const [{ updatedAt }] = shown.data ?? shown
-    t.ok((await list(`updatedSince=${updatedAt}`)).includes('never'), 'the time that is shown is enough')
+    t.ok((await list(`updatedSince=${updatedAt}`)).includes('never'), 'the returned time matches')
     t.equal((await list('sort=-updatedAt'))[0], 'March')
   }
 
@@ -78,7 +82,7 @@ t.test('credentials are listed by when they expire and when they changed', async
   }
 })
 
-t.test('a project as a filter reveals no more of it than responses do', async (t) => {
+t.test('filtering by a project reveals nothing about it to others', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
   const type = await newType(ann)
@@ -88,7 +92,7 @@ t.test('a project as a filter reveals no more of it than responses do', async (t
   await newCredential(ann, type, { credentialName: 'of Ann', ...linked })
   await newCredential(ann, type, { credentialName: 'elsewhere' })
   await newCredential(bob, type, { credentialName: 'of Bob', ...linked })
-  t.same(await namesOf(ann, `projectId=${project}`), ['of Ann'], 'the caller’s own')
+  t.same(await namesOf(ann, `projectId=${project}`), ['of Ann'], 'only credentials of the caller')
   t.same(await namesOf(ann, `projectId=${project.toUpperCase()}`), ['of Ann'])
   t.same(await namesOf(bob, `projectId=${project}`), ['of Bob'])
   const reader = await newToken(bob, ['credentials:read'])
@@ -96,13 +100,13 @@ t.test('a project as a filter reveals no more of it than responses do', async (t
 
   const unknown = await eve.get(`${path}?projectId=${UNKNOWN}`)
   const hidden = await eve.get(`${path}?projectId=${project}`)
-  t.equal(hidden.text, unknown.text, 'a project of others is as one that there never was')
+  t.equal(hidden.text, unknown.text, 'a project of others looks like an unknown one')
   await ann.delete(`/api/v1/projects/${project}/members/${bob.person.id}`)
-  t.equal((await bob.get(`${path}?projectId=${project}`)).text, unknown.text, 'also one that was left')
+  t.equal((await bob.get(`${path}?projectId=${project}`)).text, unknown.text, 'also after leaving it')
   t.equal((await ann.get(`${path}?projectId=x`)).status, 400)
 })
 
-t.test('lists of what has a name are searched, sorted, and read since a time', async (t) => {
+t.test('lists of named resources can be searched, sorted and filtered by time', async (t) => {
   const service = await startTestApp(t)
   const { admin, db } = service
   const ann = await service.newUser({ name: 'Ann Zulu' })

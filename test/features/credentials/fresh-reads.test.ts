@@ -81,7 +81,7 @@ t.test('every change shows in the next read of the credential, and in lists', as
 
   t.same((await bob.get(own)).json.projects.length, 1)
   await ann.delete(`/api/v1/projects/${project}/members/${bob.person.id}`)
-  t.same((await bob.get(own)).json.projects, [], 'each sees the projects that are his')
+  t.same((await bob.get(own)).json.projects, [], 'only projects of the caller are shown')
   t.equal((await ann.get(own)).json.projects.length, 1)
   t.same((await bob.get(own)).json.projects, [])
   const [seen] = (await ann.get(`${path}/by-project/${project}`)).json
@@ -129,25 +129,34 @@ t.test('every change shows in the next page of a list', async (t) => {
   let made: string
 
   const changes: [string, () => Promise<{ status: number }>][] = [
-    ['one is renamed', () => ann.put(own, { credentialName: 'credential renamed' })],
-    ['one is described', () => ann.put(own, { description: 'd' })],
-    ['one comes to an end', () => ann.put(own, { expiresAt: '2100-01-01T00:00:00.000Z' })],
-    ['one has a value more', () => ann.put(own, { keys: [{ fieldId: note, keyValue: 'n' }] })],
-    ['one has a value less', () => ann.put(own, { keys: [{ fieldId: note, keyValue: null }] })],
-    ['one has an environment more', () => ann.put(`${own}/environments/staging`, { keys: values })],
-    ['one has an environment less', () => ann.delete(`${own}/environments/staging`)],
-    ['its owner uses one', () => ann.put(`${own}/usages/workflow:1`)],
-    ['its owner uses it no more', () => ann.delete(`${own}/usages/workflow:1`)],
-    ['a machine uses one', () => machine.put(`${own}/usages/workflow:2`)],
-    ['a machine uses it no more', () => machine.delete(`${own}/usages/workflow:2`)],
-    ['one goes to no project', () => ann.post(`${own}/assign-projects`, { projectIds: [] })],
-    ['one goes to projects', () => ann.put(own, { projectIds: [project, shared] })],
-    ['an admin takes one out of a project', () => bob.delete(`${path}/by-project/${shared}/${one.id}`)],
-    ['one goes there again', () => ann.put(own, { projectIds: [project, shared] })],
-    ['a project is renamed', () => bob.put(`/api/v1/projects/${shared}`, { name: 'renamed' })],
-    ['she is no member any more', () => bob.delete(`/api/v1/projects/${shared}/members/${ann.person.id}`)],
+    ['a credential is renamed', () => ann.put(own, { credentialName: 'credential renamed' })],
+    ['a credential gets a description', () => ann.put(own, { description: 'd' })],
+    ['a credential gets an expiry time', () => ann.put(own, { expiresAt: '2100-01-01T00:00:00.000Z' })],
+    ['a value is added', () => ann.put(own, { keys: [{ fieldId: note, keyValue: 'n' }] })],
+    ['a value is removed', () => ann.put(own, { keys: [{ fieldId: note, keyValue: null }] })],
+    ['an environment is added', () => ann.put(`${own}/environments/staging`, { keys: values })],
+    ['an environment is removed', () => ann.delete(`${own}/environments/staging`)],
+    ['its owner adds a usage', () => ann.put(`${own}/usages/workflow:1`)],
+    ['its owner removes the usage', () => ann.delete(`${own}/usages/workflow:1`)],
+    ['a project token adds a usage', () => machine.put(`${own}/usages/workflow:2`)],
+    ['a project token removes the usage', () => machine.delete(`${own}/usages/workflow:2`)],
     [
-      'she is one again',
+      'all projects are removed from a credential',
+      () => ann.post(`${own}/assign-projects`, { projectIds: [] })
+    ],
+    ['projects are added to a credential', () => ann.put(own, { projectIds: [project, shared] })],
+    [
+      'an admin removes a credential from a project',
+      () => bob.delete(`${path}/by-project/${shared}/${one.id}`)
+    ],
+    ['its owner adds it to the project again', () => ann.put(own, { projectIds: [project, shared] })],
+    ['a project is renamed', () => bob.put(`/api/v1/projects/${shared}`, { name: 'renamed' })],
+    [
+      'the user is removed from a project',
+      () => bob.delete(`/api/v1/projects/${shared}/members/${ann.person.id}`)
+    ],
+    [
+      'the user is added to the project again',
       () => bob.post(`/api/v1/projects/${shared}/members`, { email: ann.person.email, role: 'viewer' })
     ],
     ['a project is deleted', () => bob.delete(`/api/v1/projects/${shared}`)],
@@ -156,31 +165,37 @@ t.test('every change shows in the next page of a list', async (t) => {
       () => ann.put(`/api/v1/credential-types/${type.id}`, { typeName: `of ${type.id}` })
     ],
     [
-      'a type has a field more',
+      'a field is added to a type',
       () =>
         ann.put(`/api/v1/credential-types/${type.id}`, {
           fields: [...fields, { fieldName: 'more', fieldLabel: 'More', fieldType: 'text', required: false }]
         })
     ],
     [
-      'one is made',
+      'a credential is created',
       () => ann.post(path, { credentialName: 'credential 4', credentialTypeId: type.id, keys: values })
     ],
-    ['one is given away', () => ann.post(`${path}/${two.id}/transfer`, { email: bob.person.email })],
-    ['one is given back', () => bob.post(`${path}/${two.id}/transfer`, { email: ann.person.email })],
-    ['one is deleted', () => ann.delete(`${path}/${three.id}`)],
     [
-      'one is made by the other contract',
+      'a credential is transferred',
+      () => ann.post(`${path}/${two.id}/transfer`, { email: bob.person.email })
+    ],
+    [
+      'a credential is transferred back',
+      () => bob.post(`${path}/${two.id}/transfer`, { email: ann.person.email })
+    ],
+    ['a credential is deleted', () => ann.delete(`${path}/${three.id}`)],
+    [
+      'a credential is created by the Lightning API',
       async () => {
         const answer = await lightning({ name: 'credential 5', schema: 'raw', body: { a: 1 } })
         made = answer.json.credential?.id
         return answer
       }
     ],
-    ['one is deleted by it', () => ann.delete(`/api/credentials/${made}`)]
+    ['a credential is deleted by the Lightning API', () => ann.delete(`/api/credentials/${made}`)]
   ]
 
-  // All of them have this in their names.
+  // Compared below with the same query and a search that matches all credentials.
   const read = async (client: Client, query: string) => {
     const { nextCursor, ...page } = (await client.get(`${path}${query}`)).json
     return { ...page, hasMore: nextCursor !== null }

@@ -14,7 +14,7 @@ type Body = Record<string, unknown>
 
 const TYPES = new Map(catalogue.map(({ typeName, fields }) => [typeName, fields]))
 
-/** A member of a project, and a project token that resolves. */
+/** Creates a project with a token. `create` links a new credential to it, `resolve` reads its body. */
 async function runner(ann: Client) {
   const project = await newProject(ann)
   const made = await ann.post('/api/v1/access-tokens', {
@@ -34,7 +34,7 @@ async function runner(ann: Client) {
   return { project, create, resolve }
 }
 
-/** The body with the texts cast that are for a number or boolean field of a type of the service. */
+/** Returns the body with strings cast for the number and boolean fields of the built-in type. */
 function cast(name: string, body: Body): Body {
   const kinds = new Map(TYPES.get(name)?.map(({ fieldName, fieldType }) => [fieldName, fieldType]))
   return Object.fromEntries(
@@ -45,41 +45,41 @@ function cast(name: string, body: Body): Body {
   )
 }
 
-/** Bodies that Lightning takes for the schema. */
+/** Returns variants of the body that Lightning accepts for the schema. */
 function variantsOf({ required, nullable = [], body }: AdaptorSchema): Record<string, Body> {
   const changed = (change: (name: string, value: unknown) => unknown) =>
     Object.fromEntries(Object.entries(body).map(([name, value]) => [name, change(name, value)]))
   return {
-    'as it is': body,
-    'with required properties alone': Object.fromEntries(
+    unchanged: body,
+    'with only required properties': Object.fromEntries(
       Object.entries(body).filter(([name]) => required.includes(name))
     ),
     'with null': changed((name, value) =>
       nullable.includes(name) && !required.includes(name) ? null : value
     ),
     'with optional properties empty': changed((name, value) => (required.includes(name) ? value : '')),
-    'with texts for numbers and booleans': changed((_, value) =>
+    'with strings for numbers and booleans': changed((_, value) =>
       typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
     ),
     'with more properties': { ...body, extra: { a: [1, null] }, 'x-more': '', schema: 'public', other: false }
   }
 }
 
-t.test('a body for each adaptor of OpenFn is accepted, and resolved as it was sent', async (t) => {
+t.test('a body for each OpenFn adaptor is accepted, and resolved as it was sent', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const { create, resolve } = await runner(ann)
   t.equal(adaptorSchemas.length, 107)
   for (const schema of adaptorSchemas) {
     const { name } = schema
-    const variants = TYPES.has(name) ? variantsOf(schema) : { 'as it is': schema.body }
+    const variants = TYPES.has(name) ? variantsOf(schema) : { unchanged: schema.body }
     for (const [variant, body] of Object.entries(variants)) {
       const made = await create({ schema: name, body })
       t.equal(made.status, 201, `${name} ${variant}: ${made.text}`)
       if (made.status !== 201) continue
       const { credential } = made.json
       t.equal(credential.schema, name)
-      t.same(credential.body, cast(name, body), `${name} ${variant}: the answer`)
+      t.same(credential.body, cast(name, body), `${name} ${variant}: the response`)
       t.same(await resolve(credential.id), credential.body, `${name} ${variant}: resolved`)
     }
   }
@@ -87,7 +87,7 @@ t.test('a body for each adaptor of OpenFn is accepted, and resolved as it was se
   t.same(
     [...new Set(credentials.map((one: { schema: string }) => one.schema))].sort(),
     adaptorSchemas.map(({ name }) => name).sort(),
-    'the list has the name of each schema'
+    'the list contains each schema'
   )
 })
 
@@ -101,21 +101,17 @@ t.test('bodies of Lightning', async (t) => {
     ['no default is added', 'postgresql', database],
     ['no default of redis', 'redis', { host: 'h' }],
     [
-      'texts are cast',
+      'strings are cast',
       'postgresql',
       { ...database, port: '5433', ssl: 'true', allowSelfSignedCert: 'false' },
       { ...database, port: 5433, ssl: true, allowSelfSignedCert: false }
     ],
-    ['texts are cast as by Ecto', 'mysql', { ...database, ssl: '0' }, { ...database, ssl: false }],
+    ['strings are cast as in Ecto', 'mysql', { ...database, ssl: '0' }, { ...database, ssl: false }],
     ['zero and false are values', 'redis', { host: 'h', database: 0, tls: false }],
-    ['what a field cannot hold is kept', 'http', { baseUrl: 'example.org/path', username: 5, tls: 'none' }],
+    ['invalid values are kept', 'http', { baseUrl: 'example.org/path', username: 5, tls: 'none' }],
     ['null is kept', 'dhis2', { hostUrl: 'https://play.dhis2.org', apiVersion: null, pat: '' }],
     ['a number may be empty', 'postgresql', { ...database, port: '', ssl: null }],
-    [
-      'an option that is none is kept',
-      'mongodb',
-      { clusterHostname: 'h', protocol: 'other', options: 'a=b' }
-    ],
+    ['an unknown option is kept', 'mongodb', { clusterHostname: 'h', protocol: 'other', options: 'a=b' }],
     ['user information in an address is kept', 'http', { baseUrl: 'https://u:p@example.org' }],
     [
       'a token as the provider sent it',
@@ -124,7 +120,7 @@ t.test('bodies of Lightning', async (t) => {
     ],
     ['names of Object.prototype', 'http', { constructor: 'a', toString: 'b', hasOwnProperty: 1 }],
     ['the name of the field itself', 'stripe', { apiKey: 'k', extra: 'text' }],
-    ['nothing but further properties', 'oauth', { sandbox: true }],
+    ['only additional properties', 'oauth', { sandbox: true }],
     ['an empty body', 'http', {}]
   ]
   for (const [name, schema, body, expected = body] of taken) {
@@ -136,13 +132,13 @@ t.test('bodies of Lightning', async (t) => {
     })
   }
 
-  t.test('what is no value of its field is refused', async (t) => {
+  t.test('a value that does not fit its field is refused', async (t) => {
     const cases: [string, string, Body, RegExp][] = [
-      ['no number', 'postgresql', { ...database, port: '5432a' }, /^port: This must be a number/],
-      ['a number of another base', 'postgresql', { ...database, port: '0x15' }, /^port: /],
+      ['not a number', 'postgresql', { ...database, port: '5432a' }, /^port: This must be a number/],
+      ['a hexadecimal number', 'postgresql', { ...database, port: '0x15' }, /^port: /],
       ['white space', 'postgresql', { ...database, port: ' ' }, /^port: /],
       ['Infinity', 'postgresql', { ...database, port: 'Infinity' }, /^port: /],
-      ['no boolean', 'postgresql', { ...database, ssl: 'yes' }, /^ssl: This must be true or false/],
+      ['not a boolean', 'postgresql', { ...database, ssl: 'yes' }, /^ssl: This must be true or false/],
       ['an object for a boolean', 'postgresql', { ...database, ssl: { ca: 'x' } }, /^ssl: /],
       ['a required value empty', 'postgresql', { ...database, host: '' }, /^host can't be blank/],
       ['a required value null', 'dhis2', { hostUrl: null }, /^hostUrl can't be blank/],
@@ -157,7 +153,7 @@ t.test('bodies of Lightning', async (t) => {
     }
   })
 
-  t.test('a text of digits is cast exactly, or refused', async (t) => {
+  t.test('a string with a number is cast exactly, or refused', async (t) => {
     const type = await newType(ann, [{ fieldName: 'n', fieldLabel: 'N', fieldType: 'number' }])
     const { typeName } = (await ann.get(`/api/v1/credential-types/${type.id}`)).json
     for (const digits of [
@@ -182,7 +178,7 @@ t.test('bodies of Lightning', async (t) => {
     }
   })
 
-  t.test('any body of a type that Lightning has is read as it was sent', async (t) => {
+  t.test('any body of a type that Lightning also has is read as it was sent', async (t) => {
     const names = fc.oneof(
       fc.constantFrom('user', 'password', 'ca', 'extra', 'schema', 'body', 'constructor', ''),
       fc.string({ unit: 'grapheme', maxLength: 20 }).filter((name) => name !== '__proto__')
@@ -192,7 +188,7 @@ t.test('bodies of Lightning', async (t) => {
       .dictionary(names, fc.jsonValue({ maxDepth: 4, stringUnit: 'grapheme' }), { maxKeys: 8 })
       .map((more) => Object.entries(more).filter(([name]) => !taken.has(name)))
       .map((more) => JSON.parse(JSON.stringify({ ...Object.fromEntries(more), host: 'h', database: 'd' })))
-      // A key that is refused.
+      // The service refuses this key.
       .filter((body) => !JSON.stringify(body).includes('"__proto__":'))
     await fc.assert(
       fc.asyncProperty(bodies, async (body) => {
@@ -206,7 +202,7 @@ t.test('bodies of Lightning', async (t) => {
     t.pass('60 bodies')
   })
 
-  t.test('a type of a user has no value for null, nor a number for an empty text', async (t) => {
+  t.test("for a user's type, null, and an empty string for a number, are no values", async (t) => {
     const type = await newType(ann, [
       { fieldName: 'host', fieldLabel: 'Host', fieldType: 'text' },
       { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', required: false, defaultValue: 25 },
@@ -214,11 +210,11 @@ t.test('bodies of Lightning', async (t) => {
     ])
     const { typeName } = (await ann.get(`/api/v1/credential-types/${type.id}`)).json
     const made = await create({ schema: typeName, body: { host: 'h', port: '', note: null } })
-    t.same(made.json.credential.body, { host: 'h' }, 'what is answered is what is stored')
+    t.same(made.json.credential.body, { host: 'h' }, 'the response has the stored body')
     t.same(await resolve(made.json.credential.id), { host: 'h' })
   })
 
-  t.test('each environment has its own', async (t) => {
+  t.test('each environment has its own body', async (t) => {
     const made = await create({
       schema: 'postgresql',
       credential_bodies: [
@@ -234,7 +230,7 @@ t.test('bodies of Lightning', async (t) => {
     t.same(keys, { ...database, port: 2, extra: { search_path: 'x' } })
   })
 
-  t.test('a retry gets the answer of the first', async (t) => {
+  t.test('a retry gets the first response', async (t) => {
     const headers = { 'idempotency-key': 'cast' }
     const body = { ...database, port: '5432', more: { a: null } }
     const request = { name: 'Once', schema: 'postgresql', body }
@@ -245,7 +241,7 @@ t.test('bodies of Lightning', async (t) => {
     t.equal(first.json.credential.body.port, 5432)
   })
 
-  t.test('a field that is set later comes before a further property of its name', async (t) => {
+  t.test('a field that is set later overrides an additional property of the same name', async (t) => {
     const made = await create({ schema: 'http', body: { baseUrl: 'no URL', more: 1 } })
     const { id } = made.json.credential
     const before = (await ann.get(`${v1}/${id}`)).json
@@ -253,16 +249,16 @@ t.test('bodies of Lightning', async (t) => {
       before.keys.find((key: { fieldName: string }) => key.fieldName === name).fieldId
     t.notOk(
       before.keys.some((key: object) => 'keyValue' in key),
-      'no further property is shown'
+      'additional properties are not shown'
     )
     const keys = [{ fieldId: fieldOf('baseUrl'), keyValue: 'https://example.org' }]
     t.equal((await ann.put(`${v1}/${id}`, { keys })).status, 200)
     t.same(await resolve(id), { baseUrl: 'https://example.org', more: 1 })
     const list = { keys: [{ fieldId: fieldOf('extra'), keyValue: [1, 2] }] }
-    t.equal((await ann.put(`${v1}/${id}`, list)).status, 400, 'a list has no names')
+    t.equal((await ann.put(`${v1}/${id}`, list)).status, 400, 'additional properties must be an object')
   })
 
-  t.test('the field `extra` of a type of a user is a field like others', async (t) => {
+  t.test("a field `extra` of a user's type is a normal field", async (t) => {
     const type = await newType(ann, [{ fieldName: 'extra', fieldLabel: 'Extra', fieldType: 'json' }])
     const { typeName } = (await ann.get(`/api/v1/credential-types/${type.id}`)).json
     const made = await create({ schema: typeName, body: { extra: { a: 1 } } })
@@ -271,7 +267,7 @@ t.test('bodies of Lightning', async (t) => {
     t.match(refused.json.errors.body, [/not a field/])
   })
 
-  t.test('a schema that is no type is kept, and shown wherever the credential is', async (t) => {
+  t.test('an unknown schema is stored, and shown with the credential', async (t) => {
     const bob = await service.newUser()
     await addMember(ann, project, bob, 'editor')
     const made = await create({ name: 'CRM', schema: ' salesforce_oauth ', body: { a: 1 } })
@@ -307,7 +303,7 @@ t.test('bodies of Lightning', async (t) => {
     t.equal((await create({ schema: 'x'.repeat(200), body: {} })).status, 201)
   })
 
-  t.test('a credential that v1 makes has no schema of Lightning', async (t) => {
+  t.test('a credential that is created with v1 has no Lightning schema', async (t) => {
     const raw = catalogue.find(({ typeName }) => typeName === 'raw')!
     const made = await ann.post(v1, {
       credentialName: uniqueName('v1'),
@@ -319,11 +315,11 @@ t.test('bodies of Lightning', async (t) => {
   })
 })
 
-t.test('paths with empty segments are those without, as in Lightning', async (t) => {
+t.test('empty path segments are ignored, as in Lightning', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const project = await newProject(ann)
-  // The document does not have these paths, with which Client would compare the answers.
+  // Not by Client, which checks responses against the document: it does not have these paths.
   async function send(method: string, url: string, body?: object) {
     const headers = { cookie: ann.cookie!, ...(body && { 'content-type': 'application/json' }) }
     const response = await fetch(ann.origin + url, {
@@ -353,11 +349,11 @@ t.test('paths with empty segments are those without, as in Lightning', async (t)
       [],
       `GET ${url}?project_id=…`
     )
-    t.equal((await service.anonymous().get(url)).status, 401, `${url} by nobody`)
+    t.equal((await service.anonymous().get(url)).status, 401, `${url}, unauthenticated`)
     t.equal((await send('DELETE', `/api//credentials/${made.json.credential.id}/`)).status, 204)
   }
   t.equal((await send('GET', `/api/projects//${project}/credentials/`)).status, 200)
-  t.equal((await send('GET', '/api/credentials?project_id=//')).status, 404, 'a query is left alone')
+  t.equal((await send('GET', '/api/credentials?project_id=//')).status, 404, 'the query is not changed')
 
   for (const url of ['/api/credentials/a/b', '//api/projects/x', '/api/projects', '/api/credentials/%zz']) {
     const answer = await send('GET', url)

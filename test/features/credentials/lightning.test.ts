@@ -13,7 +13,7 @@ const names = (answer: { json: { credentials: { name: string }[] } }) =>
 t.test('the Lightning-compatible API', async (t) => {
   const service = await startTestApp(t)
 
-  t.test('takes both of the source’s example requests as printed', async (t) => {
+  t.test('accepts the two example requests of Lightning', async (t) => {
     const ann = await service.newUser()
     const plain = await ann.post(path, { name: 'My API Key', body: { apiKey: 'secret123' } })
     t.equal(plain.status, 201)
@@ -38,7 +38,7 @@ t.test('the Lightning-compatible API', async (t) => {
     })
     t.equal(shared.status, 201)
     const { credential } = shared.json
-    t.equal(credential.project_credentials.length, 1, 'a project twice is linked once')
+    t.equal(credential.project_credentials.length, 1, 'a repeated project is linked once')
     t.match(credential.project_credentials[0], { project_id: project, credential_id: credential.id })
     t.match(credential.projects, [{ id: project, description: null }])
     const list = await ann.get(path)
@@ -46,12 +46,12 @@ t.test('the Lightning-compatible API', async (t) => {
     t.same(
       list.json.credentials.find((one: { id: string }) => one.id === credential.id),
       rest,
-      'listed as made, but for the body'
+      'listed as created, without the body'
     )
     t.notMatch(list.text, /secret123|abc123|"body"/)
   })
 
-  t.test('lists one’s own by lower-cased name, bytewise', async (t) => {
+  t.test('lists the caller’s credentials, sorted by lower-cased name in byte order', async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     for (const name of ['b', 'A', 'a b', 'Z', '_', 'é', 'a_b']) await ann.post(path, { name, body: { x: 1 } })
     await bob.post(path, { name: 'of Bob', body: { x: 1 } })
@@ -59,7 +59,7 @@ t.test('the Lightning-compatible API', async (t) => {
     t.same(names(await ann.get(`${path}?unknown=1`)).length, 7, 'unknown parameters are ignored')
   })
 
-  t.test('lists a project’s, by either route, for its members alone', async (t) => {
+  t.test('lists the credentials of a project, by either route, only for its members', async (t) => {
     const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
     const [project, other] = [await newProject(ann), await newProject(ann)]
     await addMember(ann, project, bob, 'viewer')
@@ -70,12 +70,12 @@ t.test('the Lightning-compatible API', async (t) => {
     })
     for (const route of [`${path}?project_id=${project}`, `/api/projects/${project}/credentials`]) {
       const seen = await bob.get(route)
-      t.equal(seen.status, 200, 'viewers too')
+      t.equal(seen.status, 200, 'viewers can list')
       t.same(names(seen), ['of Ann'])
       t.same(
         seen.json.credentials[0].projects.map((one: { id: string }) => one.id),
         [project],
-        'no project of others'
+        'other projects are not shown'
       )
       t.equal(seen.json.credentials[0].project_credentials.length, 1)
       const refused = await eve.get(route)
@@ -90,7 +90,7 @@ t.test('the Lightning-compatible API', async (t) => {
     t.same((await ann.get(`/api/projects/${UNKNOWN}/credentials`)).json, { error: 'Not Found' })
   })
 
-  t.test('creates where every project is one in which the caller is an editor or above', async (t) => {
+  t.test('creates only if the caller is an editor or above in every project', async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     for (const role of ['owner', 'admin', 'editor', 'viewer', 'none', 'unknown']) {
       const project = role === 'unknown' ? UNKNOWN : await newProject(bob)
@@ -109,7 +109,7 @@ t.test('the Lightning-compatible API', async (t) => {
     }
   })
 
-  t.test('refuses in Lightning’s words, with the field’s name and without a value', async (t) => {
+  t.test('refuses with Lightning’s messages, which do not contain the value', async (t) => {
     const ann = await service.newUser()
     await ann.post(path, { name: 'Taken', body: {}, external_id: 'ext-1' })
     const type = await newType(ann)
@@ -158,7 +158,7 @@ t.test('the Lightning-compatible API', async (t) => {
         { credential_bodies: 'Environment 2: name must be a short slug' }
       ],
       [
-        'an environment that is none',
+        'an invalid environment',
         { name: 'x', credential_bodies: [{ name: 'No Slug', body: {} }] },
         { credential_bodies: 'Environment 1: name must be a short slug' }
       ],
@@ -183,7 +183,7 @@ t.test('the Lightning-compatible API', async (t) => {
       ['a body over 64 KiB', { name: 'x', body: { a: 'x'.repeat(66_000) } }, { body: /64 KiB/ }],
       ['a NUL', { name: 'x', body: { a: '\0' } }, { body: /./ }],
       [
-        'a property that is no field',
+        'a property that is not a field',
         { name: 'x', schema: typeName, body: { [canary]: 1 } },
         { body: /not a field/ }
       ],
@@ -218,7 +218,7 @@ t.test('the Lightning-compatible API', async (t) => {
       t.equal(answer.status, 422, `${name}: ${answer.text}`)
       for (const [field, message] of Object.entries(errors))
         t.match(answer.json.errors?.[field]?.[0], message, name)
-      t.notMatch(answer.text, canary, `${name}: nothing is echoed`)
+      t.notMatch(answer.text, canary, `${name}: input is not echoed`)
     }
     t.same(names(await ann.get(path)), ['Taken'], 'nothing was written')
     t.notMatch(service.log.join(''), canary)
@@ -230,7 +230,7 @@ t.test('the Lightning-compatible API', async (t) => {
     )
   })
 
-  t.test('ignores what it does not know, an owner above all', async (t) => {
+  t.test('ignores unknown properties, such as an owner', async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     const made = await ann.post(path, {
       name: 'x',
@@ -243,14 +243,14 @@ t.test('the Lightning-compatible API', async (t) => {
     t.equal(made.json.credential.user_id, ann.person.id)
   })
 
-  t.test('deletes: form of the id, existence, ownership, usage, in that order', async (t) => {
+  t.test('deletes, after checking id, existence, ownership and usages in this order', async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     const { id } = (await ann.post(path, { name: 'x', body: { a: 1 } })).json.credential
     const aside = { raw: '"a\\u0000b"', headers: { 'content-type': 'application/json' } }
     for (const [missing, options] of [
       ['x', {}],
       [UNKNOWN, {}],
-      // A body that it does not take is not looked at.
+      // The operation has no body, so a body is ignored.
       [UNKNOWN, aside]
     ] as const) {
       const answer = await ann.delete(`${path}/${missing}`, options)
@@ -273,7 +273,7 @@ t.test('the Lightning-compatible API', async (t) => {
     t.equal((await ann.delete(`${path}/${id}`)).status, 404)
   })
 
-  t.test('shows what the other API creates, and the other way round', async (t) => {
+  t.test('shows credentials that the other API creates, and vice versa', async (t) => {
     const ann = await service.newUser()
     const { id } = (
       await ann.post(path, { name: 'Made here', body: { apiKey: 'k', n: 1 }, external_id: 'e-9' })

@@ -6,7 +6,7 @@ import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/app-credentials'
 
-t.test('what was once found by an attacker', async (t) => {
+t.test('past security findings', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
@@ -35,17 +35,17 @@ t.test('what was once found by an attacker', async (t) => {
     t.equal((await first!.delete(`${path}/${id}/usages/job`)).status, 200)
     t.match((await ann.delete(`${path}/${id}`)).json, { code: 'credential-in-use', consumers: ['job'] })
     const added = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=usage.added`)
-    t.equal(added.json.data.length, 2, 'what was there already is no event')
+    t.equal(added.json.data.length, 2, 'an existing usage is not recorded again')
     await ann.post(`${path}/${id}/assign-projects`, { projectIds: [] })
     t.equal(
       (await second!.delete(`${path}/${id}/usages/job`)).status,
       200,
-      'a machine ends its usage without the link too'
+      'a token can remove its usage after the link was removed'
     )
     t.equal((await ann.delete(`${path}/${id}`)).status, 200)
   })
 
-  t.test('an answer has a size', async (t) => {
+  t.test('responses and credentials have a maximum size', async (t) => {
     const project = await newProject(ann)
     const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
     const url = `/api/v1/projects/${project}/resolve`
@@ -70,11 +70,11 @@ t.test('what was once found by an attacker', async (t) => {
     t.match(
       second.json,
       { code: 'validation-failed', errors: [{ code: 'too-large' }] },
-      'and so has a credential'
+      'a credential has a maximum size'
     )
   })
 
-  t.test('values that are too large for a batch are read, changed and revealed as others are', async (t) => {
+  t.test('values that are too large for a batch can be read, changed and revealed', async (t) => {
     const fields = ['a', 'b', 'c'].map((fieldName) => ({
       ...{ fieldName, fieldLabel: 'x', fieldType: 'text', secret: false },
       required: false
@@ -100,7 +100,7 @@ t.test('what was once found by an attacker', async (t) => {
     t.equal((await bob.get(`${path}/${id}`)).status, 404)
   })
 
-  t.test('too much is refused before a value of it is read', async (t) => {
+  t.test('a resolve that is too large is refused before any value is read', async (t) => {
     const project = await newProject(ann)
     const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
     const large = await newType(
@@ -113,7 +113,7 @@ t.test('what was once found by an attacker', async (t) => {
       const { id } = await newCredential(ann, large, { keys, projectIds: [project] })
       credentials.push({ id })
     }
-    // The bytes that come from Postgres: over all connections that are not the service's own.
+    // Counts the bytes that Postgres sends: those on connections that do not use the port of the service.
     const port = Number(new URL(service.origin).port)
     let received = 0
     const original = Socket.prototype.push
@@ -135,10 +135,10 @@ t.test('what was once found by an attacker', async (t) => {
     t.match((await resolve(names)).json, { status: 413, code: 'answer-too-large' })
     t.ok(received < 100_000, `${received} bytes`)
     t.equal((await resolve(credentials.slice(0, 2))).status, 200)
-    t.ok(received > 2_000_000, `what may be read is: ${received} bytes`)
+    t.ok(received > 2_000_000, `allowed values are read: ${received} bytes`)
   })
 
-  t.test('a credential has 32 environments at the most', async (t) => {
+  t.test('a credential has at most 32 environments', async (t) => {
     const { id } = await newCredential(ann, type)
     const keys = [
       { fieldId: host, keyValue: 'h' },
@@ -168,7 +168,7 @@ t.test('what was once found by an attacker', async (t) => {
     t.equal(answer.json.code, 'new-owner-may-not-link')
   })
 
-  t.test('an Idempotency-Key is shared by both APIs', async (t) => {
+  t.test('both APIs refuse an invalid Idempotency-Key', async (t) => {
     for (const key of ['x'.repeat(201), 'x'.repeat(8000), 'a b']) {
       const headers = { 'idempotency-key': key }
       t.equal((await ann.post('/api/credentials', { name: 'x', body: {} }, { headers })).status, 400)
@@ -176,7 +176,7 @@ t.test('what was once found by an attacker', async (t) => {
     }
   })
 
-  t.test('a token made while its maker is being disabled does not outlive it', async (t) => {
+  t.test('a token that is created while its user is being disabled does not work', async (t) => {
     const carl = await service.newUser()
     const body = { name: 'x', scopes: ['credentials:read'] }
     const [, ...made] = await Promise.all([
@@ -195,7 +195,7 @@ t.test('what was once found by an attacker', async (t) => {
     t.equal((await ann.post('/api/v1/access-tokens', past)).json.errors[0].path, '/body/expiresAt')
   })
 
-  t.test('projects that are deleted meanwhile are no fault of the service', async (t) => {
+  t.test('concurrent deletion of a project causes no server error', async (t) => {
     for (let round = 0; round < 6; round++) {
       const project = await newProject(ann)
       const { id } = await newCredential(ann, type, { projectIds: [project] })
@@ -214,7 +214,7 @@ t.test('what was once found by an attacker', async (t) => {
     }
   })
 
-  t.test('the log tells a project’s admins nothing of what is not in the project', async (t) => {
+  t.test('the audit log does not show admins of a project credentials outside of it', async (t) => {
     const project = await newProject(ann)
     const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
     const hidden = await newCredential(bob, type)
@@ -223,7 +223,7 @@ t.test('what was once found by an attacker', async (t) => {
     t.match((await bob.get(`/api/v1/audit-events?credentialId=${hidden.id}&outcome=denied`)).json.data, [{}])
   })
 
-  t.test('a value that does not open, and a change from another site, are in the log', async (t) => {
+  t.test('decryption failures and cross-site requests are recorded in the audit log', async (t) => {
     const { id } = await newCredential(ann, type)
     await service.db
       .updateTable('credential_keys')
@@ -239,7 +239,7 @@ t.test('what was once found by an attacker', async (t) => {
     ])
   })
 
-  t.test('taken out of a project, a credential has changed', async (t) => {
+  t.test('removing a credential from a project changes its revision', async (t) => {
     const project = await newProject(ann)
     await addMember(ann, project, bob, 'editor')
     const { id } = await newCredential(bob, type, { projectIds: [project] })
@@ -252,9 +252,9 @@ t.test('what was once found by an attacker', async (t) => {
     t.match(
       (await bob.get(`${path}/${id}`)).json,
       { revision: 4, projects: [] },
-      'as with the project itself'
+      'also if the project is deleted'
     )
     const events = await bob.get(`/api/v1/audit-events?credentialId=${id}&action=credential.unlinked`)
-    t.equal(events.json.data.length, 2, 'and its owner sees both in the log')
+    t.equal(events.json.data.length, 2, 'its owner sees both in the audit log')
   })
 })

@@ -7,7 +7,7 @@ import { newToken } from '../../helpers/tokens.ts'
 const path = '/api/v1/app-credentials'
 type Item = { id: string; keys: { keyValue?: unknown }[]; projects: { id: string }[] }
 
-t.test('a list has of each credential what a read of it has, but for its values', async (t) => {
+t.test('lists have the same content as reads, without values', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const odd = `" ' \\ é 🔑 {"id":"`
@@ -58,14 +58,14 @@ t.test('a list has of each credential what a read of it has, but for its values'
   }
   const seen = (await bob.get(`${path}/by-project/${projects[1]}`)).json as Item[]
   await areAsRead(bob, 'of a project, for another member', seen, 6)
-  t.notOk(JSON.stringify(seen).includes(projects[2]!), 'nothing of a project that he is no member of')
+  t.notOk(JSON.stringify(seen).includes(projects[2]!), 'projects of others are not shown')
 
   const machine = await newToken(ann, ['credentials:read'], { projectId: projects[1]! })
   for (const one of (await machine.get(`${path}/by-project/${projects[1]}`)).json as Item[]) {
     t.same(
       one.projects.map((project) => project.id),
       [projects[1]],
-      'a machine sees its project alone'
+      'a project token sees only its project'
     )
   }
 })

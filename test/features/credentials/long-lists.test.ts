@@ -8,7 +8,8 @@ import { startTestApp } from '../../helpers/app.ts'
 import type { Client } from '../../helpers/client.ts'
 import { addMember, newProject, newType } from '../../helpers/fixtures.ts'
 
-// Lists without pages: whole up to 10,000 credentials, in parts that are read as the client takes them.
+// Lists without pages are complete up to 10,000 credentials. The service reads them in parts, as fast as the
+// client receives them.
 
 const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
 const ann = await service.newUser()
@@ -23,7 +24,7 @@ const LISTS = [
 
 let count = 0
 const start = new Date()
-/** Adds credentials of Ann's to the project until there are as many. */
+/** Adds credentials of Ann to the project until there are `total`. */
 async function growTo(total: number): Promise<void> {
   const from = count + 1
   count = total
@@ -47,7 +48,7 @@ interface Listed {
 const itemsOf = (json: Listed[] | { credentials: Listed[] }) =>
   Array.isArray(json) ? json : json.credentials
 
-t.test('a list is the same whether it is read at once or in parts', async (t) => {
+t.test('a list of any length is complete and in order', async (t) => {
   for (const total of [249, 250, 251, 500, 751]) {
     await growTo(total)
     for (const path of LISTS) {
@@ -62,7 +63,7 @@ t.test('a list is the same whether it is read at once or in parts', async (t) =>
   }
 })
 
-t.test('over 10,000 are refused, with what to do', async (t) => {
+t.test('lists of more than 10,000 are refused with advice', async (t) => {
   await growTo(10_000)
   for (const path of LISTS) t.equal(itemsOf((await ann.get(path)).json).length, 10_000, path)
   await growTo(10_001)
@@ -74,11 +75,11 @@ t.test('over 10,000 are refused, with what to do', async (t) => {
   }
 })
 
-t.test('clients that ask and do not read hold little memory, and their connections end', async (t) => {
+t.test('clients that do not read their responses occupy little memory, and are disconnected', async (t) => {
   await sql`delete from credential_projects where credential_id = (
     select credential_id from credential_projects limit 1)`.execute(service.db)
   const { hostname, port } = new URL(service.origin)
-  // Each of their own, since a caller has two long reads at a time.
+  // Different users, because a caller may have only two long reads at a time.
   const readers: Client[] = []
   for (let i = 0; i < 30; i++) {
     const reader = await service.newUser()
@@ -95,7 +96,7 @@ t.test('clients that ask and do not read hold little memory, and their connectio
     const socket = connect({ host: hostname, port: Number(port) }).on('error', () => {})
     socket.pause()
     await once(socket, 'connect')
-    // Asked for several times, one after the other, on each connection.
+    // Pipelines several requests on each connection.
     const { cookie } = readers[i]!
     socket.write(`GET ${LISTS[0]} HTTP/1.1\r\nhost: x\r\ncookie: ${cookie}\r\n\r\n`.repeat(20))
     open.push(socket)
@@ -109,7 +110,7 @@ t.test('clients that ask and do not read hold little memory, and their connectio
   t.ok(most < 250 * 1024 * 1024, `${Math.round(most / 1024 / 1024)} MiB more`)
   const began = performance.now()
   t.equal((await ann.get('/api/v1/projects')).status, 200)
-  t.ok(performance.now() - began < 1_000, 'others are answered')
+  t.ok(performance.now() - began < 1_000, 'others are served')
   const ended = () =>
     new Promise<number>((resolve) => service.app.server.getConnections((_error, n) => resolve(n)))
   while ((await ended()) > 5 && performance.now() - asked < 70_000) await sleep(250)
@@ -149,8 +150,7 @@ t.test(
       const timer = setInterval(() => {
         most = Math.max(most, process.memoryUsage().rss - before)
       }, 5)
-      // `fetch` would keep the answer in this process.
-      // A third of 90 MB could wait too long for its turn.
+      // More concurrent responses of 90 MB could wait too long for their turn.
       const atOnce = path.includes('/v1/') ? 6 : 2
       const sizes = await Promise.all(Array.from({ length: atOnce }, () => sizeOf(path, bob.cookie!)))
       clearInterval(timer)
@@ -161,7 +161,7 @@ t.test(
   }
 )
 
-/** Reads an answer without keeping it. */
+/** Returns the size of a response. Does not buffer it, as `fetch` would in this process. */
 async function sizeOf(path: string, cookie: string): Promise<number> {
   const asked = request(service.origin + path, { headers: { cookie }, agent: false }).end()
   const [answer] = (await once(asked, 'response')) as [IncomingMessage]

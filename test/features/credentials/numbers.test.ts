@@ -27,7 +27,7 @@ const type = await newType(ann, [
 const projectId = await newProject(ann)
 const machine = await newToken(ann, ['credentials:resolve'], { projectId })
 
-/** Numbers that a double does not hold, or that JavaScript writes in another way. */
+/** Numbers that a double cannot represent, or that JavaScript formats differently, and usual ones. */
 const NUMBERS = [
   ...['9007199254740993', '-9007199254740993', '18446744073709551615', '175928847299117063'],
   ...['0.1234567890123456789', '1e-400', '-1e-400', '1e400', '-1E+400', '1e5', '1E5', '2.40', '1.00', '-0'],
@@ -36,7 +36,7 @@ const NUMBERS = [
 ]
 const NESTED = `{"a":[${NUMBERS.join(',')}],"b":{"c":{"d":9007199254740993,"e":"1.00"}},"rawJSON":"1.0"}`
 
-/** A JSON text without insignificant space, whose numbers are any that JSON allows. */
+/** Generates JSON without insignificant white space, with any numbers that JSON allows. */
 const digits = (min: number, max: number) =>
   fc.array(fc.integer({ min: 0, max: 9 }), { minLength: min, maxLength: max }).map((all) => all.join(''))
 const numberText = fc
@@ -71,7 +71,7 @@ const { json: jsonText } = fc.letrec<{ json: string; leaf: string }>((tie) => ({
     { depthSize: 'small', withCrossShrink: true },
     tie('leaf'),
     fc.array(tie('json'), { maxLength: 5 }).map((all) => `[${all.join(',')}]`),
-    // No key that is a number: JavaScript lists those first.
+    // No integer keys: JavaScript would list them first.
     fc
       .uniqueArray(fc.stringMatching(/^[a-z]{1,6}$/), { maxLength: 5 })
       .chain((keys) =>
@@ -104,7 +104,7 @@ async function resolved(id: string, environment = 'main') {
   return machine.post(`/api/v1/projects/${projectId}/resolve`, { credentials: [{ id }], environment })
 }
 
-t.test('every answer has the numbers of json values as they were written', async (t) => {
+t.test('numbers in json values are returned as they were sent', async (t) => {
   for (const json of [...NUMBERS, NESTED, `[[[${NUMBERS.join()}]]]`]) {
     const made = await post(V1, bodyOf({ shown: json, secret: json }))
     has(t, made, `"keyValue":${json}`, 'create')
@@ -116,7 +116,7 @@ t.test('every answer has the numbers of json values as they were written', async
       t,
       await put(path, `{"keys":${keysOf({ other: '"x"' })}}`),
       `"keyValue":${json}`,
-      'a change of another'
+      'a change of another field'
     )
     has(t, await ann.post(`${path}/reveal`, {}), `"fieldName":"secret","keyValue":${json}`, 'reveal after it')
     has(
@@ -132,7 +132,7 @@ t.test('every answer has the numbers of json values as they were written', async
   }
 })
 
-t.test('so have number fields, secret or not', async (t) => {
+t.test('numbers in number fields are returned as they were sent', async (t) => {
   for (const json of NUMBERS) {
     const made = await post(V1, bodyOf({ number: json, secretNumber: json }))
     has(t, made, `"keyValue":${json}}`, 'create')
@@ -146,7 +146,7 @@ t.test('so have number fields, secret or not', async (t) => {
     })
 })
 
-t.test('so have defaults of a type', async (t) => {
+t.test('numbers in default values are returned as they were sent', async (t) => {
   for (const json of [...NUMBERS, NESTED]) {
     const fieldType = json === NESTED ? 'json' : 'number'
     const entry = JSON.stringify(field('value', fieldType, { secret: false, defaultValue: 0 })).replace(
@@ -180,7 +180,7 @@ t.test('so have defaults of a type', async (t) => {
   }
 })
 
-t.test('so has a body of Lightning', async (t) => {
+t.test('numbers in Lightning bodies are returned as they were sent', async (t) => {
   for (const json of [...NUMBERS.map((number) => `{"id":${number}}`), NESTED]) {
     const body = (name: string) =>
       `{"name":"${name}","body":${json},"credential_bodies":[{"name":"staging","body":{"in":[${json}]}}],` +
@@ -194,7 +194,7 @@ t.test('so has a body of Lightning', async (t) => {
   }
 })
 
-t.test('any JSON value comes out as it went in', async (t) => {
+t.test('any JSON value is returned as it was sent', async (t) => {
   await fc.assert(
     fc.asyncProperty(jsonText, async (json) => {
       fc.pre(json !== 'null')
@@ -208,7 +208,7 @@ t.test('any JSON value comes out as it went in', async (t) => {
   t.pass('150 values')
 })
 
-t.test('a retry is the same request if its values are, in any order and spacing', async (t) => {
+t.test('a retry with equal values is the same request, in any order and spacing', async (t) => {
   const retry = async (first: string, second: string, path = V1) => {
     const key = { 'idempotency-key': randomUUID() }
     const made = await post(path, first, key)
@@ -240,12 +240,12 @@ t.test('a retry is the same request if its values are, in any order and spacing'
   ] as const) {
     const name = uniqueName('retry')
     const { made, again } = await retry(bodyOf({ shown: one }, name), bodyOf({ shown: other }, name))
-    t.match(again, { status: 201, text: made.text }, 'the first answer again, to the byte')
+    t.match(again, { status: 201, text: made.text }, 'the first response, byte for byte')
     t.equal(again.headers.get('idempotency-replayed'), 'true')
   }
 })
 
-t.test('where the contract has a number, any way to write it is one', async (t) => {
+t.test('numbers in other properties can be written in any form', async (t) => {
   const entry =
     '{"fieldName":"n","fieldLabel":"N","fieldType":"number","required":false,' +
     '"constraints":{"minimum":1.0,"maximum":1e2,"integer":true}}'

@@ -16,12 +16,12 @@ t.test('environments and usages', async (t) => {
     return keys ? Object.fromEntries(keys.map((key) => [key.fieldName, key.keyValue])) : answer.json.code
   }
 
-  t.test('one credential has other values in each environment', async (t) => {
+  t.test('a credential has separate values in each environment', async (t) => {
     const { id } = await newCredential(ann, type)
     const url = `${path}/${id}/environments/staging`
     t.equal(await revealed(id, 'staging'), 'environment-not-configured')
     const partial = await ann.put(url, { keys: [{ fieldId: host, keyValue: 'staging.example.org' }] })
-    t.equal(partial.status, 400, 'a new one needs what is required')
+    t.equal(partial.status, 400, 'a new environment needs all required values')
     t.same((await ann.get(`${path}/${id}`)).json.environments, ['main'])
     const made = await ann.put(url, {
       keys: [
@@ -39,11 +39,15 @@ t.test('environments and usages', async (t) => {
     t.same(
       await revealed(id, 'staging'),
       { host: 'staging.example.org', password: 'of staging', note: 'n' },
-      'what is not sent is kept'
+      'values that are not sent are kept'
     )
     await ann.put(`${path}/${id}`, { keys: [{ fieldId: password, keyValue: 'new main' }] })
     t.same(await reveal(ann, id), { host: 'mail.example.org', password: 'new main' })
-    t.equal(((await revealed(id, 'staging')) as { note: string }).note, 'n', 'the others are kept too')
+    t.equal(
+      ((await revealed(id, 'staging')) as { note: string }).note,
+      'n',
+      'other environments are not changed'
+    )
 
     t.equal((await ann.delete(url, { headers: { 'if-match': '"1"' } })).status, 412)
     t.same((await ann.delete(url)).json, { success: true })
@@ -67,7 +71,11 @@ t.test('environments and usages', async (t) => {
         status: 412,
         code: 'revision-changed'
       })
-    t.match(await revealed(id, 'staging'), { password: 'of staging' }, 'what exists is kept')
+    t.match(
+      await revealed(id, 'staging'),
+      { password: 'of staging' },
+      'an existing environment is not changed'
+    )
     const raced = await Promise.all([1, 2, 3].map(() => ann.put(`${url}2`, { values }, onlyCreates)))
     t.same(raced.map(({ status }) => status).sort(), [200, 412, 412])
   })
@@ -97,7 +105,7 @@ t.test('environments and usages', async (t) => {
     t.same(await revealed(id, 'staging'), { host: 'h', password: 'p' })
   })
 
-  t.test('environments are named by slugs, and changed by the owner', async (t) => {
+  t.test('environment names are slugs, and only the owner changes environments', async (t) => {
     const bob = await service.newUser()
     const project = await newProject(ann)
     await addMember(ann, project, bob, 'admin')
@@ -110,7 +118,7 @@ t.test('environments and usages', async (t) => {
     t.equal((await ann.put(`${path}/${UNKNOWN}/environments/staging`, { keys: [] })).status, 404)
   })
 
-  t.test('a credential that a consumer depends on is not deleted', async (t) => {
+  t.test('a credential with usages is not deleted', async (t) => {
     const bob = await service.newUser()
     const project = await newProject(ann)
     await addMember(ann, project, bob, 'admin')
@@ -120,7 +128,11 @@ t.test('environments and usages', async (t) => {
     const made = await ann.put(`${usages}/workflow%3A42`)
     t.equal(made.status, 200)
     t.match(made.json, { consumer: 'workflow:42', projectId: null })
-    t.same((await ann.put(`${usages}/workflow%3A42`)).json, made.json, 'said again, it is as it was')
+    t.same(
+      (await ann.put(`${usages}/workflow%3A42`)).json,
+      made.json,
+      'repeating the request changes nothing'
+    )
     await ann.put(`${usages}/job`)
     t.same((await ann.get(usages)).json.total, 2)
     t.equal((await ann.get(`${path}/${id}`)).json.usageCount, 2)
@@ -144,7 +156,7 @@ t.test('environments and usages', async (t) => {
     t.equal((await ann.delete(`${path}/${id}`)).status, 200)
   })
 
-  t.test('a delete that races a registration wins or loses as a whole', async (t) => {
+  t.test('of a deletion and a concurrent usage registration, exactly one succeeds', async (t) => {
     let kept = 0
     for (let round = 0; round < 20; round++) {
       const { id } = await newCredential(ann, type)

@@ -25,7 +25,7 @@ const create = (who: Client, more: object) =>
 
 const linked = ({ json }: Answer) => json.projects.map((one: { id: string }) => one.id).sort()
 
-/** Each way to send projects: what is sent is the same name or id. */
+/** Returns the requests that accept a project by its name or id. */
 async function waysOf(who: Client): Promise<Record<string, (ref: string) => Promise<Answer>>> {
   const { id } = (await create(who, {})).json
   return {
@@ -50,10 +50,10 @@ t.test('a name or an id links to the project', async (t) => {
   t.match(assigned.json, [{ projectId: reports }])
   t.same((await ann.post(`${V1}/${id}/assign-projects`, { projects: [] })).json, [])
   const { data } = (await ann.get(`/api/v1/audit-events?credentialId=${id}&action=credential.updated`)).json
-  t.same(data[0].details.changed, ['projectIds'], 'the audit log has one word for both')
+  t.same(data[0].details.changed, ['projectIds'], 'the audit log uses the same word for both')
 })
 
-t.test('a retry by name gets the first answer, whatever the project is called since', async (t) => {
+t.test('a retry by name gets the first response, even if the project was renamed', async (t) => {
   const [ann] = (await users(1)) as [Client]
   const id = await project(ann, 'Before')
   const body = { credentialName: uniqueName('retried'), ...VALUES, projects: ['Before'] }
@@ -77,20 +77,20 @@ t.test('a retry by name gets the first answer, whatever the project is called si
   for (const { headers } of second) t.equal(headers.get('idempotency-replayed'), 'true')
 })
 
-t.test('a project of others is answered as one that is not there', async (t) => {
+t.test('a project of others looks like an unknown one', async (t) => {
   const [ann, bob] = (await users(2)) as [Client, Client]
   await project(bob, 'Secret plans')
   const body = ({ status, json: { requestId, ...rest } }: Answer) => [status, rest]
   for (const [what, send] of Object.entries(await waysOf(ann))) {
     const hidden = await send('Secret plans')
     t.equal(hidden.status, 404, what)
-    t.same(body(hidden), body(await send('No such project')), `${what}: as an unknown name`)
-    t.same(body(hidden), body(await send(randomUUID())), `${what}: as an unknown id`)
-    t.notMatch(hidden.text, 'Secret', `${what}: nothing is echoed`)
+    t.same(body(hidden), body(await send('No such project')), `${what}: like an unknown name`)
+    t.same(body(hidden), body(await send(randomUUID())), `${what}: like an unknown id`)
+    t.notMatch(hidden.text, 'Secret', `${what}: input is not echoed`)
   }
 })
 
-t.test('a user who adds another to a project gets nothing that the other sends to its name', async (t) => {
+t.test('users who are added to a project do not link to it by name', async (t) => {
   const [ann, eve] = (await users(2)) as [Client, Client]
   const trap = await project(eve, 'Ledger')
   const own = await project(ann, 'Accounts')
@@ -104,8 +104,12 @@ t.test('a user who adds another to a project gets nothing that the other sends t
     t.equal((await eve.delete(`/api/v1/projects/${trap}/members/${ann.person.id}`)).status, 200)
   }
   await addMember(eve, trap, ann, 'editor')
-  t.equal((await create(ann, { projects: [trap] })).status, 201, 'by its id, with the role that it takes')
-  t.equal((await ann.post(TOKENS, { ...SCOPES, projectId: trap })).status, 403, 'tokens are for admins')
+  t.equal((await create(ann, { projects: [trap] })).status, 201, 'by its id, with a sufficient role')
+  t.equal(
+    (await ann.post(TOKENS, { ...SCOPES, projectId: trap })).status,
+    403,
+    'tokens require the role admin'
+  )
 
   t.same(linked(await create(ann, { projects: ['Accounts'] })), [own])
   t.equal((await eve.put(`/api/v1/projects/${trap}`, { name: 'Accounts' })).status, 200)
@@ -114,7 +118,7 @@ t.test('a user who adds another to a project gets nothing that the other sends t
   t.match((await create(ann, { projects: ['Accounts'] })).json, { code: 'ambiguous-name' })
 })
 
-t.test('a second project of the name is never taken for the first', async (t) => {
+t.test('a second project with the same name is never used instead of the first', async (t) => {
   const [ann, eve] = (await users(2)) as [Client, Client]
   const own = await project(ann, 'Payroll')
   const trap = await project(eve, 'PAYROLL')
@@ -122,7 +126,7 @@ t.test('a second project of the name is never taken for the first', async (t) =>
   t.equal((await ways['a create']!('Payroll')).status, 201)
   for (const role of ['viewer', 'editor', 'admin']) {
     await addMember(eve, trap, ann, role)
-    t.same(linked(await create(ann, { projects: ['Payroll'] })), [own], `${role}: hers is meant`)
+    t.same(linked(await create(ann, { projects: ['Payroll'] })), [own], `${role}: her project is used`)
     t.equal((await eve.delete(`/api/v1/projects/${trap}/members/${ann.person.id}`)).status, 200)
   }
   for (const role of ['owner']) {
@@ -133,17 +137,17 @@ t.test('a second project of the name is never taken for the first', async (t) =>
       const path = what === 'a token' ? '/body/project' : '/body/projects/0'
       t.match(answer.json.errors, [{ path, code: 'ambiguous-name' }])
       t.notMatch(answer.text, trap)
-      t.ok((await send(own)).status < 300, `${role}: ${what}: by id it goes on`)
+      t.ok((await send(own)).status < 300, `${role}: ${what}: the id still works`)
     }
     t.equal((await eve.delete(`/api/v1/projects/${trap}/members/${ann.person.id}`)).status, 200)
   }
   t.same(linked(await create(ann, { projects: ['Payroll'] })), [own])
   await addMember(eve, trap, ann, 'editor')
   t.equal((await ann.delete(`/api/v1/projects/${trap}/members/${ann.person.id}`)).status, 200)
-  t.same(linked(await create(ann, { projects: ['Payroll'] })), [own], 'she leaves it')
+  t.same(linked(await create(ann, { projects: ['Payroll'] })), [own], 'after leaving the other project')
 })
 
-t.test('a viewer of the project that is meant is not led to another one', async (t) => {
+t.test('for a viewer of one project and an editor of another, their shared name is ambiguous', async (t) => {
   const [ann, vera, eve] = (await users(3)) as [Client, Client, Client]
   await addMember(ann, await project(ann, 'Invoices'), vera, 'viewer')
   await addMember(eve, await project(eve, 'Invoices'), vera, 'editor')
@@ -157,10 +161,10 @@ t.test('a name that is a UUID is an id', async (t) => {
   t.equal((await create(ann, { projects: [name] })).status, 404)
   const other = await project(ann, 'Other')
   await project(ann, other)
-  t.same(linked(await create(ann, { projects: [other] })), [other], 'of the project whose id it is')
+  t.same(linked(await create(ann, { projects: [other] })), [other], 'the id takes precedence')
 })
 
-t.test('what does not fit is refused', async (t) => {
+t.test('invalid input is refused', async (t) => {
   const [ann] = (await users(1)) as [Client]
   const id = await project(ann, 'Fits')
   const refused = async (t: Test, body: object, path: string, code: string) =>
@@ -195,7 +199,7 @@ t.test('what does not fit is refused', async (t) => {
   )
 })
 
-t.test('a membership that ends meanwhile links nothing', async (t) => {
+t.test('a membership that ends concurrently causes no server error', async (t) => {
   const [ann, eddy] = (await users(2)) as [Client, Client]
   const id = await project(ann, 'Race')
   for (let round = 0; round < 5; round++) {

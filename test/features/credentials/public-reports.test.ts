@@ -5,10 +5,8 @@ import type { Answer } from '../../helpers/client.ts'
 import { newProject, newType, reveal, uniqueName } from '../../helpers/fixtures.ts'
 import { newToken } from '../../helpers/tokens.ts'
 
-/**
- * Inputs that users of other credential stores have reported as changed, lost or refused, tried on both
- * surfaces. What is taken here comes out as it went in, to the byte; what is not is refused in words.
- */
+// Inputs that users of other credential stores have reported as changed, lost or refused, sent to both APIs.
+// Accepted inputs must be returned byte for byte, and others refused with a message.
 
 const V1 = '/api/v1/app-credentials'
 const LIGHTNING = '/api/credentials'
@@ -19,21 +17,21 @@ const KEY_FILE = `{"type":"service_account","private_key":${JSON.stringify(`${PE
 
 type Kind = 'text' | 'json' | 'number' | 'boolean' | 'url' | 'email'
 
-/** What the input is, the kind of field that it is for, and the JSON that is sent for it. */
+/** A description of the input, the kind of field, and the JSON that is sent. */
 type Row = readonly [what: string, kind: Kind, json: string]
 const row = (what: string, kind: Kind, value: unknown): Row => [what, kind, JSON.stringify(value)]
 
 const INPUTS: readonly Row[] = [
-  // White space, which forms trim
+  // White space, which forms may trim
   row('a trailing newline', 'text', 'secret\n'),
-  row('newlines around', 'text', '\n\nsecret\n\n'),
-  row('spaces around', 'text', '  secret  '),
+  row('surrounding newlines', 'text', '\n\nsecret\n\n'),
+  row('surrounding spaces', 'text', '  secret  '),
   row('a tab, a no-break space and a line separator at the end', 'text', 'secret\t\u00a0\u2028'),
   row('white space alone', 'text', ' \t\r\n '),
 
   // Files
-  row('lines of Windows', 'text', 'one\r\ntwo\r\n'),
-  row('lines of an old Mac, mixed with others', 'text', 'one\rtwo\nthree\r\n'),
+  row('Windows line endings', 'text', 'one\r\ntwo\r\n'),
+  row('old Mac line endings, mixed with others', 'text', 'one\rtwo\nthree\r\n'),
   row('a byte order mark', 'text', '\ufeffsecret'),
   row('a private key', 'text', PEM),
   row('a private key with a newline at its end', 'text', `${PEM}\n`),
@@ -50,7 +48,7 @@ const INPUTS: readonly Row[] = [
   row('a file of settings with comments', 'text', '# a\nKEY="va#lue" # b\nexport OTHER=\'x\'\n'),
   row('a file of YAML', 'text', 'a: |-\n  b\n---\n- !!binary |\n  AA==\n- &x *y\n'),
 
-  // Characters that a template, a shell, a URL, HTML or a query gives a meaning
+  // Characters with a meaning in templates, shells, URLs, HTML or queries
   row('dollars before names', 'text', `a$b$$c\${d}$(e)$1$&`),
   row('a reference to another secret', 'text', `\${dev.OTHER_SECRET} $var:u/ann/token $res:f/db`),
   row('braces of templates', 'text', '{{ other }} {{{x}}} {% raw %} <%= y %> #{z} %{w} @{v}'),
@@ -68,7 +66,7 @@ const INPUTS: readonly Row[] = [
   row('a comma, a semicolon and a colon', 'text', 'user:pa,ss;word:'),
   row('a statement of SQL', 'text', "'; drop table credentials; --"),
 
-  // Texts that look like another type
+  // Strings that look like another type
   row('leading zeros', 'text', '007'),
   row('an octal number of YAML', 'text', '0o17'),
   row('a number with an exponent, as hashes have', 'text', '12345e67890'),
@@ -92,7 +90,7 @@ const INPUTS: readonly Row[] = [
   row('a key of a new form, longer than the old', 'text', `new_${'4f3c12ef'.repeat(5)}`),
 
   // Connection strings
-  row('a password in a URL with characters that URLs do not take', 'text', 'postgres://u:p#s@s/w%d@h/db'),
+  row('a password in a URL with characters that are invalid in URLs', 'text', 'postgres://u:p#s@s/w%d@h/db'),
   row('several hosts', 'text', 'mongodb://u:p%40ss@a:27017,b:27018/db?replicaSet=r&w=majority'),
   row('a JDBC URL', 'text', 'jdbc:sqlserver://h\\SQL:1433;databaseName=d;password={a;b}'),
   row('a path of Windows', 'text', 'C:\\new\\table\\'),
@@ -118,7 +116,7 @@ const INPUTS: readonly Row[] = [
 
   // Numbers and booleans
   ['an id of 64 bits', 'number', '9223372036854775807'],
-  ['an id past what a double holds', 'number', '9007199254740993'],
+  ['an id that a double cannot represent', 'number', '9007199254740993'],
   ['a time in milliseconds', 'number', '1754110382000'],
   ['a million', 'number', '1000000'],
   ['a number with an exponent', 'number', '1e6'],
@@ -162,10 +160,10 @@ const NAMES: readonly (readonly [what: string, sent: string, kept?: string])[] =
   ['other scripts', 'пароль 密码 कुंजी'],
   ['emoji', '🔑 👩\u200d💻'],
   ['digits', '00123'],
-  ['a word that YAML reads in another way', 'null']
+  ['a word with a meaning in YAML', 'null']
 ]
 
-/** The fields that an input of each kind is tried in. */
+/** The fields to which inputs of each kind are sent. */
 const FIELDS: Record<Kind, Record<string, object>> = {
   text: {
     shownText: { fieldType: 'text', secret: false },
@@ -206,7 +204,7 @@ const put = (path: string, raw: string) => ann.put(path, undefined, { raw, heade
 const resolve = (wanted: { id: string } | { name: string }, environment = 'main') =>
   machine.post(`/api/v1/projects/${projectId}/resolve`, { credentials: [wanted], environment })
 
-/** The JSON of a request, whose values are JSON as they are sent. */
+/** Builds the JSON of a request that has `json` literally as each value. */
 const v1Body = (name: string, names: readonly string[], json: string) =>
   `{"credentialName":${JSON.stringify(name)},"credentialTypeId":"${type.id}","projectIds":["${projectId}"],` +
   `${v1Keys(names, json)}}`
@@ -215,10 +213,10 @@ const v1Keys = (names: readonly string[], json: string) =>
 const lightningBody = (name: string, schema: string, bodies: string) =>
   `{"name":${JSON.stringify(name)},"schema":"${schema}",${bodies},` +
   `"project_credentials":[{"project_id":"${projectId}"}]}`
-/** The members of an object that all have this value. */
+/** Builds the members of an object that all have the value `json`. */
 const membersOf = (names: readonly string[], json: string) => names.map((name) => `"${name}":${json}`).join()
 
-/** Asserts that the answer is a success that has this text so many times, compared to the byte. */
+/** Asserts that the response is a success and contains the text exactly `times` times. */
 function has(t: Test, { status, text }: Answer, expected: string, what: string, times = 1) {
   const found = text.split(expected).length - 1
   t.same(
@@ -228,7 +226,7 @@ function has(t: Test, { status, text }: Answer, expected: string, what: string, 
   )
 }
 
-t.test('an input comes out as it went in, to the byte', async (t) => {
+t.test('inputs are returned byte for byte', async (t) => {
   for (const [what, kind, json] of INPUTS) {
     const names = Object.keys(FIELDS[kind])
     const shown = names.filter((name) => name.startsWith('shown')).length
@@ -278,7 +276,7 @@ t.test('an input comes out as it went in, to the byte', async (t) => {
   }
 })
 
-t.test('a name is kept in NFC without spaces around it, and found as it was sent', async (t) => {
+t.test('a name is stored in NFC without surrounding spaces, and found as it was sent', async (t) => {
   for (const [what, sent, kept = sent] of NAMES) {
     const made = await post(V1, v1Body(sent, ['password'], '"first"'))
     t.match(made, { status: 201, json: { credentialName: kept } }, what)
@@ -297,7 +295,7 @@ t.test('a name is kept in NFC without spaces around it, and found as it was sent
   }
 })
 
-t.test('names of fields differ by case, and no other name is taken for one', async (t) => {
+t.test('field names are case-sensitive, and unknown names are refused', async (t) => {
   const words = ['key', 'KEY', 'Key', 'toString', 'constructor', 'extra', 'body', 'value']
   const fields = words.map((fieldName) => ({ fieldName, fieldLabel: fieldName, fieldType: 'password' }))
   const { field, id: typeId } = await newType(ann, fields)
@@ -312,7 +310,7 @@ t.test('names of fields differ by case, and no other name is taken for one', asy
   t.match(await ann.post(LIGHTNING, other), { status: 422, json: { errors: { body: [/not a field/] } } })
 })
 
-t.test('what is not taken is refused in words, and leaves what is there', async (t) => {
+t.test('invalid input is refused with a message, and changes nothing', async (t) => {
   const { json: made } = await post(V1, v1Body(uniqueName('kept'), ['password', 'json'], '"before"'))
   const refused: readonly [what: string, field: string, json: string, code: string][] = [
     ['a NUL character', 'password', '"a\\u0000b"', 'nul-character'],
@@ -362,7 +360,7 @@ t.test('what is not taken is refused in words, and leaves what is there', async 
   t.same(await reveal(ann, made.id), { password: 'before', json: 'before' })
 })
 
-t.test("Lightning's texts for numbers and booleans are cast if they are exactly that", async (t) => {
+t.test('the Lightning API casts strings for numbers and booleans only in their exact form', async (t) => {
   const create = (body: string) =>
     post(LIGHTNING, lightningBody(uniqueName('cast'), typeName, `"body":{${body}}`))
   for (const [sent, kept] of [
@@ -389,7 +387,7 @@ t.test("Lightning's texts for numbers and booleans are cast if they are exactly 
     })
 })
 
-t.test('absent, null and empty are told apart where they differ', async (t) => {
+t.test('absent, null and empty values are distinguished', async (t) => {
   const body = { host: 'h', password: '', port: null, username: ' ', Host: '', tls: '' }
   const lightning = await ann.post(LIGHTNING, {
     name: uniqueName('empty'),
@@ -405,14 +403,14 @@ t.test('absent, null and empty are told apart where they differ', async (t) => {
   t.same(await reveal(ann, id), { password: '', shownText: '', json: '' })
   await put(`${V1}/${id}`, `{${v1Keys(names, '"a"')}}`)
   await put(`${V1}/${id}`, '{"keys":[]}')
-  t.same(await reveal(ann, id), { password: 'a', shownText: 'a', json: 'a' }, 'absent leaves all')
+  t.same(await reveal(ann, id), { password: 'a', shownText: 'a', json: 'a' }, 'absent values are kept')
   await put(`${V1}/${id}`, `{${v1Keys(names, '""')}}`)
-  t.same(await reveal(ann, id), { password: 'a', shownText: '', json: 'a' }, 'empty leaves a secret')
+  t.same(await reveal(ann, id), { password: 'a', shownText: '', json: 'a' }, 'an empty string keeps a secret')
   await put(`${V1}/${id}`, `{${v1Keys(names, 'null')}}`)
-  t.same(await reveal(ann, id), {}, 'null removes')
+  t.same(await reveal(ann, id), {}, 'null removes values')
 })
 
-t.test('a retry whose value has another white space or Unicode form is another request', async (t) => {
+t.test('a retry with other white space or another Unicode form is a different request', async (t) => {
   for (const [first, second] of [
     ['secret', 'secret\n'],
     ['secret', ' secret'],
@@ -430,7 +428,7 @@ t.test('a retry whose value has another white space or Unicode form is another r
   }
 })
 
-t.test('descriptions and consumers are kept, whatever a path gives a meaning', async (t) => {
+t.test('descriptions and consumers are unchanged, even with special characters of paths', async (t) => {
   const description = ' Line one\r\nline two {{x}} $y e\u0301\n'
   const made = await ann.post(V1, {
     credentialName: uniqueName('described'),
@@ -448,7 +446,7 @@ t.test('descriptions and consumers are kept, whatever a path gives a meaning', a
   t.same(json.data.map((one: { consumer: string }) => one.consumer).sort(), [...consumers].sort())
 })
 
-t.test('defaults and options of a type are texts as they were written', async (t) => {
+t.test('defaults and options of a type are returned unchanged', async (t) => {
   const options = [' a', 'a ', 'A', 'a', '\u00e9', 'e\u0301', '01', '1', 'true', 'no', 'null']
   const texts = {
     text: ' x\r\n{{y}} $z\n',
@@ -477,7 +475,7 @@ t.test('defaults and options of a type are texts as they were written', async (t
   }
 })
 
-t.test('a time is the same time in UTC, cut to milliseconds', async (t) => {
+t.test('times are converted to UTC and truncated to milliseconds', async (t) => {
   for (const [sent, shown] of [
     ['2099-01-01T00:00:00Z', '2099-01-01T00:00:00.000Z'],
     ['2099-01-01t00:00:00.5z', '2099-01-01T00:00:00.500Z'],
@@ -487,7 +485,7 @@ t.test('a time is the same time in UTC, cut to milliseconds', async (t) => {
     const body = { credentialName: uniqueName('time'), credentialTypeId: type.id, keys: [], expiresAt: sent }
     t.match(await ann.post(V1, body), { status: 201, json: { expiresAt: shown } }, sent)
   }
-  // A day, a time without a zone, seconds since 1970, and one that is empty
+  // A date, a time without a zone, Unix times, and an empty string
   for (const expiresAt of ['2099-01-01', '2099-01-01T00:00:00', 4_070_908_800, '4070908800', '']) {
     const body = { credentialName: uniqueName('time'), credentialTypeId: type.id, keys: [], expiresAt }
     const refused = { status: 400, json: { errors: [{ path: '/body/expiresAt' }] } }

@@ -7,7 +7,7 @@ import { addMember, newCredential, newCredentialBody, newProject, newType } from
 const path = '/api/v1/app-credentials'
 const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
 
-t.test('a link that several requests remove at once is removed, and recorded, once', async (t) => {
+t.test('a link that concurrent requests remove is removed and recorded once', async (t) => {
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
   const project = await newProject(bob)
@@ -24,7 +24,7 @@ t.test('a link that several requests remove at once is removed, and recorded, on
   }
 })
 
-t.test('a deleted project leaves an unlinking in the log of every credential that it had', async (t) => {
+t.test('the deletion of a project is recorded for every linked credential', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   for (let round = 0; round < 5; round++) {
@@ -56,7 +56,7 @@ t.test('a role that ends while a link waits for its project does not allow the l
     await addMember(bob, project, ann, 'editor')
     const { id } = await newCredential(ann, type)
     const projectIds = [project]
-    // The locks of the service's own change of a member: the project, then the membership.
+    // Takes the same locks as a change of a member: first the project, then the membership.
     const waiting = await service.db.transaction().execute(async (trx) => {
       await sql`select id from projects where id = ${project} for update`.execute(trx)
       const requests = Promise.all([
@@ -84,7 +84,7 @@ t.test('a role that ends while a link waits for its project does not allow the l
   }
 })
 
-t.test('changes of one credential at once are all done, one revision after the other', async (t) => {
+t.test('concurrent changes of a credential are serialized, with one revision each', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)
   const { id } = await newCredential(ann, type)
@@ -105,7 +105,7 @@ t.test('changes of one credential at once are all done, one revision after the o
   t.equal((await ann.post(`${path}/${id}/reveal`, {})).status, 200)
 })
 
-t.test('a credential has 32 environments at most, however they are made', async (t) => {
+t.test('a credential has at most 32 environments, in both APIs', async (t) => {
   const ann = await service.newUser()
   const bodies = Array.from({ length: 32 }, (_, i) => ({ name: `e${i}`, body: { a: 1 } }))
   const create = (name: string, more: object) =>

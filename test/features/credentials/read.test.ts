@@ -7,10 +7,10 @@ const path = '/api/v1/app-credentials'
 const names = (answer: { json: { data: { credentialName: string }[] } }) =>
   answer.json.data.map((one) => one.credentialName)
 
-t.test('credentials are found again', async (t) => {
+t.test('credentials can be read', async (t) => {
   const service = await startTestApp(t)
 
-  t.test('in pages, newest first, the owner’s only', async (t) => {
+  t.test('in pages, newest first, only those of the owner', async (t) => {
     const [ann, bob] = [await service.newUser(), await service.newUser()]
     const [type, other] = [await newType(ann), await newType(ann)]
     for (const name of ['one', 'two', 'three', 'Four'])
@@ -36,14 +36,14 @@ t.test('credentials are found again', async (t) => {
     t.same(names(second), ['three', 'two'])
     const past = { data: [], total: 5, page: 4, pageSize: 2, nextCursor: null }
     t.same((await ann.get(`${path}?page=4&pageSize=2`)).json, past)
-    t.same((await ann.get(`${path}?page=1000000000`)).json.data, [], 'far past the end')
+    t.same((await ann.get(`${path}?page=1000000000`)).json.data, [], 'far beyond the last page')
     t.same(names(await ann.get(`${path}?credentialTypeId=${other.id}`)), ['five'])
     t.same(names(await ann.get(`${path}?credentialTypeId=${type.id}&search=O`)), ['Four', 'two', 'one'])
     t.same((await ann.get(`${path}?credentialTypeId=${UNKNOWN}`)).json.total, 0)
     t.equal((await bob.get(path)).json.total, 1)
   })
 
-  t.test('by a part of the name that is taken to the letter', async (t) => {
+  t.test('by a part of the name, without wildcards', async (t) => {
     const ann = await service.newUser()
     const type = await newType(ann)
     for (const name of ['100% sure', 'a_b', 'back\\slash', "quote ' quote", 'plain', 'Straße ÄÖ']) {
@@ -64,7 +64,7 @@ t.test('credentials are found again', async (t) => {
     }
   })
 
-  t.test('and not with a query that is none', async (t) => {
+  t.test('but not with an invalid query', async (t) => {
     const ann = await service.newUser()
     const cases: [string, string][] = [
       ['page=0', '/query/page'],
@@ -91,7 +91,7 @@ t.test('credentials are found again', async (t) => {
     }
   })
 
-  t.test('one by one, by their owner and the members of their projects alone', async (t) => {
+  t.test('individually, only by their owner and members of their projects', async (t) => {
     const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
     const type = await newType(ann)
     const [shared, hidden] = [await newProject(ann), await newProject(ann)]
@@ -113,7 +113,7 @@ t.test('credentials are found again', async (t) => {
       t.equal(answer.status, 404)
       const { requestId: _, ...rest } = answer.json
       const { requestId: __, ...none } = nowhere.json
-      t.same(rest, none, 'hidden and not there are one answer')
+      t.same(rest, none, 'a hidden credential looks like an unknown one')
     }
     for (const malformed of [
       'x',
@@ -144,14 +144,14 @@ t.test('credentials are found again', async (t) => {
       t.equal(
         (await service.anonymous().request(method, url, body)).status,
         401,
-        `${method} ${url} by nobody`
+        `${method} ${url} unauthenticated`
       )
     }
     const after = await ann.get(`${path}/${id}`)
-    t.match(after.json, { revision: 1, projects: [{}, {}] }, 'and nothing has changed')
+    t.match(after.json, { revision: 1, projects: [{}, {}] }, 'nothing has changed')
 
     await ann.delete(`/api/v1/projects/${shared}/members/${bob.person.id}`)
-    t.equal((await bob.get(`${path}/${id}`)).status, 404, 'gone with the membership')
+    t.equal((await bob.get(`${path}/${id}`)).status, 404, 'hidden after the membership ended')
   })
 
   t.test('by project, by its members', async (t) => {
@@ -180,20 +180,20 @@ t.test('credentials are found again', async (t) => {
     t.equal(
       (await bob.delete(`${path}/by-project/${project}/${first.id}`)).status,
       403,
-      'an editor takes nothing out'
+      'an editor cannot remove credentials'
     )
     t.equal((await ann.delete(`${path}/by-project/${project}/x`)).status, 404)
     t.same(
       (await ann.delete(`${path}/by-project/${project}/${second.id}`)).json,
       { success: true },
-      'an owner does'
+      'an owner of the project can'
     )
     t.equal((await ann.delete(`${path}/by-project/${project}/${second.id}`)).status, 404)
     t.equal((await ann.get(`${path}/by-project/${project}`)).json.length, 1)
-    t.equal((await bob.get(`${path}/${second.id}`)).status, 200, 'which its owner still has')
+    t.equal((await bob.get(`${path}/${second.id}`)).status, 200, 'its owner still has it')
   })
 
-  t.test('and revealed to their owner alone', async (t) => {
+  t.test('and are revealed only to their owner', async (t) => {
     const ann = await service.newUser()
     const type = await newType(ann)
     const { id } = await newCredential(ann, type)
@@ -210,7 +210,7 @@ t.test('credentials are found again', async (t) => {
         { fieldId: type.field.password, fieldName: 'password', keyValue: 'hunter2 hunter2' }
       ]
     })
-    t.same((await ann.post(url)).json, all.json, 'without a body too')
+    t.same((await ann.post(url)).json, all.json, 'also without a body')
     const one = await ann.post(url, { fieldIds: [type.field.password], environment: 'main' })
     t.same(one.json.keys.length, 1)
     t.same((await ann.post(url, { fieldIds: [type.field.note] })).json.keys, [], 'a field without a value')

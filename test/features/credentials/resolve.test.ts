@@ -7,7 +7,7 @@ import { newToken } from '../../helpers/tokens.ts'
 const path = '/api/v1/app-credentials'
 const UNKNOWN = '019a0b1c-2d3e-7f40-8a51-6b7c8d9e0f12'
 
-t.test('machines of a project', async (t) => {
+t.test('project tokens', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
@@ -24,7 +24,7 @@ t.test('machines of a project', async (t) => {
       .select(['actor_type', 'project_id', 'details', 'outcome'])
       .execute()
 
-  t.test('resolve what is linked to it, by id or name, in the order asked', async (t) => {
+  t.test('resolve credentials of the project, by id or name, in the requested order', async (t) => {
     const one = await newCredential(ann, type, { projectIds: [project] })
     const two = await newCredential(bob, type, {
       projectIds: [project],
@@ -55,14 +55,10 @@ t.test('machines of a project', async (t) => {
         details: { environment: 'main', revision: 1, sealedRevision: 1 }
       }
     ])
-    t.equal(
-      (await events('credential.resolved', two.id)).length,
-      1,
-      'one event for each credential handed out'
-    )
+    t.equal((await events('credential.resolved', two.id)).length, 1, 'one event for each resolved credential')
   })
 
-  t.test('get values typed as they went in, of the environment that they ask for', async (t) => {
+  t.test('get values in their original types, from the requested environment', async (t) => {
     const all = await newType(ann, [
       { fieldName: 'port', fieldLabel: 'x', fieldType: 'number' },
       { fieldName: 'tls', fieldLabel: 'x', fieldType: 'boolean' },
@@ -84,7 +80,7 @@ t.test('machines of a project', async (t) => {
     }
   })
 
-  t.test('get each failure in its place, which does not spoil the others', async (t) => {
+  t.test('get failures in place, without affecting other results', async (t) => {
     const good = await newCredential(ann, type, { projectIds: [project] })
     const elsewhere = await newCredential(ann, type, { projectIds: [await newProject(ann)] })
     const expired = await newCredential(ann, type, {
@@ -135,7 +131,7 @@ t.test('machines of a project', async (t) => {
     t.equal(
       answer.json.results[1].error.detail,
       answer.json.results[2].error.detail,
-      'hidden and not there are one answer'
+      'a hidden credential looks like an unknown one'
     )
     const none = await machine.post(url, { credentials: [{ id: good.id }], environment: 'staging' })
     t.equal(none.json.results[0].error.code, 'environment-not-configured')
@@ -148,7 +144,7 @@ t.test('machines of a project', async (t) => {
     t.equal((await events('resolveCredentials', UNKNOWN)).length, 0)
   })
 
-  t.test('have the whole request refused, if they ask for that', async (t) => {
+  t.test('can have the whole request fail with onError', async (t) => {
     const good = await newCredential(ann, type, { projectIds: [project] })
     const elsewhere = await newCredential(ann, type, { projectIds: [await newProject(ann)] })
     const expired = await newCredential(ann, type, {
@@ -176,7 +172,7 @@ t.test('machines of a project', async (t) => {
       [[ambiguous, byId(good)], 409, 'ambiguous-name', ['0 ambiguous-name']],
       [[byId(good), byId(expired)], 410, 'expired', ['1 expired']],
       [[byId(damaged)], 500, 'decryption-failed', ['0 decryption-failed']],
-      // 404 alone means that there is none: an operator deletes what it has then.
+      // 404 only if all are missing: External Secrets Operator deletes its copy on a 404.
       [
         [missing, byId(good), ambiguous, byId(expired)],
         410,
@@ -197,13 +193,13 @@ t.test('machines of a project', async (t) => {
         json.errors.map((one: { path: string; code: string }) => `${one.path} ${one.code}`),
         errors.map((one) => `/body/credentials/${one}`)
       )
-      t.notMatch(text, /hunter2|missing one|twin|"values"/i, 'nothing that was sent, and no value')
+      t.notMatch(text, /hunter2|missing one|twin|"values"/i, 'neither input nor values')
     }
     t.match((await ask([byId(good)], { environment: 'staging' })).json, {
       status: 404,
       code: 'environment-not-configured'
     })
-    t.same(await events('credential.resolved', good.id), [], 'nothing was handed out')
+    t.same(await events('credential.resolved', good.id), [], 'nothing was resolved')
     t.match(await events('resolveCredentials', elsewhere.id), [{ outcome: 'denied', project_id: null }])
     t.match(await events('resolveCredentials', damaged.id), [{ details: { code: 'decryption-failed' } }])
 
@@ -213,12 +209,12 @@ t.test('machines of a project', async (t) => {
       [200, ['resolved', 'resolved']]
     )
     t.equal((await events('credential.resolved', good.id)).length, 1)
-    t.equal((await ask([missing], { onError: 'report' })).status, 200, 'as without it')
+    t.equal((await ask([missing], { onError: 'report' })).status, 200, 'the default')
     t.equal((await ask([missing], { onError: 'other' })).status, 400)
     t.equal((await machine.post('/api/v1/projects/nonsense/resolve', { credentials: [missing] })).status, 404)
   })
 
-  t.test('ask for a hundred at once', async (t) => {
+  t.test('can resolve up to a hundred credentials at once', async (t) => {
     const ids: string[] = []
     for (let i = 0; i < 100; i++) ids.push((await newCredential(ann, type, { projectIds: [project] })).id)
     const answer = await machine.post(url, { credentials: ids.map((id) => ({ id })) })
@@ -237,11 +233,11 @@ t.test('machines of a project', async (t) => {
     t.equal(
       (await machine.post(url, { credentials: [...ids, ids[0]].map((id) => ({ id })) })).status,
       400,
-      'and for no more'
+      'more are refused'
     )
   })
 
-  t.test('ask with what a hundred of the longest names take, and no more', async (t) => {
+  t.test('can send a body with a hundred of the longest names, but no larger one', async (t) => {
     const escaped = '\\ud83d\\udd11'.repeat(200)
     const names = Array.from(
       { length: 100 },
@@ -254,7 +250,7 @@ t.test('machines of a project', async (t) => {
     t.match((await ask(body.padEnd(256 * 1024 + 1))).json, { status: 413, code: 'body-too-large' })
   })
 
-  t.test('ask for either an id or a name', async (t) => {
+  t.test('must send either an id or a name', async (t) => {
     const cases = [{}, { id: UNKNOWN, name: 'x' }, { id: 'x' }, { name: '' }, { name: 'x', more: 1 }]
     for (const bad of cases)
       t.equal((await machine.post(url, { credentials: [bad] })).status, 400, JSON.stringify(bad))
@@ -262,7 +258,7 @@ t.test('machines of a project', async (t) => {
     t.equal((await machine.post(url, { credentials: [{ id: UNKNOWN }], environment: 'No Slug' })).status, 400)
   })
 
-  t.test('have nothing else open to them', async (t) => {
+  t.test('have no access to other operations', async (t) => {
     const { id } = await newCredential(ann, type, { projectIds: [project] })
     const all = await newToken(ann, ['credentials:read', 'credentials:resolve', 'usages:write'], {
       projectId: project
@@ -297,22 +293,30 @@ t.test('machines of a project', async (t) => {
     t.equal((await other.get(`${path}/by-project/${project}`)).status, 403)
     t.equal((await other.post(url, { credentials: [{ id }] })).status, 403)
     t.equal((await all.put(`${path}/${id}/usages/job`)).json.projectId, project)
-    t.equal((await other.put(`${path}/${id}/usages/job`)).status, 404, 'of others it knows nothing')
+    t.equal(
+      (await other.put(`${path}/${id}/usages/job`)).status,
+      404,
+      'credentials of other projects are hidden'
+    )
     t.equal((await other.delete(`${path}/${id}/usages/job`)).status, 404)
     await ann.put(`${path}/${id}/usages/people`)
     t.same(
       (await all.get(`${path}/${id}/usages`)).json.data.map((one: { consumer: string }) => one.consumer),
       ['job'],
-      'it sees those of its project'
+      'it sees only usages of its project'
     )
-    t.equal((await all.delete(`${path}/${id}/usages/people`)).status, 404, 'what others registered stays')
+    t.equal(
+      (await all.delete(`${path}/${id}/usages/people`)).status,
+      404,
+      'it cannot remove usages of others'
+    )
     t.equal((await all.delete(`${path}/${id}/usages/job`)).status, 200)
     for (const person of [ann, service.admin, await newToken(ann, ['credentials:reveal'])]) {
-      t.equal((await person.post(url, { credentials: [{ id }] })).status, 403, 'people do not resolve')
+      t.equal((await person.post(url, { credentials: [{ id }] })).status, 403, 'users cannot resolve')
     }
   })
 
-  t.test('are made, listed and revoked by the project’s admins, and outlive them', async (t) => {
+  t.test('are created, listed and revoked by admins of the project, and outlive them', async (t) => {
     const [carl, dora] = [await service.newUser(), await service.newUser()]
     const owned = await newProject(ann)
     await addMember(ann, owned, carl, 'admin')
@@ -331,7 +335,7 @@ t.test('machines of a project', async (t) => {
     t.match(list.json.data, [{ projectId: owned, scopes: ['credentials:resolve'] }])
     t.notOk(list.text.includes('lk_prj_'))
     t.equal((await dora.get(`/api/v1/access-tokens?projectId=${owned}`)).status, 403)
-    t.equal((await carl.get('/api/v1/access-tokens')).json.total, 0, 'it is not carl’s own')
+    t.equal((await carl.get('/api/v1/access-tokens')).json.total, 0, 'it is not a personal token of carl')
     await ann.delete(`/api/v1/projects/${owned}/members/${carl.person.id}`)
     await service.admin.put(`/api/v1/users/${carl.person.id}`, { disabled: true })
     const { id } = await newCredential(ann, type, { projectIds: [owned] })
@@ -339,11 +343,11 @@ t.test('machines of a project', async (t) => {
     t.ok((await runner.post(route, { credentials: [{ id }] })).json.results[0].values)
     t.equal((await dora.delete(`/api/v1/access-tokens/${list.json.data[0].id}`)).status, 404)
     t.equal((await ann.delete(`/api/v1/access-tokens/${list.json.data[0].id}`)).status, 200)
-    t.equal((await runner.post(route, { credentials: [{ id }] })).status, 401, 'dead at once')
+    t.equal((await runner.post(route, { credentials: [{ id }] })).status, 401, 'the token is revoked at once')
   })
 })
 
-t.test('a credential is given to another user', async (t) => {
+t.test('a credential is transferred to another user', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob, eve] = [await service.newUser(), await service.newUser(), await service.newUser()]
   const type = await newType(ann)
@@ -360,14 +364,22 @@ t.test('a credential is given to another user', async (t) => {
   t.match(refused.json, { code: 'new-owner-may-not-link' })
   t.same(refused.json.projects, [open, closed].sort())
   for (const email of ['nobody@example.org', eve.person.email])
-    t.same(withoutId(await ann.post(url, { email })), withoutId(refused), 'who has an account is not told')
+    t.same(
+      withoutId(await ann.post(url, { email })),
+      withoutId(refused),
+      'the response does not reveal who has an account'
+    )
   t.equal((await ann.post(url, to(ann))).status, 400)
-  t.equal((await bob.post(url, to(bob))).status, 403, 'a member who sees it may not take it')
+  t.equal((await bob.post(url, to(bob))).status, 403, 'a member may not transfer it')
   t.equal((await eve.post(url, to(eve))).status, 404)
   await ann.post(`${path}/${id}/assign-projects`, { projectIds: [open] })
   const twin = await newCredential(bob, type, { credentialName })
   const taken = withoutId(await ann.post(url, to(bob)))
-  t.same(taken, withoutId(await ann.post(url, { email: 'nobody@example.org' })), 'nor what they have')
+  t.same(
+    taken,
+    withoutId(await ann.post(url, { email: 'nobody@example.org' })),
+    'the response does not reveal names of credentials'
+  )
   t.same(taken.json.projects, [open])
   await bob.delete(`${path}/${twin.id}`)
   t.equal((await ann.post(url, to(bob), { headers: { 'if-match': '"1"' } })).status, 412)
@@ -377,11 +389,11 @@ t.test('a credential is given to another user', async (t) => {
     revision: 3,
     projects: [{ id: open }]
   })
-  t.equal((await bob.post(`${path}/${id}/reveal`, {})).status, 200, 'its values open for the new owner')
+  t.equal((await bob.post(`${path}/${id}/reveal`, {})).status, 200, 'the new owner can reveal its values')
   t.equal(
     (await ann.post(`${path}/${id}/reveal`, {})).status,
     403,
-    'and no more for the old one, who is a member'
+    'the old owner, now only a member, cannot'
   )
   for (const person of [ann, bob]) {
     const events = await person.get(`/api/v1/audit-events?credentialId=${id}&action=credential.transferred`)

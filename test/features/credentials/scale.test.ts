@@ -15,19 +15,16 @@ const PATHS = [
   '/api/v1/app-credentials?updatedSince=2020-01-01T00:00:00Z'
 ]
 
-t.test('a page costs the same however many credentials others have', async (t) => {
+t.test('the cost of a page does not depend on credentials of others', async (t) => {
   const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const type = await newType(ann)
   for (let i = 0; i < 60; i++) await newCredential(ann, type)
-  // What is counted below, is the service's alone.
+  // Autovacuum would add to the counted blocks.
   for (const table of TABLES)
     await sql`alter table ${sql.table(table)} set (autovacuum_enabled = false)`.execute(service.db)
 
-  /**
-   * Blocks of these tables and their indexes that a session of the service's looked at; a session tells when
-   * it ends.
-   */
+  /** Counts the blocks of the tables and indexes that were read. Sessions report theirs when they end. */
   async function blocks() {
     await sql`select pg_terminate_backend(pid, 10000) from pg_stat_activity
               where datname = current_database() and pid <> pg_backend_pid()
@@ -41,7 +38,7 @@ t.test('a page costs the same however many credentials others have', async (t) =
     return Number(rows[0]!.blocks)
   }
 
-  /** Counted, not timed: no pace of the machine's is in it. */
+  /** Returns the blocks that each request reads. Unlike times, they do not depend on the machine. */
   async function blocksOfEach() {
     await service.db.connection().execute(async (db) => {
       await sql`vacuum analyze credentials, credential_keys, credential_environments`.execute(db)
@@ -53,9 +50,9 @@ t.test('a page costs the same however many credentials others have', async (t) =
       for (let i = 0; i < 20; i++) await ann.get(path)
       const between = await blocks()
       result[path] = (between - from) / 20
-      // They share statements, whose plans are others.
+      // Concurrent requests share statements, which have other plans.
       for (let i = 0; i < 3; i++) await Promise.all(Array.from({ length: 8 }, () => ann.get(path)))
-      result[`${path}, at once`] = ((await blocks()) - between) / 24
+      result[`${path}, concurrently`] = ((await blocks()) - between) / 24
     }
     return result
   }

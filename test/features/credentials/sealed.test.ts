@@ -5,7 +5,7 @@ import { newCredential, newProject, newType, reveal } from '../../helpers/fixtur
 
 const path = '/api/v1/app-credentials'
 
-t.test('a value opens nowhere but where it was sealed', async (t) => {
+t.test('a value decrypts only where it was encrypted', async (t) => {
   const service = await startTestApp(t)
   const ann = await service.newUser()
   const type = await newType(ann)
@@ -40,7 +40,7 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
     await put(two.id, password!, keysTwo.find((key) => key.field_id === host)!.value)
     await fails(t, two.id, 'from another field')
     await put(two.id, password!, original)
-    t.equal((await reveal(ann, two.id)).password, 'hunter2 hunter2', 'put back, it opens')
+    t.equal((await reveal(ann, two.id)).password, 'hunter2 hunter2', 'the original value decrypts')
   })
 
   t.test('not at another revision of the values', async (t) => {
@@ -49,13 +49,13 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
     await ann.put(`${path}/${made.id}`, { keys: [{ fieldId: note, keyValue: 'n' }] })
     const old = before.find((key) => key.field_id === password)!.value
     await put(made.id, password!, old)
-    await fails(t, made.id, 'a value of before a change to another')
+    await fails(t, made.id, 'a value from before a change of another field')
     const mended = await ann.put(`${path}/${made.id}`, { keys: [{ fieldId: password, keyValue: 'new' }] })
-    t.equal(mended.status, 200, 'the owner can put a new one in the place of a damaged one')
+    t.equal(mended.status, 200, 'the owner can replace a damaged value')
     t.same(await reveal(ann, made.id), { host: 'mail.example.org', password: 'new', note: 'n' })
   })
 
-  t.test('not with any bit changed or byte cut, and the others still open', async (t) => {
+  t.test('not with a changed bit or a missing byte, and other values still decrypt', async (t) => {
     const [made, other] = [await newCredential(ann, type), await newCredential(ann, type)]
     const { value } = (await keysOf(made.id)).find((key) => key.field_id === password)!
     for (const index of [0, 1, 4, 5, 16, 17, value.length - 17, value.length - 1]) {
@@ -68,12 +68,12 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
       await put(made.id, password!, value.subarray(0, length))
       await fails(t, made.id, `cut at ${length}`)
     }
-    t.equal((await ann.get(`${path}/${made.id}`)).status, 200, 'its description is still there')
+    t.equal((await ann.get(`${path}/${made.id}`)).status, 200, 'the credential itself can be read')
     t.equal((await reveal(ann, other.id)).password, 'hunter2 hunter2')
   })
 
   t.test(
-    'nor for a project token, which gets the others; and each time it is recorded and counted',
+    'nor for a project token, which gets the other values; each failure is recorded and counted',
     async (t) => {
       const projectId = await newProject(ann)
       const token = { name: 'machine', scopes: ['credentials:resolve'], projectId }
@@ -115,16 +115,16 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
         t.equal(answer.status, 200, what)
         t.match(answer.json.results[0], { id: one.id, error: { code: 'decryption-failed' } }, what)
         t.notOk('values' in answer.json.results[0])
-        t.equal(answer.json.results[1].values.password, 'hunter2 hunter2', `${what}: the other is handed out`)
+        t.equal(answer.json.results[1].values.password, 'hunter2 hunter2', `${what}: the other is resolved`)
         await fails(t, one.id, what)
-        t.same([await counted(), await denials()], [before[0]! + 2, before[1]! + 2], `${what}: both of them`)
+        t.same([await counted(), await denials()], [before[0]! + 2, before[1]! + 2], `${what}: both failures`)
       }
       await put(one.id, password!, newer)
       t.equal((await reveal(ann, one.id)).password, 'newer')
     }
   )
 
-  t.test('and says nothing in the database', async (t) => {
+  t.test('and the database contains no plain text', async (t) => {
     const secret = 'one secret, stored three times'
     const keys = [
       { fieldId: host, keyValue: secret },
@@ -133,11 +133,11 @@ t.test('a value opens nowhere but where it was sealed', async (t) => {
     ]
     const { id } = await newCredential(ann, type, { keys })
     const values = (await keysOf(id)).map((key) => key.value)
-    t.equal(new Set(values.map((value) => value.toString('hex'))).size, 3, 'no two are alike')
+    t.equal(new Set(values.map((value) => value.toString('hex'))).size, 3, 'equal values differ')
     const { rows } = await sql<{ count: number; nonces: number }>`
       select count(*) as count, count(distinct substring(value from 6 for 12)) as nonces
       from credential_keys`.execute(service.db)
-    t.equal(rows[0]!.count, rows[0]!.nonces, 'no nonce twice')
+    t.equal(rows[0]!.count, rows[0]!.nonces, 'nonces are unique')
     t.ok(values.every((value) => !value.includes('secret')))
   })
 })

@@ -5,7 +5,7 @@ import { newCredential, newCredentialBody, newType } from '../../helpers/fixture
 
 const path = '/api/v1/app-credentials'
 
-t.test('how many there are is kept, and is right', async (t) => {
+t.test('stored totals are correct', async (t) => {
   const service = await startTestApp(t)
   const [ann, bob] = [await service.newUser(), await service.newUser()]
   const [type, other] = [await newType(ann), await newType(ann)]
@@ -15,13 +15,13 @@ t.test('how many there are is kept, and is right', async (t) => {
         select owner_id, type_id, count(*) as n from credentials group by 1, 2
         union all select owner_id, type_id, -sum(total) from credential_totals group by 1, 2) both_of_them
       group by 1, 2 having sum(n) <> 0`.execute(service.db)
-    t.same(rows, [], `${name}: as many are counted as there are`)
+    t.same(rows, [], `${name}: totals equal counts`)
   }
   const totalOf = async (client = ann, query = '') => (await client.get(`${path}${query}`)).json.total
   const usageOf = async ({ id }: { id: string }) =>
     (await ann.get(`/api/v1/credential-types/${id}`)).json.usageCount
 
-  await t.test('while they are made and deleted all at once', async (t) => {
+  await t.test('with concurrent creates and deletions', async (t) => {
     const made = await Promise.all(
       Array.from({ length: 24 }, (_, i) => newCredential(i % 3 ? ann : bob, i % 2 ? type : other))
     )
@@ -33,7 +33,7 @@ t.test('how many there are is kept, and is right', async (t) => {
     await allAreRight('made and deleted')
   })
 
-  await t.test('when what was to be made is not', async (t) => {
+  await t.test('when creates are refused', async (t) => {
     const before = await totalOf()
     const body = newCredentialBody(type)
     const answers = await Promise.all([1, 2, 3].map(() => ann.post(path, body)))
@@ -42,7 +42,7 @@ t.test('how many there are is kept, and is right', async (t) => {
     await allAreRight('one of three')
   })
 
-  await t.test('when one goes to another owner, and when many go at once', async (t) => {
+  await t.test('when a credential is transferred, and when many are deleted at once', async (t) => {
     const { id } = await newCredential(ann, type)
     const [before, had] = [await totalOf(), await totalOf(bob)]
     t.equal((await ann.post(`${path}/${id}/transfer`, { email: bob.person.email })).status, 200)

@@ -5,7 +5,7 @@ import { startReplica } from '../../helpers/replica.ts'
 
 const path = '/api/v1/app-credentials'
 
-t.test('a type that another replica changed is used as it is now', async (t) => {
+t.test('a change of a type by another replica takes effect at once', async (t) => {
   const service = await startTestApp(t)
   const replica = await startReplica(t, service)
   const ann = await service.newUser()
@@ -19,7 +19,7 @@ t.test('a type that another replica changed is used as it is now', async (t) => 
   const named = (answer: { json: { keys: { fieldName: string }[] } }) =>
     answer.json.keys.map((key) => key.fieldName)
 
-  await t.test('reads and lists show the fields as another replica renamed them', async (t) => {
+  await t.test('reads and lists show fields that another replica renamed', async (t) => {
     t.same(named(await ann.get(`${path}/${id}`)), ['host', 'password', 'note'])
     const renamed = (await fields()).map((field) =>
       field.fieldName === 'note' ? { ...field, fieldName: 'remark' } : field
@@ -29,7 +29,7 @@ t.test('a type that another replica changed is used as it is now', async (t) => 
     t.same(named({ json: (await ann.get(path)).json.data[0] }), ['host', 'password', 'remark'])
   })
 
-  await t.test('a create checks its values against the type as it is now', async (t) => {
+  await t.test('a create validates values against the current type', async (t) => {
     const wider = [
       ...(await fields()),
       { fieldName: 'port', fieldLabel: 'Port', fieldType: 'number', required: false, secret: false }

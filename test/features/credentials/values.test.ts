@@ -42,12 +42,12 @@ const change = (type: { field: Record<string, string> }, id: string, values: Rec
 const lightning = (schema: string, body: object) =>
   ann.post('/api/credentials', { name: uniqueName('lightning'), schema, body })
 
-/** Asserts that v1 refuses the value of its only key with this code. */
+/** Asserts that the response refuses the value of the only key with this code. */
 function isRefused(t: Test, answer: Answer, code: string, what: string) {
   t.match(answer, { status: 400, json: { errors: [{ path: '/body/keys/0/keyValue', code }] } }, what)
 }
 
-t.test('a url is one of a host, by http or https, without a user where it is shown', async (t) => {
+t.test('a URL needs a host and http or https, and a user only if it is secret', async (t) => {
   const open = await newType(ann, [field('value', 'url')])
   const secret = await newType(ann, [field('value', 'url', { secret: true })])
   for (const url of [
@@ -86,11 +86,11 @@ t.test('a url is one of a host, by http or https, without a user where it is sho
     t.equal((await create(secret, { value: url })).status, 201, `${url}, secret`)
     const answer = await lightning('dhis2', { hostUrl: url })
     t.match(answer, { status: 422, json: { errors: { body: [/user name/] } } }, url)
-    t.notMatch(answer.text, 'pa55', 'the value is not repeated')
+    t.notMatch(answer.text, 'pa55', 'the value is not echoed')
   }
 })
 
-t.test('no text is taken as a url that another parser could read as one of another host', async (t) => {
+t.test('no accepted URL has another host for another parser', async (t) => {
   const type = await newType(ann, [field('value', 'url')])
   const part = fc.constantFrom(
     'http',
@@ -115,7 +115,7 @@ t.test('no text is taken as a url that another parser could read as one of anoth
       const answer = await create(type, { value: text })
       const authority = /^https?:\/\/([^/?#@\\\s]+)(?:[/?#]|$)/i.exec(text)?.[1]
       if (answer.status !== 201) return t.match(answer, { status: 400 }, text)
-      // RFC 3986's authority is WHATWG's host.
+      // The authority of RFC 3986 equals the host of WHATWG URLs.
       t.equal(new URL(text).host, authority?.replace(/:$/, ''), text)
       t.equal((await reveal(ann, answer.json.id))['value'], text)
     }),
@@ -134,7 +134,7 @@ t.test('a type may allow other schemes', async (t) => {
   })
 })
 
-t.test('constraints are of their type of field, and are changed and removed', async (t) => {
+t.test('constraints must fit the field type, and can be changed and removed', async (t) => {
   const types = '/api/v1/credential-types'
   for (const [entry, code] of [
     [field('a', 'text', { constraints: { minimum: 1 } }), 'not-for-this-type'],
@@ -163,7 +163,7 @@ t.test('constraints are of their type of field, and are changed and removed', as
   t.equal((await create(type, { a: 10 })).status, 201)
 })
 
-t.test('limits are numbers that a double holds', async (t) => {
+t.test('limits must be numbers that a double can represent', async (t) => {
   const fieldOf = (constraints: string) =>
     `{"typeName":"${uniqueName('limits')}","fields":[{"fieldName":"n","fieldLabel":"N",` +
     `"fieldType":"number","constraints":${constraints}}]}`
@@ -200,7 +200,7 @@ t.test('a port is a whole number from 1 to 65535', async (t) => {
   }
 })
 
-t.test('raw holds objects alone, of any number of members', async (t) => {
+t.test('raw accepts only objects, with any number of members', async (t) => {
   const raw = await builtIn('raw')
   for (const body of ['text', [1, 2], 5, true, '', '{}', [{}]]) {
     isRefused(t, await create(raw, { body }), 'wrong-type', JSON.stringify(body))
@@ -213,7 +213,7 @@ t.test('raw holds objects alone, of any number of members', async (t) => {
   }
 })
 
-t.test('a key file is an object or its text, and comes out as it went in', async (t) => {
+t.test('a key file is an object or its text, and is returned unchanged', async (t) => {
   const type = await builtIn('gcp-service-account')
   const file = { type: 'service_account', private_key: '-----BEGIN PRIVATE KEY-----\nabc\n' }
   for (const credentials of [
@@ -228,7 +228,7 @@ t.test('a key file is an object or its text, and comes out as it went in', async
     isRefused(t, await create(type, { credentials }), 'wrong-type', JSON.stringify(credentials))
 })
 
-t.test('an empty text is a value of an optional field, and none of a required one', async (t) => {
+t.test('an empty string is a value of an optional field, but not of a required one', async (t) => {
   const texts = ['text', 'password', 'multiline', 'url', 'email']
   const optional = await newType(
     ann,
@@ -244,7 +244,7 @@ t.test('an empty text is a value of an optional field, and none of a required on
   t.same(
     await reveal(ann, id),
     { text: '', password: 'p', url: '', email: '' },
-    'in a change it leaves a secret as it is, because forms cannot show that'
+    'in a change it keeps a secret, because forms cannot show secrets'
   )
   const required = await newType(ann, [...texts.map((type) => field(type, type))])
   t.match(await create(required, empty), {
@@ -253,7 +253,7 @@ t.test('an empty text is a value of an optional field, and none of a required on
   })
 })
 
-t.test('an empty text leaves a secret that has a value, of any type', async (t) => {
+t.test('an empty string keeps the value of a secret of any type', async (t) => {
   const types = ['text', 'password', 'multiline', 'url', 'email', 'number', 'boolean', 'json']
   const values: Record<string, unknown> = {
     ...{
@@ -290,7 +290,7 @@ t.test('an empty text leaves a secret that has a value, of any type', async (t) 
   }
 })
 
-t.test('a default is a value of its field', async (t) => {
+t.test('a default must be a valid value of its field', async (t) => {
   for (const [fieldType, required] of [
     ['text', true],
     ['url', true],
@@ -302,7 +302,7 @@ t.test('a default is a value of its field', async (t) => {
   }
 })
 
-t.test('further properties give way to fields that are set or cleared', async (t) => {
+t.test('additional properties are removed when fields of their names are set or cleared', async (t) => {
   const type = await builtIn('postgresql')
   const make = async () => {
     const body = { host: 'h', database: 'd', password: 12345678, user: null, other: [1] }
@@ -316,7 +316,11 @@ t.test('further properties give way to fields that are set or cleared', async (t
   t.same(await reveal(ann, id), { host: 'h', database: 'd', extra: { other: [1] } }, 'cleared')
   const cleared = await make()
   await change(type, cleared, { password: null })
-  t.same((await reveal(ann, cleared))['extra'], { user: null, other: [1] }, 'cleared, though it had no value')
+  t.same(
+    (await reveal(ann, cleared))['extra'],
+    { user: null, other: [1] },
+    'cleared, although it had no value'
+  )
   await change(type, cleared, { user: 'u', extra: { own: 1.5 } })
   t.same((await reveal(ann, cleared))['extra'], { own: 1.5 })
 
@@ -325,7 +329,7 @@ t.test('further properties give way to fields that are set or cleared', async (t
   t.same(
     (await reveal(ann, kept))['extra'],
     { password: 12345678, user: null, other: [1] },
-    'an empty text leaves what a form cannot show'
+    'an empty string keeps what a form cannot show'
   )
   const nested = (await lightning('postgresql', { host: 'h', database: 'd', extra: { a: 1 } })).json
     .credential
@@ -351,7 +355,7 @@ t.test('further properties give way to fields that are set or cleared', async (t
   t.match(await lightning('http', many), { status: 422, json: { errors: { body: [/256/] } } })
 })
 
-t.test('the size of a value is that of its text in UTF-8', async (t) => {
+t.test('the size of a value is its length in UTF-8', async (t) => {
   const type = await newType(ann, [field('text', 'multiline'), field('json', 'json', { required: false })])
   for (const text of ['"'.repeat(65_536), '\\'.repeat(65_536), '\u0001'.repeat(65_536), 'é'.repeat(32_768)])
     t.same(await reveal(ann, (await create(type, { text })).json.id), { text })
@@ -362,7 +366,7 @@ t.test('the size of a value is that of its text in UTF-8', async (t) => {
   t.equal((await create(type, { text: 'x', json: { a: `${json.a}x` } })).status, 400)
 })
 
-t.test('a leap second is the second after it', async (t) => {
+t.test('a leap second is converted to the following second', async (t) => {
   const type = await newType(ann, [field('text', 'text')])
   const body = (expiresAt: string) => ({
     credentialName: uniqueName('leap'),
@@ -394,7 +398,7 @@ t.test('a leap second is the second after it', async (t) => {
   t.equal((await ann.get('/api/v1/audit-events?since=2016-12-31T23:59:60Z')).status, 200)
 })
 
-t.test('any text comes out as it went in: keys, certificates, configurations', async (t) => {
+t.test('any text is returned unchanged: keys, certificates, configurations', async (t) => {
   const type = await newType(
     ann,
     ['text', 'password', 'multiline'].map((name) =>

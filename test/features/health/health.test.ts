@@ -15,7 +15,7 @@ t.test('the probes are public and disclose nothing else', async (t) => {
       t.equal(answer.headers.get('server'), null)
       t.equal(answer.headers.get('x-powered-by'), null)
     }
-    t.equal((await fetch(service.origin + path, { method: 'HEAD' })).status, 200, 'some probes ask by HEAD')
+    t.equal((await fetch(service.origin + path, { method: 'HEAD' })).status, 200, 'some probes send HEAD')
   }
 })
 
@@ -51,7 +51,7 @@ t.test('requests in progress at shutdown are answered, and new ones are refused'
     }, 'the sign-in waits')
     const closed = replica.app.close()
     await eventually(() => replica.app.stopping, 'it is stopping')
-    await eventually(() => !replica.app.server.listening, 'it takes no more')
+    await eventually(() => !replica.app.server.listening, 'it accepts no more connections')
     await t.rejects(replica.client().get('/livez'))
     t.equal(await Promise.race([closed, sleep(50, 'not closed')]), 'not closed')
     return { answer, closed }

@@ -45,10 +45,10 @@ const step = fc.oneof(
   withValue('update', 4),
   withValue('environment', 2)
 )
-// The steps of one round run at the same time.
+// The steps of a round run concurrently.
 const rounds = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 3, maxLength: 10 })
 
-t.test('under any interleaving with key changes, each value is the one stored last', async (t) => {
+t.test('with any interleaving of writes and key changes, each value is the last stored one', async (t) => {
   t.comment(`FAST_CHECK_SEED=${SEED}`)
   const service = await startTestApp(t)
   const ann = await service.newUser()
@@ -70,7 +70,7 @@ t.test('under any interleaving with key changes, each value is the one stored la
   const [plain, password] = [type.field['plain'], type.field['password']]
   const keysOf = (value: string) => [plain, password].map((fieldId) => ({ fieldId, keyValue: value }))
 
-  /** The possible values by credential and environment: several while several writes run. */
+  /** The possible values by credential and environment. There are several while writes run. */
   type Model = Map<string, Map<string, Set<string>>>
 
   let done = 0
@@ -136,7 +136,7 @@ t.test('under any interleaving with key changes, each value is the one stored la
       for (const round of rounds) {
         const ids = [...model.keys()]
         await Promise.all(round.map((step) => perform(model, ids, step as Step)))
-        // Between rounds there is one value, on both replicas.
+        // After each round, both replicas return one value.
         for (const id of model.keys()) await settle(model, id, callers)
       }
       for (const id of model.keys()) await ann.delete(`${path}/${id}`)
@@ -151,12 +151,12 @@ t.test('under any interleaving with key changes, each value is the one stored la
   )
   t.ok(done > 50, `${done} steps in ${Date.now() - began} ms`)
   const { keyring } = service.app.services
-  // The last round may still be running: its time is up, but nothing stops it.
+  // The last round may still run: the time limit does not stop it.
   await eventually(async () => {
     await keyring.refresh()
     await reencryptAll(service.db, keyring)
     return Object.keys(await valuesByKey(service)).every((number) => Number(number) === keyring.current)
-  }, 'all is under the current data key')
+  }, 'all values use the current data key')
   t.ok(keyring.current > 3, `${keyring.current} data keys were made`)
 })
 
@@ -166,15 +166,15 @@ async function answered(answer: ReturnType<Client['get']>, ...statuses: number[]
   return { status, json }
 }
 
-// A credential that was created or deleted in the same round is not in the model; its values are checked by
-// their tag.
+// Skips credentials that were created or deleted in the same round: they are not in the model, and
+// decryption has already checked the tags of their values.
 function expectAll(values: unknown[], known: Map<string, Set<string>> | undefined) {
   const expected = known?.get('main')
   if (!expected) return
   for (const value of values) {
     if (!expected.has(value as string)) throw new Error(`${value} was never stored here`)
   }
-  if (new Set(values).size > 1) throw new Error(`values of two writes at once: ${values}`)
+  if (new Set(values).size > 1) throw new Error(`values of two writes: ${values}`)
 }
 
 async function settle(

@@ -20,7 +20,7 @@ const CREDENTIALS = 400
 const KILLS = 6
 const ADMIN = { LATCHKEY_ADMIN_EMAIL: 'admin@example.org', LATCHKEY_ADMIN_PASSWORD: 'correct horse battery' }
 
-t.test('re-encryption that is killed again and again loses no value, and finishes', async (t) => {
+t.test('re-encryption that is killed repeatedly loses no value, and finishes', async (t) => {
   const database = await createTestDatabase()
   const { db } = database
   t.teardown(database.drop)
@@ -32,7 +32,7 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
   first.child.kill('SIGKILL')
   await first.exited
 
-  // Stored by the service's own functions, which is faster than requests.
+  // Stores values with functions of the service, which is faster than requests.
   const keyring = await openKeyring(db, rootKeys)
   const stored = new Map<string, string>()
   const { id: owner } = await db.selectFrom('users').select('id').executeTakeFirstOrThrow()
@@ -77,7 +77,7 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
     const running = startProcess(t, t.testdir(), env)
     await running.printed('listens on')
     await eventually(async () => (await left()) < before, 'it has begun', 30_000)
-    // Half of the kills are within a batch, the others at any moment, also in a pause.
+    // Half of the kills are during a batch, the others at a random moment, possibly between batches.
     if (kill % 2 === 0) await sleep(randomInt(600))
     else await eventually(async () => (await inBatch()) || (await left()) === 0, 'a batch', 30_000)
     running.child.kill('SIGKILL')
@@ -86,7 +86,7 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
     if (seen.at(-1) === 0) break
   }
   t.comment(`left after each kill: ${seen.join(', ')}`)
-  t.ok(seen.filter((count) => count > 0).length >= 3, 'several kills were in the middle of it')
+  t.ok(seen.filter((count) => count > 0).length >= 3, 'several kills interrupted re-encryption')
 
   const last = startProcess(t, t.testdir(), env)
   await last.printed('listens on')
@@ -95,14 +95,14 @@ t.test('re-encryption that is killed again and again loses no value, and finishe
   const { rows } = await sql<{ id: string; revision: number; sealed_revision: number; value: Buffer }>`
     select c.id, c.revision, c.sealed_revision, k.value
     from credentials c join credential_keys k on k.credential_id = c.id`.execute(db)
-  t.equal(rows.length, CREDENTIALS, 'none is lost')
+  t.equal(rows.length, CREDENTIALS, 'no value is lost')
   const wrong = rows.filter(({ id, revision, sealed_revision, value }) => {
     const open = opener(keyring, { credentialId: id, environment: 'main', sealedRevision: sealed_revision })
     return (
       revision !== 1 || sealed_revision !== 1 || open(type.id, value).text !== JSON.stringify(stored.get(id))
     )
   })
-  t.same(wrong, [], 'and each opens as what was stored')
+  t.same(wrong, [], 'each value decrypts to what was stored')
   t.same(await valuesByKey({ db }), { 2: CREDENTIALS })
   t.equal((await verifyChain(db)).broken, undefined)
 })

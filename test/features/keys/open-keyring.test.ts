@@ -32,10 +32,10 @@ t.test('the first start creates a wrapped data key, and later ones use it', asyn
   const [row, ...others] = await rows()
   t.same(others, [])
   t.match(row, { number: 1, root_key_fingerprint: key.fingerprint })
-  t.equal(row!.wrapped.length, 61, 'not bare')
+  t.equal(row!.wrapped.length, 61, 'the key is wrapped')
   const again = await openKeyring(db, [key])
   t.equal(again.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
-  t.same(await rows(), [row], 'and nothing new is made')
+  t.same(await rows(), [row], 'nothing new is created')
 })
 
 t.test('replicas that start at the same time create one data key', async (t) => {
@@ -51,15 +51,15 @@ t.test('replicas that start at the same time create one data key', async (t) => 
   for (const ring of rings) t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
 })
 
-t.test('another root key is refused by name, and nothing is written', async (t) => {
+t.test('the error for a wrong root key names it, and nothing is written', async (t) => {
   const { db, rows } = await newDatabase(t)
   const [right, wrong] = [root('right'), root('wrong')]
   await openKeyring(db, [right])
   const before = await rows()
   const error = await failureOf(openKeyring(db, [wrong]))
   t.match(error, { name: 'WrongRootKey' })
-  t.match(error!.message, right.fingerprint, 'the one it needs')
-  t.match(error!.message, `${wrong.fingerprint} (wrong)`, 'the one it was given')
+  t.match(error!.message, right.fingerprint, 'the needed key')
+  t.match(error!.message, `${wrong.fingerprint} (wrong)`, 'the given key')
   t.notMatch(error!.message, '\n')
   t.same(await rows(), before)
 })
@@ -92,50 +92,47 @@ t.test('a changed data key does not open', async (t) => {
     )
     t.match(failure, { name: 'WrongRootKey' }, change)
   }
-  t.ok(await openKeyring(db, [key]), 'and as it was, it opens')
+  t.ok(await openKeyring(db, [key]), 'the unchanged key opens')
 })
 
-t.test(
-  'with a new root key first, the data keys are rewrapped, and nothing else of them changes',
-  async (t) => {
-    const { db } = await newDatabase(t)
-    const [old, fresh] = [root('old'), root('fresh')]
-    const before = await openKeyring(db, [old])
-    await rotate({ db, rootKeys: [old] })
-    const all = () =>
-      db
-        .selectFrom('data_keys')
-        .select(['number', 'wrapped', 'root_key_fingerprint', 'created_at', 'retired_at'])
-        .orderBy('number')
-        .execute()
-    const was = await all()
-    const sealed = before.values(CONTEXT).seal(['field'], Buffer.from('secret'))
-    const rings = await Promise.all(Array.from({ length: 4 }, () => openKeyring(db, [fresh, old])))
-    for (const ring of rings) t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
-    const is = await all()
-    for (const [index, row] of is.entries()) {
-      const { number, created_at, retired_at, wrapped } = was[index]!
-      t.match(row, { number, created_at, retired_at, root_key_fingerprint: fresh.fingerprint })
-      t.notOk(row.wrapped.equals(wrapped))
-    }
-    const events = (await keyEvents({ db })).filter(({ action }) => action === 'data-key.rewrapped')
-    t.match(
-      events,
-      [1, 2].map((number) => ({
-        target_name: number,
-        actor_type: 'system',
-        details: { number, from: old.fingerprint, to: fresh.fingerprint }
-      })),
-      'one event for each, although four replicas started'
-    )
-    t.equal(events.length, 2)
-    t.ok(await openKeyring(db, [fresh]), 'the old one can go')
-    t.match(await failureOf(openKeyring(db, [old])), { name: 'WrongRootKey' })
-    t.same(await all(), is)
+t.test('with a new root key first, the data keys are rewrapped and not changed otherwise', async (t) => {
+  const { db } = await newDatabase(t)
+  const [old, fresh] = [root('old'), root('fresh')]
+  const before = await openKeyring(db, [old])
+  await rotate({ db, rootKeys: [old] })
+  const all = () =>
+    db
+      .selectFrom('data_keys')
+      .select(['number', 'wrapped', 'root_key_fingerprint', 'created_at', 'retired_at'])
+      .orderBy('number')
+      .execute()
+  const was = await all()
+  const sealed = before.values(CONTEXT).seal(['field'], Buffer.from('secret'))
+  const rings = await Promise.all(Array.from({ length: 4 }, () => openKeyring(db, [fresh, old])))
+  for (const ring of rings) t.equal(ring.values(CONTEXT).open(['field'], sealed).toString(), 'secret')
+  const is = await all()
+  for (const [index, row] of is.entries()) {
+    const { number, created_at, retired_at, wrapped } = was[index]!
+    t.match(row, { number, created_at, retired_at, root_key_fingerprint: fresh.fingerprint })
+    t.notOk(row.wrapped.equals(wrapped))
   }
-)
+  const events = (await keyEvents({ db })).filter(({ action }) => action === 'data-key.rewrapped')
+  t.match(
+    events,
+    [1, 2].map((number) => ({
+      target_name: number,
+      actor_type: 'system',
+      details: { number, from: old.fingerprint, to: fresh.fingerprint }
+    })),
+    'one event for each data key, although four replicas started'
+  )
+  t.equal(events.length, 2)
+  t.ok(await openKeyring(db, [fresh]), 'the old root key is no longer needed')
+  t.match(await failureOf(openKeyring(db, [old])), { name: 'WrongRootKey' })
+  t.same(await all(), is)
+})
 
-t.test('replicas with different first root keys open the data keys that the other wrapped', async (t) => {
+t.test("replicas with different first root keys can use each other's data keys", async (t) => {
   const { db } = await newDatabase(t)
   const [one, two] = [root('one'), root('two')]
   await openKeyring(db, [one])

@@ -45,14 +45,18 @@ t.test('re-encryption changes the data key of the values, and nothing else', asy
   await rotate(service)
   t.match(await reencrypt(service), { damaged: [], skipped: 0 })
   t.same(await valuesByKey(service), { 2: values.length })
-  t.equal(new Set([...values, ...(await sealed())]).size, 2 * values.length, 'each is other bytes')
+  t.equal(
+    new Set([...values, ...(await sealed())]).size,
+    2 * values.length,
+    'all encrypted values have changed'
+  )
   const { rows: later } = await sql<{ count: number }>`select count(*) as count from audit_log`.execute(
     service.db
   )
   t.equal(later[0]!.count, events[0]!.count + 2, 'two events: one key retired, one created')
   t.same(await rowsOf(), rows, 'no credential was written')
   t.same(await see(), before)
-  t.match(await reencrypt(service), { values: 0 }, 'and then there is nothing to do')
+  t.match(await reencrypt(service), { values: 0 }, 'nothing is left to do')
 })
 
 t.test('a credential that is locked by another transaction is re-encrypted in the next pass', async (t) => {
@@ -89,7 +93,7 @@ t.test('a value that does not decrypt is skipped, kept, logged and counted', asy
   await sql`update credential_keys set value = set_byte(value, 30, get_byte(value, 30) # 1)
     where credential_id = ${broken} and field_id = ${type.field['password']!}`.execute(service.db)
   await rotate(service)
-  // The service itself re-encrypts.
+  // The background job of the service re-encrypts.
   await eventually(async () => (await valuesByKey(service))[1] === 1, 'all but one', 20_000)
   t.same(await valuesByKey(service), { 1: 1, 2: 59 })
   await eventually(() => service.log.some((line) => line.includes(broken)), 'it is logged')

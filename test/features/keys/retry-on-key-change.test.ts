@@ -30,7 +30,7 @@ async function setUp(t: Test) {
 
 const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'>) => app.services.keyring
 
-t.test('a replica that does not know a new data key yet serves values under it', async (t) => {
+t.test('a replica serves values under a new data key that it has not loaded yet', async (t) => {
   const { service, ann, type } = await setUp(t)
   const projectId = await newProject(ann)
   const token = await newToken(ann, ['credentials:resolve'], { projectId })
@@ -49,9 +49,7 @@ t.test('a replica that does not know a new data key yet serves values under it',
     'environment gone': (id) => there.delete(`${path}/${id}/environments/other`)
   }
   const keysOf = () => newCredentialBody(type).keys
-  /**
-   * A new data key, and what `create` makes under it; again if the replica refreshes its keyring meanwhile.
-   */
+  /** Rotates the data key and calls `create`. Repeats this if the replica has already loaded the new key. */
   const underNewKey = async <T>(create: () => Promise<T>) => {
     for (let attempt = 1; ; attempt++) {
       const number = await rotate(service)
@@ -89,7 +87,7 @@ t.test('a replica that does not know a new data key yet serves values under it',
   const { body, key, first } = created
   t.notOk(knows(number))
   const again = await there.post(path, body, key)
-  t.equal(again.headers.get('idempotency-replayed'), 'true', 'an answer kept under the new key')
+  t.equal(again.headers.get('idempotency-replayed'), 'true', 'a response stored under the new key')
   t.same(again.json, first.json)
 })
 
@@ -105,7 +103,7 @@ t.test('all replicas write under the new data key within seconds', async (t) => 
   t.same(await valuesByKey(service), { [number]: 4 })
 })
 
-t.test('a made-up key number is answered as a decryption failure', async (t) => {
+t.test('an unknown key number is a decryption failure', async (t) => {
   const { service, ann, type } = await setUp(t)
   const { id } = await newCredential(ann, type)
   await sql`update credential_keys set value = set_byte(value, 4, 99) where credential_id = ${id}`.execute(
@@ -117,12 +115,12 @@ t.test('a made-up key number is answered as a decryption failure', async (t) => 
   }
   const { rows } = await sql<{ count: number }>`select sum(count) as count from audit_log
     where target_id = ${id} and outcome = 'denied'`.execute(service.db)
-  t.equal(Number(rows[0]!.count), 3, 'each is recorded')
+  t.equal(Number(rows[0]!.count), 3, 'each failure is recorded')
   const metrics = await service.app.metrics.registry.metrics()
   t.match(metrics, /^latchkey_decryption_failures_total\{where="request"\} 3$/m)
 })
 
-t.test('a batch with many made-up key numbers still returns the other values', async (t) => {
+t.test('a resolve with many unknown key numbers still returns the other values', async (t) => {
   const { service, ann, type } = await setUp(t)
   const projectId = await newProject(ann)
   const machine = await newToken(ann, ['credentials:resolve'], { projectId })
@@ -145,7 +143,7 @@ t.test('a replica that cannot unwrap a new data key returns 503 for it and serve
   const old = await newCredential(ann, type)
   const replica = await startReplica(t, service)
   const there = replica.client(ann)
-  // The other replicas have a new root key; this one was not restarted.
+  // As if other replicas had been restarted with a new root key, but not this one.
   const rootKeys = [...parseRootKeys(newRootKey('new')), ...service.rootKeys]
   const keyring = await openKeyring(service.db, rootKeys)
   await rotate({ db: service.db, rootKeys })
@@ -158,12 +156,12 @@ t.test('a replica that cannot unwrap a new data key returns 503 for it and serve
   const { rows } = await sql`select 1 from audit_log where outcome = 'denied'`.execute(service.db)
   t.equal(rows.length, 0, 'no denial is recorded')
   const made = await newCredential(there, type)
-  t.equal((await reveal(there, made.id))['password'], SECRET, 'what it writes, it can read')
+  t.equal((await reveal(there, made.id))['password'], SECRET, 'it can read its own writes')
   await eventually(
     () => replica.log.some((line) => line.includes('the data keys were not refreshed')),
     'it is logged'
   )
   await reencryptAll(service.db, keyring)
-  t.same(await valuesByKey(service), { 2: 4 }, 'the others re-encrypt it')
+  t.same(await valuesByKey(service), { 2: 4 }, 'other replicas re-encrypt them')
   t.match(await replica.app.metrics.registry.metrics(), /^latchkey_keyring_refresh_failures_total [1-9]\d*$/m)
 })

@@ -9,7 +9,7 @@ import { eventually } from '../../helpers/eventually.ts'
 import { age, keyEvents, operator, rotate } from '../../helpers/keys.ts'
 import { startReplica } from '../../helpers/replica.ts'
 
-/** How many transactions wait for a lock by name. */
+/** Returns the number of transactions that wait for an advisory lock. */
 async function waiting({ db }: Pick<TestApp, 'db'>): Promise<number> {
   const { rows } = await sql<{ count: number }>`select count(*)::int as count from pg_locks
     where locktype = 'advisory' and not granted
@@ -21,7 +21,7 @@ const keyringOf = ({ app }: Pick<Awaited<ReturnType<typeof startReplica>>, 'app'
 
 t.test('replicas that rotate at the same time create one data key, also by age', async (t) => {
   const service = await startTestApp(t)
-  // All have seen the first key as the current one before any of them creates another one.
+  // Makes all of them wait until they have read the first key as the current one.
   const { rotating } = await service.db.transaction().execute(async (trx) => {
     await lockDataKeys(trx)
     const rotating = Array.from({ length: 6 }, () => rotate(service))
@@ -45,14 +45,14 @@ t.test('replicas that rotate at the same time create one data key, also by age',
   const before = Date.now()
   await age(service, 91, 2)
   await eventually(() => keyringOf(replica).current === 3, 'a new one after 90 days', 20_000)
-  await eventually(() => keyringOf(service).current === 3, 'everywhere')
+  await eventually(() => keyringOf(service).current === 3, 'on all replicas')
   t.ok(Date.now() - before < 20_000)
   const { rows } = await sql`select number from data_keys`.execute(service.db)
-  t.equal(rows.length, 3, 'one, by whichever was first')
+  t.equal(rows.length, 3, 'only one replica created a key')
   t.match((await keyEvents(service)).at(-1), { actor_name: 'service', details: { number: 3, reason: 'age' } })
 })
 
-t.test('a data key of 89 days stays, and of any age with LATCHKEY_DATA_KEY_MAX_DAYS=0', async (t) => {
+t.test('a data key is kept at 89 days, and at any age with LATCHKEY_DATA_KEY_MAX_DAYS=0', async (t) => {
   const [young, never] = [await startTestApp(t), await startTestApp(t, { LATCHKEY_DATA_KEY_MAX_DAYS: '0' })]
   await Promise.all([age(young, 89), age(never, 4_000)])
   await new Promise((resolve) => setTimeout(resolve, 7_500))

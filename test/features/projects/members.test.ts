@@ -58,8 +58,8 @@ const countOwners = async (project: string) =>
 t.test('owners who leave concurrently leave an owner', async (t) => {
   const ways: [string, (by: Client, other: Client, project: string) => Promise<Answer>][] = [
     ['leaving', (by, _, project) => by.delete(memberPath(project, by))],
-    ['becoming less', (by, _, project) => by.put(memberPath(project, by), { role: 'viewer' })],
-    ['taking each other out', (by, other, project) => by.delete(memberPath(project, other))],
+    ['demoting themselves', (by, _, project) => by.put(memberPath(project, by), { role: 'viewer' })],
+    ['removing each other', (by, other, project) => by.delete(memberPath(project, other))],
     ['demoting each other', (by, other, project) => by.put(memberPath(project, other), { role: 'viewer' })]
   ]
   for (let round = 0; round < 5; round++) {
@@ -91,7 +91,7 @@ t.test('an owner who leaves while the account of the other one is deleted leaves
   }
 })
 
-/** Sends a request that waits for the project, and changes a role before it goes on. */
+/** Sends a request that waits for the lock of the project, and changes a role before it continues. */
 async function whileWaiting(
   project: string,
   request: () => Promise<Answer>,
@@ -123,7 +123,7 @@ t.test('a role that is lost between the guard and the change no longer counts', 
   const cases: [string, Client, 'admin' | 'viewer', (project: string) => Promise<Answer>][] = [
     ['adding', adam, 'viewer', (project) => adam.post(`${project}/members`, { email, role: 'viewer' })],
     ['changing', adam, 'viewer', (project) => adam.put(memberPath(project, vera), { role: 'editor' })],
-    ['taking out', adam, 'viewer', (project) => adam.delete(memberPath(project, vera))],
+    ['removing', adam, 'viewer', (project) => adam.delete(memberPath(project, vera))],
     [
       'adding an owner',
       olga,

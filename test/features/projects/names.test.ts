@@ -17,7 +17,7 @@ async function create(t: Test, owner: Client, name: string): Promise<string> {
   return made.json.id
 }
 
-t.test('an owner has a name once, however it is written', async (t) => {
+t.test('project names are unique for an owner, in every form', async (t) => {
   const [ann, bob] = (await users(2)) as [Client, Client]
   const id = await create(t, ann, 'Straße')
   for (const name of ['Straße', 'STRASSE', ' stra\u00dfe\u3000', 'Straße\ufe0f'])
@@ -28,18 +28,18 @@ t.test('an owner has a name once, however it is written', async (t) => {
     )
   const taken = await ann.post(PROJECTS, { name: 'STRASSE' })
   t.same(outcome(taken), TAKEN)
-  t.notMatch(taken.text, 'STRASSE', 'nothing is echoed')
+  t.notMatch(taken.text, 'STRASSE', 'input is not echoed')
   await create(t, bob, 'Straße')
   t.equal(
     (await ann.put(`${PROJECTS}/${id}`, { name: 'STRASSE' })).json.name,
     'STRASSE',
-    'its own name is free'
+    'a project can be renamed to another form of its name'
   )
   t.equal((await ann.delete(`${PROJECTS}/${id}`)).status, 200)
   await create(t, ann, 'Straße')
 })
 
-t.test('a rename takes a name and leaves one', async (t) => {
+t.test('a rename takes the new name and frees the old one', async (t) => {
   const [ann] = (await users(1)) as [Client]
   const [first, second] = [await create(t, ann, 'First'), await create(t, ann, 'Second')]
   t.same(outcome(await ann.put(`${PROJECTS}/${second}`, { name: 'FIRST' })), TAKEN)
@@ -50,7 +50,7 @@ t.test('a rename takes a name and leaves one', async (t) => {
   t.same(outcome(await ann.post(PROJECTS, { name: 'third' })), TAKEN)
 })
 
-t.test('of many at once, one is created and one renamed', async (t) => {
+t.test('one of several concurrent creates or renames succeeds', async (t) => {
   const [ann] = (await users(1)) as [Client]
   const created = await Promise.all(Array.from({ length: 8 }, () => ann.post(PROJECTS, { name: 'Race' })))
   t.same(created.map(({ status }) => status).sort(), [201, ...new Array(7).fill(409)])
@@ -69,7 +69,7 @@ t.test('after a rename by another user, the former holder does not hold the name
   t.equal(
     (await adam.put(`${PROJECTS}/${id}`, { name: 'News' })).status,
     200,
-    'the admin holds no name of it'
+    'an admin does not hold the name'
   )
   const body = { credentialName: 'Sent to a name', credentialType: 'api-key', values: { apiKey: 'k' } }
   const sent = await ann.post('/api/v1/app-credentials', { ...body, projects: ['News'] })
@@ -83,13 +83,13 @@ t.test('a user cannot occupy the names of another user', async (t) => {
   await addMember(eve, id, ann, 'owner')
   const own = await create(t, ann, 'Payroll')
   t.equal((await eve.put(memberPath(`${PROJECTS}/${id}`, eve), { role: 'admin' })).status, 200)
-  t.equal((await eve.put(`${PROJECTS}/${id}`, { name: 'Invoices' })).status, 200, 'held by nobody now')
+  t.equal((await eve.put(`${PROJECTS}/${id}`, { name: 'Invoices' })).status, 200, 'no one holds the new name')
   await create(t, ann, 'Invoices')
   await create(t, eve, 'Payroll')
   t.same(outcome(await ann.put(`${PROJECTS}/${own}`, { name: 'Invoices' })), TAKEN)
 })
 
-t.test('a name is free when its holder leaves, is no owner any more, or is deleted', async (t) => {
+t.test('a name is free when its holder leaves, is demoted or is deleted', async (t) => {
   const [ann, bob, cem] = (await users(3)) as [Client, Client, Client]
   const left = await create(t, ann, 'Left')
   await addMember(ann, left, bob, 'owner')
@@ -103,13 +103,13 @@ t.test('a name is free when its holder leaves, is no owner any more, or is delet
   await create(t, ann, 'Demoted')
   t.equal((await bob.put(membership, { role: 'owner' })).status, 200, 'an owner again, without the name')
   t.equal((await ann.put(`${PROJECTS}/${demoted}`, { description: 'x' })).status, 200)
-  t.equal((await ann.put(`${PROJECTS}/${demoted}`, { name: 'DEMOTED' })).status, 200, 'it keeps its own')
-  t.same(outcome(await ann.put(`${PROJECTS}/${demoted}`, { name: 'Left' })), TAKEN)
   t.equal(
-    (await bob.put(`${PROJECTS}/${demoted}`, { name: 'Bobs' })).status,
+    (await ann.put(`${PROJECTS}/${demoted}`, { name: 'DEMOTED' })).status,
     200,
-    'bob gives and holds a name'
+    'the project can keep its name'
   )
+  t.same(outcome(await ann.put(`${PROJECTS}/${demoted}`, { name: 'Left' })), TAKEN)
+  t.equal((await bob.put(`${PROJECTS}/${demoted}`, { name: 'Bobs' })).status, 200, 'bob holds the new name')
   t.same(outcome(await bob.post(PROJECTS, { name: 'Bobs' })), TAKEN)
   await create(t, ann, 'Bobs')
 

@@ -20,10 +20,10 @@ t.test('the user who creates a project becomes its owner', async (t) => {
   t.equal((await vera.post(PROJECTS, { name: 'Report 2' })).json.description, null)
 })
 
-t.test('each role may do what the table says and no more', async (t) => {
+t.test('each role has exactly the permissions in the table', async (t) => {
   const email = nora.person.email
   const roles = { viewer: vera, editor: eddy, admin: adam, owner: olga, nobody: nora }
-  // One status for each of the roles, in their order.
+  // One expected status for each role, in the order of `roles`.
   const acts: [string, number[], (who: Client, project: string) => Promise<Answer>][] = [
     ['see it', [200, 200, 200, 200, 403], (who, project) => who.get(project)],
     ['see its members', [200, 200, 200, 200, 403], (who, project) => who.get(`${project}/members`)],
@@ -72,8 +72,8 @@ t.test('each role may do what the table says and no more', async (t) => {
         `${role}: ${name}`
       )
       if (status < 400) continue
-      t.same(await rolesIn(project), PEOPLE, `${role}: ${name}: the members are as before`)
-      t.match((await olga.get(project)).json.name, /^Report/, `${role}: ${name}: the project is as before`)
+      t.same(await rolesIn(project), PEOPLE, `${role}: ${name}: the members are unchanged`)
+      t.match((await olga.get(project)).json.name, /^Report/, `${role}: ${name}: the project is unchanged`)
     }
   }
 })
@@ -236,7 +236,7 @@ t.test('deleting a project removes its members and links but no credential', asy
 })
 
 t.test(
-  'a retry with the same Idempotency-Key gets the first answer, for projects and for members',
+  'a retry with the same Idempotency-Key gets the first response, for projects and for members',
   async (t) => {
     const members = `${await newProject()}/members`
     const email = nora.person.email
@@ -249,7 +249,7 @@ t.test(
       headers['idempotency-key'] = randomUUID()
       const twins = await Promise.all(Array.from({ length: 4 }, () => olga.post(path, body, { headers })))
       t.same(new Set(twins.map(({ status }) => status)), new Set([201]), path)
-      t.equal(new Set(twins.map(({ text }) => text)).size, 1, 'the answers are the same')
+      t.equal(new Set(twins.map(({ text }) => text)).size, 1, 'the responses are equal')
       t.equal(new Set(twins.map((twin) => twin.headers.get('location'))).size, 1)
       t.equal(twins.filter((twin) => twin.headers.get('idempotency-replayed') === 'true').length, 3)
       t.same(outcome(await olga.post(path, other, { headers })), [422, 'idempotency-key-reused'])
@@ -258,7 +258,7 @@ t.test(
     t.equal(
       (await nora.post(PROJECTS, { name: 'Mine' }, { headers })).json.name,
       'Mine',
-      'keys are each caller’s own'
+      'keys of other callers are separate'
     )
   }
 )

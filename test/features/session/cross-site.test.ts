@@ -101,7 +101,7 @@ t.test('a listed origin may write and read', async (t) => {
   const refused = await ann.other().get('/api/v1/session', { headers })
   t.equal(refused.status, 401)
   t.equal(refused.headers.get('access-control-allow-origin'), UI, 'refusals can be read as well')
-  t.equal((await change(ann, { origin: `${UI}.evil.example` })).status, 403, 'its like may not')
+  t.equal((await change(ann, { origin: `${UI}.evil.example` })).status, 403, 'a similar origin may not')
 })
 
 t.test('a preflight is answered for listed origins only', async (t) => {

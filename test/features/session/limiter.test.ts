@@ -5,7 +5,7 @@ import { startTestApp } from '../../helpers/app.ts'
 import type { Answer, Client } from '../../helpers/client.ts'
 import { startReplica } from '../../helpers/replica.ts'
 
-// Behind a proxy, so that each test can come from addresses of its own.
+// With TRUST_PROXY, so that each test can use its own addresses.
 const service = await startTestApp(t, { TRUST_PROXY: 'true' })
 
 let addresses = 0
@@ -27,7 +27,7 @@ async function fail(t: typeof service.admin, email: string, address: string, tim
 const failuresFrom = (address: string) =>
   service.db.selectFrom('login_failures').where('address', '=', address).select(['id', 'account']).execute()
 const hashOf = (email: string) => createHash('sha256').update(email.toLowerCase()).digest()
-/** As if that many tries had failed just now. */
+/** Inserts failures as if that many attempts had just failed. */
 const plant = (count: number, failure: () => { account: Buffer; address: string }) =>
   service.db
     .insertInto('login_failures')
@@ -43,11 +43,15 @@ t.test('ten wrong passwords lock out only the address that sent them', async (t)
   t.match(refused.json, { status: 429, code: 'too-many-attempts' })
   const seconds = Number(refused.headers.get('retry-after'))
   t.ok(Number.isInteger(seconds) && seconds > 0 && seconds <= 15 * 60, `retry after ${seconds} s`)
-  t.equal((await signIn(ann, email, password, bad)).status, 429, 'the right password does not help it')
-  t.equal((await signIn(ann, email.toUpperCase(), password, bad)).status, 429, 'nor do capitals')
-  t.equal((await signIn(ann, email, password, good)).status, 200, 'the right one from elsewhere does')
+  t.equal((await signIn(ann, email, password, bad)).status, 429, 'the right password is refused as well')
+  t.equal((await signIn(ann, email.toUpperCase(), password, bad)).status, 429, 'also in upper case')
+  t.equal((await signIn(ann, email, password, good)).status, 200, 'another address is not locked out')
   const bob = await service.newUser()
-  t.equal((await signIn(bob, bob.person.email, password, bad)).status, 200, 'nor is another account hit')
+  t.equal(
+    (await signIn(bob, bob.person.email, password, bad)).status,
+    200,
+    'another account is not locked out'
+  )
 })
 
 t.test('an unknown account is locked out in the same way', async (t) => {
@@ -62,7 +66,7 @@ t.test('an unknown account is locked out in the same way', async (t) => {
   t.same(refusals[0], refusals[1])
 })
 
-t.test('refused attempts do not lengthen the wait, and after it all attempts are forgotten', async (t) => {
+t.test('refused attempts do not extend the wait, after which attempts are forgotten', async (t) => {
   const ann = await service.newUser()
   const { email, password } = ann.person
   const address = newAddress()
@@ -100,7 +104,7 @@ t.test('concurrent attempts on two replicas are counted together', async (t) => 
     Array.from({ length: 40 }, (_, i) => signIn(clients[i % 2]!, ann.person.email, WRONG, address))
   )
   const guessed = answers.filter((answer) => answer.status === 401).length
-  t.ok(guessed <= 10, `${guessed} passwords were looked at`)
+  t.ok(guessed <= 10, `${guessed} passwords were checked`)
   t.ok(answers.every(({ status }) => status === 401 || status === 429))
 })
 
@@ -110,7 +114,7 @@ t.test('fifty wrong passwords for one account lock it for all addresses', async 
   await plant(49, () => ({ account: hashOf(email), address: newAddress() }))
   t.equal((await signIn(ann, email, WRONG, newAddress())).status, 401)
   t.equal((await signIn(ann, email, password, newAddress())).status, 429)
-  t.equal((await ann.get('/api/v1/session')).status, 200, 'whoever is signed in stays so')
+  t.equal((await ann.get('/api/v1/session')).status, 200, 'existing sessions continue')
   await sql`update login_failures set at = at - interval '15 minutes'`.execute(service.db)
   t.equal((await signIn(ann, email, password, newAddress())).status, 200)
 })

@@ -21,7 +21,7 @@ const sessionsOf = (client: Client) =>
     .where('user_id', '=', client.person.id)
     .select(['id', 'token_hash', 'last_seen_at', 'expires_at'])
     .execute()
-/** As if all that happened in the client's sessions had happened this much earlier. */
+/** Moves the times of the client's sessions into the past. */
 const age = (client: Client, minutes: number) =>
   sql`update sessions set last_seen_at = last_seen_at - make_interval(mins => ${minutes}),
     expires_at = expires_at - make_interval(mins => ${minutes}) where user_id = ${client.person.id}`.execute(
@@ -30,7 +30,7 @@ const age = (client: Client, minutes: number) =>
 const idleFor = (client: Client, seconds: number) =>
   sql`update sessions set last_seen_at = now() - make_interval(secs => ${seconds})
     where user_id = ${client.person.id}`.execute(service.db)
-/** The answer as far as it says anything: without the ids and the time. */
+/** Returns the response without request ids and its date. */
 function comparable({ status, headers, text, json }: Answer) {
   const names = [...headers].filter(([name]) => !['date', 'x-request-id'].includes(name))
   return { status, headers: Object.fromEntries(names), text: text.replaceAll(json.requestId, '') }
@@ -59,7 +59,7 @@ t.test('the cookie is SameSite, HttpOnly and without expiry', async (t) => {
   t.match(pair, /^latchkey_session=[A-Za-z0-9_-]{43}$/, '256 bits')
   t.same(attributes.sort(), ['HttpOnly', 'Path=/', 'SameSite=Lax'])
   t.match(answer.json, { user: { email: ann.person.email }, session: { id: String } })
-  t.notMatch(answer.text, pair!.split('=')[1]!, 'it is nowhere else')
+  t.notMatch(answer.text, pair!.split('=')[1]!, 'the token is only in the cookie')
 })
 
 t.test('over https the cookie is Secure and has the __Host- prefix', async (t) => {
@@ -72,9 +72,9 @@ t.test('over https the cookie is Secure and has the __Host- prefix', async (t) =
   t.equal((await secure.get('/api/v1/session')).status, 200)
   const plain = secure.other()
   plain.cookie = secure.cookie!.replace('__Host-', '')
-  t.equal((await plain.get('/api/v1/session')).status, 401, 'the name without the prefix is not taken')
+  t.equal((await plain.get('/api/v1/session')).status, 401, 'the name without the prefix is not accepted')
   const out = await secure.delete('/api/v1/session')
-  t.match(out.headers.getSetCookie(), [/^__Host-latchkey_session=;.*Secure/], 'and it can be cleared')
+  t.match(out.headers.getSetCookie(), [/^__Host-latchkey_session=;.*Secure/], 'the cookie is cleared')
 })
 
 t.test('each sign-in creates a new session and ignores a given one', async (t) => {
@@ -107,7 +107,7 @@ t.test('the database stores only the hash of the token', async (t) => {
     t.notMatch(all, trace)
   }
   t.notMatch(all, ann.person.password)
-  t.notMatch(service.log.join('\n'), token, 'nor in the log')
+  t.notMatch(service.log.join('\n'), token, 'the log does not contain the token')
 })
 
 t.test('wrong password, unknown e-mail and disabled user get the same answer', async (t) => {
@@ -156,7 +156,7 @@ t.test('disabling or deleting a user ends their sessions', async (t) => {
   t.equal((await service.admin.delete(`/api/v1/users/${bob.person.id}`)).status, 200)
   t.equal((await bob.get('/api/v1/session')).status, 401)
   const eve = await service.newUser()
-  // However it came about, and even with a session left.
+  // Disabled directly in the database, so that the session still exists.
   await service.db
     .updateTable('users')
     .set({ disabled_at: new Date() })
@@ -164,7 +164,7 @@ t.test('disabling or deleting a user ends their sessions', async (t) => {
     .execute()
   t.equal((await eve.get('/api/v1/session')).status, 401)
   await service.db.updateTable('users').set({ disabled_at: null }).where('id', '=', eve.person.id).execute()
-  t.equal((await eve.get('/api/v1/session')).status, 401, 'and it does not come back')
+  t.equal((await eve.get('/api/v1/session')).status, 401, 'the session is not restored')
 })
 
 t.test('an idle session ends and stays ended', async (t) => {
@@ -174,7 +174,7 @@ t.test('an idle session ends and stays ended', async (t) => {
   await idleFor(ann, 30 * 60 + 20)
   const late = await ann.get('/api/v1/session')
   t.match(late.json, { status: 401, code: 'unauthenticated' })
-  t.same(await sessionsOf(ann), [], 'so that a clock that jumps back revives nothing')
+  t.same(await sessionsOf(ann), [], 'the session is deleted, so a clock change cannot restore it')
 })
 
 t.test('use extends a session up to its maximum lifetime', async (t) => {
@@ -185,7 +185,7 @@ t.test('use extends a session up to its maximum lifetime', async (t) => {
   for (let minutes = 0; minutes < 12 * 60 - 25; minutes += 25) {
     await age(ann, 25)
     t.equal((await ann.get('/api/v1/session')).status, 200)
-    // A request does not wait for the write of its last use.
+    // The last use is written after the response.
     await eventually(async () => {
       const [current] = await sessionsOf(ann)
       return Date.now() - current!.last_seen_at.getTime() < 60_000
@@ -209,7 +209,7 @@ t.test('the idle time and maximum lifetime come from the configuration', async (
   await eventually(async () => {
     const seen = (await sessionsOf(ann)).map((session) => Date.now() - session.last_seen_at.getTime())
     return seen.some((ms) => ms < 10_000)
-  }, 'use slides even the shortest time')
+  }, 'use extends even the shortest idle time')
   await idleFor(ann, 61)
   t.equal((await there.get('/api/v1/session')).status, 401)
 })
@@ -235,14 +235,18 @@ t.test('the last use of a session is written at most once a minute', async (t) =
     (await sessionsOf(ann)).every((one) => Date.now() - one.last_seen_at.getTime() < 9_000)
   const asks = (times: number) => Promise.all(Array.from({ length: times }, () => ann.get('/api/v1/session')))
   await idleFor(ann, 55)
-  t.same(await updatesBy(() => asks(5)), [], 'within the minute: nothing is so much as tried')
+  t.same(await updatesBy(() => asks(5)), [], 'within a minute, no write is attempted')
   await idleFor(ann, 65)
   const updates = await updatesBy(async () => {
     await asks(20)
     await eventually(isSeen, 'the use is written')
   })
-  t.equal(updates.filter((level) => level === 'row').length, 1, 'after it: once, by twenty requests at once')
-  t.same(await updatesBy(() => asks(5)), [], 'and then not again')
+  t.equal(
+    updates.filter((level) => level === 'row').length,
+    1,
+    'after a minute, twenty concurrent requests write once'
+  )
+  t.same(await updatesBy(() => asks(5)), [], 'no more writes after that')
   const { json } = await ann.get('/api/v1/session')
   t.ok(Date.now() - Date.parse(json.session.lastSeenAt) < 10_000)
 })
@@ -277,7 +281,7 @@ t.test('users list their sessions on all devices and can end each', async (t) =>
   t.equal((await ann.get('/api/v1/sessions')).json.total, 2)
   await idleFor(ann, 31 * 60)
   await laptop.signIn(ann.person)
-  t.equal((await laptop.get('/api/v1/sessions')).json.total, 1, 'only those that live')
+  t.equal((await laptop.get('/api/v1/sessions')).json.total, 1, 'only active sessions')
 })
 
 t.test("another user's session is not found", async (t) => {
@@ -307,7 +311,7 @@ t.test('a new password ends the other sessions and replaces the old one', async 
   t.equal((await other.get('/api/v1/session')).status, 401)
   t.equal((await service.anonymous().signIn(ann.person)).status, 401)
   t.equal((await service.anonymous().signIn({ ...ann.person, password: newPassword })).status, 200)
-  // As docs/why.md warns.
+  // A limitation that docs/why.md documents.
   t.equal((await copy.get('/api/v1/session')).status, 200, 'a copy of the session that made the change')
   t.equal((await token.get('/api/v1/app-credentials')).status, 200, 'tokens')
 })
@@ -326,7 +330,7 @@ t.test('a password is the same in every Unicode form', async (t) => {
   t.equal((await ann.signIn({ email, password: composed })).status, 200)
 })
 
-t.test('so is that of the first administrator', async (t) => {
+t.test('the password of the first administrator is the same in every Unicode form', async (t) => {
   const starts = await serviceStarts(t)
   const { admin } = await starts.serve({
     LATCHKEY_ROOT_KEYS: newRootKey('test'),
@@ -336,7 +340,7 @@ t.test('so is that of the first administrator', async (t) => {
   t.equal((await admin.signIn({ email: 'root@example.org', password })).status, 200)
 })
 
-t.test('a hash of a password in another form fits once more, and is renewed', async (t) => {
+t.test('an old hash of another Unicode form is accepted and replaced', async (t) => {
   const ann = await service.newUser()
   const { email } = ann.person
   const [composed, decomposed] = ['p\u00e4ssw\u00f6rd horse', 'pa\u0308sswo\u0308rd horse']
@@ -344,8 +348,8 @@ t.test('a hash of a password in another form fits once more, and is renewed', as
   await service.db.updateTable('users').set({ password_hash }).where('id', '=', ann.person.id).execute()
   const signIn = async (password: string) => (await service.anonymous().signIn({ email, password })).status
   t.equal(await signIn(composed), 401)
-  t.same(await Promise.all([1, 2, 3].map(() => signIn(decomposed))), [200, 200, 200], 'at once')
-  t.equal(await signIn(composed), 200, 'from every keyboard now')
+  t.same(await Promise.all([1, 2, 3].map(() => signIn(decomposed))), [200, 200, 200], 'concurrently')
+  t.equal(await signIn(composed), 200, 'the new hash fits every form')
   t.equal(await signIn(decomposed), 200)
 })
 
@@ -462,7 +466,7 @@ t.test('headers that name a user, an address or a path are ignored', async (t) =
 
 t.test('an unknown account takes as much work as a known one', async (t) => {
   const ann = await service.newUser()
-  // CPU time of service and caller, in µs: how long it takes says as much of what else the machine does.
+  // CPU time of service and caller in µs, because the elapsed time depends on the load of the machine.
   const costOf = async (email: string) => {
     const from = process.cpuUsage()
     t.equal((await service.anonymous().signIn({ email, password: 'not the right one' })).status, 401)
@@ -474,7 +478,7 @@ t.test('an unknown account takes as much work as a known one', async (t) => {
     known.push(await costOf(ann.person.email))
     unknown.push(await costOf(`nobody-${randomUUID()}@example.org`))
   }
-  // The minimum is the least disturbed by other work. Without hashing, the ratio would be a fifth.
+  // The minimum is the run with the least other work. Without hashing, the ratio would be a fifth.
   const ratio = Math.min(...unknown) / Math.min(...known)
   t.ok(ratio > 0.6 && ratio < 1.6, `${ratio} times the work`)
 })

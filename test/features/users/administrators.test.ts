@@ -24,7 +24,7 @@ t.test('the last enabled administrator cannot be deleted, disabled or demoted', 
       t.same(outcome(answer), [409, 'last-administrator'], `${name}, ${when}`)
   }
   await service.newUser()
-  await refusedAll('of one')
+  await refusedAll('as the only one')
   const eve = await service.newUser({ role: 'admin' })
   t.equal((await admin.put(pathOf(eve), { disabled: true })).status, 200)
   await refusedAll('the other being disabled')
@@ -33,7 +33,7 @@ t.test('the last enabled administrator cannot be deleted, disabled or demoted', 
   t.same(outcome(await admin.get(USERS)), [403, 'forbidden'])
 })
 
-t.test('an administrator who was demoted in the meantime cannot demote others', async (t) => {
+t.test('an administrator who is demoted during the request cannot demote others', async (t) => {
   const service = await startTestApp(t)
   const { admin, db } = service
   const [eve, ann] = [await service.newUser({ role: 'admin' }), await service.newUser({ role: 'admin' })]

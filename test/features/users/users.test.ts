@@ -13,7 +13,7 @@ const someone = () => ({ email: `${randomUUID()}@example.org`, name: 'Ann', pass
 const outcome = ({ status, json }: Answer) => [status, json.code]
 const pathOf = ({ person }: Client) => `${USERS}/${person.id}`
 
-/** A problem without the id of its request. */
+/** Returns the problem without its request id. */
 const problemOf = ({ status, json }: Answer) => ({ ...json, requestId: undefined, status })
 
 t.test('an administrator creates a user, who signs in with the password', async (t) => {
@@ -33,7 +33,7 @@ t.test('invalid input is refused with its path', async (t) => {
     ['no e-mail', { email: undefined }, '/body/email', 'required'],
     ['no name', { name: undefined }, '/body/name', 'required'],
     ['no password', { password: undefined }, '/body/password', 'required'],
-    ['an e-mail that is none', { email: 'ann' }, '/body/email', 'wrong-format'],
+    ['an invalid e-mail address', { email: 'ann' }, '/body/email', 'wrong-format'],
     ['white space around it', { email: ' ann@example.org' }, '/body/email', 'wrong-format'],
     ['a long e-mail', { email: `ann@${'example.'.repeat(40)}org` }, '/body/email', 'too-long'],
     ['an empty name', { name: '' }, '/body/name', 'too-short'],
@@ -127,7 +127,7 @@ t.test('an update changes the properties that are sent and no others', async (t)
   t.match(changed.json, { ...before, name: 'Ann', email, role: 'admin', updatedAt: String })
   t.ok(changed.json.updatedAt > before.updatedAt)
   t.match((await admin.put(pathOf(ann), {})).json, { name: 'Ann', email, role: 'admin', disabled: false })
-  t.equal((await ann.get(USERS)).status, 200, 'the session that was there has the new role')
+  t.equal((await ann.get(USERS)).status, 200, 'existing sessions have the new role')
   t.equal((await service.anonymous().signIn({ email, password: PASSWORD })).status, 200)
 })
 
@@ -137,7 +137,11 @@ t.test('e-mail addresses are unique, ignoring case', async (t) => {
   t.same(outcome(await admin.post(USERS, { ...someone(), email })), [409, 'email-taken'])
   t.same(outcome(await admin.put(pathOf(bob), { email, name: 'Bob' })), [409, 'email-taken'])
   t.equal((await admin.get(pathOf(bob))).json.name, 'Somebody', 'nothing has changed')
-  t.equal((await admin.put(pathOf(ann), { email })).json.email, email, 'its own person may write it anew')
+  t.equal(
+    (await admin.put(pathOf(ann), { email })).json.email,
+    email,
+    'a user can change the case of their address'
+  )
 })
 
 t.test('of twenty concurrent creates with one e-mail address, one succeeds', async (t) => {
@@ -280,7 +284,7 @@ t.test('an address with an international domain is stored in its ASCII form', as
   t.equal(member.json.userId, made.json.id)
 })
 
-t.test('an address that is none is refused with the reason', async (t) => {
+t.test('an invalid address is refused with the reason', async (t) => {
   const none = 'This must be an e-mail address, such as name@example.org.'
   const cases: [string, string][] = [
     ['j\u00f6rg@example.org', 'The part of an e-mail address before the @ must be in ASCII.'],
@@ -326,7 +330,7 @@ t.test('the credential types of a deleted user go to the administrator who delet
   t.equal(
     await ownerOf(service, type),
     admin.person.id,
-    'those of an administrator who deletes themself go to the oldest other one'
+    'the types of an administrator who deletes their own account go to the oldest other administrator'
   )
 })
 

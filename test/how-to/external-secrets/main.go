@@ -1,5 +1,5 @@
-// Reads the YAML of docs/how-to/external-secrets.md, and does for each of its ExternalSecrets what the webhook
-// provider of External Secrets Operator does: templates by text/template with sprig, values by jsonpath.
+// Reads the YAML of docs/how-to/external-secrets.md, and processes each ExternalSecret like the webhook provider
+// of External Secrets Operator: templates with text/template and sprig, values with jsonpath.
 package main
 
 import (
@@ -69,7 +69,7 @@ func render(text string, data templateData) (string, error) {
 	return result.String(), err
 }
 
-// dataFor gives the templates of a URL what is escaped, and all others what is not.
+// dataFor returns the data for templates. Templates of URLs need escaped values, others plain ones.
 func dataFor(ref remoteRef, store manifest, secrets map[string]manifest, escape func(string) string) (templateData, error) {
 	data := templateData{"remoteRef": {
 		"key": escape(ref.Key), "version": escape(ref.Version), "property": escape(ref.Property),

@@ -6,10 +6,10 @@ export async function callers(t: Test, world: World) {
   const { client, proxy, sdk, tokens, ann, service } = world
   const { email, password } = ann.person
   const passed = () => proxy.passed.at(-1)!.headers
-  /** The cookie that was sent for this. */
+  /** Returns the last sent cookie. The argument makes the caller wait for the request. */
   const passedAfter = (_: unknown) => passed().cookie!
 
-  t.test('a person signs in, is known from then on, and signs out', async (t) => {
+  t.test('a user signs in, stays signed in, and signs out', async (t) => {
     const latchkey = client()
     t.equal((await thrown(t, sdk.LatchkeyError, latchkey.getSession())).code, 'unauthenticated')
     const { user } = await latchkey.signIn({ email, password })
@@ -19,9 +19,9 @@ export async function callers(t: Test, world: World) {
     const cookie = passed().cookie!
     await latchkey.signOut()
     await thrown(t, sdk.LatchkeyError, latchkey.getSession())
-    t.equal(passed().cookie, undefined, 'the cookie is gone')
+    t.equal(passed().cookie, undefined, 'the cookie is no longer sent')
     const old = await fetch(`${service.origin}/api/v1/session`, { headers: { cookie } })
-    t.equal(old.status, 401, 'and so is the session')
+    t.equal(old.status, 401, 'the session has ended')
   })
 
   t.test('a session that has ended elsewhere is not sent again', async (t) => {
@@ -33,10 +33,10 @@ export async function callers(t: Test, world: World) {
     t.equal(passed().cookie, undefined)
   })
 
-  t.test('an answer to a session of before leaves the one of now alone', async (t) => {
+  t.test('a response to an earlier session does not affect the current session', async (t) => {
     const latchkey = await world.signedIn({ retries: 0 })
     const old = passedAfter(await latchkey.getSession())
-    // The old one ends while a request with it is on its way, on which the new one starts.
+    // During a request with the old session, a new session starts and the old one ends.
     proxy.before = async () => {
       proxy.before = () => {}
       await latchkey.signIn({ email, password })
@@ -46,14 +46,14 @@ export async function callers(t: Test, world: World) {
     t.not(passedAfter(await latchkey.getSession()), old)
   })
 
-  t.test('a mistyped password ends no session', async (t) => {
+  t.test('a failed sign-in does not end the session', async (t) => {
     const latchkey = await world.signedIn()
     const wrong = latchkey.signIn({ email, password: 'not the one' })
     t.equal((await thrown(t, sdk.LatchkeyError, wrong)).code, 'invalid-credentials')
     t.equal((await latchkey.getSession()).user.email, email)
   })
 
-  t.test('a token that does not come is waited for no longer than an answer', async (t) => {
+  t.test('the timeout of an attempt includes the time to get the token', async (t) => {
     const token = () => new Promise<string>(() => {})
     const calls = (attemptSeconds: number) => {
       const hanging = client({ token, attemptSeconds, retries: 0 })
@@ -70,11 +70,11 @@ export async function callers(t: Test, world: World) {
       const reason = new Error('enough')
       const controller = new AbortController()
       setTimeout(() => controller.abort(reason), 20)
-      t.equal(await thrown(t, Error, call(controller.signal)), reason, `${name}: at once`)
+      t.equal(await thrown(t, Error, call(controller.signal)), reason, `${name}: aborted`)
     }
   })
 
-  t.test('a program has a token, or what gives one', async (t) => {
+  t.test('the token can be a string or a function', async (t) => {
     let asked = 0
     const token = async () => {
       asked++
@@ -89,10 +89,10 @@ export async function callers(t: Test, world: World) {
     t.equal(asked, 1)
     proxy.next({ status: 503 })
     await client({ token }).listAppCredentials()
-    t.equal(asked, 3, 'it is asked before each attempt')
+    t.equal(asked, 3, 'the function is called before each attempt')
   })
 
-  t.test('every operation of the document is there, and each proves who calls', async (t) => {
+  t.test('every operation of the document exists, and is authenticated', async (t) => {
     const latchkey = client({ token: tokens.personal, retries: 0 })
     proxy.before = () => {}
     const operations = Object.entries(service.contract.document.paths).flatMap(([path, methods]) =>
@@ -117,7 +117,7 @@ export async function callers(t: Test, world: World) {
     }
   })
 
-  t.test('what cannot be meant is refused, without a secret', async (t) => {
+  t.test('invalid options and arguments are refused without printing secrets', async (t) => {
     const bad: [object, string][] = [
       [{ baseUrl: 'latchkey.example.org' }, 'TypeError'],
       [{ baseUrl: 'ftp://latchkey.example.org' }, 'TypeError'],
@@ -152,10 +152,10 @@ export async function callers(t: Test, world: World) {
       const error = await thrown(t, TypeError, client({ token }).listProjects())
       t.notMatch(inspect(error), /hunter2/)
     }
-    t.equal(proxy.passed.length, 0, 'nothing is sent, and no part of a path leads elsewhere')
+    t.equal(proxy.passed.length, 0, 'no request is sent')
   })
 
-  t.test('neither a client nor what it gives shows a secret', async (t) => {
+  t.test('clients, results and errors do not print secrets', async (t) => {
     const made = await world.newCredential()
     const latchkey = await world.signedIn()
     const runner = client({ token: tokens.runner, keepSeconds: 60 })
@@ -174,7 +174,7 @@ export async function callers(t: Test, world: World) {
       JSON.stringify(one),
       String(one)
     ])
-    t.match(shown.join(), resolved.id, 'it tells which credential it is')
+    t.match(shown.join(), resolved.id, 'the id of the credential is printed')
     for (const secret of ['hunter2', tokens.runner, password, 'latchkey_session'])
       t.notOk(shown.join().includes(secret), secret)
   })

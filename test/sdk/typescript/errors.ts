@@ -8,7 +8,7 @@ export async function errors(t: Test, world: World) {
   const { sdk, proxy, client } = world
   const latchkey = await world.signedIn({ retries: 0 })
 
-  t.test('a refusal says what the problem document says', async (t) => {
+  t.test('an error has the contents of the problem document', async (t) => {
     const error = await thrown(t, sdk.LatchkeyError, latchkey.getAppCredential({ path: { id: UNKNOWN } }))
     const { name, status, code, message, requestId, attempts, errors, problem } = error
     t.match(
@@ -20,21 +20,21 @@ export async function errors(t: Test, world: World) {
     t.match(problem, { title: 'Not found', detail: 'Not found, or you do not have access.' })
   })
 
-  t.test('bad input is named by field', async (t) => {
+  t.test('input errors have the path of the field', async (t) => {
     const work = latchkey.createProject({ body: { name: '' } })
     const { code, errors } = await thrown(t, sdk.LatchkeyError, work)
     t.equal(code, 'validation-failed')
     t.match(errors, [{ path: '/body/name', code: String, message: String }])
   })
 
-  t.test('a conflict says with what', async (t) => {
+  t.test('a conflict has its details', async (t) => {
     const { id } = await world.newCredential()
     await latchkey.putUsage({ path: { id, consumer: 'workflow:42' } })
     const error = await thrown(t, sdk.LatchkeyError, latchkey.deleteAppCredential({ path: { id } }))
     t.match(error, { status: 409, code: 'credential-in-use', problem: { consumers: ['workflow:42'] } })
   })
 
-  t.test('the Lightning surface’s own form is in the body', async (t) => {
+  t.test('errors of the Lightning API are in the body', async (t) => {
     const error = await thrown(
       t,
       sdk.LatchkeyError,
@@ -58,7 +58,7 @@ export async function errors(t: Test, world: World) {
     t.ok(later.retryAfterSeconds! > 80 && later.retryAfterSeconds! <= 90, `${later.retryAfterSeconds}`)
   })
 
-  t.test('what is between has a status and no code', async (t) => {
+  t.test('an error of a proxy has a status and no code', async (t) => {
     proxy.next({ status: 502, headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' })
     const error = await thrown(t, sdk.LatchkeyError, latchkey.getSession())
     t.match(error, {
@@ -70,7 +70,7 @@ export async function errors(t: Test, world: World) {
     })
   })
 
-  t.test('an answer that is none of the service’s is no success', async (t) => {
+  t.test('a response that is not from the service is an error', async (t) => {
     proxy.next({
       status: 200,
       headers: { 'content-type': 'text/html' },
@@ -81,11 +81,11 @@ export async function errors(t: Test, world: World) {
     await thrown(t, sdk.LatchkeyNetworkError, latchkey.createProject({ body: { name: 'x' } }))
     t.notOk(
       proxy.passed.some(({ url }) => url === '/elsewhere'),
-      'what was sent is not sent elsewhere'
+      'redirects are not followed'
     )
   })
 
-  t.test('an answer that echoes the token, or forges lines, is no part of an error', async (t) => {
+  t.test('tokens and control characters are removed from errors', async (t) => {
     const { personal } = world.tokens
     const headers = { 'content-type': 'application/problem+json', 'x-request-id': personal }
     const problem = { status: 400, title: 'x', code: 'bad-request', requestId: `of ${personal}` }
@@ -104,7 +104,7 @@ export async function errors(t: Test, world: World) {
       const error = await thrown(t, sdk.LatchkeyError, forTwo.listProjects())
       const shown = [inspect(error, { depth: 9, showHidden: true }), JSON.stringify(error.body)].join()
       t.notOk(shown.includes(personal), 'no token')
-      // Not by notMatch, which would print them.
+      // notMatch would print the control characters.
       const texts = [error.message, error.problem?.detail, ...error.errors.map(({ message }) => message)]
       t.notOk(/[\p{Cc}\u2028]/u.test(texts.join('')), 'no control characters')
       t.ok(Array.isArray(error.errors))
@@ -118,7 +118,7 @@ export async function errors(t: Test, world: World) {
     t.ok(error.message.startsWith('of [secret] ('), 'no session')
   })
 
-  t.test('what is JSON and not of the form of the document is no success', async (t) => {
+  t.test('JSON that does not match the document is an error', async (t) => {
     const headers = { 'content-type': 'application/json' }
     const page = { data: [], total: 0, page: 1, pageSize: 20, nextCursor: null }
     const one = { id: 'x', credentialName: 'x', typeName: 'x', environment: 'main', revision: 1 }
@@ -163,10 +163,10 @@ export async function errors(t: Test, world: World) {
     const patient = await world.signedIn()
     proxy.next('refused', { status: 502 }, { status: 200, body: '<h1>Sign in</h1>' })
     const third = await thrown(t, sdk.LatchkeyNetworkError, patient.getSession())
-    t.equal(third.attempts, 3, 'it says how often it was sent')
+    t.equal(third.attempts, 3, 'the error has the number of attempts')
   })
 
-  t.test('an answer that is too large is not read to its end, nor asked for again', async (t) => {
+  t.test('a response that is too large is neither read completely nor retried', async (t) => {
     proxy.passed.length = 0
     proxy.next({ status: 200, body: `"${'x'.repeat(33 * 1024 * 1024)}"` })
     const patient = client({ token: world.tokens.personal })
@@ -175,7 +175,7 @@ export async function errors(t: Test, world: World) {
     t.equal(proxy.passed.length, 1)
   })
 
-  t.test('no answer, and none in time, are errors of their own', async (t) => {
+  t.test('network errors and timeouts have their own classes', async (t) => {
     for (const fault of ['refused', 'lost', 'cut'] as const) {
       proxy.next(fault)
       const error = await thrown(t, sdk.LatchkeyNetworkError, latchkey.listProjects())

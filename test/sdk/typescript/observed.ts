@@ -4,9 +4,9 @@ import type { Test } from 'tap'
 import { freePort } from '../../helpers/free-port.ts'
 import { type Sdk, thrown, type World } from './world.ts'
 
-/** What a program sees besides the bodies: responses, hooks, its name in the audit log, and causes. */
+/** Tests responses, hooks, the user agent and the causes of errors. */
 export async function observed(t: Test, world: World) {
-  t.test('a call gives the response as well', async (t) => {
+  t.test('a call also returns the response', async (t) => {
     const latchkey = world.client({ token: world.tokens.personal })
     const { id } = await world.newCredential()
     const { data, response } = await latchkey.getAppCredential({ path: { id } }).withResponse()
@@ -30,13 +30,13 @@ export async function observed(t: Test, world: World) {
     t.ok(latchkey.listProjects() instanceof Promise)
   })
 
-  t.test('no response has the session', async (t) => {
+  t.test('the response does not contain the session cookie', async (t) => {
     const { email, password } = world.ann.person
     const { response } = await world.client().createSession({ body: { email, password } }).withResponse()
     t.equal(response.headers.get('set-cookie'), null)
   })
 
-  t.test('hooks see attempts, and neither tokens nor bodies', async (t) => {
+  t.test('hooks get attempts, but neither tokens nor bodies', async (t) => {
     const events: [string, object][] = []
     const hook = (name: string) => (event: object) => {
       events.push([name, event])
@@ -60,7 +60,7 @@ export async function observed(t: Test, world: World) {
     for (const onRetry of ['x', {}] as never[]) t.throws(() => world.client({ onRetry }), TypeError)
   })
 
-  t.test('the audit log has the name of the program', async (t) => {
+  t.test('the audit log records the name of the program', async (t) => {
     const { version } = (await import('../../../package.json', { with: { type: 'json' } })).default
     const node = process.versions.node.split('.')[0]
     const agents = async (options: Partial<Sdk.LatchkeyOptions>) => {
@@ -80,9 +80,9 @@ export async function observed(t: Test, world: World) {
       t.throws(() => world.client({ appInfo: { name } }), TypeError)
   })
 
-  t.test('an error names what happened to the connection', async (t) => {
+  t.test('a network error has the code of the connection failure', async (t) => {
     const settings = { retries: 0, token: 'x' }
-    // Alerts of TLS: protocol_version and handshake_failure.
+    // TLS alerts: protocol_version and handshake_failure.
     for (const alert of [70, 40]) {
       const server = createServer((socket) => {
         socket.on('error', () => {})

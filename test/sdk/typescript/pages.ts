@@ -6,7 +6,7 @@ export async function pages(t: Test, world: World) {
   const { service, proxy } = world
   const latchkey = await world.signedIn()
 
-  /** Names of new projects, and a walk over them that tells what it has met. */
+  /** Creates projects. `walk` iterates over them and returns their names. */
   async function newList(count: number) {
     const prefix = uniqueName('list')
     const made: { id: string; name: string }[] = []
@@ -30,7 +30,7 @@ export async function pages(t: Test, world: World) {
     }
   }
 
-  t.test('each row comes once, in order, with no request too many', async (t) => {
+  t.test('each row is returned once, in order, with the minimum of requests', async (t) => {
     for (const [count, requests] of [
       [0, 1],
       [3, 1],
@@ -43,7 +43,7 @@ export async function pages(t: Test, world: World) {
     }
   })
 
-  t.test('rows that are added meanwhile push none in twice', async (t) => {
+  t.test('rows that are added during the iteration cause no duplicates', async (t) => {
     const list = await newList(7)
     const met = await list.walk((count) =>
       count === 2 || count === 5 ? list.add(`late ${count}`) : undefined
@@ -51,16 +51,16 @@ export async function pages(t: Test, world: World) {
     t.same(met, list.names)
   })
 
-  t.test('rows that are removed meanwhile hide none that stay', async (t) => {
+  t.test('rows that are removed during the iteration do not hide others', async (t) => {
     const list = await newList(10)
     const met = await list.walk(async (count) => {
       if (count === 3) for (const index of [0, 1, 2, 3]) await list.remove(index)
       if (count === 6) await Promise.all([list.remove(5), list.add('late')])
     })
-    t.same(met, list.names.toSpliced(3, 1), 'and none comes twice')
+    t.same(met, list.names.toSpliced(3, 1), 'each row once')
   })
 
-  t.test('a walk begins where it is told, and ends when its reader does', async (t) => {
+  t.test('an iteration starts at the given page, and stops with its reader', async (t) => {
     const list = await newList(7)
     const query = { search: list.names[0]!.slice(0, -2), pageSize: 2, page: 3 }
     const met: string[] = []
@@ -70,10 +70,10 @@ export async function pages(t: Test, world: World) {
     for await (const _ of latchkey.each('listProjects', { query: { ...query, page: 1 } })) break
     t.equal(proxy.passed.length, 1)
     proxy.next(undefined, 'refused')
-    t.equal((await list.walk()).length, 7, 'a page is asked for again like anything else')
+    t.equal((await list.walk()).length, 7, 'requests of pages are retried')
   })
 
-  t.test('a list that says there is more, and gives nothing more, ends', async (t) => {
+  t.test('an iteration ends if the service returns the same cursor again', async (t) => {
     const headers = { 'content-type': 'application/json' }
     const answer = (body: object) => ({ status: 200, headers, body: JSON.stringify(body) })
     const page = answer({ data: [], total: 1000, page: 1, pageSize: 20, nextCursor: null })
@@ -92,7 +92,7 @@ export async function pages(t: Test, world: World) {
     }
   })
 
-  t.test('the audit log goes on by its cursor, whatever is added', async (t) => {
+  t.test('the audit log is read by cursor, despite new events', async (t) => {
     const { id } = await world.newCredential()
     for (let i = 0; i < 5; i++) await latchkey.revealAppCredential({ path: { id }, body: {} })
     const met: string[] = []
@@ -110,7 +110,7 @@ export async function pages(t: Test, world: World) {
     )
   })
 
-  t.test('every list with pages can be walked', async (t) => {
+  t.test('every list with pages can be iterated', async (t) => {
     await newType(world.ann)
     const admin = world.client()
     const { email, password } = service.admin.person

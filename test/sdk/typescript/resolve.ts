@@ -18,7 +18,7 @@ export async function resolve(t: Test, world: World) {
     proxy.passed.length = 0
   })
 
-  t.test('a runner gets values by id or by name, of the environment that it asks for', async (t) => {
+  t.test('values are resolved by id or by name, in the requested environment', async (t) => {
     const made = await world.newCredential()
     const field = world.type.field
     await ann.put(`/api/v1/app-credentials/${made.id}/environments/staging`, {
@@ -43,7 +43,7 @@ export async function resolve(t: Test, world: World) {
     t.same(staging.values, { host: 'staging.example.org', password: 'hunter3 hunter3' })
   })
 
-  t.test('numbers that a double does not hold are rounded, or kept as text or as BigInt', async (t) => {
+  t.test('numbers that a double cannot represent are rounded, or returned as text or BigInt', async (t) => {
     const type = await newType(ann, [{ fieldName: 'data', fieldLabel: 'Data', fieldType: 'json' }])
     const json =
       '{"id":9007199254740993,"all":[18446744073709551615,-9007199254740993,1.00,0.10,1e2,-0,' +
@@ -70,7 +70,7 @@ export async function resolve(t: Test, world: World) {
     t.throws(() => runner({ exactNumbers: 'double' }), { name: 'TypeError' })
   })
 
-  t.test('what cannot be resolved is an error with its code, and is never kept', async (t) => {
+  t.test('a failure is an error with its code, and is not cached', async (t) => {
     const latchkey = runner({ keepSeconds: 60 })
     const name = uniqueName('later')
     const error = await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { name }))
@@ -81,7 +81,7 @@ export async function resolve(t: Test, world: World) {
     t.ok((await latchkey.resolve(project, { name })).values)
   })
 
-  t.test('nothing is kept unless that is asked for', async (t) => {
+  t.test('values are not cached by default', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner()
     await latchkey.resolve(project, { id })
@@ -89,12 +89,16 @@ export async function resolve(t: Test, world: World) {
     t.equal(asked(), 2)
   })
 
-  t.test('values are kept for as long as is said, and the log has one hand-out', async (t) => {
+  t.test('values are cached for keepSeconds, and the audit log has one event', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner({ keepSeconds: 3 })
     const one = await latchkey.resolve(project, { id })
     one.values.password = 'changed here'
-    t.equal((await latchkey.resolve(project, { id })).values.password, 'hunter2 hunter2', 'each has its own')
+    t.equal(
+      (await latchkey.resolve(project, { id })).values.password,
+      'hunter2 hunter2',
+      'each caller gets a copy'
+    )
     t.equal(asked(), 1)
     const events = await ann.get(`/api/v1/audit-events?credentialId=${id}&action=credential.resolved`)
     t.equal(events.json.data.length, 1)
@@ -103,7 +107,7 @@ export async function resolve(t: Test, world: World) {
     t.equal(asked(), 2)
   })
 
-  t.test('their time is over by a clock that nobody sets back', async (t) => {
+  t.test('changing the system clock does not extend the cache time', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner({ keepSeconds: 3 })
     await latchkey.resolve(project, { id })
@@ -119,7 +123,7 @@ export async function resolve(t: Test, world: World) {
     t.equal(asked(), 2)
   })
 
-  t.test('then they leave the memory, though nobody asks', async (t) => {
+  t.test('expired values are removed from memory without further calls', async (t) => {
     const { id } = await world.newCredential()
     const expiresAt = new Date(Date.now() + 3000).toISOString()
     const expiring = await world.newCredential({ expiresAt })
@@ -135,7 +139,7 @@ export async function resolve(t: Test, world: World) {
       performance.now = now
       Date.now = today
     })
-    // Whatever were still there would be given now.
+    // Clocks from before: values that are still in memory would now be returned.
     performance.now = () => before
     Date.now = () => day
     proxy.passed.length = 0
@@ -144,10 +148,10 @@ export async function resolve(t: Test, world: World) {
     await thrown(t, sdk.LatchkeyResolveError, longer.resolve(project, { id: expiring.id }))
     t.equal(asked(), 2)
     await longer.resolve(project, { id })
-    t.equal(asked(), 2, 'what has time left is still there')
+    t.equal(asked(), 2, 'values that have not expired are still cached')
   })
 
-  t.test('a program that has kept values can end', async (t) => {
+  t.test('cached values do not keep a program running', async (t) => {
     const { id } = await world.newCredential()
     const program = `
       import { createClient } from ${JSON.stringify(join(PACKAGE, 'dist/index.js'))}
@@ -159,7 +163,7 @@ export async function resolve(t: Test, world: World) {
     t.equal(ended.stdout, 'hunter2 hunter2')
   })
 
-  t.test('what one token was given, another is not', async (t) => {
+  t.test('tokens do not share cached values or requests', async (t) => {
     const { id } = await world.newCredential()
     const other = await newToken(ann, ['credentials:resolve'], { projectId: await newProject(ann) })
     for (const keepSeconds of [0, 60]) {
@@ -168,7 +172,7 @@ export async function resolve(t: Test, world: World) {
       await latchkey.resolve(project, { id })
       token = other.bearer!
       await thrown(t, sdk.LatchkeyError, latchkey.resolve(project, { id }))
-      // At once, with each token in turn.
+      // Concurrently, each call with another token.
       proxy.passed.length = 0
       const turns = [tokens.runner, other.bearer!]
       const both = runner({ token: () => turns.shift()!, keepSeconds })
@@ -178,12 +182,12 @@ export async function resolve(t: Test, world: World) {
       t.same(
         proxy.passed.map(({ headers }) => headers.authorization).sort(),
         [`Bearer ${tokens.runner}`, `Bearer ${other.bearer}`].sort(),
-        'the token that was asked for is the one that is sent'
+        'each request has its own token'
       )
     }
   })
 
-  t.test('no longer than the credential lives', async (t) => {
+  t.test('values are not cached beyond the expiry of the credential', async (t) => {
     const expiresAt = new Date(Date.now() + 3000).toISOString()
     const { id } = await world.newCredential({ expiresAt })
     const latchkey = runner({ keepSeconds: 60 })
@@ -192,19 +196,19 @@ export async function resolve(t: Test, world: World) {
     t.equal((await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { id }))).code, 'expired')
   })
 
-  t.test('projects, environments and spellings are kept apart', async (t) => {
+  t.test('projects, environments and names are cached separately', async (t) => {
     const { id, credentialName: name } = await world.newCredential()
     const latchkey = runner({ keepSeconds: 60 })
     await latchkey.resolve(project, { id })
     await latchkey.resolve(project, { id: id.toUpperCase() })
-    t.equal(asked(), 1, 'an id has one meaning in either case')
+    t.equal(asked(), 1, 'the case of an id does not matter')
     await latchkey.resolve(project, { name })
     await thrown(t, sdk.LatchkeyResolveError, latchkey.resolve(project, { id }, { environment: 'staging' }))
     await thrown(t, sdk.LatchkeyError, latchkey.resolve(await newProject(ann), { id }))
     t.equal(asked(), 4)
   })
 
-  t.test('a newer revision that is seen ends what was kept', async (t) => {
+  t.test('seeing a newer revision removes cached values', async (t) => {
     const { id, credentialName: name } = await world.newCredential()
     const spellings = [name.toUpperCase(), name]
     const ways: Record<string, (latchkey: ReturnType<typeof runner>) => Promise<unknown>> = {
@@ -222,14 +226,14 @@ export async function resolve(t: Test, world: World) {
       await see(latchkey)
       proxy.passed.length = 0
       await latchkey.resolve(project, { id })
-      t.equal(asked(), 0, `${way}: of the same revision, it is kept`)
+      t.equal(asked(), 0, `${way}: still cached at the same revision`)
       await change(id, `new ${way}`)
       await see(latchkey)
       t.equal((await latchkey.resolve(project, { id })).values.password, `new ${way}`, way)
     }
   })
 
-  t.test('an answer that is overtaken by a newer revision is asked for again', async (t) => {
+  t.test('a response older than a revision seen meanwhile is requested again', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner({ keepSeconds: 60 })
     const stale = JSON.stringify(
@@ -241,7 +245,7 @@ export async function resolve(t: Test, world: World) {
     t.equal((await latchkey.resolve(project, { id })).values.password, 'the new one')
   })
 
-  t.test('answers that contradict themselves are asked for again once', async (t) => {
+  t.test('a response that contradicts itself is requested again only once', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner({ keepSeconds: 60 })
     const { results } = await latchkey.resolveCredentials({
@@ -275,16 +279,16 @@ export async function resolve(t: Test, world: World) {
     }
   })
 
-  t.test('a change by the same client ends what was kept, and what is under way is not', async (t) => {
+  t.test('a change by the client removes cached values, also from requests in flight', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner({ keepSeconds: 60 })
     await latchkey.resolve(project, { id })
     await latchkey.putUsage({ path: { id, consumer: 'workflow:42' } })
     await latchkey.resolve(project, { id })
-    t.equal(asked(), 1, 'a usage changes no value')
+    t.equal(asked(), 1, 'usages do not change values')
     await t.rejects(
       latchkey.updateAppCredential({ path: { id }, body: {} }),
-      'a runner may not, but it was meant'
+      'the change is refused, but removes cached values'
     )
     await latchkey.resolve(project, { id })
     t.equal(asked(), 2)
@@ -297,10 +301,10 @@ export async function resolve(t: Test, world: World) {
     })
     await latchkey.resolve(project, { id })
     await latchkey.resolve(project, { id })
-    t.equal(asked(), 4, 'what was forgotten under way is not kept')
+    t.equal(asked(), 4, 'requests in flight at forget() are not cached')
   })
 
-  t.test('a refused runner has nothing left', async (t) => {
+  t.test('a 401 removes all cached values', async (t) => {
     const type = await newType(ann)
     const own = await newProject(ann)
     const made = await newToken(ann, ['credentials:resolve', 'credentials:read'], { projectId: own })
@@ -324,17 +328,17 @@ export async function resolve(t: Test, world: World) {
     t.equal((await thrown(t, sdk.LatchkeyError, latchkey.resolve(own, { id }))).status, 401)
   })
 
-  t.test('no more are kept than is said', async (t) => {
+  t.test('the number of cached credentials is limited', async (t) => {
     const ids: string[] = []
     for (let i = 0; i < 3; i++) ids.push((await world.newCredential()).id)
     const latchkey = runner({ keepSeconds: 60, keepMost: 2 })
     for (const id of [...ids, ...ids.slice(1)]) await latchkey.resolve(project, { id })
     t.equal(asked(), 3)
     await latchkey.resolve(project, { id: ids[0]! })
-    t.equal(asked(), 4, 'the oldest went')
+    t.equal(asked(), 4, 'the oldest one was removed')
   })
 
-  t.test('those who ask for the same at once share one request', async (t) => {
+  t.test('concurrent calls for the same credential share one request', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner()
     const all = await Promise.all(Array.from({ length: 20 }, () => latchkey.resolve(project, { id })))
@@ -346,10 +350,10 @@ export async function resolve(t: Test, world: World) {
       latchkey.resolve(project, { id })
     ])
     t.ok(failed.every(({ status }) => status === 'rejected'))
-    t.ok(await latchkey.resolve(project, { id }), 'an error is not shared with those who come later')
+    t.ok(await latchkey.resolve(project, { id }), 'later calls do not share an error')
   })
 
-  t.test('who leaves takes nobody along, and the last one ends the request', async (t) => {
+  t.test('aborting a call does not affect others, and the last one aborts the request', async (t) => {
     const { id } = await world.newCredential()
     const latchkey = runner({ retries: 0 })
     let ended = false
@@ -377,9 +381,9 @@ export async function resolve(t: Test, world: World) {
     const alone = watching.resolve(project, { id }, { signal: other.signal })
     setTimeout(() => other.abort(new Error('gone too')), 50)
     t.equal((await thrown(t, Error, alone)).message, 'gone too')
-    t.ok(ended, 'nobody waits: the request is ended')
+    t.ok(ended, 'the request is aborted if no call waits for it')
     proxy.before = () => {}
-    t.ok((await watching.resolve(project, { id })).values, 'and joined by nobody')
+    t.ok((await watching.resolve(project, { id })).values, 'later calls do not join it')
     t.equal((await service.admin.get('/livez')).status, 200)
   })
 }

@@ -10,7 +10,7 @@ export async function retries(t: Test, world: World) {
     proxy.passed.length = 0
   })
 
-  t.test('what passes is waited for', async (t) => {
+  t.test('temporary failures are retried', async (t) => {
     for (const fault of [
       'refused',
       'lost',
@@ -26,7 +26,7 @@ export async function retries(t: Test, world: World) {
     }
   })
 
-  t.test('a create is done once, whatever happens on the way', async (t) => {
+  t.test('a create is done once, despite failures', async (t) => {
     const name = uniqueName('project')
     proxy.next('lost', 'refused', 'cut')
     const { id } = await latchkey.createProject({ body: { name } })
@@ -43,7 +43,7 @@ export async function retries(t: Test, world: World) {
     t.notOk(keys.has(proxy.passed.at(-1)!.headers['idempotency-key']), 'another call has another key')
   })
 
-  t.test('a caller’s own key is kept', async (t) => {
+  t.test('a key of the caller is used', async (t) => {
     const request = {
       body: { name: uniqueName('project') },
       headers: { 'idempotency-key': `mine-1${process.pid}` }
@@ -54,7 +54,7 @@ export async function retries(t: Test, world: World) {
     t.equal((await thrown(t, sdk.LatchkeyError, other)).code, 'idempotency-key-reused')
   })
 
-  t.test('what cannot be sent twice is not', async (t) => {
+  t.test('requests that could have been carried out are not repeated', async (t) => {
     const { id } = await world.newCredential()
     const assign = () => latchkey.assignProjects({ path: { id }, body: { projectIds: [] } })
     for (const fault of ['refused', 'lost', 'cut', { status: 502 }] as const) {
@@ -68,14 +68,14 @@ export async function retries(t: Test, world: World) {
     proxy.passed.length = 0
     proxy.next('lost')
     const reveal = () => latchkey.revealAppCredential({ path: { id }, body: {} })
-    await t.rejects(reveal(), 'a hand-out may have happened')
+    await t.rejects(reveal(), 'the service may have revealed the values')
     t.equal(times(), 1)
     proxy.next({ status: 503, headers: { 'retry-after': '0' } })
     t.equal((await reveal()).id, id)
-    t.equal(times(), 3, 'but the service says when it has not')
+    t.equal(times(), 3, 'repeated if the service says that it did nothing')
   })
 
-  t.test('what somebody else wrote meanwhile is not overwritten', async (t) => {
+  t.test('a retry does not overwrite changes of others', async (t) => {
     const { id } = await latchkey.createProject({ body: { name: uniqueName('project') } })
     const name = uniqueName('mine')
     const rename = () => latchkey.updateProject({ path: { id }, body: { name } })
@@ -92,14 +92,14 @@ export async function retries(t: Test, world: World) {
     proxy.passed.length = 0
     proxy.next({ status: 503, headers: { 'retry-after': '0' } })
     t.equal((await rename()).name, name)
-    t.equal(times(), 2, 'the service says that it has not done it')
+    t.equal(times(), 2, 'the service says that it did nothing')
     proxy.passed.length = 0
     proxy.next('lost')
     await latchkey.putUsage({ path: { id: credential, consumer: 'workflow:42' } })
-    t.equal(times(), 2, 'a usage holds nothing that could be overwritten')
+    t.equal(times(), 2, 'usages have no content to overwrite')
   })
 
-  t.test('refusals are final', async (t) => {
+  t.test('refusals are not retried', async (t) => {
     await t.rejects(latchkey.createProject({ body: { name: '' } }))
     t.equal(times(), 1)
     proxy.next({ status: 500 })
@@ -107,22 +107,19 @@ export async function retries(t: Test, world: World) {
     t.equal(times(), 2)
   })
 
-  t.test(
-    'an update at a revision whose answer was lost is 412, and says that it was sent twice',
-    async (t) => {
-      const { id, revision } = await world.newCredential()
-      proxy.next('lost')
-      const work = latchkey.updateAppCredential({
-        path: { id },
-        headers: sdk.ifMatch(revision),
-        body: { description: 'once' }
-      })
-      const error = await thrown(t, sdk.LatchkeyError, work)
-      t.match(error, { code: 'revision-changed', attempts: 2 })
-      const now = await latchkey.getAppCredential({ path: { id } })
-      t.match(now, { description: 'once', revision: revision + 1 })
-    }
-  )
+  t.test('an update with If-Match whose response was lost is 412, with two attempts', async (t) => {
+    const { id, revision } = await world.newCredential()
+    proxy.next('lost')
+    const work = latchkey.updateAppCredential({
+      path: { id },
+      headers: sdk.ifMatch(revision),
+      body: { description: 'once' }
+    })
+    const error = await thrown(t, sdk.LatchkeyError, work)
+    t.match(error, { code: 'revision-changed', attempts: 2 })
+    const now = await latchkey.getAppCredential({ path: { id } })
+    t.match(now, { description: 'once', revision: revision + 1 })
+  })
 
   t.test('Retry-After is waited for, unless that takes too long', async (t) => {
     proxy.next({ status: 429, headers: { 'retry-after': '1' } })
@@ -135,7 +132,7 @@ export async function retries(t: Test, world: World) {
     t.ok(performance.now() - started < 15_000)
   })
 
-  t.test('attempts are bounded by number and by time', async (t) => {
+  t.test('the number of attempts and the total time are limited', async (t) => {
     proxy.next(...Array<'refused'>(4).fill('refused'))
     t.equal((await thrown(t, sdk.LatchkeyNetworkError, latchkey.getSession())).attempts, 4)
     t.equal(times(), 4)
@@ -148,7 +145,7 @@ export async function retries(t: Test, world: World) {
     proxy.calm()
   })
 
-  t.test('delays differ, and the bound of them doubles', async (t) => {
+  t.test('delays are random, and their maximum doubles', async (t) => {
     const { random } = Math
     t.teardown(() => {
       Math.random = random
@@ -161,12 +158,12 @@ export async function retries(t: Test, world: World) {
       await latchkey.getSession()
       took.push(performance.now() - started)
     }
-    t.ok(took[0]! >= 590, `${took}: 200 and 400 ms at the most`)
-    // The shortest: a busy machine holds up one now and then.
-    t.ok(Math.min(...took) < 400, `${took}: none at the least`)
+    t.ok(took[0]! >= 590, `${took}: at most 200 and 400 ms`)
+    // The shortest one, because a busy machine can delay single requests.
+    t.ok(Math.min(...took) < 400, `${took}: at least 0 ms`)
   })
 
-  t.test('the caller ends it at once, under way and between attempts', async (t) => {
+  t.test('an abort takes effect at once, during and between attempts', async (t) => {
     for (const fault of ['silent', { status: 503, headers: { 'retry-after': '20' } }] as const) {
       proxy.next(fault)
       const controller = new AbortController()

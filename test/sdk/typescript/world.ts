@@ -12,10 +12,7 @@ export const PACKAGE = join(import.meta.dirname, '../../../sdk/typescript')
 
 export type World = Awaited<ReturnType<typeof startWorld>>
 
-/**
- * The client as it was built, the service, Ann, a project of hers with a runner, and a way to the service on
- * which things go wrong.
- */
+/** Starts the service and a proxy that can inject faults, and creates a user, a project and tokens. */
 export async function startWorld(t: Test, built = PACKAGE) {
   const sdk: typeof Sdk = await import(join(built, 'dist/index.js'))
   const service = await startTestApp(t)
@@ -37,9 +34,9 @@ export async function startWorld(t: Test, built = PACKAGE) {
     type,
     project,
     tokens: { runner: runner.bearer!, personal: personal.bearer! },
-    /** A client by way of the proxy. */
+    /** Creates a client that connects through the proxy. */
     client,
-    /** One that Ann has signed in to. */
+    /** Creates a client and signs in as Ann. */
     async signedIn(options: Partial<Sdk.LatchkeyOptions> = {}) {
       const one = client(options)
       await one.signIn({ email: ann.person.email, password: ann.person.password })
@@ -50,7 +47,7 @@ export async function startWorld(t: Test, built = PACKAGE) {
   }
 }
 
-/** What the promise is rejected with, as one of this class; fails the test when it is not. */
+/** Returns the error of a rejected promise. Fails the test if it is not of the given class. */
 export async function thrown<E extends Error>(
   t: Test,
   kind: new (...given: never[]) => E,
@@ -60,7 +57,7 @@ export async function thrown<E extends Error>(
     () => new Error('nothing was thrown'),
     (error) => error
   )
-  // A test whose output has control characters is lost, and then passes.
+  // tap loses tests whose output contains control characters, and then reports success.
   t.ok(outcome instanceof kind, String(outcome).replace(/[\p{Cc}\u2028\u2029]/gu, ' '))
   return outcome
 }

@@ -1,4 +1,4 @@
-// One round trip by the client that openapi-generator makes for Go, with its functions alone.
+// A round trip with the Go client of openapi-generator, using only its functions.
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 	ctx := context.Background()
 	origin, notFound := os.Getenv("BASE"), os.Getenv("NOT_FOUND")
 
-	// The cookie that signing in sets is kept by the jar, and goes with what follows.
+	// The jar stores the session cookie and sends it with later requests.
 	jar, _ := cookiejar.New(nil)
 	person := client(origin, &http.Client{Jar: jar})
 	session := must(person.SessionAPI.CreateSession(ctx).
@@ -78,7 +78,7 @@ func main() {
 		context.WithValue(ctx, latchkey.ContextAccessToken, token.Token), project.Id).
 		ResolveRequest(*latchkey.NewResolveRequest([]latchkey.AskedCredential{*asked, *unknown})).Execute())
 	check(answer.Results[0].ResolvedCredential.Values["apiKey"] == secret, "the value is what was stored")
-	check(string(answer.Results[1].UnresolvedCredential.Error.Code) == notFound, "why there is none")
+	check(string(answer.Results[1].UnresolvedCredential.Error.Code) == notFound, "the error code")
 
 	gone := must(person.AppCredentialsAPI.DeleteAppCredential(ctx, made.Id).Execute())
 	check(gone.Success, "it is deleted")

@@ -1,4 +1,4 @@
-// One round trip by the client that @hey-api/openapi-ts makes from openapi.yaml, with its functions alone.
+// A round trip with the client of @hey-api/openapi-ts, using only its functions.
 import * as latchkey from './latchkey'
 import { createClient } from './latchkey/client'
 
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   )
   const [result, failure] = answer.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
-  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'the error code')
 
   check(got(await latchkey.deleteAppCredential({ client, path })).success, 'it is deleted')
   const missing = await latchkey.getAppCredential({ client, path })

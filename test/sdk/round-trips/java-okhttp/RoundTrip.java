@@ -9,12 +9,12 @@ import org.openapitools.client.ApiException;
 import org.openapitools.client.api.*;
 import org.openapitools.client.model.*;
 
-/** One round trip by the client that openapi-generator makes for Java with okhttp-gson. */
+/** A round trip with the Java client (okhttp-gson) of openapi-generator. */
 public class RoundTrip {
   static final String SECRET = "staple under glass";
   static final String NOT_FOUND = System.getenv("NOT_FOUND");
 
-  /** Keeps the cookie that signing in sets. */
+  /** Stores the session cookie. */
   static class Jar implements CookieJar {
     private List<Cookie> cookies = List.of();
 
@@ -63,7 +63,7 @@ public class RoundTrip {
     check(page.getTotal() == 1 && page.getData().get(0).getId().equals(made.getId()), "it is in the list");
 
     var id = made.getId();
-    // Gson leaves null out, so that nothing can be cleared.
+    // Gson omits null, so the client cannot clear properties.
     var changed = credentials.updateAppCredential(id, new AppCredentialUpdate().description("Changed"), null);
     check(changed.getDescription().equals("Changed") && changed.getRevision() == 2, "the description is changed");
 
@@ -87,7 +87,7 @@ public class RoundTrip {
     var resolved = answer.getResults().get(0).getResolvedCredential();
     check(SECRET.equals(resolved.getValues().get("apiKey")), "the value is what was stored");
     var unresolved = answer.getResults().get(1).getUnresolvedCredential();
-    check(NOT_FOUND.equals(unresolved.getError().getCode()), "why there is none");
+    check(NOT_FOUND.equals(unresolved.getError().getCode()), "the error code");
 
     check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
     try {

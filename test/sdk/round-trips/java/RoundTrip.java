@@ -7,7 +7,7 @@ import org.openapitools.client.ApiException;
 import org.openapitools.client.api.*;
 import org.openapitools.client.model.*;
 
-/** One round trip by the client that openapi-generator makes for Java, with its functions alone. */
+/** A round trip with the Java client of openapi-generator, using only its functions. */
 public class RoundTrip {
   static final String SECRET = "staple under glass";
   static final String NOT_FOUND = System.getenv("NOT_FOUND");
@@ -23,7 +23,7 @@ public class RoundTrip {
   }
 
   public static void main(String[] args) throws ApiException {
-    // The cookie that signing in sets is kept by the manager, and goes with what follows.
+    // The cookie manager stores the session cookie and sends it with later requests.
     var person = client();
     person.setHttpClientBuilder(HttpClient.newBuilder().cookieHandler(new CookieManager()));
     var email = System.getenv("EMAIL");
@@ -75,7 +75,7 @@ public class RoundTrip {
     var resolved = answer.getResults().get(0).getResolvedCredential();
     check(SECRET.equals(resolved.getValues().get("apiKey")), "the value is what was stored");
     var unresolved = answer.getResults().get(1).getUnresolvedCredential();
-    check(NOT_FOUND.equals(unresolved.getError().getCode()), "why there is none");
+    check(NOT_FOUND.equals(unresolved.getError().getCode()), "the error code");
 
     check(credentials.deleteAppCredential(id, null).getSuccess(), "it is deleted");
     try {

@@ -1,4 +1,4 @@
-// One round trip by the client that oapi-codegen makes from openapi.yaml, with its functions alone.
+// A round trip with the client of oapi-codegen, using only its functions.
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 	ctx := context.Background()
 	origin, notFound := os.Getenv("BASE"), os.Getenv("NOT_FOUND")
 
-	// The cookie that signing in sets is kept by the jar, and goes with what follows.
+	// The jar stores the session cookie and sends it with later requests.
 	jar := must(cookiejar.New(nil))
 	person := must(latchkey.NewClientWithResponses(origin, latchkey.WithHTTPClient(&http.Client{Jar: jar})))
 	session := must(person.CreateSessionWithResponse(ctx, latchkey.SignIn{
@@ -92,7 +92,7 @@ func main() {
 	resolved := must(answer.Results[0].ValueByDiscriminator()).(latchkey.ResolvedCredential)
 	check(resolved.Values["apiKey"] == secret, "the value is what was stored")
 	unresolved := must(answer.Results[1].ValueByDiscriminator()).(latchkey.UnresolvedCredential)
-	check(string(unresolved.Error.Code) == notFound, "why there is none")
+	check(string(unresolved.Error.Code) == notFound, "the error code")
 
 	gone := must(person.DeleteAppCredentialWithResponse(ctx, made.Id, nil)).JSON200
 	check(gone != nil && gone.Success, "it is deleted")

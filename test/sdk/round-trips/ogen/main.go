@@ -1,4 +1,4 @@
-// One round trip by the client that ogen makes from openapi.yaml, with its functions alone.
+// A round trip with the client of ogen, using only its functions.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 
 const secret = "staple under glass"
 
-// caller has a cookie or a token.
+// caller holds a session cookie or a token.
 type caller struct{ cookie, token string }
 
 func (c caller) BearerToken(context.Context, latchkey.OperationName) (latchkey.BearerToken, error) {
@@ -41,7 +41,7 @@ func client(by caller) *latchkey.Client {
 	return made
 }
 
-// as returns the answer as the type that was expected.
+// as returns the response as the expected type.
 func as[T any](answer any, err error) T {
 	if err != nil {
 		panic(err)
@@ -112,7 +112,7 @@ func main() {
 	resolved, ok := answer.Results[0].GetResolvedCredential()
 	check(ok && string(resolved.Values["apiKey"]) == string(value), "the value is what was stored")
 	unresolved, ok := answer.Results[1].GetUnresolvedCredential()
-	check(ok && string(unresolved.Error.Code) == notFound, "why there is none")
+	check(ok && string(unresolved.Error.Code) == notFound, "the error code")
 
 	gone := as[*latchkey.SuccessAnswer](person.DeleteAppCredential(ctx,
 		latchkey.DeleteAppCredentialParams{ID: made.ID}))

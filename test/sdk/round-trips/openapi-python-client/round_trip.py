@@ -38,7 +38,7 @@ NOT_FOUND = os.environ["NOT_FOUND"]
 NAMES = ["From Python", "No such credential"]
 origin = os.environ["BASE"]
 
-# The cookie that signing in sets is kept by the client, and goes with what follows.
+# The client stores the session cookie and sends it with later requests.
 person = Client(base_url=origin)
 session = create_session.sync(client=person, body=SignIn(os.environ["EMAIL"], os.environ["PASSWORD"]))
 assert session.user.email == os.environ["EMAIL"]

@@ -1,4 +1,4 @@
-// One round trip by openapi-fetch with the types that openapi-typescript makes from openapi.yaml.
+// A round trip with openapi-fetch and the types of openapi-typescript.
 import createClient from 'openapi-fetch'
 import type { paths } from './latchkey'
 
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   )
   const [result, failure] = answer.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
-  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'the error code')
 
   check(got(await person.DELETE('/api/v1/app-credentials/{id}', { params })).success, 'it is deleted')
   const missing = await person.GET('/api/v1/app-credentials/{id}', { params })

@@ -1,4 +1,4 @@
-// One round trip by the client that orval makes from openapi.yaml, with its functions alone.
+// A round trip with the client of orval, using only its functions.
 import * as latchkey from './latchkey'
 
 declare const process: { env: Record<string, string> }
@@ -11,7 +11,7 @@ function check(holds: boolean, what: string): asserts holds {
 }
 
 async function main(): Promise<void> {
-  // The functions are of relative URLs, as in a browser on the service's own pages.
+  // The functions use relative URLs, as in a browser on a page of the service.
   const send = globalThis.fetch
   globalThis.fetch = (path, init) => send(new URL(String(path), process.env['BASE']), init)
 
@@ -62,7 +62,7 @@ async function main(): Promise<void> {
   check(answer.status === 200, 'resolved')
   const [result, failure] = answer.data.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
-  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'the error code')
 
   const gone = await latchkey.deleteAppCredential(made.data.id, person)
   check(gone.status === 200 && gone.data.success, 'it is deleted')

@@ -1,5 +1,5 @@
 <?php
-// One round trip by the client that openapi-generator makes for PHP, with its functions alone.
+// A round trip with the PHP client of openapi-generator, using only its functions.
 
 use Latchkey\Api\AccessTokensApi;
 use Latchkey\Api\AppCredentialsApi;
@@ -10,7 +10,7 @@ use Latchkey\ApiException;
 use Latchkey\Configuration;
 use Latchkey\Model;
 
-// In the place of Composer's: Debian's Guzzle, and the classes of the client.
+// Replaces Composer's autoloader: loads Debian's Guzzle and the classes of the client.
 require 'GuzzleHttp/autoload.php';
 spl_autoload_register(function (string $class): void {
     $file = __DIR__ . '/latchkey-php/lib/' . strtr(substr($class, strlen('Latchkey\\')), '\\', '/') . '.php';
@@ -31,7 +31,7 @@ function check(bool $holds, string $what): void
     }
 }
 
-// The cookie that signing in sets is kept by the HTTP client, and goes with what follows.
+// The HTTP client stores the session cookie and sends it with later requests.
 $http = new GuzzleHttp\Client(['cookies' => true]);
 $person = (new Configuration())->setHost(getenv('BASE'));
 $session = (new SessionApi($http, $person))->createSession(
@@ -87,7 +87,7 @@ $answer = (new AppCredentialsApi(new GuzzleHttp\Client(), $machine))->resolveCre
 check($result->getStatus() === 'resolved', 'resolved');
 check($result->getValues()['apiKey'] === SECRET, 'the value is what was stored');
 check($failure->getStatus() === 'failed', 'failed');
-check($failure->getError()->getCode() === getenv('NOT_FOUND'), 'why there is none');
+check($failure->getError()->getCode() === getenv('NOT_FOUND'), 'the error code');
 
 check($credentials->deleteAppCredential($made->getId())->getSuccess() === true, 'it is deleted');
 try {

@@ -1,4 +1,4 @@
-# One round trip by the client that openapi-generator makes for Ruby, with its functions alone.
+# A round trip with the Ruby client of openapi-generator, using only its functions.
 $LOAD_PATH.unshift File.join(__dir__, 'latchkey-ruby/lib')
 require 'uri'
 require 'latchkey'
@@ -15,7 +15,7 @@ def client
 end
 
 person = client
-# It would send an empty token beside the cookie.
+# Otherwise the client would send an empty token with the cookie.
 person.config.define_singleton_method(:auth_settings) { {} }
 signed_in, _, headers = Latchkey::SessionApi.new(person).create_session_with_http_info(
   Latchkey::SignIn.new(email: ENV.fetch('EMAIL'), password: ENV.fetch('PASSWORD'))
@@ -59,7 +59,7 @@ answer = Latchkey::AppCredentialsApi.new(machine).resolve_credentials(
   )
 )
 check answer.results[0].values['apiKey'] == SECRET, 'the value is what was stored'
-check answer.results[1].error.code == ENV['NOT_FOUND'], 'why there is none'
+check answer.results[1].error.code == ENV['NOT_FOUND'], 'the error code'
 
 check credentials.delete_app_credential(made.id).success == true, 'it is deleted'
 begin

@@ -1,4 +1,4 @@
-// One round trip by the client that openapi-generator makes for TypeScript, with its functions alone.
+// A round trip with the TypeScript client of openapi-generator, using only its functions.
 import {
   AccessTokensApi,
   AppCredentialsApi,
@@ -74,7 +74,7 @@ async function main(): Promise<void> {
   })
   const [result, failure] = answer.results
   check(result?.status === 'resolved' && result.values['apiKey'] === SECRET, 'the value is what was stored')
-  check(failure?.status === 'failed' && failure.error.code === notFound, 'why there is none')
+  check(failure?.status === 'failed' && failure.error.code === notFound, 'the error code')
 
   check((await credentials.deleteAppCredential({ id })).success, 'it is deleted')
   const error = await credentials.getAppCredential({ id }).catch((error: unknown) => error)

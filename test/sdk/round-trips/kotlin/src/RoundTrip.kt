@@ -1,4 +1,4 @@
-// One round trip by the client that openapi-generator makes for Kotlin, with its functions alone.
+// A round trip with the Kotlin client of openapi-generator, using only its functions.
 import okhttp3.Cookie
 import okhttp3.CookieJar
 import okhttp3.HttpUrl
@@ -27,7 +27,7 @@ import org.openapitools.client.models.UnresolvedCredential
 
 const val SECRET = "staple under glass"
 
-/** Keeps the cookie that signing in sets. */
+/** Stores the session cookie. */
 class Jar : CookieJar {
     private var cookies = listOf<Cookie>()
 
@@ -63,7 +63,7 @@ fun main() {
     check(page.total == 1L && page.`data`[0].id == made.id) { "it is in the list" }
 
     val id = made.id
-    // Moshi leaves null out, so that nothing can be cleared.
+    // Moshi omits null, so the client cannot clear properties.
     val changed = credentials.updateAppCredential(id, AppCredentialUpdate(description = "Changed"))
     check(changed.description == "Changed" && changed.revision == 2) { "the description is changed" }
 
@@ -79,7 +79,7 @@ fun main() {
     val result = Serializer.moshi.adapter(ResolvedCredential::class.java).fromJsonValue(answer.results[0])
     check(result?.propertyValues?.get("apiKey") == SECRET) { "the value is what was stored" }
     val failure = Serializer.moshi.adapter(UnresolvedCredential::class.java).fromJsonValue(answer.results[1])
-    check(failure?.error?.code == notFound) { "why there is none" }
+    check(failure?.error?.code == notFound) { "the error code" }
 
     check(credentials.deleteAppCredential(id).success) { "it is deleted" }
     try {

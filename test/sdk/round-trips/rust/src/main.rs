@@ -1,4 +1,4 @@
-// One round trip by the client that openapi-generator makes for Rust, with its functions alone.
+// A round trip with the Rust client of openapi-generator, using only its functions.
 use latchkey::apis::configuration::Configuration;
 use latchkey::apis::{access_tokens_api, app_credentials_api, credential_types_api, projects_api, session_api, Error};
 use latchkey::models;
@@ -17,7 +17,7 @@ fn client(http: reqwest::Client) -> Configuration {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // The cookie that signing in sets is kept by the HTTP client, and goes with what follows.
+    // The HTTP client stores the session cookie and sends it with later requests.
     let person = client(reqwest::Client::builder().cookie_store(true).build().unwrap());
     let sign_in = models::SignIn::new(var("EMAIL").unwrap(), var("PASSWORD").unwrap());
     let session = session_api::create_session(&person, sign_in).await.unwrap();
