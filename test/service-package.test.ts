@@ -193,7 +193,11 @@ t.test('one npx command starts the service in an empty folder', { skip }, async 
   await first.stopped('by Ctrl-C')
 
   const second = await start(t)
-  t.notMatch(second.output(), /Made |an earlier process/, 'the data was kept, and Postgres was stopped')
+  t.notMatch(
+    second.output(),
+    /Creating the database|earlier run/,
+    'the data was kept, and Postgres was stopped'
+  )
   t.equal((await signIn(second.origin, 'admin@latchkey.local', first.password!)).status, 200)
   // The repository verifies the backup that the package created.
   const backup = (await readdir(at('trial'))).find((name) => name.endsWith('.backup'))
