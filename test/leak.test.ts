@@ -17,12 +17,12 @@ import { send, sendRawBytes } from './helpers/raw-request.ts'
 import { newToken } from './helpers/tokens.ts'
 
 /**
- * `secret`: of a secret field. `plain`: of one that is not. `sent`: in a request that is refused, so nowhere.
- * `control`: put there by the test, to show that it looks there.
+ * `secret`: a value of a secret field. `plain`: a value of another field. `sent`: in a refused request, so it
+ * may appear nowhere. `control`: inserted by the test, to show that it searches there.
  */
 type Kind = 'secret' | 'plain' | 'password' | 'cookie' | 'token' | 'user-agent' | 'key' | 'sent' | 'control'
 
-/** One answer, as it came over the wire. */
+/** One response, as received. */
 interface Seen {
   operationId: string
   status: number
@@ -44,7 +44,7 @@ interface Operation {
 }
 
 function operationsOf(contract: Contract): Operation[] {
-  // biome-ignore lint/suspicious/noExplicitAny: the document is what it is
+  // biome-ignore lint/suspicious/noExplicitAny: the document has no type here
   const { paths, components } = contract.document as any
   return Object.entries<object>(paths).flatMap(([path, methods]) =>
     // biome-ignore lint/suspicious/noExplicitAny: as above
@@ -66,7 +66,7 @@ function operationsOf(contract: Contract): Operation[] {
   )
 }
 
-/** Keeps every answer that anybody gets in this process. */
+/** Records every response that `fetch` returns in this process. */
 function keepAnswers(t: Test, operationOf: (method: string, path: string) => string): Seen[] {
   const seen: Seen[] = []
   const fetched = globalThis.fetch
@@ -83,7 +83,7 @@ function keepAnswers(t: Test, operationOf: (method: string, path: string) => str
   return seen
 }
 
-t.test('the search finds what is there, in every form', async (t) => {
+t.test('the search finds values in every encoding', async (t) => {
   for (const value of [randomWord(), `a"\\/\n<&>% +=é${randomWord()}`, randomWord(60_000)]) {
     const canaries = new Canaries()
     canaries.plant('secret', 'a value', value)
@@ -94,7 +94,7 @@ t.test('the search finds what is there, in every form', async (t) => {
       const [found, ...others] = canaries.find(`{"before":"${text}","after":"x"}`)
       t.equal(found?.canary.value, value, form)
       t.ok(others.every(({ canary }) => canary.value === value))
-      t.ok(canaries.find(`x${text.toUpperCase()}`).length > 0, `${form}, in capitals`)
+      t.ok(canaries.find(`x${text.toUpperCase()}`).length > 0, `${form}, in uppercase`)
     }
     for (const around of ['', 'x', 'xy']) {
       const bytes = Buffer.from(`${around}${value}${around}z`)
@@ -111,11 +111,11 @@ t.test('the search finds what is there, in every form', async (t) => {
   const long = randomWord(5000)
   const canaries = new Canaries()
   canaries.plant('secret', 'long', long)
-  t.ok(canaries.find(`${long.slice(0, 60)}…`).length > 0, 'the beginning of a long one')
-  t.ok(canaries.find(`…${long.slice(-60)}`).length > 0, 'the end of it')
+  t.ok(canaries.find(`${long.slice(0, 60)}…`).length > 0, 'the beginning of a long value')
+  t.ok(canaries.find(`…${long.slice(-60)}`).length > 0, 'the end of a long value')
 })
 
-t.test('what goes in comes out nowhere but where it is promised', async (t) => {
+t.test('values that are sent appear only where the API returns them', async (t) => {
   const service = await startTestApp(t)
   const canaries = new Canaries<Kind>()
   const operations = operationsOf(service.contract)
@@ -135,11 +135,11 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
   const dump = async () => dumps.push(...(await readAllColumns(service.db)))
   const context: Context = { service, canaries, operations, seen, dump }
 
-  await t.test('what is right', (t) => driveWell(t, context))
-  await t.test('what is refused', (t) => driveBadly(t, context))
-  await t.test('what fails inside', (t) => driveIntoFaults(t, context))
-  await t.test('whatever the operation, what is no request to it', (t) => driveAll(t, context))
-  await t.test('what can hardly be read', (t) => driveUnreadable(t, context))
+  await t.test('valid requests', (t) => sendValid(t, context))
+  await t.test('refused requests', (t) => sendRefused(t, context))
+  await t.test('requests that fail inside of the service', (t) => sendDuringFaults(t, context))
+  await t.test('invalid requests to every operation', (t) => sendInvalidToAll(t, context))
+  await t.test('unreadable requests', (t) => sendUnreadable(t, context))
   await plantControls(context)
   await dump()
 
@@ -151,16 +151,16 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
   t.same(
     all.filter((one) => !done.has(one)),
     [],
-    'every operation was done: a new one has to be added here'
+    'every operation succeeded: add new ones here'
   )
   t.same(
     all.filter((one) => !refused.has(one) && !NEVER_REFUSED.has(one)),
     [],
-    'and refused'
+    'every operation was refused'
   )
   const statuses = new Set(seen.map(({ status }) => status))
   for (const status of [400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503])
-    t.ok(statuses.has(status), `something was answered with ${status}`)
+    t.ok(statuses.has(status), `there was a response with ${status}`)
 
   const promised = new Set<string>()
   const leaks = new Set<string>()
@@ -173,7 +173,7 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
 
   for (const answer of seen) {
     const { operationId, status, headers } = answer
-    const place = `the answer ${status} of ${operationId}`
+    const place = `the response ${status} of ${operationId}`
     const { slots, rest } = parted(answer)
     look(
       canaries.find(rest),
@@ -187,18 +187,18 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
       look(canaries.find(`${name}: ${value}`), `${place}, ${name}`, (kind) => isCookie && kind === 'cookie')
     }
   }
-  t.ok(service.log.length > 500, 'there is a log')
+  t.ok(service.log.length > 500, 'the log has lines')
   for (const line of service.log)
     look(canaries.find(line), `the log, ${msgOf(line)}`, (kind) => kind === 'control')
   t.ok(
     service.log.some((line) => line.includes('"trace"')),
-    'at trace level'
+    'the log is at trace level'
   )
 
   const inTables: Record<string, Kind> = {
     'sessions.user_agent': 'user-agent',
     'audit_log.user_agent': 'user-agent',
-    // Its first partition.
+    // The first partition of `audit_log`.
     'audit_events.user_agent': 'user-agent',
     'idempotency_keys.key': 'key'
   }
@@ -215,7 +215,7 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
   ])
     t.ok(
       dumps.some((column) => column.name === name && column.text !== ''),
-      `${name} was looked at`
+      `${name} was searched`
     )
 
   t.same([...leaks].sort(), [], 'no leak')
@@ -224,13 +224,13 @@ t.test('what goes in comes out nowhere but where it is promised', async (t) => {
   t.same(
     kept.filter(({ value }) => !promised.has(value)).map(({ kind, label }) => `${kind} (${label})`),
     [],
-    'and whatever may be seen somewhere was seen there'
+    'every value that may appear somewhere was found there'
   )
 })
 
 const msgOf = (line: string) => JSON.parse(line).msg as string
 
-/** Where an answer may hold what, and nowhere else in it. */
+/** What a response may contain, in the properties that `parted` separates. */
 const PROMISED: Record<string, Kind[]> = {
   revealAppCredential: ['secret', 'plain'],
   resolveCredentials: ['secret', 'plain'],
@@ -243,10 +243,10 @@ const PROMISED: Record<string, Kind[]> = {
   putEnvironment: ['plain'],
   patchEnvironment: ['plain']
 }
-/** Whoever reads the audit log, or their own sessions, reads what browsers call themselves. */
+/** The audit log and a user's own sessions show user agents. */
 const SHOWS_AGENTS = new Set(['listSessions', 'listAuditEvents'])
 
-/** The answer's body in two: what stands where something may be handed out, and all the rest. */
+/** Splits the body into the values of the properties that may contain canaries, and the rest. */
 function parted({ operationId, status, text }: Seen): { slots?: string; rest: string } {
   if (!PROMISED[operationId] || status >= 300) return { rest: text }
   const slots: unknown[] = []
@@ -292,7 +292,7 @@ const FIELDS = [
   { fieldName: 'code', fieldLabel: 'Code', fieldType: 'text', required: false, pattern: '^[0-9]{4}$' }
 ]
 
-/** Values for each of the fields above, all of them canaries. */
+/** Values for the fields above, except `choice` and `code`. All of them are canaries. */
 function valuesOf(canaries: Canaries<Kind>, what: string, kind: { secret: Kind; plain: Kind }) {
   const secret = (label: string, value?: string) => canaries.plant(kind.secret, `${what}, ${label}`, value)
   const plain = (label: string) => canaries.plant(kind.plain, `${what}, ${label}`)
@@ -320,15 +320,15 @@ const key = (canaries: Canaries<Kind>, what: string): RequestOptions => ({
   headers: { 'idempotency-key': canaries.plant('key', `Idempotency-Key of ${what}`) }
 })
 
-/** Drives every operation as it is meant. */
-async function driveWell(t: Test, { service, canaries, dump }: Context): Promise<void> {
+/** Sends valid requests to every operation. */
+async function sendValid(t: Test, { service, canaries, dump }: Context): Promise<void> {
   const { admin } = service
   const done = async (answer: Promise<Awaited<ReturnType<Client['get']>>>, status = 200) => {
     const got = await answer
     t.equal(got.status, status, got.text.slice(0, 300))
     return got
   }
-  /** Does a creation twice under one key: the second answer is the first one's. */
+  /** Sends a create twice with one idempotency key, so that the first response is replayed. */
   const twice = async (what: string, client: Client, to: string, body: object) => {
     const options = key(canaries, what)
     const made = await done(client.post(to, body, options), 201)
@@ -520,8 +520,8 @@ async function driveWell(t: Test, { service, canaries, dump }: Context): Promise
   await done(ann.delete(`/api/v1/projects/${doomed}`))
 }
 
-/** What is understood, and refused. */
-async function driveBadly(t: Test, { service, canaries }: Context): Promise<void> {
+/** Sends requests that operations understand and refuse. */
+async function sendRefused(t: Test, { service, canaries }: Context): Promise<void> {
   const [ann, bob, stranger] = [await service.newUser(), await service.newUser(), await service.newUser()]
   const sent = (label: string, value?: string) => canaries.plant('sent', label, value)
   const refused = async (status: number, what: string, answer: ReturnType<Client['get']>) => {
@@ -543,7 +543,7 @@ async function driveBadly(t: Test, { service, canaries }: Context): Promise<void
   const me = '/api/v1/users/me/password'
   const change = {
     currentPassword: sent('wrong current password'),
-    newPassword: sent('new beside a wrong one')
+    newPassword: sent('new, after a wrong current one')
   }
   await refused(403, 'wrong current password', ann.put(me, change))
   const short = sent('too short a password', randomWord(11))
@@ -572,7 +572,7 @@ async function driveBadly(t: Test, { service, canaries }: Context): Promise<void
   for (let i = 0; i < 10; i++) await anonymous.post('/api/v1/session', guessed)
   await refused(429, 'too many', anonymous.post('/api/v1/session', guessed))
 
-  // Who asks
+  // Sessions and tokens
   const as = (headers: Record<string, string>) => anonymous.get('/api/v1/session', { headers })
   const form = sent('cookie of the right form', randomWord(43))
   for (const cookie of [sent('cookie'), form])
@@ -624,10 +624,10 @@ async function driveBadly(t: Test, { service, canaries }: Context): Promise<void
     ['select', 'choice', sent('for an option')],
     ['pattern', 'code', sent('for a pattern')],
     ['too large', 'cert', sent('too large', randomWord(70_000))],
-    ['NUL', 'password', `${sent('beside NUL')}\0`],
-    ['NUL', 'tree', { [sent('name beside NUL')]: '\0' }],
+    ['NUL', 'password', `${sent('next to NUL')}\0`],
+    ['NUL', 'tree', { [sent('name next to NUL')]: '\0' }],
     ['NUL', 'tree', { [`${sent('name with NUL')}\0`]: 1 }],
-    ['surrogate', 'password', `${sent('beside half a pair')}\ud800`],
+    ['surrogate', 'password', `${sent('next to a lone surrogate')}\ud800`],
     ['deep', 'tree', JSON.parse(`${'['.repeat(40)}"${sent('too deep')}"${']'.repeat(40)}`)],
     ['no field', randomUUID(), sent('of no field')],
     ['no id', sent('for a field'), 'x']
@@ -647,18 +647,14 @@ async function driveBadly(t: Test, { service, canaries }: Context): Promise<void
       schema: await nameOf(ann, type.id),
       body: { ...real, [name]: keyValue }
     }
-    await refused(
-      what === 'no id' || what === 'no field' ? 422 : 422,
-      what,
-      ann.post('/api/credentials', lightning)
-    )
+    await refused(422, what, ann.post('/api/credentials', lightning))
   }
-  const missing = { keys: [{ fieldId: field.host, keyValue: sent('beside what is missing') }] }
+  const missing = { keys: [{ fieldId: field.host, keyValue: sent('without a required field') }] }
   await refused(400, 'missing', ann.post(path, { ...plain, ...missing }))
-  const required = { keys: [...keys('beside null').keys, { fieldId: field.password, keyValue: null }] }
+  const required = { keys: [...keys('with a field twice').keys, { fieldId: field.password, keyValue: null }] }
   await refused(400, 'twice', ann.put(own, required))
   const extra = {
-    ...keys('beside an unknown one'),
+    ...keys('with an unknown property'),
     [sent('unknown property')]: sent('of an unknown property')
   }
   await refused(400, 'unknown property', ann.put(own, extra))
@@ -711,8 +707,8 @@ async function driveBadly(t: Test, { service, canaries }: Context): Promise<void
     credential_bodies: [{ name: `${sent('Lightning environment')} `, body: {} }]
   })
   await post(422, 'no field', { schema: await nameOf(ann, type.id) })
-  await post(422, 'NUL', { [sent('Lightning name beside NUL')]: '\0' })
-  await post(422, 'NUL', { body: { [sent('Lightning name in a body beside NUL')]: '\0' } })
+  await post(422, 'NUL', { [sent('Lightning name next to NUL')]: '\0' })
+  await post(422, 'NUL', { body: { [sent('Lightning name in a body next to NUL')]: '\0' } })
   const keyed = { headers: { 'idempotency-key': randomWord() } }
   const own2 = { name: uniqueName('l'), body: { secret: canaries.plant('secret', 'Lightning, keyed') } }
   t.equal((await ann.post('/api/credentials', own2, keyed)).status, 201)
@@ -743,8 +739,8 @@ async function nameOf(client: Client, typeId: string): Promise<string> {
   return json.typeName
 }
 
-/** Rows that were tampered with, and a database that refuses. */
-async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): Promise<void> {
+/** Sends requests while the database fails, or has values that were tampered with. */
+async function sendDuringFaults(t: Test, { service, canaries, dump }: Context): Promise<void> {
   const { db } = service
   const ann = await service.newUser()
   const type = await newType(ann, FIELDS)
@@ -756,7 +752,7 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
       {
         credentialName: uniqueName('credential'),
         credentialTypeId: type.id,
-        keys: keysOf(type.field, valuesOf(canaries, 'beside a fault', kind)),
+        keys: keysOf(type.field, valuesOf(canaries, 'during a fault', kind)),
         projectIds: [project]
       },
       options
@@ -767,13 +763,13 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
     machine.post(`/api/v1/projects/${project}/resolve`, { credentials: [{ id: made.id }] })
   t.equal((await ann.post(`${own}/reveal`)).status, 200)
 
-  // What the database says of its own accord quotes what it was given.
-  const said = canaries.plant('sent', 'words of the database')
+  // Error messages of the database quote the values that were sent to it.
+  const message = canaries.plant('sent', 'error message of the database')
   const failing = async (table: string, when: string, sqlstate: string, work: () => Promise<unknown>) => {
     await sql
       .raw(`create function leak_fault() returns trigger language plpgsql as $$ begin
-        if ${when} then raise exception '${said} %', to_jsonb(new)
-          using errcode = '${sqlstate}', detail = '${said}', hint = '${said}'; end if;
+        if ${when} then raise exception '${message} %', to_jsonb(new)
+          using errcode = '${sqlstate}', detail = '${message}', hint = '${message}'; end if;
         return new; end $$;
         create trigger leak_fault before insert or update on ${table}
           for each row execute function leak_fault()`)
@@ -781,8 +777,8 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
     await work()
     await sql.raw('drop function leak_fault() cascade').execute(db)
   }
-  const beside = (what: string) => ({ keys: keysOf(type.field, valuesOf(canaries, what, SENT)) })
-  const keyed = () => ({ headers: { 'idempotency-key': canaries.plant('sent', 'key beside a fault') } })
+  const bodyOf = (what: string) => ({ keys: keysOf(type.field, valuesOf(canaries, what, SENT)) })
+  const keyed = () => ({ headers: { 'idempotency-key': canaries.plant('sent', 'key during a fault') } })
   for (const [sqlstate, status] of [
     ['P0001', 500],
     ['22P02', 500],
@@ -791,17 +787,17 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
     await failing('credential_keys', 'true', sqlstate, async () => {
       t.equal((await create(SENT)).status, status)
       t.equal((await create(SENT, keyed())).status, status)
-      t.equal((await ann.put(own, beside('update'))).status, status)
-      t.equal((await ann.put(`${own}/environments/other`, beside('environment'))).status, status)
-      const body = { [canaries.plant('sent', 'name')]: canaries.plant('sent', 'Lightning beside a fault') }
+      t.equal((await ann.put(own, bodyOf('update'))).status, status)
+      t.equal((await ann.put(`${own}/environments/other`, bodyOf('environment'))).status, status)
+      const body = { [canaries.plant('sent', 'name')]: canaries.plant('sent', 'Lightning during a fault') }
       t.equal((await ann.post('/api/credentials', { name: uniqueName('l'), body }, keyed())).status, status)
     })
     await failing('audit_events', 'true', sqlstate, async () => {
-      t.equal((await ann.post(`${own}/reveal`)).status, 503, 'what cannot be recorded is not revealed')
+      t.equal((await ann.post(`${own}/reveal`)).status, 503, 'nothing is revealed without an audit event')
       t.equal((await resolve()).status, 503)
       t.equal((await create(SENT, keyed())).status, 503)
       t.equal((await create(SENT)).status, 503)
-      const password = canaries.plant('sent', 'password beside a fault')
+      const password = canaries.plant('sent', 'password during a fault')
       t.ok((await ann.other().post('/api/v1/session', { email: ann.person.email, password })).status >= 500)
       t.equal((await ann.other().signIn(ann.person)).status, 503)
       t.ok((await ann.put(`${path}/${randomUUID()}`, { x: canaries.plant('sent', 'x') })).status < 500)
@@ -825,7 +821,7 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
   t.equal(
     (await ann.post('/api/v1/access-tokens', body, options)).status,
     500,
-    'a kept answer that does not open'
+    'a stored response that cannot be decrypted'
   )
 
   const tamper = (name: string) =>
@@ -837,7 +833,12 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
   t.equal(
     (
       await ann.put(own, {
-        keys: [{ fieldId: type.field.odd, keyValue: canaries.plant('sent', 'beside what does not open') }]
+        keys: [
+          {
+            fieldId: type.field.odd,
+            keyValue: canaries.plant('sent', 'next to a tampered value')
+          }
+        ]
       })
     ).status,
     500
@@ -847,8 +848,8 @@ async function driveIntoFaults(t: Test, { service, canaries, dump }: Context): P
   await dump()
 }
 
-/** To each operation of the document what is not a request to it, each with a canary of its own. */
-async function driveAll(t: Test, { service, canaries, operations }: Context): Promise<void> {
+/** Sends invalid requests to every operation, each with its own canary. */
+async function sendInvalidToAll(t: Test, { service, canaries, operations }: Context): Promise<void> {
   const person = await service.newUser({ role: 'admin' })
   for (const operation of operations) {
     const { operationId, method, parameters, properties } = operation
@@ -856,7 +857,7 @@ async function driveAll(t: Test, { service, canaries, operations }: Context): Pr
     const there = inPath(randomUUID()).replace(/(?<=environments\/)[^/]+/, 'main')
     const sent = (label: string, value?: string) => canaries.plant('sent', `${operationId}: ${label}`, value)
     const hit = async (to: string, body?: string, headers: Record<string, string> = {}) => {
-      // Some of it is fine, and signs out.
+      // Some of the requests are valid, and sign out.
       if (!person.cookie) await person.signIn(person.person)
       const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
       const init: RequestInit = {
@@ -900,12 +901,12 @@ async function driveAll(t: Test, { service, canaries, operations }: Context): Pr
     await hit(there, JSON.stringify([sent('a list')]))
     await hit(there, JSON.stringify({ x: sent('unknown property') }))
     await hit(there, JSON.stringify({ [sent('name of a property')]: 1 }))
-    await hit(there, JSON.stringify({ [sent('name beside NUL')]: '\0' }))
+    await hit(there, JSON.stringify({ [sent('name next to NUL')]: '\0' }))
     await hit(
       there,
-      JSON.stringify({ [sent('name beside NUL')]: { [sent('name inside')]: [{ [sent('further')]: '\0' }] } })
+      JSON.stringify({ [sent('name next to NUL')]: { [sent('name inside')]: [{ [sent('further')]: '\0' }] } })
     )
-    await hit(there, JSON.stringify({ x: `${sent('beside NUL')}\0` }))
+    await hit(there, JSON.stringify({ x: `${sent('next to NUL')}\0` }))
     await hit(there, sent('another type'), { 'content-type': 'text/plain' })
     await hit(there, '{}', { 'content-type': sent('content type') })
     await hit(there, '{}', { 'content-type': `application/json; charset=${sent('charset')}` })
@@ -917,7 +918,7 @@ async function driveAll(t: Test, { service, canaries, operations }: Context): Pr
         JSON.stringify({ [name]: [{ [sent(`name in a list in ${name}`)]: sent(`in a list in ${name}`) }] })
       )
       await hit(there, JSON.stringify({ [name]: [sent(`text in a list in ${name}`)] }))
-      await hit(there, JSON.stringify({ [name]: { [sent(`name beside NUL in ${name}`)]: '\0' } }))
+      await hit(there, JSON.stringify({ [name]: { [sent(`name next to NUL in ${name}`)]: '\0' } }))
       await hit(there, JSON.stringify({ [name]: sent(`too long in ${name}`, randomWord(3_000)) }))
     }
     if (properties.length > 0) {
@@ -926,8 +927,8 @@ async function driveAll(t: Test, { service, canaries, operations }: Context): Pr
   }
 }
 
-/** What is refused before there is an operation, or a request at all. */
-async function driveUnreadable(t: Test, { service, canaries, seen }: Context): Promise<void> {
+/** Sends requests that reach no operation, or are not HTTP. */
+async function sendUnreadable(t: Test, { service, canaries, seen }: Context): Promise<void> {
   const { origin } = service
   const sent = (label: string, value?: string) => canaries.plant('sent', label, value)
   const keep = (answer: { status: number; headers: object; text: string }, text = answer.text) => {
@@ -987,7 +988,7 @@ async function driveUnreadable(t: Test, { service, canaries, seen }: Context): P
   t.ok(long === undefined || long.status >= 400)
 }
 
-/** Where the others must not be found, the test leaves what it has to find. */
+/** Inserts values that the search must find where others must not be. */
 async function plantControls({ service, canaries }: Context): Promise<void> {
   const control = (where: string) => canaries.plant('control', where)
   await service.db

@@ -1,8 +1,8 @@
 // Runs tap against one Postgres server for all test files: TEST_DATABASE_URL, or an embedded one. Without
 // arguments it runs the default tests; with paths, those files. `--long`, `--fuzz`, `--fair`, `--browser`,
-// `--sdk` and `--ops` run the slow tests, generated requests, attacks beside an honest caller, the tests in a
-// browser, the clients in other languages, and the service in operation: failovers, poolers, upgrades.
-// `--coverage` before any of these reports the coverage as well.
+// `--sdk` and `--ops` run the slow tests, generated requests, attacks during the requests of an honest
+// caller, the tests in a browser, the clients in other languages, and the service in operation: failovers,
+// poolers, upgrades. `--coverage` before any of these reports the coverage as well.
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { startEmbedded } from '../src/embedded/postgres.ts'
 import { prepareTemplate } from './helpers/database.ts'
 
-/** Whole worlds and many waits: with the others they would take over three minutes on two cores. */
+/** Slow tests: together with the others, they would take over three minutes on two cores. */
 const LONG = [
   'test/audit/archive.test.ts',
   'test/audit/archive-again.test.ts',
@@ -56,20 +56,20 @@ const LONG = [
   'test/root-keys/service.test.ts',
   'test/root-keys/vault-transit.test.ts'
 ]
-/** Never the same twice, and as long as they are let; see there. */
+/** Different in each run, and as long as `FUZZ_SECONDS`. */
 const FUZZ = 'test/fuzz/fuzz.test.ts'
 /** Measures times, so nothing else may run at the same time. */
 const FAIR = 'test/fair/fair.test.ts'
-/** Need what npm does not bring: a Chromium. */
+/** Need Chromium, which npm does not install. */
 const BROWSER = ['test/browser/swagger-ui.test.ts', 'test/browser/tutorial.test.ts']
-/** Need what npm does not bring: other languages, and registries. */
+/** Need other languages and package registries. */
 const SDK = [
   'test/sdk/generators.test.ts',
   'test/sdk/oasdiff.test.ts',
   'test/how-to/external-secrets.test.ts',
   'test/service-package.test.ts'
 ]
-/** Need what npm does not bring, and both cores: Patroni, PgBouncer and what they need. */
+/** Need both cores, and programs that npm does not install, such as Patroni and PgBouncer. */
 const OPS = globSync('test/ops/*.test.ts', { cwd: join(import.meta.dirname, '..') }).sort()
 
 /** A report on the terminal and in .tap/report/lcov.info. Low coverage does not fail the run. */
@@ -87,7 +87,7 @@ function chosenFiles([first, ...others]: string[]): string[] {
   }
   if (first === '--coverage') return [...COVERAGE, ...chosenFiles(others)]
   if (first === '--long') return ['--timeout=300', ...LONG]
-  // It ends by its own clock.
+  // It stops by itself, after `FUZZ_SECONDS`.
   if (first === '--fuzz') return ['--timeout=0', FUZZ]
   if (first === '--fair') return ['--timeout=900', FAIR]
   if (first === '--browser') return ['--timeout=600', ...BROWSER]
@@ -96,8 +96,8 @@ function chosenFiles([first, ...others]: string[]): string[] {
   return [first, ...others]
 }
 
-// Every test file imports the whole service; with the cache it is compiled once. V8 is not exact about the
-// coverage of code from a cache.
+// Every test file imports the whole service, which is compiled only once with the cache. V8's coverage of
+// cached code is not exact.
 const compileCache = process.argv.includes('--coverage')
   ? { NODE_DISABLE_COMPILE_CACHE: '1' }
   : { NODE_COMPILE_CACHE: join(import.meta.dirname, '../node_modules/.cache/compiled') }

@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
-/** Where the machine's Chromium is: `CHROMIUM`, or one in `PATH`. Undefined when there is none. */
+/** Returns the path of Chromium: `CHROMIUM`, or one in `PATH`. Undefined if there is none. */
 export function findChromium(): string | undefined {
   const { CHROMIUM, PATH = '' } = process.env
   if (CHROMIUM) return CHROMIUM
@@ -13,7 +13,7 @@ export function findChromium(): string | undefined {
   return places.find((place) => existsSync(place))
 }
 
-/** A browser with an empty profile that calls nobody by itself; closed when the test ends. */
+/** Starts a browser with an empty profile and no background requests; closed when the test ends. */
 export async function startBrowser(t: Test, executablePath: string): Promise<Browser> {
   const browser = await chromium.launch({
     executablePath,
@@ -40,17 +40,15 @@ interface Complaint {
 export interface WatchedPage {
   page: Page
   requests: Request[]
-  /** What the Content-Security-Policy kept from happening. */
+  /** The violations of the Content-Security-Policy. */
   violations: string[]
-  /** Errors in the console and exceptions that nobody caught, but for answers of `refused`. */
+  /** Errors in the console and uncaught exceptions, except those for responses in `refused`. */
   complaints(): Complaint[]
-  /**
-   * Says that a request will be answered with this status on purpose, which Chromium calls an error, once.
-   */
+  /** Ignores one error that Chromium logs for an expected response with this status. */
   refused(status: number, url: string): void
 }
 
-/** A page of a new profile, of which everything is seen that should not happen. */
+/** Opens a page in a new profile, and records its requests, errors and policy violations. */
 export async function watchedPage(
   browser: Browser,
   options: BrowserContextOptions = { viewport: { width: 1400, height: 1000 } }

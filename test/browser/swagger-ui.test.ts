@@ -15,7 +15,7 @@ const SECRET = 'staple under glass'
 const screenshots = join(import.meta.dirname, '../../screenshots')
 const chromium = findChromium()
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }
-/** The bytes that the page and what it loaded took from the network. */
+/** The number of bytes that the page and its resources received from the network. */
 const RECEIVED = `performance.getEntries().reduce((sum, entry) => sum + (entry.transferSize ?? 0), 0)`
 
 t.test(
@@ -27,7 +27,7 @@ t.test(
     const browser = await startBrowser(t, chromium!)
     await mkdir(screenshots, { recursive: true })
 
-    /** Swagger UI in a profile of its own, just loaded. */
+    /** Loads Swagger UI in a new profile. */
     const newUi = async () => {
       const ui = new SwaggerUi(origin, await watchedPage(browser))
       await ui.open()
@@ -43,15 +43,15 @@ t.test(
     const picture = ({ page }: SwaggerUi, name: string) =>
       page.screenshot({ path: join(screenshots, `${name}.png`) })
 
-    /** What holds of a page whatever was done there. */
-    const nothingAmiss = (t: Test, { watched }: SwaggerUi) => {
+    /** Checks that the page called only the service, without errors and policy violations. */
+    const checkPage = (t: Test, { watched }: SwaggerUi) => {
       t.ok(watched.requests.length > 4, `${watched.requests.length} requests`)
-      // The icons in Swagger UI's stylesheet are `data:` and ask nobody.
+      // The icons in Swagger UI's stylesheet are `data:` URLs, which send no request.
       const elsewhere = watched.requests
         .map((request) => request.url())
         .filter((url) => !url.startsWith(`${origin}/`) && !url.startsWith('data:image/'))
       t.same(elsewhere, [], 'no request leaves the origin')
-      t.same(watched.violations, [], 'the Content-Security-Policy forbids nothing that Swagger UI does')
+      t.same(watched.violations, [], 'Swagger UI does not violate the Content-Security-Policy')
       t.same(watched.complaints(), [], 'no errors in the console')
     }
 
@@ -62,36 +62,36 @@ t.test(
       const shown = await ui.page.locator('.opblock').count()
       const { paths } = service.contract.document
       t.equal(shown, Object.values(paths).flatMap((operations) => Object.keys(operations)).length)
-      t.notOk(await ui.page.locator('.errors-wrapper').count(), 'without errors')
+      t.notOk(await ui.page.locator('.errors-wrapper').count(), 'no error is shown')
       await picture(ui, 'start')
       t.ok((await operationsInView(ui)) >= 3, 'the first screen shows operations')
       await ui.page.setViewportSize({ width: 390, height: 844 })
       await picture(ui, 'start-narrow')
       t.ok(
         await ui.page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
-        'a narrow window needs no scrolling to the side'
+        'a narrow window needs no horizontal scrolling'
       )
-      nothingAmiss(t, ui)
+      checkPage(t, ui)
     })
 
-    await t.test('a phone shows operations on its first screen, in letters that can be read', async (t) => {
+    await t.test('a phone shows operations on its first screen, in a readable size', async (t) => {
       const ui = new SwaggerUi(origin, await watchedPage(browser, PHONE))
       await ui.open()
       await picture(ui, 'phone')
-      t.equal(await ui.page.evaluate('innerWidth'), PHONE.viewport.width, 'as wide as the screen')
+      t.equal(await ui.page.evaluate('innerWidth'), PHONE.viewport.width, 'the width of the screen')
       t.ok((await operationsInView(ui)) >= 1)
       const { email, password } = admin.person
       const width = 'document.documentElement.scrollWidth'
       t.equal((await ui.execute('createSession', {}, { email, password })).status, 200)
-      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'no scrolling aside after a sign-in')
+      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'no horizontal scrolling after a sign-in')
       t.equal((await ui.execute('listAuditEvents')).status, 200)
-      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'nor after a list')
+      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'no horizontal scrolling after a list')
       await ui.page.goto(`${origin}/docs/problems`)
-      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'nor in the list of problems')
-      nothingAmiss(t, ui)
+      t.equal(await ui.page.evaluate(width), PHONE.viewport.width, 'no horizontal scrolling: problems')
+      checkPage(t, ui)
     })
 
-    await t.test('a browser that opens the service gets to the documentation', async (t) => {
+    await t.test('a browser that opens the service is redirected to the documentation', async (t) => {
       const { page } = await watchedPage(browser)
       await page.goto(origin)
       t.equal(page.url(), `${origin}/docs`)
@@ -102,10 +102,10 @@ t.test(
       await page.goto(origin)
       await page.locator('.opblock').first().waitFor()
       const second = await received()
-      t.ok(second < 5000, `${second} bytes when the browser has it all`)
+      t.ok(second < 5000, `${second} bytes with a warm cache`)
     })
 
-    await t.test('the reference is a page to read, on a desk and on a phone', async (t) => {
+    await t.test('the reference is readable on a desktop and on a phone', async (t) => {
       for (const [name, options] of [
         ['reference', undefined],
         ['reference-phone', PHONE]
@@ -119,8 +119,11 @@ t.test(
         const top = await page.evaluate(
           `document.querySelector('#createAppCredential').getBoundingClientRect().top`
         )
-        t.ok(Math.abs(Number(top)) < 50, 'a link of the contents leads to its operation')
-        t.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'no scrolling aside')
+        t.ok(Math.abs(Number(top)) < 50, 'a link in the contents leads to its operation')
+        t.ok(
+          await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+          'no horizontal scrolling'
+        )
         t.same(watched.violations, [])
         t.same(watched.complaints(), [])
         t.same(
@@ -130,7 +133,7 @@ t.test(
       }
     })
 
-    await t.test('a person signs in, stores a credential, finds and changes it', async (t) => {
+    await t.test('a user signs in, stores a credential, finds and changes it', async (t) => {
       const ui = await newUi()
       const { email, password } = admin.person
       const wrong = await ui.execute('createSession', {}, { email, password: 'not the password' })
@@ -143,11 +146,11 @@ t.test(
       await picture(ui, 'signed-in')
       const [cookie] = await ui.page.context().cookies()
       t.match(cookie, { name: 'latchkey_session', httpOnly: true, sameSite: 'Lax' })
-      t.equal(await ui.page.evaluate('document.cookie'), '', 'scripts do not see the session')
-      t.notMatch(await ui.page.content(), cookie!.value, 'nor does the page show it')
+      t.equal(await ui.page.evaluate('document.cookie'), '', 'scripts cannot read the session cookie')
+      t.notMatch(await ui.page.content(), cookie!.value, 'the page does not show the session cookie')
 
       const type = await ui.execute('createCredentialType')
-      t.equal(type.status, 201, 'the body that is proposed is fine as it stands')
+      t.equal(type.status, 201, 'the example body works unchanged')
       t.equal((await type.request.allHeaders())['sec-fetch-site'], 'same-origin')
       const fieldOf = (name: string) =>
         type.body.fields.find(({ fieldName }: { fieldName: string }) => fieldName === name).id
@@ -172,11 +175,11 @@ t.test(
       t.same(
         list.body.data.map((one: { credentialName: string }) => one.credentialName),
         ['Tides', 'Rain'],
-        'what is not filled in filters nothing'
+        'empty parameters do not filter the list'
       )
       await picture(ui, 'list')
       t.match(await ui.page.content(), 'Rain')
-      t.notMatch(await ui.page.content(), SECRET, 'and the page has no secret')
+      t.notMatch(await ui.page.content(), SECRET, 'the page has no secret')
 
       const change = { keys: keys('another under glass') }
       const updated = await ui.execute('updateAppCredential', { id, 'If-Match': '"1"' }, change)
@@ -185,7 +188,7 @@ t.test(
       const late = await ui.execute('updateAppCredential', { id, 'If-Match': '"1"' }, change)
       t.equal(late.status, 412)
       t.equal(late.body.code, 'revision-changed')
-      t.match(late.text, late.body.detail, 'a person can read why')
+      t.match(late.text, late.body.detail, 'the page shows the reason')
       await picture(ui, 'update-refused')
       const bad = await ui.execute(
         'updateAppCredential',
@@ -196,27 +199,27 @@ t.test(
       t.ok(bad.body.errors.length > 0)
 
       t.equal((await ui.execute('deleteSession')).status, 200)
-      t.same(await ui.page.context().cookies(), [], 'signing out takes the cookie away')
+      t.same(await ui.page.context().cookies(), [], 'signing out removes the cookie')
       t.equal((await ui.execute('listAppCredentials')).status, 401)
-      nothingAmiss(t, ui)
+      checkPage(t, ui)
     })
 
-    await t.test('what it proposes works as it stands, wherever no id is needed', async (t) => {
+    await t.test('example requests that need no id work unchanged', async (t) => {
       const ui = await newUi()
       const { email, password } = admin.person
       await ui.execute('createSession', {}, { email, password })
-      const proposals = {
+      const examples = {
         createProject: 201,
         createUser: 201,
         createAccessToken: 201,
         createAppCredential: 201,
         lightningCreateCredential: 201
       }
-      for (const [operationId, status] of Object.entries(proposals)) {
+      for (const [operationId, status] of Object.entries(examples)) {
         const shown = await ui.execute(operationId)
         t.equal(shown.status, status, `${operationId}: ${JSON.stringify(shown.body)}`)
       }
-      // Ids are copied from an answer.
+      // Ids are copied from a response.
       for (const [list, one] of [
         ['listProjects', 'getProject'],
         ['listCredentialTypes', 'getCredentialType'],
@@ -233,11 +236,11 @@ t.test(
       t.ok(reads.length > 8, `${reads.length} reads`)
       for (const { operationId } of reads) t.equal((await ui.execute(operationId)).status, 200, operationId)
       const [project] = (await ui.execute('listProjects')).body.data
-      t.ok(project, 'a list shows what there is')
-      nothingAmiss(t, ui)
+      t.ok(project, 'the list of projects is not empty')
+      checkPage(t, ui)
     })
 
-    await t.test('a token is entered by "Authorize", and kept nowhere', async (t) => {
+    await t.test('a token that is entered with "Authorize" is not stored', async (t) => {
       const ui = await newUi()
       const token = (await newToken(admin, ['credentials:read'])).bearer!
       const dialog = await ui.authorization()
@@ -256,7 +259,7 @@ t.test(
       t.equal((await list.request.allHeaders())['authorization'], `Bearer ${token}`)
       await picture(ui, 'list-by-token')
       const beyond = await ui.execute('createAppCredential')
-      t.equal(beyond.status, 403, 'a token does no more than its scopes say')
+      t.equal(beyond.status, 403, 'a token is limited to its scopes')
       t.equal(beyond.body.code, 'insufficient-scope')
 
       t.same(await ui.page.evaluate('[{ ...localStorage }, { ...sessionStorage }, document.cookie]'), [
@@ -265,11 +268,11 @@ t.test(
         ''
       ])
       await ui.open()
-      t.equal((await ui.execute('listAppCredentials')).status, 401, 'it is gone when the page is')
-      nothingAmiss(t, ui)
+      t.equal((await ui.execute('listAppCredentials')).status, 401, 'the token is gone after a reload')
+      checkPage(t, ui)
     })
 
-    await t.test('the policy holds against what gets into the page, and the watch sees it', async (t) => {
+    await t.test('the policy blocks injected content, and violations are recorded', async (t) => {
       const ui = await newUi()
       const { page, watched } = ui
       const head = (await page.request.get(`${origin}/docs`)).headers()
@@ -291,15 +294,15 @@ t.test(
       t.equal(await page.evaluate('window.ran'), undefined, 'an injected script does not run')
       const directives = watched.violations.map((violation) => violation.split(' ')[0]).sort()
       t.same(directives, ['connect-src', 'img-src', 'script-src-attr', 'script-src-elem'])
-      t.ok(watched.complaints().length >= 4, 'and each is an error in the console')
+      t.ok(watched.complaints().length >= 4, 'each violation is an error in the console')
     })
 
-    await t.test('a page of another origin changes nothing with the session', async (t) => {
+    await t.test('a page of another origin cannot change anything with the session', async (t) => {
       const ui = await newUi()
       const { email, password } = admin.person
       await ui.execute('createSession', {}, { email, password })
       const before = (await admin.get('/api/v1/projects')).json.total
-      // Another port is another origin, and the same site: SameSite alone lets the cookie through.
+      // Another port is another origin but the same site, so SameSite does not withhold the cookie.
       const other = createServer((_request, response) => response.end('<!doctype html><title>Other</title>'))
       other.listen(0, '127.0.0.1')
       await once(other, 'listening')

@@ -5,13 +5,13 @@ export interface Shown {
   status: number
   // biome-ignore lint/suspicious/noExplicitAny: the body as the page shows it has no type here
   body: any
-  /** Everything in the operation's block, as it is read. */
+  /** The visible text in the operation's block. */
   text: string
   headers: Record<string, string>
   request: Request
 }
 
-/** Swagger UI as a person uses it: what is in the page is read, and what is pressed is a button. */
+/** Drives Swagger UI as a user does: reads the page and presses its buttons. */
 export class SwaggerUi {
   readonly origin: string
   readonly watched: WatchedPage
@@ -25,13 +25,13 @@ export class SwaggerUi {
     return this.watched.page
   }
 
-  /** Loads it afresh. */
+  /** Loads or reloads Swagger UI. */
   async open(): Promise<void> {
     await this.page.goto(`${this.origin}/docs`)
     await this.page.locator('.opblock').first().waitFor()
   }
 
-  /** Finds an operation as a person does: in its section, by what its line says. */
+  /** Finds an operation as a user does, by its tag, method and path. */
   async operationIdOf(tag: string, method: string, path: string): Promise<string> {
     const section = this.page.locator('.opblock-tag-section', {
       has: this.page.locator(`.opblock-tag[data-tag="${tag}"]`)
@@ -44,24 +44,19 @@ export class SwaggerUi {
     return id!.slice(id!.lastIndexOf('-') + 1)
   }
 
-  /** The block of an operation, unfolded; others are folded, which slow down the page. */
+  /** Expands an operation and returns its block. Collapses the others, which slow down the page. */
   async operation(operationId: string): Promise<Locator> {
     const block = this.page.locator(`.opblock[id$="-${operationId}"]`)
     if (!(await block.locator('.execute').isVisible())) {
-      const unfolded = this.page.locator('.opblock.is-open .opblock-summary-control')
-      while ((await unfolded.count()) > 0) await unfolded.first().click()
+      const expanded = this.page.locator('.opblock.is-open .opblock-summary-control')
+      while ((await expanded.count()) > 0) await expanded.first().click()
       await block.locator('.opblock-summary-control').click()
     }
     await block.locator('.execute').waitFor()
     return block
   }
 
-  /** What the page would send as the body of the operation, if nothing was changed. */
-  async proposedBody(operationId: string): Promise<string> {
-    return (await this.operation(operationId)).locator('textarea').inputValue()
-  }
-
-  /** Fills in parameters and body, presses "Execute", and gives the answer as the page shows it. */
+  /** Fills in parameters and body, presses "Execute", and returns the response as the page shows it. */
   async execute(operationId: string, values: Record<string, string> = {}, body?: object): Promise<Shown> {
     const block = await this.operation(operationId)
     for (const [name, value] of Object.entries(values))
@@ -73,7 +68,7 @@ export class SwaggerUi {
     const headers = await response.allHeaders()
     const status = response.status()
     if (status >= 400) this.watched.refused(status, response.url())
-    // The answer before this one is shown until this one is.
+    // Until this response arrives, the page shows the previous one.
     const live = block.locator('.live-responses-table', { hasText: headers['x-request-id']! })
     await live.scrollIntoViewIfNeeded()
     const shown = await live.locator('.response-col_description .highlight-code code').first().innerText()
@@ -86,7 +81,7 @@ export class SwaggerUi {
     }
   }
 
-  /** Presses "Reset" in the operation that is unfolded, and gives all that is on the page then. */
+  /** Presses "Reset" in the expanded operation, and returns the content of the page afterwards. */
   async reset(): Promise<string> {
     const block = this.page.locator('.opblock.is-open')
     const typed = await block.locator('textarea').inputValue()
@@ -95,7 +90,7 @@ export class SwaggerUi {
     return (await this.page.content()) + (await block.locator('textarea').inputValue())
   }
 
-  /** Opens the dialog of "Authorize". */
+  /** Opens the "Authorize" dialog. */
   async authorization(): Promise<Locator> {
     await this.page.locator('.auth-wrapper .btn.authorize').first().click()
     const dialog = this.page.locator('.dialog-ux .modal-ux')
@@ -103,7 +98,7 @@ export class SwaggerUi {
     return dialog
   }
 
-  /** Enters a token in the dialog of "Authorize", in place of one that was there. */
+  /** Enters a token in the "Authorize" dialog, and replaces an earlier one. */
   async authorize(token: string): Promise<void> {
     const dialog = await this.authorization()
     const logOut = dialog.locator('button', { hasText: 'Logout' })
@@ -114,7 +109,7 @@ export class SwaggerUi {
     await dialog.locator('button', { hasText: 'Close' }).click()
   }
 
-  /** Removes the token in the dialog of "Authorize". */
+  /** Removes the token in the "Authorize" dialog. */
   async logOut(): Promise<void> {
     const dialog = await this.authorization()
     await dialog.locator('button', { hasText: 'Logout' }).click()

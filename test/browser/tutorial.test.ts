@@ -15,7 +15,7 @@ t.setTimeout(600_000)
 const chromium = findChromium()
 
 t.test(
-  'the tutorial in Swagger UI does what it says, twice',
+  'the Swagger UI tutorial works as written, twice',
   chromium ? {} : { skip: 'no Chromium: none in PATH or CHROMIUM' },
   async (t) => {
     const page = await readFile(join(import.meta.dirname, '../../docs/tutorials/swagger-ui.md'), 'utf8')
@@ -44,7 +44,8 @@ t.test(
         for (const step of steps) {
           if (step.do === 'authorize') await ui.authorize(token)
           else if (step.do === 'log out') await ui.logOut()
-          else if (step.do === 'reset') t.equal((await ui.reset()).includes(password), false, 'no password')
+          else if (step.do === 'reset')
+            t.equal((await ui.reset()).includes(password), false, 'the password is gone')
           else {
             const name = `${step.method} ${step.path}`
             const values = Object.entries(step.values).map(
@@ -63,13 +64,13 @@ t.test(
         t.comment(`cleaned up after ${since()}`)
         t.same(watched.violations, [])
         t.same(watched.complaints(), [])
-        t.same(difference(before, await thingsOf(cwd)), { left: [], gone: [] }, 'all is as before')
+        t.same(difference(before, await thingsOf(cwd)), { left: [], gone: [] }, 'nothing is left behind')
       })
     }
   }
 )
 
-/** The rows with the properties that the page's table names. */
+/** Returns the response as a table like that of the page, with the properties in its first row. */
 function tableOf({ table: [names = []] }: Call, data: object[]): unknown[] {
   const property = (row: unknown, path: string) =>
     path.split('.').reduce<unknown>((value, name) => (value as Record<string, unknown>)[name], row)

@@ -1,4 +1,4 @@
-/** Something that a page tells its reader to do in Swagger UI, and what they then see. */
+/** A step that a page tells its reader to do in Swagger UI, and its expected result. */
 export type Step = Call | { do: 'reset' } | { do: 'authorize' } | { do: 'log out' }
 
 export interface Call {
@@ -12,7 +12,7 @@ export interface Call {
   status?: number
   /** The response, as JSON. */
   response?: unknown
-  /** The response, as a table of some properties of its `data`: first the row of their names. */
+  /** The response as a table with some properties of its `data`. The first row has their names. */
   table: string[][]
 }
 
@@ -28,8 +28,8 @@ const SENTENCES = new RegExp(
 )
 
 /**
- * The steps of a page. A JSON block after an operation is the body of its request, and after its code, the
- * response.
+ * Returns the steps of a page. After an operation, a JSON block is the body of its request; after the code,
+ * it is the response.
  */
 export function stepsOf(markdown: string): Step[] {
   const steps: Step[] = []

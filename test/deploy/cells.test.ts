@@ -1,10 +1,10 @@
-// The scripts of deploy/cells, as far as they run without changing the machine.
+// The scripts in deploy/cells, as far as they run without changing the machine.
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
 import { startFakeServer } from '../helpers/fake-server.ts'
 
-/** Runs a script that has to fail, and returns its exit code and what it says. */
+/** Runs a script, which must fail, and returns its exit code and standard error. */
 function refusal(script: string, args: string[], env = process.env): Promise<string> {
   const path = join(import.meta.dirname, '../../deploy/cells', script)
   return new Promise((resolve) =>
@@ -14,8 +14,8 @@ function refusal(script: string, args: string[], env = process.env): Promise<str
   )
 }
 
-t.test('a cell has a name that the service takes', async (t) => {
-  // Without programs nothing can be made.
+t.test('a cell must have a name that the service accepts', async (t) => {
+  // Without programs in PATH, the script cannot create anything.
   const env = { PATH: t.testdir() }
   const named = (name: string) => refusal('make-cell.sh', [name, '5441', 'admin@example.org'], env)
   for (const name of ['', 'B', 'north-east', 'cellnumber013', '../b', 'b b', 'é'])

@@ -23,7 +23,7 @@ const [migrate] = pod.spec.initContainers
 const portNames: string[] = service.ports.map(({ name }: { name: string }) => name)
 const dockerfile = await read('Dockerfile')
 
-t.test('every object is one of Kubernetes', async (t) => {
+t.test('every object matches the schemas of Kubernetes', async (t) => {
   t.ok(all.length >= 9, `${all.length} objects`)
   for (const manifest of all) t.same(faults(manifest), [], `${manifest.kind} ${manifest.metadata.name}`)
   const wrong = structuredClone(deployment)
@@ -49,7 +49,7 @@ t.test(
     const kinds = example!.map(({ kind }) => kind).sort()
     t.same(kinds, [...all.map(({ kind }) => kind), 'ConfigMap'].sort())
     const built = example!.find(({ kind }) => kind === 'Deployment')!
-    t.notOk('replicas' in built['spec'], 'the autoscaler decides')
+    t.notOk('replicas' in built['spec'], 'the autoscaler sets the replicas')
     for (const { image } of [
       ...built['spec'].template.spec.containers,
       ...built['spec'].template.spec.initContainers
@@ -58,24 +58,24 @@ t.test(
     for (const { kind, metadata } of example!)
       if (kind !== 'Namespace') t.equal(metadata.namespace, 'latchkey')
     const { data } = example!.find(({ kind }) => kind === 'ConfigMap')!
-    t.match(data, { PUBLIC_URL: /^https:/, METRICS_PORT: '9464' }, 'settings of both')
+    t.match(data, { PUBLIC_URL: /^https:/, METRICS_PORT: '9464' }, 'the settings of the base and the example')
   }
 )
 
-/** The settings of a kustomization. */
+/** Returns the settings in a kustomization. */
 function literals({ kustomization }: { kustomization: Record<string, unknown> }): Record<string, string> {
   const [generator] = kustomization['configMapGenerator'] as [{ name: string; literals: string[] }]
   t.equal(generator.name, service.envFrom[0].configMapRef.name)
   return Object.fromEntries(generator.literals.map((literal) => literal.split(/=(.*)/s)))
 }
 
-/** The environment of a container, whose secrets are files of this test. */
+/** Returns the environment of a container, with its secrets in files of this test. */
 async function environment(t: Test, container: typeof service, secrets: Record<string, string>) {
   const [base, , example] = read3
   const env: Record<string, string> = { ...literals(base!), ...literals(example!) }
   const place = t.testdir()
   for (const { name, value } of container.env) {
-    t.match(name, /_FILE$/, 'a secret is in no variable')
+    t.match(name, /_FILE$/, 'secrets are in files, not in variables')
     t.ok(
       container.volumeMounts.some(({ mountPath }: { mountPath: string }) =>
         value.startsWith(`${mountPath}/`)
@@ -120,16 +120,16 @@ t.test('the service takes its settings and secrets from the manifests', async (t
   t.same(migrate.command.slice(0, 4), ['node', 'src/cli.ts', 'migrate', '--grant-to'])
 })
 
-t.test('secrets are mounted as the service accepts them', async (t) => {
+t.test('secrets are mounted with permissions that the service accepts', async (t) => {
   const page = await read('docs/operations/kubernetes.md')
   for (const { secret } of pod.spec.volumes) {
-    t.equal(secret.defaultMode, 0o440, "of root, for the pod's group")
+    t.equal(secret.defaultMode, 0o440, "readable by root and the pod's group")
     t.match(page, `kubectl create secret generic ${secret.secretName} `)
   }
   t.equal(pod.spec.securityContext.fsGroup, 1000)
 })
 
-t.test('the pod is one of the restricted profile', async (t) => {
+t.test('the pod meets the restricted profile', async (t) => {
   t.equal(one('Namespace').metadata.labels?.['pod-security.kubernetes.io/enforce'], 'restricted')
   const { securityContext, ...spec } = pod.spec
   t.match(securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
@@ -148,7 +148,7 @@ t.test('the pod is one of the restricted profile', async (t) => {
   t.equal(spec.serviceAccountName, one('ServiceAccount').metadata.name)
 })
 
-t.test('probes ask routes of the service, and a stop has time for requests', async (t) => {
+t.test('probes call routes of the service, and a stop leaves time for requests', async (t) => {
   const { paths } = parse(await read('openapi.yaml'))
   for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
     const { path, port } = service[probe].httpGet
@@ -156,14 +156,14 @@ t.test('probes ask routes of the service, and a stop has time for requests', asy
     t.equal(port, 'http')
   }
   t.equal(service.readinessProbe.httpGet.path, '/readyz')
-  t.equal(service.livenessProbe.httpGet.path, '/livez', 'a database that is away restarts nothing')
+  t.equal(service.livenessProbe.httpGet.path, '/livez', 'an unavailable database does not restart pods')
   const [, limit = ''] = /SHUTDOWN_TIMEOUT_MS = ([\d_]+)/.exec(await read('src/server.ts')) ?? []
   const seconds = service.lifecycle.preStop.sleep.seconds + Number(limit.replace('_', '')) / 1_000
   t.ok(pod.spec.terminationGracePeriodSeconds > seconds, `${seconds} s`)
   t.same(deployment['spec'].strategy.rollingUpdate, { maxUnavailable: 0, maxSurge: 1 })
 })
 
-t.test('selectors find the pods, and ports are named as the container names them', async (t) => {
+t.test('selectors match the pods, and ports have the names in the container', async (t) => {
   const { labels } = pod.metadata
   const policy = one('NetworkPolicy')['spec']
   const selectors = [
@@ -196,7 +196,7 @@ t.test('selectors find the pods, and ports are named as the container names them
     ports.map(({ port }) => port)
   )
   t.same(open.sort(), [...portNames].sort())
-  for (const { from } of policy.ingress) t.ok(from?.length, 'from somewhere')
+  for (const { from } of policy.ingress) t.ok(from?.length, 'the sources are limited')
   t.same(policy.policyTypes, ['Ingress', 'Egress'])
   t.equal(one('Ingress')['spec'].tls[0].hosts[0], new URL(literals(read3[2]!)['PUBLIC_URL']!).host)
 })

@@ -8,7 +8,7 @@ import { parseAllDocuments } from 'yaml'
 const execute = promisify(execFile)
 export const directory = join(import.meta.dirname, '../../deploy/kubernetes')
 
-/** An object of Kubernetes; the tests know its shape. */
+/** A Kubernetes object; the tests know its shape. */
 export interface Manifest {
   apiVersion: string
   kind: string
@@ -17,7 +17,7 @@ export interface Manifest {
   [property: string]: any
 }
 
-/** The documents of a file, as the tools of Kubernetes read them: in YAML 1.1, in which 0440 is octal. */
+/** Parses the documents of a file as Kubernetes does: in YAML 1.1, in which 0440 is octal. */
 export function parseManifests(text: string): Manifest[] {
   return parseAllDocuments(text, { version: '1.1', merge: true }).map((document) => {
     if (document.errors[0]) throw document.errors[0]
@@ -26,7 +26,7 @@ export function parseManifests(text: string): Manifest[] {
 }
 
 export interface Folder {
-  /** The files that are no kustomization, with what is in them. */
+  /** The objects by file, without the kustomization. */
   files: Record<string, Manifest[]>
   kustomization: { resources: string[]; components?: string[]; [field: string]: unknown }
 }
@@ -41,7 +41,7 @@ export async function readFolder(name: string): Promise<Folder> {
   return { files, kustomization: kustomization as unknown as Folder['kustomization'] }
 }
 
-/** What kubectl makes of a folder, or undefined where kubectl is not installed. */
+/** Builds a folder with kubectl. Returns undefined if kubectl is not installed. */
 export async function build(name: string): Promise<Manifest[] | undefined> {
   const args = ['kustomize', join(directory, name)]
   const built = await execute('kubectl', args).catch((error) => {
@@ -87,7 +87,7 @@ export async function manifestFaults(): Promise<(manifest: Manifest) => string[]
   }
 }
 
-/** References are to the one schema that has all of them. */
+/** Changes references within a schema into references to the schema `all`. */
 function inAll(schema: object): object {
   return JSON.parse(JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"all#/'))
 }

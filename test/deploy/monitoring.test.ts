@@ -10,11 +10,11 @@ const rules = parse(await read('deploy/monitoring/rules.yaml')) as Rules
 const alerts = rules.groups.flatMap((group) => group.rules)
 const page = await read('docs/operations/monitoring.md')
 
-/** What Prometheus itself gives to each target. */
+/** The metrics that Prometheus adds for each target. */
 const FROM_PROMETHEUS = ['up']
 const LABELS_FROM_PROMETHEUS = ['job', 'instance', 'le']
 
-t.test('every metric of the rules and the dashboard is one that the service shows', async (t) => {
+t.test('the service exposes every metric in the rules and on the dashboard', async (t) => {
   const service = await startTestApp(t, { METRICS_PORT: '0' })
   await service.admin.get('/api/v1/projects')
   const { address, port } = service.app.metrics.address!
@@ -49,7 +49,7 @@ t.test('every metric of the rules and the dashboard is one that the service show
   }
 })
 
-t.test('every alert says what is wrong, and is on the page', async (t) => {
+t.test('every alert has a description, and is on the page', async (t) => {
   t.ok(alerts.length >= 10)
   for (const { alert, labels, annotations } of alerts) {
     t.match(labels, { severity: /^(critical|warning)$/ }, alert)

@@ -19,7 +19,7 @@ interface Panel {
   targets?: { expr: string }[]
 }
 
-/** The queries of the Grafana dashboard, without their variables. */
+/** Returns the queries of the Grafana dashboard, with values for their variables. */
 export async function dashboardQueries(): Promise<string[]> {
   const { panels } = JSON.parse(await readFile(join(directory, 'dashboard.json'), 'utf8')) as {
     panels: Panel[]

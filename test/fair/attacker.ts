@@ -1,26 +1,26 @@
 import { connect } from 'node:net'
 
-/** What an attacker sends, over and over, on each of its connections. */
+/** What an attacker sends repeatedly on each of its connections. */
 export interface Attack {
   port: number
   connections: number
-  /** The bytes of requests, one after the other. */
+  /** The bytes of the requests, which are sent in turn. */
   requests: string[]
-  /** False for a client that asks once and does not read the answer. */
+  /** False for a client that sends one request and does not read the response. */
   reads: boolean
 }
 
-// Another address than that of the honest caller, whose limit it must not use up.
+// Not the address of the honest caller, whose limit the attacker must not use up.
 const ADDRESS = '127.0.0.2'
 
-/** Sends the next request when the one before is answered, without parsing more than the framing. */
+/** Sends the next request after the response to the last one, and parses only the framing of responses. */
 function run({ port, requests, reads }: Attack, first: number): void {
   let next = first
   const open = () => {
     const socket = connect({ port, host: '127.0.0.1', localAddress: ADDRESS, noDelay: true })
     const send = () => socket.write(requests[next++ % requests.length]!)
     socket.on('connect', send)
-    // A connection that the service closes is opened again, after a pause.
+    // Reconnects after a pause if the service closes the connection.
     socket.on('error', () => {}).on('close', () => setTimeout(open, 50))
     if (!reads) return socket.pause()
     let head = ''

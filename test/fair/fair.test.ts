@@ -17,9 +17,9 @@ import { startProcess } from '../helpers/process.ts'
 import { newToken } from '../helpers/tokens.ts'
 import type { Attack } from './attacker.ts'
 
-// No caller makes others wait: an honest caller signs in, lists and resolves, alone and beside each attack.
+// No caller delays others: an honest caller signs in, lists and resolves, alone and during each attack.
 
-/** How long each is measured. */
+/** The duration of each measurement. */
 const RUN_MS = Number(process.env.FAIR_SECONDS ?? 8) * 1_000
 /** A busy machine makes one run slow; an attack makes all of them slow. */
 const ATTEMPTS = 3
@@ -41,7 +41,7 @@ const env = {
   LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
   LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: '0',
   LOG_LEVEL: 'warn',
-  // As `npm start` does.
+  // The options in `npm start`.
   NODE_OPTIONS: /^node (.*) src\/main\.js/.exec(scripts.start)![1]!
 }
 const start = async () => {
@@ -77,7 +77,7 @@ interface World {
   json: { typeId: string; fieldId: string }
 }
 
-/** What the findings needed: large values, long lists, many events, large types. */
+/** Creates what the attacks need: large values, long lists, many events, large types. */
 async function newWorld(): Promise<World> {
   const type = await newType(honest)
   const project = await newProject(honest)
@@ -102,7 +102,7 @@ async function newWorld(): Promise<World> {
 
   for (let i = 0; i < 60; i++)
     await newType(attacker, fields(60, { description: 'd'.repeat(80), required: false }))
-  // All but as much as the patterns of a request may take.
+  // Nearly the most that the patterns of a request may cost.
   const hostile = await newType(attacker, fields(5, { pattern: '((.?.?){50}!$)|a$', secret: false }))
   const text = `${'é'.repeat(250)}a`
   const keys = Object.values(hostile.field).map((fieldId) => ({ fieldId, keyValue: text }))
@@ -117,7 +117,7 @@ async function newWorld(): Promise<World> {
     insert into credential_projects (id, credential_id, project_id, assigned_by)
       select gen_random_uuid(), id, ${listed}::uuid, ${attacker.person.id}::uuid from made`.execute(db)
 
-  // As the owner, without the service's time-outs.
+  // As the owner, without the timeouts of the service.
   const owner = createDatabase({
     connectionString: database.ownerUrl,
     statement_timeout: '0',
@@ -153,10 +153,10 @@ async function newWorld(): Promise<World> {
 const world = await newWorld()
 seeding.kill('SIGTERM')
 await once(seeding, 'exit')
-// What it has in memory is of the attacks, and not of making what they need.
+// A new process, whose memory is used by the attacks and not by their preparation.
 const pid = (await start()).pid!
 
-/** The bytes of a request. */
+/** Returns the bytes of a request. */
 function bytes(method: string, path: string, client?: Client, body?: string): string {
   const caller = client?.bearer
     ? `authorization: Bearer ${client.bearer}\r\n`
@@ -179,11 +179,11 @@ const SHAPES: Record<string, string> = {
   backslashes: JSON.stringify('\\'.repeat(480_000)),
   'brackets that do not close': '['.repeat(900_000)
 }
-/** The same within what is parsed. */
+/** Similar bodies, within the limits of the parser. */
 const FITTING: Record<string, string> = {
   members: `{${members(39_900)}}`,
   numbers: `[${'1,'.repeat(39_900)}1]`,
-  // A number that JavaScript writes in another way is kept as its text.
+  // A number that JavaScript would write differently is kept as text.
   'numbers kept as text': `[${'1.0,'.repeat(9_900)}1]`,
   'members kept as text': `{${members(9_900).replaceAll(':1', ':1.0')}}`,
   objects: `[${'{},'.repeat(19_900)}{}]`,
@@ -204,21 +204,21 @@ const get = (path: string) => bytes('GET', path, attacker)
 const audit = (query: string) => get(`/api/v1/audit-events?${query}`)
 
 const ATTACKS: Record<string, string[]> = {
-  'large bodies of nobody': Object.values(SHAPES).map(signIn),
-  'small bodies of nobody': [
+  'large anonymous bodies': Object.values(SHAPES).map(signIn),
+  'small anonymous bodies': [
     signIn(`{${members(400)}}`),
     signIn(`[${'1.0,'.repeat(1_000)}1]`),
     bytes('POST', CREDENTIALS, undefined, `[${'1.0,'.repeat(4_000)}1]`),
     signIn(`{"email":"x@example.org","password":${JSON.stringify('[{'.repeat(1_000))}}`),
     bytes('POST', CREDENTIALS, undefined, `{${members(1_500)}}`)
   ],
-  'sign-ins of nobody': Array.from({ length: 200 }, (_, i) =>
+  'anonymous sign-ins': Array.from({ length: 200 }, (_, i) =>
     signIn(`{"email":"a${i}@example.org","password":"x"}`)
   ),
   'large bodies of a caller': [
     ...Object.values(SHAPES).map(create),
     ...Object.values(FITTING).map(create),
-    // To normalize many marks takes quadratic time.
+    // Normalizing many combining marks takes quadratic time.
     create(`{"credentialName":"a${MARKS}"}`),
     bytes('POST', '/api/credentials', attacker, `{"name":"x","body":{},"schema":"a${MARKS}"}`),
     bytes('POST', '/api/credentials', attacker, `{"name":"a${MARKS}","body":{}}`),
@@ -245,7 +245,7 @@ const ATTACKS: Record<string, string[]> = {
   searches: [get(`${CREDENTIALS}?search=Listed&pageSize=100`), get(`${CREDENTIALS}?search=nothing`)]
 }
 
-/** The milliseconds of CPU that the service has used. */
+/** Returns the CPU time that the service has used, in milliseconds. */
 function cpu(): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10
@@ -263,7 +263,7 @@ interface Measured {
   rss: number
 }
 
-/** The honest caller at work: signs in, lists and resolves, and again, on one connection each. */
+/** Measures the honest caller, who repeatedly signs in, lists and resolves, one request at a time. */
 async function measure(): Promise<Measured> {
   const times: number[] = []
   const failures: string[] = []
@@ -315,7 +315,7 @@ const rounded = (ms: number) => Math.round(ms * 10) / 10
 const describe = ({ p99, slowest, count, rss }: Measured) =>
   `p99 ${rounded(p99)} ms, slowest ${rounded(slowest)} ms of ${count}, ${Math.round(rss / 1024 / 1024)} MB`
 
-t.test('a normal caller is served during each attack', async (t) => {
+t.test('an honest caller is served during each attack', async (t) => {
   await measure()
   const alone = await measure()
   t.comment(`alone: ${describe(alone)}`)
@@ -328,7 +328,7 @@ t.test('a normal caller is served during each attack', async (t) => {
         await attack.stop()
         const answers = [...attack.answers].map(([status, count]) => `${count} × ${status}`).join(', ')
         t.comment(`${describe(measured)}; attacks: ${answers}`)
-        // Of a busy machine only the ratio says something.
+        // On a busy machine, only the ratio is meaningful.
         const limit = Math.max(10 * alone.p99, QUIET_P99_MS)
         const isFair = measured.p99 < limit && measured.failures.length === 0
         if (!isFair && attempt < ATTEMPTS) continue
@@ -342,7 +342,7 @@ t.test('a normal caller is served during each attack', async (t) => {
   }
 })
 
-t.test('clients that ask and do not read hold little memory', async (t) => {
+t.test('clients that do not read responses use little memory', async (t) => {
   const attack = attackWith([...ATTACKS['lists without pages']!, ...ATTACKS['pages of types']!], 30, false)
   await sleep(1_000)
   const measured = await measure()
@@ -352,7 +352,7 @@ t.test('clients that ask and do not read hold little memory', async (t) => {
   t.ok(measured.rss < MAX_RSS, `${Math.round(measured.rss / 1024 / 1024)} MB`)
 })
 
-t.test('a request costs little CPU, whatever it holds', async (t) => {
+t.test('every request costs little CPU, whatever its content', async (t) => {
   const send = async (request: string) => {
     const [head, body] = request.split(/\r\n\r\n(.*)/s) as [string, string]
     const [line, ...headers] = head.split('\r\n')
@@ -368,7 +368,7 @@ t.test('a request costs little CPU, whatever it holds', async (t) => {
     await answer.body?.cancel()
     return answer.status
   }
-  /** The least of some rounds: what the service does besides is in the others. */
+  /** Returns the least of several rounds, because other work of the service may add to a round. */
   async function cost(request: string): Promise<number> {
     let least = Number.POSITIVE_INFINITY
     for (let round = 0; round < 3; round++) {
@@ -378,14 +378,14 @@ t.test('a request costs little CPU, whatever it holds', async (t) => {
     }
     return least
   }
-  const ofNobody = [...ATTACKS['large bodies of nobody']!, ...ATTACKS['small bodies of nobody']!]
+  const anonymous = [...ATTACKS['large anonymous bodies']!, ...ATTACKS['small anonymous bodies']!]
   const ofCaller = [
     'large bodies of a caller',
     'hostile patterns',
     'the audit log',
     'pages of types'
   ] as const
-  for (const request of ofNobody) await check(t, request, CPU_MS.anonymous)
+  for (const request of anonymous) await check(t, request, CPU_MS.anonymous)
   for (const name of ofCaller) for (const request of ATTACKS[name]!) await check(t, request, CPU_MS.caller)
 
   async function check(t: Test, request: string, limit: number) {

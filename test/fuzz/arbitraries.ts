@@ -2,7 +2,7 @@ import fc, { type Arbitrary } from 'fast-check'
 import { Blank } from './blank.ts'
 import { pattern, SENSIBLE } from './sensible.ts'
 
-/** The keywords that requests' schemas have. */
+/** The keywords in the schemas of requests. */
 export interface Schema {
   $ref?: string
   type?: string | string[]
@@ -24,7 +24,7 @@ export interface Schema {
 
 const blank = (of: Blank['of'], kind = '') => fc.nat(11).map((nth) => new Blank(of, nth, kind))
 
-/** By the name of the property or parameter; `id` is of what its path names. */
+/** The kinds of ids by property or parameter name. The kind of `id` depends on its path. */
 const KINDS: Record<string, string> = {
   credentialTypeId: 'type',
   credentialId: 'credential',
@@ -41,7 +41,7 @@ const KINDS: Record<string, string> = {
 }
 export const ALL_KINDS = ['type', 'credential', 'field', 'project', 'user', 'event', 'token', 'session']
 
-/** An id of the kind in most cases, of something else or of nothing in the others. */
+/** Mostly an id of this kind, and sometimes one of another kind or an unknown one. */
 export const idOf = (kind: string): Arbitrary<unknown> =>
   fc.oneof(
     { weight: 12, arbitrary: blank('id', kind) },
@@ -49,8 +49,8 @@ export const idOf = (kind: string): Arbitrary<unknown> =>
     { weight: 1, arbitrary: fc.uuid() }
   )
 
-/** Texts that programs have stumbled over. */
-const STUMBLES = [
+/** Texts that often cause faults. */
+const ODD_TEXTS = [
   '',
   ' ',
   '\0',
@@ -88,8 +88,8 @@ const STUMBLES = [
   'x'.repeat(9000)
 ]
 export const oddText: Arbitrary<string> = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(...STUMBLES) },
-  // What Postgres cannot hold, often: few places take it as far as there.
+  { weight: 3, arbitrary: fc.constantFrom(...ODD_TEXTS) },
+  // Texts that Postgres cannot store, often, because only few of them get that far.
   { weight: 2, arbitrary: fc.constantFrom('a\0b', 'x\udc00y') },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
   { weight: 1, arbitrary: fc.string({ maxLength: 40 }) }
@@ -109,7 +109,7 @@ const NAMES = [
   '$ref'
 ]
 
-/** An array in arrays, or an object in objects, this deep. */
+/** Deeply nested arrays or objects. */
 const deep = fc.tuple(fc.integer({ min: 2, max: 40 }), fc.boolean()).map(([depth, isArray]) => {
   let value: unknown = 1
   for (let i = 0; i < depth; i++) value = isArray ? [value] : { a: value }
@@ -129,7 +129,7 @@ const plainText = (min = 0, max = 40) =>
   fc
     .oneof(
       fc.string({ minLength: min, maxLength: Math.max(min, Math.min(max, 30)), unit: 'grapheme' }),
-      // Exactly as long as may be.
+      // Exactly the maximum or the minimum length.
       fc.constantFrom(max, min).map((length) => 'x'.repeat(Math.min(length, 20_000)))
     )
     .filter((text) => text.length >= min && text.length <= max)
@@ -157,10 +157,10 @@ function validText(schema: Schema, name: string): Arbitrary<unknown> {
   return plainText(minLength, maxLength)
 }
 
-/** Gives the schema that a reference means. */
+/** Resolves a schema that is a reference. */
 export type Resolve = (schema: Schema) => Schema
 
-/** Values as the schema has them. `name` is that of the property, which says what an id is of. */
+/** Generates values that match the schema. `name` is the property, which determines the kind of an id. */
 export function valid(resolve: Resolve, of: Schema, name = ''): Arbitrary<unknown> {
   const sensible = SENSIBLE[of.$ref?.split('/').at(-1) ?? '']
   const random = validByAll(resolve, resolve(of), name)
@@ -207,14 +207,14 @@ function validArray(resolve: Resolve, schema: Schema, name: string): Arbitrary<u
   const array = uniqueItems
     ? fc.uniqueArray(item, { ...lengths, selector: (value) => fc.stringify(value) })
     : fc.array(item, lengths)
-  // Only by chance would there be one for each field that the type requires.
+  // A random array rarely has a value for each field that the type requires.
   return name === 'keys' ? fc.oneof({ weight: 4, arbitrary: blank('keys') }, array) : array
 }
 
 function validObject(resolve: Resolve, schema: Schema, name: string): Arbitrary<unknown> {
   const { properties = {}, required = [], additionalProperties } = schema
   const entries = Object.entries(properties).map(([key, part]) => {
-    // An `id` is of what the object is in.
+    // The kind of `id` is that of the property with the object.
     const value = valid(resolve, part, key === 'id' ? name : key)
     return [key, value] as const
   })
@@ -224,7 +224,7 @@ function validObject(resolve: Resolve, schema: Schema, name: string): Arbitrary<
   return fc.dictionary(free, fc.oneof({ weight: 3, arbitrary: blank('secret') }, anything), { maxKeys: 3 })
 }
 
-/** Values that are almost as the schema has them: one thing about them is otherwise. */
+/** Generates values that violate the schema, mostly in one place only. */
 export function broken(resolve: Resolve, of: Schema, name = ''): Arbitrary<unknown> {
   const schema = resolve(of)
   const types = [schema.type ?? []].flat()
@@ -232,7 +232,7 @@ export function broken(resolve: Resolve, of: Schema, name = ''): Arbitrary<unkno
   if (types.includes('string')) ways.push(brokenText(schema))
   if (types.includes('integer') || types.includes('number')) ways.push(brokenNumber(schema))
   if (types.includes('array')) ways.push(brokenArray(resolve, schema, name))
-  // What is wrong inside is more than what is wrong with the whole.
+  // More can be wrong inside of an object than with the whole.
   if (types.includes('object')) {
     const inside = brokenObject(resolve, schema, name)
     ways.push(inside, inside, inside)
@@ -267,7 +267,7 @@ function brokenObject(resolve: Resolve, schema: Schema, name: string): Arbitrary
   const { properties = {} } = schema
   const whole = valid(resolve, { ...schema, type: 'object' }, name) as Arbitrary<object>
   const put = (value: object, key: string, part: unknown) =>
-    // Not by assignment, which would set what an object inherits from.
+    // Not by assignment: with the key `__proto__`, it would set the prototype.
     Object.fromEntries([...Object.entries(value).filter(([other]) => other !== key), [key, part]])
   const extra = fc.tuple(whole, fc.oneof(fc.constantFrom(...NAMES), oddText), anything)
   const changes: Arbitrary<unknown>[] = [extra.map(([value, key, part]) => put(value, key, part))]

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 
 /**
- * A placeholder in a generated request for a value that is known only during the run. The world replaces it
- * before the request is sent.
+ * A placeholder in a generated request for a value that is known only during the run. `World.fill` replaces
+ * it before the request is sent.
  */
 export class Blank {
   /**
-   * The kind of value: an `id` or a `name` of `kind`, a person's `email` or `password`, a `secret`, or the
+   * The kind of value: an `id` or a `name` of `kind`, a user's `email` or `password`, a `secret`, or the
    * `keys`, `values` or `fields` of a type.
    */
   readonly of: 'id' | 'name' | 'email' | 'password' | 'secret' | 'keys' | 'values' | 'fields'

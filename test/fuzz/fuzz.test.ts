@@ -1,6 +1,6 @@
-// Sends requests that are made up from the document, valid and not, one after the other. `FUZZ_SECONDS` is
-// the time for it; a failure prints the seed and the path with which `FUZZ_SEED=… FUZZ_PATH=… npm run
-// test:fuzz` sends the same again, and goes on looking for fewer and simpler requests that fail alike.
+// Sends valid and invalid requests, generated from the API document, for `FUZZ_SECONDS`. A failure prints a
+// seed and a path: `FUZZ_SEED=… FUZZ_PATH=… npm run test:fuzz` sends the same requests again, and continues
+// to look for fewer and simpler ones that fail.
 import fc from 'fast-check'
 import t from 'tap'
 import { startTestApp } from '../helpers/app.ts'
@@ -15,7 +15,7 @@ const MAX_REQUESTS = 60
 const service = await startTestApp(t, { LOG_LEVEL: 'error' })
 const { contract, origin } = service
 const operations = operationsOf(contract)
-/** How often each operation gave each status. */
+/** The number of responses by operation and status. */
 const statuses = new Map(operations.map(({ operationId }) => [operationId, new Map<number, number>()]))
 
 interface Request {
@@ -25,7 +25,7 @@ interface Request {
   bytes?: Buffer
 }
 
-/** The request that a step is in this world. */
+/** Builds the request of a step, with the values of the run. */
 function requestOf(world: World, step: Step, sender: Caller, path: Record<string, string>): Request {
   const { operation, query, headers, body } = step
   const url = operation.path.replace(/\{([^}]+)\}/g, (_all, name: string) => encodedPart(path[name]!))
@@ -55,7 +55,7 @@ function requestOf(world: World, step: Step, sender: Caller, path: Record<string
 function isAllowed({ operation }: Step, { bytes }: Request): boolean {
   if (!operation.body || !bytes || operation.operationId.startsWith('lightning')) return true
   try {
-    // RFC 8259, 8.1, lets a reader pass over a BOM, as this one does.
+    // RFC 8259, section 8.1, allows a parser to ignore a BOM, as this one does.
     const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
     return contract.schema(operation.body.pointer)(value) === true
   } catch {
@@ -63,20 +63,20 @@ function isAllowed({ operation }: Step, { bytes }: Request): boolean {
   }
 }
 
-/** Every way in which the answer is not what is promised. */
+/** Lists the leaks and the violations of the document in a response. */
 function flawsOf(world: World, step: Step, sender: Caller, request: Request, answer: Seen, type: string) {
   const { operationId } = step.operation
   const { status, text } = answer
-  const flaws = world.leaked(operationId, sender, answer).map((leak) => `${leak} is in the answer`)
+  const flaws = world.leaked(operationId, sender, answer).map((leak) => `${leak} is in the response`)
   if (status >= 500) flaws.push(`${status}`)
-  // What cannot be read reaches no operation: the document says so once, at its beginning.
+  // Unreadable requests reach no operation. The document describes them once, in its introduction.
   if (status === 431 && request.path.length > 8000) return flaws
   if (status === 400 && answer.json?.code === 'malformed-url') return flaws
-  // Without one of its parts it is not the operation's path.
+  // With an empty part, it is not the path of the operation.
   if (/\/(\/|\?|$)/.test(request.path) && [400, 401, 403, 404].includes(status)) return flaws
   const flaw = contract.flaw(request.method, request.path.split('?')[0]!, status, type, text)
   if (flaw) flaws.push(flaw)
-  if (status < 300 && !isAllowed(step, request)) flaws.push('the body that it took is not as documented')
+  if (status < 300 && !isAllowed(step, request)) flaws.push('it accepted a body that the document forbids')
   return flaws
 }
 
@@ -106,9 +106,9 @@ async function sendStep(world: World, step: Step): Promise<void> {
   world.learn(step, path, sender, answer)
 }
 
-/** One run: requests one after the other, in a world of its own; then the service is as well as before. */
+/** Sends the requests of one run, then checks that the service is ready and has logged no error. */
 async function run(steps: Step[]): Promise<void> {
-  // Failures to sign in are counted by address, and all here have one: new people could soon not sign in.
+  // Sign-in failures are counted by address. All callers share one, so new users soon could not sign in.
   await service.db.deleteFrom('login_failures').execute()
   const world = await World.begin(service)
   for (const step of steps) await sendStep(world, step)
@@ -117,7 +117,7 @@ async function run(steps: Step[]): Promise<void> {
   if (service.log.length > 0) throw new Error(`an error in the log: ${cut(service.log.splice(0).join(''))}`)
 }
 
-t.test('whatever is sent, the answer is one that the document has', async (t) => {
+t.test('every response to generated requests is as documented', async (t) => {
   t.ok(operations.length > 40, `${operations.length} operations`)
   const outcome = await fc.check(fc.asyncProperty(requestsOf(contract, operations, MAX_REQUESTS), run), {
     numRuns: 1_000_000,
@@ -131,10 +131,10 @@ t.test('whatever is sent, the answer is one that the document has', async (t) =>
   const done = operations.filter(({ operationId }) =>
     [...statuses.get(operationId)!.keys()].some((status) => status < 300)
   )
-  // It would else find little, and pass: most operations only do something in a world that the others
-  // furnish.
+  // Otherwise, the test could pass without finding much: most operations succeed only with the resources that
+  // others have created.
   if (!FUZZ_PATH && !failed && numRuns > 50)
-    t.ok(done.length > 0.8 * operations.length, `${done.length} operations did what was asked`)
+    t.ok(done.length > 0.8 * operations.length, `${done.length} operations succeeded`)
   for (const [operationId, counts] of statuses) {
     const sorted = [...counts].sort(([a], [b]) => a - b)
     t.comment(`${operationId}: ${sorted.map(([status, count]) => `${status} × ${count}`).join(', ')}`)

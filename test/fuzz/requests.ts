@@ -3,19 +3,19 @@ import type { Contract, Operation as Documented, Parameter } from '../helpers/co
 import { pointerPart } from '../helpers/contract.ts'
 import { anything, broken, idOf, oddText, type Resolve, type Schema, valid } from './arbitraries.ts'
 
-/** An operation of the document, as much as a request needs of it. */
+/** The parts of an operation that a request needs. */
 export interface Operation {
   operationId: string
   method: string
   path: string
   parameters: { name: string; in: string; required: boolean; schema: Schema }[]
-  /** Of the body; none where there is none to send. */
+  /** Undefined if the operation has no request body. */
   body?: { schema: Schema; pointer: string }
-  /** Whether a person may call it, and not only a token. */
-  forPeople: boolean
+  /** True if a session may call it, and not only a token. */
+  forSessions: boolean
 }
 
-/** What is done to the text of a body. */
+/** The ways to corrupt the text of a body. */
 const DAMAGES = [
   'cut off',
   'more after it',
@@ -29,11 +29,11 @@ const DAMAGES = [
 ]
 type Damage = (typeof DAMAGES)[number]
 
-/** One request, as far as it can be known before the run. */
+/** One request, with blanks for the values that are known only during the run. */
 export interface Step {
   operation: Operation
   caller: string
-  /** How many of the made tokens to go back to, where the caller is one of them. */
+  /** Which of the created tokens the caller `maker` uses, counted from the newest. */
   nth: number
   path: Record<string, unknown>
   query: [name: string, value: unknown][]
@@ -41,7 +41,7 @@ export interface Step {
   body: { value: unknown; type: string; damage?: Damage } | undefined
 }
 
-/** The callers that every run begins with; `maker`, by a token that was made in the run. */
+/** The callers with their weights. `maker` uses a token that was created in the run. */
 export const CALLERS = {
   ann: 14,
   bob: 5,
@@ -54,7 +54,7 @@ export const CALLERS = {
   'garbage token': 1
 }
 
-/** After these their sender may be nobody, and the rest of the run with it. */
+/** Operations that may leave their sender unauthenticated for the rest of the run. */
 const ENDINGS = ['deleteSession', 'endSession', 'changePassword', 'updateUser', 'deleteUser']
 
 export function operationsOf(contract: Contract): Operation[] {
@@ -73,13 +73,13 @@ export function operationsOf(contract: Contract): Operation[] {
         path,
         parameters: parameters.map((part) => contract.resolved<Parameter>(part) as never),
         ...(requestBody && { body: { schema: requestBody.content['application/json']!.schema, pointer } }),
-        forPeople: security.length === 0 || security.some((way) => 'session' in way)
+        forSessions: security.length === 0 || security.some((way) => 'session' in way)
       }
     })
   )
 }
 
-/** What the path's last named things are: what `{id}` is the id of, and what a create makes. */
+/** Returns the kind of the last resource in a path: that of `{id}`, and what a create returns. */
 export function kindOf(path: string): string {
   const named: Record<string, string> = {
     'app-credentials': 'credential',
@@ -123,13 +123,13 @@ function queryOf({ parameters }: Operation, resolve: Resolve): Arbitrary<[string
   return (any ?? mostly<unknown[]>(fc.constant([]), fc.tuple(unknown))) as Arbitrary<[string, unknown][]>
 }
 
-/** What HTTP lets a header be. */
+/** Texts that HTTP allows in headers. */
 const headerText = oddText.filter((text) => /^[\x20-\x7e\x80-\xff]*$/.test(text) && text.length <= 2000)
 
 function headersOf({ parameters }: Operation): Arbitrary<Record<string, string>> {
   const tags = mostly(fc.constantFrom('"1"', '"2"', '"3"', '*', '"1", "2"', 'W/"1"'), headerText, 4)
   const values: Record<string, Arbitrary<string>> = {
-    // Few, so that they come again.
+    // Only a few values, so that they repeat.
     'idempotency-key': mostly(fc.constantFrom('a', 'b', 'c'), headerText),
     'if-match': tags,
     'if-none-match': tags
@@ -182,8 +182,8 @@ function bodyOf({ body }: Operation, resolve: Resolve): Arbitrary<Step['body']> 
 
 function stepOf(operation: Operation, resolve: Resolve): Arbitrary<Step> {
   const callers = Object.entries(CALLERS).map(([name, weight]) => ({
-    // Where only machines may, they ask as often as all others.
-    weight: !operation.forPeople && name === 'machine' ? 40 : weight,
+    // If only tokens may call it, `machine` does so as often as all others together.
+    weight: !operation.forSessions && name === 'machine' ? 40 : weight,
     arbitrary: fc.constant(name)
   }))
   return fc.record({
@@ -197,7 +197,7 @@ function stepOf(operation: Operation, resolve: Resolve): Arbitrary<Step> {
   })
 }
 
-/** Requests one after the other, of all operations; those that make things come more often. */
+/** Generates sequences of requests to all operations, more often to those that create resources. */
 export function requestsOf(
   contract: Contract,
   operations: Operation[],
@@ -217,7 +217,7 @@ export function requestsOf(
   return fc.array(fc.oneof(...steps), { minLength: 1, maxLength, size: 'max' })
 }
 
-/** The bytes of the body: what `value` is as JSON, damaged. */
+/** Returns the bytes of the body: `value` as JSON, corrupted by `damage`. */
 export function bytesOf(value: unknown, damage: Damage | undefined): Buffer {
   const text = JSON.stringify(value) ?? ''
   switch (damage) {

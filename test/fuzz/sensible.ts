@@ -1,15 +1,15 @@
 import fc, { type Arbitrary } from 'fast-check'
 import { Blank } from './blank.ts'
 
-// Bodies as the rules behind the schemas want them, which random ones would hardly ever be: a select has
-// options, a token the scopes of its kind, a list of fields no name twice.
+// Bodies that follow the rules beyond the schemas, which random bodies rarely do: a select has options, a
+// token has the scopes of its kind, and the names of fields are unique.
 
 const nth = fc.nat(11)
 const id = (kind: string) => nth.map((n) => new Blank('id', n, kind))
 const secret = nth.map((n) => new Blank('secret', n))
 const word = fc.stringMatching(/^[a-z][a-z0-9]{0,12}$/)
 
-/** What patterns are made of, RE2's and others'. */
+/** Parts of patterns, in the syntax of RE2 and of others. */
 const PIECES = [
   'a',
   '.',
@@ -72,7 +72,7 @@ const field = fc.oneof(
 )
 const fields = fc.uniqueArray(field, { minLength: 1, maxLength: 5, selector: ({ fieldName }) => fieldName })
 
-/** One of the forms, or now and then both. */
+/** One of the two forms, or sometimes both. */
 const either = (byId: Record<string, Arbitrary<unknown>>, byName: Record<string, Arbitrary<unknown>>) =>
   fc.oneof(
     { weight: 5, arbitrary: fc.record(byId) },
@@ -89,7 +89,7 @@ const fieldName = fc.constantFrom('host', 'password', 'note', 'none')
 const PERSONAL = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
 const MACHINE = ['credentials:read', 'credentials:resolve', 'usages:write']
 
-/** By the name of the schema in the document. */
+/** The bodies by name of the schema in the document. */
 export const SENSIBLE: Record<string, Arbitrary<unknown>> = {
   CredentialTypeCreate: fc.record({ typeName: word, fields }),
   CredentialTypeUpdate: fc.record({ fields: nth.map((n) => new Blank('fields', n)) }),

@@ -5,10 +5,10 @@ import { newProject, newType } from '../helpers/fixtures.ts'
 import { Blank } from './blank.ts'
 import { kindOf, type Step } from './requests.ts'
 
-/** Who sends a request, and by what. */
+/** The sender of a request. */
 export interface Caller {
   headers: Record<string, string>
-  /** Whose rights those are; none of nobody's and of a project's tokens. */
+  /** The user with these permissions. Undefined for anonymous callers and project tokens. */
   personId?: string
 }
 
@@ -21,7 +21,7 @@ interface Field {
   options?: string[] | null
 }
 
-/** What a test knows of an answer. */
+/** The parts of a response that the test uses. */
 export interface Seen {
   status: number
   text: string
@@ -33,7 +33,7 @@ const PASSWORD = 'correct horse battery'
 const PERSONAL = ['credentials:read', 'credentials:write', 'credentials:reveal', 'audit:read']
 const MACHINE = ['credentials:read', 'credentials:resolve', 'usages:write']
 
-/** One field of each type, and a text that is no secret. */
+/** One field of each type, including a text that is not secret. */
 const FIELDS = [
   { fieldName: 'host', fieldLabel: 'Host', fieldType: 'text', secret: false },
   { fieldName: 'password', fieldLabel: 'Password', fieldType: 'password' },
@@ -46,14 +46,13 @@ const FIELDS = [
   { fieldName: 'more', fieldLabel: 'More', fieldType: 'json', required: false }
 ]
 
-/** The operations that hand out a secret to whom it is of; see docs/reference/permissions.md. */
-const HAND_OUT = ['revealAppCredential', 'lightningCreateCredential']
+/** The operations that return a secret to its owner; see docs/reference/permissions.md. */
+const RETURN_SECRETS = ['revealAppCredential', 'lightningCreateCredential']
 
 /**
- * The callers of one run, all of them new, and what the run has made so far. New for each run, so that a
- * request which ends a session, or deletes its sender, takes nothing from the next, and that a run comes out
- * the same without those before it. The service's first administrator makes them, and is not among what a run
- * knows of.
+ * The callers of one run, and the resources that it has created so far. Each run has new users, so that a
+ * request that ends a session or deletes its sender does not affect later runs, and a run has the same result
+ * without those before it. The first administrator, who creates the users, does not take part in a run.
  */
 export class World {
   readonly #callers: Record<string, Caller> = { nobody: { headers: {} } }
@@ -61,18 +60,18 @@ export class World {
   readonly #ids = new Map<string, string[]>()
   readonly #names = new Map<string, string[]>()
   readonly #emails: string[] = []
-  /** By the id of the type. */
+  /** The fields by type id. */
   readonly #fields = new Map<string, Field[]>()
-  /** The id by the name. */
+  /** The type ids by type name. */
   readonly #typeByName = new Map<string, string>()
-  /** The type's id by the credential's. */
+  /** The type ids by credential id. */
   readonly #typeOf = new Map<string, string>()
   readonly #secrets = new Canaries<'secret' | 'password' | 'token'>()
-  /** Who may see the value in an answer. */
+  /** The users who may see a value in a response. */
   readonly #holders = new Map<string, Set<string>>()
-  /** The values by the credential that they were sent for. */
+  /** The values by id of the credential that they were sent for. */
   readonly #sentFor = new Map<string, string[]>()
-  /** In the request that is being filled in. */
+  /** The values in the request that is being filled in. */
   #planted: string[] = []
   #usedTypes: string[] = []
 
@@ -88,11 +87,11 @@ export class World {
       world.#keep('user', person.id)
       world.#emails.push(person.email)
     }
-    await world.#furnish(ann, bob)
+    await world.#createResources(ann, bob)
     return world
   }
 
-  async #furnish(ann: Client, bob: Client): Promise<void> {
+  async #createResources(ann: Client, bob: Client): Promise<void> {
     const type = await newType(ann, FIELDS)
     const projectId = await newProject(ann)
     this.#learnThing('project', (await ann.get(`/api/v1/projects/${projectId}`)).json)
@@ -126,10 +125,7 @@ export class World {
     return made
   }
 
-  /**
-   * The value with every blank filled in, for this sender; `of`: the credential or the type that the path
-   * names.
-   */
+  /** Fills in every blank of a value for this sender. `of` is the credential or type in the path. */
   fill(value: unknown, sender: Caller, { of, isRaw = false }: { of?: string; isRaw?: boolean } = {}) {
     this.#planted = []
     const type = of && (this.#typeOf.get(of) ?? of)
@@ -142,7 +138,7 @@ export class World {
     if (Array.isArray(value)) return value.map((one) => this.#filled(one, sender, isSecret))
     if (value === null || typeof value !== 'object') return value
     const entries: [string, unknown][] = []
-    // What says which type, or which field, is meant, before what depends on it.
+    // The type and the field before the values, which depend on them.
     const first = Object.entries(value).sort(([, a], [, b]) => Number(isLate(a)) - Number(isLate(b)))
     let secret = isSecret
     for (const [key, part] of first) {
@@ -181,13 +177,13 @@ export class World {
     }
   }
 
-  /** All fields of the type that is meant; those that must have a value only, where `nth` is odd. */
+  /** Returns the fields of the type in the request: all of them, or the required ones if `nth` is odd. */
   #filledFields(nth: number): Field[] {
     const fields = this.#fields.get(this.#usedTypes.at(-1) ?? '') ?? []
     return fields.filter(({ required }) => required || nth % 2 === 0)
   }
 
-  /** The fields of the type that is meant, with one thing changed. */
+  /** Returns the fields of the type in the request, with one change. */
   #changedFields(nth: number): unknown[] {
     const fields: object[] = (this.#fields.get(this.#usedTypes.at(-1) ?? '') ?? []).map(({ id }) => ({ id }))
     const added = { fieldName: `added${nth}`, fieldLabel: 'Added', fieldType: 'text', required: nth > 6 }
@@ -231,7 +227,7 @@ export class World {
   }
 
   #nth(list: string[] | undefined, nth: number): string | undefined {
-    // The latest first, so that what was just made is used.
+    // The newest first, so that new resources are used.
     return list?.at(-1 - (nth % list.length))
   }
 
@@ -241,7 +237,7 @@ export class World {
     if (typeof id === 'string' && !ids.includes(id)) ids.push(id)
   }
 
-  /** Takes in what the answer tells: what was made, for the requests that follow. */
+  /** Records the resources in a response, for later requests. */
   learn({ operation, path }: Step, filledPath: Record<string, string>, sender: Caller, answer: Seen): void {
     if (answer.status >= 300) return
     const { operationId } = operation
@@ -282,7 +278,7 @@ export class World {
   // biome-ignore lint/suspicious/noExplicitAny: as above
   #learnToken(json: any, maker: string | undefined): void {
     this.#keep('token', json.id)
-    // An answer that was given before has it no more.
+    // A replayed response does not contain it.
     if (typeof json.token !== 'string') return
     const headers = { authorization: `Bearer ${json.token}` }
     this.#made.push(json.projectId || !maker ? { headers } : { headers, personId: maker })
@@ -306,7 +302,7 @@ export class World {
       .filter(({ canary: { kind, value } }) => {
         const isMine = sender.personId !== undefined && this.#holders.get(value)!.has(sender.personId)
         const isAskedFor =
-          (kind === 'secret' && HAND_OUT.includes(operationId)) ||
+          (kind === 'secret' && RETURN_SECRETS.includes(operationId)) ||
           (kind === 'token' && operationId === 'createAccessToken')
         return !(isMine && isAskedFor && status < 300)
       })

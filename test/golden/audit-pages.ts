@@ -29,7 +29,7 @@ export function foldEvents<Event extends AuditEvent>(newestFirst: readonly Event
   return folded.reverse()
 }
 
-/** The same for the text of a page of events; any other text is left as it is. */
+/** Does the same in the text of a page of events. Other texts are not changed. */
 export function foldDenials(text: string): string {
   if (!text.startsWith('{"data":[') || !text.includes('"outcome":')) return text
   const page = JSON.parse(text) as { data: AuditEvent[]; nextCursor: string | null }

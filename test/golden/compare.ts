@@ -2,15 +2,15 @@ import type { Test } from 'tap'
 import { readAnswers, textsOf, writeAnswers } from './answers.ts'
 import type { record } from './story.ts'
 
-/** How many differing answers are shown of each area; the rest are named. */
+/** The number of differing answers that are shown for each area. The others are only named. */
 const SHOWN = 5
 
-/** Compares what a service answered with what was answered when `answers/` was recorded. */
+/** Compares the answers of a service with those in `answers/`. */
 export async function compare(
   t: Test,
   { recorder, gaps }: Awaited<ReturnType<typeof record>>
 ): Promise<void> {
-  t.same(gaps, [], 'every answer that the contract declares was seen, and no other')
+  t.same(gaps, [], 'all declared answers were seen, and no others')
   t.ok(recorder.seen.length > 1000, `${recorder.seen.length} requests were answered`)
   const texts = textsOf(recorder.areas)
   if (process.env.GOLDEN_WRITE === '1') return writeAnswers(texts)

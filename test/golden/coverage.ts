@@ -37,25 +37,25 @@ function resolved(responses: Record<string, Response>, { components }: Contract)
   )
 }
 
-/** Statuses and codes that the contract declares and this script cannot bring about, with the reason. */
+/** Statuses and codes that the contract declares but this script cannot produce, with the reason. */
 const UNSEEN: Record<string, string> = {
-  500: 'takes a fault of the service or a value that was tampered with: see the tests of faults and of keys',
-  429: 'takes more requests than a minute has: see the tests of rate limits',
-  503: 'takes a database that is away: see the tests of faults',
-  'internal-error': 'takes a fault of the service: see the tests of faults',
-  'decryption-failed': 'takes a value that was tampered with: see the tests of sealed values',
-  'too-many-requests': 'takes more requests than a minute has: see the tests of rate limits',
-  unavailable: 'takes a database that is away: see the tests of faults'
+  500: 'needs a fault of the service or a value that was tampered with: see the tests of faults and of keys',
+  429: 'needs rate limits, which are off here: see the tests of rate limits',
+  503: 'needs an unavailable database: see the tests of faults',
+  'internal-error': 'needs a fault of the service: see the tests of faults',
+  'decryption-failed': 'needs a value that was tampered with: see the tests of sealed values',
+  'too-many-requests': 'needs rate limits, which are off here: see the tests of rate limits',
+  unavailable: 'needs an unavailable database: see the tests of faults'
 }
 
-/** Those of single operations, with the reason or the test that has them. */
+/** The same for single operations, with the reason or the test that covers them. */
 const UNSEEN_OF: Record<string, string> = {
   'createAccessToken 409': 'test/features/things-of-others.test.ts',
   'createAccessToken token-revoked': 'test/features/things-of-others.test.ts',
   'addProjectMember too-many-members': 'test/features/things-of-others.test.ts',
   'createCredentialType too-many-types': 'test/features/credential-types/credential-types.test.ts',
-  'putUsage 409': 'takes 10,000 usages',
-  'putUsage too-many-usages': 'takes 10,000 usages: test/features/things-of-others.test.ts',
+  'putUsage 409': 'needs 10,000 usages',
+  'putUsage too-many-usages': 'needs 10,000 usages: test/features/things-of-others.test.ts',
   'listCredentialsByProject 413': 'test/features/credentials/long-lists.test.ts',
   'listCredentialsByProject answer-too-large': 'test/features/credentials/long-lists.test.ts',
   'lightningListCredentials 413': 'test/features/credentials/long-lists.test.ts',
@@ -64,7 +64,7 @@ const UNSEEN_OF: Record<string, string> = {
     [
       ...['deleteSession', 'endSession', 'changePassword', 'revokeAccessToken', 'createProject'],
       'createCredentialType'
-    ].map((operation) => [`${operation} forbidden`, 'takes an administrator who is demoted in between'])
+    ].map((operation) => [`${operation} forbidden`, 'needs an administrator who is demoted in between'])
   )
 }
 
@@ -83,7 +83,7 @@ export function gapsOf(operations: readonly Operation[], seen: readonly Seen[]):
   return operations.flatMap(({ operationId, responses }) => {
     const had = outcomes.get(operationId)!
     const codes = Object.values(responses).flatMap((response) => response['x-problem-codes'] ?? [])
-    // A PATCH is the PUT's handler: that each can refuse is seen once.
+    // PATCH and PUT have the same handler, so a refusal by one of them is enough.
     const twin =
       outcomes.get(operationId.replace(/^patch/, operationId === 'patchEnvironment' ? 'put' : 'update')) ??
       had

@@ -1,4 +1,4 @@
-// Compares what the service answers with what it answered when `answers/` was recorded. See README.md here.
+// Compares the answers of the service with those recorded in `answers/`. See README.md.
 import t from 'tap'
 import { compare } from './compare.ts'
 import { record } from './story.ts'

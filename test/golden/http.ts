@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 
 export interface Answer {
   status: number
-  /** Names in lower case, in the order sent, repeated ones as often as sent. */
+  /** Names in lowercase, in the order sent, including duplicates. */
   headers: [name: string, value: string][]
   text: string
 }
@@ -30,7 +30,7 @@ export async function send(origin: string, { method, path, headers, body }: Send
       outgoing.destroy()
     })
   })
-  // With a length that was announced but is not sent, the request stays open until the answer has come.
+  // If the caller announces a longer body than it sends, the request stays open until the answer arrives.
   if (Number(headers['content-length']) > 0) outgoing.write(body ?? '')
   else outgoing.end(body)
   return answer

@@ -4,17 +4,17 @@ import { foldDenials } from './audit-pages.ts'
 import type { Answer } from './http.ts'
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi
-/** Ids of built-in types and their fields, which are part of the API, and ids that nothing has. */
+/** Ids of built-in types and their fields, which are part of the API, and unused ids. */
 const CONSTANT_UUID = /^(01a2004e|00000000)-/
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z/g
 const HTTP_DATE = /\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT/g
 const DAY_MS = 24 * 60 * 60 * 1000
 const WIDTH = 110
 const { version } = packageJson
-/** They depend on the connection, not on the request. */
+/** Headers that depend on the connection, not on the request. */
 const LEFT_OUT = new Set(['date', 'connection', 'keep-alive'])
 
-/** Puts stable words in the place of what differs from run to run. One instance serves a whole run. */
+/** Replaces everything that differs between runs with placeholders. One instance serves a whole run. */
 export class Normaliser {
   readonly #names = new Map<string, string>()
   readonly #documents = new Map<string, string>()
@@ -27,12 +27,12 @@ export class Normaliser {
     this.#numbered = 0
   }
 
-  /** The contract as the service serves it, in both forms, appears by name. */
+  /** Replaces the contract, in both forms in which the service returns it, with its name. */
   contract(yaml: string, value: unknown): void {
     this.#documents.set(yaml, '<openapi.yaml>').set(JSON.stringify(value), '<openapi.yaml as JSON>')
   }
 
-  /** Lets an id appear by this name. */
+  /** Replaces an id with this name. */
   name(id: string, name: string): void {
     if (this.#names.has(id)) throw new Error(`${name}: this id has a name already`)
     this.#names.set(id, name)
@@ -91,12 +91,12 @@ export class Normaliser {
     const normal = this.text(foldDenials(text).replace(ownId, '"requestId":"<as sent>"'))
     if (normal.length > 100_000) return `<${type}, SHA-256 ${hash('sha256', normal)}>`
     const value: unknown = JSON.parse(normal)
-    // Laid out only if nothing is lost by it: not the order of keys, and not how a number is written.
+    // Formatted only if that loses nothing, such as the order of keys or the notation of numbers.
     return JSON.stringify(value) === normal ? layOut(value) : normal
   }
 }
 
-/** JSON in lines of a readable length; without line breaks and indentation it is the text that was sent. */
+/** Formats JSON in readable lines. Without line breaks and indentation, it is the text that was sent. */
 function layOut(value: unknown, indent = ''): string {
   const flat = JSON.stringify(value)
   if (typeof value !== 'object' || value === null || indent.length + flat.length <= WIDTH) return flat

@@ -14,7 +14,7 @@ export interface Options {
   body?: string | Buffer
   /** A header that is undefined is not sent. */
   headers?: OutgoingHttpHeaders
-  /** Replaces the id in the answer with this name. Throws if there is none. */
+  /** Replaces the id in the answer with this name. Throws if there is no id. */
   name?: string
 }
 
@@ -95,7 +95,7 @@ export class Recorder {
 
   async exchange(name: string, method: string, path: string, options: Options) {
     const requestId = `${this.#area}.${name}`
-    // A change has to be later than what it changes by a millisecond at least.
+    // `updatedAt` must differ from `createdAt`, which is in milliseconds.
     if (method === 'PUT' || method === 'PATCH') await sleep(2)
     const received = await this.#send(requestId, method, path, options)
     if (options.name) this.#name(received, options.name)

@@ -12,13 +12,13 @@ async function onServer(server: string, statement: string): Promise<void> {
   await client.query(statement).finally(() => client.end())
 }
 
-/** An empty database on the server of the test run. */
+/** Creates an empty database on the server of the test run. */
 export async function createDatabase() {
   const server = process.env.TEST_DATABASE_URL
   if (!server) throw new Error('run this by `npm test -- test/golden/golden.test.ts`: it needs Postgres')
   const name = `golden_${randomBytes(8).toString('hex')}`
   await onServer(server, `create database ${name} template template0`)
-  // The URL of a Unix socket has no host, and the URL parser wants one.
+  // The URL of a Unix socket has no host, but the URL parser requires one.
   const url = new URL(server.replace('@/', '@localhost/'))
   url.pathname = `/${name}`
   return {
@@ -29,7 +29,7 @@ export async function createDatabase() {
 
 export interface Service {
   origin: string
-  /** Asks the process to stop, as an operator would; `stop` also waits until it has. */
+  /** Sends SIGTERM to the process. `stop` also waits until it exits. */
   terminate(): void
   stop(): Promise<void>
 }
@@ -38,7 +38,7 @@ const SETTINGS = {
   HOST: '127.0.0.1',
   PORT: '0',
   LOG_LEVEL: 'fatal',
-  // The remaining requests of a limit differ between runs.
+  // No limits, because the headers about remaining requests differ between runs.
   LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
   LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: '0'
 }

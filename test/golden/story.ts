@@ -23,8 +23,8 @@ import { ADMIN_EMAIL, PASSWORD } from './world.ts'
 const CONTRACT = join(import.meta.dirname, '../../openapi.yaml')
 
 /**
- * Calls every operation of a new service, which goes `through` another address to its database where that is
- * given. Returns the answers, and the gaps in the coverage.
+ * Calls every operation of a new service. Returns the answers, and the gaps in the coverage. `through` may
+ * return another URL for the service's database, such as that of a proxy.
  */
 export async function record(
   through = (databaseUrl: string) => databaseUrl

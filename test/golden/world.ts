@@ -2,10 +2,10 @@ import type { Caller } from './recorder.ts'
 
 export const PASSWORD = 'correct horse battery'
 export const ADMIN_EMAIL = 'admin@example.org'
-/** An id of the right form that nothing has. */
+/** A valid but unused id. */
 export const NO_ID = '00000000-0000-4000-8000-000000000000'
 
-/** Built-in types, whose ids never change, and fields of theirs. */
+/** The ids of built-in types and their fields, which never change. */
 export const RAW = '01a2004e-19f7-72a7-9967-38418053bd0a'
 export const RAW_BODY = '01a2004e-19f8-72b9-8573-d04ad0f87a71'
 export const SMTP = '01a2004e-1a2b-77e8-8c62-689429088471'
@@ -44,7 +44,7 @@ export interface World {
   expiry: number
 }
 
-/** The id of something that an area before has made. */
+/** Returns the id of a resource that an earlier area created. */
 export function idOf({ ids }: World, name: string): string {
   const id = ids[name]
   if (!id) throw new Error(`nothing is named ${name}`)

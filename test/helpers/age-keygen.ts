@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
 
-/** A function of the shell that does what the pages use of age-keygen, where that is not installed. */
+/** Returns a shell function with the parts of age-keygen that the pages use, or '' if it is installed. */
 export function ageKeygen(): string {
   try {
     execFileSync('age-keygen', ['--version'])

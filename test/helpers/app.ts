@@ -16,24 +16,24 @@ import { createTestDatabase, type TestDatabaseOptions } from './database.ts'
 export interface TestApp {
   app: App
   origin: string
-  /** Straight to the tables, for what cannot be seen or done over HTTP. */
+  /** A connection as the owner of the database, for what is not possible over HTTP. */
   db: Database
-  /** As the role of the service. */
+  /** The URL for the role of the service. */
   databaseUrl: string
   rootKeys: RootKey[]
-  /** The same as `LATCHKEY_ROOT_KEYS` has it. */
+  /** The root keys in the format of `LATCHKEY_ROOT_KEYS`. */
   rootKeyList: string
   contract: Contract
-  /** The log's lines so far, at trace level. */
+  /** The log lines so far, at trace level unless `env` has another `LOG_LEVEL`. */
   log: string[]
   /** Signed in as the first administrator. */
   admin: Client
   anonymous(): Client
-  /** A new user, signed in. */
+  /** Creates a user and signs in. */
   newUser(options?: { role?: 'admin' | 'user'; name?: string }): Promise<Client>
 }
 
-/** Tests send more requests than people. */
+/** Turns off the rate limits, because tests send more requests than users do. */
 export const NO_LIMITS = {
   LATCHKEY_CALLER_REQUESTS_PER_MINUTE: '0',
   LATCHKEY_ADDRESS_REQUESTS_PER_MINUTE: '0'
@@ -42,8 +42,8 @@ export const NO_LIMITS = {
 const PASSWORD = 'correct horse battery'
 
 /**
- * The service on a database of its own, made with `options`, listening on a port of loopback that was free;
- * gone when the test ends.
+ * Starts the service on a new database, created with `options`, and on a free loopback port. Both are removed
+ * when the test ends.
  */
 export async function startTestApp(
   t: Test,
@@ -62,7 +62,7 @@ export async function startTestApp(
     rootKeys
   }
   const log: string[] = []
-  // A pool of the service's own, so that the test's look at the tables never waits for it.
+  // A separate pool for the service, so that queries of the test never wait for a connection.
   const db = createDatabase({ connectionString: database.url })
   closing.push(() => db.destroy())
   const keyring = await openKeyring(db, rootKeys)

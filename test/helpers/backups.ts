@@ -8,7 +8,7 @@ import type { TestApp } from './app.ts'
 import { runCli } from './cli.ts'
 import { createTestDatabase } from './database.ts'
 
-/** A directory for backups, gone when the test ends. */
+/** Creates a directory for backups, which is removed when the test ends. */
 export async function newBackupDirectory(t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-backup-'))
   await chmod(directory, 0o755)
@@ -22,7 +22,7 @@ export const onDatabase =
   (...words: string[]) =>
     runCli({ DATABASE_URL: url, LATCHKEY_ROOT_KEYS: rootKeyList }, words, input && { input })
 
-/** A database without tables. */
+/** Creates a database without tables. */
 export async function emptyDatabase(t: Test) {
   const database = await createTestDatabase({ empty: true })
   t.teardown(database.drop)
@@ -38,7 +38,7 @@ export async function tablesIn(db: Database): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-/** The number of rows of each table, and a digest of them. */
+/** Returns the number of rows of each table, and a digest of them. */
 export async function contentOf(db: Database): Promise<Record<string, string>> {
   const content: Record<string, string> = {}
   for (const table of await tablesIn(db)) {
@@ -50,7 +50,7 @@ export async function contentOf(db: Database): Promise<Record<string, string>> {
   return content
 }
 
-/** What the database enforces: its triggers, constraints and indexes. */
+/** Lists what the database enforces: its triggers, constraints and indexes. */
 export async function rulesOf(db: Database): Promise<string[]> {
   const { rows } = await sql<{ rule: string }>`
     select t.tgrelid::regclass || ' ' || t.tgenabled::text || ' ' || pg_get_triggerdef(t.oid) as rule
@@ -66,6 +66,6 @@ export async function rulesOf(db: Database): Promise<string[]> {
   return rows.map(({ rule }) => rule)
 }
 
-/** Files that an interrupted backup has left. */
+/** Lists the files that interrupted backups left behind. */
 export const partsIn = async (directory: string) =>
   (await readdir(directory)).filter((name) => name.endsWith('.part'))

@@ -1,12 +1,14 @@
 import type { Document } from './breaking.ts'
 import { lostValues, type Schema } from './breaking-schema.ts'
 
-/** What decides how a client authenticates. A description does not. */
+/** The properties that determine how a client authenticates. The description does not. */
 const SCHEME_PARTS = ['type', 'scheme', 'in', 'name', 'flows', 'openIdConnectUrl'] as const
 
 type Scheme = { [part in (typeof SCHEME_PARTS)[number]]?: unknown }
 
-/** Lists the breaking changes of security schemes, and of schemas as types and constants of clients. */
+/**
+ * Lists the breaking changes of security schemes, and of schemas, which clients have as types and constants.
+ */
 export function breakingNames(before: Document, now: Document): string[] {
   const schemes = pairs<Scheme>('securitySchemes', before, now).flatMap(([name, old, scheme]) =>
     SCHEME_PARTS.filter((part) => JSON.stringify(old[part]) !== JSON.stringify(scheme?.[part])).map((part) =>
@@ -21,7 +23,7 @@ export function breakingNames(before: Document, now: Document): string[] {
   return [...new Set([...schemes, ...schemas])]
 }
 
-/** Each component of this kind that there was, with what has its name now. */
+/** Returns each earlier component of the section, with the current one of the same name. */
 function pairs<Part>(section: string, before: Document, now: Document): [string, Part, Part | undefined][] {
   const parts = (document: Document) => (document.components[section] ?? {}) as Record<string, Part>
   return Object.entries(parts(before)).map(([name, part]) => [name, part, parts(now)[name]])

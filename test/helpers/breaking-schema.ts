@@ -16,7 +16,7 @@ interface Resolve {
 
 const UPPER = ['maximum', 'exclusiveMaximum', 'maxLength', 'maxItems', 'maxProperties']
 const LOWER = ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties']
-/** A lower bound of these is one from 0 on. */
+/** Keywords whose bound is 0 if it is missing. */
 const FROM_ZERO = new Set(['minLength', 'minItems', 'minProperties'])
 /** Keywords that must be equal, because no rule says which of two values accepts more. */
 const OPAQUE = ['not', 'patternProperties', 'multipleOf', 'propertyNames', 'prefixItems', 'discriminator']
@@ -25,7 +25,7 @@ const CHOICES = ['anyOf', 'oneOf', 'allOf']
 
 /**
  * Lists the breaking changes between two versions of a schema. An input breaks callers if it accepts less
- * than before; an output if it may return more, or something else.
+ * than before, an output if it may have other values.
  */
 export function breakingSchema(
   direction: 'input' | 'output',
@@ -35,7 +35,7 @@ export function breakingSchema(
   resolve: Resolve,
   seen: ReadonlySet<string> = new Set()
 ): string[] {
-  // A shape within itself has been compared where it was first met.
+  // A recursive schema was compared at its first occurrence.
   const pair = `${before.$ref} ${now.$ref}`
   if (before.$ref && seen.has(pair)) return []
   const within = before.$ref ? new Set([...seen, pair]) : seen
@@ -44,7 +44,7 @@ export function breakingSchema(
   const rules = direction === 'input' ? [narrowed, demanded] : [widened, withheld]
   const breaks = [
     ...renamed(before, now, schema),
-    // Those of a named schema are told once, with its name.
+    // `before` is not resolved, because `breakingNames` reports the lost values of named schemas.
     ...lostValues(before, schema).map((value) => `does not list ${value} any more`),
     ...[changed, ...rules].flatMap((rule) => rule(old, schema))
   ].map((what) => `${where} ${what}`)
@@ -67,7 +67,7 @@ export function breakingSchema(
   return breaks
 }
 
-/** Named schemas are types of generated clients: code with another type, or none, does not compile. */
+/** Named schemas are types of generated clients: code that uses a type does not compile without it. */
 function renamed(before: Schema, now: Schema, schema: Schema): string[] {
   const [name, nameNow] = [nameOf(before), nameOf(now)]
   if (name === nameNow) return []
@@ -91,14 +91,14 @@ function changed(before: Schema, now: Schema): string[] {
 
 const choicesOf = (schema: Schema, keyword: string) => (schema[keyword] ?? []) as Schema[]
 
-/** Values that a later version may add to are constants of generated clients, even where others are taken. */
+/** Values of an extensible enum are constants in generated clients, even if other values are accepted. */
 export function lostValues(before: Schema, now: Schema): string[] {
   const values = (schema: Schema) => (schema['x-extensible-enum'] ?? []) as string[]
   const there = [...values(now), ...(now.enum ?? [])]
   return values(before).filter((value) => !there.includes(value))
 }
 
-/** What an input no longer takes. */
+/** What an input no longer accepts. */
 function narrowed(before: Schema, now: Schema): string[] {
   const breaks: string[] = []
   const missing = lacking(typesOf(before), typesOf(now))
@@ -119,14 +119,14 @@ function narrowed(before: Schema, now: Schema): string[] {
   return breaks
 }
 
-/** What an input has to have now. */
+/** What an input requires now, and did not before. */
 function demanded(before: Schema, now: Schema): string[] {
   return (now.required ?? [])
     .filter((name) => !before.required?.includes(name))
     .map((name) => `has to have ${name} now`)
 }
 
-/** What an output may give now, and did not. */
+/** What an output may be now, and could not be before. */
 function widened(before: Schema, now: Schema): string[] {
   const breaks: string[] = []
   const added = lacking(typesOf(now), typesOf(before))
@@ -139,14 +139,14 @@ function widened(before: Schema, now: Schema): string[] {
   return breaks
 }
 
-/** What an output no longer promises to have. */
+/** The properties that an output no longer guarantees. */
 function withheld(before: Schema, now: Schema): string[] {
   return (before.required ?? [])
     .filter((name) => now.properties?.[name] && !now.required?.includes(name))
     .map((name) => `does not always have ${name} any more`)
 }
 
-/** Undefined: any. A number may be an integer. */
+/** Returns undefined if every type is allowed. `number` includes `integer`. */
 function typesOf({ type }: Schema): unknown[] | undefined {
   if (type === undefined) return undefined
   const types = [type].flat()
@@ -157,10 +157,7 @@ function valuesOf(schema: Schema): unknown[] | undefined {
   return 'const' in schema ? [schema.const] : schema.enum
 }
 
-/**
- * Those that only the first list has, in words; undefined when there are none. Lists that are not there have
- * all.
- */
+/** Names the values that only the first list has, if any. An undefined list has all values. */
 function lacking(of: unknown[] | undefined, inList: unknown[] | undefined): string | undefined {
   if (!inList) return undefined
   const missing = of ? of.filter((value) => !inList.some((one) => isSame(one, value))) : ['any other']

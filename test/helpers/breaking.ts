@@ -61,7 +61,7 @@ export function breakingChanges(before: Document, now: Document): string[] {
   return breaks
 }
 
-/** The operations of a path, each with what the path and the document say for all of theirs. */
+/** Returns the operations of a path, each with the parameters and servers that it inherits. */
 function operationsOf(document: Document, path: string): Map<Method, Operation> {
   const item = document.paths[path] ?? {}
   const { parameters = [], servers = document.servers ?? [{ url: '/' }] } = item
@@ -69,14 +69,14 @@ function operationsOf(document: Document, path: string): Map<Method, Operation> 
     METHODS.flatMap((method) => {
       const operation = item[method]
       if (!operation) return []
-      // An operation's own parameter comes last, and takes the place of the path's.
+      // Parameters of the operation come last, because they override those of the path.
       const all = [...parameters, ...(operation.parameters ?? [])]
       return [[method, { ...operation, servers: operation.servers ?? servers, parameters: all }]]
     })
   )
 }
 
-/** Whether the version says that callers may break: its first number is a greater one. */
+/** Returns true if the version allows breaking changes: its major number is higher. */
 export function isMajor(before: Document, now: Document): boolean {
   const major = ({ info }: Document) => Number(info.version.split('.')[0])
   return major(now) > major(before)
@@ -107,13 +107,13 @@ class OperationChange {
     ].map((what) => `${this.#name}: ${what}`)
   }
 
-  // Generators make a module of each tag, or of the first.
+  // Generators create a module for each tag, or for the first one.
   #tags({ tags: old = [] }: Operation, { tags = [] }: Operation): string[] {
     const isKept = old.every((tag) => tags.includes(tag)) && old[0] === tags[0]
     return isKept ? [] : [`the tag is ${tags.join(', ')} now`]
   }
 
-  // By default, a client calls the first one.
+  // By default, a client calls the first server.
   #servers({ servers: old = [] }: Operation, { servers = [] }: Operation): string[] {
     const keyOf = ({ url, variables }: Server) => JSON.stringify([url, variables])
     const gone = old.filter((server) => !servers.some((one) => keyOf(one) === keyOf(server)))
@@ -122,7 +122,7 @@ class OperationChange {
     return first && old[0] && keyOf(first) !== keyOf(old[0]) ? [`the first server is ${first.url} now`] : []
   }
 
-  // Each way in that there was has to be enough still: as it is, or for less.
+  // Credentials that were sufficient must still be: an operation may require less, but not more.
   #security(old: Operation, operation: Operation): string[] {
     const ways = operation.security ?? this.#now.security ?? []
     const waysBefore = old.security ?? this.#before.security ?? []
@@ -222,7 +222,7 @@ function resolved<T extends object>(document: Document, part: T | Reference): T 
   return found as T
 }
 
-/** The schema with what it refers to, and with the keywords next to the reference. */
+/** Resolves the reference of a schema, and keeps the keywords next to it. */
 function whole(document: Document, schema: Schema): Schema {
   if (!schema.$ref) return schema
   const { $ref, ...beside } = schema

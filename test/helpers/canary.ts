@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 
-/** What was sent, and where alone it may be seen again. */
+/** A marked value. Its kind determines where it may appear. */
 export interface Canary<Kind extends string = string> {
   kind: Kind
-  /** Which it was, for the one who reads the failure. */
+  /** Identifies the value in failure messages. */
   label: string
   value: string
 }
@@ -32,12 +32,12 @@ export function randomWord(length = 24): string {
   return digits[randomBytes(1)[0]! % 26] + word.slice(1)
 }
 
-/** Values that are planted, and found wherever they come out. Case does not count. */
+/** Registers marked values, and finds them in any text. Ignores case. */
 export class Canaries<Kind extends string = string> {
   readonly all: Canary<Kind>[] = []
   readonly #needles = new Map<string, Needle<Kind>[]>()
 
-  /** Gives the value, to be sent. */
+  /** Registers a value and returns it. */
   plant(kind: Kind, label: string, value = randomWord()): string {
     const canary = { kind, label, value }
     this.all.push(canary)
@@ -47,7 +47,7 @@ export class Canaries<Kind extends string = string> {
     return value
   }
 
-  /** The canaries that it contains, each in each form once. */
+  /** Returns the canaries in a text, once for each of their forms. */
   find(haystack: string | Buffer): Sighting<Kind>[] {
     const text = (typeof haystack === 'string' ? haystack : haystack.toString('latin1')).toLowerCase()
     const found = new Map<string, Sighting<Kind>>()
@@ -63,7 +63,7 @@ export class Canaries<Kind extends string = string> {
   }
 
   #look(needle: Needle<Kind>): void {
-    // A shorter one would be found by chance.
+    // A shorter text would be found by chance.
     if (needle.text.length < HEAD + 2) throw new Error(`too short to look for: ${needle.canary.label}`)
     const head = needle.text.slice(0, HEAD)
     const beside = this.#needles.get(head)
@@ -79,7 +79,7 @@ function piecesOf(value: string): string[] {
   return [value.slice(0, PIECE), value.slice(middle, middle + PIECE), value.slice(-PIECE)]
 }
 
-/** The forms in which a text may come out, by name; equal ones more than once. */
+/** Returns the encodings in which a text may appear, by name. Several may be equal. */
 export function formsOf(text: string): [form: string, text: string][] {
   const bytes = Buffer.from(text)
   const json = jsonOf(text)
@@ -112,7 +112,9 @@ export function formsOf(text: string): [form: string, text: string][] {
 
 const jsonOf = (text: string) => JSON.stringify(text).slice(1, -1)
 
-/** The characters that the bytes alone decide, when they begin at this place of a group of three. */
+/**
+ * Returns the base64 characters that only these bytes determine, at this offset in a group of three bytes.
+ */
 function base64At(bytes: Buffer, alignment: number): string {
   const all = Buffer.concat([Buffer.alloc(alignment), bytes]).toString('base64')
   return all.slice(Math.ceil((alignment * 8) / 6), Math.floor(((alignment + bytes.length) * 8) / 6))
@@ -121,14 +123,14 @@ function base64At(bytes: Buffer, alignment: number): string {
 export interface Column {
   /** `table.column`. */
   name: string
-  /** The column's values one after the other, as text; of bytes, in hex. */
+  /** All values of the column as one text; bytes in hex. */
   text: string
-  /** Of bytes. */
+  /** All values of a column of bytes. */
   raw: Buffer | undefined
 }
 
-/** Every column of every table there is. */
-// biome-ignore lint/suspicious/noExplicitAny: whatever tables there are
+/** Reads every column of every table. */
+// biome-ignore lint/suspicious/noExplicitAny: accepts any tables
 export async function readAllColumns(db: Kysely<any>): Promise<Column[]> {
   const { rows: columns } = await sql<{ table: string; column: string; type: string; schema: string }>`
     select c.table_schema as schema, c.table_name as table, c.column_name as column, c.data_type as type

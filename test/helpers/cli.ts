@@ -9,7 +9,7 @@ export interface Ran {
   err: string
 }
 
-/** Runs `latchkey` with these words, in this environment and no other; `input` is its standard input. */
+/** Runs `latchkey` with these arguments and only these variables. `input` is its standard input. */
 export function runCli(
   variables: Record<string, string>,
   words: readonly string[],

@@ -21,7 +21,7 @@ export interface Person {
   password: string
 }
 
-/** One caller over HTTP, with its cookie. Every response is checked against the API document. */
+/** One caller over HTTP, which keeps its session cookie. Checks every response against the API document. */
 export class Client {
   readonly origin: string
   readonly #contract: Contract
@@ -66,12 +66,12 @@ export class Client {
     if (cookie) this.cookie = cookie.split(';')[0]!.endsWith('=') ? undefined : cookie.split(';')[0]
     const type = response.headers.get('content-type')
     const flaw = this.#contract.flaw(method, path.split('?')[0]!, response.status, type, text)
-    if (flaw) throw new Error(`the answer is not as the document says: ${flaw}\n${text}`)
+    if (flaw) throw new Error(`the response violates the API document: ${flaw}\n${text}`)
     const json = /json/.test(type ?? '') && text ? JSON.parse(text) : undefined
     return { status: response.status, headers: response.headers, text, json }
   }
 
-  /** Another caller of the same service, who is not signed in. */
+  /** Creates another client of the same service, which is not signed in. */
   other(): Client {
     return new Client(this.origin, this.#contract)
   }

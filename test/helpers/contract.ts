@@ -40,7 +40,7 @@ export interface OpenapiDocument {
   }
 }
 
-/** The document without room for further properties: it is open for later versions, not for this one. */
+/** Forbids additional properties, which the document allows for later versions only. */
 function closed<T>(node: T): T {
   if (typeof node !== 'object' || node === null) return node
   if (Array.isArray(node)) return node.map(closed) as T
@@ -50,8 +50,8 @@ function closed<T>(node: T): T {
 }
 
 /**
- * Holds answers against the document: the status and the code of a problem are among the operation's, and the
- * body is of its shape.
+ * Checks responses against the document: the operation must declare the status and the problem code, and the
+ * body must match the schema.
  */
 export class Contract {
   readonly document: OpenapiDocument
@@ -82,7 +82,7 @@ export class Contract {
       .sort((a, b) => a.parameters - b.parameters)
   }
 
-  /** The fault in the response; undefined if there is none, or if no operation matches. */
+  /** Returns the fault in the response, or undefined. Requests outside of `/api/` may match no operation. */
   flaw(
     method: string,
     path: string,
@@ -120,20 +120,20 @@ export class Contract {
     return unknown && `${operationId} answers an error that is not in InputErrorCode: ${unknown.code}`
   }
 
-  /** The part of the document itself, where there is only a reference to it. */
+  /** Resolves a part of the document if it is a reference. */
   resolved<T extends object>(part: T | Reference): T {
     if (!('$ref' in part)) return part
     const [, , section, name] = part.$ref.split('/')
     return (this.document.components as unknown as Record<string, Record<string, T>>)[section!]![name!]!
   }
 
-  /** The validator of what the pointer names in the document. */
+  /** Returns the validator for the schema at this pointer in the document. */
   schema(pointer: string) {
     const reference = `openapi${pointer}`
     return this.#ajv.getSchema(reference) ?? this.#ajv.compile({ $ref: reference })
   }
 }
 
-/** A key as a part of a JSON pointer in a URI. */
+/** Encodes a key as a part of a JSON pointer in a URI. */
 export const pointerPart = (part: string) =>
   encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1')).replaceAll('%7E', '~')

@@ -6,7 +6,7 @@ import { migrateFor } from '../../src/db/migrate.ts'
 import { installCatalogue } from '../../src/features/credential-types/install.ts'
 
 const TEMPLATE = 'latchkey_template'
-/** The role of the services under test. Its password is for servers that want one. */
+/** The role of the services under test. Its password is for servers that require one. */
 export const SERVICE_ROLE = 'latchkey_test_service'
 const passwordOn = (url: string) => createHash('sha256').update(url).digest('hex')
 
@@ -16,7 +16,7 @@ const onDatabase = (url: string, name: string) => {
   return changed.href.replace('@localhost/', '@/')
 }
 
-/** The same database, as another role. */
+/** Returns the URL of the same database for another role. */
 export function asRole(url: string, role: string, password: string): string {
   const changed = new URL(url.replace('@/', '@localhost/'))
   changed.username = role
@@ -35,8 +35,8 @@ async function admin<T>(url: string, work: (client: pg.Client) => Promise<T>): P
 }
 
 /**
- * Makes the database that every test file's own one is copied from: migrated once, with the built-in types
- * and the rights of the services' role.
+ * Creates the template that test databases are copied from: migrated, with the built-in types and the
+ * privileges of the service role.
  */
 export async function prepareTemplate(url: string): Promise<void> {
   await admin(url, async (client) => {
@@ -54,31 +54,31 @@ export async function prepareTemplate(url: string): Promise<void> {
 async function prepare(db: Database): Promise<void> {
   await migrateFor(db, SERVICE_ROLE)
   await installCatalogue(db)
-  // Tests add triggers that write to tables of the tests.
+  // For the triggers of tests, which write to tables of tests.
   await sql.raw(`alter default privileges grant all on tables to ${SERVICE_ROLE}`).execute(db)
 }
 
 export interface TestDatabase {
-  /** As a role with the rights of the service alone; of an empty database, as its owner. */
+  /** For the service role; for the owner if the database is empty. */
   url: string
-  /** As that role, which has no rights on an empty database. */
+  /** For the service role, which has no privileges on an empty database. */
   serviceUrl: string
   ownerUrl: string
-  /** As the owner. */
+  /** Connected as the owner. */
   db: Database
   drop(): Promise<void>
 }
 
 export interface TestDatabaseOptions {
-  /** Nothing in it, not even tables. */
+  /** Creates no tables. */
   empty?: boolean
   /** Options of `create database`, such as "locale 'C'". */
   locale?: string
-  /** Is called with the empty database, before it is migrated. */
+  /** Called with the empty database before it is migrated. */
   fill?: (db: Database) => Promise<void>
 }
 
-/** A new database, on the server of the test run. */
+/** Creates a database on the server of the test run. */
 export async function createTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const { empty, fill, locale = '' } = options
   const isCopy = !empty && !fill && locale === ''
@@ -88,7 +88,7 @@ export async function createTestDatabase(options: TestDatabaseOptions = {}): Pro
   await admin(server, (client) =>
     client.query(`create database ${name} template ${isCopy ? TEMPLATE : 'template0'} ${locale}`)
   )
-  // A copy has the rights on tables, and not those on the database.
+  // A copy has the privileges on the template's tables, but not those on the template itself.
   await admin(server, (client) => client.query(`revoke temporary on database ${name} from public`))
   const ownerUrl = onDatabase(server, name)
   const serviceUrl = asRole(ownerUrl, SERVICE_ROLE, passwordOn(server))

@@ -1,22 +1,22 @@
-/** A fenced block of a page. */
+/** A fenced block on a page. */
 export interface Block {
-  /** The word after the fence; empty where there is none. */
+  /** The word after the fence; empty if there is none. */
   language: string
   text: string
-  /** Of the opening fence, from 1. */
+  /** The line number of the opening fence, from 1. */
   line: number
-  /** The heading that it stands under. */
+  /** The heading above the block. */
   heading: string
 }
 
-/** What a link to a heading has after its `#`. */
+/** Returns the anchor of a heading: what its links have after `#`. */
 export const anchorOf = (heading: string) =>
   heading
     .toLowerCase()
     .replace(/[^\p{L}\p{N} _-]/gu, '')
     .replaceAll(' ', '-')
 
-/** The fenced blocks of a page in Markdown, in their order. Throws for one that has no end. */
+/** Returns the fenced blocks of a Markdown page, in order. Throws if a block is not closed. */
 export function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = []
   let heading = ''

@@ -6,15 +6,15 @@ import type { Block } from './doc-blocks.ts'
 import { Answers } from './normalized-answers.ts'
 import type { Ran, Shell } from './shell.ts'
 
-/** What curl exits with, by `--fail-with-body`, when it was refused. */
+/** The exit code of `curl --fail-with-body` for an error response. */
 const REFUSED = 22
 
 const PROBLEM = /"type": ?"\/docs\/problems\//
 
 /**
- * Does what the blocks of a page say, in their order. `sh` is run; `json` and `text` are held against what
- * the block before printed; `js` and `yaml` become the file that their first line names, and the `run` steps
- * of a workflow's `yaml` are run.
+ * Runs the blocks of a page in order. `sh` is run; `json` and `text` are compared with the output of the
+ * block before; `js` and `yaml` are saved in the file that their first line names, and the `run` steps of a
+ * workflow in `yaml` are run.
  */
 export async function followBlocks(t: Test, blocks: readonly Block[], shell: Shell): Promise<void> {
   const answers = new Answers()
@@ -25,12 +25,12 @@ export async function followBlocks(t: Test, blocks: readonly Block[], shell: She
     switch (block.language) {
       case 'sh':
         ran = await shell.run(block.text)
-        if (!t.equal(ended(ran), expectedEnd(next), `${at} ends so\n${ran.err}${ran.out}`)) return
+        if (!t.equal(ended(ran), expectedEnd(next), `${at}: how it ends\n${ran.err}${ran.out}`)) return
         break
       case 'json':
       case 'text': {
         const flaw = ran ? answerFlaw(answers, block, ran.out) : 'no block was run just before'
-        if (!t.equal(flaw, undefined, `${at} shows what was answered\n${ran?.out}`)) return
+        if (!t.equal(flaw, undefined, `${at}: the page shows the response\n${ran?.out}`)) return
         ran = undefined
         break
       }
@@ -39,30 +39,30 @@ export async function followBlocks(t: Test, blocks: readonly Block[], shell: She
         const later = blocks.slice(index + 1).filter(({ language }) => language === 'sh' || language === 'js')
         t.ok(
           later.some(({ text }) => text.includes(name)),
-          `${at}: ${name} is used further down`
+          `${at}: a later block uses ${name}`
         )
         break
       }
       case 'yaml':
         await saveFile(block, await shell.directory())
         ran = await shell.run(stepsOf(parse(block.text)))
-        if (!t.equal(ended(ran), 'well', `${at} ends so\n${ran.err}${ran.out}`)) return
+        if (!t.equal(ended(ran), 'well', `${at}: how it ends\n${ran.err}${ran.out}`)) return
         break
       default:
-        t.fail(`${at}: nobody runs a block of the kind “${block.language}”`)
+        t.fail(`${at}: blocks of the language “${block.language}” cannot be run`)
         return
     }
   }
 }
 
 function ended({ code, out, err, failed }: Ran): string {
-  // Without `--fail`, curl is content with a refusal.
+  // Without `--fail`, curl exits with 0 for an error response.
   if (code === 0 && failed.length === 0) return PROBLEM.test(out) ? 'with a problem' : 'well'
   const once = /^curl: \(22\) .*\n$/.test(err)
   return code === REFUSED && once ? 'refused' : `with ${code}; failed: ${failed.join('; ')}`
 }
 
-/** A page that shows a refusal means it. */
+/** If the page shows an error response, the request must be refused. */
 function expectedEnd(next: Block | undefined): string {
   if (next?.language !== 'json') return 'well'
   const { status, error } = JSON.parse(next.text)
@@ -92,8 +92,8 @@ interface Workflow {
 }
 
 /**
- * A script that runs the steps of a workflow as its runner does; a secret or variable is what the page's
- * shell calls so.
+ * Returns a script that runs the steps of a workflow as its runner does. Secrets and variables have the
+ * values of the shell variables with the same names.
  */
 function stepsOf({ jobs }: Workflow): string {
   return Object.values(jobs)

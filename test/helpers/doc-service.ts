@@ -11,19 +11,19 @@ const root = join(import.meta.dirname, '../..')
 
 export interface DocService {
   origin: string
-  /** The folder of the source, in which it was started. */
+  /** The folder with the source code, in which the service was started. */
   clone: string
-  /** A new bash, as a reader would open for a page. */
+  /** Starts a new bash, as a reader would for a page. */
   newShell(t: Test, env?: Record<string, string>): Promise<Shell>
   log(): Promise<string>
 }
 
-/** Whether the block is for the terminal in which the service runs. */
+/** Returns true if the block starts the service. */
 export const startsService = ({ text }: Block) => /\bnpm start\b/.test(text)
 
 /**
- * Starts the service by the block of the tutorial that does so, and takes the administrator's e-mail address
- * and password from the blocks after it.
+ * Starts the service with the block of the tutorial that does so, and reads the administrator's e-mail
+ * address and password with the blocks after it.
  */
 export async function startAsWritten(t: Test, tutorial: readonly Block[]): Promise<DocService> {
   const directory = await newDirectory(t)
@@ -50,7 +50,7 @@ ${ageKeygen()}`)
 
   const index = tutorial.findIndex(startsService)
   const terminal = await newShell(t, { PORT: String(port) })
-  // What `git clone` and `npm ci` make is what the test runs in.
+  // Replaces `git clone` and `npm ci`, whose results exist already.
   const git = 'git() { [ "$1" = clone ] && cd ..; }\n'
   const npm = `npm() { case "$1" in ci) ;; start) exec ${scripts.start} ;; *) return 1 ;; esac; }\n`
   await terminal.run(`${git}${npm}{ ${tutorial[index]!.text}} > "${log}" 2>&1 &`)

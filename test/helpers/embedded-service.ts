@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import { startProcess } from './process.ts'
 
-/** A new directory in which a service makes its data directory; removed when the test ends. */
+/** Creates a directory for the data directory of a service; removed when the test ends. */
 export async function newDirectory(t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'latchkey-start-'))
   // Under root, Postgres runs as another user, who must reach the directory.
@@ -32,7 +32,7 @@ export async function startEmbeddedService(t: Test, cwd: string, env: Record<str
   return {
     ...running,
     origin,
-    /** What it prints of the administrator. */
+    /** What it prints about the administrator. */
     administrator,
     async stop() {
       running.child.kill('SIGINT')

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Waits until it holds; throws when it does not within `withinMs`. */
+/** Waits until the condition holds. Throws if it does not within `withinMs`. */
 export async function eventually(
   holds: () => boolean | Promise<boolean>,
   what: string,
   withinMs = 10_000
 ): Promise<void> {
   for (const deadline = Date.now() + withinMs; !(await holds()); await sleep(10)) {
-    if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`)
+    if (Date.now() > deadline) throw new Error(`timed out waiting for: ${what}`)
   }
 }

@@ -17,7 +17,7 @@ export interface FakeResponse {
   body: string
 }
 
-/** A server on loopback in the place of an external service; closed when the test ends. */
+/** A loopback server that replaces an external service; closed when the test ends. */
 export interface FakeServer {
   origin: string
   /** Closes the server and its connections. */
@@ -26,7 +26,7 @@ export interface FakeServer {
   restart(): Promise<void>
 }
 
-/** Answers each request with the result of `respond`, and never if that is undefined. */
+/** Starts a server that answers requests with the result of `respond`, or not at all if it is undefined. */
 export async function startFakeServer(
   t: Test,
   respond: (request: FakeRequest) => FakeResponse | undefined

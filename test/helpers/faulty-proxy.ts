@@ -3,15 +3,15 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-/** What goes wrong with one request on its way. */
+/** A fault of one request. */
 export type Fault =
-  /** The connection ends before the service hears of it. */
+  /** The connection is reset before the service receives the request. */
   | 'refused'
-  /** The service carries out the request, and its response does not arrive. */
+  /** The service processes the request, but its response does not arrive. */
   | 'lost'
-  /** The service carries out the request, and its response is cut off in the middle. */
+  /** The service processes the request, but its response is cut off in the middle. */
   | 'cut'
-  /** There is no response. */
+  /** The service does not receive the request, and there is no response. */
   | 'silent'
   /** A proxy in between responds instead of the service. */
   | { status: number; headers?: Record<string, string>; body?: string }
@@ -27,9 +27,9 @@ export interface FaultyProxy {
   origin: string
   /** The requests so far, faulty or not. */
   passed: Passed[]
-  /** What happens to the next requests, one each; `undefined` for one that passes. */
+  /** Sets the faults of the next requests, one each; `undefined` lets a request pass. */
   next(...faults: (Fault | undefined)[]): void
-  /** Nothing more goes wrong. */
+  /** Stops injecting faults. */
   calm(): void
   /** Called before a request is passed on. */
   before: (passed: Passed) => unknown
@@ -37,7 +37,7 @@ export interface FaultyProxy {
   rewrite: (body: Buffer) => Buffer
 }
 
-const OF_THE_CONNECTION = new Set([
+const NOT_FORWARDED = new Set([
   'connection',
   'content-length',
   'host',
@@ -46,7 +46,7 @@ const OF_THE_CONNECTION = new Set([
   'upgrade'
 ])
 
-/** What stands between a client and the service at `origin`; gone when the test ends. */
+/** Starts a proxy between a client and the service at `origin`; closed when the test ends. */
 export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyProxy> {
   const faults: (Fault | undefined)[] = []
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -61,7 +61,7 @@ export async function startFaultyProxy(t: Test, origin: string): Promise<FaultyP
     if (fault === 'refused') return void request.socket.resetAndDestroy()
     if (typeof fault === 'object') return void response.writeHead(fault.status, fault.headers).end(fault.body)
     await proxy.before(passed)
-    const sent = Object.entries(headers).filter(([name]) => !OF_THE_CONNECTION.has(name))
+    const sent = Object.entries(headers).filter(([name]) => !NOT_FORWARDED.has(name))
     const given = await fetch(origin + url, {
       method,
       headers: Object.fromEntries(sent) as Record<string, string>,

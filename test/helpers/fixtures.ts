@@ -2,7 +2,7 @@ import type { Client } from './client.ts'
 
 let count = 0
 
-/** A name that is unique in the test run. */
+/** Returns a name that is unique in the test run. */
 export function uniqueName(prefix: string): string {
   return `${prefix} ${process.pid}-${++count}`
 }
@@ -28,7 +28,7 @@ export async function newType(client: Client, fields?: object[]): Promise<TestTy
   return { id: made.json.id, field: Object.fromEntries(named.map((field) => [field.fieldName, field.id])) }
 }
 
-/** Creates a project of which the client is the owner. */
+/** Creates a project that the client owns. */
 export async function newProject(client: Client): Promise<string> {
   const made = await client.post('/api/v1/projects', { name: uniqueName('project') })
   if (made.status !== 201) throw new Error(`no project: ${made.text}`)
@@ -45,7 +45,7 @@ export async function addMember(
   if (made.status !== 201) throw new Error(`no member: ${made.text}`)
 }
 
-/** A valid body for creating a credential, for a type from `newType`. */
+/** Returns a valid body for creating a credential of a type from `newType`. */
 export function newCredentialBody(type: TestType, more: object = {}) {
   return {
     credentialName: uniqueName('credential'),

@@ -24,7 +24,7 @@ export async function valuesByKey({ db }: Pick<TestApp, 'db'>): Promise<Record<n
   return Object.fromEntries(rows.map(({ number, count }) => [number, count]))
 }
 
-/** Moves creation and retirement of one data key, or of all, into the past. */
+/** Moves the creation and retirement of one data key, or of all, into the past. */
 export async function age({ db }: Pick<TestApp, 'db'>, days: number, number: number | null = null) {
   await sql`update data_keys set created_at = created_at - make_interval(days => ${days}),
       retired_at = retired_at - make_interval(days => ${days})

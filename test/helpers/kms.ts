@@ -1,4 +1,4 @@
-// The Encrypt and Decrypt of AWS KMS, over JSON 1.1, with Signature Version 4 checked.
+// A fake AWS KMS with Encrypt and Decrypt, over JSON 1.1. It checks Signature Version 4.
 import {
   createCipheriv,
   createDecipheriv,
@@ -17,7 +17,7 @@ const MAX_CLOCK_SKEW_MS = 5 * 60_000
 export type KmsFault = 'silent' | 'throttled' | 'failing' | 'denied' | 'garbage' | 'no json' | 'short key'
 
 export interface Kms extends FakeServer {
-  /** The SDK's variables with the address and the credentials of this server. */
+  /** The environment variables of the SDK, with the address and the credentials of this server. */
   env: Record<string, string>
   /** The operations of the requests with a valid signature, in order. */
   calls: string[]

@@ -4,14 +4,14 @@ import pg from 'pg'
 import { GRANTS } from '../../src/db/grants.ts'
 import { openEmbedded } from '../../src/embedded/shared.ts'
 
-/** Tables that keep rows on purpose after what they are about was deleted. */
+/** Tables that keep rows on purpose, even after a resource was deleted. */
 const STAYS = /^(audit_.*|credential_totals|idempotency_keys|login_failures|kysely_migration)$/
 
 const LABELS = ['name', 'type_name', 'field_name', 'consumer']
 
 /**
- * What is there of a service with its embedded database: each row of its tables, and each file of the folder
- * in which it runs.
+ * Lists the rows and files of a service with an embedded database: the rows of its tables, and the files in
+ * the folder in which it runs.
  */
 export async function thingsOf(clone: string): Promise<string[]> {
   const { owner } = await openEmbedded(join(clone, 'data'))
@@ -46,7 +46,7 @@ async function filesIn(clone: string): Promise<string[]> {
   )
 }
 
-/** The entries that only one of the lists has, each as often as it occurs. */
+/** Returns the entries that only one of the lists has, including duplicates. */
 export function difference(before: readonly string[], after: readonly string[]) {
   const without = (from: readonly string[], those: readonly string[]) => {
     const left = [...those]

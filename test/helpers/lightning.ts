@@ -17,7 +17,7 @@ export const REPORTS: Project = {
 }
 const SALES: Project = { id: 'b2c3d4e5-6f7a-4b9c-8d1e-2f3a4b5c6d7e', name: 'sales', description: null }
 
-/** A credential as Lightning's list has it: `lib/lightning_web/controllers/api/credential_json.ex`. */
+/** Returns a credential as in Lightning's list: `lib/lightning_web/controllers/api/credential_json.ex`. */
 export function credential(id: string, name: string, schema: string, projects: readonly Project[]) {
   const times = { inserted_at: '2026-03-02T09:00:00Z', updated_at: '2026-03-02T09:00:00Z' }
   return {
@@ -44,8 +44,8 @@ const CREDENTIALS = [
 ]
 
 /**
- * A server that answers `GET /api/credentials` as Lightning 2.15 does, without the bodies of the credentials:
- * three unless others are given.
+ * Starts a server that answers `GET /api/credentials` as Lightning 2.15 does, without the bodies of the
+ * credentials. By default, it has three.
  */
 export async function startLightning(t: Test, credentials = CREDENTIALS): Promise<string> {
   const { origin } = await startFakeServer(t, ({ method, url, headers }) => {

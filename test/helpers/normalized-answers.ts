@@ -1,16 +1,16 @@
-/** What differs from run to run: ids, tokens and times. */
+/** Values that differ between runs: ids, tokens and times. */
 const VARYING =
   /(?<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})|(?<token>lk_(?:pat|prj)_[A-Za-z0-9_-]{49})|(?<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?<milliseconds>\.\d{3})?Z)/g
 
 /**
- * Holds the answers that a page shows against those that there were. An id stands for one and the same all
- * over the page.
+ * Compares the responses on a page with the real ones. An id on the page must stand for the same real id
+ * everywhere.
  */
 export class Answers {
   readonly #real = new Map<string, string>()
   readonly #shown = new Map<string, string>()
 
-  /** Why the two are not the same but for ids, tokens and times; undefined when they are. */
+  /** Returns the first difference apart from ids, tokens and times, or undefined. */
   flaw(shown: unknown, real: unknown, path = ''): string | undefined {
     if (typeof shown === 'string' && typeof real === 'string') return this.textFlaw(shown, real, path)
     if (typeof shown !== 'object' || typeof real !== 'object' || shown === null || real === null) {
@@ -27,7 +27,7 @@ export class Answers {
     return undefined
   }
 
-  /** The id that an id on the page stands for; the same id if the page has not shown it in a response. */
+  /** Returns the real id for an id on the page, or the id itself if no response on the page had it. */
   realOf(id: string): string {
     return this.#real.get(id) ?? id
   }

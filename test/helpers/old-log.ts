@@ -9,7 +9,7 @@ import { runCli } from './cli.ts'
 import { createTestDatabase } from './database.ts'
 import { divideLog } from './partitions.ts'
 
-/** A database whose log is 90 days old, in partitions of 30 days, with its events sealed. */
+/** Creates a database whose audit log has partitions of 30 days, beginning 90 days ago, and no events. */
 export async function oldLog(t: Test) {
   const database = await createTestDatabase()
   t.teardown(database.drop)

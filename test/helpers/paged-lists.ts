@@ -8,7 +8,7 @@ import { newCredential, newProject, newType } from './fixtures.ts'
 export interface PagedList {
   caller: Client
   path: string
-  /** Adds a row. Its sort keys are among few, so that rows are equal in them, or differ in microseconds. */
+  /** Adds a row. There are only a few sort keys, so that many are equal or differ by microseconds. */
   insert(id: string): Promise<unknown>
   /** Undefined for a list whose rows cannot be deleted. */
   remove?: (id: string) => Promise<unknown>
@@ -16,7 +16,7 @@ export interface PagedList {
   idOf?(row: Record<string, string>): string
 }
 
-/** The rows of a page and the cursor of the next one, of lists of both kinds. */
+/** Returns the rows of a page and the cursor of the next page, for all formats of lists. */
 export function pageIn({ json, headers }: Answer): { rows: Record<string, string>[]; next: string | null } {
   const rows = Array.isArray(json) ? json : (json.data ?? json.credentials)
   if (json.nextCursor !== undefined) return { rows, next: json.nextCursor }
@@ -25,7 +25,7 @@ export function pageIn({ json, headers }: Answer): { rows: Record<string, string
   return { rows, next: new URLSearchParams(query).get('cursor') }
 }
 
-/** Every list of the document, by its operation. */
+/** Returns every list in the API document, by operation. */
 export async function pagedLists(service: TestApp): Promise<Record<string, PagedList>> {
   const { db, admin } = service
   const ann = await service.newUser()
@@ -40,7 +40,7 @@ export async function pagedLists(service: TestApp): Promise<Record<string, Paged
   const lightningHolder = await service.newUser()
   const run = (query: RawBuilder<unknown>) => query.execute(db)
   let count = 0
-  /** In microseconds, of few. */
+  /** One of seven times that differ by microseconds. */
   const time = () => sql`timestamptz '2026-01-01' + ${++count % 7} * interval '1 microsecond'`
   const expiry = () => sql`case when ${count % 3} > 0 then ${time()} + interval '80 years' end`
   const hash = () => randomBytes(32)

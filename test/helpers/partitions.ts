@@ -2,8 +2,8 @@ import { sql } from 'kysely'
 import type { Database } from '../../src/db/database.ts'
 
 /**
- * Divides the first partitions of the audit log at midnights so many days ago, as they would be if the
- * database were that old. `db` is connected as the owner, and nothing is in the log yet.
+ * Divides the first partitions of the audit log at midnight, `daysAgo` days ago each, as in a database of
+ * that age. `db` must be connected as the owner, and the log must be empty.
  */
 export async function divideLog(db: Database, daysAgo: readonly number[]): Promise<void> {
   await db.transaction().execute(async (trx) => {
@@ -31,7 +31,9 @@ export async function divideLog(db: Database, daysAgo: readonly number[]): Promi
   })
 }
 
-/** Lets the last partitions begin at midnight so many days ago, as if none had been made since. */
+/**
+ * Moves the start of the last partitions to midnight `daysAgo` days ago, as if none had been created since.
+ */
 export async function endPartitions(db: Database, daysAgo: number): Promise<void> {
   await db.transaction().execute(async (trx) => {
     const { rows } = await sql<{ parent: string; first: string; last: string; bound: string }>`
@@ -51,7 +53,7 @@ export async function endPartitions(db: Database, daysAgo: number): Promise<void
   })
 }
 
-/** Inserts an event for each of these ages in days, of a clock that is `ahead` by so many days. */
+/** Inserts an event for each age in days, whose id is from a clock that is `ahead` by this many days. */
 export async function insertAged(
   db: Database,
   ages: readonly number[],
@@ -65,7 +67,7 @@ export async function insertAged(
       lateral (select now() - make_interval(secs => age * 86400) as at) time`.execute(db)
 }
 
-/** The names of the partitions of the log, in order. */
+/** Lists the names of the partitions of the log, in order. */
 export async function partitionsOf(db: Database): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`select name from audit_partitions
     where parent = 'audit_log' order by from_id nulls first`.execute(db)

@@ -32,7 +32,7 @@ export interface Asked {
   params?: Record<string, string>
   query?: string
   body?: object
-  /** Instead of the caller's own. */
+  /** Replaces the client of the caller. */
   client?: Client
 }
 
@@ -42,15 +42,15 @@ export interface Case {
    * changed it.
    */
   make(world: World, caller: Caller): Promise<Asked> | Asked
-  /** What has to be there is the caller's own. */
+  /** The request depends on the caller, so `make` is called for each one. */
   own?: true
-  /** A request that is no GET, and leaves everything as it is. */
+  /** The request is not a GET, but changes nothing. */
   still?: true
 }
 
 export type World = Awaited<ReturnType<typeof newWorld>>
 
-/** By operation, or operation and what the row says that it is of. */
+/** The requests by operation, or by operation and case. */
 export const CASES: Record<string, Case> = {
   getLiveness: { make: () => ({}) },
   getReadiness: { make: () => ({}) },
@@ -128,7 +128,7 @@ export const CASES: Record<string, Case> = {
   updateProject: {
     make: ({ projectId }) => ({ params: { id: projectId }, body: { name: uniqueName('project') } })
   },
-  deleteProject: { make: async (world) => ({ params: { id: await world.projectLikeIt() } }) },
+  deleteProject: { make: async (world) => ({ params: { id: await world.copyProject() } }) },
   listProjectMembers: { make: ({ projectId }) => ({ params: { id: projectId } }) },
   ...forMembers('addProjectMember', (email, role) => ({ body: { email, role } })),
   ...forMembers('changeProjectMember', (_email, role) => ({
@@ -138,7 +138,7 @@ export const CASES: Record<string, Case> = {
   'removeProjectMember self': {
     own: true,
     make: async (world, { client }) => {
-      const id = await world.projectLikeIt()
+      const id = await world.copyProject()
       await world.member(id, world.bystander.person.id, 'owner')
       return { params: { id, userId: client.person.id } }
     }
@@ -204,7 +204,7 @@ export const CASES: Record<string, Case> = {
   deleteEnvironment: {
     make: async ({ holder, credential, keys }) => {
       const id = await credential()
-      await fine(holder.put(`/api/v1/app-credentials/${id}/environments/staging`, { keys }))
+      await succeed(holder.put(`/api/v1/app-credentials/${id}/environments/staging`, { keys }))
       return { params: { id, environment: 'staging' } }
     }
   },
@@ -263,12 +263,12 @@ export const CASES: Record<string, Case> = {
 for (const [name, one] of Object.entries(CASES))
   if (/^(update|putEnvironment)/.test(name)) CASES[name.replace(/^(update|put)/, 'patch')] = one
 
-/** Requests on a viewer, and on an owner who is not the last one, of the project. */
+/** Returns requests on a viewer of the project, and on an owner who is not its last one. */
 function forMembers(operation: string, body: (email: string, role: ProjectRole) => Asked) {
   const of = (role: ProjectRole): Case => ({
-    async make({ bystander, projectLikeIt, member }) {
+    async make({ bystander, copyProject, member }) {
       const { id: userId, email } = bystander.person
-      const id = await projectLikeIt()
+      const id = await copyProject()
       if (operation !== 'addProjectMember') await member(id, userId, role)
       const params = operation === 'addProjectMember' ? { id } : { id, userId }
       return { params, ...body(email, role) }
@@ -277,7 +277,7 @@ function forMembers(operation: string, body: (email: string, role: ProjectRole) 
   return { [`${operation} a viewer`]: of('viewer'), [`${operation} an owner`]: of('owner') }
 }
 
-/** Returns the rows of the table by operation, or operation and what the row says that it is of. */
+/** Returns the rows of the table by operation, or by operation and case. */
 export async function readTable(): Promise<Map<string, Row>> {
   const text = await readFile(new URL('../../docs/reference/permissions.md', import.meta.url), 'utf8')
   const cellsOf = (line: string) =>
@@ -301,7 +301,7 @@ export async function readTable(): Promise<Map<string, Row>> {
   return rows
 }
 
-/** One project, one credential, and a caller of each kind. */
+/** Creates a project, a credential, and the callers for each column. */
 export async function newWorld(service: TestApp) {
   const { db } = service
   const person = () => service.newUser()
@@ -351,10 +351,10 @@ export async function newWorld(service: TestApp) {
     return { ...row, cookie: `latchkey_session=${token}` }
   }
 
-  /** A caller by a new token, made by `maker`, and the token's id. */
+  /** Creates a token as `maker`. Returns a client that uses it, and the token's id. */
   async function byToken(maker: Client, scopes: readonly string[], project?: string) {
     const more = project ? { projectId: project } : {}
-    const { json } = await fine(maker.post('/api/v1/access-tokens', { name: 'T', scopes, ...more }))
+    const { json } = await succeed(maker.post('/api/v1/access-tokens', { name: 'T', scopes, ...more }))
     const client = maker.other()
     client.bearer = json.token
     client.person = maker.person
@@ -388,7 +388,7 @@ export async function newWorld(service: TestApp) {
   ended.cookie = cookie
   await db.deleteFrom('sessions').where('id', '=', endedId).execute()
   unauthenticated('ended session', ended)
-  // Straight in the database: the API would end the session and revoke the token as well.
+  // Directly in the database, because the API would also end the session and revoke the token.
   const left = await session(disabled.person.id)
   const disabledSession = disabled.other()
   disabledSession.cookie = left.cookie
@@ -444,7 +444,7 @@ export async function newWorld(service: TestApp) {
     session,
     byToken,
 
-    /** The caller again, with another session if it is by a session that they call. */
+    /** Returns a copy of the client, with another session if it uses a valid one. */
     async otherSession(client: Client): Promise<Client> {
       const copy = copyOf(client)
       if (client.cookie && client !== disabledSession && client !== ended)
@@ -452,13 +452,13 @@ export async function newWorld(service: TestApp) {
       return copy
     },
 
-    /** Another credential of the holder's in the project. */
+    /** Creates another credential of the holder in the project. */
     async credential(): Promise<string> {
       return (await newCredential(holder, type, linked)).id
     },
 
-    /** Another project with the same members. */
-    async projectLikeIt(): Promise<string> {
+    /** Creates a project with the same members. */
+    async copyProject(): Promise<string> {
       const id = uuidv7()
       await db
         .insertInto('projects')
@@ -471,7 +471,7 @@ export async function newWorld(service: TestApp) {
       return id
     },
 
-    /** Another user, who owns nothing. */
+    /** Creates another user, who owns nothing. */
     async user(): Promise<string> {
       const id = uuidv7()
       const [email, named] = [`${id}@example.org`, nameColumns('Gone')]
@@ -483,7 +483,7 @@ export async function newWorld(service: TestApp) {
       return id
     },
 
-    /** A token whose text is unknown. */
+    /** Creates a token whose text is unknown. */
     async tokenRow(holder: { user_id: string } | { project_id: string }): Promise<string> {
       const id = uuidv7()
       const row = {
@@ -508,7 +508,7 @@ export async function newWorld(service: TestApp) {
      * the operation for each actor.
      */
     async look(action: string): Promise<{ state: string; denials: Record<string, number> }> {
-      // The transactions that wrote the rows that there are; of two tables the rows themselves.
+      // The ids of the transactions that wrote the rows; for two tables, hashes of the rows.
       const tables = [
         ...STATE.map(
           (table) => sql`(select sum(x.xmin::text::bigint) || '+' || count(*) from ${sql.table(table)} x)`
@@ -525,7 +525,7 @@ export async function newWorld(service: TestApp) {
       return rows[0]!
     },
 
-    /** Who the log says did what the request did. */
+    /** Returns the actors of the events that the request recorded as allowed. */
     async actorsOf(requestId: string): Promise<(string | null)[]> {
       const events = await db
         .selectFrom('audit_log')
@@ -539,7 +539,7 @@ export async function newWorld(service: TestApp) {
   }
 }
 
-/** The tables that requests change; sessions and tokens are marked as used in passing. */
+/** The tables that requests change, except sessions and tokens, whose last use every request may update. */
 const STATE = [
   'users',
   'projects',
@@ -561,7 +561,7 @@ export function copyOf(client: Client): Client {
   return copy
 }
 
-async function fine(answer: ReturnType<Client['request']>) {
+async function succeed(answer: ReturnType<Client['request']>) {
   const { status, text, json } = await answer
   if (status >= 300) throw new Error(text)
   return { json }

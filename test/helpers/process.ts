@@ -8,14 +8,14 @@ export interface Running {
   child: ChildProcess
   /** Everything printed so far, on both streams. */
   output(): string
-  /** Resolves when the text has been printed. Rejects if the process ends first, and after a minute. */
+  /** Resolves when the text has been printed. Rejects if the process exits first, or after a minute. */
   printed(text: string | RegExp): Promise<RegExpExecArray>
   exited: Promise<number | null>
 }
 
 /**
- * Starts `src/main.js`, or another program, as a process of its own with this environment and no other;
- * killed when the test ends.
+ * Starts `src/main.js`, or another script, as a separate process with only these environment variables, PATH,
+ * TMPDIR and PORT; terminated when the test ends.
  */
 export function startProcess(
   t: Test,

@@ -4,28 +4,25 @@ import pg from 'pg'
 import type { Test } from 'tap'
 
 export interface Proxy {
-  /** The database, through the proxy. */
+  /** The URL of the database through the proxy. */
   url: string
-  /** How many connections there are through it right now. */
+  /** The number of open connections through the proxy. */
   readonly open: number
-  /** Ends all connections, as a server does that goes down; new ones are still let through. */
+  /** Resets all connections, as a server that goes down does. New connections still pass. */
   cut(): void
-  /** Ends all connections and every new one at once, until `restore`. */
+  /** Resets all connections, and new ones at once, until `restore`. */
   refuse(): void
-  /**
-   * Nothing passes any more on the connections there are; a new one is taken and hears nothing, until
-   * `restore`.
-   */
+  /** Stops all traffic on existing connections. Until `restore`, new ones are accepted but get no data. */
   stall(): void
-  /** The same for new connections alone. */
+  /** Stalls only new connections, until `restore`. */
   stallNew(): void
-  /** New connections pass again. What was stalled stays so: its server has gone without a word. */
+  /** Lets new connections pass again. Stalled connections stay stalled, as if their server had vanished. */
   restore(): void
-  /** New connections go to this server; those there are stay where they are. The database is the same. */
+  /** Directs new connections to this server, but to the same database. Existing connections stay. */
   moveTo(databaseUrl: string): void
 }
 
-/** A wire between the service and its Postgres that a test can cut; gone when the test ends. */
+/** Starts a proxy between the service and its Postgres that a test can cut; closed when the test ends. */
 export async function startProxy(t: Test, databaseUrl: string): Promise<Proxy> {
   const { user, password, database, ...first } = new pg.Client({ connectionString: databaseUrl })
   let { host, port } = first

@@ -6,7 +6,7 @@ export interface RawAnswer {
   status: number
   headers: IncomingHttpHeaders
   text: string
-  /** The body as JSON, where it is, and not compressed. */
+  /** The parsed body, if it is JSON and not compressed. */
   // biome-ignore lint/suspicious/noExplicitAny: what came over the wire has no type here
   json: any
 }
@@ -18,7 +18,7 @@ export interface RawRequest {
   body?: string | Buffer | Buffer[]
 }
 
-/** One request over a separate connection, with exactly these headers, which `fetch` would not send. */
+/** Sends one request over a separate connection. Unlike `fetch`, accepts any headers. */
 export async function send(
   origin: string,
   path: string,
@@ -37,7 +37,7 @@ export async function send(
       try {
         for await (const chunk of response.setEncoding('utf8')) text += chunk
       } catch {
-        // Cut off by the server, after what there is.
+        // The server cut off the response.
       }
       resolve(answerOf(response.statusCode!, response.headers, text))
     })
@@ -53,8 +53,8 @@ function answerOf(status: number, headers: IncomingHttpHeaders, text: string): R
 }
 
 /**
- * Sends these bytes, and waits until the server closes the connection; gives its first answer and how long it
- * took.
+ * Sends these bytes, and waits until the server closes the connection. Returns its first response, and how
+ * long the connection was open.
  */
 export async function sendRawBytes(
   origin: string,

@@ -9,15 +9,15 @@ import { Client } from './client.ts'
 
 export interface Replica {
   app: App
-  /** The replica's own way to the database. */
+  /** The replica's own connections to the database. */
   db: Database
   origin: string
   log: string[]
-  /** A new user, or the user whose session another replica started. */
+  /** Creates a client of this replica, with the session of `other` if given. */
   client(other?: Client): Client
 }
 
-/** The service a second time, on the database of the first; over `connection` where that is given. */
+/** Starts the service again on the same database, with the options in `connection` if given. */
 export async function startReplica(
   t: Test,
   service: TestApp,

@@ -3,7 +3,7 @@ import { sealEvents } from '../../src/audit/chain.ts'
 import type { Database } from '../../src/db/database.ts'
 import { eventually } from './eventually.ts'
 
-/** Seals all events that are settled, together with the services that run. */
+/** Seals all settled events, together with the running services. */
 export async function sealAll(db: Database): Promise<void> {
   await eventually(
     async () => {

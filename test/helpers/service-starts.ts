@@ -11,7 +11,7 @@ import { startProcess } from './process.ts'
 const ADMIN = { email: 'root@example.org', password: 'a long enough one' }
 type Env = Record<string, string>
 
-/** Starts of the service on a new database, each with its own root keys. */
+/** Returns functions that start the service on a new database, with the given root keys. */
 export async function serviceStarts(t: Test) {
   const database = await createTestDatabase()
   t.teardown(database.drop)
@@ -23,7 +23,7 @@ export async function serviceStarts(t: Test) {
   }
   const cwd = t.testdir()
   const started = (keys: Env) => {
-    // AWS's SDK reads the environment itself.
+    // The AWS SDK reads the environment of this process.
     Object.assign(
       process.env,
       Object.fromEntries(Object.entries(keys).filter(([name]) => /^AWS_/.test(name)))
@@ -50,14 +50,14 @@ export async function serviceStarts(t: Test) {
       await admin.signIn(ADMIN)
       return { admin, stop }
     },
-    /** The error of a start with these keys. */
+    /** Starts the service with these keys, which must fail, and returns the error message. */
     async refusal(keys: Env): Promise<string> {
       const service = await started(keys).catch((error) => error as Error)
       if (service instanceof Error) return service.message
       await service.close()
       throw new Error('it started')
     },
-    /** The one line that a process prints when it cannot start with these keys. */
+    /** Returns the only line that a process prints if it cannot start with these keys. */
     async lastLine(keys: Env): Promise<string> {
       const service = startProcess(t, cwd, { ...common, ...keys })
       t.equal(await service.exited, 1)

@@ -5,17 +5,17 @@ import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
 
 export interface Ran {
-  /** Of the last command; where the shell itself ended, what it ended with. */
+  /** The exit code of the last command, or of the shell if it exited. */
   code: number
   out: string
   err: string
-  /** Every command that failed where nothing was said for that case, with its line. */
+  /** Every command whose failure was not handled, with its line. */
   failed: string[]
 }
 
 /**
- * One bash for scripts that are run one after the other, as a reader types them: variables, functions, files
- * and background jobs stay. Programs that are still running are stopped when the test ends.
+ * One bash that runs scripts one after the other, as if a reader typed them: variables, functions and
+ * background jobs persist. Programs that are still running are stopped when the test ends.
  */
 export class Shell {
   readonly #child: ChildProcess
@@ -24,7 +24,7 @@ export class Shell {
   readonly #directory: string
   #count = 0
 
-  /** `directory` is for what the shell writes itself, and is not where the scripts run. */
+  /** `directory` is for the scripts and their output. The scripts run in `cwd`. */
   constructor(t: Test, directory: string, cwd: string, env: Record<string, string>) {
     this.#directory = directory
     const { PATH = '', TMPDIR = '', NODE_COMPILE_CACHE = '' } = process.env
@@ -35,7 +35,7 @@ export class Shell {
     })
     this.#ended = new Promise((resolve) => this.#child.on('close', (code) => resolve(code ?? 1)))
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]()
-    // The pipe of a shell that has ended says so by an error; `run` sees it by the end.
+    // Writing to a shell that has exited is an error, which `run` detects by its end.
     this.#child.stdin!.on('error', () => {})
     this.#child.stdin!.write(`set -uE -o pipefail
 trap 'trap - ERR; kill $(jobs -p) 2> /dev/null; wait' EXIT
@@ -59,7 +59,7 @@ echo $?
     return { code, out: out!, err: err!, failed: failed!.split('\n').filter(Boolean) }
   }
 
-  /** Where the shell is now. */
+  /** Returns the current directory of the shell. */
   async directory(): Promise<string> {
     return (await this.run('pwd')).out.trimEnd()
   }

@@ -13,13 +13,13 @@ import { eventually } from './eventually.ts'
 const run = promisify(execFile)
 const MAX_CONNECTIONS = 100
 
-/** A Postgres and its hot standby, each by a URL for the superuser. */
+/** The URLs of a Postgres and its hot standby, for the superuser. */
 export interface Servers {
   primaryUrl: string
   standbyUrl: string
 }
 
-/** Starts a Postgres and a hot standby that replicates it. Both are gone when the test ends. */
+/** Starts a Postgres and a hot standby that replicates it. Both are stopped when the test ends. */
 export async function startStandby(t: Test): Promise<Servers> {
   const directory = await makeDirectory(t)
   const options = { directory, durable: false, maxConnections: MAX_CONNECTIONS }
@@ -66,7 +66,7 @@ export async function startStandby(t: Test): Promise<Servers> {
   return servers
 }
 
-/** True if the standby has all that the primary has committed. */
+/** Returns true if the standby has replayed everything that the primary has committed. */
 export async function replicated({ primaryUrl, standbyUrl }: Servers): Promise<boolean> {
   const [{ at }] = await query(primaryUrl, 'select pg_current_wal_lsn()::text as at')
   const [{ done }] = await query(standbyUrl, 'select pg_last_wal_replay_lsn() >= $1::pg_lsn as done', [at])

@@ -4,11 +4,11 @@ import type { Test } from 'tap'
 export interface Statements {
   /** The texts of all statements that were sent. */
   sent: string[]
-  /** The errors of those that Postgres refused. */
+  /** The errors of the statements that Postgres refused. */
   refused: Error[]
 }
 
-/** Records what this process sends to Postgres from here on. */
+/** Records the statements that this process sends to Postgres from now on. */
 export function watchStatements(t: Test): Statements {
   const seen: Statements = { sent: [], refused: [] }
   const prototype = pg.Client.prototype as unknown as { query(query: string | { text: string }): unknown }

@@ -1,4 +1,5 @@
-// The encrypt and decrypt of Vault's transit engine: tokens, namespaces, associated data, key versions.
+// A fake of Vault's transit engine with encrypt and decrypt, tokens, namespaces, associated data and key
+// versions.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Test } from 'tap'
 import { type FakeResponse, type FakeServer, startFakeServer } from './fake-server.ts'
@@ -7,7 +8,7 @@ import { type FakeResponse, type FakeServer, startFakeServer } from './fake-serv
 export type VaultFault = 'silent' | 'throttled' | 'sealed' | 'garbage' | 'redirected' | 'echo' | 'short key'
 
 export interface Vault extends FakeServer {
-  /** The variables with the address and the token of this server. */
+  /** The environment variables with the address and the token of this server. */
   env: Record<string, string>
   token: string
   /** The operations of the requests with a valid token, in order. */

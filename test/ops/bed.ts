@@ -19,32 +19,35 @@ export interface Daemon {
   output(): Promise<string>
 }
 
-/** A directory with the programs that run in it. All of them are gone when the test ends, in any way. */
+/** A temporary directory and the programs that run in it. Both are gone when the test ends, in any way. */
 export interface Bed {
   directory: string
   /** Writes a file that the programs own, and returns its path. */
   write(name: string, text: string): Promise<string>
-  /** Makes a directory that the programs own, and returns its path. */
+  /** Creates a directory that the programs own, and returns its path. */
   makeDirectory(name: string): Promise<string>
-  /** Copies a directory, for the programs to read. */
+  /** Copies a directory so that the programs can read it. */
   copy(from: string, name: string): Promise<void>
   start(name: string, file: string, args: string[], env?: Record<string, string>): Daemon
-  /** Runs a program to its end and returns what it printed. Throws if it fails. */
+  /** Runs a program and returns its standard output. Throws if it fails. */
   run(file: string, args: string[], env?: Record<string, string>): Promise<string>
 }
 
-/** Makes a bed. A pipe tells its keeper that the test has ended, so that a kill -9 leaves nothing behind. */
+/**
+ * Creates a test bed. A separate process cleans up when its standard input closes, so that even kill -9 of
+ * the test leaves nothing behind.
+ */
 export async function makeBed(t: Test): Promise<Bed> {
   const directory = await realpath(await mkdtemp(join(tmpdir(), 'latchkey-ops-')))
-  const keeper = spawn(process.execPath, [join(import.meta.dirname, 'keeper.ts'), directory], {
+  const cleanup = spawn(process.execPath, [join(import.meta.dirname, 'cleanup.ts'), directory], {
     cwd: '/',
-    // Ctrl-C is for the test alone.
+    // In its own process group, so that Ctrl-C does not stop it.
     detached: true,
     stdio: ['pipe', 'ignore', 'inherit']
   })
   t.teardown(async () => {
-    keeper.stdin.end()
-    await once(keeper, 'exit')
+    cleanup.stdin.end()
+    await once(cleanup, 'exit')
   })
   await own(directory)
   await chmod(directory, 0o700)
@@ -91,13 +94,13 @@ async function own(path: string): Promise<void> {
   if (runAs) await chown(path, runAs.uid, runAs.gid)
 }
 
-/** The path of a program, or undefined if it is not installed. */
+/** Returns the path of a program, or undefined if it is not installed. */
 export async function findProgram(name: string): Promise<string | undefined> {
   const paths = `${process.env['PATH']}:/usr/sbin`.split(':').map((directory) => join(directory, name))
   return Promise.any(paths.map((path) => access(path).then(() => path))).catch(() => undefined)
 }
 
-/** Returns why a test has to be skipped, or undefined if all of the programs are there. */
+/** Returns why a test must be skipped, or undefined if all programs are installed. */
 export async function missing(...names: string[]): Promise<string | undefined> {
   for (const name of names) if (!(await findProgram(name))) return `${name} is not installed`
   return undefined

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the base of the image from packages, where no registry of images is reached: Debian's minimal system, and
-# Node and npm from npm. Needs root and debootstrap. Keeps it for later runs; the test names it as the Dockerfile does.
+# Builds the base image from packages, for machines without access to an image registry: a minimal Debian,
+# with Node and npm from npm. Needs root and debootstrap. Caches the image for later runs; the test imports it
+# under the name in the Dockerfile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(node_modules/.bin/node -p process.versions.node)

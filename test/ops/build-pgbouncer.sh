@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the PgBouncer of a later Debian from its source package, where the installed one is older than 1.21.
-# Needs gcc, make, pkg-config and the headers of libevent and OpenSSL. Keeps the program for later runs.
+# Builds the PgBouncer of a later Debian from its source package, for machines with a PgBouncer before 1.21.
+# Needs gcc, make, pkg-config and the headers of libevent and OpenSSL. Caches the program for later runs.
 set -euo pipefail
 suite=trixie
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/latchkey-ops

@@ -7,10 +7,10 @@ import type { Cell } from './cells.ts'
 
 const CREDENTIALS = '/api/v1/app-credentials'
 export const PASSWORD = 'correct horse battery'
-/** Callers of each cell under load. */
+/** The number of concurrent callers of each cell under load. */
 export const CALLERS = 2
 
-/** What a cell holds, each made through the router by somebody of that cell. */
+/** The users and resources of a cell, created through the router. */
 export interface World {
   cell: Cell
   admin: Client
@@ -21,7 +21,7 @@ export interface World {
   machine: Client
 }
 
-/** Makes it through the router. */
+/** Creates the users and resources of a cell through the router. */
 export async function makeWorld(cell: Cell, client: () => Client): Promise<World> {
   const admin = client()
   await until(() => admin.signIn(cell.admin), 200)
@@ -49,26 +49,26 @@ export async function makeWorld(cell: Cell, client: () => Client): Promise<World
   }
 }
 
-/** Repeats a request until it has this status. */
+/** Repeats a request until the response has this status, then sends it once more and returns the response. */
 export async function until(send: () => ReturnType<Client['get']>, status: number) {
-  // HAProxy closes a reused connection, so that the client retries, if the replica behind it has ended.
+  // If a replica has stopped, HAProxy closes the reused connections to it, so that clients retry.
   const isThere = () =>
     send().then(
       (answer) => answer.status === status,
       () => false
     )
-  await eventually(isThere, `an answer is ${status}`, 60_000)
+  await eventually(isThere, `the status is ${status}`, 60_000)
   return send()
 }
 
-/** Creates credentials and resolves one, over and over, and writes down what was answered. */
+/** Repeatedly creates credentials and resolves one, and records the responses. */
 export class Load {
   readonly world: World
   readonly statuses = new Map<number, number>()
   readonly faults: string[] = []
-  /** The names whose creation was acknowledged. */
+  /** The names of the credentials whose creation was acknowledged. */
   readonly made = new Set<string>()
-  /** Requests whose connection was closed without an answer. */
+  /** The number of requests whose connection closed without a response. */
   cut = 0
   #isRunning = true
   readonly #ended: Promise<unknown>

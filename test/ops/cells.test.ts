@@ -1,4 +1,4 @@
-// Three cells behind HAProxy, with the files of deploy/cells.
+// Three cells behind HAProxy, with the files in deploy/cells.
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -19,20 +19,20 @@ const CREDENTIALS = '/api/v1/app-credentials'
 const SDK = join(import.meta.dirname, '../../sdk/typescript/dist/index.js')
 const skip = (await missingForCells()) ?? false
 
-t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
+t.test('three cells act as one service', { skip, timeout: 240_000 }, async (t) => {
   const bed = await makeBed(t)
   const { cells, client, origin } = await startCells(t, bed)
   const worlds: World[] = []
   for (const cell of cells) worlds.push(await makeWorld(cell, client))
   const [a, b] = worlds as [World, World, World]
 
-  await t.test('each cell has its own people, projects and credentials, under one address', async (t) => {
+  await t.test('each cell has its own users, projects and credentials behind one address', async (t) => {
     for (const { cell, person, projectId, credentialId, personal, machine } of worlds) {
       t.match(person.cookie, new RegExp(`^latchkey_session=${cell.name}_`))
       for (const caller of [person, personal]) {
         t.equal((await caller.get(`${CREDENTIALS}/${credentialId}`)).status, 200)
         t.equal((await caller.get(CREDENTIALS)).json.total, 1)
-        t.equal((await caller.get('/api/credentials')).json.credentials.length, 1, 'as Lightning has it')
+        t.equal((await caller.get('/api/credentials')).json.credentials.length, 1, 'in Lightning format')
       }
       const resolved = await machine.post(`/api/v1/projects/${projectId}/resolve`, {
         credentials: [{ id: credentialId }]
@@ -42,7 +42,7 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     t.not(a.person.person.id, b.person.person.id)
   })
 
-  await t.test('the TypeScript client and a browser need no setting for it', async (t) => {
+  await t.test('the TypeScript client and browsers need no configuration for cells', async (t) => {
     const sdk = await import(SDK)
     for (const { cell, projectId, credentialId, person, machine } of worlds) {
       const runner = sdk.createClient({ baseUrl: origin, token: machine.bearer! })
@@ -60,11 +60,11 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
           { headers: { origin: site } }
         )
       t.equal((await change(origin)).status, 201)
-      t.equal((await change(cell.origin)).status, 403, 'the address of the cell is another site')
+      t.equal((await change(cell.origin)).status, 403, 'the address of the cell itself is another origin')
     }
   })
 
-  await t.test("another cell's token finds nothing, and its name opens nothing", async (t) => {
+  await t.test('a token does not work in another cell, even if its cell name is changed', async (t) => {
     for (const { person, personal, cell } of worlds) {
       for (const other of worlds.filter((world) => world.cell !== cell)) {
         for (const caller of [person, personal])
@@ -74,23 +74,23 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
         t.equal((await personal.post(path, body)).status, 403)
         const forged = client()
         forged.bearer = personal.bearer!.replace(`_${cell.name}_`, `_${other.cell.name}_`)
-        t.equal((await forged.get(CREDENTIALS)).status, 401, 'the name changed, the checksum not')
+        t.equal((await forged.get(CREDENTIALS)).status, 401, 'other cell name, same checksum')
         forged.bearer = undefined
         forged.cookie = person.cookie!.replace(`=${cell.name}_`, `=${other.cell.name}_`)
-        t.equal((await forged.get(CREDENTIALS)).status, 401, 'the name of a session changed')
+        t.equal((await forged.get(CREDENTIALS)).status, 401, 'a session with another cell name')
       }
     }
     for (const name of [undefined, 'a', 'b', 'zz', 'any', 'twelve000012']) {
-      const nobody = client()
-      nobody.bearer = newAccessToken('personal', name)
-      t.equal((await nobody.get(CREDENTIALS)).status, 401, `a token of ${name}`)
-      nobody.bearer = undefined
-      nobody.cookie = `latchkey_session=${newSessionToken(name)}`
-      t.equal((await nobody.get(CREDENTIALS)).status, 401, `a session of ${name}`)
+      const unknown = client()
+      unknown.bearer = newAccessToken('personal', name)
+      t.equal((await unknown.get(CREDENTIALS)).status, 401, `a token of cell ${name}`)
+      unknown.bearer = undefined
+      unknown.cookie = `latchkey_session=${newSessionToken(name)}`
+      t.equal((await unknown.get(CREDENTIALS)).status, 401, `a session of cell ${name}`)
     }
   })
 
-  await t.test('a cookie of one cell and a token of another are two callers', async (t) => {
+  await t.test('a cookie and a token of different cells are refused together', async (t) => {
     const mixed = client()
     mixed.bearer = b.personal.bearer
     mixed.cookie = a.person.cookie
@@ -101,7 +101,7 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     t.equal((await mixed.get(CREDENTIALS)).status, 200)
   })
 
-  await t.test('who presents nothing is answered by any cell', async (t) => {
+  await t.test('any cell answers requests without a session or token', async (t) => {
     for (const path of ['/openapi.json', '/docs', '/livez', '/readyz'])
       t.equal((await fetch(origin + path)).status, 200, path)
     t.equal((await client().get(CREDENTIALS)).status, 401)
@@ -124,7 +124,7 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     t.equal((await stranger.post('/api/v1/session', undefined, { raw: escaped, headers })).status, 200)
   })
 
-  await t.test('no second header, name or line leads a token to where it is not from', async (t) => {
+  await t.test('duplicate headers, cookies and lengths do not route a caller to another cell', async (t) => {
     const [cookieOfA, tokenOfA] = [a.person.cookie!, a.personal.bearer!]
     const requests: [headers: string[], status: number, body?: string][] = [
       [[`authorization: Bearer ${b.personal.bearer}`, `authorization: Bearer ${tokenOfA}`], 400],
@@ -148,14 +148,14 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
       ]
       const answer = await sendRawBytes(origin, `${lines.join('\r\n')}\r\n\r\n${body}`)
       t.equal(answer.status, status, headers.join().slice(0, 80))
-      // What is no HTTP, HAProxy refuses in its own words.
-      if (status !== 200) t.equal(answer.json?.status ?? 400, status, 'a problem of the contract')
+      // HAProxy itself refuses invalid HTTP, with a body that is not JSON.
+      if (status !== 200) t.equal(answer.json?.status ?? 400, status, 'a body in JSON is a problem document')
     }
     const shown = await a.admin.get('/api/v1/audit-events?pageSize=100')
-    t.notOk(JSON.stringify(shown.json).includes('10.9.8.7'), 'an address is the one that the router saw')
+    t.notOk(JSON.stringify(shown.json).includes('10.9.8.7'), 'the log has the address that the router saw')
   })
 
-  await t.test('a replica that is stopped ends what it has begun', async (t) => {
+  await t.test('a replica that is stopped finishes its requests in progress', async (t) => {
     const trouble = new pg.Client(b.cell.databaseUrl)
     await trouble.connect()
     await trouble.query('begin; lock table projects in access exclusive mode')
@@ -172,7 +172,7 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     await until(() => b.person.get(CREDENTIALS), 200)
   })
 
-  await t.test('one address cannot have all connections, and a slow request is told so', async (t) => {
+  await t.test('one address cannot use all connections, and a slow request gets 408', async (t) => {
     const port = Number(new URL(origin).port)
     const from = (address: string) => {
       const socket = connect({ port, host: '127.0.0.1', localAddress: address })
@@ -180,8 +180,8 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     }
     const held = Array.from({ length: 1_100 }, () => from('127.0.0.7'))
     const open = () => held.filter(({ closed }) => !closed).length
-    await eventually(() => open() === 1_000, 'the last ones are refused', 5_000)
-    t.equal((await fetch(`${origin}/livez`)).status, 200, 'others are answered')
+    await eventually(() => open() === 1_000, 'the connections over the limit are refused', 5_000)
+    t.equal((await fetch(`${origin}/livez`)).status, 200, 'other addresses are served')
     const slow = from('127.0.0.8')
     slow.write('POST /api/v1/session HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{')
     const [answer] = await once(slow, 'data')
@@ -197,7 +197,7 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     t.match(refused.headers.get('content-type'), 'application/problem+json')
     t.equal(refused.headers.get('retry-after'), '2')
     t.equal(refused.json.code, 'unavailable')
-    t.equal((await client().signIn(b.cell.admin)).status, 503, 'nobody signs in to it')
+    t.equal((await client().signIn(b.cell.admin)).status, 503, 'a sign-in to it is refused')
     await sleep(1_500)
     await b.cell.start()
     await until(() => b.person.get(CREDENTIALS), 200)
@@ -211,32 +211,32 @@ t.test('three cells are one service', { skip, timeout: 240_000 }, async (t) => {
     for (const { world, faults, statuses, made, cut } of loads) {
       const { name } = world.cell
       t.comment(`cell ${name}: ${JSON.stringify(Object.fromEntries(statuses))}, ${cut} cut`)
-      t.same(faults, [], `cell ${name}: no other answer than 201, 200 or 503, and nothing torn`)
+      t.same(faults, [], `cell ${name}: only 200, 201 and 503, and the right values`)
       if (world === b) {
-        t.ok(statuses.get(503)! > 0, 'it refused some')
-        t.ok(cut <= 2 * CALLERS, 'and cut what was on its way at a kill, at most')
+        t.ok(statuses.get(503)! > 0, 'it refused requests')
+        t.ok(cut <= 2 * CALLERS, 'it cut at most the requests in progress at each kill')
       } else {
-        t.equal(statuses.get(503), undefined, `cell ${name} refused nothing`)
-        t.equal(cut, 0, `cell ${name} cut nothing`)
+        t.equal(statuses.get(503), undefined, `cell ${name} refused no request`)
+        t.equal(cut, 0, `cell ${name} cut no request`)
       }
-      t.ok(made.size > 0, `cell ${name} made ${made.size}`)
+      t.ok(made.size > 0, `cell ${name} created ${made.size} credentials`)
       const kept = await listNames(world.person)
       t.same(
         [...made].filter((one) => !kept.includes(one)),
         [],
-        `cell ${name} lost nothing that it acknowledged`
+        `cell ${name} lost no acknowledged credential`
       )
     }
   })
 
-  await t.test('without cell a, who presents nothing is answered by another', async (t) => {
+  await t.test('without cell a, another cell answers requests without a session or token', async (t) => {
     await a.cell.kill()
     await until(() => a.person.get(CREDENTIALS), 503)
     for (const path of ['/openapi.json', '/docs', '/readyz'])
       t.equal((await fetch(origin + path)).status, 200, path)
     const old = client()
     old.bearer = newAccessToken('personal')
-    t.equal((await old.get(CREDENTIALS)).status, 503, 'a token without a name waits for cell a')
+    t.equal((await old.get(CREDENTIALS)).status, 503, 'a token without a cell name belongs to cell a')
     t.equal((await b.person.get(CREDENTIALS)).status, 200)
   })
 })

@@ -13,44 +13,44 @@ import { type Bed, type Daemon, missing } from './bed.ts'
 import { findPostgres } from './patroni.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** The files that docs/operations/growing.md has copied to /etc/haproxy. */
+/** The files that docs/operations/growing.md says to copy to /etc/haproxy. */
 const FILES = join(ROOT, 'deploy/cells')
 const PASSWORD = 'correct horse battery'
 
-/** One installation: a service, and a Postgres. */
+/** One installation: a service and its Postgres. */
 export interface Cell {
   name: string
-  /** The address of its service itself. */
+  /** The address of its service, without the router. */
   origin: string
   databaseUrl: string
   admin: { email: string; password: string }
   start(): Promise<void>
   startService(): Promise<void>
-  /** Asks the service to end (SIGTERM), and waits until it has. */
+  /** Sends SIGTERM to the service, and waits until it exits. */
   stopService(): Promise<void>
-  /** Ends service and Postgres by kill -9. */
+  /** Kills the service and Postgres with SIGKILL. */
   kill(): Promise<void>
-  /** Ends Postgres alone by kill -9. */
+  /** Kills only Postgres, with SIGKILL. */
   killPostgres(): Promise<void>
   startPostgres(): Promise<void>
 }
 
 export interface Cells {
   cells: Cell[]
-  /** A caller through the router, who is not signed in. */
+  /** Creates a client of the router that is not signed in. */
   client(): Client
   /** The address of the router. */
   origin: string
   contract: Contract
 }
 
-/** Returns why the test has to be skipped, or undefined. */
+/** Returns why the test must be skipped, or undefined. */
 export async function missingForCells(): Promise<string | undefined> {
-  if (!(await findPostgres())) return 'no Postgres server of Debian is installed'
+  if (!(await findPostgres())) return "Debian's Postgres server is not installed"
   return missing('haproxy')
 }
 
-/** Starts the cells a, b and c, and the router before them, with the files of `deploy/cells`. */
+/** Starts the cells a, b and c, and the router in front of them, with the files in `deploy/cells`. */
 export async function startCells(t: Test, bed: Bed): Promise<Cells> {
   const routerPort = await freePort()
   const template = join(bed.directory, 'template')
@@ -72,7 +72,7 @@ export async function startCells(t: Test, bed: Bed): Promise<Cells> {
     .replaceAll('/etc/haproxy/cells', join(bed.directory, 'cells'))
     .replace('127.0.0.1:8080', `127.0.0.1:${routerPort}`)
     .replace('127.0.0.1:8405', `127.0.0.1:${await freePort()}`)
-    // The bed's user is already one without rights.
+    // The bed already runs it as an unprivileged user.
     .replace(/^ {2}(user|group) haproxy\n/gm, '')
   bed.start('haproxy', 'haproxy', ['-db', '-f', await bed.write('haproxy.cfg', text)])
   const origin = `http://127.0.0.1:${routerPort}`
@@ -106,7 +106,7 @@ async function makeCell(t: Test, bed: Bed, { name, template, port, publicUrl }: 
     databaseUrl,
     admin: { email, password: PASSWORD },
     async startPostgres() {
-      // A kill -9 loses nothing of what the kernel has.
+      // Without fsync (-F), because SIGKILL does not lose what was written to the kernel.
       const options = ['-F', '-p', String(databasePort), '-k', bed.directory, '-h', '127.0.0.1']
       postgres = bed.start(`postgres-${name}.log`, join(bin, 'postgres'), ['-D', data, ...options])
       const accepts = () => bed.run(join(bin, 'pg_isready'), ['-h', '127.0.0.1', '-p', String(databasePort)])

@@ -8,7 +8,7 @@ import { eventually } from '../helpers/eventually.ts'
 import { type Bed, missing } from './bed.ts'
 
 const execute = promisify(execFile)
-/** Where build-image-base.sh puts it. */
+/** The base image that build-image-base.sh creates. */
 const BASE = join(
   process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'),
   `latchkey-ops/node-${process.versions.node}-bookworm.tar`
@@ -16,7 +16,7 @@ const BASE = join(
 export const BASE_IMAGE = `docker.io/library/node:${process.versions.node}-bookworm-slim`
 const PROGRAMS = ['buildah', 'podman', 'runc', 'unshare', 'nsenter']
 
-/** Returns why there can be no containers, or undefined. */
+/** Returns why the test must be skipped, or undefined. */
 export async function missingForContainers(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'root is needed for containers'
   const program = await missing(...PROGRAMS)
@@ -25,7 +25,7 @@ export async function missingForContainers(): Promise<string | undefined> {
     () => true,
     () => false
   )
-  if (!isAllowed) return 'this machine allows no namespaces'
+  if (!isAllowed) return 'this machine does not allow namespaces'
   const hasBase = await access(BASE).then(
     () => true,
     () => false
@@ -40,18 +40,18 @@ export interface Result {
 }
 
 export interface Containers {
-  /** Runs a program outside of the containers, as root. */
+  /** Runs a program as root, in the namespaces of the containers but not in a container. */
   run(file: string, ...args: string[]): Promise<Result>
   /** Runs podman or buildah on the images and containers of this test. */
   podman(...args: string[]): Promise<Result>
   buildah(...args: string[]): Promise<Result>
-  /** Writes a directory of files for the user of the image. */
+  /** Writes files that only the user of the image can read, and returns their directory. */
   secrets(name: string, files: Record<string, string>): Promise<string>
 }
 
 /**
- * Images and containers of their own, in the directory of the bed. They are in namespaces that end with the
- * bed, in any way, and so do all processes and mounts in them.
+ * Creates separate storage for images and containers, in the directory of the bed. They run in namespaces
+ * that end with the bed, in any way, together with all of their processes and mounts.
  */
 export async function makeContainers(t: Test, bed: Bed): Promise<Containers> {
   const storage = join(bed.directory, 'containers')
@@ -67,12 +67,12 @@ export async function makeContainers(t: Test, bed: Bed): Promise<Containers> {
   await eventually(async () => {
     first = (await readFile(children, 'utf8')).trim()
     return first !== ''
-  }, 'the namespaces are there')
+  }, 'the namespaces exist')
 
   const run = (file: string, ...args: string[]) =>
     new Promise<Result>((resolve) => {
       const inside = ['--target', first, '--mount', '--pid', file, ...args]
-      // A directory that stays when the mounts change.
+      // A working directory that exists in every mount namespace.
       const options = { cwd: '/', maxBuffer: 2 ** 26, env: { ...process.env, TMPDIR: storage } }
       execFile('nsenter', inside, options, (error, out, err) =>
         resolve({ code: error ? Number(error.code) : 0, out, err })
@@ -111,7 +111,7 @@ export async function makeContainers(t: Test, bed: Bed): Promise<Containers> {
       return directory
     }
   }
-  // Removes what is not in the directory: the control groups.
+  // Removes the control groups, which are outside of the directory.
   t.teardown(() => containers.podman('rm', '--all', '--force', '--time', '0'))
   await importBase(containers)
   return containers
@@ -125,11 +125,11 @@ async function importBase({ buildah }: Containers): Promise<void> {
     ['commit', '--quiet', '--rm', container, BASE_IMAGE]
   ]) {
     const { code, err } = await buildah(...command)
-    if (code !== 0) throw new Error(`the base image cannot be made: ${err}`)
+    if (code !== 0) throw new Error(`the base image cannot be created: ${err}`)
   }
 }
 
-/** Builds the repository's Dockerfile as it stands. npm finds its registry as it does on this machine. */
+/** Builds the repository's Dockerfile unchanged, with the npm registry and certificates of this machine. */
 export async function buildImage(containers: Containers, bed: Bed, tag: string): Promise<void> {
   const get = async (key: string) => (await execute('npm', ['config', 'get', key])).stdout.trim()
   const settings = [`registry=${await get('registry')}`]

@@ -1,4 +1,4 @@
-// Replicas of the service over Postgres under Patroni, while its primary is killed, changed and cut off.
+// Replicas of the service on Postgres under Patroni, whose primary is killed, switched over and cut off.
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
@@ -13,22 +13,23 @@ import { serviceIn } from './replicas.ts'
 
 t.setTimeout(420_000)
 
-/** How long after a promotion a write is acknowledged again. */
+/** The maximum time from a promotion until a write is acknowledged. */
 const RECOVERY_MS = 2_000
-/** How long a request may wait for its answer: some need a connection twice, for 5 s at most each time. */
+/** The maximum duration of a request: some wait for a connection twice, for up to 5 s each time. */
 const SLOWEST_MS = 12_000
 
 const skip = (await missingForCluster()) ?? false
 
 interface Failure {
   name: string
-  /** Makes another node the primary. */
+  /** Causes another node to become the primary. */
   change(primary: Node, cluster: Cluster): unknown
   heal?(before: Node): unknown
-  /** The replicas that may give stale answers for a moment; the page says why. */
-  not?: Way
+  /** The replica to leave out, because it may return stale data for a moment; the page explains why. */
+  except?: Setup
 }
-type Way = 'HAProxy' | 'several hosts' | 'PgBouncer and HAProxy'
+/** How a replica reaches the primary. */
+type Setup = 'HAProxy' | 'several hosts' | 'PgBouncer and HAProxy'
 
 const FAILURES: Failure[] = [
   {
@@ -38,25 +39,25 @@ const FAILURES: Failure[] = [
   },
   { name: 'a planned switchover', change: (_, cluster) => cluster.switchOver() },
   {
-    name: 'a partition of the primary, whose Patroni and Postgres go on',
+    name: 'a partition of the primary, whose Patroni and Postgres keep running',
     change: (primary) => primary.cut(),
     heal: (before) => before.mend()
   },
   {
-    name: 'a Patroni that hangs beside a primary that goes on',
+    name: 'a Patroni that hangs while its primary keeps running',
     change: (primary) => primary.freeze(),
     heal: (before) => before.thaw(),
-    not: 'several hosts'
+    except: 'several hosts'
   }
 ]
 
-t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t) => {
+t.test('a failover of Postgres loses no acknowledged change', { skip }, async (t) => {
   const bed = await makeBed(t)
   const cluster = await startCluster(t, bed)
   await makeDatabase(cluster.adminUrl)
   const service = await serviceIn(t, bed)
-  const replicas = new Map<Way, Client>()
-  const start = async (way: Way, url: string) => replicas.set(way, (await service.start(url)).admin)
+  const replicas = new Map<Setup, Client>()
+  const start = async (setup: Setup, url: string) => replicas.set(setup, (await service.start(url)).admin)
 
   const url = `postgres://latchkey:secret@127.0.0.1:${cluster.port}/latchkey`
   await start('HAProxy', url)
@@ -71,12 +72,12 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
       more: await fileOnPage('for failovers')
     })
     await start('PgBouncer and HAProxy', pooler.through(url))
-  } else t.pass('PgBouncer and HAProxy', { skip: 'no PgBouncer from 1.21 is installed' })
+  } else t.pass('PgBouncer and HAProxy', { skip: 'PgBouncer 1.21 or later is not installed' })
 
-  for (const { name, change, heal, not } of FAILURES) {
+  for (const { name, change, heal, except } of FAILURES) {
     await t.test(name, async (t) => {
-      const ways = [...replicas.keys()].filter((way) => way !== not)
-      const clients = ways.map((way) => replicas.get(way)!)
+      const setups = [...replicas.keys()].filter((setup) => setup !== except)
+      const clients = setups.map((setup) => replicas.get(setup)!)
       const before = (await cluster.primary())!
       const ledger = new Ledger(t, clients)
       await sleep(2_000)
@@ -96,13 +97,13 @@ t.test('no failover of Postgres loses what was acknowledged', { skip }, async (t
       t.comment(`promoted after ${promotedAt - changedAt} ms`)
       for (const [index, account] of ledger.accounts.entries()) {
         const { acknowledged, refused, slowestMs, slowest, unready } = account
-        const way = ways[index]
+        const setup = setups[index]
         const recoveryMs = recoveryOf(account, promotedAt)
-        t.comment(`${way}: ${acknowledged} acknowledged, ${refused} refused, not ready ${unready} times`)
-        t.ok(recoveryMs <= RECOVERY_MS, `${way}: a change is acknowledged ${recoveryMs} ms later`)
-        t.ok(slowestMs <= SLOWEST_MS, `${way}: the slowest answer took ${slowestMs} ms: ${slowest}`)
-        // By other ways, the question may wait until there is a primary again.
-        if (way === 'HAProxy') t.ok(unready > 0, `${way}: it said that it was not ready`)
+        t.comment(`${setup}: ${acknowledged} acknowledged, ${refused} refused, not ready ${unready} times`)
+        t.ok(recoveryMs <= RECOVERY_MS, `${setup}: a change was acknowledged after ${recoveryMs} ms`)
+        t.ok(slowestMs <= SLOWEST_MS, `${setup}: the slowest answer took ${slowestMs} ms: ${slowest}`)
+        // In the other setups, the readiness check may wait until there is a primary again.
+        if (setup === 'HAProxy') t.ok(unready > 0, `${setup}: it reported that it was not ready`)
       }
     })
   }

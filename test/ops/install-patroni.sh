@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Patroni of the page about high availability; Debian 12 has one with a fault. Keeps it for later
-# runs.
+# Installs the version of Patroni on the page about high availability, because the one in Debian 12 has a bug.
+# Caches it for later runs.
 set -euo pipefail
 package=$(grep -om1 "patroni\[[^']*" "$(dirname "$0")/../../docs/operations/high-availability.md")
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/latchkey-ops/patroni

@@ -3,45 +3,45 @@ import type { Test } from 'tap'
 import type { Answer, Client, RequestOptions } from '../helpers/client.ts'
 import { uniqueName } from '../helpers/fixtures.ts'
 
-/** How long a caller waits after a request that was refused. */
+/** The pause of a caller after a refused request. */
 const PAUSE_MS = 25
 const CHANGES = 3
 const CREDENTIALS = '/api/v1/app-credentials'
 
 interface Entry {
   name: string
-  /** Undefined while nobody knows whether it was made. */
+  /** Undefined until the creation is acknowledged. */
   id: string | undefined
-  /** What the last acknowledged change set both fields to. */
+  /** The value of both fields after the last acknowledged change. */
   value: string
-  /** What changes since then would have set, of which nobody knows whether they were made. */
+  /** The values of later changes, which may or may not have been made. */
   inDoubt: string[]
 }
 
 type Request = [client: Client, method: string, path: string, body?: object, options?: RequestOptions]
 
-/** What happened to the requests to one replica so far. */
+/** The outcome of the requests to one replica so far. */
 export interface Account {
   acknowledged: number
-  /** Answered 503. */
+  /** Requests that were answered with 503, or failed. */
   refused: number
   slowestMs: number
-  /** The request that took so long, and when it was sent. */
+  /** The slowest request, with its time and response. */
   slowest: string
-  /** How often it said that it was not ready. */
+  /** The number of times that it was not ready. */
   unready: number
-  /** When acknowledged changes were sent and answered. */
+  /** When each acknowledged change was sent and answered. */
   writes: { sentAt: number; answeredAt: number }[]
 }
 
 /**
- * Callers of several replicas, who write down what was acknowledged. Each creates, changes and reveals
- * credentials; one revokes tokens and sessions, and a load balancer asks who is ready. `faults` has what must
- * never be, in words.
+ * Sends requests to several replicas, and records what was acknowledged. Callers create, change and reveal
+ * credentials; one revokes tokens and sessions, and one per replica polls for readiness, as a load balancer
+ * does. `faults` describes each violation of what the service guarantees.
  */
 export class Ledger {
   readonly faults: string[] = []
-  /** One for each replica, in their order. */
+  /** One for each replica, in the same order. */
   readonly accounts: Account[]
   readonly #replicas: readonly Client[]
   readonly #entries: Entry[] = []
@@ -49,7 +49,10 @@ export class Ledger {
   readonly #callers: Promise<void>[]
   #isRunning = true
 
-  /** Starts, until the end of the test at the latest. `replicas` are the same person at each replica. */
+  /**
+   * Starts the load, which stops when the test ends at the latest. `replicas` are clients of the same user,
+   * one for each replica.
+   */
   constructor(t: Test, replicas: readonly Client[]) {
     t.teardown(() => this.#halt())
     this.#replicas = replicas
@@ -69,19 +72,19 @@ export class Ledger {
     ]
   }
 
-  /** One replica after the other, as `index` grows. */
+  /** Returns the replicas in turn, as `index` grows. */
   #replica(index: number): Client {
     return this.#replicas[index % this.#replicas.length]!
   }
 
-  /** Ends the load, and compares what was acknowledged with what the replicas answer. */
+  /** Stops the load, and compares the acknowledged changes with the responses of the replicas. */
   async stop(): Promise<void> {
     await this.#halt()
     const listed = await this.#listAll()
     for (const { name, id } of this.#entries) {
       const ids = listed.get(name) ?? []
-      if (ids.length > 1) this.faults.push(`${name} is there ${ids.length} times`)
-      if (id && ids[0] !== id) this.faults.push(`${name} was created and is lost`)
+      if (ids.length > 1) this.faults.push(`${name} exists ${ids.length} times`)
+      if (id && ids[0] !== id) this.faults.push(`${name} was created and then lost`)
     }
     for (const [index, entry] of this.#entries.entries()) {
       if (entry.id) await this.#compare(this.#replica(index), entry)
@@ -89,7 +92,7 @@ export class Ledger {
     for (const caller of this.#revoked) {
       for (const replica of this.#replicas) {
         const { status } = await at(replica, caller).get(`${CREDENTIALS}?pageSize=1`)
-        if (status !== 401) this.faults.push(`somebody revoked is answered ${status} at the end`)
+        if (status !== 401) this.faults.push(`a revoked caller is answered with ${status} at the end`)
       }
     }
   }
@@ -112,7 +115,7 @@ export class Ledger {
     return listed
   }
 
-  /** Creates and changes at one replica, and reads at the other one what that one has to know by then. */
+  /** Creates and changes credentials at one replica, and checks that another one returns the changes. */
   async #write(client: Client, reader: Client): Promise<void> {
     while (this.#isRunning) {
       const entry: Entry = { name: uniqueName('ledger'), id: undefined, value: '0', inDoubt: [] }
@@ -122,7 +125,7 @@ export class Ledger {
         credentialType: 'basic-auth',
         values: { username: '0', password: '0' }
       }
-      // With a key, whoever repeats a create that was made after all gets its answer.
+      // With an idempotency key, a repeated create returns the first response if the first one succeeded.
       const made = await this.#insist(client, 'POST', CREDENTIALS, body, {
         headers: { 'idempotency-key': entry.name.replace(' ', '-') }
       })
@@ -142,42 +145,43 @@ export class Ledger {
     }
   }
 
-  /** Asks whether the replica is ready, as a load balancer does. */
+  /** Polls for readiness, as a load balancer does. */
   async #watch(replica: Client, account: Account): Promise<void> {
     for (; this.#isRunning; await sleep(200)) {
       if (!(await this.#ask(replica, 'GET', '/readyz'))) account.unready++
     }
   }
 
-  /** Reveals the credential: the last acknowledged change is there, or a later one. */
+  /** Reveals the credential, which must have the values of the last acknowledged change or of a later one. */
   async #compare(client: Client, { id, name, value, inDoubt }: Entry): Promise<void> {
     const shown = await this.#ask(client, 'POST', `${CREDENTIALS}/${id}/reveal`, {})
     if (!shown || !this.#expect(shown, [200], `a reveal of ${name}`)) return
     const [username, password] = shown.json.keys.map(({ keyValue }: { keyValue: string }) => keyValue)
-    if (username !== password) this.faults.push(`${name} is torn: ${username} and ${password}`)
+    if (username !== password)
+      this.faults.push(`${name} has the fields of two changes: ${username} and ${password}`)
     if (![value, ...inDoubt].includes(username))
       this.faults.push(`${name} is ${username}, and ${value} was acknowledged (in doubt: ${inDoubt})`)
   }
 
-  /** Makes tokens and sessions and ends them at one replica after the other; all refuse them from then on. */
+  /** Creates and revokes tokens and sessions, at each replica in turn. All replicas must then refuse them. */
   async #revoke(): Promise<void> {
     for (let count = 0; this.#isRunning; count++) {
       const by = this.#replica(count)
-      // A sign-in takes the time of a hundred other requests.
+      // A sign-in takes as long as a hundred other requests.
       const made = await (count % 4 === 0 ? this.#newSession(by) : this.#newToken(by))
       if (!made) continue
       for (const replica of this.#replicas) {
         const used = await this.#insist(at(replica, made.caller), 'GET', `${CREDENTIALS}?pageSize=1`)
         if (used) this.#expect(used, [200], 'a new token or session')
       }
-      // It may have ended with a request that was refused.
+      // An earlier attempt may have revoked it, although the response was 503.
       const ended = await this.#insist(made.endsBy, 'DELETE', made.path)
       if (!ended || !this.#expect(ended, [200, 401, 404], 'a revocation')) continue
       this.#revoked.push(made.caller)
       for (const caller of this.#revoked.slice(-5)) {
         for (const replica of this.#replicas) {
           const refused = await this.#ask(at(replica, caller), 'GET', `${CREDENTIALS}?pageSize=1`)
-          if (refused) this.#expect(refused, [401], 'somebody revoked')
+          if (refused) this.#expect(refused, [401], 'a request of a revoked caller')
         }
       }
     }
@@ -205,11 +209,11 @@ export class Ledger {
 
   #expect({ status, text }: Answer, expected: number[], what: string): boolean {
     if (expected.includes(status)) return true
-    this.faults.push(`${what} at ${new Date().toISOString()} is answered ${status} ${text}`)
+    this.faults.push(`${what} at ${new Date().toISOString()} is answered with ${status} ${text}`)
     return false
   }
 
-  /** Repeats a request until it is not refused. Returns undefined if the load ends before. */
+  /** Repeats a request until it is not refused. Returns undefined if the load stops first. */
   async #insist(...request: Request): Promise<Answer | undefined> {
     while (this.#isRunning) {
       const answer = await this.#ask(...request)
@@ -218,7 +222,7 @@ export class Ledger {
     return undefined
   }
 
-  /** Sends a request, and returns undefined after a pause if it is refused by 503. */
+  /** Sends a request. If it fails or is answered with 503, pauses and returns undefined. */
   async #ask(...[client, method, path, body, options]: Request): Promise<Answer | undefined> {
     const sentAt = Date.now()
     const answer = await client.request(method, path, body, options).catch((error: Error) => error)
@@ -242,12 +246,12 @@ export class Ledger {
   }
 }
 
-/** The caller, at this replica. */
+/** Returns a client of this replica for the same caller. */
 function at(replica: Client, { cookie, bearer }: Client): Client {
   return Object.assign(replica.other(), { cookie, bearer })
 }
 
-/** How long after `time` the first change was acknowledged that was sent after it. */
+/** Returns how long after `time` the first change that was sent since then was acknowledged. */
 export function recoveryOf({ writes }: Account, time: number): number {
   const first = writes.find(({ sentAt }) => sentAt >= time)
   return first ? first.answeredAt - time : Number.POSITIVE_INFINITY

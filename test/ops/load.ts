@@ -1,11 +1,11 @@
-// Requests of all kinds, on several versions of the service at once. Each has one right answer.
+// Requests of all kinds to several versions of the service at once. Each has one expected status.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 
 const API = '/api/v1'
 const CREDENTIALS = `${API}/app-credentials`
 const PASSWORD = 'correct horse battery'
-/** Requests at a time, for each version. */
+/** The number of concurrent requests to each version. */
 const CONNECTIONS = 2
 const PAUSE_MS = 10
 
@@ -13,7 +13,7 @@ interface Sample {
   version: string
   kind: string
   ms: number
-  /** What was wrong, if anything was. */
+  /** The error or the unexpected response, if any. */
   flaw: string | undefined
 }
 
@@ -30,7 +30,7 @@ type Kind = (send: Send) => Promise<unknown>
 
 export interface World {
   kinds: Record<string, Kind>
-  /** A user without requests, to whom a test gives rows. */
+  /** A user who sends no requests, for rows that a test inserts. */
   idleUser: string
   type: string
 }
@@ -55,7 +55,7 @@ async function call(origin: string, { method = 'GET', path, body, headers = {} }
   return { status: response.status, text, cookie }
 }
 
-/** Makes users, a project, tokens and credentials, and returns requests about them. */
+/** Creates users, a project, tokens and credentials, and returns requests that use them. */
 export async function makeWorld(origin: string, admin: { email: string; password: string }): Promise<World> {
   const send: Send = async (made) => {
     const { status, text, cookie } = await call(origin, made)
@@ -167,7 +167,7 @@ export class Load {
     this.#world = world
   }
 
-  /** Starts requests of all kinds in turn, and returns what ends them after those that are on their way. */
+  /** Sends requests of all kinds in turn. Returns a function that stops after the requests in progress. */
   start(t: Test, version: string, origin: string): () => Promise<void> {
     let ended = false
     const kinds = Object.entries(this.#world.kinds)
@@ -205,7 +205,7 @@ export class Load {
     return { json: answer.text ? JSON.parse(answer.text) : {}, cookie: answer.cookie }
   }
 
-  /** Checks the answers since the last check: each is right, and those of these versions came in time. */
+  /** Checks all responses since the last check, and how fast those of `versions` were. */
   check(t: Test, what: string, versions: string[]): void {
     const samples = this.#samples
     this.#samples = []

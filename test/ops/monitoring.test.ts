@@ -1,4 +1,4 @@
-// The alert rules and the dashboard in deploy/monitoring, in a Prometheus that reads a running service.
+// The alert rules and the dashboard in deploy/monitoring, in a Prometheus that scrapes a running service.
 import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -36,7 +36,7 @@ t.test('promtool accepts the rules, and each of them fires when it should', with
   }
 })
 
-t.test('Prometheus reads the service by the file on the page', withPrometheus, async (t) => {
+t.test('Prometheus scrapes the service with the configuration on the page', withPrometheus, async (t) => {
   const bed = await makeBed(t)
   const database = await createTestDatabase()
   t.teardown(database.drop)
@@ -67,12 +67,12 @@ t.test('Prometheus reads the service by the file on the page', withPrometheus, a
     if (answer.status !== 'success') throw new Error(`${query}: ${answer.error}`)
     return answer.data.result as unknown[]
   }
-  const isRead = () =>
+  const hasScraped = () =>
     valuesOf('count_over_time(latchkey_http_requests_total[1m]) >= 3').then(
       ({ length }) => length > 0,
       () => false
     )
-  await eventually(isRead, 'it reads the service', 60_000).catch(async (error) => {
+  await eventually(hasScraped, 'Prometheus scrapes the service', 60_000).catch(async (error) => {
     throw new Error(`${error.message}: ${await prometheus.output()}`)
   })
   t.equal((await valuesOf('up{job="latchkey"} == 1')).length, 1)
@@ -80,7 +80,7 @@ t.test('Prometheus reads the service by the file on the page', withPrometheus, a
   for (const { name, lastError } of data.groups[0].rules) t.notOk(lastError, name)
   for (const query of await dashboardQueries()) {
     const found = await valuesOf(query)
-    // Nothing has failed yet, so there is no such series.
+    // No request has failed yet, so this series does not exist.
     if (!query.includes('status="5xx"')) t.ok(found.length > 0, query)
   }
 })

@@ -4,7 +4,7 @@ import { blocksOf } from '../helpers/doc-blocks.ts'
 
 const PAGES = join(import.meta.dirname, '../../docs/operations')
 
-/** The text of the file, or the lines, that a comment in the first line names so. */
+/** Returns the block of the page whose first line is a comment with this name. */
 export async function fileOnPage(name: string, page = 'high-availability.md'): Promise<string> {
   const blocks = blocksOf(await readFile(join(PAGES, page), 'utf8'))
   const found = blocks.filter(({ text }) => [`# ${name}`, `; ${name}`].includes(text.split('\n')[0]!))

@@ -10,18 +10,18 @@ import { type Bed, type Daemon, missing } from './bed.ts'
 import { fileOnPage } from './page.ts'
 import { startWire } from './wire.ts'
 
-/** Shorter than on the page, where Patroni allows it. */
+/** Shorter than on the page, as far as Patroni allows. */
 const TIMES = { loop_wait: 1, retry_timeout: 3 }
 
 export interface Node {
   name: string
-  /** The ports by which everybody else reaches Postgres and Patroni: those of wires. */
+  /** The ports of the wires, through which all others reach Postgres and Patroni. */
   ports: { postgres: number; patroni: number }
-  /** True if Patroni says, past the wire, that this node takes writes. */
+  /** Asks Patroni, without the wire, whether this node is the primary. */
   isPrimary(): Promise<boolean>
   /** Starts Patroni, which starts Postgres. */
   start(): void
-  /** Ends Patroni and Postgres by kill -9. */
+  /** Kills Patroni and Postgres with SIGKILL. */
   kill(): Promise<void>
   /** Suspends Patroni; Postgres keeps running. */
   freeze(): void
@@ -33,13 +33,13 @@ export interface Node {
 
 export interface Cluster {
   nodes: Node[]
-  /** The port of HAProxy, which leads to the primary. */
+  /** The HAProxy port that forwards to the primary. */
   port: number
-  /** A URL of the superuser, through HAProxy. */
+  /** A URL for the superuser, through HAProxy. */
   adminUrl: string
-  /** The node that takes writes, `other` than this one; undefined while there is none. */
+  /** Returns the primary, or undefined while there is none. Ignores the node `other`. */
   primary(other?: Node): Promise<Node | undefined>
-  /** Waits until a primary is followed by two standbys, one of them synchronous. */
+  /** Waits until a primary has two standbys, one of them synchronous. */
   healthy(): Promise<void>
   /** Asks Patroni for a planned switchover. */
   switchOver(): Promise<void>
@@ -50,24 +50,27 @@ interface Member {
   state: string
 }
 
-/** Where install-patroni.sh puts it. */
+/** The directory in which install-patroni.sh installs Patroni. */
 const PATRONI = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'latchkey-ops/patroni')
 
-/** Returns why there can be no cluster here, or undefined. */
+/** Returns why the test must be skipped, or undefined. */
 export async function missingForCluster(): Promise<string | undefined> {
-  if (!(await findPostgres())) return 'no Postgres server of Debian is installed'
+  if (!(await findPostgres())) return "Debian's Postgres server is not installed"
   if (!existsSync(PATRONI)) return 'test/ops/install-patroni.sh has not installed Patroni'
   return missing('python3', 'etcd', 'haproxy')
 }
 
-/** The programs of Debian's newest Postgres. The embedded one has no pg_basebackup and no pg_rewind. */
+/**
+ * Returns the directory with the programs of Debian's newest Postgres, or undefined. The embedded Postgres
+ * lacks pg_basebackup and pg_rewind.
+ */
 export async function findPostgres(): Promise<string | undefined> {
   const root = '/usr/lib/postgresql'
   const versions = (await readdir(root).catch(() => [])).filter((name) => /^\d+$/.test(name)).map(Number)
   return versions.length > 0 ? join(root, String(Math.max(...versions)), 'bin') : undefined
 }
 
-/** Starts etcd, Patroni and Postgres three times, and HAProxy, with the files on the page. */
+/** Starts three nodes with etcd, Patroni and Postgres, and one HAProxy, with the files on the page. */
 export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
   const etcd = await startEtcd(bed)
   // If root installed it, other users may be unable to read it.
@@ -82,7 +85,7 @@ export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
       const answer = await request(ports.patroni, path, body)
       if (answer) return answer
     }
-    throw new Error('no Patroni answers')
+    throw new Error('no Patroni responds')
   }
   const primary = async (other?: Node) => {
     const asked = nodes.filter((node) => node !== other)
@@ -113,7 +116,7 @@ export async function startCluster(t: Test, bed: Bed): Promise<Cluster> {
   return cluster
 }
 
-/** Starts the three of etcd and returns their ports for clients. */
+/** Starts three etcd servers and returns their client ports. */
 async function startEtcd(bed: Bed): Promise<number[]> {
   const addresses = new Map<string, number>()
   for (const number of [1, 2, 3]) {
@@ -124,7 +127,7 @@ async function startEtcd(bed: Bed): Promise<number[]> {
     const text = page
       .replace(/^(ETCD_NAME)=.*/m, `$1=node${number}`)
       .replace(/^(ETCD_DATA_DIR)=.*/m, `$1=${bed.directory}/etcd${number}`)
-      // The last line but two is of all nodes, the others of this one.
+      // ETCD_INITIAL_CLUSTER has the addresses of all nodes, the other lines have those of this node.
       .replaceAll(/^(?!ETCD_INITIAL_CLUSTER=)(.*)10\.0\.0\.11/gm, `$110.0.0.1${number}`)
       .replaceAll(/10\.0\.0\.1\d:\d+/g, (address) => `127.0.0.1:${addresses.get(address)}`)
     const env = Object.fromEntries(
@@ -133,7 +136,7 @@ async function startEtcd(bed: Bed): Promise<number[]> {
     bed.start(`etcd${number}`, 'etcd', [], env)
   }
   const ports = [1, 2, 3].map((number) => addresses.get(`10.0.0.1${number}:2379`)!)
-  // Patroni does not start before etcd's nodes have agreed.
+  // Patroni does not start before the etcd servers have formed a cluster.
   const agreed = async () => {
     const versions = await Promise.all(ports.map((port) => request(port, '/version')))
     return versions.every((version) => /^\d/.test(version?.etcdcluster))
@@ -158,7 +161,7 @@ async function makeNode(t: Test, bed: Bed, name: string, etcdPort: number): Prom
     listen: `127.0.0.1:${patroniPort}`,
     connect_address: `127.0.0.1:${patroni.port}`
   })
-  // The addresses that etcd tells of are not those of the wire.
+  // With `use_proxies`, Patroni ignores the addresses that etcd advertises, which bypass the wire.
   config.etcd3 = { hosts: `127.0.0.1:${etcd.port}`, use_proxies: true }
   Object.assign(config.bootstrap.dcs, TIMES)
   Object.assign(config.postgresql, {
@@ -216,7 +219,10 @@ async function startHaproxy(bed: Bed, nodes: Node[]): Promise<number> {
   return port
 }
 
-/** Asks Patroni, and returns the JSON of its answer, or undefined if there is none within two seconds. */
+/**
+ * Sends a request to Patroni or etcd, and returns its response. A GET returns undefined if it fails or takes
+ * more than two seconds; a POST throws.
+ */
 // biome-ignore lint/suspicious/noExplicitAny: what came over the wire has no type here
 async function request(port: number, path: string, body?: object): Promise<any> {
   try {

@@ -14,7 +14,7 @@ import { serviceIn } from './replicas.ts'
 t.setTimeout(180_000)
 
 const { user, host, port } = new pg.Client({ connectionString: process.env['TEST_DATABASE_URL'] })
-/** A PgBouncer in front of the server of the test run, which requires no password. */
+/** Starts a PgBouncer in front of the test run's Postgres, which requires no password. */
 const start = (bed: Bed, program: string, more = '') =>
   startPgbouncer(bed, {
     program,
@@ -25,7 +25,7 @@ const start = (bed: Bed, program: string, more = '') =>
 const { recent, old } = await findPgbouncers()
 const withRecent = recent
   ? {}
-  : { skip: 'no PgBouncer from 1.21 is installed: see test/ops/build-pgbouncer.sh' }
+  : { skip: 'PgBouncer 1.21 or later is not installed: see test/ops/build-pgbouncer.sh' }
 
 async function newDatabase(t: Test) {
   const database = await createTestDatabase()
@@ -38,7 +38,7 @@ t.test('every operation responds as without PgBouncer', withRecent, async (t) =>
   await compare(t, await record(pooler.through))
 })
 
-t.test('a small pool, and one that restarts, lose nothing', withRecent, async (t) => {
+t.test('a small pool and a restart of PgBouncer lose no acknowledged change', withRecent, async (t) => {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
   const pooler = await start(bed, recent!, 'default_pool_size = 3\n')
@@ -51,10 +51,10 @@ t.test('a small pool, and one that restarts, lose nothing', withRecent, async (t
   )
   const refused = () => ledger.accounts.map(({ refused }) => refused)
   await sleep(3_000)
-  t.same(refused(), [0, 0], 'a pool of 3 for two replicas serves all')
+  t.same(refused(), [0, 0], 'a pool of 3 serves two replicas without refusals')
   await pooler.reconnect()
   await sleep(2_000)
-  t.same(refused(), [0, 0], 'new connections to the server are not noticed')
+  t.same(refused(), [0, 0], 'reconnecting to the server refuses no request')
   await pooler.kill()
   await sleep(1_000)
   await pooler.start()
@@ -73,7 +73,7 @@ t.test('a small pool, and one that restarts, lose nothing', withRecent, async (t
   }
 })
 
-t.test('time limits hold behind PgBouncer', withRecent, async (t) => {
+t.test('timeouts apply behind PgBouncer', withRecent, async (t) => {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
   const pooler = await start(bed, recent!)
@@ -109,7 +109,7 @@ t.test('time limits hold behind PgBouncer', withRecent, async (t) => {
   t.ok(ofSlow.ms > 9_500 && ofSlow.ms < 12_000, `statement_timeout: ${ofSlow.ms} ms`)
 })
 
-/** The line that a start ends with. */
+/** Starts the service, which must fail, and returns its output. */
 async function refusal(t: Test, program: string, more = ''): Promise<string> {
   const database = await newDatabase(t)
   const bed = await makeBed(t)
@@ -120,14 +120,14 @@ async function refusal(t: Test, program: string, more = ''): Promise<string> {
   return starting.output().trim()
 }
 
-t.test('a start names a PgBouncer that keeps no prepared statements', withRecent, async (t) => {
+t.test('a failed start names a PgBouncer without prepared statements', withRecent, async (t) => {
   t.match(
     await refusal(t, recent!, 'max_prepared_statements = 0\n'),
     /^latchkey: .*max_prepared_statements.*$/
   )
 })
 
-const withOld = old ? {} : { skip: 'no PgBouncer before 1.21 is installed' }
-t.test('a start names a PgBouncer that is too old', withOld, async (t) => {
+const withOld = old ? {} : { skip: 'a PgBouncer before 1.21 is not installed' }
+t.test('a failed start names a PgBouncer that is too old', withOld, async (t) => {
   t.match(await refusal(t, old!), /^latchkey: .*PgBouncer.*1\.21.*$/)
 })

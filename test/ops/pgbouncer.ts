@@ -10,10 +10,10 @@ import { type Bed, type Daemon, findProgram } from './bed.ts'
 import { fileOnPage } from './page.ts'
 
 const execute = promisify(execFile)
-/** Where build-pgbouncer.sh puts it. */
+/** The program that build-pgbouncer.sh builds. */
 const BUILT = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'latchkey-ops/pgbouncer')
 
-/** The programs of PgBouncer that are here, by whether they are of 1.21 or later. */
+/** Returns the paths of the installed PgBouncers: `recent` is 1.21 or later, `old` is earlier. */
 export async function findPgbouncers(): Promise<{ recent?: string; old?: string }> {
   const found: { recent?: string; old?: string } = {}
   for (const path of [BUILT, await findProgram('pgbouncer')]) {
@@ -26,20 +26,20 @@ export async function findPgbouncers(): Promise<{ recent?: string; old?: string 
 }
 
 export interface Pooler {
-  /** The URL of the same database and role through the pooler. */
+  /** Returns the URL of the same database and role through the pooler. */
   through(databaseUrl: string): string
   start(): Promise<void>
-  /** Ends it by kill -9. */
+  /** Kills it with SIGKILL. */
   kill(): Promise<void>
-  /** Makes it reopen its connections to the server. */
+  /** Reopens its connections to the server. */
   reconnect(): Promise<void>
 }
 
 export interface PoolerOptions {
   program: string
-  /** Who may connect, with their passwords. */
+  /** The passwords of the users who may connect. */
   users: Record<string, string>
-  /** The server, by the words of the page: `host=… port=…`. */
+  /** The server, as in pgbouncer.ini: `host=… port=…`. */
   server: string
   /** Further lines of pgbouncer.ini. */
   more?: string

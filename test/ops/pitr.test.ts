@@ -17,12 +17,12 @@ t.setTimeout(300_000)
 const PAGE = 'backups.md'
 const programs = await findPostgres()
 
-/** A file of the page, with the archive of the bed. */
+/** Returns a file on the page, with the WAL archive in the bed. */
 async function onPage(bed: Bed, name: string): Promise<string> {
   return (await fileOnPage(name, PAGE)).replaceAll('/srv/wal', join(bed.directory, 'wal'))
 }
 
-/** Starts Postgres on a data directory, and waits until it takes writes. */
+/** Starts Postgres on a data directory, and waits until it accepts writes. */
 async function startPostgres(bed: Bed, data: string) {
   const port = await freePort()
   const settings = { port, listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off' }
@@ -33,7 +33,7 @@ async function startPostgres(bed: Bed, data: string) {
     const [row] = await query(urlOf('postgres'), 'select pg_is_in_recovery() as recovering')
     return row.recovering === false
   }
-  await eventually(() => isUp().catch(() => false), 'Postgres takes writes', 60_000).catch(async (error) => {
+  await eventually(() => isUp().catch(() => false), 'Postgres is writable', 60_000).catch(async (error) => {
     throw new Error(await server.output(), { cause: error })
   })
   return {
@@ -65,7 +65,7 @@ t.test('a database is recovered to a point in time', { skip: !programs && 'no Po
     t.equal(await command.exited, 0, command.output())
     return command.output()
   }
-  /** The head when all events are sealed. */
+  /** Waits until all events are sealed, and returns the head of the chain. */
   const head = async (t: Test, url: string) => {
     let output = ''
     await eventually(async () => {
@@ -87,7 +87,7 @@ t.test('a database is recovered to a point in time', { skip: !programs && 'no Po
   const noted = await head(t, primary.url)
   const [{ target }] = await query(primary.url, 'select clock_timestamp()::text as target')
 
-  // After the target, another root key takes over.
+  // After the target time, another root key becomes the current one.
   before.running.child.kill('SIGTERM')
   await before.running.exited
   const after = await start(primary.url, { LATCHKEY_ROOT_KEYS: `${newKey},${oldKey}` })
@@ -106,7 +106,7 @@ t.test('a database is recovered to a point in time', { skip: !programs && 'no Po
   const server = await startPostgres(bed, recovered)
 
   const kept = HEAD.exec(await verify(server.url))!
-  t.equal(Number(kept[1]), noted.position, 'the chain ends where it ended at the target')
+  t.equal(Number(kept[1]), noted.position, 'the chain ends where it did at the target time')
   t.equal(kept[2], noted.hash)
 
   const wrong = run({ DATABASE_URL: server.url, LATCHKEY_ROOT_KEYS: newKey })
@@ -118,7 +118,7 @@ t.test('a database is recovered to a point in time', { skip: !programs && 'no Po
   t.equal((await service.admin.get(`/api/v1/app-credentials/${lost.id}`)).status, 404)
   while ((await head(t, server.url)).position < gone.position) await newCredential(service.admin, type)
   const later = await head(t, server.url)
-  t.not(later.hash, gone.hash, 'a head that was noted after the target is no part of the chain')
+  t.not(later.hash, gone.hash, 'a head from after the target time is not part of the chain')
   const verifyFrom = async (from: { position: number; hash: string }) => {
     const words = ['audit', 'verify', '--from', `${from.position}:${from.hash}`]
     const command = run({ DATABASE_URL: server.url, LATCHKEY_ROOT_KEYS: `${newKey},${oldKey}` }, ...words)

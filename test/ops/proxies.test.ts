@@ -1,4 +1,4 @@
-// The service behind nginx and Caddy, with their files in deploy/proxies.
+// The service behind nginx and Caddy, with the files in deploy/proxies.
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ t.setTimeout(240_000)
 
 const SIGN_IN = JSON.stringify({ email: 'admin@example.org', password: 'correct horse battery' })
 const page = await readFile(join(import.meta.dirname, '../../docs/operations/reverse-proxy.md'), 'utf8')
-/** The settings on the page. */
+/** The settings of the service on the page. */
 const settings = Object.fromEntries(
   [...page.matchAll(/^ *(PUBLIC_URL|TRUST_PROXY)=(.+)$/gm)].map(([, name, value]) => [name, value])
 )
@@ -39,7 +39,7 @@ for (const name of PROXIES) {
     t.match(setCookie, /^__Host-latchkey_session=.*; Secure/)
     const headers = { cookie: setCookie.split(';')[0]!, origin: `https://${HOST}` }
 
-    await t.test('the session works, and pages of others cannot use it', async (t) => {
+    await t.test('the session works, and other origins cannot use it', async (t) => {
       const project = (origin: string) =>
         send('/api/v1/projects', {
           method: 'POST',
@@ -50,11 +50,11 @@ for (const name of PROXIES) {
       t.equal((await project(headers.origin)).status, 201)
     })
 
-    await t.test('browsers stay with TLS', async (t) => {
+    await t.test('browsers always use TLS', async (t) => {
       t.equal(
         signedIn.headers['strict-transport-security'],
         'max-age=31536000; includeSubDomains',
-        'said once'
+        'sent once'
       )
       const redirected = await proxy.sendPlain(proxy.httpPort, '/docs?x=1')
       t.match(redirected, {
@@ -63,7 +63,7 @@ for (const name of PROXIES) {
       })
     })
 
-    await t.test('the address of the client is known, and cannot be made up', async (t) => {
+    await t.test('the address of the client is recorded, and cannot be forged', async (t) => {
       const forged = {
         'x-forwarded-for': '203.0.113.7',
         forwarded: 'for=203.0.113.7',
@@ -84,7 +84,7 @@ for (const name of PROXIES) {
       const text = JSON.stringify(events)
       t.notMatch(text, '203.0.113.7')
       t.match(text, '127.0.0.2', 'through the proxy')
-      t.match(text, '127.0.0.3', 'around it')
+      t.match(text, '127.0.0.3', 'without the proxy')
     })
 
     await t.test('Swagger UI works, and is compressed; API responses are not', async (t) => {
@@ -108,23 +108,23 @@ for (const name of PROXIES) {
       t.equal(types.headers['content-encoding'], undefined)
     })
 
-    await t.test('large bodies reach the service, which refuses what is too large', async (t) => {
+    await t.test('large bodies reach the service, which refuses those over its limit', async (t) => {
       const body = (length: number) => JSON.stringify({ name: 'x'.repeat(length) })
       const post = (length: number) =>
         send('/api/v1/projects', { method: 'POST', body: body(length), headers })
       t.match(await post(1_000_000), { status: 400, headers: { 'content-type': /problem\+json/ } })
       t.match(await post(1_100_000), { status: 413, headers: { 'content-type': /problem\+json/ } })
-      t.notMatch(await proxy.daemon.output(), 'temporary file', 'a body with secrets is on no disk')
+      t.notMatch(await proxy.daemon.output(), 'temporary file', 'no body is written to disk')
     })
 
-    await t.test('an answer with long headers comes through', async (t) => {
+    await t.test('a response with long headers passes', async (t) => {
       const search = encodeURIComponent('\u{1f600}'.repeat(199))
       const answer = await send(`/api/credentials?search=${search}&pageSize=1&page=2`, { headers })
       t.equal(answer.status, 200)
-      t.ok(answer.headers.link!.length > 7_000, 'its links are long')
+      t.ok(answer.headers.link!.length > 7_000, 'the Link header is long')
     })
 
-    await t.test('who sends half a request is cut off', async (t) => {
+    await t.test('a client that sends half a request is cut off', async (t) => {
       const post = `POST / HTTP/1.1\r\nhost: ${HOST}\r\ncontent-length: 9\r\n\r\n{`
       const started = Date.now()
       const cut = ['GET /livez HTTP/1.1\r\n', post].map(async (half) => {
@@ -136,7 +136,7 @@ for (const name of PROXIES) {
       t.ok(Date.now() - started < 15_000, `after ${Date.now() - started} ms`)
     })
 
-    await t.test('the proxy waits for longer than the service does', async (t) => {
+    await t.test('the proxy waits longer than the service', async (t) => {
       await database.db.transaction().execute(async (trx) => {
         await sql`lock table projects in access exclusive mode`.execute(trx)
         const answer = await send('/api/v1/projects', { headers })

@@ -23,16 +23,16 @@ export interface Sent {
   method?: string
   headers?: Record<string, string>
   body?: string
-  /** The address on loopback from which the client connects. */
+  /** The loopback address that the client connects from. */
   from?: string
 }
 
 export interface RunningProxy {
   daemon: Daemon
   httpPort: number
-  /** Sends a request by TLS. */
+  /** Sends a request over TLS. */
   send(path: string, options?: Sent): Promise<Answered>
-  /** Connects by TLS. */
+  /** Connects over TLS. */
   connect(): TLSSocket
   /** Sends a request to a port without TLS. */
   sendPlain(port: number, path: string, options?: Sent): Promise<Answered>
@@ -40,7 +40,7 @@ export interface RunningProxy {
 
 const example = (name: string) => readFile(join(import.meta.dirname, '../../deploy/proxies', name), 'utf8')
 
-/** A certificate of an authority of its own, and the certificate of that. */
+/** Creates a test authority, and a certificate for `HOST`. Returns `crt` and `key` as paths, `ca` as text. */
 async function certificate(bed: Bed) {
   const at = (name: string) => join(bed.directory, name)
   const openssl = (...args: string[]) => bed.run('openssl', args)
@@ -70,7 +70,7 @@ async function certificate(bed: Bed) {
 type Ports = { http: number; https: number; service: number }
 type Files = { crt: string; key: string }
 
-/** Each proxy with its file in deploy/proxies, in which only ports and the certificate are others. */
+/** Starts each proxy with its file in deploy/proxies, but with the ports and the certificate of the test. */
 const STARTS: Record<string, (bed: Bed, ports: Ports, files: Files) => Promise<Daemon>> = {
   async nginx(bed, ports, files) {
     const site = (await example('nginx.conf'))

@@ -11,19 +11,19 @@ const git = async (...args: string[]) => {
 
 export interface Release {
   commit: string
-  /** Writes its files into `directory`, with this version's packages. */
+  /** Extracts its files into `directory`, with the node_modules of this version. */
   checkOut(directory: string): Promise<void>
 }
 
 /** Returns the last release, or the reason why the repository does not have it. */
 export async function findLastRelease(): Promise<Release | string> {
-  // Without tags: only a release changes this file.
+  // Without tags, the last commit of this file is the release, because only releases change it.
   const commit = await git('rev-parse', '--verify', '--quiet', `${await lastTag()}^{commit}`)
     .catch(() => git('log', '-1', '--format=%H', '--', 'docs/openapi-released.yaml'))
     .catch((error: Error) => error)
   if (commit instanceof Error) return `git: ${commit.message}`
   if (!commit || (await git('rev-parse', '--is-shallow-repository')) === 'true')
-    return 'the history of the repository is not there: git fetch --unshallow --tags'
+    return 'the history of the repository is missing: git fetch --unshallow --tags'
   return {
     commit,
     async checkOut(directory) {

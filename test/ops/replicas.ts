@@ -13,7 +13,7 @@ const CONTRACT = join(import.meta.dirname, '../../openapi.yaml')
 const CLI = join(import.meta.dirname, '../../src/cli.ts')
 const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
 
-/** Starts processes of the service that share their root key and first administrator. */
+/** Returns functions that start processes of the service with the same root key and first administrator. */
 export async function serviceIn(t: Test, bed: Bed) {
   const contract = new Contract(parse(await readFile(CONTRACT, 'utf8')))
   const common = {
@@ -23,7 +23,7 @@ export async function serviceIn(t: Test, bed: Bed) {
     LOG_LEVEL: 'warn',
     ...NO_LIMITS
   }
-  /** Starts `latchkey` with these arguments, or the service. */
+  /** Starts `latchkey` with these arguments, or the service if there are none. */
   const run = (env: Record<string, string>, ...args: string[]): Running =>
     startProcess(t, bed.directory, { ...common, ...env }, args.length > 0 ? [CLI, ...args] : undefined)
   return {

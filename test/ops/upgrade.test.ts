@@ -15,7 +15,9 @@ import { findLastRelease } from './release.ts'
 
 const ADMIN = { email: 'admin@example.org', password: 'correct horse battery' }
 const MIGRATE = join(import.meta.dirname, '../fixtures/migrate.ts')
-/** Later than any of this version: to widen a table, index it, and fill what is new. */
+/**
+ * Migrations later than those of this version: they add a column, create indexes, and backfill the column.
+ */
 const LATER = join(import.meta.dirname, 'migrations')
 const [, , BACKFILL] = (await readdir(LATER)).sort().map((file) => file.replace('.ts', ''))
 const CREDENTIALS = 120_000
@@ -25,7 +27,7 @@ const STEADY_MS = 5_000
 const release = await findLastRelease()
 const skip = typeof release === 'string' ? release : false
 
-t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_000 }, async (t) => {
+t.test('an upgrade and a rollback refuse no request', { skip, timeout: 480_000 }, async (t) => {
   if (typeof release === 'string') return
   const directory = t.testdir()
   const checkout = join(directory, 'release')
@@ -70,13 +72,13 @@ t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_0
   await sleep(STEADY_MS)
   load.check(t, 'this version is started', ['old', 'new'])
 
-  // A report or a backup that takes long.
+  // A long transaction, such as that of a report or a backup.
   await client.query('begin')
   await client.query('select from credentials limit 1')
   const first = migrateLater()
   await first.printed('Waiting for other transactions to end')
   await sleep(STEADY_MS)
-  load.check(t, 'a long transaction is in the way of a migration', ['old', 'new'])
+  load.check(t, 'a long transaction blocks a migration', ['old', 'new'])
   await client.query('commit')
 
   const count = async (where: string) => {
@@ -96,7 +98,7 @@ t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_0
   await first.exited
   const labelled = await count('label is not null')
   t.ok(labelled < CREDENTIALS, `${labelled} labels when the first process was killed`)
-  load.check(t, 'an index and a part of the backfill, until kill -9', ['old', 'new'])
+  load.check(t, 'the indexes and a part of the backfill, until SIGKILL', ['old', 'new'])
 
   const others = [migrateLater(), migrateLater()]
   await Promise.all(others.map(ended))
@@ -111,7 +113,7 @@ t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_0
       where indexrelid in ('credentials_label'::regclass, 'audit_events_recent'::regclass)`
   )
   t.same(indexes, [{ valid: true }, { valid: true }])
-  load.check(t, 'two processes that finish it', ['old', 'new'])
+  load.check(t, 'two processes finish the migrations', ['old', 'new'])
 
   await stopOld()
   old.running.child.kill('SIGTERM')
@@ -131,7 +133,7 @@ t.test('an upgrade, and the way back, refuse no request', { skip, timeout: 480_0
   await stopAgain()
 })
 
-t.test('the migrations of the release are those of this version', { skip }, async (t) => {
+t.test('this version has the migrations of the release, unchanged', { skip }, async (t) => {
   if (typeof release === 'string') return
   const checkout = join(t.testdir(), 'release')
   await release.checkOut(checkout)
@@ -145,10 +147,10 @@ t.test('the migrations of the release are those of this version', { skip }, asyn
     )
 })
 
-/** Gives the idle user many credentials and events, as an installation of some years has. */
+/** Inserts many credentials and events for the idle user, as an installation has after some years. */
 async function fill(client: pg.Client, { idleUser, type }: { idleUser: string; type: string }) {
   await client.query('begin')
-  // Without triggers, which take their time for each row.
+  // Without triggers, which are slow for many rows.
   await client.query('set local session_replication_role = replica')
   await client.query(
     `insert into credentials (id, owner_id, type_id, name, name_key)

@@ -2,22 +2,22 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** A way over TCP to a port of 127.0.0.1 that a test can cut as a network does. */
+/** A TCP proxy to a port of 127.0.0.1 that a test can cut, as a network partition does. */
 export interface Wire {
   port: number
-  /** Nothing passes any more in either direction, not even the end of a connection. New ones hear nothing. */
+  /** Stops all traffic in both directions, even the end of a connection. New connections get no data. */
   cut(): void
-  /** Everything passes again, and first what was sent in the meantime. */
+  /** Resumes all traffic, beginning with what was sent in the meantime. */
   mend(): void
 }
 
 interface Connection {
   near: Socket
-  /** Undefined until the wire lets it through. */
+  /** Undefined until the wire forwards the connection. */
   far?: Socket
 }
 
-/** Starts a wire to the port `target`; gone when the test ends. */
+/** Starts a wire to the port `target`; closed when the test ends. */
 export async function startWire(t: Test, target: number): Promise<Wire> {
   const connections = new Set<Connection>()
   let isCut = false

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 
-// Expands a table that every request reads.
+// Adds a column to a table that every request reads.
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`alter table credentials add label text collate "C"`.execute(db)
 }

@@ -2,7 +2,7 @@ import { type Kysely, sql } from 'kysely'
 
 const ROWS = 1_000
 
-// Labels what has none. Batches follow the order of the primary key.
+// Sets the missing labels, in batches by primary key.
 export async function batch(db: Kysely<unknown>, after = '00000000-0000-0000-0000-000000000000') {
   const { rows } = await sql<{ id: string }>`
     with chosen as (

@@ -1,14 +1,14 @@
-// Waits for the end of its standard input, which is the end of the test, however that ends. Then it kills
-// every process that works in the directory of its argument, and removes the directory.
+// Waits until its standard input closes, which happens when the test ends in any way. Then kills every
+// process whose working directory is in the given directory, and removes the directory.
 import { readdirSync, readlinkSync, rmSync } from 'node:fs'
 
 const directory = process.argv[2]!
 process.chdir('/')
 process.stdin.resume().on('end', () => {
-  // A process may start another one between a look and the kill.
-  for (let none = 0; none < 3; none++) {
+  // A process may start another one between the listing and the kill.
+  for (let emptyRounds = 0; emptyRounds < 3; emptyRounds++) {
     for (const pid of workingIn(directory)) {
-      none = -1
+      emptyRounds = -1
       kill(pid)
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
@@ -28,7 +28,7 @@ function workingDirectory(pid: string): string {
   try {
     return readlinkSync(`/proc/${pid}/cwd`)
   } catch {
-    // It has ended, or belongs to another user.
+    // It has exited, or belongs to another user.
     return ''
   }
 }
@@ -37,6 +37,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It has ended.
+    // It has exited.
   }
 }
