@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { startTestApp } from '../helpers/app.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { newToken } from '../helpers/tokens.ts'
 import { findChromium, startBrowser, watchedPage } from './chromium.ts'
 import { SwaggerUi } from './swagger-ui.ts'
@@ -290,7 +291,7 @@ t.test(
       document.body.append(button)
       button.firstChild.click()
     `)
-      await t.resolves(page.waitForFunction('true'))
+      await eventually(() => watched.violations.length >= 4, 'four violations')
       t.equal(await page.evaluate('window.ran'), undefined, 'an injected script does not run')
       const directives = watched.violations.map((violation) => violation.split(' ')[0]).sort()
       t.same(directives, ['connect-src', 'img-src', 'script-src-attr', 'script-src-elem'])

@@ -22,7 +22,6 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -32,6 +31,7 @@ import { resolveLocation } from '../../src/embedded/directory.ts'
 import { ignoreMissing } from '../../src/embedded/files.ts'
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from '../../src/embedded/postgres.ts'
 import { identityOf } from '../../src/embedded/processes.ts'
+import { eventually } from '../helpers/eventually.ts'
 
 const isRoot = process.getuid?.() === 0
 // The user that runs Postgres.
@@ -45,11 +45,6 @@ const isThere = (path: string) =>
     () => true,
     () => false
   )
-const eventually = async (holds: () => boolean | Promise<boolean>, what: string) => {
-  for (const deadline = Date.now() + 10_000; !(await holds()); await sleep(10)) {
-    if (Date.now() > deadline) throw new Error(`timed out waiting for: ${what}`)
-  }
-}
 const postmasterOf = async (directory: string) =>
   Number.parseInt(await readFile(join(directory, 'postgres/postmaster.pid'), 'utf8'), 10)
 const isAlive = async (pid: number) => (await identityOf(pid)) !== undefined
