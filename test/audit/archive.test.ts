@@ -12,6 +12,7 @@ import { openKeyring } from '../../src/features/keys/open-keyring.ts'
 import { reencryptAll } from '../../src/features/keys/reencrypt.ts'
 import { rotateDataKey } from '../../src/features/keys/rotate.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
+import { newRootKey } from '../../src/root-keys/local.ts'
 import { runCli } from '../helpers/cli.ts'
 import { operator } from '../helpers/keys.ts'
 import { oldLog, seal } from '../helpers/old-log.ts'
@@ -237,6 +238,23 @@ t.test('the signing key survives rotations of the data key', async (t) => {
   const destroyed = await log.latchkey('keys', 'destroy', '1')
   t.equal(destroyed.code, 0, destroyed.err)
   t.equal((await log.latchkey('audit', 'public-key')).out, out, 'the key is unchanged')
+})
+
+t.test('commands on the audit log leave data keys under their root key', async (t) => {
+  const log = await oldLog(t)
+  await insertAged(log.db, [100, 70])
+  await seal(log.db)
+  await log.latchkey('audit', 'public-key')
+  const keys = () => log.db.selectFrom('data_keys').select(['number', 'root_key_fingerprint']).execute()
+  const before = await keys()
+  const env = { ...log.env, LATCHKEY_ROOT_KEYS: `${newRootKey('next')},${log.rootKey}` }
+  for (const words of [
+    ['audit', 'public-key'],
+    ['audit', 'archive', log.directory],
+    ['audit', 'verify']
+  ])
+    t.match(await runCli(env, words), { code: 0, err: '' }, words.join(' '))
+  t.same(await keys(), before, 'replicas without the first root key of the command can restart')
 })
 
 t.test('archive says what is missing', async (t) => {

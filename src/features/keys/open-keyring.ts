@@ -13,16 +13,21 @@ import {
 } from './repository.ts'
 
 /**
- * Unwraps all data keys into a keyring, after creating the first one if there is none. Those that another
- * root key has wrapped are wrapped again by the first root key. Throws WrongRootKey, without having written
- * anything, if `rootKeys` do not open every data key.
+ * Unwraps all data keys into a keyring, after creating the first one if there is none. Unless `rewrap` is
+ * false, those that another root key has wrapped are wrapped again by the first root key: only a start of the
+ * service changes the root key. Throws WrongRootKey, without having written anything, if `rootKeys` do not
+ * open every data key.
  */
-export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
+export async function openKeyring(
+  db: Database,
+  rootKeys: readonly RootKey[],
+  { rewrap = true } = {}
+): Promise<Keyring> {
   await ensureFirstKey(db, rootKeys[0]!)
   for (;;) {
     const rows = await listDataKeys(db)
     const keys = await unwrapAll(rootKeys, rows)
-    if (!(await rewrapAll(db, rootKeys[0]!, rows, keys))) continue
+    if (rewrap && !(await rewrapAll(db, rootKeys[0]!, rows, keys))) continue
     return new Keyring(keys, currentOf(rows), (loaded) => readDataKeys(db, rootKeys, loaded))
   }
 }
