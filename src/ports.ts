@@ -23,7 +23,8 @@ export async function requireFreePorts(config: Ports): Promise<void> {
   const probes: Server[] = []
   try {
     for (const place of placesOf(config)) {
-      const probe = createServer()
+      // A client that connected would keep the probe from closing.
+      const probe = createServer((client) => client.destroy())
       await listen(probe, place).catch((error) => {
         throw listenFault(error, place)
       })
