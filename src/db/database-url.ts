@@ -9,8 +9,7 @@ const WRITABLE = ['any', 'read-write', 'primary']
  */
 export function urlsOfHosts(text: string): string[] | undefined {
   const parts = /^(postgres(?:ql)?:\/\/)([^/?#]*@)?([^/?#@]*)([^?#]*)(\?[^#]*)?$/i.exec(text)
-  // An unescaped `%`, such as in a password, would only fail at the first connection.
-  if (!parts || /%(?![0-9a-f]{2})/i.test(text)) return undefined
+  if (!parts || !isEscaped(text)) return undefined
   const [, scheme = '', user = '', authority = '', path = '', query] = parts
   const params = new URLSearchParams(query)
   requireWritable(params.get('target_session_attrs'))
@@ -28,6 +27,16 @@ export function urlsOfHosts(text: string): string[] | undefined {
   })
   // `pg` reads such a URL with a placeholder for its host.
   return urls.every((url) => URL.canParse(url.replace('@/', '@host/'))) ? urls : undefined
+}
+
+/** Returns false for a `%` that does not begin an escape in UTF-8, such as an unescaped one in a password. */
+function isEscaped(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function requireWritable(wanted: string | null): void {
