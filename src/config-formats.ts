@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
 import { isAbsolute, resolve } from 'node:path'
+import { cleanPassword, isAcceptable, MAX_PASSWORD, MIN_PASSWORD } from './crypto/passwords.ts'
+import { CELL } from './crypto/tokens.ts'
 import { urlsOfHosts } from './db/database-url.ts'
 import { cleanEmail } from './emails.ts'
 import { isVaultToken } from './root-keys/vault-transit.ts'
@@ -40,8 +42,7 @@ export const listOfKeys: Format<string> = {
   isMultiline: true
 }
 
-/** The same characters as `CELL` in `crypto/tokens.ts`, which parses tokens. */
-export const cell = matching(/^[a-z0-9]{1,12}$/, '1 to 12 lowercase letters and digits')
+export const cell = matching(new RegExp(`^${CELL}$`), '1 to 12 lowercase letters and digits')
 
 export const port = integer(0, 65_535, 'a port number from 0 to 65535')
 
@@ -106,9 +107,12 @@ export const email: Format<string> = {
 }
 
 export const password: Format<string> = {
-  expected: 'a password of 12 to 256 characters',
+  expected: `a password of ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`,
   // Leading and trailing spaces are part of a password.
-  parse: (_, untrimmed) => (untrimmed.length >= 12 && untrimmed.length <= 256 ? untrimmed : undefined)
+  parse: (_, untrimmed) => {
+    const cleaned = cleanPassword(untrimmed)
+    return 'text' in cleaned && isAcceptable(cleaned.text) ? untrimmed : undefined
+  }
 }
 
 // It carries data keys and the token, so it may lack TLS only on the same machine.

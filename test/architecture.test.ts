@@ -65,7 +65,7 @@ const OURS: Record<string, string[]> = {
   'root-keys': ['crypto'],
   config: ['config-formats', 'config-variables', 'root-keys', 'private-file'],
   'config-variables': ['config-formats', 'db'],
-  'config-formats': ['db', 'emails', 'root-keys'],
+  'config-formats': ['crypto', 'db', 'emails', 'root-keys'],
   embedded: ['config', 'root-keys', 'private-file', 'terminal'],
   services: ['config', 'crypto', 'db'],
   jobs: ['db'],

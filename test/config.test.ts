@@ -146,6 +146,7 @@ t.test('other valid values', async (t) => {
     ['LATCHKEY_DATA_DIR', '/var/lib/latchkey', 'dataDirectory', '/var/lib/latchkey'],
     ['LATCHKEY_ADMIN_EMAIL', 'ann@b\u00fccher.example', 'adminEmail', 'ann@xn--bcher-kva.example'],
     ['LATCHKEY_ADMIN_PASSWORD', ' with spaces around it ', 'adminPassword', ' with spaces around it '],
+    ['LATCHKEY_ADMIN_PASSWORD', '\u{1f511}'.repeat(256), 'adminPassword', '\u{1f511}'.repeat(256)],
     ['LATCHKEY_SESSION_IDLE_MINUTES', '10080', 'sessionIdleMinutes', 10_080],
     ['LATCHKEY_SESSION_MAX_HOURS', '720', 'sessionMaxHours', 720]
   ]
@@ -163,6 +164,8 @@ t.test('the error for an invalid value is one line that names the variable and n
       'postgres://canary:99999/db',
       '/var/run/canary',
       'postgres://canary:100%@example.org/db',
+      'postgres://canary:p%E4ssword@example.org/db',
+      'postgres://canary%FF/db',
       'postgres://canary:1,example.org:99999/db',
       'postgres://canary:1,example.org:2,other:3/db?port=4,5',
       'postgres://canary,example.org/db?target_session_attrs=standby',
@@ -217,7 +220,7 @@ t.test('the error for an invalid value is one line that names the variable and n
       'a b@canary.org',
       'a@b@canary.org'
     ],
-    LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', 'canary'.repeat(43)],
+    LATCHKEY_ADMIN_PASSWORD: ['canary', 'canary-cana', '\u{1f511}'.repeat(11), 'canary'.repeat(43)],
     LATCHKEY_SESSION_IDLE_MINUTES: ['canary', '0', '-5', '10081', '1.5', '30m'],
     LATCHKEY_SESSION_MAX_HOURS: ['canary', '0', '-5', '721', '0.5', '12h'],
     TRUST_PROXY: [

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config.ts'
-import { cleanPassword, MAX_PASSWORD, MIN_PASSWORD } from '../crypto/passwords.ts'
+import { cleanPassword, isAcceptable, MAX_PASSWORD, MIN_PASSWORD } from '../crypto/passwords.ts'
 import type { Database } from '../db/database.ts'
 import { cleanEmail } from '../emails.ts'
 import { createUser, listAllUsers, resetPassword, setDisabled } from '../features/users/operator.ts'
@@ -113,8 +113,7 @@ async function passwordOf(options: CommandInput['options']): Promise<{ password:
   if (!options['password-stdin']) return { password: randomBytes(18).toString('base64url'), isNew: true }
   const typed = (await readInput()).replace(/\r?\n$/, '')
   const password = accepted('the password', cleanPassword(typed))
-  const length = [...password].length
-  if (length < MIN_PASSWORD || length > MAX_PASSWORD || password.includes('\0'))
+  if (!isAcceptable(password))
     throw new Error(`a password must have ${MIN_PASSWORD} to ${MAX_PASSWORD} characters`)
   return { password, isNew: false }
 }

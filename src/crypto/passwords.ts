@@ -24,6 +24,12 @@ export function cleanPassword(text: string): { text: string } | { code: string; 
     : { text: prepare(text) }
 }
 
+/** Returns true if a cleaned password has a length and characters that the API accepts. */
+export function isAcceptable(password: string): boolean {
+  const { length } = [...password]
+  return length >= MIN_PASSWORD && length <= MAX_PASSWORD && !password.includes('\0')
+}
+
 /** The Argon2id hash of a prepared password, in PHC string form. */
 export function hashPassword(password: string): Promise<string> {
   return hash(prepare(password), COST)
