@@ -79,11 +79,22 @@ async function refuseOthers(directory: string, own: string): Promise<void> {
     const pid = Number.parseInt(name.slice(LOCK_PREFIX.length), 10)
     const path = join(directory, name)
     if (LOCK_PREFIX + (await identityOf(pid)) === name) {
-      const text = await ignoreMissing(readFile(path, 'utf8'))
-      throw new DirectoryInUse(directory, pid, text === undefined || text === BRIEF)
+      throw new DirectoryInUse(directory, pid, await isLockOfCommand(path))
     }
     await rm(path, { force: true })
   }
+}
+
+/** Also true if the lock has been released meanwhile. */
+async function isLockOfCommand(path: string): Promise<boolean> {
+  const read = () => ignoreMissing(readFile(path, 'utf8'))
+  let text = await read()
+  if (text === '') {
+    // The lock of a service stays empty. A command fills its lock just after it has created it.
+    await sleep(50)
+    text = await read()
+  }
+  return text === undefined || text === BRIEF
 }
 
 /** Another live process has locked the directory. */
