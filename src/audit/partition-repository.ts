@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
-import type { Database } from '../db/database.ts'
+import { type Database, inTransaction } from '../db/database.ts'
 
 /** Creates partitions of this many days in advance. */
 export async function extendPartitions(db: Database, days: number): Promise<void> {
-  await sql`select audit_extend(${days}::int)`.execute(db)
+  // In a transaction, because a select outside of one uses a connection for reads, and this waits for locks.
+  await inTransaction(db, (trx) => sql`select audit_extend(${days}::int)`.execute(trx))
 }
 
 /** Returns the seconds until the last partition begins, which has no end. */

@@ -14,6 +14,7 @@ export function kyselyPool(pool: ConnectionPool): PostgresPool {
   }
 }
 
+const SELECT = /^\s*select\b/
 const LOCKS_ROWS = /\bfor (no key )?(update|share|key share)\b/i
 
 class KyselyClient {
@@ -25,7 +26,7 @@ class KyselyClient {
   }
 
   async query(text: string, values: readonly unknown[]) {
-    if (!this.#lease && text.startsWith('select') && !LOCKS_ROWS.test(text)) {
+    if (!this.#lease && SELECT.test(text) && !LOCKS_ROWS.test(text)) {
       return { command: 'SELECT' as const, rows: await this.#pool.query('reads', text, values) }
     }
     this.#lease ??= await this.#pool.connect('writes')

@@ -53,6 +53,30 @@ t.test('the role of the service creates partitions ahead, each once', async (t) 
   t.same(rows[0]!.bounds, rows[1]!.bounds, 'the chain has the same bounds')
 })
 
+t.test('reads do not wait while a partition waits for locks on the log', async (t) => {
+  const { db, url, ownerUrl, drop } = await createTestDatabase()
+  t.teardown(drop)
+  await endPartitions(db, 1)
+  const service = createDatabase({ connectionString: url }, { connections: 4 })
+  t.teardown(() => service.destroy())
+  const reader = new pg.Client({ connectionString: ownerUrl })
+  await reader.connect()
+  t.teardown(() => reader.end())
+  await reader.query('begin')
+  await reader.query('lock table audit_log in access share mode')
+  const ended: string[] = []
+  await Promise.all([
+    t.rejects(extendPartitions(service, 1), /lock timeout/).then(() => ended.push('partition')),
+    findPartitionsAhead(service).then(() => ended.push('read')),
+    service
+      .selectFrom('users')
+      .select('id')
+      .execute()
+      .then(() => ended.push('read'))
+  ])
+  t.same(ended, ['read', 'read', 'partition'])
+})
+
 t.test('events of clocks that are ahead stay in the log when partitions are created', async (t) => {
   const { db, drop } = await createTestDatabase()
   t.teardown(drop)
