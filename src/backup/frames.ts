@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto'
 
 export const FORMAT = 1
-export const MAGIC = 'latchkey backup '
+const MAGIC = 'latchkey backup '
 const FIRST_LINE = Buffer.from(`${MAGIC}${FORMAT}\n`)
 const HEAD_BYTES = 5
 /** No payload that this version writes is longer. */

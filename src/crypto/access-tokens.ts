@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import { CELL, inCell, newToken } from './tokens.ts'
 
 /** The prefix says whether a token is a person's or a project's; secret scanners recognize it. */
-export const TOKEN_PREFIX = { personal: 'lk_pat_', project: 'lk_prj_' } as const
+const TOKEN_PREFIX = { personal: 'lk_pat_', project: 'lk_prj_' } as const
 export type TokenKind = keyof typeof TOKEN_PREFIX
 
 const FORM = new RegExp(`^lk_(?:pat|prj)_(?:(?<cell>${CELL})_)?[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}$`)

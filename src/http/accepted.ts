@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify'
  * Returns the weight that a header such as `Accept` gives to the first of the names that it contains; 0 if it
  * contains none of them (RFC 9110, 12.4.2).
  */
-export function weightOf(header: string, names: readonly string[]): number {
+function weightOf(header: string, names: readonly string[]): number {
   const weights = new Map(
     header
       .toLowerCase()

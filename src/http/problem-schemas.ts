@@ -102,7 +102,7 @@ const PROBLEM = ref(Problem)
 
 const RETRYABLE = new Set([429, 503])
 
-export const RetryAfterHeader = {
+const RetryAfterHeader = {
   'Retry-After': {
     type: 'integer',
     format: 'int32',
@@ -113,7 +113,7 @@ export const RetryAfterHeader = {
   }
 }
 
-export const ChallengeHeader = {
+const ChallengeHeader = {
   'WWW-Authenticate': {
     type: 'string',
     description: 'What is wrong with the token, and the scopes that the operation accepts (RFC 6750)',

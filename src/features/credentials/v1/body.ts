@@ -67,7 +67,7 @@ function refOf(by: 'fieldId' | 'fieldName', key: string, path: string): FieldRef
 }
 
 /** Returns the projects of a body; undefined if it has none. */
-export function projectsIn(body: ProjectsBody): ProjectRefs | undefined {
+function projectsIn(body: ProjectsBody): ProjectRefs | undefined {
   const sent = oneOf(body, ['projectIds', 'projects'])
   if (!sent) return undefined
   const path = `/body/${sent}`
