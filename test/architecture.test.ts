@@ -322,6 +322,7 @@ t.test('only the listed files open transactions that do not lock the access of a
     'src/audit/archive.ts': 'the command line',
     'src/audit/chain.ts': 'a job, and the command line',
     'src/audit/chain-repository.ts': 'the command line',
+    'src/audit/partition-repository.ts': 'a job',
     'src/features/credential-types/install.ts': 'the start',
     'src/features/keys/destroy.ts': 'a job, and the command line',
     'src/features/keys/open-keyring.ts': 'the start',
