@@ -5,7 +5,8 @@ import { findHead } from '../audit/chain.ts'
 import { backupTag } from '../crypto/backup-tag.ts'
 import { type CopyTransaction, readSnapshot } from '../db/copy.ts'
 import type { Database } from '../db/database.ts'
-import { type BackupKey, currentKey, neededRootKeys } from '../features/keys/backup-key.ts'
+import { type BackupKey, currentKey } from '../features/keys/backup-key.ts'
+import { rootKeysInUse } from '../features/keys/status.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
 import { FrameWriter } from './frames.ts'
 import { type Header, withChecksums } from './manifest.ts'
@@ -49,7 +50,7 @@ async function headerOf({ trx }: CopyTransaction, key: BackupKey): Promise<Heade
     latchkey: packageJson.version,
     postgres: version,
     migrations,
-    rootKeys: await neededRootKeys(trx),
+    rootKeys: await rootKeysInUse(trx),
     auditHead: { position: head.position, hash: head.hash.toString('hex') },
     dataKey: { number: key.number, wrapped: key.wrapped.toString('base64'), rootKey: key.rootKey }
   }

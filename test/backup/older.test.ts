@@ -11,9 +11,10 @@ import { readSnapshot } from '../../src/db/copy.ts'
 import { createDatabase, type Transaction } from '../../src/db/database.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { MIGRATIONS, readMigrations } from '../../src/db/migration-files.ts'
-import { currentKey, neededRootKeys } from '../../src/features/keys/backup-key.ts'
+import { currentKey } from '../../src/features/keys/backup-key.ts'
 import { newDataKey } from '../../src/features/keys/data-keys.ts'
 import { insertDataKey } from '../../src/features/keys/repository.ts'
+import { rootKeysInUse } from '../../src/features/keys/status.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
 import { emptyDatabase, newBackupDirectory, onDatabase, rulesOf } from '../helpers/backups.ts'
@@ -47,7 +48,7 @@ t.test('a backup of an earlier version is restored on its tables, which are then
       latchkey: '0.9.0',
       postgres: '18.4',
       migrations: (await withChecksums(names)).filter(({ name }) => ran.includes(name)),
-      rootKeys: await neededRootKeys(trx),
+      rootKeys: await rootKeysInUse(trx),
       auditHead: { position: 0, hash: '0'.repeat(64) },
       dataKey: { number: key.number, wrapped: key.wrapped.toString('base64'), rootKey: key.rootKey }
     }

@@ -1,7 +1,7 @@
 import type { Database } from '../../db/database.ts'
 import type { RootKey } from '../../root-keys/root-key.ts'
 import { currentOf, unwrapAll } from './data-keys.ts'
-import { listDataKeys, listRootKeyFingerprints } from './repository.ts'
+import { listDataKeys } from './repository.ts'
 
 /** A data key as the database has it. */
 export interface WrappedDataKey {
@@ -33,6 +33,3 @@ export async function unwrapKey(
   const keys = await unwrapAll(rootKeys, [{ number, wrapped, root_key_fingerprint: rootKey }])
   return keys.get(number)!
 }
-
-/** The root keys that the data keys of the database need. */
-export const neededRootKeys = (db: Database) => listRootKeyFingerprints(db)
