@@ -1,3 +1,4 @@
+import { record, systemOrigin } from '../../audit/record.ts'
 import { hashPassword } from '../../crypto/passwords.ts'
 import { type Database, inTransaction, lockName, type Transaction } from '../../db/database.ts'
 import { LastAdministrator, LastOwner, NotFound } from '../../http/problems.ts'
@@ -5,6 +6,7 @@ import { uuidv7 } from '../../ids.ts'
 import { revokeTokensOf } from '../access-tokens/repository.ts'
 import { isSoleOwner, lockProjectsOf } from '../projects/repository.ts'
 import { deleteSessionsOf } from '../session/repository.ts'
+import { userEvent } from './events.ts'
 import * as repository from './repository.ts'
 
 /**
@@ -66,13 +68,14 @@ export async function ensureAdministrator(
   return inTransaction(db, async (trx) => {
     await lockName(trx, 'first-administrator')
     if (await repository.hasUsers(trx)) return false
-    await repository.insertUser(trx, {
+    const row = await repository.insertUser(trx, {
       id: uuidv7(),
       email,
       name: 'Administrator',
       password_hash,
       role: 'admin'
     })
+    await record(trx, systemOrigin('service'), [userEvent('user.created', row, { role: row.role })])
     return true
   })
 }
