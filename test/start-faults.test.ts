@@ -134,7 +134,7 @@ t.test('the error for an unusable database is one line that names the variable',
     ],
     [absent, 'database "no_such_database" does not exist'],
     [asRole(database.ownerUrl, 'no_such_role', 'secret-pass'), /role "no_such_role"|"no_such_role"/],
-    [`${inSocket}${inSocket.includes('?') ? '&' : '?'}sslmode=verify-full`, /SSL/]
+    [`${inSocket}${inSocket.includes('?') ? '&' : '?'}sslmode=require`, /SSL/]
   ]
   const env = { LATCHKEY_ROOT_KEYS: newRootKey('one') }
   for (const [bad, message] of cases) {

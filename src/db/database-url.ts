@@ -21,6 +21,7 @@ export function urlsOfHosts(text: string): string[] | undefined {
     const port = ports.length === 1 ? ports[0] : ports[index]
     const own = new URLSearchParams(params)
     for (const name of ['host', 'port', 'target_session_attrs']) own.delete(name)
+    if (isVerified(own)) own.set('sslmode', 'verify-full')
     if (host) own.set('host', host)
     if (port) own.set('port', port)
     return `${scheme}${user}${path || '/'}?${own}`.replaceAll(' ', '%20')
@@ -38,6 +39,10 @@ function isEscaped(text: string): boolean {
     return false
   }
 }
+
+/** True for a mode that `pg` treats as `verify-full`, with a warning of several lines. */
+const isVerified = (params: URLSearchParams) =>
+  /^(prefer|require|verify-ca)$/.test(params.get('sslmode') ?? '') && params.get('uselibpqcompat') !== 'true'
 
 function requireWritable(wanted: string | null): void {
   if (wanted === null || WRITABLE.includes(wanted)) return

@@ -23,7 +23,7 @@ export const NextCursor = nullable({
 export const CursorQuery = {
   cursor: Type.Optional({
     ...Cursor,
-    description: 'The `nextCursor` of the previous page. Send the same filters and `sort` with it'
+    description: 'The `nextCursor` of the previous page. Send the same filters and order with it'
   })
 }
 

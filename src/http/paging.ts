@@ -118,7 +118,7 @@ function canonical(properties: unknown): string {
 }
 
 function refuseCursor(): never {
-  const message = 'The cursor does not belong to this list with these filters and sort. Start without one.'
+  const message = 'The cursor does not belong to this list with these filters and order. Start without one.'
   return refuse('/query/cursor', 'invalid-cursor', message)
 }
 

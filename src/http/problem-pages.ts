@@ -7,7 +7,8 @@ import { NoSuchRoute, problems } from './problems.ts'
 const STYLE = `body{max-width:44rem;margin:3rem auto;padding:0 1rem;font:1rem/1.5 system-ui,sans-serif}
 code{background:#f0f0ee;padding:.1em .3em;border-radius:3px}
 td,th{text-align:left;vertical-align:top;padding:.2rem .5rem .2rem 0}
-h1,p,td{overflow-wrap:anywhere}`
+h1,p,td:last-child{overflow-wrap:anywhere}
+@media(max-width:32rem){th{display:none}tr,td:last-child{display:block}tr{margin-bottom:.5rem}}`
 
 /** Allows the style of these pages, and nothing else. */
 const POLICY = [
@@ -57,7 +58,7 @@ const bodyOf = ({ code, status, title, detail, causes, help }: ProblemKind) => `
 <p>${textOf(causes)}</p>
 <h2>What to do</h2>
 <p>${textOf(help)}</p>
-<p><a href="/docs/problems">All problem codes</a> · <a href="/docs">Operations</a></p>`
+<p><a href="/docs/problems">All problem codes</a> · <a href="/docs">All operations</a></p>`
 
 const listOf = (kinds: readonly ProblemKind[]) => `<h1>Problem codes</h1>
 <p>Errors are <code>application/problem+json</code> (RFC 9457), with a stable <code>code</code> for programs.
@@ -66,7 +67,7 @@ Later versions may add codes. Handle an unknown code by its status.</p>
 <tr><th>Status<th>Code<th>Meaning
 ${kinds.map(rowOf).join('\n')}
 </table>
-<p><a href="/docs">Operations</a></p>`
+<p><a href="/docs">All operations</a></p>`
 
 const rowOf = ({ code, status, detail }: ProblemKind) =>
   `<tr><td>${status}<td><a href="${typeOf(code)}">${code}</a><td>${textOf(detail)}`

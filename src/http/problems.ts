@@ -35,8 +35,9 @@ export const MalformedUrl = problem(400, 'malformed-url', 'Malformed URL', {
 export const BadRequest = problem(400, 'bad-request', 'Bad request', {
   detail: 'The request cannot be read.',
   causes:
-    'The request is not valid HTTP, has two `Host` or `Authorization` headers, or presents two callers, ' +
-    'such as a session cookie of one user and an access token of another.',
+    'The request is not valid HTTP, has two `Host` or `Authorization` headers, has a URL and headers of ' +
+    'more than 16 KiB (status 431), or presents two callers, such as a session cookie of one user and an ' +
+    'access token of another.',
   help:
     'Send one `Host` header, at most one `Authorization` header, and either a session cookie or an access ' +
     'token. Check what a proxy adds to the request.'
@@ -62,8 +63,10 @@ export const Forbidden = problem(403, 'forbidden', 'Forbidden', {
   detail: 'You do not have permission to do this.',
   causes:
     'You are not the owner of the credential or type, you are not a member of the project, your role in ' +
-    'the project is too low, or the operation is for administrators.',
-  help: 'Ask someone who has permission to do it, or ask an owner of the project for a higher role.'
+    'the project is too low, the operation is for administrators, or the token belongs to another project.',
+  help:
+    'Ask someone who has permission to do it, or ask an owner of the project for a higher role. With a ' +
+    'project token, check the id of the project.'
 })
 export const CrossSiteRequest = problem(403, 'cross-site-request', 'Cross-site request', {
   detail: 'A change that is authenticated by a session cookie must come from the same site.',
@@ -128,7 +131,8 @@ export const RevisionChanged = problem(412, 'revision-changed', 'Revision change
   detail: 'The revision in `If-Match` is not the current one: read the credential again.',
   causes:
     'The credential was changed after you read it, perhaps by your own earlier attempt whose response was ' +
-    'lost; or `If-None-Match: *` was sent for an environment that exists.',
+    'lost; `If-Match` lacks the quotes of the `ETag`; or `If-None-Match: *` was sent for an environment ' +
+    'that exists.',
   help: 'Read the credential again, apply your change to it, and send the new `ETag` as `If-Match`.'
 })
 export const BodyTooLarge = problem(413, 'body-too-large', 'Body too large', {

@@ -55,8 +55,10 @@ body { margin: 0; background: #fafafa; }
   .swagger-ui .info { margin: 20px 0; }
   .swagger-ui .scheme-container { margin: 0; padding: 10px 0; }
   .swagger-ui .opblock .opblock-section-header { flex-wrap: wrap; gap: 8px; padding: 8px; }
+  .swagger-ui .opblock .tab-header .tab-item.active h4 span::after { bottom: -4px; height: 2px; }
   .swagger-ui .opblock .try-out { display: flex; margin: 0; }
   .swagger-ui .opblock .try-out__btn { margin-left: 0; }
+  .swagger-ui table tbody tr td.parameters-col_name { padding-right: 8px; }
   .swagger-ui .parameters-col_description input { max-width: 100%; }
 }
 `

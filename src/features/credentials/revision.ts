@@ -19,7 +19,10 @@ function revisionsOf(ifMatch: string | undefined): number[] | null {
 
 /** Throws RevisionChanged unless the current revision is accepted. */
 export function requireRevision(revisions: number[] | null, current: number): void {
-  if (revisions && !revisions.includes(current)) throw new RevisionChanged()
+  if (!revisions || revisions.includes(current)) return
+  throw new RevisionChanged(
+    revisions.length === 0 ? { detail: '`If-Match` must be an `ETag`, such as "3" with its quotes.' } : {}
+  )
 }
 
 /** The owner's credential to change, and the revisions of it that the caller accepts. */

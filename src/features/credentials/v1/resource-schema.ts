@@ -306,7 +306,7 @@ export const IfMatch = Type.Object({
   'if-match': Type.Optional(
     Type.String({
       maxLength: 1000,
-      description: 'The `ETag` of the revision to change. If it is not the current one, you get 412',
+      description: 'The `ETag` of the revision to change, with its quotes. If it is not current, you get 412',
       examples: ['"3"']
     })
   )
