@@ -106,5 +106,10 @@ async function main(args: string[]): Promise<void> {
 try {
   await main(process.argv.slice(2))
 } catch (error) {
-  fail((error as Error).message)
+  const { code, message } = error as NodeJS.ErrnoException
+  // The message of parseArgs goes on with advice about words that start with a hyphen.
+  const option = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' && /^Unknown option ('.*?')/s.exec(message)?.[1]
+  fail(
+    option ? `unknown option ${option}; "latchkey <command> --help" lists the options of a command` : message
+  )
 }

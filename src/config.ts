@@ -54,14 +54,16 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return Object.freeze({ ...values, rootKeys, unknownVariables: unknownVariables(env) })
 }
 
-// Kubernetes sets these variables in its containers if a Service is named "latchkey".
-const SERVICE_LINK = /^LATCHKEY_(SERVICE|PORT)(_|$)/
+// Kubernetes sets these variables in its containers if a Service is named "latchkey". The value of
+// LATCHKEY_PORT is then a URL. A number is a mistake for PORT.
+const SERVICE_LINK = /^LATCHKEY_(SERVICE_|PORT_|PORT=\w+:)/
 
 function unknownVariables(env: NodeJS.ProcessEnv): string[] {
   const known = new Set(variables.map(({ name }) => name))
-  return Object.keys(env).filter(
-    (name) => name.startsWith('LATCHKEY_') && !known.has(name) && !SERVICE_LINK.test(name)
-  )
+  return Object.entries(env)
+    .filter(([name, value]) => !known.has(name) && !SERVICE_LINK.test(`${name}=${value}`))
+    .map(([name]) => name)
+    .filter((name) => name.startsWith('LATCHKEY_'))
 }
 
 function readAll<Group extends Record<string, Variable<unknown>>>(env: NodeJS.ProcessEnv, group: Group) {

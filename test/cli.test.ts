@@ -197,6 +197,11 @@ t.test('help and version need no configuration and succeed', async (t) => {
     out: '',
     err: 'latchkey: usage: latchkey migrate [--grant-to <role>]\n'
   })
+  t.match(await run('start', '--port', '8081'), {
+    code: 1,
+    out: '',
+    err: `latchkey: unknown option '--port'; "latchkey <command> --help" lists the options of a command\n`
+  })
 })
 
 t.test('docs/reference/cli.md is current', async (t) => {

@@ -57,6 +57,8 @@ t.test('unknown variables with the prefix LATCHKEY_ are reported', async (t) => 
     LATCHKEY_PORT_80_TCP_ADDR: '10.0.0.1'
   })
   t.same(unknownVariables, ['LATCHKEY_DATADIR', 'LATCHKEY_ADMIN_EMIAL'])
+  // A mistake for PORT: Kubernetes would set a URL.
+  t.same(readConfig({ LATCHKEY_PORT: '8081' }).unknownVariables, ['LATCHKEY_PORT'])
 })
 
 const NAMES = variables.map(({ name }) => name)

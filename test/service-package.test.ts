@@ -51,6 +51,12 @@ t.test('the package contains only what the service needs to run, in exact versio
     files.filter((name) => /\.(ts|map|test\.js|node)$/.test(name) && !name.startsWith('node_modules/')),
     []
   )
+  t.same(
+    files.filter((name) =>
+      /^node_modules\/(@[^/]+\/)?[^/]+\/(\.github|benchmarks?|e2e|examples?|specs?|test)$/.test(name)
+    ),
+    []
+  )
   const manifest = JSON.parse(await read(join(folder, 'package.json')))
   t.equal(manifest.version, rootPackage.version)
   t.same(manifest.engines, rootPackage.engines)
@@ -64,6 +70,18 @@ t.test('the package contains only what the service needs to run, in exact versio
   for (const file of files.filter((name) => /^node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(name))) {
     const name = file.slice(0, -'/package.json'.length)
     t.equal(JSON.parse(await read(join(folder, file))).version, packages[name]?.version, name)
+  }
+})
+
+t.test('the licenses of all dependencies are included', async (t) => {
+  const folder = at('unpacked/package')
+  const { packages } = JSON.parse(await read(join(root, 'package-lock.json')))
+  for (const path of Object.keys(packages).filter((path) => existsSync(join(folder, path, 'package.json')))) {
+    const published = await readdir(join(root, path))
+    const license = published.find((name) => /^(licen[cs]e|copying)/i.test(name))
+    const readme = published.find((name) => /^readme/i.test(name))
+    const file = license ?? (readme && /licen[cs]e/i.test(await read(join(root, path, readme))) && readme)
+    if (file) t.ok(existsSync(join(folder, path, file)), join(path, file))
   }
 })
 

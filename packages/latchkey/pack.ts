@@ -1,9 +1,9 @@
 // `npm run pack:service [-- FOLDER]` creates the npm package `latchkey`, the service without development
 // packages, in FOLDER or the current directory. The result is reproducible from sources and dependencies.
 import { execFileSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 
 interface Manifest {
   [field: string]: unknown
@@ -25,9 +25,11 @@ interface Locked {
 const here = import.meta.dirname
 const root = join(here, '../..')
 const target = resolve(process.env.INIT_CWD ?? '', process.argv[2] ?? '.')
-/** Files that are not needed at run time: documentation, types, source maps and tests, but not licenses. */
-const NOT_RUN =
-  /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$|\/node_modules\/(@[^/]+\/)?[^/]+\/test$/i
+/** Files that are not needed at run time: documentation, types and source maps, but not licenses. */
+const NOT_RUN = /(?<!\/(licen[cs]e|notice|copying)[^/]*)\.(map|md|markdown|ts|cts|mts)$/i
+/** Folders of a package that are not needed at run time. */
+const DEVELOPMENT =
+  /\/node_modules\/(@[^/]+\/)?[^/]+\/(\.github|benchmarks?|e2e|examples?|specs?|test)$/
 
 const read = <T>(path: string): T => JSON.parse(readFileSync(path, 'utf8'))
 const run = (program: string, ...args: string[]) =>
@@ -62,13 +64,19 @@ function copyDependencies(from: string, to: string): Record<string, string> {
     const name = relative('node_modules', path)
     if (dev || link || !path.startsWith('node_modules/')) continue
     if (os) native[name] = version
-    else cpSync(join(from, name), join(to, name), { recursive: true, filter: isWanted })
+    else copyPackage(join(from, name), join(to, name))
   }
   return native
+}
 
-  function isWanted(path: string): boolean {
-    return !NOT_RUN.test(path) && !path.endsWith('/node_modules')
+function copyPackage(from: string, to: string): void {
+  // Some packages have their license only in the readme.
+  const hasLicense = readdirSync(from).some((name) => /^(licen[cs]e|copying)/i.test(name))
+  const isWanted = (path: string) => {
+    if (!hasLicense && dirname(path) === from && /^readme/i.test(basename(path))) return true
+    return !NOT_RUN.test(path) && !DEVELOPMENT.test(path) && !path.endsWith('/node_modules')
   }
+  cpSync(from, to, { recursive: true, filter: isWanted })
 }
 
 /** Takes dependencies and versions from the repository, so that they need not be kept in sync manually. */

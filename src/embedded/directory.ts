@@ -110,7 +110,8 @@ async function ownerOf(home: string): Promise<Owner | undefined> {
   if (isRoot()) {
     if (owner?.uid === 0)
       throw new Error(
-        `${cluster} belongs to root, and PostgreSQL does not run as root: chown it to another user`
+        `${cluster} belongs to root, and PostgreSQL does not run as root: ` +
+          'copy the data directory again with "cp -a", which keeps the owner'
       )
     return owner ? { uid: owner.uid, gid: owner.gid } : NOBODY
   }

@@ -331,6 +331,12 @@ t.test('an unexpected file in the place of the log is refused and not changed', 
 })
 
 t.test('as root', { skip: !isRoot && 'needs root' }, async (t) => {
+  t.test('a cluster that root copied without its owner is refused', async (t) => {
+    const directory = await makeDirectory(t)
+    await run('cp', ['-r', join(ready, 'postgres'), directory])
+    await t.rejects(startEmbedded({ directory }), { message: /belongs to root, .* with "cp -a"/ })
+  })
+
   t.test('a link or a file in the place of the cluster is refused', async (t) => {
     const directory = await makeReadyDirectory(t)
     const cluster = join(directory, 'postgres')
