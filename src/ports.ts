@@ -26,7 +26,8 @@ export async function requireFreePorts(config: Ports): Promise<void> {
       // A client that connected would keep the probe from closing.
       const probe = createServer((client) => client.destroy())
       await listen(probe, place).catch((error) => {
-        throw listenFault(error, place)
+        const isOwn = error.code === 'EADDRINUSE' && probes.length > 0 && place.port.value === config.port
+        throw isOwn ? samePort(place) : listenFault(error, place)
       })
       probes.push(probe)
     }
@@ -34,6 +35,9 @@ export async function requireFreePorts(config: Ports): Promise<void> {
     await Promise.all(probes.map((probe) => new Promise((resolve) => probe.close(resolve))))
   }
 }
+
+const samePort = ({ port }: Place) =>
+  new ConfigError(port.variable, `must be another port than PORT: both are ${port.value}`)
 
 function listen(server: Server, { host, port }: Place): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -102,7 +102,7 @@ t.test('an unusable address or port stops the start before anything is created',
     [{ METRICS_PORT: '0', METRICS_HOST: 'nowhere.invalid' }, 'METRICS_HOST must be an address']
   ]
   const same = String(await freePort())
-  cases.push([{ PORT: same, METRICS_PORT: same }, 'METRICS_PORT must be a free port'])
+  cases.push([{ PORT: same, METRICS_PORT: same }, 'METRICS_PORT must be another port than PORT'])
   for (const [env, message] of cases) {
     const line = await lastLine(t, cwd, env)
     t.ok(line.startsWith(`latchkey: ${message}`), line)
