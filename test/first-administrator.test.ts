@@ -55,7 +55,7 @@ t.test('the embedded start prints the first password only while it is valid', as
   t.notOk(await hasFile(), 'a start does not create the file again')
   await changed.stop()
 
-  // As if the service had been killed between the change and the removal of the file.
+  // Simulates a kill of the service between the change and the removal of the file.
   await writeFile(join(data, 'admin.password'), `${made}\n`, { mode: 0o600 })
   const same = await startEmbeddedService(t, cwd, { LATCHKEY_ADMIN_PASSWORD: OWN })
   t.equal(same.administrator, `${EMAIL}, password as in LATCHKEY_ADMIN_PASSWORD`)

@@ -114,7 +114,7 @@ t.test('a change of any byte, or a cut at any byte, is found', async (t) => {
 t.test('a backup written without the root key is not restored', async (t) => {
   const { service, bytes, changed } = await startWithBackup(t)
   const empty = await emptyDatabase(t)
-  // As an attacker would add rows, such as an account.
+  // Repeats the frames with data, as an attacker could add rows to create an account.
   await writeFile(
     changed,
     await rewritten(bytes, (frame) => (frame.type === 'data' ? [frame, frame] : [frame]))

@@ -123,7 +123,7 @@ async function kill(child: ChildProcess): Promise<void> {
 
 t.test('the cluster is created once and kept, for this user only', async (t) => {
   const directory = join(await makeDirectory(t), 'data')
-  // As root, Postgres runs as another user, who must be able to reach the directory.
+  // If root starts Postgres, it runs as another user, who needs access to the directory.
   await chmod(dirname(directory), 0o755)
   const first = await start(t, { directory })
   const [row] = await query(
@@ -488,7 +488,7 @@ t.test('the installed programs', async (t) => {
   })
 
   t.test('are copied if they cannot run in place', async (t) => {
-    // As root, the server's user cannot reach them. Otherwise, the links cannot be created.
+    // If root runs this, the user of the server has no access. Otherwise, the links cannot be created.
     await rm(copy, { recursive: true, force: true })
     await copyPackage()
     await unlink(join(copy, 'native/lib/libpq.so.5')).catch(() => {})

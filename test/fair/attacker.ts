@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** What an attacker sends repeatedly on each of its connections. */
+/** Requests that an attacker repeats on each of its connections. */
 export interface Attack {
   port: number
   connections: number

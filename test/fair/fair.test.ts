@@ -117,7 +117,7 @@ async function newWorld(): Promise<World> {
     insert into credential_projects (id, credential_id, project_id, assigned_by)
       select gen_random_uuid(), id, ${listed}::uuid, ${attacker.person.id}::uuid from made`.execute(db)
 
-  // As the owner, without the timeouts of the service.
+  // Connects as the owner of the tables, because the service's role has timeouts.
   const owner = createDatabase({
     connectionString: database.ownerUrl,
     statement_timeout: '0',

@@ -98,7 +98,7 @@ export function lostValues(before: Schema, now: Schema): string[] {
   return values(before).filter((value) => !there.includes(value))
 }
 
-/** What an input no longer accepts. */
+/** Returns how the schema of a request accepts less than before. */
 function narrowed(before: Schema, now: Schema): string[] {
   const breaks: string[] = []
   const missing = lacking(typesOf(before), typesOf(now))
@@ -119,14 +119,14 @@ function narrowed(before: Schema, now: Schema): string[] {
   return breaks
 }
 
-/** What an input requires now, and did not before. */
+/** Returns the properties that a request must contain now, and could omit before. */
 function demanded(before: Schema, now: Schema): string[] {
   return (now.required ?? [])
     .filter((name) => !before.required?.includes(name))
     .map((name) => `has to have ${name} now`)
 }
 
-/** What an output may be now, and could not be before. */
+/** Returns how the schema of a response allows more than before. */
 function widened(before: Schema, now: Schema): string[] {
   const breaks: string[] = []
   const added = lacking(typesOf(now), typesOf(before))

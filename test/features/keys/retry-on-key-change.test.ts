@@ -143,7 +143,7 @@ t.test('a replica that cannot unwrap a new data key returns 503 for it and serve
   const old = await newCredential(ann, type)
   const replica = await startReplica(t, service)
   const there = replica.client(ann)
-  // As if other replicas had been restarted with a new root key, but not this one.
+  // Simulates a restart of all other replicas with a new root key.
   const rootKeys = [...parseRootKeys(newRootKey('new')), ...service.rootKeys]
   const keyring = await openKeyring(service.db, rootKeys)
   await rotate({ db: service.db, rootKeys })
