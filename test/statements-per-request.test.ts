@@ -22,7 +22,8 @@ const personal = await newToken(ann, ['credentials:read'])
 const { sent } = watchStatements(t)
 
 /** Statements of background jobs. */
-const JOBS = /audit_unsealed|audit_links|data_keys|advisory|^(begin|commit|rollback)/i
+const JOBS =
+  /audit_unsealed|audit_links|audit_signing_key|data_keys|advisory|set_config|^(begin|commit|rollback)/i
 const isWrite = (text: string) => /\b(insert into|update|delete from) "?\w+/.test(text)
 
 /** Returns the statements of equal requests in sequence, without those of a first request. */
@@ -68,7 +69,8 @@ t.test('a resolve or reveal writes only its events, in one statement', async (t)
     const writes = statements.filter(isWrite)
     t.equal(writes.length, REQUESTS, name)
     for (const text of writes) t.match(text, /^insert into "audit_log"/, name)
-    t.equal(statements.length, 2 * REQUESTS, `${name}: one for the caller and the rows, one for the events`)
+    // One statement for the caller and the rows, one for the events.
+    if (!t.equal(statements.length, 2 * REQUESTS, name)) t.comment(statements)
   }
 })
 
