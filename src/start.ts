@@ -7,7 +7,7 @@ import { hasDatabase } from './embedded/directory.ts'
 import type { EmbeddedPostgres } from './embedded/postgres.ts'
 import { startForService } from './embedded/shared.ts'
 import { installCatalogue } from './features/credential-types/install.ts'
-import { openKeyring, requireRootKeysInUse } from './features/keys/open-keyring.ts'
+import { prepareKeyring, requireRootKeysInUse } from './features/keys/open-keyring.ts'
 import { rootKeysInUse } from './features/keys/status.ts'
 import { type FirstAdministrator, firstAdministrator, forgetChangedPassword } from './first-administrator.ts'
 import { reach } from './reach.ts'
@@ -62,7 +62,7 @@ export async function start(config: Config, reporter: StartupReporter): Promise<
     })
     const owner = postgres?.owner ?? ownerOf(config)
     await migrateTables(db, rootKeys, { owner, own: connection, notice: reporter.notice })
-    const keyring = await openKeyring(db, rootKeys)
+    const keyring = await prepareKeyring(db, rootKeys)
     for (const { from, to } of await installCatalogue(db)) {
       reporter.notice(`${from} is now a built-in type; your type of this name was renamed to ${to}.`)
     }

@@ -6,7 +6,7 @@ import { cliPage } from '../scripts/cli.ts'
 import { commands } from '../src/commands/table.ts'
 import { variables } from '../src/config-variables.ts'
 import { MIGRATIONS, readMigrations } from '../src/db/migration-files.ts'
-import { openKeyring } from '../src/features/keys/open-keyring.ts'
+import { prepareKeyring } from '../src/features/keys/open-keyring.ts'
 import { uuidv7 } from '../src/ids.ts'
 import { parseRootKeys } from '../src/root-keys/list.ts'
 import { newRootKey } from '../src/root-keys/local.ts'
@@ -113,7 +113,7 @@ t.test('latchkey keys shows, rotates and destroys data keys', async (t) => {
   const rootKeys = newRootKey('cli')
   const env = { DATABASE_URL: database.url, LATCHKEY_ROOT_KEYS: rootKeys }
   const keys = (...words: string[]) => latchkeyWith(env, 'keys', ...words)
-  await openKeyring(database.db, parseRootKeys(rootKeys))
+  await prepareKeyring(database.db, parseRootKeys(rootKeys))
 
   const rotated = await keys('rotate')
   t.equal(rotated.code, 0, rotated.err)

@@ -84,5 +84,5 @@ export async function findVerifiableHead(
 async function signingKeyOf(config: Config, db: Database): Promise<SigningKey> {
   const rootKeys = config.rootKeys ?? (await readRootKeys(config.dataDirectory))
   if (!rootKeys) throw new ConfigError('LATCHKEY_DATA_DIR', `contains no root.keys (${config.dataDirectory})`)
-  return openSigningKey(db, await openKeyring(db, rootKeys, { rewrap: false }))
+  return openSigningKey(db, await openKeyring(db, rootKeys))
 }

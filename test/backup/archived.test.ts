@@ -11,6 +11,7 @@ import type { RootKey } from '../../src/root-keys/root-key.ts'
 import { contentOf, emptyDatabase, newBackupDirectory, onDatabase } from '../helpers/backups.ts'
 import { runCli } from '../helpers/cli.ts'
 import { createTestDatabase } from '../helpers/database.ts'
+import { createFirstDataKey } from '../helpers/keys.ts'
 import { divideLog, insertAged } from '../helpers/partitions.ts'
 
 t.setTimeout(300_000)
@@ -26,6 +27,7 @@ async function startArchivable(t: Test) {
   })
   await sealEvents(db)
   const rootKeyList = newRootKey('test')
+  await createFirstDataKey(db, rootKeyList)
   const directory = await newBackupDirectory(t)
   const env = { DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList, LATCHKEY_AUDIT_KEEP_DAYS: '45' }
   const archive = () => runCli(env, ['audit', 'archive', directory])
@@ -55,13 +57,6 @@ t.test('a log whose first partitions were exported and dropped is restored', asy
 
 t.test('a backup contains the partitions that are dropped after its snapshot', async (t) => {
   const { db, rootKeyList, directory, archive, ownerUrl } = await startArchivable(t)
-  // Creates the first data key.
-  t.match(
-    await runCli({ DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList }, ['audit', 'public-key']),
-    {
-      code: 0
-    }
-  )
   const [rootKey] = readConfig({ DATABASE_URL: ownerUrl, LATCHKEY_ROOT_KEYS: rootKeyList }).rootKeys!
   let archived: ReturnType<typeof archive> | undefined
   const slow = Object.assign(Object.create(rootKey!) as RootKey, {

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { type App, buildApp } from '../../src/app.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import { createDatabase, type Database } from '../../src/db/database.ts'
-import { openKeyring } from '../../src/features/keys/open-keyring.ts'
+import { prepareKeyring } from '../../src/features/keys/open-keyring.ts'
 import { ensureAdministrator } from '../../src/features/users/service.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
@@ -65,7 +65,7 @@ export async function startTestApp(
   // A separate pool for the service, so that queries of the test never wait for a connection.
   const db = createDatabase({ connectionString: database.url })
   closing.push(() => db.destroy())
-  const keyring = await openKeyring(db, rootKeys)
+  const keyring = await prepareKeyring(db, rootKeys)
   await ensureAdministrator(db, { email: 'admin@example.org', password: PASSWORD })
   const app = await buildApp({ config, db, keyring }, { write: (line) => log.push(line) })
   closing.push(() => app.close())

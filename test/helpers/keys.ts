@@ -1,10 +1,20 @@
 import { sql } from 'kysely'
 import { systemOrigin } from '../../src/audit/record.ts'
+import type { Database } from '../../src/db/database.ts'
+import { newDataKey } from '../../src/features/keys/data-keys.ts'
 import { reencryptAll } from '../../src/features/keys/reencrypt.ts'
+import { insertDataKey } from '../../src/features/keys/repository.ts'
 import { rotateDataKey } from '../../src/features/keys/rotate.ts'
+import { parseRootKeys } from '../../src/root-keys/list.ts'
 import type { TestApp } from './app.ts'
 
 export const operator = systemOrigin('command line')
+
+/** Creates the first data key as the start of the service does, but without an audit event. */
+export async function createFirstDataKey(db: Database, rootKey: string): Promise<void> {
+  const key = await newDataKey(parseRootKeys(rootKey)[0]!, 1)
+  await db.transaction().execute((trx) => insertDataKey(trx, key))
+}
 
 /** Rotates the data key as `latchkey keys rotate` does, without a refresh of running services. */
 export function rotate({ db, rootKeys }: Pick<TestApp, 'db' | 'rootKeys'>): Promise<number> {

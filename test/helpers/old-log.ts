@@ -7,15 +7,20 @@ import type { Database } from '../../src/db/database.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
 import { runCli } from './cli.ts'
 import { createTestDatabase } from './database.ts'
+import { createFirstDataKey } from './keys.ts'
 import { divideLog } from './partitions.ts'
 
-/** Creates a database whose audit log has partitions of 30 days, beginning 90 days ago, and no events. */
+/**
+ * Creates a database whose audit log has partitions of 30 days, beginning 90 days ago, and no events. It has a
+ * data key, as after a start of the service.
+ */
 export async function oldLog(t: Test) {
   const database = await createTestDatabase()
   t.teardown(database.drop)
   const { db } = database
   await divideLog(db, [90, 60, 30])
   const rootKey = newRootKey('test')
+  await createFirstDataKey(db, rootKey)
   const env = {
     DATABASE_URL: database.ownerUrl,
     LATCHKEY_ROOT_KEYS: rootKey,

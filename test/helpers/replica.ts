@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { type App, buildApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { type ConnectionOptions, createDatabase, type Database } from '../../src/db/database.ts'
-import { openKeyring } from '../../src/features/keys/open-keyring.ts'
+import { prepareKeyring } from '../../src/features/keys/open-keyring.ts'
 import { NO_LIMITS, type TestApp } from './app.ts'
 import { Client } from './client.ts'
 
@@ -28,7 +28,7 @@ export async function startReplica(
     { connectionString: service.databaseUrl, ...connection },
     { connections: config.databaseConnections }
   )
-  const keyring = await openKeyring(db, service.rootKeys)
+  const keyring = await prepareKeyring(db, service.rootKeys)
   const log: string[] = []
   const app = await buildApp({ config, db, keyring }, { write: (line) => log.push(line) })
   t.teardown(async () => {

@@ -1,7 +1,7 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { openKeyring } from '../../src/features/keys/open-keyring.ts'
+import { prepareKeyring } from '../../src/features/keys/open-keyring.ts'
 import { rotateDataKey } from '../../src/features/keys/rotate.ts'
 import { parseRootKeys } from '../../src/root-keys/list.ts'
 import { newRootKey } from '../../src/root-keys/local.ts'
@@ -44,7 +44,7 @@ t.test('a move to a root key that cannot be used changes nothing', async (t) => 
   const starts = await serviceStarts(t)
   const old = newRootKey('old')
   const [root] = parseRootKeys(old)
-  await openKeyring(starts.db, [root!])
+  await prepareKeyring(starts.db, [root!])
   const before = await starts.wrappings()
   const kms = await startKms(t)
   const keys = { ...kms.env, LATCHKEY_ROOT_KEYS: `new:aws-kms:${kms.newKey()},${old}` }
@@ -63,10 +63,10 @@ t.test('a key of the same name in another Vault is refused before it wraps a dat
   }
   const [right, wrong] = [rootsOf(ours), rootsOf(theirs)]
   t.equal(right[0]!.fingerprint, wrong[0]!.fingerprint)
-  await openKeyring(starts.db, right)
+  await prepareKeyring(starts.db, right)
   const refusal = { name: 'WrongRootKey', message: /this is the KMS, Vault or account that the service uses/ }
   await t.rejects(rotateDataKey(starts.db, wrong[0]!, operator, 'asked'), refusal)
-  await t.rejects(openKeyring(starts.db, wrong), refusal)
+  await t.rejects(prepareKeyring(starts.db, wrong), refusal)
   t.equal(await rotateDataKey(starts.db, right[0]!, operator, 'asked'), 2)
 })
 
@@ -77,7 +77,7 @@ t.test('replicas that start at the same time with a slow Vault create one data k
   vault.faults.push('silent')
   const settings = { address: vault.origin, namespace: undefined, token: { value: vault.token } }
   const [root] = parseRootKeys('main:vault-transit:latchkey', () => settings)
-  const rings = await Promise.all([1, 2, 3].map(() => openKeyring(starts.db, [root!])))
+  const rings = await Promise.all([1, 2, 3].map(() => prepareKeyring(starts.db, [root!])))
   t.equal((await starts.wrappings()).length, 1)
   const context = { credentialId: 'a', environment: 'main', sealedRevision: 1 }
   const sealed = rings[0]!.values(context).seal(['field'], Buffer.from('secret'))

@@ -8,7 +8,7 @@ const BATCH = 500
 
 /** Decrypts every value, and returns how many there are. Throws for the first that does not decrypt. */
 export async function checkValues(db: Database, rootKeys: readonly RootKey[]): Promise<number> {
-  const keyring = await openKeyring(db, rootKeys, { rewrap: false })
+  const keyring = await openKeyring(db, rootKeys)
   let count = 0
   let after: ValuePlace | undefined
   for (;;) {

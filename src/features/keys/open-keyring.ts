@@ -13,23 +13,36 @@ import {
 } from './repository.ts'
 
 /**
- * Unwraps all data keys into a keyring, after creating the first one if there is none. Unless `rewrap` is
- * false, those that another root key has wrapped are wrapped again by the first root key: only a start of the
- * service changes the root key. Throws WrongRootKey, without having written anything, if `rootKeys` do not
- * open every data key.
+ * For the start of the service: as `openKeyring`, after creating the first data key if there is none, and
+ * wrapping again, by the first root key, those that another one has wrapped.
  */
-export async function openKeyring(
-  db: Database,
-  rootKeys: readonly RootKey[],
-  { rewrap = true } = {}
-): Promise<Keyring> {
+export async function prepareKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
   await ensureFirstKey(db, rootKeys[0]!)
   for (;;) {
     const rows = await listDataKeys(db)
     const keys = await unwrapAll(rootKeys, rows)
-    if (rewrap && !(await rewrapAll(db, rootKeys[0]!, rows, keys))) continue
-    return new Keyring(keys, currentOf(rows), (loaded) => readDataKeys(db, rootKeys, loaded))
+    if (await rewrapAll(db, rootKeys[0]!, rows, keys)) return keyringOf(db, rootKeys, rows, keys)
   }
+}
+
+/**
+ * Unwraps all data keys into a keyring, and writes nothing. Throws WrongRootKey if `rootKeys` do not open every
+ * data key, and an error if there is none.
+ */
+export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
+  const rows = await listDataKeys(db)
+  if (rows.length === 0)
+    throw new Error('the database has no data key: the first start of the service creates it')
+  return keyringOf(db, rootKeys, rows, await unwrapAll(rootKeys, rows))
+}
+
+function keyringOf(
+  db: Database,
+  rootKeys: readonly RootKey[],
+  rows: readonly DataKeyRow[],
+  keys: ReadonlyMap<number, Buffer>
+): Keyring {
+  return new Keyring(keys, currentOf(rows), (loaded) => readDataKeys(db, rootKeys, loaded))
 }
 
 /** Throws WrongRootKey if data keys that the role of `db` may read are under a root key that is not given. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import { openKeyring } from '../../../src/features/keys/open-keyring.ts'
+import { prepareKeyring } from '../../../src/features/keys/open-keyring.ts'
 import { reencryptAll } from '../../../src/features/keys/reencrypt.ts'
 import { parseRootKeys } from '../../../src/root-keys/list.ts'
 import { newRootKey } from '../../../src/root-keys/local.ts'
@@ -145,7 +145,7 @@ t.test('a replica that cannot unwrap a new data key returns 503 for it and serve
   const there = replica.client(ann)
   // Simulates a restart of all other replicas with a new root key.
   const rootKeys = [...parseRootKeys(newRootKey('new')), ...service.rootKeys]
-  const keyring = await openKeyring(service.db, rootKeys)
+  const keyring = await prepareKeyring(service.db, rootKeys)
   await rotate({ db: service.db, rootKeys })
   await keyring.refresh()
   await reencryptAll(service.db, keyring)
