@@ -16,7 +16,8 @@ export const loadShedding = fp(
   async (app) => {
     let from = Number.POSITIVE_INFINITY
     app.addHook('onListen', async () => {
-      from = performance.now() + SAMPLE_MS
+      // The sample in progress began before.
+      from = performance.now() + 2 * SAMPLE_MS
     })
     await app.register(underPressure, {
       maxEventLoopDelay: MAX_LAG_MS,

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contract } from './contract.ts'
 
 export interface Answer {
@@ -21,7 +22,13 @@ export interface Person {
   password: string
 }
 
-/** One caller over HTTP, which keeps its session cookie. Checks every response against the API document. */
+const isBusy = ({ status }: Response, text: string) =>
+  status === 503 && text.includes('"The service is busy; try again."')
+
+/**
+ * One caller over HTTP, which keeps its session cookie. Checks every response against the API document. Waits
+ * and retries, as clients should, while the service is busy.
+ */
 export class Client {
   readonly origin: string
   readonly #contract: Contract
@@ -60,8 +67,14 @@ export class Client {
       headers['content-type'] = 'application/json'
       init.body = JSON.stringify(body)
     }
-    const response = await fetch(this.origin + path, init)
-    const text = await response.text()
+    let response = await fetch(this.origin + path, init)
+    let text = await response.text()
+    // On an overloaded test machine, the service sheds load.
+    for (let retries = 0; isBusy(response, text) && retries < 10; retries++) {
+      await sleep(1_000)
+      response = await fetch(this.origin + path, init)
+      text = await response.text()
+    }
     const cookie = response.headers.getSetCookie().find((one) => one.includes('latchkey_session='))
     if (cookie) this.cookie = cookie.split(';')[0]!.endsWith('=') ? undefined : cookie.split(';')[0]
     const type = response.headers.get('content-type')
