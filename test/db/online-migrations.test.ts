@@ -49,7 +49,7 @@ t.test('an index is created while others write to the table', async (t) => {
     }, 'the index waits for the transaction')
     const began = performance.now()
     await sql`update things set key = name where id = 2`.execute(db)
-    t.ok(performance.now() - began < 500, 'others do not wait for the index')
+    t.ok(performance.now() - began < 2_500, 'others do not wait for the index')
     // Longer than the statement and lock timeouts of the service.
     await sleep(5_500)
   })
@@ -168,7 +168,7 @@ t.test('a migration that waits for a lock blocks others only briefly', async (t)
   })
   t.same(await ran, [NAME])
   t.ok(longest > 300, `${longest} ms: the migration was in the way`)
-  t.ok(longest < 1_000, `${longest} ms`)
+  t.ok(longest < 2_500, `${longest} ms`)
   t.same(lines, [
     `Waiting for other transactions to end: migration ${NAME}: canceling statement due to lock timeout`
   ])
