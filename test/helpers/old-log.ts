@@ -11,8 +11,8 @@ import { createFirstDataKey } from './keys.ts'
 import { divideLog } from './partitions.ts'
 
 /**
- * Creates a database whose audit log has partitions of 30 days, beginning 90 days ago, and no events. It has a
- * data key, as after a start of the service.
+ * Creates a database whose audit log has partitions of 30 days, beginning 90 days ago, and no events. It has
+ * a data key, as after a start of the service.
  */
 export async function oldLog(t: Test) {
   const database = await createTestDatabase()

@@ -13,8 +13,9 @@ import {
 } from './repository.ts'
 
 /**
- * For the start of the service: as `openKeyring`, after creating the first data key if there is none, and
- * wrapping again, by the first root key, those that another one has wrapped.
+ * Opens the keyring for the start of the service: creates the first data key if there is none, and wraps
+ * again, by the first root key, those that another one has wrapped. Throws WrongRootKey, without having
+ * written anything, if `rootKeys` do not open every data key.
  */
 export async function prepareKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
   await ensureFirstKey(db, rootKeys[0]!)
@@ -26,8 +27,8 @@ export async function prepareKeyring(db: Database, rootKeys: readonly RootKey[])
 }
 
 /**
- * Unwraps all data keys into a keyring, and writes nothing. Throws WrongRootKey if `rootKeys` do not open every
- * data key, and an error if there is none.
+ * Unwraps all data keys into a keyring, and writes nothing. Throws WrongRootKey if `rootKeys` do not open all
+ * of them, and an error if there is none.
  */
 export async function openKeyring(db: Database, rootKeys: readonly RootKey[]): Promise<Keyring> {
   const rows = await listDataKeys(db)
