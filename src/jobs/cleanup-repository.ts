@@ -3,19 +3,22 @@ import type { Database } from '../db/database.ts'
 
 const BATCH = 5_000
 
-/** Deletes expired rows, at most one batch per table; of the counts of denials all, until `signal`. */
+/** Deletes all expired rows, in batches, until `signal`. */
 export async function deleteExpired(
   db: Database,
   sessionIdleMinutes: number,
   signal: AbortSignal
 ): Promise<void> {
   const idle = sql`last_seen_at < now() - make_interval(mins => ${sessionIdleMinutes})`
-  await deleteBatch(db, 'sessions', sql`expires_at < now() or ${idle}`)
-  await deleteBatch(db, 'login_failures', sql`at < now() - interval '1 hour'`)
-  await deleteBatch(db, 'idempotency_keys', sql`expires_at < now()`)
-  // One caller alone can make more of them than a batch.
-  const isOver = sql`minute < floor(extract(epoch from now()) / 60) - 5`
-  while (!signal.aborted && (await deleteBatch(db, 'audit_folds', isOver)) >= BATCH) {}
+  const expired: [table: string, condition: RawBuilder<unknown>][] = [
+    ['sessions', sql`expires_at < now() or ${idle}`],
+    ['login_failures', sql`at < now() - interval '1 hour'`],
+    ['idempotency_keys', sql`expires_at < now()`],
+    ['audit_folds', sql`minute < floor(extract(epoch from now()) / 60) - 5`]
+  ]
+  // One caller alone can make more rows between two runs than a batch.
+  for (const [table, condition] of expired)
+    while (!signal.aborted && (await deleteBatch(db, table, condition)) >= BATCH) {}
 }
 
 /** Returns how many rows were deleted. */
