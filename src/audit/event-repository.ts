@@ -131,9 +131,19 @@ export async function insertDenialRows(db: Database, rows: readonly NewDenial[])
 
 /** Returns the events after `id`, oldest first, with their positions in the chain. */
 export function listEventsAfter(db: Database, id: string, limit: number) {
+  // Lateral with `offset 0`: finds the link of each event, where a join could read all links for each page.
   return db
     .selectFrom('audit_log')
-    .leftJoin('audit_links as c', 'c.event_id', 'id')
+    .leftJoinLateral(
+      (one) =>
+        one
+          .selectFrom('audit_links as l')
+          .whereRef('l.event_id', '=', 'audit_log.id')
+          .select(['l.position', 'l.hash'])
+          .offset(0)
+          .as('c'),
+      (join) => join.onTrue()
+    )
     .select([...columns, 'c.position', 'c.hash'])
     .where(sql<boolean>`id > ${id}::uuid`)
     .orderBy('id')

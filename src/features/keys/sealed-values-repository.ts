@@ -81,7 +81,8 @@ export async function listValuesAfter(
 ): Promise<(SealedValue & { sealed_revision: number })[]> {
   const { rows } = await sql<SealedValue & { sealed_revision: number }>`
     select k.credential_id, k.environment, k.field_id, k.value, c.sealed_revision
-    from credential_keys k join credentials c on c.id = k.credential_id
+    from credential_keys k
+    cross join lateral (select sealed_revision from credentials where id = k.credential_id offset 0) c
     where (k.credential_id, k.environment, k.field_id) >
       (${credential_id}::uuid, ${environment}::text, ${field_id}::uuid)
     order by k.credential_id, k.environment, k.field_id limit ${limit}`.execute(db)
