@@ -75,6 +75,12 @@ async function ownMigrations(): Promise<Header['migrations']> {
   })
 }
 
+/** Returns true if the tables of the backup are those of this version. */
+export async function isOfThisVersion({ migrations }: Header): Promise<boolean> {
+  const ran = new Set(migrations.map(({ name }) => name))
+  return (await ownMigrations()).every(({ name }) => ran.has(name))
+}
+
 /** Throws if this version cannot create the tables of the backup. */
 export async function requireKnownMigrations({ latchkey, migrations }: Header): Promise<void> {
   const known = new Map((await ownMigrations()).map(({ name, sha256 }) => [name, sha256]))

@@ -7,7 +7,7 @@ import { migrate } from '../db/migrate.ts'
 import { unwrapKey } from '../features/keys/backup-key.ts'
 import type { RootKey } from '../root-keys/root-key.ts'
 import { DamagedBackup } from './frames.ts'
-import { type Header, requireKnownMigrations, type Table } from './manifest.ts'
+import { type Header, isOfThisVersion, requireKnownMigrations, type Table } from './manifest.ts'
 import { type ReadBackup, readBackup, type Visitor } from './read.ts'
 import {
   analyze,
@@ -68,14 +68,16 @@ function requireRootKeys({ rootKeys: needed, dataKey }: Header, rootKeys: readon
 }
 
 /**
- * Restores a backup into an empty database as the owner of its tables and ends all sessions, in one
- * transaction. Then migrates the database to this version and records the event `database.restored`.
+ * Restores a backup into an empty database as the owner of its tables, ends all sessions and records the
+ * event `database.restored`, in one transaction. A backup of an earlier version is then migrated, and the
+ * event is recorded after that, because its table may have changed.
  */
 export async function restoreBackup(
   db: Database,
   source: AsyncIterable<Buffer>,
   rootKeys: readonly RootKey[]
 ): Promise<Restored> {
+  const event = ({ createdAt, latchkey: version }: Header) => ({ createdAt, version })
   const { header, rows } = await writeCopies(db, async (copy) => {
     let tables: Table[] = []
     const read = await readChecked(source, rootKeys, {
@@ -91,12 +93,12 @@ export async function restoreBackup(
     if (missing) throw new DamagedBackup(`does not contain the table ${missing.name}`)
     await setTriggers(copy.trx, tables, true)
     await endSessions(copy.trx)
+    if (await isOfThisVersion(read.header)) await recordRestore(copy.trx, event(read.header))
     return read
   })
   await migrate(db)
+  if (!(await isOfThisVersion(header))) await recordRestore(db, event(header))
   await analyze(db)
-  const { createdAt, latchkey: version } = header
-  await recordRestore(db, { createdAt, version })
   return { header, rows }
 }
 
