@@ -23,7 +23,7 @@ Generated from the code by \`npm run cli\`.
   uses it.
 - A command connects to the database directly, and does not ask for a password. Anyone who can run it with the
   variables of the service is an operator.
-- The audit log records changes of users and keys, restores, and exports of the audit log itself. The actor is
+- The audit log records changes of users and keys, restores, and runs of \`audit archive\`. The actor is
   \`system\`.
 - Results go to standard output. An error is a line on standard error that starts with \`latchkey:\`.
 - \`latchkey --help\` lists the commands and variables. \`latchkey users create --help\` describes one

@@ -10,9 +10,13 @@ import { fail, print, requireNode } from './terminal.ts'
 
 requireNode(24)
 
+// Help, as long as no command runs.
+let onlyPrints = true
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // The reader has ended, such as `head`.
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+  if (error.code === 'EPIPE') {
+    if (onlyPrints) process.exit()
+    return
+  }
   fail(`cannot write to standard output (${error.code})`)
 })
 
@@ -92,6 +96,7 @@ async function main(args: string[]): Promise<void> {
     throw new Error(`usage: latchkey ${usageOf(name)}`)
   }
   const given = { argument: rest[0] ?? '', options }
+  onlyPrints = command.onlyPrints ?? false
   const config = readConfig()
   // The service handles signals and unknown variables itself.
   if (name === 'start') return command.run(config, given)

@@ -18,7 +18,7 @@ type Write = (bytes: AsyncIterable<Buffer>) => Promise<void>
  * gets its name only when it is complete and on disk.
  */
 export async function writeTo<T>(path: string, work: (write: Write) => Promise<T>): Promise<T> {
-  if (path === STANDARD) return work((bytes) => pipeline(bytes, process.stdout, { end: false }))
+  if (path === STANDARD) return work(writeStandard)
   await requireFilePath(path)
   const draft = `${path}.${randomUUID()}.part`
   const file = await open(draft, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
@@ -42,6 +42,12 @@ export async function writeTo<T>(path: string, work: (write: Write) => Promise<T
   } finally {
     process.off('exit', remove)
   }
+}
+
+async function writeStandard(bytes: AsyncIterable<Buffer>): Promise<void> {
+  await pipeline(bytes, process.stdout, { end: false }).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'EPIPE' ? new Error('the reader of standard output ended too early') : error
+  })
 }
 
 async function requireFilePath(path: string): Promise<void> {

@@ -7,11 +7,10 @@ import { verifyHeads } from '../audit/head.ts'
 import { type Config, ConfigError } from '../config.ts'
 import type { SigningKey } from '../crypto/signing.ts'
 import type { Database } from '../db/database.ts'
-import { readRootKeys } from '../embedded/data-directory.ts'
 import { openKeyring } from '../features/keys/open-keyring.ts'
 import { openSigningKey } from '../features/keys/signing-key.ts'
 import { print } from '../terminal.ts'
-import { type Command, withDatabase } from './command.ts'
+import { type Command, rootKeysOf, withDatabase } from './command.ts'
 
 export const auditArchiveCommands: Record<string, Command> = {
   'audit archive': {
@@ -82,7 +81,5 @@ export async function findVerifiableHead(
 }
 
 async function signingKeyOf(config: Config, db: Database): Promise<SigningKey> {
-  const rootKeys = config.rootKeys ?? (await readRootKeys(config.dataDirectory))
-  if (!rootKeys) throw new ConfigError('LATCHKEY_DATA_DIR', `contains no root.keys (${config.dataDirectory})`)
-  return openSigningKey(db, await openKeyring(db, rootKeys))
+  return openSigningKey(db, await openKeyring(db, await rootKeysOf(config)))
 }

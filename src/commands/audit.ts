@@ -29,6 +29,7 @@ command prints the head that it has reached. See [the audit log](../operations/a
     description: 'print all audit events as JSON Lines, oldest first',
     details: 'Events that are no longer in the database are in the files of `audit archive`.',
     example: 'latchkey audit export > events.jsonl',
+    onlyPrints: true,
     run: (config) =>
       withDatabase(config, async (db) => {
         for await (const line of exportLines(db)) print(line)

@@ -7,18 +7,17 @@ import type { Header } from '../backup/manifest.ts'
 import { checkBackup, type Restored, restoreBackup } from '../backup/restore.ts'
 import { withTemporaryDatabase } from '../backup/temporary.ts'
 import { writeBackup } from '../backup/write.ts'
-import { type Config, ConfigError } from '../config.ts'
+import type { Config } from '../config.ts'
 import { createDatabase, type Database } from '../db/database.ts'
 import { requireFirstTables } from '../db/first-tables.ts'
 import { WITHOUT_LIMITS } from '../db/migrate.ts'
-import { prepareDataDirectory, readRootKeys } from '../embedded/data-directory.ts'
+import { prepareDataDirectory } from '../embedded/data-directory.ts'
 import { startForService } from '../embedded/shared.ts'
 import { checkValues } from '../features/keys/check-values.ts'
-import type { RootKey } from '../root-keys/root-key.ts'
 import { print } from '../terminal.ts'
 import { describe } from './audit.ts'
 import { findVerifiableHead } from './audit-archive.ts'
-import { type Command, type CommandInput, withDatabase } from './command.ts'
+import { type Command, type CommandInput, rootKeysOf, withDatabase } from './command.ts'
 
 export const backupCommands: Record<string, Command> = {
   // Before `backup`, because its name starts with that.
@@ -43,7 +42,7 @@ not. You need the root key to restore it. See [backups](../operations/backups.md
   },
   restore: {
     description: 'restore a backup into an empty database, and end all sessions',
-    details: `Stop the service first. \`-\` reads standard input. If anything fails, nothing is restored.
+    details: `Stop the service first. \`-\` reads standard input. All rows are restored, or none.
 Without \`DATABASE_URL\`, the embedded database is created. See
 [restore](../operations/backups.md#restore).`,
     example: 'latchkey restore latchkey.backup',
@@ -58,8 +57,6 @@ async function backUp(config: Config, { argument: path, options }: CommandInput)
     throw new Error('a backup cannot be written to a terminal: name a file, or redirect standard output')
   const encrypt = options.recipient && (await encryption(options.recipient))
   const rootKeys = await rootKeysOf(config)
-  // In case the reader of standard output ends early.
-  process.exitCode = 1
   const { header, rows } = await writeTo(path, (write) =>
     withDatabase(
       config,
@@ -67,7 +64,6 @@ async function backUp(config: Config, { argument: path, options }: CommandInput)
       { asOwner: true, ...WITHOUT_LIMITS }
     )
   )
-  process.exitCode = 0
   const { position, hash } = header.auditHead
   const to = path === STANDARD ? '' : ` to ${path} (${(await stat(path)).size} bytes)`
   // Standard output may be the backup.
@@ -129,16 +125,6 @@ function summary({ header, rows }: Restored): string {
 }
 
 const sum = (rows: ReadonlyMap<string, number>) => [...rows.values()].reduce((total, one) => total + one, 0)
-
-async function rootKeysOf({ rootKeys, dataDirectory }: Config): Promise<readonly RootKey[]> {
-  const found = rootKeys ?? (await readRootKeys(dataDirectory))
-  if (found) return found
-  throw new ConfigError(
-    'LATCHKEY_DATA_DIR',
-    `contains no root.keys (${dataDirectory}): copy your root key there (chmod 600), or set ` +
-      'LATCHKEY_ROOT_KEYS_FILE'
-  )
-}
 
 /** Adds the name of the file to its errors. */
 async function readable<T>(path: string, work: () => Promise<T>): Promise<T> {

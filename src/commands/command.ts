@@ -1,9 +1,11 @@
 import { type Config, ConfigError } from '../config.ts'
 import { type ConnectionOptions, createDatabase, type Database } from '../db/database.ts'
 import { isDatabaseError } from '../db/errors.ts'
+import { readRootKeys } from '../embedded/data-directory.ts'
 import { hasDatabase } from '../embedded/directory.ts'
 import { openEmbedded } from '../embedded/shared.ts'
 import { reach } from '../reach.ts'
+import type { RootKey } from '../root-keys/root-key.ts'
 
 /** The options of the commands, for `parseArgs` and for the help. */
 export const commandOptions = {
@@ -67,6 +69,8 @@ export interface Command {
   /** A command line. */
   example: string
   options?: readonly OptionName[]
+  /** If the reader of its output ends, such as `head`, the command ends too; others finish their work. */
+  onlyPrints?: boolean
   run(config: Config, given: CommandInput): Promise<void>
 }
 
@@ -97,6 +101,17 @@ export async function withDatabase<T>(
     await reach(db, variable)
     return work(db)
   })
+}
+
+/** Returns the configured root keys, or those in the data directory. Throws ConfigError if there are none. */
+export async function rootKeysOf({ rootKeys, dataDirectory }: Config): Promise<readonly RootKey[]> {
+  const found = rootKeys ?? (await readRootKeys(dataDirectory))
+  if (found) return found
+  throw new ConfigError(
+    'LATCHKEY_DATA_DIR',
+    `contains no root.keys (${dataDirectory}): copy your root key there (chmod 600), or set ` +
+      'LATCHKEY_ROOT_KEYS_FILE'
+  )
 }
 
 async function requireDatabase(directory: string): Promise<void> {

@@ -1,12 +1,14 @@
 import { systemOrigin } from '../audit/record.ts'
-import { type Config, ConfigError } from '../config.ts'
+import type { Config } from '../config.ts'
 import type { Database } from '../db/database.ts'
-import { readRootKeys } from '../embedded/data-directory.ts'
 import { destroyDataKey } from '../features/keys/destroy.ts'
 import { rotateDataKey } from '../features/keys/rotate.ts'
 import { keyStatus, statusLines } from '../features/keys/status.ts'
 import { print } from '../terminal.ts'
-import { type Command, withDatabase } from './command.ts'
+import { type Command, rootKeysOf, withDatabase } from './command.ts'
+
+/** Counting the values of a data key takes as long as it takes. */
+const WITHOUT_TIME_LIMIT = { query_timeout: 0, statement_timeout: '0' }
 
 export const keyCommands: Record<string, Command> = {
   'keys status': {
@@ -15,7 +17,9 @@ export const keyCommands: Record<string, Command> = {
 it. With \`--json\`, prints one JSON object.`,
     example: 'latchkey keys status',
     options: ['json'],
-    run: (config, { options }) => withDatabase(config, (db) => showKeys(db, options.json ?? false))
+    onlyPrints: true,
+    run: (config, { options }) =>
+      withDatabase(config, (db) => showKeys(db, options.json ?? false), WITHOUT_TIME_LIMIT)
   },
   'keys rotate': {
     description: 'create a data key; running services re-encrypt all values with it',
@@ -30,7 +34,7 @@ same when the current data key is older than \`LATCHKEY_DATA_KEY_MAX_DAYS\`.`,
 the current one, if it still encrypts something, or if it was retired less than 60 seconds ago.`,
     example: 'latchkey keys destroy 1',
     argument: '<number>',
-    run: (config, { argument }) => withDatabase(config, (db) => destroyKey(db, argument))
+    run: (config, { argument }) => withDatabase(config, (db) => destroyKey(db, argument), WITHOUT_TIME_LIMIT)
   }
 }
 
@@ -40,9 +44,8 @@ async function showKeys(db: Database, json: boolean) {
 }
 
 async function rotateKeys(config: Config, db: Database) {
-  const [rootKey] = config.rootKeys ?? (await readRootKeys(config.dataDirectory)) ?? []
-  if (!rootKey) throw new ConfigError('LATCHKEY_DATA_DIR', `contains no root.keys (${config.dataDirectory})`)
-  const number = await rotateDataKey(db, rootKey, systemOrigin('command line'), 'asked')
+  const [rootKey] = await rootKeysOf(config)
+  const number = await rotateDataKey(db, rootKey!, systemOrigin('command line'), 'asked')
   print(
     `Data key ${number} is current. Running services use it within seconds and re-encrypt the other values.`
   )

@@ -19,6 +19,7 @@ export const userCommands: Record<string, Command> = {
 address and name. With \`--json\`, prints one JSON object per line.`,
     example: 'latchkey users list',
     options: ['json'],
+    onlyPrints: true,
     run: (config, { options }) => withDatabase(config, (db) => list(db, options.json ?? false))
   },
   'users create': {

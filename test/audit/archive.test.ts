@@ -225,6 +225,15 @@ t.test('a head with an invalid signature is refused', async (t) => {
   t.match((await log.latchkey('audit', 'archive', log.directory)).err, /was not signed/)
 })
 
+t.test('an archive run goes on if the reader of its output ends', async (t) => {
+  const log = await oldLog(t)
+  await insertAged(log.db, [100, 80, 40])
+  await seal(log.db)
+  t.match(await runCli(log.env, ['audit', 'archive', log.directory], { reads: false }), { code: 0, err: '' })
+  t.same(await log.ages(), [40])
+  t.equal((await readdir(log.directory)).length, 6)
+})
+
 t.test('the signing key survives rotations of the data key', async (t) => {
   const log = await oldLog(t)
   const { out } = await log.latchkey('audit', 'public-key')

@@ -13,6 +13,7 @@ import {
   rulesOf,
   tablesIn
 } from '../helpers/backups.ts'
+import { runCli } from '../helpers/cli.ts'
 import { newCredential, newProject, newType, reveal } from '../helpers/fixtures.ts'
 import { startReplica } from '../helpers/replica.ts'
 import { newToken } from '../helpers/tokens.ts'
@@ -82,6 +83,18 @@ t.test('a restored database serves the same credentials to the same users', asyn
   await admin.signIn(service.admin.person)
   const events = await admin.get('/api/v1/audit-events?action=database.restored')
   t.match(events.json.data ?? events.json, [{ actor: { type: 'system' } }])
+  const { rows } = await sql`select from audit_log e where action = 'database.restored'
+    and exists (select from users u where u.xmin = e.xmin)`.execute(copy.db)
+  t.equal(rows.length, 1, 'in the transaction that restored the rows')
+})
+
+t.test('a backup fails if the reader of standard output ends too early', async (t) => {
+  const { service } = await startFilled(t)
+  const env = { DATABASE_URL: service.databaseUrl, LATCHKEY_ROOT_KEYS: service.rootKeyList }
+  t.match(await runCli(env, ['backup', '-'], { reads: false }), {
+    code: 1,
+    err: 'latchkey: the reader of standard output ended too early\n'
+  })
 })
 
 t.test('a backup contains every table, and there are no sequences', async (t) => {

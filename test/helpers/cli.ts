@@ -9,18 +9,22 @@ export interface Ran {
   err: string
 }
 
-/** Runs `latchkey` with these arguments and only these variables. `input` is its standard input. */
+/**
+ * Runs `latchkey` with these arguments and only these variables. `input` is its standard input. If `reads` is
+ * false, the reader of its standard output ends at once.
+ */
 export function runCli(
   variables: Record<string, string>,
   words: readonly string[],
-  { cwd, input = '' }: { cwd?: string; input?: string | Uint8Array } = {}
+  { cwd, input = '', reads = true }: { cwd?: string; input?: string | Uint8Array; reads?: boolean } = {}
 ): Promise<Ran> {
   return new Promise((resolve) => {
     const { PATH = '', TMPDIR = '' } = process.env
     const env = { PATH, ...(TMPDIR && { TMPDIR }), ...variables }
     const child = spawn(process.execPath, [cli, ...words], { env, cwd, stdio: 'pipe' })
     let [out, err] = ['', '']
-    child.stdout.on('data', (chunk) => (out += chunk))
+    if (reads) child.stdout.on('data', (chunk) => (out += chunk))
+    else child.stdout.destroy()
     child.stderr.on('data', (chunk) => (err += chunk))
     child.stdin.on('error', () => {})
     child.stdin.end(input)

@@ -4,7 +4,7 @@ import { runPeriodically } from '../../jobs/periodic.ts'
 import { destroyDataKey, KeyNotDestroyed } from './destroy.ts'
 import { createKeyMetrics } from './key-metrics.ts'
 import { reencryptAll } from './reencrypt.ts'
-import { findCurrentOlderThan, listDataKeys } from './repository.ts'
+import { countUses, findCurrentOlderThan, listDataKeys } from './repository.ts'
 import { RootKeyNotCurrent, rotateDataKey } from './rotate.ts'
 
 /** The interval at which a replica reloads the data keys. A request that needs a new key loads it at once. */
@@ -73,6 +73,9 @@ export const keyJobs = fp(
       const keepMs = config.dataKeyKeepDays * DAY_MS
       for (const { number, retired_at } of await listDataKeys(db)) {
         if (!retired_at || Date.now() - retired_at.getTime() < keepMs) continue
+        // Without counting all, which `destroyDataKey` does under a lock.
+        const [uses] = await countUses(db, { number, limit: 1 })
+        if (!uses || uses.values + uses.answers > 0) continue
         try {
           await destroyDataKey(db, number, origin, keepMs / 1000)
           app.log.info({ dataKey: number }, 'an unused data key was destroyed')
