@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database, Transaction } from '../db/database.ts'
+import { useKeys } from './chain-repository.ts'
 import { columns } from './event-repository.ts'
 import type { StoredHead } from './head.ts'
 
@@ -80,6 +81,7 @@ export async function dropPartitions(trx: Transaction, end: string, position: nu
     from concat(to_char(audit_time_of(${end}) at time zone 'UTC', '"before_"YYYYMMDD_'), ${position}::text)
       suffix`.execute(trx)
   const { log, links } = rows[0]!
+  await useKeys(trx)
   await sql`insert into ${sql.table(log)} (${EVENT}) select ${EVENT} from audit_log where id in (
     select event_id from audit_links where event_id < ${end} and position > ${position}
     union all select event_id from audit_unsealed where event_id < ${end})`.execute(trx)

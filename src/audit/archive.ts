@@ -191,8 +191,14 @@ async function drop(db: Database, from: ChainHead, end: string, next: StoredHead
         ])
       })
     } catch (error) {
+      if (!isLockTimeout(error)) throw error
+      if (attempt === LOCK_ATTEMPTS) {
+        throw new Error(
+          'another transaction uses the audit log, such as a backup or a vacuum: nothing was dropped; run ' +
+            'the command again when it has ended'
+        )
+      }
       // Lets requests run in between.
-      if (!isLockTimeout(error) || attempt === LOCK_ATTEMPTS) throw error
       await sleep(LOCK_PAUSE_MS)
     }
   }
