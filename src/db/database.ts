@@ -106,6 +106,9 @@ export interface DatabaseOptions {
   onConnectionError?: (error: Error) => void
 }
 
+/** For `COPY`, which has no time limit: without the delay, a vanished server is noticed after two hours. */
+const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
+
 /** Connects on the first query. Close it with `destroy()`. */
 export function createDatabase(
   connection: ConnectionOptions,
@@ -115,7 +118,7 @@ export function createDatabase(
   const { limits, server } = splitLimits(options)
   const { connectionString } = server
   const urls = connectionString === undefined ? undefined : urlsOfHosts(connectionString)
-  const common: ServerOptions = { application_name: 'latchkey', types, keepAlive: true, ...server }
+  const common: ServerOptions = { application_name: 'latchkey', types, ...KEEP_ALIVE, ...server }
   let renewAfter = 0
   const servers = new Servers(urls?.map((url) => ({ ...common, connectionString: url })) ?? [common], {
     limits,
