@@ -44,7 +44,8 @@ programs, a sentence for people in \`detail\`, and a \`requestId\`, which is als
 If the input is invalid, \`errors\` lists up to 50 faults, each with a JSON pointer and what is expected. \
 Errors never repeat what you sent.
 
-A resource that does not exist and one that you may not see return the same 404. For 429 and 503, \
+A resource that does not exist and one that you may not see return the same 404 (in Lightning's format, \
+DELETE returns 403). For 429 and 503, \
 \`Retry-After\` contains the seconds to wait. \`RateLimit-Remaining\` contains the requests that you have \
 left of \`RateLimit-Limit\`, and \`RateLimit-Reset\` the seconds until the count starts again.
 

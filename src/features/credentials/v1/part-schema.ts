@@ -129,7 +129,7 @@ export const transferAppCredential = {
     'For the owner, with a session. The credential keeps its values, links and usages. The new owner must ' +
     'be an editor or above in every project that it is linked to, and must have no credential with the ' +
     'same name or external id. Otherwise you get 409 `new-owner-may-not-link` with those `projects`. You ' +
-    'get the same response if no user has the address, so it does not reveal who has an account.',
+    'get the same response if no user has the address.',
   tags,
   params: withId('credential'),
   auditTarget: { id: 'credential' } as const,
