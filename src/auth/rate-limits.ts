@@ -1,7 +1,7 @@
-import rateLimit, { normalizeIP } from '@fastify/rate-limit'
+import rateLimit from '@fastify/rate-limit'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { addressOf } from '../http/address.ts'
+import { addressOf, networkOf } from '../http/address.ts'
 import { TooManyRequests } from '../http/problems.ts'
 import type { Principal } from './principal.ts'
 
@@ -28,8 +28,6 @@ const WINDOW_MS = 60_000
 /** The maximum number of callers, and of addresses, that are counted at a time. */
 const MAX_KEYS = 10_000
 const COUNT = { increment: true }
-/** A user with an IPv6 address usually has its whole /64 network. */
-const IPV6_PREFIX = 64
 
 /**
  * Limits the requests per minute of each caller, across all their sessions and tokens, and the
@@ -49,7 +47,7 @@ export const rateLimits = fp(
       address: app.createRateLimit({
         ...options,
         max: addressRequestsPerMinute,
-        keyGenerator: (request) => normalizeIP(addressOf(request), IPV6_PREFIX)
+        keyGenerator: (request) => networkOf(addressOf(request))
       })
     }
 

@@ -1,4 +1,5 @@
 import { isIP, SocketAddress } from 'node:net'
+import { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyRequest } from 'fastify'
 
 /**
@@ -9,6 +10,14 @@ import type { FastifyRequest } from 'fastify'
  */
 export function addressOf(request: FastifyRequest): string {
   return plainAddress(request.ip) ?? plainAddress(request.socket.remoteAddress) ?? ''
+}
+
+/**
+ * Returns what limits count as one address: of an IPv6 address its /64 network, because whoever has one
+ * address usually has the whole network.
+ */
+export function networkOf(address: string): string {
+  return normalizeIP(address, 64)
 }
 
 /** The longest IPv6 address with a zone, in brackets and with a port, is shorter. */

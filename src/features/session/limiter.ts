@@ -1,5 +1,6 @@
 import type { Database } from '../../db/database.ts'
 import { emailHash } from '../../emails.ts'
+import { networkOf } from '../../http/address.ts'
 import { TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import { countAttempts, deleteAttempt, deleteAttempts, insertAttempt } from './attempt-repository.ts'
@@ -17,9 +18,10 @@ export interface Attempt {
 /**
  * Counts an attempt before the password is checked, so that concurrent attempts count too. Replicas share the
  * count. Throws TooManyAttempts, with the seconds to wait, above a limit. An attacker at one address locks
- * out that address, not the owner of the account at another.
+ * out that address, not the owner of the account at another. An IPv6 address counts as its /64 network.
  */
-export async function countAttempt(db: Database, email: string, address: string): Promise<Attempt> {
+export async function countAttempt(db: Database, email: string, fullAddress: string): Promise<Attempt> {
+  const address = networkOf(fullAddress)
   const account = emailHash(email)
   const id = uuidv7()
   await insertAttempt(db, { id, account, address })

@@ -128,6 +128,32 @@ t.test('a hundred wrong passwords from one address lock it out for all accounts'
   t.equal((await signIn(ann, email, password, newAddress())).status, 200)
 })
 
+t.test('the addresses of an IPv6 network of 64 bits count as one', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  for (let i = 1; i <= 10; i++)
+    t.equal((await signIn(ann, email, WRONG, `2001:db8:0:1:${i}::${i}`)).status, 401)
+  t.equal((await signIn(ann, email, password, '2001:db8:0:1:ffff::1')).status, 429, 'a new address in it')
+  const other = '2001:db8:0:2:ffff::1'
+  t.equal((await signIn(ann, email, password, other)).status, 200, 'another network is not locked out')
+  const sessions = (await ann.get('/api/v1/sessions')).json.data
+  const events = (await service.admin.get(`/api/v1/audit-events?actorId=${ann.person.id}`)).json.data
+  for (const [where, rows] of Object.entries({ sessions, events }))
+    t.ok(
+      rows.some(({ ip }: { ip: string }) => ip === other),
+      `${where}: the full address`
+    )
+})
+
+t.test('an IPv4-mapped address counts as its IPv4 address', async (t) => {
+  const ann = await service.newUser()
+  const { email, password } = ann.person
+  const [bad, good] = [newAddress(), newAddress()]
+  t.same(await fail(ann, email, `::ffff:${bad}`, 10), Array(10).fill(401))
+  t.equal((await signIn(ann, email, password, bad)).status, 429)
+  t.equal((await signIn(ann, email, password, `::ffff:${good}`)).status, 200)
+})
+
 t.test('without TRUST_PROXY a forwarded address is ignored', async (t) => {
   const direct = await startReplica(t, service)
   const ann = await service.newUser()
