@@ -70,9 +70,11 @@ export const accessTokenRoutes: FastifyPluginAsyncTypebox = async (app) => {
         events: [eventOf('token.created', row, { scopes })]
       }
     }
-    // A retry must not return a revoked token as if it could be used.
+    // A retry must not return a revoked token as if it could be used. The guard has not checked the role in a
+    // project that the request names.
     return created(request, reply, create, async (trx, body) => {
       if (!(await repository.isValid(trx, body.id))) throw new TokenRevoked()
+      if (body.projectId) await lockMembership(trx, body.projectId, id, 'admin')
     })
   })
 

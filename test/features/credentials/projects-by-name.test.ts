@@ -77,6 +77,32 @@ t.test('a retry by name gets the first response, even if the project was renamed
   for (const { headers } of second) t.equal(headers.get('idempotency-replayed'), 'true')
 })
 
+t.test('a retry returns the token of a project only to its admins', async (t) => {
+  const [ann, bob] = (await users(2)) as [Client, Client]
+  const id = await project(ann, 'Handed over')
+  await addMember(ann, id, bob, 'owner')
+  const member = `/api/v1/projects/${id}/members/${ann.person.id}`
+  const refs = {
+    byName: { project: 'Handed over' },
+    byId: { project: id },
+    asProjectId: { projectId: id }
+  }
+  const retry = () =>
+    Promise.all(
+      Object.entries(refs).map(([key, ref]) =>
+        ann.post(TOKENS, { ...SCOPES, ...ref }, { headers: { 'idempotency-key': key } })
+      )
+    )
+  const statuses = async () => (await retry()).map(({ status }) => status)
+  t.same(await statuses(), [201, 201, 201])
+  t.equal((await bob.put(member, { role: 'admin' })).status, 200)
+  t.same(await statuses(), [201, 201, 201], 'an admin')
+  t.equal((await bob.put(member, { role: 'editor' })).status, 200)
+  t.same(await statuses(), [403, 403, 403], 'an editor')
+  t.equal((await bob.delete(member)).status, 200)
+  t.same(await statuses(), [403, 403, 403], 'not a member')
+})
+
 t.test('a project of others looks like an unknown one', async (t) => {
   const [ann, bob] = (await users(2)) as [Client, Client]
   await project(bob, 'Secret plans')
