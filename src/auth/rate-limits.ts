@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { addressOf, networkOf } from '../http/address.ts'
 import { TooManyRequests } from '../http/problems.ts'
+import { isRouted } from '../http/unrouted.ts'
 import type { Principal } from './principal.ts'
 
 declare module 'fastify' {
@@ -72,7 +73,7 @@ export const rateLimits = fp(
       return limit('caller', request, call)
     })
     app.addHook('onRequest', (request, _reply, done) => {
-      if (request.routeOptions.config.limitedBy !== undefined) return done()
+      if (request.routeOptions.config.limitedBy !== undefined && isRouted(request)) return done()
       app.limitAddress(request).then(() => done(), done)
     })
     app.addHook('onSend', (request, reply, payload, done) => {

@@ -2,6 +2,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { MethodNotAllowed, NoSuchRoute, type Problem } from './problems.ts'
 
+/** False if the request matches no route. The router accepts an empty segment as a parameter. */
+export function isRouted({ is404, params }: FastifyRequest): boolean {
+  return !is404 && !Object.values(params as object).includes('')
+}
+
 /**
  * Responds to requests that match no route, before their body is read: 405 with `Allow` if the path has
  * routes for other methods (RFC 9110, 15.5.6), and 404 otherwise. `OPTIONS` lists the methods of a path. This
@@ -16,9 +21,7 @@ export const unrouted = fp<{
       routes.push({ path: pathOf(url), methods: [method].flat() })
     })
     app.addHook('onRequest', (request, reply, done) => {
-      // The router accepts an empty segment as a parameter.
-      const isRouted = !request.is404 && !Object.values(request.params as object).includes('')
-      if (isRouted) return done()
+      if (isRouted(request)) return done()
       const path = decoded(request.url.split('?')[0]!)
       const methods = new Set(routes.flatMap((route) => (route.path.test(path) ? route.methods : [])))
       if (methods.size === 0) return answer(new NoSuchRoute(), request, reply)

@@ -115,6 +115,7 @@ t.test('unauthenticated requests are limited by address, separately from callers
         })
     ],
     ['no such path', (origin) => send(origin, '/nothing')],
+    ['an empty segment', (origin) => send(origin, '/api/v1/projects/')],
     ['the document', (origin) => send(origin, '/openapi.json')]
   ]
   for (const [name, request] of cases) {
