@@ -9,9 +9,12 @@ export const minimalHeaders = {
 } as const
 
 /**
- * Helmet's defaults, but with no framing and a content policy for data. Swagger UI sets a policy of its own.
+ * Helmet's defaults, but with no caching, no framing and a content policy for data. Swagger UI sets a policy
+ * of its own, and `FixedContent` may be cached. Whether a response may be cached does not depend on its URL,
+ * because the router accepts several forms of it, such as `/%61pi/v1/session`.
  */
 const COMMON_HEADERS = {
+  'cache-control': minimalHeaders['cache-control'],
   'content-security-policy': minimalHeaders['content-security-policy'],
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
@@ -46,9 +49,8 @@ export const securityHeaders = fp(
       })
     }
     const headers = { ...COMMON_HEADERS, ...(publicOrigin?.startsWith('https:') && HTTPS_ONLY) }
-    const apiHeaders = { ...headers, 'cache-control': 'no-store' }
-    app.addHook('onRequest', (request, reply, done) => {
-      reply.headers(request.url.startsWith('/api/') ? apiHeaders : headers)
+    app.addHook('onRequest', (_request, reply, done) => {
+      reply.headers(headers)
       done()
     })
   },

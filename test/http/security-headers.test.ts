@@ -39,8 +39,11 @@ t.test('responses cannot be framed, sniffed, or run as a page', async (t) => {
   }
 })
 
-t.test('caches may not store API responses', async (t) => {
-  for (const path of paths.filter((one) => one.startsWith('/api/'))) {
+t.test('caches may store only the documents', async (t) => {
+  const documents = ['/favicon.ico', '/openapi.json', '/openapi.yaml']
+  // The router accepts these forms too.
+  const forms = ['/%61pi/v1/session', `${origin}/api/v1/session`]
+  for (const path of [...paths, ...forms].filter((one) => !documents.includes(one))) {
     for (const method of ['GET', 'HEAD', 'POST', 'DELETE']) {
       const answer = await send(origin, path, { method })
       t.equal(answer.headers['cache-control'], 'no-store', `${method} ${path} ${answer.status}`)
@@ -48,6 +51,9 @@ t.test('caches may not store API responses', async (t) => {
     const answer = await send(origin, path, { headers: { cookie: admin.cookie! } })
     t.equal(answer.headers['cache-control'], 'no-store', `${path} ${answer.status}`)
   }
+  for (const form of forms)
+    t.equal((await send(origin, form, { headers: { cookie: admin.cookie! } })).status, 200, form)
+  for (const path of documents) t.equal((await send(origin, path)).headers['cache-control'], 'no-cache', path)
 })
 
 t.test('a service on https sends Strict-Transport-Security', async (t) => {
