@@ -28,11 +28,11 @@ export async function changePassword(
       const user = { id: caller.userId, oldHash: password_hash, newHash: passwordHash }
       if (!(await setPassword(db, user))) throw new WrongPassword()
       await deleteSessionsExcept(db, caller.userId, caller.sessionId)
+      await attempt.succeeded(db)
       const target = { type: 'user', id: caller.userId, name: caller.name } as const
       return { result: undefined, events: [{ action: 'user.password-changed', target }] }
     },
     { userLock: 'update' }
   )
-  await attempt.succeeded()
   await passwordChanged?.()
 }

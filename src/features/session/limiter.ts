@@ -1,4 +1,4 @@
-import type { Database } from '../../db/database.ts'
+import type { Database, Transaction } from '../../db/database.ts'
 import { emailHash } from '../../emails.ts'
 import { networkOf } from '../../http/address.ts'
 import { TooManyAttempts } from '../../http/problems.ts'
@@ -11,8 +11,11 @@ const LIMITS = { pair: 10, account: 50, address: 100 }
 
 /** An attempt to sign in with a password. */
 export interface Attempt {
-  /** Deletes the attempts of this address on this account. Call it if the password was correct. */
-  succeeded(): Promise<void>
+  /**
+   * Deletes the attempts of this address on this account. Call it if the password was correct, in the
+   * transaction that uses it, so that a failure does not leave half of it done.
+   */
+  succeeded(trx: Transaction): Promise<void>
 }
 
 /**
@@ -36,5 +39,5 @@ export async function countAttempt(db: Database, email: string, fullAddress: str
     await deleteAttempt(db, id)
     throw new TooManyAttempts({ retryAfter })
   }
-  return { succeeded: () => deleteAttempts(db, account, address) }
+  return { succeeded: (trx) => deleteAttempts(trx, account, address) }
 }

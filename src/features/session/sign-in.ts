@@ -5,7 +5,7 @@ import { inTransaction } from '../../db/database.ts'
 import { InvalidCredentials, TooManyAttempts } from '../../http/problems.ts'
 import { uuidv7 } from '../../ids.ts'
 import type { Services } from '../../services.ts'
-import { countAttempt } from './limiter.ts'
+import { type Attempt, countAttempt } from './limiter.ts'
 import { findAccount, insertSession, setPassword } from './repository.ts'
 
 /**
@@ -30,22 +30,24 @@ export async function signIn(
     if (error instanceof TooManyAttempts) await recordFailure((await findAccount(db, email))?.id, error.code)
     throw error
   })
-  const first = await enter(services, { email, password }, origin, token)
+  const first = await enter(services, attempt, { email, password }, origin, token)
   // Another sign-in of the same user may have renewed the hash.
   const isRetried = first.outdated && !first.session
-  const { account, session } = isRetried ? await enter(services, { email, password }, origin, token) : first
+  const { account, session } = isRetried
+    ? await enter(services, attempt, { email, password }, origin, token)
+    : first
   if (!account || !session) {
     const refusal = new InvalidCredentials()
     await recordFailure(account?.id, refusal.code)
     throw refusal
   }
-  await attempt.succeeded()
   return { user: account, session, token }
 }
 
 /** Starts a session if the password fits the account, and renews its hash if that is outdated. */
 async function enter(
   { db, config }: Services,
+  attempt: Attempt,
   { email, password }: { email: string; password: string },
   origin: Origin,
   token: string
@@ -70,6 +72,7 @@ async function enter(
     if (!session) return undefined
     const actor = { ...origin, actor_type: 'user', actor_id: id, actor_name: account.name }
     await record(trx, actor, [{ action: 'session.started', target: { type: 'session', id: session.id } }])
+    await attempt.succeeded(trx)
     return session
   })
   return { account, session, outdated }

@@ -188,3 +188,18 @@ t.test('attempts to change the password count too', async (t) => {
   t.ok(Number(refused.headers.get('retry-after')) > 0)
   t.equal((await signIn(ann, ann.person.email, ann.person.password, newAddress())).status, 200, 'unchanged')
 })
+
+t.test('if the attempts cannot be deleted, the password is unchanged and no session starts', async (t) => {
+  const ann = await service.newUser()
+  await sql`create function refuse() returns trigger language plpgsql as
+    $$ begin raise 'no' using errcode = 'disk_full'; end $$`.execute(service.db)
+  await sql`create trigger refuse before delete on login_failures execute function refuse()`.execute(
+    service.db
+  )
+  const body = { currentPassword: ann.person.password, newPassword: 'staple of another kind' }
+  t.equal((await ann.put('/api/v1/users/me/password', body)).status, 503)
+  t.equal((await ann.other().signIn(ann.person)).status, 503)
+  await sql`drop trigger refuse on login_failures`.execute(service.db)
+  t.equal((await ann.get('/api/v1/sessions')).json.total, 1)
+  t.equal((await ann.other().signIn(ann.person)).status, 200)
+})
