@@ -19,6 +19,7 @@ const FASTIFY_ERRORS: Record<string, errors.ProblemClass> = {
   FST_ERR_CTP_INVALID_JSON_BODY: errors.MalformedBody,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: errors.BadRequest,
   FST_ERR_BAD_URL: errors.MalformedUrl,
+  FST_ERR_MAX_PARAM_LENGTH: errors.UrlTooLong,
   FST_ERR_NOT_FOUND: errors.NoSuchRoute
 }
 
