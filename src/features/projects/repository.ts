@@ -1,6 +1,5 @@
 import { sql } from 'kysely'
 import { lookup } from '../../auth/lookup.ts'
-import { rolesAtLeast } from '../../auth/roles.ts'
 import type { Database, Transaction } from '../../db/database.ts'
 import { violates } from '../../db/errors.ts'
 import { matches, type NamedFilter, namedOrder, pagedList } from '../../db/paged-list.ts'
@@ -108,20 +107,26 @@ function mapHeldName(error: unknown): never {
   throw violates(error, 'project_members_held_name') ? new NameTaken() : error
 }
 
+/** Undefined values do not change. */
+export interface ProjectChange {
+  name: string | undefined
+  description: string | null | undefined
+}
+
 /**
- * Changes the values that are set. Returns undefined if the project was deleted or the user is not its admin.
- * An owner who renames a project becomes the only user who can refer to it by name: otherwise, values that
- * the former holder of the name sends to another project by its name could reach this one. Throws NameTaken,
- * also if the former holder has another project with the name.
+ * Changes the project of a member. The caller must have locked it: a rename must see the name that the one
+ * before it has set. An owner who renames a project becomes the only user who can refer to it by name:
+ * otherwise, values that the former holder of the name sends to another project by its name could reach this
+ * one. Throws NameTaken, also if the former holder has another project with the name.
  */
 export async function updateProject(
   trx: Transaction,
   userId: string,
   id: string,
-  { name, description }: { name: string | undefined; description: string | null | undefined }
-): Promise<ProjectRow | undefined> {
+  { name, description }: ProjectChange
+): Promise<ProjectRow> {
   try {
-    const row = await trx
+    const { name_key, ...project } = await trx
       .with('before', (q) => q.selectFrom('projects').where('id', '=', id).select('name_key'))
       .with('p', (q) =>
         q
@@ -131,7 +136,6 @@ export async function updateProject(
           .where('p.id', '=', id)
           .whereRef('m.project_id', '=', 'p.id')
           .where('m.user_id', '=', userId)
-          .where('m.role', 'in', rolesAtLeast('admin'))
           .returning(columns)
       )
       .selectFrom(['p', 'before'])
@@ -144,9 +148,7 @@ export async function updateProject(
         'p.role',
         'before.name_key'
       ])
-      .executeTakeFirst()
-    if (!row) return undefined
-    const { name_key, ...project } = row
+      .executeTakeFirstOrThrow()
     const key = foldName(project.name)
     if (key !== name_key) await moveHeldName(trx, id, { key, holderId: userId })
     return project

@@ -4,14 +4,13 @@ import { created } from '../../audit/created.ts'
 import { type AuditEvent, audited } from '../../audit/record.ts'
 import { signedIn } from '../../auth/principal.ts'
 import { pageOf, requestedNamedPage } from '../../http/paging.ts'
-import { NotFound } from '../../http/problems.ts'
 import { success } from '../../http/schemas.ts'
 import { uuidv7 } from '../../ids.ts'
 import { memberRoutes } from './member-routes.ts'
 import { member } from './membership.ts'
 import * as repository from './repository.ts'
 import * as schema from './schema.ts'
-import { deleteProject } from './service.ts'
+import { changeProject, deleteProject } from './service.ts'
 
 export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
   const { db } = app.services
@@ -47,8 +46,7 @@ export const projectRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { name, description } = request.body
     const { userId } = request.principal
     return audited(request, async ({ db }) => {
-      const row = await repository.updateProject(db, userId, id, { name, description })
-      if (!row) throw new NotFound()
+      const row = await changeProject(db, userId, id, { name, description })
       return { result: toProject(row), events: [eventOf('project.updated', row)] }
     })
   })

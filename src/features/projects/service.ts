@@ -15,6 +15,21 @@ import { requireRole } from './membership.ts'
 import * as repository from './repository.ts'
 
 /**
+ * Changes the values of a project that are set. Throws Forbidden, NotFound, and NameTaken if the caller or
+ * the former holder of the name has another project with the new one.
+ */
+export async function changeProject(
+  trx: Transaction,
+  callerId: string,
+  id: string,
+  change: repository.ProjectChange
+): Promise<repository.ProjectRow> {
+  const { caller } = await lockRoles(trx, id, callerId, callerId)
+  requireRole(caller, 'admin')
+  return repository.updateProject(trx, callerId, id, change)
+}
+
+/**
  * Deletes a project that the caller owns, with its links and tokens. Keeps the credentials. Returns an event
  * for each credential that was linked, so that its owner sees the change. Throws NotFound.
  */
@@ -87,7 +102,7 @@ export async function removeMember(
 
 /**
  * Locks the project and reads the roles again, because they may have changed since the guard ran. Changes of
- * the members of one project are serialized.
+ * one project and its members are serialized.
  */
 async function lockRoles(trx: Transaction, projectId: string, callerId: string, userId: string) {
   if (!(await repository.lockProject(trx, projectId))) throw new NotFound()

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import t from 'tap'
+import type { Tables } from '../../../src/db/tables.ts'
 import type { Answer, Client } from '../../helpers/client.ts'
+import { uniqueName } from '../../helpers/fixtures.ts'
 import { memberPath, outcome, PEOPLE, PROJECTS, startWithRoles } from '../../helpers/project-roles.ts'
 
 const { service, olga, adam, vera, mimi, nora, newProject, rolesIn } = await startWithRoles(t)
@@ -91,12 +93,11 @@ t.test('an owner who leaves while the account of the other one is deleted leaves
   }
 })
 
-/** Sends a request that waits for the lock of the project, and changes a role before it continues. */
+/** Sends a request that waits for the lock of the project, and makes a change before it continues. */
 async function whileWaiting(
   project: string,
   request: () => Promise<Answer>,
-  who: Client,
-  role: 'admin' | 'viewer'
+  change: (trx: Kysely<Tables>, id: string) => Promise<unknown>
 ) {
   const id = project.slice(PROJECTS.length + 1)
   const { db } = service
@@ -107,16 +108,20 @@ async function whileWaiting(
     await trx.selectFrom('projects').select('id').where('id', '=', id).forUpdate().execute()
     answer = request()
     while ((await waiting.execute(db)).rows.length === 0) await delay(5)
-    const { id: userId } = who.person
-    await trx
-      .updateTable('project_members')
-      .set({ role })
-      .where('project_id', '=', id)
-      .where('user_id', '=', userId)
-      .execute()
+    await change(trx, id)
   })
   return answer!
 }
+
+const setRole =
+  ({ person }: Client, role: 'admin' | 'viewer') =>
+  (trx: Kysely<Tables>, id: string) =>
+    trx
+      .updateTable('project_members')
+      .set({ role })
+      .where('project_id', '=', id)
+      .where('user_id', '=', person.id)
+      .execute()
 
 t.test('a role that is lost between the guard and the change no longer counts', async (t) => {
   const { email } = nora.person
@@ -124,6 +129,7 @@ t.test('a role that is lost between the guard and the change no longer counts', 
     ['adding', adam, 'viewer', (project) => adam.post(`${project}/members`, { email, role: 'viewer' })],
     ['changing', adam, 'viewer', (project) => adam.put(memberPath(project, vera), { role: 'editor' })],
     ['removing', adam, 'viewer', (project) => adam.delete(memberPath(project, vera))],
+    ['renaming', adam, 'viewer', (project) => adam.put(project, { name: uniqueName('Renamed') })],
     [
       'adding an owner',
       olga,
@@ -135,9 +141,11 @@ t.test('a role that is lost between the guard and the change no longer counts', 
   for (const [name, who, role, act] of cases) {
     const project = await newProject()
     await olga.put(memberPath(project, mimi), { role: 'owner' })
-    t.same(outcome(await whileWaiting(project, () => act(project), who, role)), [403, 'forbidden'], name)
+    const answer = await whileWaiting(project, () => act(project), setRole(who, role))
+    t.same(outcome(answer), [403, 'forbidden'], name)
     const roles = { ...PEOPLE, Mimi: 'owner', [who === adam ? 'Adam' : 'Olga']: role }
     t.same(await rolesIn(project, mimi), roles, `${name}: nothing else has changed`)
+    t.match((await mimi.get(project)).json, { name: /^Report/ }, name)
   }
 })
 
@@ -145,5 +153,19 @@ t.test('an owner who becomes the last one while leaving stays', async (t) => {
   const project = await newProject()
   await olga.put(memberPath(project, mimi), { role: 'owner' })
   const leave = () => olga.delete(memberPath(project, olga))
-  t.same(outcome(await whileWaiting(project, leave, mimi, 'viewer')), [409, 'last-owner'])
+  t.same(outcome(await whileWaiting(project, leave, setRole(mimi, 'viewer'))), [409, 'last-owner'])
+})
+
+t.test('an owner who renames a project back during another rename holds its name', async (t) => {
+  const project = await newProject()
+  const { name } = (await olga.get(project)).json
+  await olga.put(memberPath(project, mimi), { role: 'owner' })
+  const other = uniqueName('Other')
+  const rename = () => mimi.put(project, { name })
+  const answer = await whileWaiting(project, rename, (trx, id) =>
+    trx.updateTable('projects').set({ name: other, name_key: other }).where('id', '=', id).execute()
+  )
+  t.equal(answer.status, 200)
+  t.same(outcome(await mimi.post(PROJECTS, { name })), [409, 'name-taken'])
+  t.same(outcome(await olga.post(PROJECTS, { name })), [201])
 })
