@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
@@ -97,6 +98,37 @@ t.test('all tokens of a project share their turns', async (t) => {
   const statuses = (await Promise.all(large)).map(({ status }) => status).sort()
   t.same(statuses, [...Array(10).fill(200), 429, 429])
   t.equal((await resolve(machines[0]!, small.id)).status, 200)
+})
+
+t.test('a resolve by name in a project with many credentials is a long read', async (t) => {
+  const ann = await service.newUser()
+  const project = await newProject(ann)
+  const type = await newType(ann)
+  const { id, credentialName: name } = await newCredential(ann, type, { projectIds: [project] })
+  await sql`with made as (
+      insert into credentials (id, owner_id, type_id, name, name_key)
+      select gen_random_uuid(), ${ann.person.id}::uuid, ${type.id}::uuid, 'Many ' || i, 'many ' || i
+      from generate_series(1, 1000) i returning id)
+    insert into credential_projects (id, credential_id, project_id)
+      select gen_random_uuid(), id, ${project}::uuid from made`.execute(service.db)
+  const machine = await newToken(ann, ['credentials:resolve'], { projectId: project })
+  const resolve = (...credentials: object[]) =>
+    machine.post(`/api/v1/projects/${project}/resolve`, { credentials })
+  const { json } = await resolve({ name: 'MANY 7' }, { name: name.toUpperCase() }, { name: 'none' }, { id })
+  const outcomes = json.results.map((one: { error?: { code: string } }) => one.error?.code ?? 'ok')
+  t.same(outcomes, ['environment-not-configured', 'ok', 'not-found', 'ok'])
+
+  // The lock holds the statement that records the event, after the values have been read.
+  const held = await hold(t, 'audit_log')
+  const byName = Array.from({ length: 12 }, () => resolve({ name }))
+  const [refused] = await firstOf(byName, 2)
+  t.match(refused, { status: 429, json: { code: 'too-many-requests' } })
+  const ids = Array.from({ length: 17 }, () => ({ id: randomUUID() }))
+  const byIds = Array.from({ length: 12 }, () => resolve(...ids))
+  await held.release()
+  const statuses = (await Promise.all(byName)).map(({ status }) => status).sort()
+  t.same(statuses, [...Array(10).fill(200), 429, 429])
+  for (const { status } of await Promise.all(byIds)) t.equal(status, 200, 'many ids are a short read')
 })
 
 /** Returns the first `count` responses. */

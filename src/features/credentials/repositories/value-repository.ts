@@ -4,6 +4,7 @@ import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
 import { isVisible, MAX_BATCHED, MAX_BATCHED_BYTES } from './credential-repository.ts'
+import { linkedTo } from './item-repository.ts'
 
 /** Sealed values in base64, by field id. */
 export type SealedById = Record<string, string>
@@ -65,13 +66,22 @@ export async function findRevealable(db: Database, ownerId: string, id: string, 
 
 export type RevealableRow = NonNullable<Awaited<ReturnType<typeof findRevealable>>>
 
-/** The credentials that are linked to a project. */
-const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =>
+/**
+ * The credentials with these ids that are linked to a project. `offset 0` keeps the planner from reading all
+ * links of the project.
+ */
+const linked = (
+  db: Kysely<Tables>,
+  projectId: Viewer,
+  ids: Expression<readonly string[]>,
+  environment: TextParam
+) =>
   db
-    .selectFrom('credential_projects as l')
-    .innerJoin('credentials as c', 'c.id', 'l.credential_id')
+    .selectFrom('credentials as c')
     .innerJoin('credential_types as t', 't.id', 'c.type_id')
-    .where('l.project_id', '=', projectId as Expression<string>)
+    .where(sql<boolean>`c.id = any(${ids})`)
+    .where(sql<boolean>`exists (select from credential_projects l
+      where l.credential_id = c.id and l.project_id = ${projectId} offset 0)`)
     .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision', 'c.expires_at'])
     .select(['c.type_id', 't.type_name', 't.revision as type_revision'])
     .select([sql<boolean>`coalesce(c.expires_at <= now(), false)`.as('expired'), isConfigured(environment)])
@@ -79,13 +89,11 @@ const linked = (db: Kysely<Tables>, projectId: Viewer, environment: TextParam) =
 /** Finds linked credentials by id, with their sealed values in one environment: null if they are large. */
 export const linkedById = lookup(
   (db, p: Params<{ ids: string[]; environment: string }>, { projectId }) =>
-    linked(db, projectId, p.environment)
-      .where(sql<boolean>`l.credential_id = any(${p.ids}::uuid[])`)
-      .select([
-        sql<SealedById | null>`case when ${isBatchable(p.environment, sql`cardinality(${p.ids}::uuid[])`)}
-          then ${sealedValues(p.environment)} end`.as('sealed'),
-        'c.name_key'
-      ]),
+    linked(db, projectId, sql`${p.ids}::uuid[]`, p.environment).select([
+      sql<SealedById | null>`case when ${isBatchable(p.environment, sql`cardinality(${p.ids}::uuid[])`)}
+        then ${sealedValues(p.environment)} end`.as('sealed'),
+      'c.name_key'
+    ]),
   { ids: 'uuid[]', environment: 'text' }
 )
 
@@ -99,17 +107,46 @@ interface LinkedParams {
   maxBytes: number
 }
 
-/** Reads the values of all credentials that it finds, or none if they are too large together. */
+/** The maximum number of credentials of a project that a short read searches for names. */
+const FEW_NAMES = 1_000
+
+const hasNames = (p: Params<LinkedParams>) => sql`cardinality(${p.nameKeys}::text[]) > 0`
+
+/**
+ * The ids of the project's credentials with these names: of each name two at most, because several are as
+ * ambiguous as two. No index has the names of a project, so all its credentials are read.
+ */
+const idsOfNames = (p: Params<LinkedParams>) => sql`select unnest((array_agg(c.id))[1:2])
+  from credentials c
+  where ${hasNames(p)} and c.id = any(array(${linkedTo(p.projectId)}))
+    and c.name_key = any(${p.nameKeys}::text[])
+  group by c.name_key`
+
+const hasFewNames = (p: Params<LinkedParams>) => sql<boolean>`(not ${hasNames(p)}
+  or (select count(*) from (${linkedTo(p.projectId)} limit ${sql.lit(FEW_NAMES + 1)}) counted)
+    <= ${sql.lit(FEW_NAMES)})`
+
+/**
+ * Reads the values of all credentials that it finds, or none if they are too large together. A short read
+ * finds nothing, and is not `complete`, if it would have to search too many names.
+ */
 const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
   prepared(
     (db, p: Params<LinkedParams>) =>
       db
-        .with('found', (q) =>
-          linked(q as Kysely<Tables>, p.projectId, p.environment)
-            .where(sql<boolean>`(c.id = any(${p.ids}::uuid[]) or c.name_key = any(${p.nameKeys}::text[]))`)
+        .with('scope', () => {
+          const complete = pool === 'reads' ? hasFewNames(p) : sql<boolean>`true`
+          return sql<{ complete: boolean }>`(select ${complete} as complete)`
+        })
+        .with('found', () => {
+          const ids = sql<string[]>`array(select unnest(${p.ids}::uuid[]) union all ${idsOfNames(p)})`
+          return linked(db, p.projectId, ids, p.environment)
+            .where(sql<boolean>`(select complete from scope)`)
             .select(['c.name_key', sizeOf(p.environment).as('size')])
-        )
-        .selectFrom('found as c')
+        })
+        .selectFrom('scope')
+        .leftJoin('found as c', (join) => join.onTrue())
+        .select(['scope.complete'])
         .select(['c.id', 'c.owner_id', 'c.name', 'c.revision', 'c.sealed_revision', 'c.expires_at'])
         .select(['c.type_id', 'c.type_name', 'c.type_revision', 'c.expired', 'c.configured'])
         .select([
@@ -121,28 +158,34 @@ const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
     { pool }
   )
 
-const linkedWithFewValues = linkedByIdOrName('reads')
-const linkedWithAnyValues = linkedByIdOrName('longReads')
+const shortRead = linkedByIdOrName('reads')
+const longRead = linkedByIdOrName('longReads')
 
 type Sealed<Found> = Found & { sealed: SealedById }
 
-const isSealed = <Found extends { sealed: SealedById | null }>(row: Found): row is Sealed<Found> =>
-  row.sealed !== null
+export type PreloadedRow = Awaited<ReturnType<typeof linkedById.find>>[number]
+export type LinkedRow = Sealed<PreloadedRow>
+
+const isSealed = <Found extends PreloadedRow>(row: Found): row is Sealed<Found> => row.sealed !== null
 
 /**
- * Finds linked credentials by id, or by folded name, with their sealed values. Reads the names of the
- * whole project. Returns undefined, without having read a value, if all of them have over `maxBytes` bytes.
+ * Finds linked credentials by id, or by folded name, with their sealed values. Returns undefined, without
+ * having read a value, if all of them have over `maxBytes` bytes.
  */
 export async function findLinked(
   db: Database,
   { maxBytes, ...params }: LinkedParams
 ): Promise<LinkedRow[] | undefined> {
-  const found = await linkedWithFewValues(db, { ...params, maxBytes: Math.min(maxBytes, MAX_BATCHED) })
-  if (found.every(isSealed)) return found
-  if (found[0]!.total_size > maxBytes) return undefined
-  const large = await linkedWithAnyValues(db, { ...params, maxBytes })
+  const short = { ...params, maxBytes: Math.min(maxBytes, MAX_BATCHED) }
+  const { isComplete, rows } = foundIn(await shortRead(db, short))
+  if (isComplete && rows.every(isSealed)) return rows
+  if (isComplete && rows[0]!.total_size > maxBytes) return undefined
+  const large = foundIn(await longRead(db, { ...params, maxBytes })).rows
   return large.every(isSealed) ? large : undefined
 }
 
-export type LinkedRow = Sealed<Awaited<ReturnType<typeof linkedById.find>>[number]>
-export type PreloadedRow = Awaited<ReturnType<typeof linkedById.find>>[number]
+/** If nothing was found, there is one row, without an id. */
+function foundIn(rows: Awaited<ReturnType<typeof shortRead>>) {
+  const found = rows.filter(({ id }) => id !== null) as (PreloadedRow & { total_size: number })[]
+  return { isComplete: rows[0]!.complete, rows: found }
+}
