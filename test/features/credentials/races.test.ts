@@ -1,8 +1,10 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
+import type { Answer, Client } from '../../helpers/client.ts'
 import { eventually } from '../../helpers/eventually.ts'
 import { addMember, newCredential, newCredentialBody, newProject, newType } from '../../helpers/fixtures.ts'
+import { newToken } from '../../helpers/tokens.ts'
 
 const path = '/api/v1/app-credentials'
 const service = await startTestApp(t, { LOG_LEVEL: 'warn' })
@@ -81,6 +83,37 @@ t.test('a role that ends while a link waits for its project does not allow the l
     t.same((await ann.get(`${path}/${id}`)).json.projects, [])
     t.same((await bob.get(`${path}/by-project/${project}`)).json, [])
     await sql`delete from project_members where user_id = ${ann.person.id}`.execute(service.db)
+  }
+})
+
+t.test('a usage that waits for a transfer is recorded for the new owner', async (t) => {
+  const [ann, bob, carl] = [await service.newUser(), await service.newUser(), await service.newUser()]
+  const type = await newType(ann)
+  const project = await newProject(carl)
+  await addMember(carl, project, ann, 'editor')
+  const { id } = await newCredential(ann, type, { projectIds: [project] })
+  const machine = await newToken(carl, ['usages:write'], { projectId: project })
+  const usage = `${path}/${id}/usages/job`
+  const cases: [string, Client, Client, () => Promise<Answer>][] = [
+    ['usage.added', ann, bob, () => machine.put(usage)],
+    ['usage.removed', bob, ann, () => machine.delete(usage)]
+  ]
+  for (const [action, before, after, act] of cases) {
+    const waiting = await service.db.transaction().execute(async (trx) => {
+      await sql`select id from credentials where id = ${id} for update`.execute(trx)
+      const answer = act()
+      await eventually(async () => {
+        const { rows } = await sql`select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`.execute(service.db)
+        return rows.length > 0
+      }, 'the request waits')
+      await sql`update credentials set owner_id = ${after.person.id} where id = ${id}`.execute(trx)
+      return { answer }
+    })
+    t.equal((await waiting.answer).status, 200)
+    const seenBy = async (who: Client) =>
+      (await who.get(`/api/v1/audit-events?credentialId=${id}&action=${action}`)).json.data.length
+    t.same([await seenBy(before), await seenBy(after)], [0, 1], action)
   }
 })
 

@@ -39,15 +39,16 @@ const MAX_USAGES = 10_000
 
 /**
  * Registers that a consumer depends on the credential; `projectId` is null if the owner registers it, and
- * otherwise a project that the credential is linked to. Returns the usage; `isNew` is true if it was
- * inserted. Throws NotFound if the credential was deleted or its link was removed in the meantime, and
- * TooManyUsages.
+ * otherwise a project that the credential is linked to. Returns the usage and the credential; `isNew` is true
+ * if it was inserted. Throws NotFound if the credential was deleted or its link was removed in the meantime,
+ * and TooManyUsages.
  */
 export async function putUsage(
   trx: Transaction,
   { credentialId, consumer, projectId }: { credentialId: string; consumer: string; projectId: string | null }
 ) {
-  if (!(await lockUsable(trx, credentialId, projectId))) throw new NotFound()
+  const credential = await lockCredential(trx, credentialId)
+  if (!credential || (projectId && !(await lockLink(trx, credentialId, projectId)))) throw new NotFound()
   const columns = ['consumer', 'project_id', 'created_at'] as const
   const existing = await trx
     .selectFrom('credential_usages')
@@ -56,7 +57,7 @@ export async function putUsage(
     .where('project_id', 'is not distinct from', projectId)
     .select(columns)
     .executeTakeFirst()
-  if (existing) return { usage: existing, isNew: false }
+  if (existing) return { credential, usage: existing, isNew: false }
   const { total } = await trx
     .selectFrom('credential_usages')
     .where('credential_id', '=', credentialId)
@@ -68,25 +69,24 @@ export async function putUsage(
     .values({ credential_id: credentialId, consumer, project_id: projectId })
     .returning(columns)
     .executeTakeFirstOrThrow()
-  return { usage, isNew: true }
+  return { credential, usage, isNew: true }
 }
 
 /**
- * Locks the credential, so that usages are registered one at a time, and its link to the project.
- * Returns false if one of them does not exist.
+ * Locks the credential, so that its usages are registered one at a time. Returns it with its present owner
+ * and name, which may have changed since a guard read them.
  */
-async function lockUsable(
-  trx: Transaction,
-  credentialId: string,
-  projectId: string | null
-): Promise<boolean> {
-  const credential = await trx
+function lockCredential(trx: Transaction, id: string) {
+  return trx
     .selectFrom('credentials')
-    .where('id', '=', credentialId)
-    .select('id')
+    .where('id', '=', id)
+    .select(['id', 'owner_id', 'name'])
     .forNoKeyUpdate()
     .executeTakeFirst()
-  if (!credential || projectId === null) return credential !== undefined
+}
+
+/** Locks the link of the credential to the project. Returns false if there is none. */
+async function lockLink(trx: Transaction, credentialId: string, projectId: string): Promise<boolean> {
   const link = await trx
     .selectFrom('credential_projects')
     .where('credential_id', '=', credentialId)
@@ -97,20 +97,25 @@ async function lockUsable(
   return link !== undefined
 }
 
-/** Deletes a usage. With a project, only one that was registered for it. Returns false if there was none. */
+/**
+ * Deletes a usage, and returns its credential. With a project, only one that was registered for it. Throws
+ * NotFound.
+ */
 export async function deleteUsage(
-  db: Database,
+  trx: Transaction,
   credentialId: string,
   consumer: string,
   projectId: string | null
-): Promise<boolean> {
-  const result = await db
+) {
+  const credential = await lockCredential(trx, credentialId)
+  const result = await trx
     .deleteFrom('credential_usages')
     .where('credential_id', '=', credentialId)
     .where('consumer', '=', consumer)
     .$if(projectId !== null, (query) => query.where('project_id', '=', projectId))
     .executeTakeFirst()
-  return result.numDeletedRows > 0n
+  if (!credential || result.numDeletedRows === 0n) throw new NotFound()
+  return credential
 }
 
 /** Lists the consumers of a credential, by name, up to a hundred. */

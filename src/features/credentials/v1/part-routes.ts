@@ -124,8 +124,9 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const { consumer } = request.params
     return audited(request, async ({ db }) => {
       await lockOwn(db, row, projectId)
-      const { usage, isNew } = await usages.putUsage(db, { credentialId: row.id, consumer, projectId })
-      return { result: toUsage(usage), events: isNew ? [usageEvent('added', row, projectId, consumer)] : [] }
+      const put = await usages.putUsage(db, { credentialId: row.id, consumer, projectId })
+      const events = put.isNew ? [usageEvent('added', put.credential, projectId, consumer)] : []
+      return { result: toUsage(put.usage), events }
     })
   })
 
@@ -137,8 +138,8 @@ export const credentialPartRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const { consumer } = request.params
       return audited(request, async ({ db }) => {
         await lockOwn(db, row, projectId)
-        if (!(await usages.deleteUsage(db, row.id, consumer, projectId))) throw new NotFound()
-        return { result: success, events: [usageEvent('removed', row, projectId, consumer)] }
+        const credential = await usages.deleteUsage(db, row.id, consumer, projectId)
+        return { result: success, events: [usageEvent('removed', credential, projectId, consumer)] }
       })
     }
   )
