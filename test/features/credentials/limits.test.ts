@@ -136,6 +136,23 @@ t.test('past security findings', async (t) => {
     t.ok(received < 100_000, `${received} bytes`)
     t.equal((await resolve(credentials.slice(0, 2))).status, 200)
     t.ok(received > 2_000_000, `allowed values are read: ${received} bytes`)
+
+    t.equal((await resolve(credentials.slice(0, 4))).status, 200)
+    const twice = await resolve([...credentials.slice(0, 4), ...names.slice(-4)])
+    t.match(twice.json, { code: 'answer-too-large' }, 'values count as often as they are returned')
+
+    const [first] = credentials
+    await service.db
+      .updateTable('credentials')
+      .set({ expires_at: new Date(0) })
+      .where('id', '=', first!.id)
+      .execute()
+    received = 0
+    t.match((await resolve([first!])).json.results, [{ error: { code: 'expired' } }])
+    t.match((await resolve(names.slice(-1))).json.results, [{ error: { code: 'expired' } }])
+    t.ok(received < 100_000, `values of expired credentials are not read: ${received} bytes`)
+    for (const all of [credentials, names])
+      t.equal((await resolve(all)).status, 200, 'expired credentials do not count')
   })
 
   t.test('a credential has at most 32 environments', async (t) => {

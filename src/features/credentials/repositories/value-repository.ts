@@ -1,4 +1,4 @@
-import { type Expression, type Kysely, sql } from 'kysely'
+import { type Expression, type Kysely, type RawBuilder, sql } from 'kysely'
 import { lookup, type Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
@@ -15,21 +15,25 @@ const isConfigured = (environment: TextParam) =>
   sql<boolean>`exists (select from credential_environments e
     where e.credential_id = c.id and e.name = ${environment})`.as('configured')
 
-/** The values of `c` in one environment. */
-const sealedValues = (environment: TextParam) =>
+/** The sealed values of `c` in one environment. */
+const valuesIn = (environment: TextParam) =>
+  sql`credential_keys k where k.credential_id = c.id and k.environment = ${environment}`
+
+/** The same, or none if `c` has expired: its values are not resolved. */
+const resolvableIn = (environment: TextParam) =>
+  sql`${valuesIn(environment)} and (c.expires_at is null or c.expires_at > now())`
+
+const sealedById = (values: RawBuilder<unknown>) =>
   sql<SealedById>`(select coalesce(json_object_agg(k.field_id, encode(k.value, 'base64')), '{}')
-    from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
+    from ${values})`
 
-/** The size of the sealed values of `c` in one environment, in bytes. Does not read the values. */
-const sizeOf = (environment: TextParam) => sql<number>`(select coalesce(sum(octet_length(k.value)), 0)
-  from credential_keys k where k.credential_id = c.id and k.environment = ${environment})`
+/** The total size of the values, in bytes. Does not read the values. */
+const sizeOf = (values: RawBuilder<unknown>) =>
+  sql<number>`(select coalesce(sum(octet_length(k.value)), 0) from ${values})`
 
-/**
- * True if the values of `c` in one environment are small enough to share a batch with those of `count`
- * others.
- */
-const isBatchable = (environment: TextParam, count: Expression<number>) =>
-  sql<boolean>`${MAX_BATCHED_BYTES} / ${count} >= ${sizeOf(environment)}`
+/** True if the values are small enough to share a batch with those of `count` others. */
+const isBatchable = (values: RawBuilder<unknown>, count: Expression<number>) =>
+  sql<boolean>`${MAX_BATCHED_BYTES} / ${count} >= ${sizeOf(values)}`
 
 const revealing = (db: Kysely<Tables>, id: TextParam, viewer: Viewer, environment: TextParam) =>
   db
@@ -45,8 +49,9 @@ const revealing = (db: Kysely<Tables>, id: TextParam, viewer: Viewer, environmen
 export const revealable = lookup(
   (db, p: Params<{ id: string; environment: string }>, { userId: viewer }) =>
     revealing(db, p.id, viewer, p.environment).select(
-      sql<SealedById | null>`case when c.owner_id = ${viewer} and ${isBatchable(p.environment, sql.lit(1))}
-        then ${sealedValues(p.environment)} end`.as('sealed')
+      sql<SealedById | null>`case
+        when c.owner_id = ${viewer} and ${isBatchable(valuesIn(p.environment), sql.lit(1))}
+        then ${sealedById(valuesIn(p.environment))} end`.as('sealed')
     ),
   { id: 'uuid', environment: 'text' }
 )
@@ -55,7 +60,7 @@ const revealableOwn = prepared(
   (db, p: Params<{ id: string; ownerId: string; environment: string }>) =>
     revealing(db, p.id, p.ownerId, p.environment)
       .where('c.owner_id', '=', p.ownerId)
-      .select(sealedValues(p.environment).as('sealed')),
+      .select(sealedById(valuesIn(p.environment)).as('sealed')),
   { pool: 'longReads' }
 )
 
@@ -88,12 +93,14 @@ const linked = (
 
 /** Finds linked credentials by id, with their sealed values in one environment: null if they are large. */
 export const linkedById = lookup(
-  (db, p: Params<{ ids: string[]; environment: string }>, { projectId }) =>
-    linked(db, projectId, sql`${p.ids}::uuid[]`, p.environment).select([
-      sql<SealedById | null>`case when ${isBatchable(p.environment, sql`cardinality(${p.ids}::uuid[])`)}
-        then ${sealedValues(p.environment)} end`.as('sealed'),
+  (db, p: Params<{ ids: string[]; environment: string }>, { projectId }) => {
+    const values = resolvableIn(p.environment)
+    return linked(db, projectId, sql`${p.ids}::uuid[]`, p.environment).select([
+      sql<SealedById | null>`case when ${isBatchable(values, sql`cardinality(${p.ids}::uuid[])`)}
+        then ${sealedById(values)} end`.as('sealed'),
       'c.name_key'
-    ]),
+    ])
+  },
   { ids: 'uuid[]', environment: 'text' }
 )
 
@@ -103,7 +110,7 @@ interface LinkedParams {
   /** Folded names. */
   nameKeys: string[]
   environment: string
-  /** The largest total size, in bytes, of sealed values that are read. */
+  /** The largest total size, in bytes, of sealed values in the response. */
   maxBytes: number
 }
 
@@ -126,6 +133,10 @@ const hasFewNames = (p: Params<LinkedParams>) => sql<boolean>`(not ${hasNames(p)
   or (select count(*) from (${linkedTo(p.projectId)} limit ${sql.lit(FEW_NAMES + 1)}) counted)
     <= ${sql.lit(FEW_NAMES)})`
 
+/** The size of the values of `c` in the response, which has them twice if both id and name are requested. */
+const returnedSize = (p: Params<LinkedParams>) => sql<number>`(${sizeOf(resolvableIn(p.environment))}
+  * ((c.id = any(${p.ids}::uuid[]))::int + (c.name_key = any(${p.nameKeys}::text[]))::int))`
+
 /**
  * Reads the values of all credentials that it finds, or none if they are too large together. A short read
  * finds nothing, and is not `complete`, if it would have to search too many names.
@@ -142,7 +153,7 @@ const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
           const ids = sql<string[]>`array(select unnest(${p.ids}::uuid[]) union all ${idsOfNames(p)})`
           return linked(db, p.projectId, ids, p.environment)
             .where(sql<boolean>`(select complete from scope)`)
-            .select(['c.name_key', sizeOf(p.environment).as('size')])
+            .select(['c.name_key', returnedSize(p).as('size')])
         })
         .selectFrom('scope')
         .leftJoin('found as c', (join) => join.onTrue())
@@ -153,7 +164,7 @@ const linkedByIdOrName = (pool: 'reads' | 'longReads') =>
           'c.name_key',
           sql<number>`(select sum(size) from found)::bigint`.as('total_size'),
           sql<SealedById | null>`case when (select sum(size) from found) <= ${p.maxBytes}::int
-            then ${sealedValues(p.environment)} end`.as('sealed')
+            then ${sealedById(resolvableIn(p.environment))} end`.as('sealed')
         ]),
     { pool }
   )
