@@ -7,6 +7,7 @@ import t from 'tap'
 import { startTestApp } from '../../helpers/app.ts'
 import type { Client } from '../../helpers/client.ts'
 import { addMember, newProject, newType } from '../../helpers/fixtures.ts'
+import { newToken } from '../../helpers/tokens.ts'
 
 // Lists without pages are complete up to 10,000 credentials. The service reads them in parts, as fast as the
 // client receives them.
@@ -60,6 +61,41 @@ t.test('a list of any length is complete and in order', async (t) => {
       t.same(names, path.includes('/v1/') ? created : created.sort(), `${total} by ${path.split('?')[0]}`)
       if (!path.includes('/v1/')) t.same(Object.keys(json), ['credentials', 'errors'])
     }
+  }
+})
+
+t.test('a list that is being sent is cut when access to it ends', async (t) => {
+  await growTo(10_000)
+  const [ofProject, own, queried, nested] = LISTS as [string, string, string, string]
+  const newMember = async () => {
+    const member = await service.newUser()
+    await addMember(ann, projectId, member, 'viewer')
+    return member
+  }
+  const endMembership = ({ person }: Client) =>
+    sql`delete from project_members where user_id = ${person.id}`.execute(service.db)
+  const endSession = ({ person }: Client) =>
+    sql`delete from sessions where user_id = ${person.id}`.execute(service.db)
+  const revoke = ({ bearer }: Client) =>
+    sql`update access_tokens set revoked_at = now()
+      where (project_id is null) = ${bearer!.startsWith('lk_pat_')}`.execute(service.db)
+  const cases: [string, Client, (reader: Client) => Promise<unknown>][] = [
+    [ofProject, await newMember(), endMembership],
+    [ofProject, await newMember(), endSession],
+    [queried, await newMember(), endMembership],
+    [nested, await newMember(), endSession],
+    [own, await newToken(ann, ['credentials:read']), revoke],
+    [ofProject, await newToken(ann, ['credentials:read'], { projectId }), revoke]
+  ]
+  for (const [path, reader, end] of cases) {
+    const headers = reader.bearer ? { authorization: `Bearer ${reader.bearer}` } : { cookie: reader.cookie! }
+    const asked = request(service.origin + path, { headers, agent: false }).end()
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    t.equal(answer.statusCode, 200)
+    await end(reader)
+    await t.rejects(async () => {
+      for await (const _ of answer);
+    }, path)
   }
 })
 

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { callerOf, tokenOf } from '../../../auth/principal.ts'
 import { requestedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { guard } from '../../../http/guard.ts'
@@ -52,7 +53,9 @@ export const lightningListRoutes: FastifyPluginAsyncTypebox = async (app) => {
     const found = await listCredentialIds(db, scope, { pattern: patternOf(query.search) }, requested)
     setLinks(reply, requested, found)
     const parts = partsOf(found.rows)
-    const read = (ids: readonly string[]) => listById(db, userId, projectId, ids)
+    const { kind: callerKind, id: callerTokenId } = tokenOf(callerOf(request))
+    const viewer = { viewer: userId, projectId, callerKind, callerTokenId }
+    const read = (ids: readonly string[]) => listById(db, viewer, ids)
     if (parts.length <= 1) return { credentials: (await read(parts[0] ?? [])).map(toCredential), errors: {} }
     const serialize = reply.compileSerializationSchema(schema.Credential)
     return sendArray(reply, parts, read, (row) => serialize(toCredential(row)), [

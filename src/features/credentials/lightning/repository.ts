@@ -1,7 +1,10 @@
 import { type Expression, type QueryCreator, type SqlBool, sql } from 'kysely'
+import { type CallerTokenParams, isLive } from '../../../auth/caller-repository.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
+import { Forbidden } from '../../../http/problems.ts'
+import { mayList, type ProjectReader } from '../repositories/item-repository.ts'
 
 interface LinkRow {
   id: string
@@ -22,7 +25,7 @@ const links = (viewer: Expression<string>) =>
   where l.credential_id = c.id)`.as('links')
 
 type Which = 'own' | 'project'
-type ListParams = Params<{ viewer: string; projectId: string; ids: readonly string[] }>
+type ListParams = Params<ProjectReader & { viewer: string; ids: readonly string[] }>
 
 const credentials = (db: QueryCreator<Tables>, viewer: Expression<string>) =>
   db
@@ -37,12 +40,24 @@ const isListed = (which: Which, p: ListParams) =>
     ? sql<SqlBool>`c.owner_id = ${p.viewer}`
     : sql<SqlBool>`c.id in (select credential_id from credential_projects where project_id = ${p.projectId})`
 
+/** Selects a row without an id if nothing was found. */
 const byId = (which: Which) =>
   prepared(
     (db, p: ListParams) =>
-      credentials(db, p.viewer)
-        .where(isListed(which, p))
-        .where(sql<SqlBool>`c.id = any(${p.ids}::uuid[])`)
+      db
+        .with('access', () => {
+          const allowed = which === 'own' ? isLive(p) : mayList(p)
+          return sql<{ allowed: boolean }>`(select ${allowed} as allowed)`
+        })
+        .with('listed', () =>
+          credentials(db, p.viewer)
+            .where(sql<SqlBool>`(select allowed from access)`)
+            .where(isListed(which, p))
+            .where(sql<SqlBool>`c.id = any(${p.ids}::uuid[])`)
+        )
+        .selectFrom('access')
+        .leftJoin('listed as c', (join) => join.onTrue())
+        .select(sql<Listed>`access.allowed, c.*` as never)
         .orderBy(sql`array_position(${p.ids}::uuid[], c.id)`),
     { pool: 'longReads' }
   )
@@ -56,18 +71,22 @@ const one = prepared((db, p: Params<{ viewer: string; id: string }>) =>
 export type LightningRow = Awaited<ReturnType<typeof one>>[number]
 
 /**
- * Returns those of the credentials with these ids that are the viewer's own, or in a project of which the
- * viewer is a member, in the order of the ids.
+ * Returns those of the credentials with these ids that are the viewer's own or, with a project, that are in
+ * it, in the order of the ids. Throws Forbidden if the viewer is no longer a member of the project, or if
+ * their session or token has ended.
  */
-export function listById(
+export async function listById(
   db: Database,
-  viewer: string,
-  projectId: string | undefined,
+  { projectId, ...viewer }: CallerTokenParams & { viewer: string; projectId: string | undefined },
   ids: readonly string[]
 ): Promise<LightningRow[]> {
   const read = statements[projectId === undefined ? 'own' : 'project']
-  return read(db, { viewer, projectId: projectId ?? '', ids })
+  const rows = (await read(db, { ...viewer, projectId: projectId ?? '', ids })) as Listed[]
+  if (!rows[0]!.allowed) throw new Forbidden()
+  return rows.filter((row): row is Listed & LightningRow => row.id !== null)
 }
+
+type Listed = { allowed: boolean } & (LightningRow | { id: null })
 
 /** Returns undefined if the credential is missing or not the viewer's own. */
 export async function findOwn(db: Database, viewer: string, id: string): Promise<LightningRow | undefined> {

@@ -1,9 +1,11 @@
 import { type Expression, type QueryCreator, type RawBuilder, sql } from 'kysely'
 import { jsonArrayFrom } from 'kysely/helpers/postgres'
+import { type CallerTokenParams, isLive } from '../../../auth/caller-repository.ts'
 import type { Viewer } from '../../../auth/lookup.ts'
 import type { Database } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
 import type { Tables } from '../../../db/tables.ts'
+import { Forbidden } from '../../../http/problems.ts'
 import { CREDENTIAL, environments, sharedProjects, usageCount } from './credential-repository.ts'
 
 /** The fields that have a value in the environment `main`. */
@@ -71,23 +73,39 @@ export async function listProjectCredentials(
   return (await fewOfProject(db, { projectId, viewer }))[0]!.items
 }
 
+/** A reader of a project's list, with their session or token. `viewer` is null for a token of the project. */
+export interface ProjectReader extends CallerTokenParams {
+  projectId: string
+  viewer: string | null
+}
+
+/** True if the reader's access has not ended. A list that is sent slowly must not outlast it. */
+export const mayList = (p: Params<ProjectReader>) => sql<boolean>`(${isLive(p)} and (
+  ${p.viewer}::uuid is null or exists (
+    select from project_members m where m.project_id = ${p.projectId} and m.user_id = ${p.viewer}::uuid)))`
+
 const ofProjectById = prepared(
-  (db, p: Params<{ projectId: string; viewer: string | null; ids: readonly string[] }>) => {
+  (db, p: Params<ProjectReader & { ids: readonly string[] }>) => {
     const linked = sql`${linkedTo(p.projectId)} and credential_id = any(${p.ids}::uuid[])`
     const asGiven: ItemOrder = { column: sql`array_position(${p.ids}::uuid[], c.id)`, direction: 'asc' }
-    return db.selectNoFrom(itemsOf(db, linked, asGiven, p.viewer, p.projectId).as('items'))
+    const items = itemsOf(db, linked, asGiven, p.viewer, p.projectId)
+    return db.selectNoFrom(sql<ItemRow[] | null>`case when ${mayList(p)} then ${items} end`.as('items'))
   },
   { pool: 'longReads' }
 )
 
-/** Lists the credentials with these ids that are in the project, in the order of the ids. */
+/**
+ * Lists the credentials with these ids that are in the project, in the order of the ids. Throws Forbidden if
+ * the reader's access has ended.
+ */
 export async function listProjectCredentialsById(
   db: Database,
-  projectId: string,
-  viewer: string | null,
+  reader: ProjectReader,
   ids: readonly string[]
 ): Promise<ItemRow[]> {
-  return (await ofProjectById(db, { projectId, viewer, ids }))[0]!.items
+  const [found] = await ofProjectById(db, { ...reader, ids })
+  if (!found!.items) throw new Forbidden()
+  return found!.items
 }
 
 export type ItemRow = ReturnType<typeof itemsOf> extends RawBuilder<(infer Item)[]> ? Item : never

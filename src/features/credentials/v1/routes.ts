@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { audited, recordSecretRead } from '../../../audit/record.ts'
 import { own, seen } from '../../../auth/ownership.ts'
-import { signedIn } from '../../../auth/principal.ts'
+import { callerOf, signedIn, tokenOf } from '../../../auth/principal.ts'
 import { requestedArray, setLinks } from '../../../http/array-paging.ts'
 import { partsOf, sendArray } from '../../../http/array-stream.ts'
 import { allOf } from '../../../http/faults.ts'
@@ -152,11 +152,13 @@ export const credentialRoutes: FastifyPluginAsyncTypebox = async (app) => {
       const requested = requestedArray(request, query, query.sort)
       const found = await listCredentialIds(db, { ofProjectId: id }, filterOf(query), requested)
       setLinks(reply, requested, found)
+      const { kind: callerKind, id: callerTokenId } = tokenOf(callerOf(request))
+      const reader = { projectId: id, viewer: userId, callerKind, callerTokenId }
       const serialize = reply.compileSerializationSchema(AppCredentialItem)
       return sendArray(
         reply,
         partsOf(found.rows),
-        (ids) => listProjectCredentialsById(db, id, userId, ids),
+        (ids) => listProjectCredentialsById(db, reader, ids),
         async (row) => serialize(await itemOf(row))
       )
     }
