@@ -83,25 +83,33 @@ export interface CallerTokenParams {
   callerTokenId: string
 }
 
-const LIVE = {
-  session: (p: Params<CallerTokenParams>) => sql<boolean>`exists (
-    select from sessions s join users u on u.id = s.user_id
-    where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null offset 0)`,
-  'access-token': (p: Params<CallerTokenParams>) => sql<boolean>`exists (
-    select from access_tokens t left join users u on u.id = t.user_id
-    where t.id = ${p.callerTokenId}::uuid and ${isValidToken} and u.disabled_at is null offset 0)`
-}
-
 /**
  * True if the session or access token still exists, and neither it nor its user has ended. Reads it by its
- * key: without `offset 0`, the planner may read all sessions for a batch. A statement that is for one `kind`
- * reads fewer tables.
+ * key: without `offset 0`, the planner may read all sessions for a batch.
  */
-export const isLive = (p: Params<CallerTokenParams>, kind?: CallerTokenParams['callerKind']) =>
-  kind
-    ? LIVE[kind](p)
-    : sql<boolean>`(case ${p.callerKind}::text when 'session' then ${LIVE.session(p)}
-        else ${LIVE['access-token'](p)} end)`
+export const isLive = (p: Params<CallerTokenParams>) => sql<boolean>`(case ${p.callerKind}::text
+  when 'session' then exists (
+    select from sessions s join users u on u.id = s.user_id
+    where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null offset 0)
+  else exists (
+    select from access_tokens t left join users u on u.id = t.user_id
+    where t.id = ${p.callerTokenId}::uuid and ${isValidToken} and u.disabled_at is null offset 0) end)`
+
+/**
+ * The same for a user's session or personal token, in a statement that makes a change. Locks it until the
+ * end, so that access cannot end in between: whoever disables a user also ends these. The user is locked only
+ * against deletion, and first, in the same order as the code that deletes users.
+ */
+export const isLiveLocked = (p: Params<CallerTokenParams>, kind: CallerTokenParams['callerKind']) =>
+  kind === 'session'
+    ? sql<boolean>`exists (
+        select from users u join sessions s on s.user_id = u.id
+        where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null
+        for key share of u for key share of s)`
+    : sql<boolean>`exists (
+        select from users u join access_tokens t on t.user_id = u.id
+        where t.id = ${p.callerTokenId}::uuid and ${isValidToken} and u.disabled_at is null
+        for key share of u for share of t)`
 
 /** How the caller's user is locked: `share` against changes of it, `update` against such locks as well. */
 export type UserLock = 'share' | 'update'

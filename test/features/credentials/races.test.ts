@@ -117,6 +117,40 @@ t.test('a usage that waits for a transfer is recorded for the new owner', async 
   }
 })
 
+t.test('a change that waits for the end of its session or token is refused', async (t) => {
+  const endSession = ({ person }: Client) => sql`delete from sessions where user_id = ${person.id}`
+  const revoke = ({ person }: Client) =>
+    sql`update access_tokens set revoked_at = now() where user_id = ${person.id}`
+  for (const [name, end] of [
+    ['session', endSession],
+    ['token', revoke]
+  ] as const) {
+    const user = await service.newUser()
+    const type = await newType(user)
+    const { id } = await newCredential(user, type)
+    const ann = name === 'token' ? await newToken(user, ['credentials:write']) : user
+    const waiting = await service.db.transaction().execute(async (trx) => {
+      await end(user).execute(trx)
+      const requests = Promise.all([
+        ann.post(path, newCredentialBody(type)),
+        ann.put(`${path}/${id}`, { description: 'changed' })
+      ])
+      await eventually(async () => {
+        const { rows } = await sql`select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock'`.execute(service.db)
+        return rows.length === 2
+      }, 'the requests wait')
+      return { requests }
+    })
+    const answers = await waiting.requests
+    t.same(
+      answers.map(({ status }) => status),
+      [401, 401],
+      name
+    )
+  }
+})
+
 t.test('concurrent changes of a credential are serialized, with one revision each', async (t) => {
   const ann = await service.newUser()
   const type = await newType(ann)

@@ -1,6 +1,6 @@
 import { type Expression, type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { insertEvents } from '../../../audit/event-repository.ts'
-import { type CallerTokenParams, isLive } from '../../../auth/caller-repository.ts'
+import { type CallerTokenParams, isLiveLocked } from '../../../auth/caller-repository.ts'
 import { rolesAtLeast } from '../../../auth/roles.ts'
 import type { Database, Transaction } from '../../../db/database.ts'
 import { type Params, prepared } from '../../../db/prepared.ts'
@@ -148,7 +148,7 @@ const insertStatement = (links: boolean, kind: Kind) =>
           .expression((eb) =>
             eb
               .selectFrom('type')
-              .where(isLive(p, kind))
+              .where(isLiveLocked(p, kind))
               .$if(links, (query) => query.where(parts.mayLink))
               .select([
                 as<string>(p.id, 'uuid').as('id'),
@@ -220,7 +220,7 @@ const updateStatement = (values: boolean, links: boolean, kind: Kind) =>
           .where('owner_id', '=', p.ownerId)
           .where('id', '=', p.id)
           .where('revision', '=', p.revision)
-          .where(isLive(p, kind))
+          .where(isLiveLocked(p, kind))
           .$if(values, (query) => query.where(sql<SqlBool>`exists (select from type)`))
           .$if(links, (query) => query.where(parts.mayLink))
           .returning(['id', 'revision', 'updated_at'])
