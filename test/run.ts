@@ -115,8 +115,8 @@ function chosenFiles([first, ...others]: string[]): string[] {
 }
 
 /**
- * Builds tap's test class with the plugins in .taprc. tap does so by itself, but runs its first tests with the
- * class that npm installed, which compiles every file a second time.
+ * Builds tap's test class with the plugins in .taprc. tap does so by itself, but runs its first tests with
+ * the class that npm installed, which compiles every file a second time.
  */
 async function buildTap(): Promise<void> {
   const built = join(import.meta.dirname, '../node_modules/@tapjs/test/test-built/dist/esm/index.js')
