@@ -45,6 +45,9 @@ export interface CallerRow {
 const lastUseToWrite = (idleMinutes: Expression<number> | number) =>
   sql<Date>`now() - least(interval '1 minute', make_interval(mins => ${idleMinutes}::int) / 4)`
 
+/** True if the session `s` of the user `u` may be used, apart from its idle time. */
+const isValidSession = sql`s.expires_at > now() and u.disabled_at is null`
+
 /** True if the access token `t` is neither revoked nor expired. */
 export const isValidToken = sql<boolean>`(t.revoked_at is null
   and (t.expires_at is null or t.expires_at > now()))`
@@ -58,7 +61,7 @@ export const callerByToken = (p: Params<TokenParams>) => sql<CallerRow>`(
     null::text[] as caller_scopes, u.id as caller_user_id, u.email as caller_email, u.name as caller_name,
     u.role as caller_role, null::uuid as caller_project_id, s.created_at as caller_created_at,
     s.last_seen_at as caller_last_seen_at, s.expires_at as caller_expires_at,
-    s.expires_at > now() and u.disabled_at is null
+    ${isValidSession}
       and s.last_seen_at > now() - make_interval(mins => ${p.sessionIdleMinutes}) as caller_live,
     s.last_seen_at < ${lastUseToWrite(p.sessionIdleMinutes)} as caller_stale
   from sessions s join users u on u.id = s.user_id
@@ -90,7 +93,7 @@ export interface CallerTokenParams {
 export const isLive = (p: Params<CallerTokenParams>) => sql<boolean>`(case ${p.callerKind}::text
   when 'session' then exists (
     select from sessions s join users u on u.id = s.user_id
-    where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null offset 0)
+    where s.id = ${p.callerTokenId}::uuid and ${isValidSession} offset 0)
   else exists (
     select from access_tokens t left join users u on u.id = t.user_id
     where t.id = ${p.callerTokenId}::uuid and ${isValidToken} and u.disabled_at is null offset 0) end)`
@@ -104,7 +107,7 @@ export const isLiveLocked = (p: Params<CallerTokenParams>, kind: CallerTokenPara
   kind === 'session'
     ? sql<boolean>`exists (
         select from users u join sessions s on s.user_id = u.id
-        where s.id = ${p.callerTokenId}::uuid and s.expires_at > now() and u.disabled_at is null
+        where s.id = ${p.callerTokenId}::uuid and ${isValidSession}
         for key share of u for key share of s)`
     : sql<boolean>`exists (
         select from users u join access_tokens t on t.user_id = u.id

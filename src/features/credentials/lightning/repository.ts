@@ -57,7 +57,8 @@ const byId = (which: Which) =>
         )
         .selectFrom('access')
         .leftJoin('listed as c', (join) => join.onTrue())
-        .select(sql<Listed>`access.allowed, c.*` as never)
+        .select(['access.allowed', 'c.id', 'c.name', 'c.type_name', 'c.lightning_schema', 'c.external_id'])
+        .select(['c.owner_id', 'c.created_at', 'c.updated_at', 'c.links'])
         .orderBy(sql`array_position(${p.ids}::uuid[], c.id)`),
     { pool: 'longReads' }
   )
@@ -81,12 +82,10 @@ export async function listById(
   ids: readonly string[]
 ): Promise<LightningRow[]> {
   const read = statements[projectId === undefined ? 'own' : 'project']
-  const rows = (await read(db, { ...viewer, projectId: projectId ?? '', ids })) as Listed[]
+  const rows = await read(db, { ...viewer, projectId: projectId ?? '', ids })
   if (!rows[0]!.allowed) throw new Forbidden()
-  return rows.filter((row): row is Listed & LightningRow => row.id !== null)
+  return rows.filter((row): row is typeof row & LightningRow => row.id !== null)
 }
-
-type Listed = { allowed: boolean } & (LightningRow | { id: null })
 
 /** Returns undefined if the credential is missing or not the viewer's own. */
 export async function findOwn(db: Database, viewer: string, id: string): Promise<LightningRow | undefined> {
